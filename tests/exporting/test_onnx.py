@@ -175,6 +175,9 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
         sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
     ids = sampler.sample(N, known=inputs)
     assert ids.shape == expected.shape and (ids == expected).all()
+    assert (sampler.program["steps"][0]["characters"] is not None) == (
+        name == "sub-words"
+    )  # valid UTF-8 needs no limits else
     assert name == "labels" or ids.shape[1] > 300  # longer than the context
     texts = [path.read_bytes().decode("utf-8", "replace") for path in sampler.save(ids, tmp_path / "new")]
     assert texts == model.modality.decode(torch.from_numpy(expected))
@@ -193,9 +196,9 @@ def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path:
         (1.5, 0, 0.6, 0.1),
         (0.0, 0, 1.0, 0.0),
     ]:
-        step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "never": []}
+        step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         expected = filter_probabilities(logits.softmax(1), temperature, top_k, top_p, min_p).numpy()
-        assert np.abs(sample._filter(logits.numpy(), step) - expected).max() < 1e-5
+        assert np.abs(sample._filter(logits.numpy(), step, np.ones((6, 30), dtype=bool)) - expected).max() < 1e-5
 
 
 @pytest.mark.slow

@@ -115,3 +115,15 @@ def test_of_a_long_log_pieces_are_read(tmp_path: Path, monkeypatch: pytest.Monke
         file.write(f"{step(count, 2.0)}\n")
     log.refresh()
     assert log.last["step"] == count
+
+
+def test_the_step_whose_weights_are_kept_is_known_until_training_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = RunLog(path)
+    path.write_text(step(1, 1.0) + "\n" + '{"event": "kept", "time": 1.0, "step": 0}' + "\n")
+    log.refresh()
+    assert log.kept_step == 0
+    with path.open("a") as file:
+        file.write(step(2, 1.0) + "\n")
+    log.refresh()
+    assert log.kept_step is None

@@ -101,6 +101,12 @@ class Tokens:
     def kind(self) -> str:
         return "tokens"
 
+    @property
+    def rare_ids(self) -> range:
+        """The ids that never occur in the train part; see `special`."""
+        low = self.special.get("rare", self.vocab)
+        return range(low, min((index for index in self.special.values() if index > low), default=self.vocab))
+
 
 Spec = Grid | Tokens
 

@@ -31,6 +31,7 @@ SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not
 CHANCE_HITS = 16  # contexts are so long that about so many places share one at random
 SUBSTITUTION_TOKENS = 50_000  # tokens of records from which substitutions are counted, which bounds the time
 SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the frequencies of tokens
+NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are scored together, which bounds memory
 Floats = NDArray[np.float32]
@@ -122,6 +123,21 @@ class AlignmentIndex:
         order = np.argsort(keys, kind="stable")
         return keys[order], positions[order].astype(np.int32)
 
+    def nearness(self, rows: Ints, lengths: Ints) -> Doubles:
+        """(n,) share of a row's tokens that it has in common, in order, with the record that shares most of them.
+
+        Args:
+            rows: (n, L) tokens.
+            lengths: (n,) how many of them count, one at least.
+        """
+        experts, nearness = self.experts(len(rows)), np.zeros(len(rows))
+        for place in range(rows.shape[1]):
+            experts.predict()
+            experts.observe(rows[:, place])
+            shared = np.where(experts.scores > NO_EXPERT / 2, experts.matches, np.float32(0.0)).max(1)  # (n,)
+            nearness = np.where(place < lengths, np.maximum(nearness, shared), nearness)
+        return nearness / (lengths + NEARNESS_PRIOR)
+
     def experts(self, n: int, excluded: Ints | None = None) -> AlignmentExperts:
         """Experts for n rows that grow together. excluded: (n,) the record that a row's experts must not follow."""
         return AlignmentExperts(self, n, excluded)
@@ -136,6 +152,7 @@ class AlignmentExperts:
         scores: (n, E) nats by which the expert predicted better than the frequencies of tokens.
         hits: (n, E) decayed number of tokens that it predicted correctly.
         tries: (n, E) decayed number of tokens that it predicted.
+        matches: (n, E) number of all tokens of the row that its record shares, while it is followed.
     """
 
     def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:
@@ -145,12 +162,13 @@ class AlignmentExperts:
         self.scores = np.full((n, EXPERTS), NO_EXPERT)
         self.hits = np.zeros((n, EXPERTS), dtype=np.float32)
         self.tries = np.zeros((n, EXPERTS), dtype=np.float32)
+        self.matches = np.zeros((n, EXPERTS), dtype=np.float32)
 
     def select(self, rows: Ints) -> AlignmentExperts:
         """Rows (k,) of these, by their numbers; a row may be taken several times."""
         excluded = None if self.excluded is None else self.excluded[rows]
         selected = AlignmentExperts(self.index, len(rows), excluded)
-        for name in ("history", "positions", "scores", "hits", "tries"):
+        for name in ("history", "positions", "scores", "hits", "tries", "matches"):
             setattr(selected, name, getattr(self, name)[rows])
         return selected
 
@@ -189,6 +207,7 @@ class AlignmentExperts:
         self.scores = np.where(is_live, SCORE_DECAY * self.scores + gain, NO_EXPERT).astype(np.float32)
         self.hits = HIT_DECAY * self.hits + is_hit
         self.tries = HIT_DECAY * self.tries + 1.0
+        self.matches += is_hit
         self.positions = np.where(is_live, self.positions + 1, -1).astype(np.int32)
         is_past_end = self.positions >= len(index.ids)
         self.positions[is_past_end] = -1
@@ -213,18 +232,19 @@ class AlignmentExperts:
         is_good &= ~(positions[:, :, None] == self.positions[rows, None, :]).any(2)  # followed already
         if self.excluded is not None:
             is_good &= index.record[positions] != self.excluded[rows, None]
-        scores, hits, tries = self._first_scores(history, positions, is_good)  # each (n, P)
+        scores, hits, tries, matches = self._first_scores(history, positions, is_good)  # each (n, P)
         all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
         best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
-        proposals = ((self.scores, scores), (self.hits, hits), (self.tries, tries), (self.positions, positions))
-        for slots, proposed in proposals:
+        proposals = {"scores": scores, "hits": hits, "tries": tries, "matches": matches, "positions": positions}
+        for name, proposed in proposals.items():
+            slots = getattr(self, name)
             slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
 
-    def _first_scores(self, history: Ints, positions: Positions, is_good: Bools) -> tuple[Floats, Floats, Floats]:
-        """Scores, hits and tries (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""
+    def _first_scores(self, history: Ints, positions: Positions, is_good: Bools) -> tuple[Floats, ...]:
+        """Scores, hits, tries and matches (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""
         index = self.index
         scores = np.full(positions.shape, NO_EXPERT)
-        hits, tries = np.zeros_like(scores), np.zeros_like(scores)
+        hits, tries, matches = np.zeros_like(scores), np.zeros_like(scores), np.zeros_like(scores)
         row, column = np.nonzero(is_good)  # K good proposals
         position = positions[row, column]  # (K,)
         distance = np.arange(1, LOOK_BACK + 1)  # (B,)
@@ -234,10 +254,11 @@ class AlignmentExperts:
         is_hit = (previous == recent) & exists
         hit_weights = (HIT_DECAY ** (distance - 1.0)).astype(np.float32)  # (B,)
         hits[row, column], tries[row, column] = is_hit @ hit_weights, exists @ hit_weights
+        matches[row, column] = is_hit.sum(1)
         trust = _trust(hits[row, column], tries[row, column])[:, None]
         gain = _log_gain(is_hit, previous, recent, trust, index) * exists
         scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
-        return scores, hits, tries
+        return scores, hits, tries, matches
 
     def _matching_positions(self, history: Ints) -> tuple[Positions, Bools]:
         """(n, P) positions after the same last tokens, and which of them are valid."""

@@ -75,7 +75,7 @@ def language_model(model: Model) -> LanguageModel:
         begin_id,
         end_id,
         special.get("pad", end_id),
-        (*_rare_ids(spec), *labels),
+        (*spec.rare_ids, *labels),
         int(decoder.config["max_position_embeddings"]),
         (
             *(f"left out: {clause}" for clause in decoder.left_out),
@@ -104,17 +104,12 @@ def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> T
     return tokenizer
 
 
-def _rare_ids(spec: Tokens) -> range:
-    """Ids that the run never samples; see `Tokens.special`."""
-    if "rare" not in spec.special:
-        return range(0)
-    low = spec.special["rare"]
-    return range(low, min((index for index in spec.special.values() if index > low), default=spec.vocab))
-
-
 def _tokenizer_notes(modality: Text) -> list[str]:
     if not isinstance(modality.tokenizer, Characters):
-        return []
+        return [
+            "a token may be a part of a character; Anew draws only whole characters, while another program may cut one, which is "
+            "then decoded as U+FFFD"
+        ]
     return [
         f"the tokenizer has {len(modality.tokenizer.letters)} characters; any other becomes the token {ESCAPE} and is decoded as "
         "U+FFFD, where Anew keeps it"

@@ -78,7 +78,8 @@ class Model(Generator):
         self.notes = [*folder.notes, *notes]
         if step is not None:
             weights, weights_path = earlier_weights(folder.path, step, weights)
-        family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
+        # The modality's spec has the spellings of tokens, which config.json does not.
+        family = restore_family(record.family, modality.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder
         self.record = record

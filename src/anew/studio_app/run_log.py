@@ -92,6 +92,7 @@ class RunLog:
         curves: Curves by name: numbers of the steps, and "validation".
         seconds: Seconds of training, by step.
         last: The last step event; empty before the first.
+        kept_step: The step whose weights are sampled from, if the training is over and it is not the last.
         warnings: Step and text of each warning.
         stages: Names of all events so far, such as "report".
     """
@@ -105,6 +106,7 @@ class RunLog:
         self.curves: dict[str, Curve] = {}
         self.seconds = Curve()
         self.last = events.Event()
+        self.kept_step: int | None = None
         self.warnings: list[tuple[int, str]] = []
         self.stages: set[str] = set()
         self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
@@ -152,6 +154,8 @@ class RunLog:
             self._add_step(event)
         elif event["event"] == "validation" and event["loss"] is not None:
             self._add_point("validation", event["step"], event["loss"])
+        elif event["event"] == "kept":
+            self.kept_step = event["step"]
         elif event["event"] == "warning":
             self._add_warning(event["step"], event["text"])
         elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
@@ -161,7 +165,7 @@ class RunLog:
                 curve.drop_after(back_to)
 
     def _add_step(self, event: events.Event) -> None:
-        self.last = event
+        self.last, self.kept_step = event, None
         step = event["step"]
         for name, value in event.items():
             if name not in FIELDS_WITHOUT_CURVE and isinstance(value, int | float):

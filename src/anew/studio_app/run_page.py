@@ -59,6 +59,7 @@ class RunLogs:
             validation = log.curves.get("validation")
             return {
                 "last": dict(log.last),
+                "kept_step": log.kept_step,
                 "rate": log.examples_per_second,
                 "warnings": [{"step": step, "text": text} for step, text in log.warnings],
                 "validation": validation.values[-1] if validation is not None and validation.values else None,

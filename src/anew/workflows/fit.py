@@ -191,6 +191,8 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
         job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
     final: dict[str, Tensor] | None = None
     if job.world.is_main:
+        if best_step is not None:
+            _log(job, "kept", step=best_step)
         family = _better_of_both(job, job.rebuilt(weights))
         with torch.no_grad():
             if generates:
@@ -267,6 +269,11 @@ def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share:
             count += 1
             yield batch
     finally:
-        events = Events(job.folder.path / events_file.NAME)
-        events.write(event, batches=count)
-        events.close()
+        _log(job, event, batches=count)
+
+
+def _log(job: TrainingJob, event: str, **values: int) -> None:
+    """Add an event to the log after the steps."""
+    events = Events(job.folder.path / events_file.NAME)
+    events.write(event, **values)
+    events.close()

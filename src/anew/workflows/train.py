@@ -363,7 +363,9 @@ def _run_to_end(
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
-            job.context.reporter.message("stopped early: validation loss had stopped improving")
+            job.context.reporter.message(
+                "ended sooner than planned: several measurements of the validation loss in a row were no lower"
+            )
         skipped_items.update(job.data)
         return _report(job, skipped_items)
     finally:

@@ -17,7 +17,16 @@ from anew.cli.summary import describe
 from anew.data import dataset, limits
 from anew.data.dataset import Dataset
 from anew.data.formats import fasta
-from anew.data.formats.fasta import PROTEIN, FastaRecord, clean_sequence, detect_alphabet, looks_like, parse, to_fasta
+from anew.data.formats.fasta import (
+    PROTEIN,
+    FastaRecord,
+    clean_sequence,
+    detect_alphabet,
+    layout_of,
+    looks_like,
+    parse,
+    to_fasta,
+)
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
@@ -350,3 +359,13 @@ def test_lines_are_cut_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     whole = list(fasta.parse(text))
     monkeypatch.setattr(fasta, "CHARACTERS_AT_ONCE", 3)
     assert list(fasta.parse(text)) == whole == [fasta.FastaRecord("a", "ACDE"), fasta.FastaRecord("b", "AC")]
+
+
+def test_samples_are_written_as_the_data() -> None:
+    written = ">a\r\nMKVLA\r\nGGST*\r\n>b\r\nMKVLA\r\nGG*\r\n>c\r\nMKV*\r\n"
+    layout = layout_of([written])
+    assert (layout.width, layout.has_crlf, layout.has_stop) == (5, True, True)
+    records = [FastaRecord(record.header, record.sequence.rstrip("*")) for record in parse(written)]
+    assert to_fasta(records, layout) == written
+    assert layout_of([">a\n" + "MKV" * 30 + "\n"]).width == 0
+    assert layout_of([">a\nMKV\n"]) == layout_of([])

@@ -180,3 +180,11 @@ def test_a_short_list_beside_a_long_one_is_a_list_too(tmp_path: Path) -> None:
     assert data.scan.parts["test"] == 40 and sum(data.scan.parts.values()) == 340
     (tmp_path / "train" / "README.txt").write_text("About these names\n\nThey were made up,\nall of them.\n")
     assert Dataset.open(tmp_path).modality.layout == "document"  # type: ignore[attr-defined]
+
+
+def test_control_characters_are_counted_and_kept() -> None:
+    modality = Text(TextConfig())
+    items = [Item("a.txt", b"\x1b[32mgreen\x1b[m\n" * 9), Item("b.txt", b"plain\ttext\n" * 9)]
+    assert "1 file holds control characters, such as ESC" in " ".join(modality.inspect(items))
+    assert "\x1b" in modality.read(items[0])
+    assert "control" not in " ".join(Text(TextConfig()).inspect(items[1:]))

@@ -9,14 +9,11 @@ import pytest
 
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import (
-    RECENT_DECAY,
-    RECENT_PRIOR,
-    WORST_LOG_PROB,
     GateInputs,
     MixerState,
     NgramMixer,
-    RecentScores,
 )
+from anew.families.transformer.recent_scores import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 
 
 def head(vocab_size: int = 7, order: int = 3, aligned: bool = False) -> tuple[NgramMixer, np.random.Generator]:

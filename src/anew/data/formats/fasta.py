@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -136,13 +137,47 @@ def first_sequence(data: bytes) -> str:
     return record.sequence
 
 
-def to_fasta(records: Iterable[FastaRecord]) -> str:
-    """Write records as FASTA text."""
-    out = io.StringIO()
+@dataclass(frozen=True, slots=True)
+class FastaLayout:
+    """How records are written.
+
+    Attributes:
+        width: Residues in a line; 0: a sequence is one line.
+        has_crlf: Whether lines end with CR and LF instead of LF.
+        has_stop: Whether a sequence ends with `*`.
+    """
+
+    width: int = LINE_LENGTH
+    has_crlf: bool = False
+    has_stop: bool = False
+
+
+def layout_of(texts: Iterable[str]) -> FastaLayout:
+    """How most records of these files are written."""
+    widths: Counter[int] = Counter()
+    num_crlf = num_lf = num_records = num_stops = 0
+    for text in texts:
+        head = text[:CHARACTERS_AT_ONCE]
+        num_crlf, num_lf = num_crlf + head.count("\r\n"), num_lf + head.count("\n")
+        for record in re.split("^>", head, flags=re.MULTILINE)[1:]:
+            lines = [line for line in map(str.strip, record.splitlines()[1:]) if line]
+            widths.update(map(len, lines[:-1]))
+            widths[0] += len(lines) == 1 and len(lines[0]) > LINE_LENGTH
+            num_records, num_stops = num_records + 1, num_stops + (bool(lines) and lines[-1].endswith("*"))
+    width = widths.most_common(1)[0][0] if widths.total() else LINE_LENGTH
+    return FastaLayout(width, 2 * num_crlf > num_lf, 2 * num_stops > num_records)
+
+
+def to_fasta(records: Iterable[FastaRecord], layout: FastaLayout | None = None) -> str:
+    """Write records as FASTA text. layout: None has lines of LINE_LENGTH residues, LF, and no `*`."""
+    layout = layout or FastaLayout()
+    out, line_end = io.StringIO(), "\r\n" if layout.has_crlf else "\n"
     for record in records:
-        out.write(f">{record.header}\n")
-        for at in range(0, len(record.sequence), LINE_LENGTH):
-            out.write(record.sequence[at : at + LINE_LENGTH] + "\n")
+        out.write(f">{record.header}{line_end}")
+        sequence = record.sequence + "*" * layout.has_stop
+        width = layout.width or max(1, len(sequence))
+        for at in range(0, len(sequence), width):
+            out.write(sequence[at : at + width] + line_end)
     return out.getvalue()
 
 

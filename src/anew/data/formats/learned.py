@@ -87,9 +87,15 @@ class LearnedProtein(_Sequences):
         letters: Text
         seen: Whole
 
+    class LearnedLayout(Record):
+        width: Whole = 60
+        has_crlf: bool = False
+        has_stop: bool = False
+
     tokens: LearnedResidues
     alphabet: Text
     classes: Whole
+    written: LearnedLayout = LearnedLayout()
 
 
 def read(record: type[R], state: Mapping[str, object]) -> R:

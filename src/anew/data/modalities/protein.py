@@ -7,9 +7,10 @@ arXiv 2206.13517, and RITA). Long sequences (genomes) are read as one text inste
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -156,6 +157,7 @@ class Protein(Text):
         self.alphabet = config.alphabet
         self._headers = Headers(config.labels)
         self._num_classes = 0
+        self.written = fasta.FastaLayout()  # how samples are written
         self.traits = replace(
             type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
         )
@@ -171,7 +173,8 @@ class Protein(Text):
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         cleaned = [fasta.clean_sequence(record.sequence)[0] for item in sample for record in self._records(item)]
         sequences = [sequence for sequence in cleaned if sequence]
-        notes = []
+        self.written = fasta.layout_of(self._texts(sample))
+        notes = _layout_notes(self.written)
         if self.alphabet == "auto":
             self.alphabet = fasta.detect_alphabet(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
@@ -187,6 +190,14 @@ class Protein(Text):
         if self.config.direction == "both" and self.layout == "document":
             notes.append("direction=both is ignored: one long text is learned from first to last residue only")
         return notes
+
+    @staticmethod
+    def _texts(items: Sequence[Item]) -> Iterator[str]:
+        """Yield the texts of the items that are readable files."""
+        for item in items:
+            if not isinstance(item.data, str):
+                with contextlib.suppress(ValueError):
+                    yield fasta.decode_file(item.content)
 
     def _records(self, item: Item) -> Iterator[fasta.FastaRecord]:
         if isinstance(item.data, str):  # a cell of a table, or already a record
@@ -347,7 +358,7 @@ class Protein(Text):
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         header = f"sample {comment}".rstrip()
-        record = fasta.to_fasta([fasta.FastaRecord(header, str(item))]).encode()
+        record = fasta.to_fasta([fasta.FastaRecord(header, str(item))], self.written).encode()
         return Artifact(".fasta", record, str(item), comment=comment)
 
     def merge_files(
@@ -357,7 +368,7 @@ class Protein(Text):
             fasta.FastaRecord(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")
             for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), first + 1)
         ]
-        return Artifact(".fasta", fasta.to_fasta(records).encode(), None)
+        return Artifact(".fasta", fasta.to_fasta(records, self.written).encode(), None)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Ids of the residues that samples begin with or, if both directions were learned, end with (suffix)."""
@@ -391,13 +402,25 @@ class Protein(Text):
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        return super().state() | {"alphabet": self.alphabet, "classes": self.spec.classes}
+        own = {"alphabet": self.alphabet, "classes": self.spec.classes, "written": asdict(self.written)}
+        return super().state() | own
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedProtein, state)
         self.layout, self.alphabet, self._num_classes = record.layout, record.alphabet, record.classes
         self.tokenizer = Residues(record.tokens.alphabet, record.tokens.letters, record.tokens.seen)
+        written = record.written
+        self.written = fasta.FastaLayout(written.width, written.has_crlf, written.has_stop)
         self._set_spec(record.length, record.many)
+
+
+def _layout_notes(layout: fasta.FastaLayout) -> list[str]:
+    """A note on how samples are written, if it is not as usual."""
+    usual, parts = fasta.FastaLayout(), []
+    if layout.width != usual.width:
+        parts.append(f"lines of {layout.width} residues" if layout.width else "one line for each sequence")
+    parts += ["CRLF line ends"] * layout.has_crlf + ["a final *"] * layout.has_stop
+    return [f"samples are written as most of the data: {', '.join(parts)}"] if parts else []
 
 
 EXPORT = Protein

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
+from anew.core.wording import plural
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
@@ -79,6 +81,7 @@ VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))
 LARGE_VOCAB = 4096  # for more text, and for scripts with many letters, which need room beside the 256 bytes
 MANY_LETTERS = 1024  # scripts with more different characters have many letters
 FEW_CHARACTERS = 100_000  # a shorter text is too short to learn sub-words from
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
 LONG_BUDGET = 900  # seconds; from this budget on, the context has 256 tokens
 
 
@@ -142,12 +145,16 @@ class Text(Modality):
         self._decoder.survey(map(_lines_of, first_items.values()))
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
+        return [*self._inspect_layout(sample, texts), *_control_notes(texts)]
+
+    def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
+        """Set `layout`. texts: those of the items that are files."""
         assert isinstance(self.config, TextConfig), "a subclass with other settings has an `inspect` of its own"
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
-        texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
         if rows and not texts:
             return self._inspect_rows(rows)
         if any(len(record_jar.records(text)) > 1 for text in texts):
@@ -415,6 +422,18 @@ def _lines_of(item: Item) -> bytes:
     except ValueError:  # it is refused when it is read
         return b""
     return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
+
+
+def _control_notes(texts: Sequence[str]) -> list[str]:
+    """A note if texts hold control characters, as terminal colours are: samples will hold them too."""
+    count = sum(CONTROL.search(text) is not None for text in texts)
+    if not count:
+        return []
+    files_hold = "1 file holds" if count == 1 else f"{count:,} files hold"
+    return [
+        f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at); they are "
+        "kept, and learned like any other; remove them first if samples are to have none"
+    ]
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:

@@ -128,12 +128,14 @@ class Sampler:
         if num_begin:
             ids = np.concatenate([np.full((n, 1), step["begin"]), ids], 1)
         elif not ids.shape[1]:
-            ids = _draw(np.tile(_drop_never_sampled(np.array(step["first"]), step), (n, 1)), next(uniforms))[:, None]
+            allowed = NextTokens(step, ids).allowed(step["new"])
+            ids = _draw(_only(np.tile(np.array(step["first"]), (n, 1)), allowed), next(uniforms))[:, None]
         label = np.zeros((n, 0), np.int64)
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
         read, num_kept, has_ended = None, step["window"], np.zeros(n, bool)
-        for _ in range(step["new"] if step["packed"] else max(1, step["new"] + 1 - ids.shape[1])):
+        following, most = NextTokens(step, ids), max(1, step["new"] + (0 if step["packed"] else 1 - ids.shape[1]))
+        for num_after in reversed(range(most)):
             if read is None or read.shape[1] >= step["context"]:  # start again from the second half of a full window
                 inputs, read, num_kept = (
                     np.concatenate([label, ids[:, -num_kept:]], 1),
@@ -149,10 +151,12 @@ class Sampler:
             neighbours = [np.stack([inputs[:, index] for index in indices], 1)] if indices else []
             logits, *cache = self.run(step["graph"], inputs[:, positions], positions, *cache, *neighbours)
             read = inputs
-            new = _draw(_filter(logits[:, : step["vocab"]], step), next(uniforms))
+            allowed = following.allowed(num_after)
+            new = _draw(_filter(logits[:, : step["vocab"]], step, allowed), next(uniforms))
             if step["end"] is not None:
                 new = np.where(has_ended, step["pad"], new)
                 has_ended |= new == step["end"]
+            following.read(new)
             ids = np.concatenate([ids, new[:, None]], 1)
             if has_ended.all():
                 break
@@ -191,19 +195,51 @@ class Sampler:
         return [folder / "samples.npy"]
 
 
-def _drop_never_sampled(weights: Array, step: Step) -> Array:
-    """Weights without the ids that are never sampled; each row sums to 1."""
-    weights[..., step["never"]] = 0.0
-    return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30))
+class NextTokens:
+    """Which tokens may follow n texts: none that is never sampled, and none that would break a character of UTF-8."""
+
+    def __init__(self, step: Step, ids: Array) -> None:
+        """ids: (n, L) so far."""
+        self.is_sampled = ~np.isin(np.arange(step["vocab"]), step["never"])  # (V,)
+        self.states = np.zeros(len(ids), np.int64)  # of the bytes so far; 0 after a whole character
+        table = step["characters"]
+        self.has_table = table is not None
+        if self.has_table:
+            self.next_state = np.array(table["columns"])[table["kinds"]]  # (V, S), -1 where a token may not come
+            self.to_end = np.append(np.array(table["to_end"]), len(table["to_end"]))[
+                self.next_state
+            ]  # tokens still needed
+        for tokens in ids[:, -3:].T:
+            self.read(tokens)
+
+    def read(self, tokens: Array) -> None:
+        """Go on by a token of each text (n,); one that may not come is read as if the text began with it."""
+        if self.has_table:
+            states = self.next_state[tokens, self.states]
+            states = np.where(states < 0, self.next_state[tokens, 0], states)
+            self.states = np.maximum(states, 0)
+
+    def allowed(self, num_after: int) -> Array:
+        """(n, V) whether a token may come. num_after: how many can come after it."""
+        if not self.has_table:
+            return np.broadcast_to(self.is_sampled, (len(self.states), len(self.is_sampled)))
+        return np.asarray(self.is_sampled & (min(num_after, 3) >= self.to_end[:, self.states].T))
 
 
-def _filter(logits: Array, step: Step) -> Array:
-    """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable token always stays."""
-    weights = _drop_never_sampled(np.exp(logits - logits.max(1, keepdims=True)), step)
+def _only(weights: Array, allowed: Array) -> Array:
+    """(n, V) weights of the allowed tokens alone; each row sums to 1."""
+    weights = np.where(allowed, np.maximum(weights, 1e-30), 0.0)
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+
+def _filter(logits: Array, step: Step, allowed: Array) -> Array:
+    """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable of the allowed tokens always stays."""
+    weights = _only(np.exp(logits - logits.max(1, keepdims=True)), allowed)
     if step["temperature"] == 0.0:
         return np.asarray(np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)])
     if step["temperature"] != 1.0:
         weights = np.maximum(weights / weights.max(1, keepdims=True), 1e-38) ** (1.0 / step["temperature"])
+        weights = np.where(allowed, weights, 0.0)
     ordered = np.sort(weights, 1)[:, ::-1]
     if 0 < step["top_k"] < weights.shape[1]:
         weights = np.where(weights >= ordered[:, step["top_k"] - 1 : step["top_k"]], weights, 0.0)
@@ -213,7 +249,7 @@ def _filter(logits: Array, step: Step) -> Array:
         shares = np.take_along_axis(weights, order, 1) / weights.sum(1, keepdims=True)
         is_cut = shares.cumsum(1) - shares >= max(step["top_p"], 1e-9)
         np.put_along_axis(weights, order, np.where(is_cut, 0.0, shares), 1)
-    return _drop_never_sampled(weights, step)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
 def _draw(weights: Array, uniform: Array) -> Array:

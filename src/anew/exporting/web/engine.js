@@ -9,7 +9,7 @@ import { Sampler } from "./sampler.js";
 import { cutTail, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
-import { TokenStream, drawIndex, filtered } from "./tokens.js";
+import { NextTokens, TokenStream, drawIndex, filtered } from "./tokens.js";
 
 const MAX_BATCH = 4; // samples that are drawn at once
 const SHOWN_TOKENS = 20; // candidates for the next token
@@ -188,18 +188,45 @@ export class Engine {
       probabilities = Float64Array.from(step.first);
     } else {
       const logits = this.streamOf(rows, labels).next(rows).logits.values().slice(0, step.vocab);
-      probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+      probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0, characters: null });
     }
     const logits = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
     const drawShares = filtered(logits, { ...step, ...settings });
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
-    const tokens = order.slice(0, SHOWN_TOKENS).map((token) => ({
+    const shown = order.filter((token) => drawShares[token] > 0).slice(0, SHOWN_TOKENS);
+    const pieces = this.wholePieces(rows[0], shown, labels);
+    const tokens = shown.map((token, i) => ({
       id: token,
-      piece: token === this.item.special.end ? null : this.tokenizer.piece(token),
+      piece: token === this.item.special.end ? null : pieces[i],
       probability: probabilities[token],
       share: drawShares[token],
     }));
     return { tokens };
+  }
+
+  // The text of each of these tokens after ids. One that ends within a character goes on with the most probable tokens to its end.
+  wholePieces(ids, tokens, labels) {
+    const { step } = this;
+    const following = tokens.map((token) => new NextTokens(step, [token]));
+    const isOpen = (i) => following[i].state > 0;
+    const open = Array.from(tokens.keys()).filter(isOpen);
+    const stream = new TokenStream(this.container, step, open.length, labels && open.map(() => labels[0]));
+    const rows = open.map((i) => [...ids, tokens[i]]);
+    const lengths = tokens.map(() => 1);
+    for (let numAfter = 2; open.some(isOpen); numAfter--) {
+      const { logits } = stream.next(rows);
+      const vocab = logits.shape[1];
+      open.forEach((i, row) => {
+        const values = logits.values().subarray(row * vocab, row * vocab + step.vocab);
+        const best = filtered(values, { ...step, temperature: 0 }, following[i], numAfter).indexOf(1);
+        rows[row].push(best);
+        if (!isOpen(i)) return;
+        lengths[i]++;
+        following[i].read(best);
+      });
+    }
+    const whole = new Map(open.map((i, row) => [i, this.tokenizer.decode(rows[row].slice(ids.length, ids.length + lengths[i]))]));
+    return tokens.map((token, i) => whole.get(i) ?? this.tokenizer.piece(token));
   }
 
   // A token stream that has read all but the last of these ids: the previous one if they continue it, else a new one.
@@ -266,7 +293,7 @@ export class Engine {
   }
 
   shares(logits) {
-    return filtered(logits.slice(0, this.step.vocab), { ...this.step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+    return filtered(logits.slice(0, this.step.vocab), { ...this.step, temperature: 1, top_k: 0, top_p: 1, min_p: 0, characters: null });
   }
 
   topOf(shares, count) {

@@ -2,13 +2,41 @@
 
 import { Tensor } from "./tensor.js";
 
-// Probabilities after temperature, top-k, min-p and top-p; the most probable token always stays. settings: as in the step.
-export function filtered(logits, settings) {
+// Which tokens may follow a text: none that is never sampled, and none that would break a character of UTF-8.
+export class NextTokens {
+  // ids: those so far.
+  constructor(step, ids = []) {
+    this.never = step.never;
+    this.table = step.characters;
+    this.state = 0; // of the bytes so far; 0 after a whole character
+    for (const id of ids.slice(-3)) this.read(id);
+  }
+
+  // A token that may not come is read as if the text began with it.
+  read(id) {
+    if (!this.table) return;
+    const column = this.table.columns[this.table.kinds[id]];
+    this.state = column[this.state] >= 0 ? column[this.state] : Math.max(column[0], 0);
+  }
+
+  // Set the weights of all other tokens to 0. numAfter: how many tokens can come after this one.
+  keep(weights, numAfter = 3) {
+    for (const id of this.never) weights[id] = 0;
+    if (!this.table) return;
+    const { kinds, columns, to_end } = this.table;
+    const mayCome = columns.map((column) => column[this.state] >= 0 && to_end[column[this.state]] <= Math.min(numAfter, 3));
+    for (let id = 0; id < weights.length; id++) if (!mayCome[kinds[id]]) weights[id] = 0;
+  }
+}
+
+// Probabilities after temperature, top-k, min-p and top-p; the most probable of the allowed tokens always stays. settings: as in the
+// step; following: the `NextTokens`.
+export function filtered(logits, settings, following = new NextTokens(settings), numAfter = 3) {
   const weights = new Float64Array(logits);
   let highest = -Infinity;
   for (let i = 0; i < weights.length; i++) if (weights[i] > highest) highest = weights[i];
-  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp(weights[i] - highest);
-  for (const id of settings.never) weights[id] = 0;
+  for (let i = 0; i < weights.length; i++) weights[i] = Math.max(Math.exp(weights[i] - highest), 1e-30);
+  following.keep(weights, numAfter);
   normalise(weights);
   let best = 0;
   for (let i = 1; i < weights.length; i++) if (weights[i] > weights[best]) best = i;
@@ -16,7 +44,7 @@ export function filtered(logits, settings) {
   if (settings.temperature !== 1) {
     const top = weights[best];
     for (let i = 0; i < weights.length; i++) weights[i] = Math.max(weights[i] / top, 1e-38) ** (1 / settings.temperature);
-    for (const id of settings.never) weights[id] = 0;
+    following.keep(weights, numAfter);
   }
   const top = weights[best];
   let bound = settings.min_p * top;
@@ -132,22 +160,24 @@ export function* grow(container, step, { sources, labels = null, prompt = [], se
   if (numBegin) rows = rows.map((ids) => [step.begin, ...ids]);
   else if (!prompt.length) {
     const weights = Float64Array.from(step.first);
-    for (const id of step.never) weights[id] = 0;
+    new NextTokens(step).keep(weights);
     rows = rows.map((_, row) => [drawIndex(weights, uniform(row))]);
     position++;
   }
   const stream = new TokenStream(container, step, n, labels);
   const hasEnded = new Array(n).fill(false);
+  const following = rows.map((ids) => new NextTokens(step, ids));
   const maxTokens = step.packed ? applied.new : Math.max(1, Math.min(applied.new, step.new + 1 - rows[0].length));
   for (let count = 0; count < maxTokens; count++, position++) {
     const { logits } = stream.next(rows);
     const values = logits.values();
     const vocab = logits.shape[1];
     rows = rows.map((ids, row) => {
-      const weights = filtered(values.subarray(row * vocab, row * vocab + step.vocab), applied);
+      const weights = filtered(values.subarray(row * vocab, row * vocab + step.vocab), applied, following[row], maxTokens - 1 - count);
       const id = drawIndex(weights, uniform(row));
       const taken = hasEnded[row] ? step.pad : id;
       if (step.end !== null && taken === step.end) hasEnded[row] = true;
+      following[row].read(taken);
       return [...ids, taken];
     });
     yield { rows: rows.map((ids) => ids.slice(numBegin)), logits };

@@ -31,6 +31,7 @@ from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, first_tokens, sequences_of
 from anew.families.transformer.portable import decoder_sampler
+from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.taps import TokenTaps
@@ -209,8 +210,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @property
     def token_mixer(self) -> TokenMixer | None:
-        """The statistical models that are mixed with the network; None before they are fitted."""
-        return next((head for head in (self.mixer, self.contexts) if head is not None and head.is_fitted), None)
+        """The statistical models that are mixed with the network in drawing; None before they are fitted."""
+        if self.mixer is not None and self.mixer.is_fitted:
+            return self.mixer.drawing()
+        return self.contexts if self.contexts is not None and self.contexts.is_fitted else None
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts, and remember the records."""
@@ -240,17 +243,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
             return
-        max_targets = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
-        inputs: list[GateInputs] = []
-        targets: list[NDArray[np.int64]] = []
-        for batch in sweep:
-            batch_inputs, batch_targets, counts = self._gate_inputs(self.mixer, batch)
-            inputs.append(batch_inputs.rows(counts))
-            targets.append(batch_targets[counts])
-            if sum(map(len, targets)) >= max_targets:
-                break
-        if sum(map(len, targets)):
-            self.mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
+        _fit_mixer(self, self.mixer, sweep)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -389,6 +382,26 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
     if family.known is not None and family.known.is_fitted:
         parts.append("hashes of the training records, which samples are not to repeat")
     return tuple(parts)
+
+
+def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:
+    """Fit the gate to held-out records, and draw without aligned records if samples would come too near to them."""
+    max_targets = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // family.spec.vocab)
+    inputs: list[GateInputs] = []
+    targets: list[NDArray[np.int64]] = []
+    held_out: list[NDArray[np.int64]] = []
+    for batch in sweep:
+        batch_inputs, batch_targets, counts = family._gate_inputs(mixer, batch)
+        inputs.append(batch_inputs.rows(counts))
+        targets.append(batch_targets[counts])
+        held_out += sequences_of([batch], MOST_FITTED_TARGETS)
+        if sum(map(len, targets)) >= max_targets:
+            break
+    if not sum(map(len, targets)):
+        return
+    mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
+    if mixer.aligned and draws_copies(family, mixer.records, held_out):
+        mixer.leave_records_out()
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:

@@ -23,19 +23,14 @@ from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.recent_scores import RecentScores
 from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
-# The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
-RECENT_DECAY = 0.97
-# Means count so many extra tokens of 0: those over few tokens are near 0, as the first tokens of a record say little; chosen.
-RECENT_PRIOR = 4.0
-WORST_LOG_PROB = (
-    -8.0
-)  # nats at which a token's log-probability is clipped, so that features stay in the range of the fit
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
+GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -43,34 +38,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-class RecentScores:
-    """Scores of each of S models on the tokens so far in n rows: decayed means of their log-probabilities.
-
-    A record without relatives in the train part, or a text by another author, is noticed because the counts did badly.
-    """
-
-    def __init__(self, n: int, num_models: int = 2) -> None:
-        self._sums, self._weight = np.zeros((n, num_models)), 0.0
-
-    @property
-    def means(self) -> Doubles:
-        """(n, S) nats of each model, 0 before the first token."""
-        return self._sums / (self._weight + RECENT_PRIOR)
-
-    def select(self, rows: Ints) -> RecentScores:
-        """Rows (k,) of these, by their numbers; a row may be taken several times."""
-        selected = RecentScores(len(rows), self._sums.shape[1])
-        selected._sums, selected._weight = self._sums[rows], self._weight
-        return selected
-
-    def add(self, *log_probs: NDArray[np.floating]) -> None:
-        """Add the next token of every row: (n,) log-probabilities that each model gave it."""
-        self._sums *= RECENT_DECAY
-        for column, model in zip(self._sums.T, log_probs, strict=True):
-            column += np.maximum(model, WORST_LOG_PROB)
-        self._weight = RECENT_DECAY * self._weight + 1.0
 
 
 class MixerState:
@@ -136,7 +103,7 @@ class NgramMixer(nn.Module):
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
-        self._gate = gate.numpy()
+        self._gate = self._gate_alone = gate.numpy()
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
@@ -172,6 +139,10 @@ class NgramMixer(nn.Module):
             if name in shapes:
                 dtype = RECORD_DTYPES.get(name) or LEVEL_DTYPES.get(name.rpartition("_")[0], torch.float32)
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
+        if GATE_ALONE in shapes:
+            self.register_buffer(
+                GATE_ALONE, torch.zeros(shapes[GATE_ALONE], dtype=torch.float64, device=self.gate.device)
+            )
         self.clear_cache()
 
     def check(self) -> None:
@@ -198,7 +169,7 @@ class NgramMixer(nn.Module):
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own_buffers = {"gate", *RECORD_DTYPES}
+            own_buffers = {"gate", GATE_ALONE, *RECORD_DTYPES}
             arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
@@ -217,6 +188,19 @@ class NgramMixer(nn.Module):
         for name in RECORD_DTYPES:
             self._buffers.pop(name, None)
         self.aligned, self._records = False, None
+
+    def drawing(self) -> NgramMixer:
+        """The mixer that samples are drawn with: this one or, after `leave_records_out`, one without the aligned records."""
+        if GATE_ALONE not in self._buffers:
+            return self
+        alone = copy(self)  # shares all buffers
+        alone._counts, alone.aligned = self.counts, False
+        alone._gate = self.get_buffer(GATE_ALONE).cpu().numpy()
+        return alone
+
+    def leave_records_out(self) -> None:
+        """From now on, draw samples without the aligned records; after `fit`."""
+        self.register_buffer(GATE_ALONE, torch.from_numpy(self._gate_alone).to(self.gate.device))
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
@@ -406,12 +390,13 @@ class NgramMixer(nn.Module):
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
+        self._buffers.pop(GATE_ALONE, None)
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
         if self.aligned:
             aligned_gate, aligned_loss = self._fit_gate(inputs, targets)
             if aligned_loss < (1.0 - MIN_GAIN) * loss:
-                gate = aligned_gate
+                self._gate_alone, gate = gate, aligned_gate
             else:
                 self._drop_records()
         self._gate = gate

@@ -14,6 +14,7 @@ from torch.nn import functional
 from anew.core.specs import Tokens
 from anew.families.portable import Graph, PortableSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
+from anew.families.transformer.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
 from anew.nets.decoder import Decoder, DecoderBlock
 
@@ -33,13 +34,13 @@ def decoder_sampler(
     The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the first
     class, since a label comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`);
     `context`, positions of the graph; `window`, tokens of the run's context, of which the later half is kept when it is full;
+    `characters`, the table that keeps UTF-8 valid (`WholeCharacters.portable`; null where every token is whole characters);
     and `offsets` and `prefix` of neighbours on a grid.
     """
     c = net.config
     special = spec.special
     begin = special.get("begin", special.get("end"))
-    rare = special.get("rare", spec.vocab)
-    stop = min((index for index in special.values() if index > rare), default=spec.vocab)
+    characters = whole_characters(spec.spellings, spec.rare_ids)
     common = torch.full((spec.vocab,), 1.0 / spec.vocab) if first is None else first
     step = {
         "step": "tokens",
@@ -50,7 +51,8 @@ def decoder_sampler(
         "first": common.tolist() if begin is None else None,
         "end": special.get("end"),
         "pad": special.get("pad", special.get("end", 0)),
-        "never": list(range(rare, stop)),
+        "never": list(spec.rare_ids),
+        "characters": None if characters is None else characters.portable(),
         "label_base": spec.vocab if spec.classes else None,
         "packed": spec.packed,
         "new": DEFAULT_NEW_TOKENS if spec.packed else spec.length,

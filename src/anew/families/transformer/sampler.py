@@ -6,7 +6,7 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from anew.core.specs import SampleRequest, Tokens
 from anew.core.threads import one_thread
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.whole_characters import MOST_BYTES_TO_COME, whole_characters
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
@@ -27,6 +28,7 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
+LEAST_WEIGHT = np.float32(1e-30)  # of an allowed token: less than fp32 shows beside any other
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -132,7 +134,11 @@ class TokenSampler:
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
             self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
-        self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
+        rare = family.spec.rare_ids
+        self.allowed = allowed_tokens(rare, family.spec.vocab, self.prompt)
+        self.characters = whole_characters(family.spec.spellings, rare)
+        self._has_rare = has_any(self.prompt, rare)  # (n,)
+        self._byte_states: Ints = np.zeros(request.n, dtype=np.int64)  # see `WholeCharacters`
 
     def __iter__(self) -> Iterator[Tensor]:
         is_small = self.family.net.token_embedding.device.type == "cpu"
@@ -155,6 +161,8 @@ class TokenSampler:
         first = max(1, num_hidden) if self.reads_prompt else num_known
         for place in range(first, ids.shape[1]):
             is_known = place < num_known
+            if not is_known:
+                self._limit_bytes(ids[:, :place], place == num_known, ids.shape[1] - 1 - place)
             tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
             if self.mixer is not None:
                 self.state.observe(tokens, not is_known)
@@ -178,6 +186,17 @@ class TokenSampler:
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
+        self._has_rare, self._byte_states = self._has_rare[rows], self._byte_states[rows]
+
+    def _limit_bytes(self, ids: Ints, is_first: bool, num_after: int) -> None:
+        """Allow only tokens that go on with whole characters. ids: (n, t) so far; num_after: tokens that can follow the next."""
+        if self.characters is None:
+            return
+        if is_first:
+            self._byte_states = self.characters.after_prompt(ids)
+        else:
+            self._byte_states = self.characters.after(self._byte_states, ids[:, -1])
+        self.allowed = self.characters.allowed(self._byte_states, num_after, self._has_rare)
 
     def _prompt_ids(self) -> Ints:
         """(n, L) ids that are given."""
@@ -193,6 +212,7 @@ class TokenSampler:
             return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
         if prompt.shape[1]:
             return prompt, 0
+        self._limit_bytes(prompt, True, MOST_BYTES_TO_COME)
         first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
         return first_tokens[:, None], 0
 
@@ -217,8 +237,9 @@ class TokenSampler:
         """(n, V) probabilities of only the allowed tokens; each row sums to 1."""
         if self.allowed is None:
             return probabilities
-        kept: Floats = probabilities * self.allowed
-        kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
+        # A network may be so sure of other tokens that all of these have 0.
+        kept: Floats = np.maximum(probabilities, LEAST_WEIGHT) * self.allowed
+        kept /= kept.sum(1, keepdims=True)
         return kept
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
@@ -246,14 +267,14 @@ class TokenSampler:
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.is_unfiltered:
-            return weights if self.allowed is None else weights * self.allowed
+            return weights if self.allowed is None else np.maximum(weights, LEAST_WEIGHT) * self.allowed
         s = self.sampling
         probabilities = self._only_allowed(weights / weights.sum(1, keepdims=True))
         # Only allowed tokens before the cuts, which count tokens, and again after: a high temperature raises even a zero.
         filtered: Floats = token_choice.filter_probabilities(
             torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
         ).numpy()
-        return self._only_allowed(filtered)
+        return filtered if self.allowed is None else filtered * self.allowed
 
     def _mix(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) proportional to the probability under network and counts together."""
@@ -288,14 +309,17 @@ class TokenSampler:
         return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
 
 
-def allowed_tokens(special: Mapping[str, int], vocab_size: int, prompt: Ints) -> Floats | None:
+def allowed_tokens(rare: range, vocab_size: int, prompt: Ints) -> Floats | None:
     """(n, V) 0 for ids that never occur in the train part, except in samples whose own prompt has such ids; 1 for all others. None if
     all are allowed."""
-    if "rare" not in special:
+    if not rare:
         return None
-    low = special["rare"]
-    high = min((i for i in special.values() if i > low), default=vocab_size)
-    is_rare = (np.arange(vocab_size) >= low) & (np.arange(vocab_size) < high)  # (V,)
-    prompt_has_rare = np.any((prompt >= low) & (prompt < high), axis=1, keepdims=True)  # (n, 1)
-    allowed: Floats = (~(is_rare & ~prompt_has_rare)).astype(np.float32)
+    is_rare = np.isin(np.arange(vocab_size), rare)  # (V,)
+    allowed: Floats = (~(is_rare & ~has_any(prompt, rare)[:, None])).astype(np.float32)
     return allowed
+
+
+def has_any(prompt: Ints, tokens: range) -> NDArray[np.bool_]:
+    """(n,) whether a prompt (n, L) has any of these tokens."""
+    is_there: NDArray[np.bool_] = np.any((prompt >= tokens.start) & (prompt < tokens.stop), axis=1)
+    return is_there

@@ -74,6 +74,7 @@ function drawFigures(list, run) {
     for (const [name, value] of Object.entries(run.losses ?? {})) {
       rows.push([capital(words(name)), h("span", { "data-figure": name, "data-exact": String(value) }, short(Number(value)))]);
     }
+    if (run.kept_step !== null) rows.push(["Weights kept", h("span", {}, `of step ${count(run.kept_step)}`, h("small", {}, " (lowest validation loss)"))]);
     if (run.validation !== null) rows.push(["Validation loss", short(run.validation)]);
     if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(run.rate >= 10 ? Math.round(run.rate) : Number(run.rate.toPrecision(2))), h("small", {}, " examples/s"))]);
     if (run.last.seconds) rows.push(["Trained for", clock(run.last.seconds)]);
