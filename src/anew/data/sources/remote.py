@@ -125,10 +125,15 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping
     for name, file in distant.items():
         digest.update(f"{name}\0{file.bytes}\0{file.stamp}\n".encode("utf-8", "surrogateescape"))
     stamp = _STORE_STAMP | (int.from_bytes(digest.digest()) >> 2)
-    shown = {name for name in distant if not any(part[0] == "." or part == "__pycache__" for part in name.split("/"))}
+    shown = [name for name in distant if not _is_hidden(name)]
     entries = [*on_disk.files, *(File(name, distant[name].bytes or 0, stamp) for name in shown)]
     hidden = on_disk.hidden + len(distant) - len(shown)
     return Listing(folder, sorted(entries), hidden, on_disk.refusals)
+
+
+def _is_hidden(name: str) -> bool:
+    # Looked for in the whole name first, as there may be millions of names.
+    return name[0] == "." or "/." in name or ("__pycache__" in name and "__pycache__" in name.split("/"))
 
 
 def is_known(address: str) -> bool:

@@ -78,7 +78,7 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
         entries = [[name, file.key, file.bytes, file.stamp] for name, file in listing.files.items()]
         refusals = [[item.name, item.reason] for item in listing.refusals]
         names = {"time": time.time(), "is_file": listing.is_file, "files": entries, "refusals": refusals}
-        files.write_json(folder / NAMES, names)
+        files.write_json(folder / NAMES, names, indent=None)
     return listing
 
 
