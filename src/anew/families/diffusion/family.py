@@ -53,7 +53,7 @@ class Diffusion(DiffusionModel):
     @classmethod
     def rationale_for(cls, prefer: str) -> str:
         if prefer == "speed":
-            return "a student of the network samples in one step, on most images closer to the data than a GAN"
+            return "a student of the network samples in one step, on photographs and sprites closer to the data than a GAN"
         return cls.rationale
 
     # -- sample ---------------------------------------------------------------------------------------------------------
