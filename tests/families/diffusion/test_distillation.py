@@ -52,7 +52,7 @@ def trainer(total: int) -> Trainer:
 
 @cache
 def trained() -> Diffusion:
-    run = trainer(160)
+    run = trainer(80)
     for _ in run:
         pass
     run.family.load_state_dict(run.weights())
