@@ -154,7 +154,7 @@ def test_where_time_is_short_the_likeliest_family_goes_on(
     [
         ({"budget": 600}, ["diffusion", "gan"]),
         ({"budget": 600, "family": "vae"}, ["vae"]),
-        ({"budget": 600, "prefer": "speed"}, ["diffusion"]),
+        ({"budget": 600, "prefer": "speed"}, ["gan"]),
         ({"budget": 600, "settings": {"space": "latent"}}, ["diffusion"]),
         ({"budget": 600, "settings": {"parallel": "fsdp"}}, ["diffusion", "gan"]),
         ({"budget": 600, "settings": {"num_clusters": 4}}, ["gan"]),

@@ -52,7 +52,6 @@ class Scale:
         threads: Threads that it will have there.
         compile_seconds: Seconds to compile loops that it would use; 0 if they are already compiled.
         crowding: How many times longer than on idle cores work takes there.
-        prefer: What the user prefers, one of `runs.record.PREFERENCES`.
     """
 
     items: int
@@ -63,7 +62,6 @@ class Scale:
     threads: int = 1
     compile_seconds: float = 0.0
     crowding: float = 1.0
-    prefer: str = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +176,6 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
-
-    @classmethod
-    def rationale_for(cls, prefer: str) -> str:
-        """Why this family suits a preference, one of `runs.record.PREFERENCES`; one clause."""
-        return cls.rationale
 
     # -- what it fits ---------------------------------------------------------------------------------------------------
 

@@ -29,9 +29,7 @@ CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly 
 LEAST_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 
 
-def scale_of(
-    data: TrainingData, context: RunContext, seconds: float | None, model_size: int, prefer: str = "quality"
-) -> Scale:
+def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
     """The scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
@@ -41,7 +39,6 @@ def scale_of(
         device=context.world.device.type,
         threads=context.world.minimum(torch.get_num_threads()),
         crowding=context.crowding if context.crowding >= CROWDED else 1.0,
-        prefer=prefer,
     )
 
 
@@ -74,7 +71,7 @@ def make_plan(
     if request.plan_from is not None:
         return replayed_plan(request.plan_from, data.spec, family_class.Config)
     overrides = settings_of(request.settings, family.name, family_class.Config)
-    scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE), request.prefer)
+    scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
     most_seconds = -context.world.minimum(-math.ceil(family_class.compile_seconds(data.spec)))  # of all processes
     compile_seconds = most_seconds * context.crowding
     scale = replace(scale, compile_seconds=compile_seconds)

@@ -255,9 +255,9 @@ def inspect_data(
             items=scan.items,
             bytes=scan.bytes,
             family=choice.name,
-            reason=choice.family_class.rationale_for(prefer),
+            reason=choice.family_class.rationale,
             tried=tuple(rival.name for rival in rivals),
-            alternatives=_alternatives(data.spec, choice.name, prefer),
+            alternatives=_alternatives(data.spec, choice.name),
             labels=tuple(scan.labels),
             parts=dict(scan.parts),
             examples=data.train_items,
@@ -273,15 +273,13 @@ def inspect_data(
         data.close()
 
 
-def _alternatives(spec: Spec, chosen: str, prefer: str) -> dict[str, Alternative]:
-    """What other preferences would choose, by preference, where it is another family or the same one for another reason."""
+def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
+    """What other preferences would choose, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         name, family = choose_family(spec, None, preference)
-        reason = family.rationale_for(preference)
-        is_other = name != chosen or reason != family.rationale_for(prefer)
-        if preference in family.preferred_for and is_other:
-            alternatives[preference] = Alternative(name, reason)
+        if name != chosen and preference in family.preferred_for:
+            alternatives[preference] = Alternative(name, family.rationale)
     return alternatives
 
 

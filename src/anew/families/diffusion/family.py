@@ -42,19 +42,12 @@ class Diffusion(DiffusionModel):
     """The denoiser as a sampler."""
 
     Sampling: ClassVar[type] = DiffusionSampling
-    preferred_for: ClassVar[frozenset[str]] = frozenset({"quality", "speed"})
     wins: ClassVar[float] = 0.75
     learning_exponent: ClassVar[float] = 0.7
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
     rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
     interpolates_across_classes: ClassVar[bool] = True
-
-    @classmethod
-    def rationale_for(cls, prefer: str) -> str:
-        if prefer == "speed":
-            return "a student of the network samples in one step, on photographs and sprites closer to the data than a GAN"
-        return cls.rationale
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 

@@ -43,8 +43,6 @@ MOST_RANK = 64  # principal components: they are stored in the run, and other di
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
-# Of the training, for the student that samples in one step (docs/log.md, 2026-11-28).
-STUDENT_SHARE = 0.3
 # On a CPU, instead of 128: digits came as close or closer in equal time (docs/log.md, 2026-11-27).
 CPU_BATCH_SIZE = 64
 
@@ -90,7 +88,6 @@ class ImageLayout(Layout):
         directions = min(scale.items, self.most_fit_examples) // EXAMPLES_PER_DIRECTION
         return replace(
             config,
-            distillation=STUDENT_SHARE if scale.prefer == "speed" else 0.0,
             patch_size=patch_size,
             batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
             rank=max(1, min(MOST_RANK, directions)),

@@ -124,13 +124,14 @@ function passes(epochs) {
 
 /** @param {string} data @param {any} seen @param {string | undefined} modality */
 function trainForm(data, seen, modality) {
-  const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.instead));
+  const tried = /** @type {string[]} */ (seen.tried?.families ?? []);
+  const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.instead)).filter(([, other]) => !tried.includes(other.family));
   /** What a choice adds to the request, by its value.
    * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
   const choices = [
     { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why },
-    ...(seen.tried?.families ?? []).map((/** @type {string} */ name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.why : "" })),
-    ...alternatives.map(([preference, other]) => ({ value: preference, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.why })),
+    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.why : "" })),
+    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.why })),
   ];
   const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
