@@ -239,7 +239,8 @@ def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
 def margin_of(real: Numbers) -> MarginStep | None:
     """The margin of images (n, C, H, W), whose pixels have one colour in all of them; None without one.
 
-    If all pixels have it, the images are blank, and there is no margin. A colour that is not common to all sides is not searched.
+    Blank images, all of whose pixels have that colour, have no margin. The colour is that of a corner: sides of other colours are
+    not looked for.
     """
     if len(real) < MIN_MARGIN_IMAGES:
         return None

@@ -23,7 +23,7 @@ LABEL_ALPHA = 0.25
 # For a generator that reaches real items often, this guard lowers false alarms from 18% to 23% down to 10% to 14%.
 HELD_OUT_ALPHA = 0.05
 # Level at which samples are identical to training items more often than real items to each other: no proof of copying, but then
-# the answer is no plain yes.
+# the answer is at most "partly".
 IDENTICAL_ALPHA = 0.05
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0

@@ -337,7 +337,7 @@ class TextEvaluation(Evaluation[str]):
         if size < total:
             self.skipped.append(
                 f"Words, runs of characters and repetition were measured on {size:,} of the {total:,} characters of the "
-                "samples, drawn evenly from them, since there is no more held-out text."
+                "samples, in passages drawn evenly from all samples: as much as there is held-out text."
             )
         return sets
 

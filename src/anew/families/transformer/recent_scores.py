@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 RECENT_DECAY = 0.97
 # Means count so many extra tokens of 0: those over few tokens are near 0, as the first tokens of a record say little; chosen.
 RECENT_PRIOR = 4.0
-WORST_LOG_PROB = (
-    -8.0
-)  # nats at which a token's log-probability is clipped, so that features stay in the range of the fit
+# In nats: a token's log-probability is clipped here, so that features stay in the range of the fit.
+WORST_LOG_PROB = -8.0
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
