@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anew.core import files
+from anew.core.own_folders import is_run_config
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
 from anew.errors import RunError, about, command
@@ -17,7 +18,6 @@ from anew.runs.paths import CONFIG
 from anew.runs.record import Begun
 from anew.runs.report_record import report_if_whole
 
-RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
 STATUS = {
     "begun": "stopped before training began",
     "training": "stopped in training",
@@ -138,7 +138,7 @@ def is_run(path: Path) -> bool:
         value = files.read_json(config)
     except RunError:
         return (path / events.NAME).is_file()
-    return isinstance(value, dict) and value.keys() >= RUN_KEYS
+    return is_run_config(value)
 
 
 def inspect_run(path: Path) -> RunInspection:
