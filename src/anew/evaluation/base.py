@@ -308,6 +308,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
         if n < MIN_ITEMS:
+            self.supply = Supply(min(len(test), len(train)))
             if self.inputs.features is None:
                 counts = {
                     f"{self.counted}s": n_samples,

@@ -95,6 +95,7 @@ def evaluate_samples(
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
+            ended_by=measurements.ended_by,
             folder=out,
         )
         write_report(

@@ -33,7 +33,7 @@ def write_json(path: Path, value: object) -> None:
 def test_a_run_in_its_data_folder_is_left_out(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
     before = Dataset.open(".")
-    run = anew.train(".", steps=2, settings={"evaluate_samples": "0"}).folder.path
+    run = anew.train(".", steps=2, settings={"evaluate_samples": "1"}).folder.path
     after = Dataset.open(".")
     assert after.fingerprint == before.fingerprint and after.scan.labels == ("cats", "dogs")
     assert [(item.name, item.reason) for item in after.scan.refusals] == [
@@ -45,7 +45,9 @@ def test_a_run_in_its_data_folder_is_left_out(pictures: Path, monkeypatch: pytes
 def test_comparisons_and_unfinished_runs_are_left_out(pictures: Path) -> None:
     write_json(pictures / "begun" / "config.json", {"format": 1, "status": "begun", "request": {"data": ".."}})
     write_json(pictures / "duel" / "request.json", {"data": "..", "families": ["gan", "vae"], "settings": {}})
-    write_json(pictures / "duel" / "gan" / "config.json", {"format": 1, "status": "begun", "request": {"data": "../.."}})
+    write_json(
+        pictures / "duel" / "gan" / "config.json", {"format": 1, "status": "begun", "request": {"data": "../.."}}
+    )
     shutil.copy(pictures / "cats" / "0.png", pictures / "duel" / "gan" / "final.png")
     data = Dataset.open(pictures)
     assert data.scan.items == 80

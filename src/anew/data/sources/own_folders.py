@@ -67,10 +67,10 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     if not place.is_dir():
         return
     names = {file.path for file in files}
-    noun = next((noun for mark in (RUN_MARK, COMPARISON_MARK) if mark in names and (noun := _noun_of(place / mark))), "")
-    if noun == "comparison":
+    nouns = [_noun_of(place / mark) for mark in (RUN_MARK, COMPARISON_MARK) if mark in names]
+    if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
-    if noun == "run":
+    if "run" in nouns:
         data = f"the data that it was trained on{_named_data(place)}"
         raise DataError(
             f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
