@@ -43,7 +43,13 @@ _SUFFIXES = (
 _INTERPRETED = {
     **dict.fromkeys(("sh", "bash", "dash", "ash", "ksh"), ".sh"),
     **{name: f".{name}" for name in ("zsh", "fish", "php", "lua", "tcl")},
-    **{"python": ".py", "perl": ".pl", "ruby": ".rb", "node": ".js", "rscript": ".r", "tclsh": ".tcl", "make": ".mk"},
+    "python": ".py",
+    "perl": ".pl",
+    "ruby": ".rb",
+    "node": ".js",
+    "rscript": ".r",
+    "tclsh": ".tcl",
+    "make": ".mk",
 }
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
 PLAIN = ".txt"  # the ending of samples if nothing says in which language they are
