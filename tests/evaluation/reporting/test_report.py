@@ -138,7 +138,9 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
         report["recall"]
     text = repr(report)
     assert "'first' (diffusion, image)" in text and "(real data: 10.0)" in text and "report.html" in text
-    assert "Are the samples close to your data? partly: Close to the data, with visible differences: the Fréchet" in text
+    assert (
+        "Are the samples close to your data? partly: Close to the data, with visible differences: the Fréchet" in text
+    )
     page = Page()
     page.feed(report._repr_html_())
     assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
