@@ -16,7 +16,7 @@ def rows(n: int, seed: int) -> list[str]:
     """A radius and a perimeter that belongs to it, a colour, and a weight that is missing in one row of ten."""
     rng = np.random.default_rng(seed)
     radius = rng.gamma(9.0, 1.5, n)
-    perimeter = 2.0 * np.pi * radius * rng.normal(1.0, 0.02, n)
+    perimeter = 2.0 * np.pi * radius * rng.normal(1.0, 0.005, n)
     weight = [f"{w:.1f}" if rng.random() < 0.9 else "NA" for w in rng.normal(50.0, 9.0, n)]
     colour = rng.choice(["red", "dark, green"], n)
     return [f'{r:.2f},{p:.1f},"{c}",{w}' for r, p, c, w in zip(radius, perimeter, colour, weight, strict=True)]
