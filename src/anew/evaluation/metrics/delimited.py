@@ -176,8 +176,9 @@ def row_scores(
     if n < LEAST_ROWS:
         return
     features = [form.features(part[:n]) for part in rows]
-    whiten = _whitening(form.features([fields for record in training[:MOST_READ] if (fields := form.fields(record))]))
-    own, real, real_samples = (part @ whiten for part in features)  # each (n, d)
+    centre, whiten = _whitening(form.features([fields for row in training[:MOST_READ] if (fields := form.fields(row))]))
+    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
+    own, real, real_samples = (_compressed((part - centre) @ whiten) for part in features)  # each (n, 2 d)
     result = two_sample_test(own, real, seed)
     yield Score(
         COLUMNS_AUC,
@@ -191,10 +192,19 @@ def row_scores(
     )
 
 
-def _whitening(features: Array) -> Array:
-    """(d, d) directions in which features of the data vary equally: what breaks a relation between columns is far out then."""
-    deviation = features.std(axis=0)
-    scaled = (features - features.mean(axis=0)) / np.where(deviation > 0.0, deviation, 1.0)
+def _whitening(features: Array) -> tuple[Array, Array]:
+    """The mean (d,) of features of the data, and directions (d, d) in which they vary equally.
+
+    What breaks a relation between columns is far out in one of them.
+    """
+    centre, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.where(deviation > 0.0, deviation, 1.0)
+    scaled = (features - centre) / deviation
     variances, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
     scale = 1.0 / np.sqrt(np.maximum(variances, VARIANCE_FLOOR * variances.mean()))
-    return np.asarray(directions * scale / np.where(deviation > 0.0, deviation, 1.0)[:, None])
+    return centre, directions * scale / deviation[:, None]
+
+
+def _compressed(whitened: Array) -> Array:
+    """(n, 2 d) logarithmic features of whitened ones (n, d): signed, and of their size alone."""
+    return np.concatenate([np.arcsinh(whitened), np.log1p(np.abs(whitened))], axis=1)
