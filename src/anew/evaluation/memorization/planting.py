@@ -23,7 +23,7 @@ from anew.evaluation.memorization.copying_test import (
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
-from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES, REFERENCE_ALPHA
+from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
 DRAWS = (
     20  # draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
@@ -214,12 +214,12 @@ def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
 
 
 def combined_p(p: float, reference: ReferenceResult | None) -> float:
-    """p of the scan if the reference test confirms it, else the larger p of both.
+    """p of the scan and the reference test together: the larger one, since both must find something.
 
     Any model leans to its training items (to phrases, strokes), and with enough samples the scan notices that. Copies are also
     closer to real items than those are to each other, which is what the reference test confirms.
     """
-    return p if reference is None or reference.p <= REFERENCE_ALPHA else max(p, reference.p)
+    return p if reference is None else max(p, reference.p)
 
 
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
