@@ -30,7 +30,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     """The step that helps most. run: the folder or the address of the run."""
     grades = [report.grades.get(question) for question in QUESTIONS]
     if report.copies is not None and report.copies.found:
-        advice = "copies come with many passes over few items: give more data, or a shorter --budget"
+        advice = "copies come with many passes over few items: give more data, or a shorter budget"
         return NextStep("fewer", advice, is_command=False)
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
