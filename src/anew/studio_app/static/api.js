@@ -1,11 +1,12 @@
 // Requests to the Studio, and the stream of changes.
 
-/** An error response, with its message. */
+/** An error response, with its message and the columns of tables, where one is to be chosen. */
 export class Refusal extends Error {
-  /** @param {number} status @param {string} message */
-  constructor(status, message) {
+  /** @param {number} status @param {string} message @param {string[]} [columns] */
+  constructor(status, message, columns) {
     super(message);
     this.status = status;
+    this.columns = columns;
   }
 }
 
@@ -18,11 +19,12 @@ function readable(sentence) {
 /** The response itself; throws a Refusal if it is an error. @param {Response} answer @returns {Promise<any>} */
 export async function checked(answer) {
   if (answer.ok) return answer;
-  let message = `the Studio answered ${answer.status}`;
+  let [message, columns] = [`the Studio answered ${answer.status}`, undefined];
   try {
-    message = (await answer.json()).error.message;
+    const body = await answer.json();
+    [message, columns] = [body.error.message, body.columns];
   } catch { /* not JSON: the sentence above stays */ }
-  throw new Refusal(answer.status, readable(message));
+  throw new Refusal(answer.status, readable(message), columns);
 }
 
 /** @param {string} path @param {Record<string, string | number>} query @returns {string} */
