@@ -1,7 +1,7 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
 import { get, post, Refusal, send } from "./api.js";
-import { bytes, count, fill, h, say } from "./dom.js";
+import { asSentence, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
 import { itemSheet } from "./items.js";
@@ -134,11 +134,6 @@ function drawData(main, head, data, seen, reading, look) {
       h("section", { class: "card five" }, h("h2", {}, "Learn from it"), form)));
 }
 
-/** @param {string} text */
-function sentence(text) {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
-}
-
 /** The number of passes over the data, rounded. @param {number} epochs */
 function passes(epochs) {
   const number = Number(epochs.toPrecision(2));
@@ -168,7 +163,7 @@ function trainForm(data, seen, reading) {
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
-    h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, sentence(why)) : null)));
+    h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
