@@ -150,6 +150,10 @@ class Evaluation(ABC, Generic[ItemT]):
         order = np.random.default_rng(self.inputs.seed).permutation(len(items))
         return [items[i] for i in order]  # the data may be sorted, and metrics take the first ones
 
+    def num_held_out(self) -> int | None:
+        """The number of all held-out items, or pieces, that `items` can give; None if it is not known."""
+        return self.inputs.n_held_out
+
     # ---- what every modality has ----
 
     def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
@@ -317,7 +321,8 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
-        self.supply = Supply(len(test) if len(test) < n_samples else None, len(self.inputs.samples) / n_samples)
+        n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
+        self.supply = Supply(n_held_out, len(self.inputs.samples) / n_samples)
         if n < n_samples:
             available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
             self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} samples ({available}).")

@@ -80,6 +80,9 @@ class TextEvaluation(Evaluation[str]):
             return self._cut([str(text) for text in self.inputs.samples])[:n]
         return self._cut(self._part("train", TRAIN_MOST) if part == "train" else self._held_out)[:n]
 
+    def num_held_out(self) -> int | None:
+        return super().num_held_out() if self.records else len(self._cut(self._held_out))
+
     def _cut(self, texts: Sequence[str]) -> list[str]:
         rng = np.random.default_rng(self.inputs.seed)
         if self._documents_are_short:
@@ -155,8 +158,8 @@ class TextEvaluation(Evaluation[str]):
                 continue
             scores = list(measure())
             yield from scores
-            if name == ODD_RECORDS_MEASURE and not scores:  # without this score, shuffled letters may pass for names
-                self.cut_off(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
+            if name == ODD_RECORDS_MEASURE and not scores:
+                self.skip(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
 
     # ---- what the report shows ----
 
