@@ -335,22 +335,10 @@ class Evaluation(ABC, Generic[ItemT]):
         if self._embedder is None:
             return self.inputs.features
         if not isinstance(self._embedder, GridEmbedder):
-            return self._feature_sets({name: self._embedder(items) for name, items in self.sets.items()})
+            return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
-        detail = self._feature_sets({name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
-        return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
-
-    def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-        """Features (n, d) of the sets, given by their names, as FeatureSets."""
-        return FeatureSets(
-            samples=rows["samples"],
-            held_out=rows["test"],
-            train=rows["train"],
-            naive=rows.get("naive"),
-            description=description or self.feature_description,
-            noun=self.noun,
-            counted=self.counted,
-        )
+        detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
+        return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -406,6 +394,19 @@ class Evaluation(ABC, Generic[ItemT]):
             seed=self.inputs.seed,
             skip=self.skip,
         ).scores()
+
+
+def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
+    """Features (n, d) of the sets of an evaluation, given by their names. description: that of the features, if not its own."""
+    return FeatureSets(
+        samples=rows["samples"],
+        held_out=rows["test"],
+        train=rows["train"],
+        naive=rows.get("naive"),
+        description=description or evaluation.feature_description,
+        noun=evaluation.noun,
+        counted=evaluation.counted,
+    )
 
 
 def probe_size(embed: Embedder[ItemT], items: Sequence[ItemT], limit: float | None) -> int:

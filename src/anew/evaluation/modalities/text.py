@@ -215,15 +215,7 @@ class TextEvaluation(Evaluation[str]):
             edits = Levenshtein.distance(sample, train)
             caption, close = edits_caption(edits), distance < 0.5 * usual
             return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption, close)
-        match = longest_matches([sample], codes(train))[0]
-        if match is None:
-            return SamplePair(ReportItem(text=sample), ReportItem(text=train))
-        return SamplePair(
-            ReportItem(text=sample, mark=(match.start, match.start + match.length)),
-            ReportItem(text=train, mark=(match.place, match.place + match.length)),
-            f"{match.length} characters in a row in common",
-            close=match.length > len(sample) / 2,
-        )
+        return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
 
@@ -353,6 +345,19 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
+
+
+def passage_pair(sample: str, train: str) -> SamplePair:
+    """Two passages with their longest common part marked."""
+    match = longest_matches([sample], codes(train))[0]
+    if match is None:
+        return SamplePair(ReportItem(text=sample), ReportItem(text=train))
+    return SamplePair(
+        ReportItem(text=sample, mark=(match.start, match.start + match.length)),
+        ReportItem(text=train, mark=(match.place, match.place + match.length)),
+        f"{match.length} characters in a row in common",
+        close=match.length > len(sample) / 2,
+    )
 
 
 def edits_caption(edits: int) -> str:
