@@ -52,11 +52,12 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
         in verdict([small], supply=few)["closeness"]
     )
     assert "only more data" not in verdict([small], supply=enough)["closeness"]
-    some = Supply(held_out=60)  # fewer than would do, though more than were compared
+    scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
-        figures([small], supply=some)["closeness"] == f"40 compared; about {needed} would do, but only 60 are held out"
+        figures([small], supply=scarce)["closeness"]
+        == f"40 compared; about {needed} would do, but only 60 are held out"
     )
-    assert samples_needed([small], few) == samples_needed([small], some) == {"closeness": 0}
+    assert samples_needed([small], few) == samples_needed([small], scarce) == {"closeness": 0}
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
 
 
