@@ -73,16 +73,40 @@ def part_of(path: str) -> str | None:
 def parts_of(paths: Collection[str]) -> dict[str, str | None]:
     """The part of each file of a folder, by its path.
 
-    If no path names the train part, a folder `test` of programs holds tests of the others, and among many files, a name like
-    `coin_test.png` is a coincidence.
+    If no path names the train part, the same names often mean something else: a folder `test` of programs holds tests of the
+    others, beside other folders it is one like them (a class), and among many files, a name like `coin_test.png` is a
+    coincidence.
     """
     parts = {path: part_of(path) for path in paths}
-    if "train" in parts.values():
+    if "train" in parts.values() or not any(parts.values()):
         return parts
-    parts = {path: None if _is_program(path.lower()) else part for path, part in parts.items()}
-    if len(parts) < MANY_FILES:
-        return parts
-    return {path: part and _part_of_folder(path.lower().rpartition("/")[0]) for path, part in parts.items()}
+    with_others = _folders_with_others(paths)
+    for path, part in parts.items():
+        folder = path.lower().rpartition("/")[0]
+        if part is None or _is_program(path.lower()):
+            parts[path] = None
+        elif _part_of_folder(folder) is None:
+            parts[path] = None if len(parts) >= MANY_FILES else part
+        elif _folder_above_part(folder) in with_others:
+            parts[path] = None
+    return parts
+
+
+def _folders_with_others(paths: Collection[str]) -> set[str]:
+    """The folders at the top and one below, in lower case, that hold a folder whose name is none of a part."""
+    folders = {path.lower().rpartition("/")[0] for path in paths}
+    return {
+        "/".join(names[:depth])
+        for names in (folder.split("/") for folder in folders if folder)
+        for depth, name in enumerate(names[:2])
+        if name not in _PART
+    }
+
+
+def _folder_above_part(folder: str) -> str:
+    """The folder that holds the folder of a part. folder: one for which `_part_of_folder` is not None."""
+    first = folder.partition("/")[0]
+    return "" if first in _PART else first
 
 
 def _is_program(path: str) -> bool:
@@ -95,14 +119,18 @@ def _part_of_folder(folder: str) -> str | None:
     return next((_PART[name] for name in folder.split("/")[:2] if name in _PART), None)
 
 
-def label_of(path: str) -> str | None:
-    """The class that a relative path names: its last folder that is not a part; None at the top level."""
-    return _label_of_folder(path[: path.rfind("/") + 1])
+def label_of(path: str, has_parts: bool = True) -> str | None:
+    """The class that a relative path names: its last folder that is not a part; None at the top level.
+
+    has_parts: whether a folder with the name of a part is one, see `parts_of`.
+    """
+    return _label_of_folder(path[: path.rfind("/") + 1], has_parts)
 
 
 @functools.lru_cache(maxsize=4096)
-def _label_of_folder(folder: str) -> str | None:
-    return next((name for name in reversed(folder.split("/")) if name and name.lower() not in _PART), None)
+def _label_of_folder(folder: str, has_parts: bool) -> str | None:
+    names = (name for name in reversed(folder.split("/")) if name)
+    return next((name for name in names if not has_parts or name.lower() not in _PART), None)
 
 
 def split_record_name(name: str) -> tuple[str, str]:

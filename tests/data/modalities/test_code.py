@@ -52,6 +52,21 @@ def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> 
     assert chosen.modality == "code" and chosen.other == {"text": 1} and "ignoring 1 text" in chosen.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("names", "first_line", "suffix"),
+    [
+        (["a.svg", "b.svg", "c.py"], "<svg>", ".svg"),
+        (["add-shell", "b", "c.pl"], "#!/bin/sh -e", ".sh"),
+        (["a", "b"], "#!/usr/bin/env -S python3.11 -u", ".py"),
+        (["Makefile", "b-2.0_x"], "all: b", ".txt"),
+    ],
+)
+def test_samples_end_as_most_files_do(names: list[str], first_line: str, suffix: str) -> None:
+    modality = Code(CodeConfig())
+    modality.inspect([Item(name, f"{first_line}\nx = 1\n".encode()) for name in names])
+    assert modality.save_item("x").suffix == suffix
+
+
 def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     modality = fitted(fim=0.9)
     ids = modality.encode(Item("x.py", program(7, 30)))[: 4 * 65].reshape(4, 65)

@@ -44,7 +44,7 @@ def test_part_of(path: str, part: str | None) -> None:
 def test_a_word_in_one_of_many_file_names_is_no_part() -> None:
     pictures = [f"items/coin{i}.png" for i in range(20)]
     assert set(parts_of([*pictures, "items/coin_test.png", "valid_key.png"]).values()) == {None}
-    assert parts_of([*pictures, "test/a.png"])["test/a.png"] == "test"
+    assert parts_of([*(f"{i}.png" for i in range(20)), "test/a.png"])["test/a.png"] == "test"
     assert parts_of([*pictures, "train_1.png", "test_1.png"])["test_1.png"] == "test"
     assert parts_of(["novel.txt", "test.txt"])["test.txt"] == "test"
 
@@ -54,6 +54,25 @@ def test_tests_of_programs_are_no_part_unless_something_says_train() -> None:
     assert set(parts_of([*programs, "Test/More.pm", "test/all.t"]).values()) == {None}
     assert set(parts_of(["lib/a.lua", "test/a.lua"]).values()) == {None}
     assert parts_of(["train/a.pm", *programs, "test/b.pm"])["test/b.pm"] == "test"
+
+
+def test_a_folder_among_others_is_no_part_unless_something_says_train() -> None:
+    classes = ["cat/1.png", "dog/1.png", "Test/1.png"]
+    assert parts_of(classes)["Test/1.png"] is None and label_of("Test/1.png", has_parts=False) == "Test"
+    assert parts_of([*classes, "train/cat/1.png"])["Test/1.png"] == "test"
+    assert parts_of(["cat/1.png", "cat/test/1.png"])["cat/test/1.png"] == "test"
+    assert set(parts_of(["a/cat/1.png", "a/test/1.png"]).values()) == {None}
+    assert parts_of(["test/cat/1.png", "val/cat/1.png"]) == {"test/cat/1.png": "test", "val/cat/1.png": "validation"}
+
+
+def test_a_class_folder_named_test_is_a_class(tmp_path: Path) -> None:
+    for name in ("cat", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(PNG)
+    source = Source.open(tmp_path, KINDS)
+    shards = source.shards("image")
+    assert {shard.part for shard in shards} == {None} and source.labels("image") == ("cat", "test")
+    assert "the folder 'test' is read like the other files" in source.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,16 @@ def test_unknown_endings_follow_their_content(tmp_path: Path) -> None:
     assert sorted_kinds(folder) == {"text": ["a.q", "b.q"], "image": ["c.q"], ".z": ["e.z"]}
 
 
+def test_files_of_one_unknown_ending_are_of_one_kind(tmp_path: Path) -> None:
+    for i in range(9):
+        (tmp_path / f"{i}.xx").write_bytes(b'<?xml version="1.0"?><a/>\n' if i else b"<a>no first line</a>\n" * 9)
+    (tmp_path / "odd.z").write_bytes(b"\0\1\2" * 50)
+    listing = list_files(tmp_path)
+    result = sort_files(listing.files, tmp_path, KINDS | {"code": load("data", "code")})
+    assert {name: len(files) for name, files in result.files.items()} == {"code": 9, ".z": 1}
+    assert result.notes[-1] == "not used are 1 .z: nothing that can be learned is recognised in their content"
+
+
 def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
     for i in range(30):
         write(tmp_path / "d", **{f"{i}__dat": picture(i * 8)})

@@ -119,6 +119,11 @@ def test_a_packed_folder_gives_parts_and_classes_and_fair_blocks(tmp_path: Path)
     assert 0.3 < first.count("cat") / len(first) < 0.7
 
 
+def test_a_packed_folder_named_test_among_others_is_a_class(tmp_path: Path) -> None:
+    opened = reader(tmp_path, tar({f"{kind}/{i}.png": b"x" for kind in ("cat", "test") for i in range(9)}), "pets.tar")
+    assert opened.labels == ("cat", "test") and {shard.part for shard in opened.shards("image")} == {None}
+
+
 def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
     entries = {f"{i}.txt": bytes([65 + i]) * 1000 for i in range(8)}
     opened = reader(tmp_path, tar(entries, form=tarfile.USTAR_FORMAT)[: 5 * 1536 + 700])

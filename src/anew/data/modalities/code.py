@@ -22,6 +22,7 @@ from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of, unpacked
+from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text, find_stop
@@ -38,6 +39,20 @@ _SUFFIXES = (
     " mli fs cs vb sh bash zsh fish ps1 bat sql html htm css scss xml yaml yml toml ini cfg json lisp el scm vim asm s f90 f"
     " pas dart nim zig v sv vhd cmake"
 )
+# The ending of samples if most files have none, by the program that their first line (`#!`) names
+_INTERPRETED = {
+    **dict.fromkeys(("sh", "bash", "dash", "ash", "ksh"), ".sh"),
+    **{name: f".{name}" for name in ("zsh", "fish", "php", "lua", "tcl")},
+    "python": ".py",
+    "perl": ".pl",
+    "ruby": ".rb",
+    "node": ".js",
+    "rscript": ".r",
+    "tclsh": ".tcl",
+    "make": ".mk",
+}
+_FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
+PLAIN = ".txt"  # the ending of samples if nothing says in which language they are
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
 MIN_GAP_WINDOW = 8  # least tokens of a window with a gap: shorter ones have no context to learn from
 
@@ -58,7 +73,7 @@ class CodeConfig:
 
 
 class Code(Text):
-    """Source code. Sample files have the most common suffix of the training files."""
+    """Source code. Sample files have the most common suffix of the training files, see `_ending`."""
 
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
@@ -74,21 +89,21 @@ class Code(Text):
 
     def __init__(self, config: CodeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
-        self.suffix = ".py"
+        self.suffix = PLAIN
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")):
+        if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype", b"<svg")):
             return 0.5
         return TEXT_CONFIDENCE / 2 * looks_like_text(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        suffixes = Counter(suffix for item in sample if (suffix := unpacked(suffix_of(item.name))) in self.suffixes)
+        suffixes = Counter(map(_ending, sample))
         if suffixes:
-            self.suffix = suffixes.most_common(1)[0][0]
+            self.suffix = suffixes.most_common(1)[0][0] or PLAIN
         if len(suffixes) < 2:
             return []
-        counts = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6))
+        counts = ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in suffixes.most_common(6))
         return [f"programs in several languages ({counts} of those looked at); samples are written as {self.suffix}"]
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
@@ -199,6 +214,21 @@ class Code(Text):
             raise ValueError(f"suffix must be the ending of a file, like .py (got {suffix!r:.40})")
         self.suffix = suffix
         super().restore(state, folder)
+
+
+def _ending(item: Item) -> str:
+    """The ending of a program's file; without one, that of the language that its `#!` line names, or ""."""
+    suffix = unpacked(suffix_of(item.name))
+    if re.fullmatch(files.SUFFIX, suffix):
+        return suffix
+    if not isinstance(item.data, bytes) or not item.begins:
+        return ""
+    line = inflate_head(item.data)[:_FIRST_LINE_BYTES].partition(b"\n")[0].decode("utf-8", "replace")
+    if not line.startswith("#!"):
+        return ""
+    programs = [word.rpartition("/")[2] for word in line[2:].split() if not word.startswith("-")]
+    program = next((name for name in programs if name != "env"), "")
+    return _INTERPRETED.get(program.lower().rstrip("0123456789."), "")
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:

@@ -33,12 +33,14 @@ class SortedFiles:
         refusals: Files that cannot be read.
         other: By (plural noun of the modality, suffix), paths of files whose content is of another modality than their suffix.
         gathered: Sentences on folders that are one item each.
+        unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
     files: dict[str, list[File]] = field(default_factory=dict)
     refusals: list[SkippedItem] = field(default_factory=list)
     other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -46,7 +48,12 @@ class SortedFiles:
         by_modality: dict[str, dict[str, list[str]]] = {}
         for (modality, suffix), names in self.other.items():
             by_modality.setdefault(modality, {})[suffix] = names
-        return self.gathered + [_by_content(modality, names) for modality, names in sorted(by_modality.items())]
+        notes = self.gathered + [_by_content(modality, names) for modality, names in sorted(by_modality.items())]
+        if self.unknown:
+            notes.append(
+                f"not used are {_by_suffix(self.unknown)}: nothing that can be learned is recognised in their content"
+            )
+        return notes
 
 
 def _by_content(modality: str, names: Mapping[str, Sequence[str]]) -> str:
@@ -56,12 +63,18 @@ def _by_content(modality: str, names: Mapping[str, Sequence[str]]) -> str:
         return f"{next(iter(names.values()))[0]} is read as {modality}, by its content"
     if len(names) == 1:
         return f"{n:,} {next(iter(names))} files are read as {modality}, by their content"
-    commonest = sorted(names, key=lambda suffix: (-len(names[suffix]), suffix))
+    counts = {suffix: len(paths) for suffix, paths in names.items()}
+    return f"{n:,} files are read as {modality}, by their content: {_by_suffix(counts)}"
+
+
+def _by_suffix(counts: Mapping[str, int]) -> str:
+    """How many files have each suffix: the commonest by name, the others together."""
+    commonest = sorted(counts, key=lambda suffix: (-counts[suffix], suffix))
     n_shown = SHOWN_SUFFIXES if len(commonest) > SHOWN_SUFFIXES + 1 else len(commonest)
-    shown = [f"{len(names[suffix]):,} {suffix}" for suffix in commonest[:n_shown]]
+    shown = [f"{counts[suffix]:,} {suffix}" for suffix in commonest[:n_shown]]
     if more := commonest[n_shown:]:
-        shown.append(f"{sum(len(names[suffix]) for suffix in more):,} with {len(more)} other endings")
-    return f"{n:,} files are read as {modality}, by their content: {listed(shown)}"
+        shown.append(f"{sum(counts[suffix] for suffix in more):,} with {len(more)} other endings")
+    return listed(shown)
 
 
 def sort_files(
@@ -89,8 +102,11 @@ def sort_files(
             continue
         owner = suffixes.get(suffix) or texts.get(unpacked(suffix))
         _FilesOfSuffix(suffix, owner, same_suffix, root, modalities).into(result, opens_all)
-    for own_files in result.files.values():
+    convertible = {suffix for modality in modalities.values() for suffix in modality.traits.unsupported_suffixes}
+    for name, own_files in result.files.items():
         own_files.sort()
+        if name not in modalities and name not in convertible | CONVERSIONS.keys():
+            result.unknown[name] = len(own_files)
     return result
 
 
@@ -172,6 +188,8 @@ class _FilesOfSuffix:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
         has_no_suffix = not unpacked(self.suffix)  # such files have nothing in common, so each is what it looks like
+        if unsure in claims and claims[best] < CONFIDENT and not has_no_suffix:
+            return unsure
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
     def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:

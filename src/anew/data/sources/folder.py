@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from anew.core.wording import listed
 from anew.data import limits
-from anew.data.file_names import is_packed, label_of, parts_of
+from anew.data.file_names import is_packed, label_of, part_of, parts_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import find_break, sample_file
@@ -32,6 +33,7 @@ from anew.data.types import FileSlice, Item, SkippedItem
 PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
 MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
 NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
+MAX_NAMED_FOLDERS = 3  # folders that a sentence names
 MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
 _NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
@@ -86,6 +88,7 @@ class FolderReader:
         self._owners = modalities
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
+        self._parts: dict[str, str | None] = {}  # by path
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
@@ -112,10 +115,11 @@ class FolderReader:
             large = [f for f in files if max_bytes and f.bytes > max_bytes]
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
+        named = self._parts = parts_of([f.path for f in files])
+        self.notes += _undivided_note(named)
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
-        named = parts_of([f.path for f in files])
         if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
             parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, named[f.path])]
@@ -133,7 +137,7 @@ class FolderReader:
 
     def _name_classes(self, files: Sequence[File]) -> None:
         """Without any other classes, take the first word of file names (`dog_3.wav`, `0_anna_12.wav`) as classes, if all have one."""
-        if self._classes or len(files) < 2 or any(label_of(f.path) is not None for f in files):
+        if self._classes or len(files) < 2 or any(self._label(f.path) is not None for f in files):
             return
         named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
         words = {path: match.group(1) for path, match in named.items() if match}
@@ -149,7 +153,9 @@ class FolderReader:
         )
 
     def _label(self, path: str) -> str | None:
-        return self._classes[path] if path in self._classes else label_of(path)
+        if path in self._classes:
+            return self._classes[path]
+        return label_of(path, has_parts=self._parts[path] is not None or part_of(path) is None)
 
     def ranges(self, shard: Shard) -> list[Range]:
         place = cast(_Place, shard.where)
@@ -199,6 +205,19 @@ class FolderReader:
             return SkippedItem(path, f"cannot be read ({error.strerror})")
         except ValueError as error:
             return SkippedItem(path, str(error))
+
+
+def _undivided_note(parts: Mapping[str, str | None]) -> list[str]:
+    """A sentence on folders that have the name of a part and are none. parts: by path."""
+    folders = {path.rpartition("/")[0] for path, part in parts.items() if part is None and "/" in path}
+    named = sorted(folder for folder in folders if part_of(f"{folder}/_") is not None)
+    if not named:
+        return []
+    verb = "folder {} is" if len(named) == 1 else "folders {} are"
+    return [
+        f"the {verb.format(listed([repr(name) for name in named[:MAX_NAMED_FOLDERS]]))} read like the other files, not as held-out data: "
+        "that takes a folder named train, too"
+    ]
 
 
 def _shuffle_key(file: File) -> bytes:

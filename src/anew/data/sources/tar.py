@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
 from anew.data import limits
-from anew.data.file_names import label_of, part_of
+from anew.data.file_names import label_of, part_of, parts_of
 from anew.data.formats import by_range, gzip_files
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
@@ -112,6 +112,10 @@ class ArchiveReader:
         for sample in (sample for archive in self._archives.values() for sample in archive.samples):
             for modality, ending in sample.endings.items():
                 self._count(modality, sample.places[ending].size)
+        folders = {_in_folder(sample) for archive in self._archives.values() for sample in archive.samples}
+        parts = {path: part_of(path) for path in folders}
+        self._parts = parts if "train" in map(part_of, self._archives) else parts_of(folders)
+        self._has_parts = parts == self._parts
         self.labels: tuple[str, ...] | None = self._labels()
 
     def _count(self, modality: str, size: int) -> None:
@@ -187,7 +191,7 @@ class ArchiveReader:
         for archive in self._archives.values():
             with self._open(archive) as stream:
                 for sample in archive.samples:
-                    sample.label = label_of_sample(stream, sample)
+                    sample.label = label_of_sample(stream, sample, self._has_parts)
                     labels.update([sample.label] if sample.label is not None else [])
         return tuple(sorted(labels))
 
@@ -197,7 +201,7 @@ class ArchiveReader:
             by_part: dict[str | None, list[int]] = {}
             for index, sample in enumerate(archive.samples):
                 if modality in sample.endings:
-                    part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
+                    part = part_of(path) or self._parts[_in_folder(sample)]
                     by_part.setdefault(part, []).append(index)
             for part, members in by_part.items():
                 for chunk, size in _chunks(archive.samples, members, modality):
@@ -280,8 +284,15 @@ def _bytes(stream: IO[bytes], place: ByteRange) -> bytes:
     return data
 
 
-def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
-    """The class of a sample, from its `.cls` or `.json` member, else from its folder; None without one."""
+def _in_folder(sample: TarSample) -> str:
+    """A path in the folder of a sample; the sample's own name says nothing about parts."""
+    return str(PurePosixPath(sample.stem).parent / "_")
+
+
+def label_of_sample(stream: IO[bytes], sample: TarSample, has_parts: bool = True) -> str | None:
+    """The class of a sample, from its `.cls` or `.json` member, else from its folder; None without one.
+
+    has_parts: see `label_of`."""
     try:
         if ".cls" in sample.places:
             start, size = sample.places[".cls"]
@@ -294,7 +305,7 @@ def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
                 return label
     except (ValueError, RecursionError):
         return None  # with a damaged description the sample only loses its class
-    return label_of(sample.stem)
+    return label_of(sample.stem, has_parts)
 
 
 def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str) -> Item | SkippedItem:

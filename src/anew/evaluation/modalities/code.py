@@ -100,7 +100,7 @@ class CodeEvaluation(TextEvaluation):
         yield from super().modality_metrics()
 
     def _parsing(self) -> Iterator[Score]:
-        suffix = str(getattr(self.inputs.modality, "suffix", ".py"))
+        suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
         samples = [str(text) for text in self.inputs.samples if text]
         if judge is None or not samples:
