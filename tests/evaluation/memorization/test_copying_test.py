@@ -158,11 +158,13 @@ def test_reference_test() -> None:
     values = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        values.append(copying_test.reference_test(rng.gamma(2, size=120), rng.gamma(2, size=60), rng, 99).p)
+        single, paired = rng.gamma(2, size=60), np.repeat(rng.gamma(2, size=30), 2)
+        real, pairs = (paired, np.repeat(np.arange(30), 2)) if seed % 2 else (single, np.arange(60))
+        values.append(copying_test.reference_test(rng.gamma(2, size=120), real, pairs, rng, 99).p)
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
     rng = np.random.default_rng(0)
     samples = np.concatenate([np.full(30, 0.01), rng.gamma(2, size=270)])
-    result = copying_test.reference_test(samples, rng.gamma(2, size=100), rng)
+    result = copying_test.reference_test(samples, rng.gamma(2, size=100), np.arange(100), rng)
     assert result.p <= thresholds.ALPHA and 25 <= result.copied <= 80
 
 

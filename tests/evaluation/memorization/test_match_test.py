@@ -91,7 +91,7 @@ def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeat
     real = NearestReal(np.arange(total)[::-1].copy(), real_ratio, np.ones(total), np.full(total, -1))
     rng = np.random.default_rng(0)
     labels = LabelPermutations(is_train, np.arange(total), np.arange(total), np.unique(item), repeats=99, rng=rng)
-    test = MatchTest([samples], [real], [0.0], total, int((~is_train).sum()), float(is_train.mean()))
+    test = MatchTest([samples], np.arange(total), [real], [0.0], total, int((~is_train).sum()), float(is_train.mean()))
     return test.run(np.arange(100), labels, rng)
 
 

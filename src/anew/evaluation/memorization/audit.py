@@ -21,7 +21,6 @@ from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
-    Array,
     Distance,
     Indices,
     LabelPermutations,
@@ -134,7 +133,6 @@ class Audit(Generic[ItemT]):
         n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
         self._stand_ins = self.rng.choice(self.n_real, n_stand_ins, replace=False)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
-        self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
         """The groups, with those that have training and held-out items split into single items.
@@ -169,27 +167,27 @@ class Audit(Generic[ItemT]):
         )
         nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
+        match_test = self._match_test(nearests)
         held_out = self.pool[~self.is_train[self.pool]]
         if not len(held_out):
-            return self._without_proof(sample_nearests, "reference")
+            return self._without_proof(sample_nearests, match_test, "reference")
         control, remaining_pool = self._set_aside(held_out)
         control_p = None
         if not self.randomly_held_out:
             p = self._both_controls_p(control, remaining_pool)
             control_p = repeated_p(p, lambda: self._both_controls_p(*self._set_aside(held_out)))
         if control_p is not None and control_p <= ALPHA:
-            return self._without_proof(sample_nearests, "shifted", control_p)
+            return self._without_proof(sample_nearests, match_test, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
         labels = LabelPermutations(self.is_train, self.groups, self.pool, items, rng=self.rng)
         scan = copying_test.scan(sample_nearests, labels, self.rng)
-        match_test = self._match_test(nearests)
         match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
-        reference = self._reference(control, remaining_pool) if scan.p <= ALPHA else None
+        reference = self._reference(match_test) if scan.p <= ALPHA else None
         training_distance = None
         if self._affords(remaining, "planted copies"):
-            base, ratios = unsuspicious_rows(scan, match, self.n_samples), self._ratios(control, remaining_pool)
-            planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
+            base = unsuspicious_rows(scan, match, self.n_samples)
+            planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples)
             planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
@@ -198,7 +196,7 @@ class Audit(Generic[ItemT]):
             control_p = self._control_p(control, remaining_pool)
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
-            reference = self._reference(control, remaining_pool)
+            reference = self._reference(match_test)
         return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
 
     @property
@@ -289,20 +287,12 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.with_groups(single) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        real = [nearest_of_stand_ins(d, np.sort(self._stand_ins), self.pool) for d in distances if len(self._stand_ins)]
+        posing = np.sort(self._stand_ins)
+        real = [nearest_of_stand_ins(distance, posing, self.pool) for distance in distances if len(posing)]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         n_held_out = int((~self.is_train[self.pool]).sum())
         share = float(self.is_train[self.pool[first]].mean())
-        return MatchTest(singles, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
-
-    def _ratios(self, control: Indices, remaining_pool: Indices) -> list[Array]:
-        """Ratios of real items that pose as samples, (h,) for each distance; empty if there are none."""
-        if not len(control) or not len(remaining_pool):
-            return []
-        key = control.tobytes()
-        if self._control_ratios[0] != key:
-            self._control_ratios = key, [d.nearest_real(control, remaining_pool).ratio for d in self.distances]
-        return self._control_ratios[1]
+        return MatchTest(singles, posing, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
@@ -342,24 +332,24 @@ class Audit(Generic[ItemT]):
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
-    def _reference(self, control: Indices, pool: Indices) -> ReferenceResult | None:
-        """Run the reference test: samples against real items posing as samples, both compared with the rest of the pool."""
-        ratios = self._ratios(control, pool)
-        if not ratios:
+    def _reference(self, match_test: MatchTest) -> ReferenceResult | None:
+        """Run the reference test: samples against real items that pose as samples, each compared with all the others."""
+        nearests = [nearest.take(np.arange(self.n_samples)) for nearest in match_test.nearests]
+        reference = least_reference(nearests, match_test, self.rng)
+        if reference is None:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
-            return None
-        nearests = [distance.nearest_real(self.sample_queries, pool) for distance in self.distances]
-        return least_reference(nearests, ratios, self.rng)
+        return reference
 
     def _without_proof(
-        self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
+        self,
+        sample_nearests: Sequence[NearestReal],
+        match_test: MatchTest,
+        method: str,
+        control_p: float | None = None,
     ) -> CopyTestResult:
         """The result of the reference test alone."""
-        self._compare_singly()
-        reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
-        is_identical = any((nearest.distance == 0.0).any() for nearest in sample_nearests)
-        stand_ins = np.sort(self._stand_ins)
-        real_distances = [d.nearest(stand_ins, self.pool)[1] for d in self.distances] if is_identical else []
+        reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
+        real_distances = [nearest.distance for nearest in match_test.real]
         repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         share = max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
@@ -387,15 +377,6 @@ class Audit(Generic[ItemT]):
             identical_p=repeats.p,
             notes=self.notes,
         )
-
-    def _compare_singly(self) -> None:
-        """Put each whole item into a group of its own.
-
-        Samples are compared with all real items; real items that pose as samples must be, too, with their near-duplicates.
-        """
-        if self._compare_within_groups:
-            self.groups = np.arange(len(self.groups))
-            self.distances = [distance.with_groups(self.groups) for distance in self.distances]
 
 
 def stand_ins(n_samples: int) -> int:

@@ -334,29 +334,37 @@ class ReferenceResult:
 
 
 def reference_test(
-    samples: Array, real: Array, rng: np.random.Generator, repeats: int = PERMUTATIONS
+    samples: Array, real: Array, pairs: Indices, rng: np.random.Generator, repeats: int = PERMUTATIONS
 ) -> ReferenceResult:
     """Test whether samples are closer to real items than real items are to each other.
 
     This is more powerful than the scan if few items are held out, but not free of assumptions: a generator that is sharper
     or less varied than its data is closer without copying anything.
 
+    A real item is closer to its nearest item than that is to others only if both are each other's nearest. If both pose as
+    samples, they are equally close: pairs are permuted together, and count as one in the variance.
+
     Args:
         samples: (m,) ratios of samples; small is close.
-        real: (h,) ratios of real items that pose as samples.
+        real: (h,) ratios of real items that pose as samples, each compared with all other real items.
+        pairs: (h,) any integers, equal for two real items that are each other's nearest.
         rng: Generator of the permutations.
         repeats: Number of permutations, r.
     """
     ratios = np.concatenate([samples, real])
-    is_sample = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
     order = np.lexsort((rng.random(len(ratios)), ratios))
-    steps, share = steps_to(int((ratios < 1.0).sum())), float(is_sample.mean())
+    steps, share = steps_to(int((ratios < 1.0).sum())), len(samples) / len(ratios)
     if not len(steps):
         return ReferenceResult(1.0, 0, 0.0)
-    rows = np.stack([is_sample, *(rng.permutation(is_sample) for _ in range(repeats))])[:, order]
-    table = scan_statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
+    pair = np.unique(pairs, return_inverse=True)[1]
+    columns = np.concatenate([np.arange(len(samples)), len(samples) + pair])[order]
+    unit = np.arange(len(samples) + int(pair.max(initial=-1)) + 1)
+    # As many as keep the expected share of samples among the ratios
+    permuted = (unit < round(share * len(unit))).astype(np.uint8)
+    rows = np.stack([unit < len(samples), *(rng.permutation(permuted) for _ in range(repeats))]).astype(np.uint8)
+    table = scan_statistics(rows, columns, steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
-    hits = int(rows[0, :k].sum())
+    hits = int((columns[:k] < len(samples)).sum())
     expected = (k - hits) * share / (1.0 - share)  # samples that the real items among the first k explain
     return ReferenceResult(p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
 

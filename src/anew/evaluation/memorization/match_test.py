@@ -71,8 +71,9 @@ NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
     """The nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
 
-    If another item is already too near for a match, its distance is taken as the scale. Stand-ins that are the nearest of
-    their own nearest item are left out a fold at a time, so the scale may be a little too large.
+    The scale is exact where the ratio is below 1. Elsewhere an upper bound of it that is no larger than the distance is enough.
+    Stand-ins that are the nearest of their own nearest item are left out a fold at a time, so the scale may be a little too
+    large.
 
     Args:
         distance: Distance over all items.
@@ -83,10 +84,10 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) 
     item = np.where(item < 0, pool[0], item)
     nearest_own, scale = np.full(len(item), -1, dtype=np.intp), distance.within(item, pool, without=stand_ins)
     result = NearestReal(item, away, scale, nearest_own)
-    may_match = np.flatnonzero(_is_match(result))
-    exact = distance.with_scale(item[may_match], away[may_match], pool)
-    nearest_own[may_match], scale[may_match] = exact.nearest_own, exact.scale
-    for rows in np.array_split(may_match[exact.nearest_own == stand_ins[may_match]], STAND_IN_FOLDS):
+    close = np.flatnonzero((result.ratio < 1.0) | _is_match(result))
+    exact = distance.with_scale(item[close], away[close], pool)
+    nearest_own[close], scale[close] = exact.nearest_own, exact.scale
+    for rows in np.array_split(close[exact.nearest_own == stand_ins[close]], STAND_IN_FOLDS):
         other_rows = np.setdiff1d(pool, stand_ins[rows])
         if len(rows) and len(other_rows):
             nearest_own[rows], scale[rows] = distance.nearest(item[rows], other_rows)
@@ -99,13 +100,15 @@ class MatchTest:
 
     Attributes:
         nearests: Nearest items of all queries, samples and planted copies, by each distance.
-        real: Nearest items of the real items that pose as samples, by each distance.
+        stand_ins: (h,) real items that pose as samples.
+        real: Nearest items of the stand-ins, by each distance.
         resolutions: Smallest difference between two distances, by each distance; 0 if they are continuous.
         n_pool, n_held_out: Numbers of all real items, and of held-out items among them.
         group_share: Share of the groups that are training items.
     """
 
     nearests: Sequence[NearestReal]
+    stand_ins: Indices
     real: Sequence[NearestReal]
     resolutions: Sequence[float]
     n_pool: int

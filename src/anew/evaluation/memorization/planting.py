@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from anew.core.wording import percent
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
-    Array,
     Indices,
     LabelPermutations,
     NearestReal,
@@ -24,7 +23,7 @@ from anew.evaluation.memorization.copying_test import (
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
-from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES, REFERENCE_ALPHA
+from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
 DRAWS = (
     20  # draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
@@ -81,7 +80,6 @@ class Planting:
         nearests: Nearest items of samples, then exact, then disturbed copies, by each distance.
         labels: Labels of the real items.
         base: Samples that are not suspicious.
-        ratios: Ratios of real items that pose as samples, by each distance.
         match_test: Match test of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
         n_samples: Number of samples.
@@ -90,7 +88,6 @@ class Planting:
     nearests: Sequence[NearestReal]
     labels: LabelPermutations
     base: Indices
-    ratios: Sequence[Array]
     match_test: MatchTest
     planted: NDArray[np.intp]
     n_samples: int
@@ -152,10 +149,10 @@ class Planting:
         truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
         if self.match_test.p(rows, truth, rng, DRAW_PERMUTATIONS) <= ALPHA:
             return True
-        nearests = [nearest.take(rows) for nearest in self.nearests]
-        if copying_test.scan(nearests, truth, rng).p > ALPHA:
+        if copying_test.scan([nearest.take(rows) for nearest in self.nearests], truth, rng).p > ALPHA:
             return False
-        return combined_p(0.0, least_reference(nearests, self.ratios, rng, DRAW_PERMUTATIONS)) <= ALPHA
+        nearests = [nearest.take(rows) for nearest in self.match_test.nearests]
+        return combined_p(0.0, least_reference(nearests, self.match_test, rng, DRAW_PERMUTATIONS)) <= ALPHA
 
     def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
         """The planted items that are used, and the rows of samples in which they replace some."""
@@ -185,14 +182,24 @@ def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float
 
 def least_reference(
     nearests: Sequence[NearestReal],
-    ratios: Sequence[Array],
+    match_test: MatchTest,
     rng: np.random.Generator,
     repeats: int = copying_test.PERMUTATIONS,
 ) -> ReferenceResult | None:
-    """Run the reference test by each distance and return the one with the smallest p, by Bonferroni; None without ratios."""
+    """Run the reference test by each distance and return the one with the smallest p, by Bonferroni; None without real items.
+
+    Args:
+        nearests: Nearest items of samples, by each distance.
+        match_test: Holds the real items that pose as samples, and the nearest items of these.
+        rng: Generator of the permutations.
+        repeats: Number of permutations.
+    """
     results = [
-        copying_test.reference_test(nearest.ratio, real, rng, repeats)
-        for nearest, real in zip(nearests, ratios, strict=False)
+        copying_test.reference_test(
+            nearest.ratio, real.ratio, mutual_pairs(match_test.stand_ins, real.item), rng, repeats
+        )
+        for nearest, real in zip(nearests, match_test.real, strict=False)
+        if len(real.item)
     ]
     if not results:
         return None
@@ -200,13 +207,19 @@ def least_reference(
     return ReferenceResult(min(best.p * len(results), 1.0), best.k, best.copied)
 
 
+def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
+    """(h,) numbers that are equal for two items which are each other's nearest. items, nearest: (h,) indices."""
+    pairs = np.sort(np.stack([items, nearest], axis=1), axis=1)  # (h, 2)
+    return np.asarray(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1), dtype=np.intp)
+
+
 def combined_p(p: float, reference: ReferenceResult | None) -> float:
-    """p of the scan if the reference test confirms it, else the larger p of both.
+    """p of the scan and the reference test together: the larger one, since both must find something.
 
     Any model leans to its training items (to phrases, strokes), and with enough samples the scan notices that. Copies are also
     closer to real items than those are to each other, which is what the reference test confirms.
     """
-    return p if reference is None or reference.p <= REFERENCE_ALPHA else max(p, reference.p)
+    return p if reference is None else max(p, reference.p)
 
 
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:

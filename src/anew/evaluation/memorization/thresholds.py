@@ -14,10 +14,7 @@ FAMILY_ALPHA = NUM_TESTS * ALPHA
 # Level of the control with held-out items as samples, which withdraws the result. Every audit runs it, so at ALPHA it would
 # withdraw one good result in a hundred.
 CONTROL_ALPHA = 0.001
-# Level at which the reference test confirms the scan. It only has to exclude that a model merely leans to its training items:
-# at 0.05, 1% exact copies of digits were found in 8 of 10 runs, at 0.25 in 20 of 20.
-REFERENCE_ALPHA = 0.25
-# Level at which labels confirm the match test; chosen like REFERENCE_ALPHA, since they too only confirm.
+# Level at which labels confirm the match test. They only have to exclude that samples match held-out items as often.
 LABEL_ALPHA = 0.25
 # Level at which samples match more held-out items than chance explains, so that matches of real items are no measure for them.
 # For a generator that reaches real items often, this guard lowers false alarms from 18% to 23% down to 10% to 14%.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
+from anew.evaluation.metrics.delimited import row_format, row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.words import Vocabulary, word_scores
@@ -91,7 +92,10 @@ class TextStatistics:
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """Functions that yield the scores of one quantity each, by its name."""
         of_records = {ODD_RECORDS_MEASURE: self._odd_records} if self.records else {}
-        return of_records | {
+        of_rows = {"fields of rows": self._rows} if self.records and row_format(self.train) is not None else {}
+        return {
+            **of_rows,
+            **of_records,
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
@@ -104,6 +108,9 @@ class TextStatistics:
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
+
+    def _rows(self) -> Iterator[Score]:
+        yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
