@@ -15,7 +15,7 @@ from anew.core.threads import stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_items, held_out_labels
+from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import OUT_OF_TIME, Evaluation, load_evaluation
@@ -372,6 +372,7 @@ def evaluation_inputs(
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
+        n_held_out=held_out_size(data),
     )
 
 

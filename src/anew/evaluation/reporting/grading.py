@@ -31,7 +31,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import UNMEASURED, listed, plural
+from anew.core.wording import UNMEASURED, are, listed, plural
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
@@ -178,7 +178,7 @@ class Supply:
     """What limits the number of items that are compared.
 
     Attributes:
-        held_out: Number of held-out items, if there are fewer than samples; None: more samples could be compared.
+        held_out: Number of all held-out items; None if it is not known.
         samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
     """
 
@@ -243,8 +243,12 @@ class Grading:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
-        whole = "" if supply.samples_for(self) else ", all that are held out"
-        return f"{counted} compared{whole}; about {self.needed:,} would do"
+        clause = f"{counted} compared; about {self.needed:,} would do"
+        if supply.held_out is None or supply.samples_for(self):
+            return clause
+        if self.n >= supply.held_out:
+            return f"{counted} compared, all that are held out; about {self.needed:,} would do"
+        return f"{clause}, but only {supply.held_out:,} {are(supply.held_out)} held out"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
@@ -269,7 +273,8 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     n = fewest.n
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
-    missing = tuple(unmeasured) if grade == "good" else ()
+    # More time does not settle what there are too few items for
+    missing = tuple(unmeasured) if grade == "good" and n >= LEAST_FOR_GOOD else ()
     if grade == "good" and (missing or not decisive or n < LEAST_FOR_GOOD):
         grade = "too_few"
     needed = 0

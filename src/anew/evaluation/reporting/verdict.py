@@ -121,7 +121,8 @@ def verdict(
         scores: All scores.
         copies: Result of the copying test, if there was one.
         steps: Number of training steps, if known.
-        outlook: Benefit of more training, if known; not mentioned if samples are as close as real data and it is small.
+        outlook: Benefit of more training, if known; not mentioned if the model was hardly trained, or if samples are as
+            close as real data and it is small.
         unmeasured: Names of what was not measured for lack of time.
         supply: What limits the number of items that are compared.
     """
@@ -135,7 +136,8 @@ def verdict(
         else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores)],
         "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
         "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies, closeness)],
-        "outlook": [_outlook(closeness, outlook)],
+        # A few steps say nothing of what many would bring
+        "outlook": [] if warning else [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
         "verbatim": [_verbatim(by_name)],
     }
