@@ -93,6 +93,12 @@ def test_every_setting_of_every_owner_refuses_what_is_not_finite() -> None:
                 cfg.parse(config, name, text)
 
 
+def test_families_that_generate_are_known_without_an_import() -> None:
+    from anew.core.registry import available, generators, load
+
+    assert generators() == [name for name in available("families") if load("families", name).generates]
+
+
 def test_whole_numbers() -> None:
     assert cfg.check_int("seed", np.int64(3)) == 3 and type(cfg.check_int("seed", np.int64(3))) is int
     for value in (1.5, "a", None, True, [1], np.ones(3)):
@@ -124,6 +130,12 @@ def test_whole_numbers() -> None:
 def test_json_values_of_another_type_are_refused(name: str, value: Any, expected: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name}=.* is not allowed; give {expected}"):
         cfg.from_json(Inner, {name: value})
+
+
+def test_families_that_generate_are_known_without_an_import() -> None:
+    from anew.core.registry import available, generators, load
+
+    assert generators() == [name for name in available("families") if load("families", name).generates]
 
 
 def test_whole_numbers_stand_for_floats_in_json() -> None:
