@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
+LEAST_DOCUMENTS = (
+    20  # from so many on, a model learns how documents begin; of fewer it would repeat the beginnings; chosen
+)
+MOST_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
@@ -116,6 +120,7 @@ class Text(Modality):
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
+    _opening = ""  # what stands before a passage of few long documents, see `passage_break`
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -237,8 +242,9 @@ class Text(Modality):
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
-        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
-        self._set_spec(self._choose_length(texts, choice), several_documents)
+        num_documents = len({item.name for item in items})  # spans of one file have its name
+        self._opening = passage_break(texts) if self.layout == "document" and num_documents < LEAST_DOCUMENTS else ""
+        self._set_spec(self._choose_length(texts, choice), num_documents > 1)
         return self.spec
 
     @property
@@ -282,7 +288,9 @@ class Text(Modality):
             special["rare"] = self.tokenizer.rare
         self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
         spellings = (*self.tokenizer.spellings(), *[b"\0"] * (vocab - num_ids))
-        self.spec = Tokens(vocab, length, special, packed=self.layout == "document", spellings=spellings)
+        opening = tuple(self.tokenizer.encode(self._opening).tolist())
+        packed = self.layout == "document"
+        self.spec = Tokens(vocab, length, special, packed=packed, spellings=spellings, opening=opening)
 
     # ---- ids ----
 
@@ -384,6 +392,7 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
+            "opening": self._opening,
             "files": self._decoder.state(),
         }
 
@@ -392,6 +401,7 @@ class Text(Modality):
         self.layout = record.layout
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
+        self._opening = record.opening
         self._set_spec(record.length, record.many)
 
     def stock_tokenizer(self) -> Tokenizer:
@@ -401,6 +411,18 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def passage_break(texts: Sequence[str]) -> str:
+    """What stands before a passage of running text: an empty line where it has paragraphs, else a line end; "" if it has neither.
+
+    Lines of prose may end within a sentence, so empty lines count if there is one among MOST_LINES lines.
+    """
+    line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
+    num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
+    if num_empty * MOST_LINES >= num_lines > 0:
+        return line_end * 2
+    return line_end if num_lines else ""
 
 
 def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
