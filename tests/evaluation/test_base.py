@@ -18,6 +18,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
+from anew.evaluation.reporting.grading import Supply
 
 WORDS = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo", "li")]
 
@@ -143,6 +144,15 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or is_enough
         assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
+
+
+@pytest.mark.parametrize(("n_samples", "supply"), [(100, 2_000), (len(HELD) + 100, len(HELD))])
+def test_all_held_out_items_count_not_only_those_compared(
+    make_inputs: Callable[..., EvaluationInputs], n_samples: int, supply: int
+) -> None:
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(n_samples, 2), n_held_out=2_000))
+    next(evaluation.scores())
+    assert evaluation.supply == Supply(supply)
 
 
 def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationInputs]) -> None:

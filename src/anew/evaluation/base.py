@@ -150,6 +150,10 @@ class Evaluation(ABC, Generic[ItemT]):
         order = np.random.default_rng(self.inputs.seed).permutation(len(items))
         return [items[i] for i in order]  # the data may be sorted, and metrics take the first ones
 
+    def num_held_out(self) -> int | None:
+        """The number of all held-out items, or pieces, that `items` can give; None if it is not known."""
+        return self.inputs.n_held_out
+
     # ---- what every modality has ----
 
     def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
@@ -307,6 +311,8 @@ class Evaluation(ABC, Generic[ItemT]):
         test, train = self.items("test", n_samples), self.items("train", n_train)
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
+        n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
+        self.supply = Supply(n_held_out, len(self.inputs.samples) / max(n_samples, 1))
         if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {
@@ -317,7 +323,6 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
-        self.supply = Supply(len(test) if len(test) < n_samples else None, len(self.inputs.samples) / n_samples)
         if n < n_samples:
             available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
             self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} samples ({available}).")
@@ -330,22 +335,10 @@ class Evaluation(ABC, Generic[ItemT]):
         if self._embedder is None:
             return self.inputs.features
         if not isinstance(self._embedder, GridEmbedder):
-            return self._feature_sets({name: self._embedder(items) for name, items in self.sets.items()})
+            return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
-        detail = self._feature_sets({name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
-        return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
-
-    def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-        """Features (n, d) of the sets, given by their names, as FeatureSets."""
-        return FeatureSets(
-            samples=rows["samples"],
-            held_out=rows["test"],
-            train=rows["train"],
-            naive=rows.get("naive"),
-            description=description or self.feature_description,
-            noun=self.noun,
-            counted=self.counted,
-        )
+        detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
+        return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -401,6 +394,19 @@ class Evaluation(ABC, Generic[ItemT]):
             seed=self.inputs.seed,
             skip=self.skip,
         ).scores()
+
+
+def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
+    """Features (n, d) of the sets of an evaluation, given by their names. description: that of the features, if not its own."""
+    return FeatureSets(
+        samples=rows["samples"],
+        held_out=rows["test"],
+        train=rows["train"],
+        naive=rows.get("naive"),
+        description=description or evaluation.feature_description,
+        noun=evaluation.noun,
+        counted=evaluation.counted,
+    )
 
 
 def probe_size(embed: Embedder[ItemT], items: Sequence[ItemT], limit: float | None) -> int:

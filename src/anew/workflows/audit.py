@@ -77,6 +77,7 @@ def evaluate_samples(
         sets = Sets(real, generated, held_out_data, n, seed)
         for sentence in (sets.summary(), *sets.warnings):
             reporter.message(sentence)
+        data_notes = [*_form_notes(form_settings), *sets.notes, *describe_skipped(generated.scan)]
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -85,16 +86,11 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[
-                *_form_notes(form_settings),
-                *sets.notes,
-                *describe_skipped(generated.scan),
-                *evaluation.skipped,
-                *measurements.notes,
-            ],
+            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
+            ended_by=measurements.ended_by,
             folder=out,
         )
         write_report(
@@ -186,6 +182,7 @@ class Sets:
         if self.textual and sum(map(len, self.samples)) >= TEXT_MOST:
             self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
+        self._num_left_out = 0
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings
         if len(self.samples) < MIN_ITEMS:
@@ -228,7 +225,7 @@ class Sets:
             )
         if not num_overlapping or self.real.are_draws:
             return []
-        self._training_keys = shared
+        self._training_keys, self._num_left_out = shared, num_overlapping
         return [
             f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
@@ -253,6 +250,14 @@ class Sets:
             items = self._items([(self.held_out, "all")], n + len(self._training_keys))
             return [item for item in items if _key(item) not in self._training_keys][:n]
         return self._items([(self.real, part) for part in self.held_out_parts], n)
+
+    def _num_held_out(self) -> int:
+        """The number of items that samples can be compared with; without held-out ones, half of the data."""
+        if self.held_out is not None:
+            return self.held_out.part_size("all") - self._num_left_out
+        if self.held_out_parts:
+            return sum(self.real.part_size(part) for part in self.held_out_parts)
+        return sum(self.real.part_size(part) for part in self.train_parts) // 2
 
     def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
         """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
@@ -284,6 +289,7 @@ class Sets:
             seed=self.seed,
             features=features,
             pool=self._pool,
+            n_held_out=self._num_held_out(),
         )
 
 

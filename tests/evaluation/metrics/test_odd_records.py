@@ -46,8 +46,21 @@ def test_few_real_records_are_not_held_up() -> None:
 
 
 def test_combinations_of_few_records_are_not_counted() -> None:
-    train = records(300, 2)
-    assert not list(odd_scores(train, train, train, [*train, *records(LEAST_RECORDS // 2, 3)], 0))
+    train = records(LEAST_RECORDS, 2)
+    assert not list(odd_scores(train, records(60, 1), train, [*train, *records(20, 3)], 0))
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_of_a_short_list_fewer_records_are_judged(copies: int) -> None:
+    """As many as leave enough others to count combinations in, the copies of a record with it."""
+    distinct = list(dict.fromkeys(records(600, 2)))
+    train, held_out = distinct[:220], distinct[220:440]
+    real, babble = (
+        next(odd_scores(part, held_out, train, copies * train, 0))
+        for part in (records(220, 4), shuffled(records(220, 4), 1))
+    )
+    assert real.n == babble.n == (120 if copies == 1 else 170)
+    assert grade_by_question([babble])["closeness"].grade == "poor" and "closeness" not in grade_by_question([real])
 
 
 def test_of_draws_only_as_many_copies_are_left_out_as_the_baseline_has() -> None:

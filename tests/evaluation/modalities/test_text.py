@@ -164,20 +164,28 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     assert content.pairs[0].nearest.text == train[0]
 
 
+def test_all_held_out_pieces_count_not_only_those_compared(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """However few pieces the samples have, no more can be compared than held-out text has."""
+    evaluation = EXPORT(make_inputs(TRAIN, TEST, [prose(1_500, 2)], n_held_out=1))
+    next(evaluation.answer_scores())
+    list(evaluation.answer_scores())
+    assert len(evaluation.sets["samples"]) < evaluation.supply.held_out == len(TEST[0]) // 256
+
+
 def test_of_few_records_it_is_said_that_letter_combinations_were_not_looked_at(
     make_inputs: Callable[..., EvaluationInputs],
 ) -> None:
     records = [
         f"{a}{b}" for a in ("ka", "ro", "min", "tel", "sa", "vor", "li") for b in ("den", "bru", "est", "an", "or")
     ]
-    for times, is_missing in ((4, True), (20, False)):
+    for times, is_missing in ((3, True), (20, False)):
         training = [f"{record}{i}" for record in records for i in range(times)]
         samples = [f"{record}s" for record in records]
         evaluation = EXPORT(make_inputs(training, records, samples, packed=False))
         scores = list(evaluation.scores())
         assert any(score.name == "odd_records" for score in scores) != is_missing
-        assert ("odd letter combinations" in evaluation.unmeasured) == is_missing
-        assert any("fewer than 200 training records" in note for note in evaluation.skipped) == is_missing
+        assert evaluation.unmeasured == []  # no time would measure them
+        assert any("fewer than 100 training records" in note for note in evaluation.skipped) == is_missing
 
 
 def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -52,7 +52,12 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
         in verdict([small], supply=few)["closeness"]
     )
     assert "only more data" not in verdict([small], supply=enough)["closeness"]
-    assert samples_needed([small], few) == {"closeness": 0}
+    scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
+    assert (
+        figures([small], supply=scarce)["closeness"]
+        == f"40 compared; about {needed} would do, but only 60 are held out"
+    )
+    assert samples_needed([small], few) == samples_needed([small], scarce) == {"closeness": 0}
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
 
 
@@ -72,10 +77,12 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
 def test_no_yes_without_what_fell_to_the_time() -> None:
     cut = ["the spectrum", "image statistics"]
     assert grade(CLOSE)["closeness"] == "good"
-    assert grade(CLOSE, None, cut)["closeness"] == "too_few"
+    assert grade(CLOSE, None, cut)["closeness"] == "not_settled"
     assert figures(CLOSE, None, cut)["closeness"] == "not measured: the spectrum and image statistics"
     sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
+    few = [auc(0.5, 0.05, 140), *(replace(figure, n=140) for figure in CLOSE[1:])]
+    assert figures(few, None, cut)["closeness"] == "140 compared; about 300 would do"  # time would not settle that
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
     assert grade(differs, None, cut) == grade(differs)  # a difference that was found stands
 
@@ -152,10 +159,10 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
 def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_baseline = score("two_sample_auc", 0.5, 0.46, 0.54, n=400)
     assert part_of(no_baseline) is None and grade([no_baseline]) == {}
-    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "too_few"
+    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "not_settled"
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
     assert grade([no_interval, *CLOSE[1:]])["closeness"] == "too_few"
-    assert grade(CLOSE[1:])["closeness"] == "too_few"
+    assert grade(CLOSE[1:])["closeness"] == "not_settled"
     assert grade([auc(0.35, 0.1, 400)])["closeness"] == "good" != grade([auc(0.35, 0.16, 400)])["closeness"]  # luck
     assert grade([auc(0.45, 0.1, 60)])["closeness"] == "too_few"  # a classifier that learned from 30 sees too little
 
@@ -203,3 +210,10 @@ def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> N
         "The samples are still far from the data. The model is still learning: 10 times the training"
     )
     assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")
+
+
+def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
+    far = [auc(0.97, 0.02, 400)]
+    answers = verdict(far, steps=29, outlook=Outlook(0.8, 0.8, "validation"))
+    assert "The model was hardly trained (29 steps)" in answers["closeness"] and "outlook" not in answers
+    assert "outlook" in verdict(far, steps=290, outlook=Outlook(0.8, 0.8, "validation"))

@@ -80,6 +80,9 @@ class TextEvaluation(Evaluation[str]):
             return self._cut([str(text) for text in self.inputs.samples])[:n]
         return self._cut(self._part("train", TRAIN_MOST) if part == "train" else self._held_out)[:n]
 
+    def num_held_out(self) -> int | None:
+        return super().num_held_out() if self.records else len(self._cut(self._held_out))
+
     def _cut(self, texts: Sequence[str]) -> list[str]:
         rng = np.random.default_rng(self.inputs.seed)
         if self._documents_are_short:
@@ -155,8 +158,8 @@ class TextEvaluation(Evaluation[str]):
                 continue
             scores = list(measure())
             yield from scores
-            if name == ODD_RECORDS_MEASURE and not scores:  # without this score, shuffled letters may pass for names
-                self.cut_off(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
+            if name == ODD_RECORDS_MEASURE and not scores:
+                self.skip(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
 
     # ---- what the report shows ----
 
@@ -212,15 +215,7 @@ class TextEvaluation(Evaluation[str]):
             edits = Levenshtein.distance(sample, train)
             caption, close = edits_caption(edits), distance < 0.5 * usual
             return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption, close)
-        match = longest_matches([sample], codes(train))[0]
-        if match is None:
-            return SamplePair(ReportItem(text=sample), ReportItem(text=train))
-        return SamplePair(
-            ReportItem(text=sample, mark=(match.start, match.start + match.length)),
-            ReportItem(text=train, mark=(match.place, match.place + match.length)),
-            f"{match.length} characters in a row in common",
-            close=match.length > len(sample) / 2,
-        )
+        return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
 
@@ -350,6 +345,19 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
+
+
+def passage_pair(sample: str, train: str) -> SamplePair:
+    """Two passages with their longest common part marked."""
+    match = longest_matches([sample], codes(train))[0]
+    if match is None:
+        return SamplePair(ReportItem(text=sample), ReportItem(text=train))
+    return SamplePair(
+        ReportItem(text=sample, mark=(match.start, match.start + match.length)),
+        ReportItem(text=train, mark=(match.place, match.place + match.length)),
+        f"{match.length} characters in a row in common",
+        close=match.length > len(sample) / 2,
+    )
 
 
 def edits_caption(edits: int) -> str:

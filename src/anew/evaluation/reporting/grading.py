@@ -31,12 +31,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import UNMEASURED, listed, plural
+from anew.core.wording import UNMEASURED, are, listed, plural
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
+Answer = Grade | Literal["not_settled"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
 LEAST_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
@@ -177,12 +178,16 @@ class Supply:
     """What limits the number of items that are compared.
 
     Attributes:
-        held_out: Number of held-out items, if there are fewer than samples; None: more samples could be compared.
+        held_out: Number of all held-out items; None if it is not known.
         samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
     """
 
     held_out: int | None = None
     samples_per_item: float = 1.0
+
+    def samples_of_few(self) -> int:
+        """How many samples would be enough if too few items for any figure were compared; 0 if only more data would do."""
+        return ENOUGH if self.held_out is None or self.held_out >= LEAST_FOR_GOOD else 0
 
     def samples_for(self, grading: Grading) -> int:
         """How many samples would be enough for an answer; 0 if held-out items are too few, so that none would."""
@@ -219,6 +224,11 @@ class Grading:
         return self.is_decided and not self.unmeasured
 
     @property
+    def answer(self) -> Answer:
+        """The grade as reports give it: "not_settled" in place of "too_few" where figures are missing, not items."""
+        return self.grade if self.grade != "too_few" or self.is_settled else "not_settled"
+
+    @property
     def weakest(self) -> Part:
         return self.parts[0]
 
@@ -233,8 +243,12 @@ class Grading:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
-        whole = "" if supply.samples_for(self) else ", all that are held out"
-        return f"{counted} compared{whole}; about {self.needed:,} would do"
+        clause = f"{counted} compared; about {self.needed:,} would do"
+        if supply.held_out is None or supply.samples_for(self):
+            return clause
+        if self.n >= supply.held_out:
+            return f"{counted} compared, all that are held out; about {self.needed:,} would do"
+        return f"{clause}, but only {supply.held_out:,} {are(supply.held_out)} held out"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
@@ -259,7 +273,8 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     n = fewest.n
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
-    missing = tuple(unmeasured) if grade == "good" else ()
+    # More time does not settle what there are too few items for
+    missing = tuple(unmeasured) if grade == "good" and n >= LEAST_FOR_GOOD else ()
     if grade == "good" and (missing or not decisive or n < LEAST_FOR_GOOD):
         grade = "too_few"
     needed = 0
