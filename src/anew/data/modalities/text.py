@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
 
@@ -120,7 +120,6 @@ class Text(Modality):
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
-    _opening = ""  # what stands before a passage of few long documents, see `passage_break`
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -243,8 +242,10 @@ class Text(Modality):
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         num_documents = len({item.name for item in items})  # spans of one file have its name
-        self._opening = passage_break(texts) if self.layout == "document" and num_documents < LEAST_DOCUMENTS else ""
         self._set_spec(self._choose_length(texts, choice), num_documents > 1)
+        self.spec = replace(
+            self.spec, opening=tuple(self.tokenizer.encode(passage_break(texts, num_documents)).tolist())
+        )
         return self.spec
 
     @property
@@ -288,9 +289,7 @@ class Text(Modality):
             special["rare"] = self.tokenizer.rare
         self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
         spellings = (*self.tokenizer.spellings(), *[b"\0"] * (vocab - num_ids))
-        opening = tuple(self.tokenizer.encode(self._opening).tolist())
-        packed = self.layout == "document"
-        self.spec = Tokens(vocab, length, special, packed=packed, spellings=spellings, opening=opening)
+        self.spec = Tokens(vocab, length, special, packed=self.layout == "document", spellings=spellings)
 
     # ---- ids ----
 
@@ -392,7 +391,7 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
-            "opening": self._opening,
+            "opening": list(spec.opening),
             "files": self._decoder.state(),
         }
 
@@ -401,8 +400,8 @@ class Text(Modality):
         self.layout = record.layout
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
-        self._opening = record.opening
         self._set_spec(record.length, record.many)
+        self.spec = replace(self.spec, opening=record.opening)
 
     def stock_tokenizer(self) -> Tokenizer:
         """A `tokenizers.Tokenizer` of the ids of `spec`."""
@@ -413,11 +412,14 @@ class Text(Modality):
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
 
 
-def passage_break(texts: Sequence[str]) -> str:
-    """What stands before a passage of running text: an empty line where it has paragraphs, else a line end; "" if it has neither.
+def passage_break(texts: Sequence[str], num_documents: int) -> str:
+    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end.
 
+    It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
     Lines of prose may end within a sentence, so empty lines count if there is one among MOST_LINES lines.
     """
+    if num_documents >= LEAST_DOCUMENTS:
+        return ""
     line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
     num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
     if num_empty * MOST_LINES >= num_lines > 0:
