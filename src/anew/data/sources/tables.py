@@ -11,7 +11,7 @@ from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.modality import Modality
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, reader_of
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
@@ -29,14 +29,20 @@ from anew.data.sources.columns import (
     text_columns,
 )
 from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
-from anew.data.sources.listing import File
+from anew.data.sources.listing import File, list_files
 from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, shorten
 
+MAX_LISTED_TABLES = 20  # of a folder whose columns are named: its tables most often have the same ones; chosen
+
 
 class TableReader:
-    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`)."""
+    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`).
+
+    Attributes:
+        columns: The columns of all tables, each name once.
+    """
 
     def __init__(self, files: Sequence[File], root: Path, choice: ColumnChoice | None = None) -> None:
         self.notes: list[str] = []
@@ -65,7 +71,8 @@ class TableReader:
                 if columns.of(modality):
                     self.counts[modality] = self.counts.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
-        self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
+        self.columns = list(columns_of_all)
+        self._choice.check(files[0].path if len(files) == 1 else str(root), self.columns)
         sets = [labels for labels in label_sets if labels is not None]
         self.labels: tuple[str, ...] | None = (
             tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
@@ -242,6 +249,16 @@ def metadata(path: Path) -> dict[str, str | None]:
         }
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; fix or remove it") from None
+
+
+def column_names(place: Path) -> list[str]:
+    """The columns of the table at a path, or of the first tables of a folder, each name once; [] without tables.
+
+    Raises DataError if the path itself cannot be read.
+    """
+    listing = list_files(place)
+    tables = [file for file in listing.files if reader_of(file.path) == "tables"]
+    return TableReader(tables[:MAX_LISTED_TABLES], listing.root).columns
 
 
 def open_reader(
