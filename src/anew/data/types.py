@@ -159,7 +159,7 @@ class SkippedItem:
     name: str
     reason: str
     group: str | None = None
-    count: int = field(default=1, compare=False)
+    count: int = field(default=1, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))

@@ -205,8 +205,8 @@ class Inspection:
             lines.append(f"skipped: {self.skipped:,}")
             shown = self.skipped_files[:SHOWN_SKIPPED]
             lines += [f"  {file.name}: {file.reason}" for file in shown]
-            more = self.skipped - sum(file.count for file in shown)
-            lines += [f"  and {more:,} more"] if more > 0 else []
+            n_more = self.skipped - sum(file.count for file in shown)
+            lines += [f"  and {n_more:,} more"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
         return lines
