@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
-LEAST_DOCUMENTS = (
-    20  # from so many on, a model learns how documents begin; of fewer it would repeat the beginnings; chosen
-)
+LEAST_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
 MOST_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
@@ -250,9 +248,8 @@ class Text(Modality):
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         num_documents = len({item.name for item in items})  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), num_documents > 1)
-        self.spec = replace(
-            self.spec, opening=tuple(self.tokenizer.encode(passage_break(texts, num_documents)).tolist())
-        )
+        opening = self.tokenizer.encode(passage_break(texts, num_documents))
+        self.spec = replace(self.spec, opening=tuple(opening.tolist()))
         return self.spec
 
     @property
@@ -268,11 +265,7 @@ class Text(Modality):
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
         record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
-        longest = int(record_lengths.max())
-        if self._token_settings.context:
-            return min(int(self._token_settings.context), longest)
-        usual = float(np.percentile(record_lengths, 99.5))
-        return int(min(longest, max(1.5 * usual, 16.0), 1024))
+        return _record_context(record_lengths, int(self._token_settings.context))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
@@ -417,6 +410,15 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
+    """Tokens of the longest record that is read whole. context: the setting; 0: hardly any of these lengths (n,) are cut."""
+    longest = int(record_lengths.max())
+    if context:
+        return min(context, longest)
+    usual = float(np.percentile(record_lengths, 99.5))
+    return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
 
 def passage_break(texts: Sequence[str], num_documents: int) -> str:
