@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
-LEAST_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
-MOST_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
@@ -248,7 +246,7 @@ class Text(Modality):
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         num_documents = len({item.name for item in items})  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), num_documents > 1)
-        opening = self.tokenizer.encode(passage_break(texts, num_documents))
+        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
         self.spec = replace(self.spec, opening=tuple(opening.tolist()))
         return self.spec
 
@@ -419,21 +417,6 @@ def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
         return min(context, longest)
     usual = float(np.percentile(record_lengths, 99.5))
     return int(min(longest, max(1.5 * usual, 16.0), 1024))
-
-
-def passage_break(texts: Sequence[str], num_documents: int) -> str:
-    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end.
-
-    It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
-    Lines of prose may end within a sentence, so empty lines count if there is one among MOST_LINES lines.
-    """
-    if num_documents >= LEAST_DOCUMENTS:
-        return ""
-    line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
-    num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
-    if num_empty * MOST_LINES >= num_lines > 0:
-        return line_end * 2
-    return line_end if num_lines else ""
 
 
 def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
