@@ -132,12 +132,6 @@ def test_json_values_of_another_type_are_refused(name: str, value: Any, expected
         cfg.from_json(Inner, {name: value})
 
 
-def test_families_that_generate_are_known_without_an_import() -> None:
-    from anew.core.registry import available, generators, load
-
-    assert generators() == [name for name in available("families") if load("families", name).generates]
-
-
 def test_whole_numbers_stand_for_floats_in_json() -> None:
     config = cfg.from_json(Inner, {"rate": 2, "few": None})
     assert config == Inner(rate=2.0) and type(config.rate) is float
