@@ -27,7 +27,12 @@ RULE = (
 )
 
 _STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")
+_DIGIT = re.compile(r"\d")
+_CELL_ENDS = ",;\t|"  # what divides the cells of a table
+SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
+LEAST_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
+MOST_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
@@ -89,6 +94,34 @@ def _flow(full: list[str]) -> str | None:
     return None
 
 
+def header_of(text: str) -> str | None:
+    """The first line if it is unlike all others: it has no digit, they all have, and are divided into as many cells."""
+    lines = records(text[:SAMPLED_CHARACTERS])[:SAMPLE_LINES]
+    if (
+        len(lines) < MIN_LINES
+        or any(map(str.isdigit, lines[0]))
+        or not all(_DIGIT.search(line) for line in lines[1:-1])
+    ):
+        return None
+    divided = any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in _CELL_ENDS)
+    return lines[0] if divided else None
+
+
 def records(text: str) -> list[str]:
     """The records of a list: its lines without line ends and without blank lines."""
     return [line for line in (piece.rstrip("\r") for piece in text.split("\n")) if line.strip()]
+
+
+def passage_break(texts: Sequence[str], num_documents: int) -> str:
+    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end.
+
+    It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
+    Lines of prose may end within a sentence, so empty lines count if there is one among MOST_LINES lines.
+    """
+    if num_documents >= LEAST_DOCUMENTS:
+        return ""
+    line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
+    num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
+    if num_empty * MOST_LINES >= num_lines > 0:
+        return line_end * 2
+    return line_end if num_lines else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
 
@@ -25,7 +26,7 @@ from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
-from anew.errors import ConfigError, DataError
+from anew.errors import ConfigError, DataError, shorten
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,6 +38,9 @@ MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
+NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
+REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
+COMPRESSION_BYTES = 20  # what compression adds to any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
+        self._notes: list[str] = []
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -164,7 +169,8 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            return [f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"]
+            note = f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"
+            return [note, *_header_notes(texts)]
         most_lines = max(text.count("\n") for text in texts)
         if most_lines >= line_records.MIN_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
@@ -215,7 +221,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        return self._decoder.notes()
+        return [*self._decoder.notes(), *self._notes]
 
     # ---- learning the tokens ----
 
@@ -229,6 +235,7 @@ class Text(Modality):
                 "more"
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
+        self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
         distinct = len(set("".join(sample)))
         choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
@@ -237,8 +244,10 @@ class Text(Modality):
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
-        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
-        self._set_spec(self._choose_length(texts, choice), several_documents)
+        num_documents = len({item.name for item in items})  # spans of one file have its name
+        self._set_spec(self._choose_length(texts, choice), num_documents > 1)
+        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
+        self.spec = replace(self.spec, opening=tuple(opening.tolist()))
         return self.spec
 
     @property
@@ -254,11 +263,7 @@ class Text(Modality):
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
         record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
-        longest = int(record_lengths.max())
-        if self._token_settings.context:
-            return min(int(self._token_settings.context), longest)
-        usual = float(np.percentile(record_lengths, 99.5))
-        return int(min(longest, max(1.5 * usual, 16.0), 1024))
+        return _record_context(record_lengths, int(self._token_settings.context))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
@@ -384,6 +389,7 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
+            "opening": list(spec.opening),
             "files": self._decoder.state(),
         }
 
@@ -393,6 +399,7 @@ class Text(Modality):
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
+        self.spec = replace(self.spec, opening=record.opening)
 
     def stock_tokenizer(self) -> Tokenizer:
         """A `tokenizers.Tokenizer` of the ids of `spec`."""
@@ -401,6 +408,15 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
+    """Tokens of the longest record that is read whole. context: the setting; 0: hardly any of these lengths (n,) are cut."""
+    longest = int(record_lengths.max())
+    if context:
+        return min(context, longest)
+    usual = float(np.percentile(record_lengths, 99.5))
+    return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
 
 def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
@@ -434,6 +450,22 @@ def _control_notes(texts: Sequence[str]) -> list[str]:
         f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at); they are "
         "kept, and learned like any other; remove them first if samples are to have none"
     ]
+
+
+def _header_notes(texts: Sequence[str]) -> list[str]:
+    """A note if the first line of a list looks like the header of a table."""
+    header = next((line for text in texts if (line := line_records.header_of(text)) is not None), None)
+    if header is None:
+        return []
+    return [
+        f"the first line is unlike all others ({shorten(header)}) and is learned as a record like them; if it names the columns of "
+        "a table, remove it"
+    ]
+
+
+def _is_monotonous(text: str) -> bool:
+    data = text.encode("utf-8", "replace")
+    return len(zlib.compress(data, 1)) < REPEATED_SHARE * len(data) + COMPRESSION_BYTES
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:
