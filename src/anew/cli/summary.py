@@ -98,7 +98,7 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
     grades = [report.grades.get(question) for question in QUESTIONS]
     evaluate = command("anew", "evaluate", run)
-    if report.copies is not None and report.copies.found:
+    if report.copies is not None and grades[2] == "poor":
         further = ("fewer", "copies come with many passes over few items: give more data, or a shorter --budget")
     elif grades[0] == "good":
         further = ("confirm", evaluate)

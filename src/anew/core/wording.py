@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
 NOT_SETTLED = "not_settled"  # a question with enough items whose figures are missing; its grade is "too_few"
+
+NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(?=0(?:\.0+)?(?![\w.]))")
 
 
 def answer_key(grade: str, figure: str) -> str:
@@ -26,6 +29,17 @@ def are(n: int) -> str:
 def percent(share: float) -> str:
     """A share of 0 to 1 with two digits where it is small: "0.5%", "23%"."""
     return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
+
+
+def rounded_up(n: int) -> int:
+    """A number of items, rounded up to two digits: more would suggest too much precision."""
+    unit = int(10 ** max(len(str(n)) - 2, 0))
+    return -(-n // unit) * unit
+
+
+def unsigned_zero(text: str) -> str:
+    """A text whose numbers that were rounded to 0 have no minus sign: "-0.0%" becomes "0.0%"."""
+    return NEGATIVE_ZERO.sub("", text)
 
 
 def duration(seconds: float) -> str:
