@@ -231,6 +231,62 @@ def test_the_types_of_the_script(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+def test_a_dialog_is_about_its_page_alone_and_says_what_is_refused(address: str, browser: Any) -> None:
+    page = browser.new_page()  # its console tells of the refusal
+    page.goto(address)
+    go(page, "#/run/runs%2Fshapes")
+    page.get_by_role("button", name="More time").click()
+    page.fill("#more", "1s")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("dialog").get_by_role("alert").get_by_text("a budget of 1 s leaves no time to train").wait_for()
+    page.keyboard.press("Escape")
+    for name in ("Discard", "More time"):
+        go(page, "#/run/runs%2Fshapes")
+        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("dialog").wait_for()
+        go(page, "#/run/runs%2Fnames")
+        page.get_by_role("heading", name="names").wait_for()
+        assert page.locator("dialog").count() == 0
+    page.close()
+
+
+def test_a_run_with_code_of_its_own_has_no_button_that_needs_it(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = tmp_path / "runs" / "own"
+    shutil.copytree(root / "runs" / "names", run)
+    record = json.loads((run / "config.json").read_text())
+    record["request"]["family"] = record["family"]["name"] = "family.py"
+    (run / "config.json").write_text(json.dumps(record))
+    with (
+        studio_process(tmp_path) as (_, address),
+        opened(browser, address, viewport={"width": 390, "height": 800}) as page,
+    ):
+        page.get_by_role("heading", name="own").click()
+        page.get_by_text("anew sample").wait_for()
+        assert page.locator(".actions").first.locator("a, button").all_inner_texts() == ["Discard"]
+        page.get_by_text("None were drawn during the training.", exact=True).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_column_that_an_error_asks_for_can_be_chosen(tmp_path: Path, browser: Any) -> None:
+    rows = "".join(f"{n};note {n * n} of a table\n" for n in range(60))
+    (tmp_path / "table.csv").write_text(f"number;remark\n{rows}")
+    with studio_process(tmp_path) as (_, address):
+        page = browser.new_page(viewport={"width": 390, "height": 800})  # its console tells of the refusal
+        page.goto(address)
+        go(page, "#/new/table.csv")
+        page.get_by_role("alert").get_by_text("the setting text_column").wait_for(timeout=60_000)
+        page.get_by_label("text_column").select_option("remark")
+        page.get_by_role("button", name="Look again").click()
+        page.get_by_text("What Anew sees").wait_for(timeout=60_000)
+        assert page.get_by_label("text_column").input_value() == "remark"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        with page.expect_request("**/api/train") as asked:
+            page.route("**/api/train", lambda route: route.fulfill(json={"id": "none", "job": 1}))
+            page.get_by_role("button", name="Start learning").click()
+        assert asked.value.post_data_json["settings"] == {"text.text_column": "remark"}
+        page.close()
+
+
 def test_playing(address: str, browser: Any) -> None:
     with opened(browser, address, viewport={"width": 390, "height": 800}) as page:
         go(page, "#/play/runs%2Fshapes")

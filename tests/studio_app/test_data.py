@@ -150,6 +150,21 @@ def test_what_anew_sees(tmp_path: Path) -> None:
     assert {item["label"] for item in items} == {"bar", "disc"}
 
 
+def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{n};note {n * n} of a table\n" for n in range(60))
+    (tmp_path / "table.csv").write_text(f"number;remark\n{rows}")
+    look = {"data": "table.csv"}
+    with client_of(tmp_path) as client:
+        refusal = client.post("/api/look", json=look)
+        assert refusal.status_code == 400 and refusal.json()["columns"] == ["number", "remark"]
+        assert "the setting text_column" in refusal.json()["error"]["message"]
+        wrong = client.post("/api/look", json=look | {"settings": {"text_column": "remarks"}})
+        assert wrong.status_code == 400 and "did you mean 'remark'" in wrong.text
+        seen = client.post("/api/look", json=look | {"settings": {"text_column": "remark"}}).json()
+    assert seen["items"] == 60 and seen["columns"] == ["number", "remark"]
+    assert seen["sheet"][0]["text"].startswith("note ")
+
+
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
     assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["kind"] == "sound"

@@ -133,6 +133,7 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
         ({"data": "../x"}, "is outside"),
         ({"data": "data"}, "is outside"),  # a link that leads out
         ({"data": "names.txt", "budget": "soon"}, "soon"),
+        ({"data": "names.txt", "budget": "5s"}, "a budget of 5 s leaves no time to train"),
         ({"data": "names.txt", "budget": "1m", "steps": 5}, "mutually exclusive"),
         ({"data": "names.txt", "family": "gna"}, "did you mean 'gan'"),
         ({"data": "names.txt", "settings": {"wdith": "3"}}, "did you mean 'width'"),
@@ -155,6 +156,8 @@ def test_more_of_a_run(start: Path) -> None:
     with client_of(start) as client:
         assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).json()["id"] == "runs/shapes-1"
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "later"}).status_code == 400
+        too_little = client.post("/api/resume", json={"run": "runs/old", "budget": "1s"})
+        assert too_little.status_code == 400 and "a budget of 1 s leaves no time to train" in too_little.text
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "5m"}).status_code == 200
         again = client.post("/api/resume", json={"run": "runs/old"})
         assert again.status_code == 400 and "queued for it" in again.json()["error"]["message"]
@@ -178,6 +181,31 @@ def test_a_run_is_not_trained_again_with_code_of_its_own(place: tuple[str, str],
     config.write_text(json.dumps(record))
     with client_of(start) as client:
         assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).status_code == 400
+    assert JobStore(start / STATE).all() == []
+
+
+def test_a_run_with_code_of_its_own_says_what_to_type(start: Path) -> None:
+    run = start / "runs" / "old"
+    (run / "model.safetensors").touch()
+    write_run(start / "runs" / "other", run, 5)
+    record = json.loads((run / "config.json").read_text())
+    record["request"]["family"] = record["family"]["name"] = "family.py"
+    (run / "config.json").write_text(json.dumps(record))
+    with client_of(start) as client:
+        value = client.get("/api/run", params={"run": "runs/old"}).json()
+        assert value["has_own_code"] and value["own_code_commands"] == [
+            f"anew sample {run} --out samples --trust-code",
+            f"anew resume {run} --budget 5m --trust-code",
+        ]
+        other = client.get("/api/run", params={"run": "runs/other"}).json()
+        assert not other["has_own_code"] and other["own_code_commands"] == []
+        refusals = [
+            client.post("/api/resume", json={"run": "runs/old", "budget": "5m"}),
+            client.post("/api/compare", json={"runs": ["runs/old", "runs/other"]}),
+            client.get("/api/play/about", params={"run": "runs/old"}),
+        ]
+    for refusal in refusals:
+        assert refusal.status_code == 400 and "--trust-code` in a terminal" in refusal.json()["error"]["message"]
     assert JobStore(start / STATE).all() == []
 
 
@@ -231,6 +259,24 @@ def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path)
         assert run["state"] == "failed" and run["last_words"] == ["anew: the data\\x1b[2J is empty"]
         assert client.post("/api/discard", json={"run": "runs/gone-1"}).status_code == 200
         assert client.get("/api/run", params={"run": "runs/gone-1"}).status_code == 404
+
+
+def test_more_time_that_was_refused_is_said_until_the_run_changes(start: Path) -> None:
+    config = start / "runs" / "old" / "config.json"
+    store = own_store(start)
+    job = store.add("resume", "runs/old", ["resume", "runs/old", "--budget", "12s"])
+    changed = config.stat().st_mtime
+    ended = {"state": "ended", "exit": 2, "began_at": changed + 1.0, "ended_at": changed + 2.0}
+    with store.changing():
+        store.write(job.model_copy(update=ended))
+    store.log_path(job).write_text("continuing\nanew: a budget of 12 s is too short\n")
+    with client_of(start) as client:
+        run = client.get("/api/run", params={"run": "runs/old"}).json()
+        assert run["state"] == "finished" and run["failed"] and "failed" in run["sentence"]
+        assert run["complaint"] == "a budget of 12 s is too short"
+        os.utime(config, (changed + 3.0, changed + 3.0))
+        run = client.get("/api/run", params={"run": "runs/old"}).json()
+        assert not run["failed"] and run["complaint"] == "" and run["sentence"] == "Finished."
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ class ModalityTraits:
         labels_from_filenames: Without class folders, classes may stand in file names (`dog_3.wav`).
         labels_from_content: The class of an item is known only from reading it (a header), not from the listing of files.
         unsupported_suffixes: Suffixes of such files that are not read, and the format to convert them to.
+        folder_advice: How other files are laid out in folders so that each folder is an item (`folders`), a clause.
         max_file_bytes: Larger files are skipped; 0: no limit.
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
         num_saved_samples: Number of samples that a run keeps.
@@ -66,6 +67,7 @@ class ModalityTraits:
     labels_from_filenames: bool = False
     labels_from_content: bool = False
     unsupported_suffixes: Mapping[str, str] = field(default_factory=dict)
+    folder_advice: str = ""
     max_file_bytes: int = 0
     max_cluster_bytes: int = 0
     num_saved_samples: int = 36

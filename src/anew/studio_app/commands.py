@@ -11,7 +11,7 @@ from anew.core import arguments
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
 from anew.errors import ConfigError
-from anew.planning.request import make_request
+from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
 from anew.runs.record import RunRecord
 from anew.server.faults import ApiError
@@ -50,7 +50,7 @@ def train(
     if not path.exists():
         raise ConfigError(f"{data!r} does not exist; choose other data")
     _check_no_code(family)
-    make_request(
+    request = make_request(
         path,
         budget=budget,
         steps=steps,
@@ -60,9 +60,12 @@ def train(
         seed=seed,
         settings=settings,
     )
-    from anew.planning.choose import setting_owners  # PyTorch: only now is it needed
+    from anew.planning.budget import check_budget  # PyTorch: only now is it needed
+    from anew.planning.choose import setting_owners
 
     cfg.route_settings(settings, setting_owners(family, modality))
+    if request.budget is not None and not trains_by_seconds(request):
+        check_budget(request.budget)
     run = new_folder(studio, arguments.stem(path) or "data")
     words = ["train", str(path), "--run", run, "--seed", str(seed), "--prefer", prefer]
     options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
@@ -113,6 +116,12 @@ def _check_no_code(family: str | None) -> None:
         )
 
 
+def _check_no_own_code(run: Path) -> None:
+    """Raise ConfigError for a run whose family is Python code in its folder."""
+    if run_summary.has_own_code(run_summary.read_record(run)):
+        raise ConfigError(run_summary.refused_code(run))
+
+
 def _as_positional(data: str) -> str:
     """The data of a run's record, as an argument that cannot be taken for an option."""
     return os.path.join(os.curdir, data) if data.startswith("-") else data
@@ -134,9 +143,14 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
     """Add the rest of a run to the queue, or with a budget more training of it."""
     run = studio.run(name)
     check_idle(studio, name, run)
+    _check_no_own_code(run)
     words = ["resume", str(run)]
     if budget is not None:
-        words += ["--budget", f"{parse_duration(budget):g}s"]
+        from anew.planning.budget import check_budget  # PyTorch: only now is it needed
+
+        seconds = parse_duration(budget)
+        check_budget(seconds)
+        words += ["--budget", f"{seconds:g}s"]
     return studio.jobs.add("resume", name, words)
 
 
@@ -168,9 +182,11 @@ def compare(studio: Studio, names: Sequence[str]) -> Job:
     """Add a comparison of finished runs to the queue."""
     if not 2 <= len(set(names)) <= MAX_COMPARED:
         raise ConfigError(f"`runs` must name 2 to {MAX_COMPARED} runs (got {len(set(names))})")
-    runs = [str(studio.run(name)) for name in names]
+    runs = [studio.run(name) for name in names]
+    for run in runs:
+        _check_no_own_code(run)
     out = new_folder(studio, "compare")
-    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *runs])
+    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs)])
 
 
 def check_idle(studio: Studio, name: str, run: Path) -> None:

@@ -1,15 +1,20 @@
-"""Report on data as JSON on standard output: `python -m anew.studio_app.data_report PATH [MODALITY]`.
+"""Report on data as JSON on standard output: `python -m anew.studio_app.data_report PATH`, with a `Reading` on standard input.
 
 A process of its own, since it may be killed at any time, and reads files from anybody.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
 
 from anew.data.dataset import Dataset
+from anew.data.sources.tables import column_names
 from anew.errors import AnewError
 from anew.sampling.samples import Samples
 from anew.studio_app.shown_items import shown_items
@@ -20,8 +25,15 @@ NUM_SOUNDS = 9  # each has a player, and takes the space of several images; chos
 NICENESS = 10  # leaves the processor to training runs
 
 
-def report(path: str, modality: str | None) -> dict[str, object]:
-    """The result of `anew look`, with some training items under "sheet"."""
+class Reading(TypedDict):
+    """How data is read; fields as in `anew.look`."""
+
+    modality: str | None
+    settings: dict[str, str]
+
+
+def report(path: str, modality: str | None, settings: Mapping[str, str] | None = None) -> dict[str, object]:
+    """The result of `anew look`, with some training items under "sheet", and the columns of tables under "columns"."""
     items: list[dict[str, object]] = []
 
     def visit(data: Dataset) -> None:
@@ -32,20 +44,26 @@ def report(path: str, modality: str | None) -> dict[str, object]:
         samples = Samples(shown, labels if len(labels) == len(shown) else [None] * len(shown), data.modality.base)
         items.extend(shown_items(samples))
 
-    inspection = inspect_data(path, modality=modality, visit=visit)
-    return {**inspection.to_json(), "sheet": items}
+    inspection = inspect_data(path, modality=modality, settings=settings, visit=visit)
+    return {**inspection.to_json(), "sheet": items, "columns": _columns(path)}
 
 
-def main(path: str, modality: str | None = None) -> int:
-    """Print the report, or an object with the error message."""
+def _columns(path: str) -> list[str]:
+    with contextlib.suppress(AnewError, OSError):
+        return column_names(Path(path))
+    return []
+
+
+def main(path: str, reading: Reading) -> int:
+    """Print the report, or an object with the error message and the columns of tables."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:
-        print(json.dumps(report(path, modality)))
+        print(json.dumps(report(path, reading["modality"], reading["settings"])))
     except AnewError as error:
-        print(json.dumps({"error": str(error)}))
+        print(json.dumps({"error": str(error), "columns": _columns(path)}))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(sys.argv[1], json.load(sys.stdin)))

@@ -7,10 +7,10 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,7 +22,7 @@ from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
 from anew.studio_app import uploads
-from anew.studio_app.job_routes import LIMITS, ShortText, StudioBody
+from anew.studio_app.job_routes import LIMITS, Settings, ShortText, StudioBody
 from anew.studio_app.parcels import receive_parcel
 from anew.studio_app.studio import Studio
 from anew.workflows.examples import EXAMPLES, write_example
@@ -44,10 +44,11 @@ class NameBody(StudioBody):
 
 
 class LookBody(StudioBody):
-    """data: Path below the start folder."""
+    """data: Path below the start folder. modality, settings: How it is read."""
 
     data: ShortText
     modality: ShortText | None = None
+    settings: Settings = Field(default_factory=dict)
 
 
 def add_data(app: FastAPI, studio: Studio) -> None:
@@ -95,9 +96,10 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         if await run_in_threadpool(is_run, path):
             raise bad_request("this is a run, not data; open it in the list of runs")
         async with inspections:
-            return JSONResponse(
-                await _inspect_in_process(request, [str(path), *([body.modality] if body.modality else [])])
-            )
+            value = await _inspect_in_process(request, path, body.model_dump_json(exclude={"data"}))
+        if "error" in value:  # the page offers the columns where a setting must name one
+            return JSONResponse(bad_request(str(value["error"])).body() | {"columns": value["columns"]}, 400)
+        return JSONResponse(value)
 
     @app.get("/api/settings")
     async def settings() -> Response:
@@ -149,39 +151,41 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
     return {"path": studio.folder.name(path), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(path)}
 
 
-async def _inspect_in_process(request: Request, words: Sequence[str]) -> dict[str, object]:
-    """The report on data, from a process that is killed when the page disconnects."""
+async def _inspect_in_process(request: Request, path: Path, reading: str) -> dict[str, object]:
+    """The report on data, from a process that is killed when the page disconnects; with "error" if the data cannot be used.
+
+    reading: A `data_report.Reading` as JSON.
+    """
     process = await asyncio.create_subprocess_exec(
-        *own_command("anew.studio_app.data_report", *words),
-        stdin=asyncio.subprocess.DEVNULL,
+        *own_command("anew.studio_app.data_report", str(path)),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    reading = asyncio.ensure_future(process.communicate())
+    report = asyncio.ensure_future(process.communicate(reading.encode()))
     try:
         async with asyncio.timeout(INSPECT_SECONDS):
-            await _wait_while_connected(request, reading)
-        out, error_output = reading.result()
+            await _wait_while_connected(request, report)
+        out, error_output = report.result()
     except TimeoutError:
         message = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
         raise ApiError(504, message) from None
     finally:
         if process.returncode is None:
             process.kill()
-        reading.cancel()
+        report.cancel()
     try:
         value = json.loads(out)
     except ValueError:
         sys.stderr.buffer.write(error_output)
         raise AnewError("reading this data failed; the terminal in which the Studio runs says why") from None
-    if not isinstance(value, dict) or "error" in value:
-        raise bad_request(str(value["error"]))
+    assert isinstance(value, dict), "the report is an object"
     return value
 
 
-async def _wait_while_connected(request: Request, reading: asyncio.Future[tuple[bytes, bytes]]) -> None:
+async def _wait_while_connected(request: Request, report: asyncio.Future[tuple[bytes, bytes]]) -> None:
     """Wait for the report; ApiError if the page disconnects before."""
-    while not reading.done():
-        await asyncio.wait([reading], timeout=SECONDS_BETWEEN_CHECKS)
+    while not report.done():
+        await asyncio.wait([report], timeout=SECONDS_BETWEEN_CHECKS)
         if await request.is_disconnected():
             raise bad_request("the page disconnected")

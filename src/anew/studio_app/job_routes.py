@@ -21,6 +21,7 @@ from anew.studio_app.studio import Studio
 LIMITS = Limits(body_bytes=2**18)
 ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
+Settings = dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]]
 
 
 class StudioBody(BaseModel):
@@ -39,7 +40,7 @@ class TrainBody(StudioBody):
     modality: ShortText | None = None
     prefer: ShortText = "quality"
     seed: Seed = 0
-    settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]] = {}
+    settings: Settings = {}
 
 
 class RunBody(StudioBody):

@@ -16,6 +16,7 @@ from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.worker import ModelWorker
+from anew.studio_app import run_summary
 from anew.studio_app.watcher import Signature
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Players:
 
 
 def _load(run: Path) -> Model:
+    if run_summary.has_own_code(run_summary.read_record(run)):
+        raise ApiError(400, run_summary.refused_code(run))
     try:
         return Model(RunFolder.open(run), "auto")
     except UserError as error:  # the user may read why

@@ -95,13 +95,15 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)
     final = run_summary.final_sheet(run)
+    has_weights = (run / "model.safetensors").is_file() or _has_checkpoint(run)
     value |= {
         "sheets": [{"step": step, "file": file} for step, file in sheets[-MAX_SHEETS:]],
         "final": final,
         "has_report": (run / "report" / "report.html").is_file(),
-        "has_weights": (run / "model.safetensors").is_file() or _has_checkpoint(run),
+        "has_weights": has_weights,
     }
     record = run_summary.read_record(run)
+    value["own_code_commands"] = run_summary.own_code_commands(run, record, has_weights=has_weights)
     if isinstance(record, RunRecord):
         value |= {
             "plan": run_summary.plan_lines(record),

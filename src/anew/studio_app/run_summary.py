@@ -14,10 +14,10 @@ from typing import Literal
 
 from anew.core import files
 from anew.core.wording import answer_key
-from anew.errors import AnewError, RunError
+from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CONFIG
+from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Begun, RunRecord
 from anew.runs.report_record import record_if_whole
 from anew.studio_app.jobs import Job
@@ -31,6 +31,7 @@ STOPPED_EXITS = (
     75,
     -signal.SIGTERM,
 )  # of a command that was asked to stop; the last one before it could handle the signal
+COMPLAINT = "anew: "  # before the sentence of a command that failed
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 _SHEET_NAME = re.compile(r"step-(\d{1,15})\.(png|txt)")
 
@@ -42,10 +43,12 @@ class RunState:
     Attributes:
         name: Its name.
         sentence: Explanation for the user.
+        failed: Whether the last command on the run failed.
     """
 
     name: State
     sentence: str
+    failed: bool = False
 
 
 def read_record(run: Path) -> Begun | RunRecord | str:
@@ -54,6 +57,38 @@ def read_record(run: Path) -> Begun | RunRecord | str:
         return RunFolder.open(run).read()
     except AnewError as error:
         return str(error)
+
+
+def has_own_code(record: Begun | RunRecord | str) -> bool:
+    """Whether the family of a run is Python code in its folder, which the Studio does not run."""
+    return not isinstance(record, str) and OWN_FAMILY in (
+        record.request.family,
+        record.family.name if isinstance(record, RunRecord) else None,
+    )
+
+
+def refused_code(run: Path) -> str:
+    """The sentence on why the Studio does not load a run whose family is code, with the command that does."""
+    words = command("anew", "sample", run, "--out", "samples", "--trust-code")
+    return (
+        f"the family of this run is Python code, which the Studio does not run; read {str(run / OWN_FAMILY)!r}, then use "
+        f"`{words}` in a terminal"
+    )
+
+
+def own_code_commands(run: Path, record: Begun | RunRecord | str, *, has_weights: bool) -> list[str]:
+    """What a user can type for a run whose family is code, in place of the buttons of its page; [] for other runs."""
+    if not has_own_code(record) or isinstance(record, str):
+        return []
+    more = ("--budget", "5m") if record.status == "finished" else ()
+    resume = command("anew", "resume", run, *more, "--trust-code")
+    return [command("anew", "sample", run, "--out", "samples", "--trust-code"), resume] if has_weights else [resume]
+
+
+def complaint(words: Sequence[str]) -> str:
+    """The sentence in which a command says why it failed; "" without one. words: the last lines of its output."""
+    sentences = [line.removeprefix(COMPLAINT) for line in words if line.startswith(COMPLAINT)]
+    return sentences[-1] if sentences else ""
 
 
 def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> RunState:
@@ -83,8 +118,15 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
             return RunState("training", "Learning.")
         return RunState("measuring", "Sampling and measuring.")
     if record.status == "finished":
+        if job is not None and _has_failed(job) and not _has_written(job, run):
+            return RunState("finished", "Finished. The last command on it failed, and changed nothing.", failed=True)
         return RunState("finished", "Finished.")
     return _unfinished_state(run, record, job)
+
+
+def _has_failed(job: Job) -> bool:
+    """Whether a job ended with an error."""
+    return job.exit is not None and job.exit not in STOPPED_EXITS
 
 
 def _has_written(job: Job, run: Path) -> bool:
@@ -103,10 +145,12 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
             "stopped",
             "Its process ended, and the disk is full. Free some space, then resume it from its last checkpoint.",
         )
-    if code is not None and code not in STOPPED_EXITS:
+    if job is not None and code is not None and _has_failed(job):
         ending = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
         return RunState(
-            "failed", f"{ending}. The end of its output is below. Resume continues from the last checkpoint."
+            "failed",
+            f"{ending}. The end of its output is below. Resume continues from the last checkpoint.",
+            failed=True,
         )
     was_killed = code is None and (run / lock.NAME).exists()
     if was_killed:
@@ -202,6 +246,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
         "name": name.rpartition("/")[2],
         "state": state.name,
         "sentence": state.sentence,
+        "failed": state.failed,
         "changed": _changed(run),
         "job": None if job is None else job.id,
         "job_state": None if job is None else job.state,
@@ -215,6 +260,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
         "budget_s": request.budget,
         "family": request.family or "",
         "modality": request.modality or "",
+        "has_own_code": has_own_code(record),
     }
     if isinstance(record, RunRecord):
         step = last_step(run)
@@ -244,13 +290,14 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
     sentences = {
         "queued": _queued_sentence(root),
         "preparing": "Starting.",
-        "failed": "It could not be started. The end of its output says why.",
+        "failed": "It could not be started.",
     }
     return {
         "id": job.run,
         "name": job.run.rpartition("/")[2],
         "state": state,
         "sentence": sentences[state],
+        "failed": state == "failed",
         "changed": job.ended_at or job.began_at or job.queued_at,
         "job": job.id,
         "job_state": job.state,

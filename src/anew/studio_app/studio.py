@@ -91,7 +91,8 @@ class Studio:
             else detail(name, self.run(name), job, self.logs)
         )
         words = [] if job is None else self.jobs.last_words(job)
-        return value | {"last_words": words, "command": [] if job is None else job.words}
+        complaint = run_summary.complaint(words) if value["failed"] else ""
+        return value | {"last_words": words, "complaint": complaint, "command": [] if job is None else job.words}
 
     # ---- comparisons ----
 

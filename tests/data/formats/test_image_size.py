@@ -45,3 +45,19 @@ def test_a_few_odd_sizes_do_not_change_the_usual_one(frame: str) -> None:
         f"2 of the 226 videos looked at have other sizes (from 8x8 to 176x88) and are {fitted} at 16x16.",
     ]
     assert size_notes([(22, 22)] * 9, (22, 22), frame, "images", "") == []
+
+
+def test_sprites_of_one_shape_lie_on_a_canvas_of_that_shape() -> None:
+    sizes = [(32, 24)] * 60 + [(80, 60)] * 30 + [(48, 48)] * 5
+    assert choose_size(sizes, 40, "pad") == (32, 24) and choose_size(sizes, 100, "pad") == (80, 60)
+    assert choose_size([*sizes, *[(24, 32)] * 20], 40, "pad") == (32, 32)
+
+
+def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
+    modality = Image(ImageConfig(channels="rgba", frame="pad"))
+    shapes = [(24, 32)] * 6 + [(60, 80)] * 3
+    items = [Item(str(i), np.full((*shape, 4), 9 * i, dtype=np.uint8)) for i, shape in enumerate(shapes)]
+    modality.fit(items, DataBudget(60.0, len(items), 10_000), ())
+    note = next(note for note in modality.remarks() if "differ in size" in note)
+    assert "canvas at 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
+    assert "size=80x60 keeps more" in note

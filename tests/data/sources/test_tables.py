@@ -207,6 +207,40 @@ def test_the_only_column_of_strings_is_text() -> None:
     assert (columns.image, columns.text, columns.label) == ("image", "text", "label")
 
 
+COMMENTS = [f"the {word} river was wide {i}" for i, word in enumerate(["old", "new", "deep"] * 100)]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("number", [f"{i},5 €" for i in range(300)]), ("date", [f"{i % 28 + 1:02}.12.2025" for i in range(300)]),
+        ("uuid", [f"{i * 7919:016x}" for i in range(300)]), ("user", [f"user_{i}" for i in range(300)]),
+        ("place", ["NEAR BAY", "INLAND", ""] * 100),
+    ],
+)  # fmt: skip
+def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name: str, cells: list[str]) -> None:
+    pairs = zip(cells, COMMENTS, strict=True)
+    opened = reader(tmp_path, {"a.csv": csv_of([[name, "comment"], *map(list, pairs)])})
+    assert texts(opened) == COMMENTS
+    assert opened.notes == ["a.csv: column 'comment' as text; no other holds text."]
+    rows = [[name, "n"], *([cell, i] for i, cell in enumerate(cells))]
+    (refusal,) = reader(tmp_path, {"b.csv": csv_of(rows)}).refusals
+    assert "not learned as tables; learn whole rows from a copy that is named .txt" in refusal.reason
+
+
+def test_columns_that_hold_text_are_listed_first(tmp_path: Path) -> None:
+    rows = [["n", "title", "body"], *([i, f"title {i}", text] for i, text in enumerate(COMMENTS))]
+    (refusal,) = reader(tmp_path, {"a.csv": csv_of(rows)}).refusals
+    assert "2 hold text" in refusal.reason and "(columns: body, title, n)" in refusal.reason
+
+
+def test_a_first_row_that_looks_like_data_is_said(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"a.csv": csv_of([[i, text] for i, text in enumerate(COMMENTS)])})
+    assert "its first row looks like data ('0')" in opened.notes[0] and texts(opened) == COMMENTS[1:]
+    rows = [["country", "2019", "2020"], *([f"land {text}", i, i] for i, text in enumerate(COMMENTS))]
+    assert len(reader(tmp_path, {"b.csv": csv_of(rows)}).notes) == 1
+
+
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:
     rows = [f"record {i} " + "x" * 200 for i in range(9000)]
     data = {"text": rows, "vector": [[0.5]] * 9000}
@@ -393,13 +427,13 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
 
 
 QUOTES = "author,quote,year\n" + "".join(
-    f"author {i % 7},the river was wide and the day was long {i},{1900 + i}\n" for i in range(300)
+    f"author {i % 40},the river was wide and the day was long {i},{1900 + i}\n" for i in range(300)
 )
 
 
 def test_the_suggested_column_has_most_letters_not_longest_cells(tmp_path: Path) -> None:
     names = ["Jörg E.", "Käthe A.", "Clara", "Änne K."]
-    rows = "".join(f"{names[i % 4]}{i};Bundesrepublik;{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300))
+    rows = "".join(f"{names[i % 4]}{i};Bundesrepublik{i % 20};{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300))
     (tmp_path / "a.csv").write_text("Kunde;Land;Datum;Betrag\n" + rows)
     with pytest.raises(DataError, match=r"as in text_column=Kunde, or learn whole rows from a copy that is named .txt"):
         Dataset.open(tmp_path)

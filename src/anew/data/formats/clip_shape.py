@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from anew.data.formats import image_size, pixels
 from anew.data.formats.frames import Timing
-from anew.data.formats.image_size import choose_size, enough_budget, size_notes, usual_size
+from anew.data.formats.image_size import choose_size, enough_budget, size_notes, size_setting, usual_size
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
@@ -81,6 +81,6 @@ def even_size(
         whole = usual or choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
         hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), frame) == whole)
         if usual or (width, height) != whole:
-            reason = f"to fit {budget.describe()}; size={min(max(whole), MAX_SUGGESTED_SIDE)} keeps more{hint}"
+            reason = f"to fit {budget.describe()}; {size_setting(whole, MAX_SUGGESTED_SIDE)} keeps more{hint}"
     notes += size_notes(sizes, even, frame, "videos", reason)
     return even

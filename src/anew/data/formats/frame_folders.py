@@ -19,6 +19,7 @@ MIN_FRAMES = 4  # fewest frames of a folder: fewer show no motion
 COMPARED = 8  # folders that are compared, and pairs of neighbours in each; chosen
 MAX_DISTANCE_RATIO = 0.5  # largest distance of neighbouring frames, relative to unrelated pictures; chosen
 MAX_MISSING = 0.5  # share of numbers that may be missing in a folder, if other folders hold frames; chosen
+ADVICE = "the numbered frames of each clip need a folder of their own (walk/001.png, walk/002.png, ...)"
 _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.data.types import DataBudget
 
@@ -27,6 +28,9 @@ RUNGS = (
 )  # sides in pixels that a network can halve several times
 
 USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others are accidents; chosen
+
+COMMON_SHARE = 0.9  # an aspect that so many have is that of all; chosen
+SAME_ASPECT = 0.1  # logarithms of width over height that differ by less are one aspect: a tenth of a side; chosen
 
 FITTING = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}  # by `frame`
 
@@ -93,15 +97,24 @@ def size_notes(
         notes.append(f"{plural.capitalize()} of {_by(usual)} are learned at {_by(chosen)}: {reason}.")
     if not odd:
         return notes
+    shrunk = sum(width > chosen[0] or height > chosen[1] for width, height in odd) if frame == "pad" else 0
     smallest, largest = (_by(extreme(odd, key=_area)) for extreme in (min, max))
     span = smallest if smallest == largest else f"from {smallest} to {largest}"
     fitted = f"{FITTING[frame]} at {_by(chosen)}"
     if usual is None:
         because = f", {reason}" if reason else ""
-        return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{because}."]
+        scaled = f"; {shrunk:,} of the {len(sizes):,} looked at are larger and scaled down" if shrunk else ""
+        return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{scaled}{because}."]
     count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
     others = "has another size" if len(odd) == 1 else "have other sizes"
     return [*notes, f"{count} {others} ({span}) and {verb} {fitted}."]
+
+
+def size_setting(size: tuple[int, int], limit: int) -> str:
+    """The setting `size` for images of (width, height), whose longer side is at most `limit` pixels."""
+    scale = min(1.0, limit / max(size))
+    width, height = (max(1, round(side * scale)) for side in size)
+    return f"size={width}" if width == height else f"size={width}x{height}"
 
 
 def _area(size: tuple[int, int]) -> int:
@@ -117,8 +130,8 @@ def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tup
 
     If all sizes are equal, or nearly all (`usual_size`), this size is kept up to one and a half times the limit (a side is the
     root of the area), so that 28 or 64 stay as they are; larger images are scaled down to the largest of RUNGS within the limit.
-    Otherwise the shape is the median shape if nearly all share it, else a square. Its shorter side is the median shorter side (if
-    images are cropped), or its side is the 90th percentile of the longer sides (if padded), within the limit.
+    Otherwise the shape is the median shape if nearly all share it, else a square. If images are cropped, its shorter side is the
+    median shorter side; if they are padded, its longer side is the 90th percentile of the longer sides; all within the limit.
     """
     ordered = np.asarray(sizes, dtype=np.float64)  # (n, 2)
     rung = max(r for r in RUNGS if r <= max(limit, RUNGS[0]))
@@ -126,17 +139,22 @@ def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tup
     if usual is not None:
         side = float(np.sqrt(usual[0] * usual[1]))
         return usual if side <= 1.5 * limit else _scale(*usual, rung / side)
-    if frame == "pad":
-        side = min(rung, 4 * int(np.ceil(np.quantile(ordered.max(axis=1), 0.9) / 4)))
-        return int(side), int(side)
-    aspect = np.log(ordered[:, 0] / ordered[:, 1])
-    common = float(np.median(aspect))
-    if float((np.abs(aspect - common) < 0.1).mean()) < 0.9 or abs(common) < 0.1:
-        common = 0.0
-    shorter = max(1.0, float(np.median(ordered.min(axis=1))))
+    common = _common_aspect(ordered)
     shape = (max(1.0, float(np.exp(common))), max(1.0, float(np.exp(-common))))
+    if frame == "pad":
+        longer = min(rung, 4 * int(np.ceil(np.quantile(ordered.max(axis=1), 0.9) / 4)))
+        return _scale(*shape, longer / max(shape))
+    shorter = max(1.0, float(np.median(ordered.min(axis=1))))
     side = min(shorter * float(np.sqrt(shape[0] * shape[1])), float(rung))
     return _scale(*shape, side / float(np.sqrt(shape[0] * shape[1])))
+
+
+def _common_aspect(sizes: NDArray[np.float64]) -> float:
+    """Logarithm of the aspect that COMMON_SHARE of the sizes (n, 2) nearly have; 0 if they have none, or nearly that of a square."""
+    aspects = np.log(sizes[:, 0] / sizes[:, 1])
+    common = float(np.median(aspects))
+    is_common = float((np.abs(aspects - common) < SAME_ASPECT).mean()) >= COMMON_SHARE
+    return common if is_common and abs(common) >= SAME_ASPECT else 0.0
 
 
 def _scale(width: float, height: float, ratio: float) -> tuple[int, int]:

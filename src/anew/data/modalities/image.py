@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, usual_size
+from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, size_setting, usual_size
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -286,15 +286,14 @@ class Image(Modality):
         return chosen
 
     def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
-        """Why images are not learned in a larger size, a clause; empty if sizes differ and no budget would keep more."""
+        """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
         if self._fixed_size:
             return "as asked"
-        whole, usual, hint = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes), ""
-        if chosen != whole:
-            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
-        if usual is None and not hint:
+        whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
+        if chosen == whole and usual is None:
             return ""
-        return f"to fit {budget.describe()}; size={min(max(usual or whole), MAX_SIDE)} keeps more{hint}"
+        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
+        return f"to fit {budget.describe()}; {size_setting(usual or whole, MAX_SIDE)} keeps more{hint if chosen != whole else ''}"
 
     # ---- tensors ----
 

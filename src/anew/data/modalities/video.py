@@ -124,7 +124,9 @@ class Video(Modality):
     )
     Config = VideoConfig
     unit = "dimension"
-    traits = ModalityTraits(singular="video", reads_file_slices=True, decodes_natively=True)
+    traits = ModalityTraits(
+        singular="video", reads_file_slices=True, decodes_natively=True, folder_advice=frame_folders.ADVICE
+    )
 
     config: VideoConfig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,16 @@ LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
+
+JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen
+ENOUGH_CELLS = 5  # fewer cells may look alike by chance
+FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
+CATEGORY_SHARE = 0.05  # and so are fewer different ones than this share of the cells; chosen
+MOST = 0.9  # share of the cells of a column that decides what it holds; chosen
+_NUMBER = re.compile(r"[-+$€£]?\s?\d[\d.,'\u00a0\u202f]*(e[-+]?\d+)?\s?[%€$£]?|[-+]?\.\d+", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d.*)?|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
+_YEAR = re.compile(r"(1[5-9]|20)\d\d")
+_MISSING = frozenset({"", "-", "?", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +106,16 @@ def choose(
     samples: Mapping[str, object],
     names: tuple[str, ...] = (),
     choice: ColumnChoice | None = None,
+    texts: Sequence[str] = (),
 ) -> Columns:
     """The role of each column, from its name and one value that is not empty.
 
-    A column of strings without a known name counts as text only if it is the only column of strings. If the user names the
-    column to learn from, no other is taken.
+    A column without a known name counts as text only if it is the only column of strings, or the only one of `texts`
+    (`text_columns`). If the user names the column to learn from, no other is taken.
     """
     choice = choice or ColumnChoice()
     if any(name in columns for name in choice.named().values()):
-        by_names = choose(columns, samples)
+        by_names = choose(columns, samples, texts=texts)
         # "" means that none was given, even if a column has this name.
         text, image, label = (
             name if name and name in columns else None for name in (choice.text, choice.image, choice.label)
@@ -118,9 +130,60 @@ def choose(
     image = next((by_name[n] for n in IMAGE if n in by_name and is_image(samples.get(by_name[n]))), None)
     strings = [c for c in columns if isinstance(samples.get(c), str) and c not in (image, label)]
     text = next((by_name[n] for n in TEXT if n in by_name and by_name[n] in strings), None)
-    if text is None and image is None and len(strings) == 1:
-        text = strings[0]
+    if text is None and image is None:
+        candidates = strings if len(strings) == 1 else [c for c in strings if c in texts]
+        text = candidates[0] if len(candidates) == 1 else None
     return Columns(text, image, label, names)
+
+
+# ---- what columns hold ----
+
+
+def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The columns that hold text, by their first rows; first those whose different cells have most letters.
+
+    Numbers, dates, identifiers (all different, and of one form) and a few categories are no text.
+    """
+    letters: dict[str, int] = {}
+    for column in columns:
+        cells = [cell for row in rows[:JUDGED_ROWS] if isinstance(cell := row.get(column), str)]
+        cells = [cell for cell in cells if cell.strip().lower() not in _MISSING]
+        if cells and not _is_measured(cells) and not _is_category(cells) and not _are_identifiers(cells):
+            letters[column] = sum(map(str.isalpha, "".join(set(cells))))
+    return sorted(letters, key=lambda column: -letters[column])
+
+
+def _is_measured(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers or dates."""
+    return sum(map(_is_number_or_date, cells)) >= MOST * len(cells)
+
+
+def _is_number_or_date(cell: str) -> bool:
+    return bool(_NUMBER.fullmatch(cell.strip()) or _DATE.fullmatch(cell.strip()))
+
+
+def _is_category(cells: Sequence[str]) -> bool:
+    n_different = len(set(cells))
+    return n_different < max(CATEGORY_SHARE * len(cells), min(FEW_CATEGORIES, len(cells) / 2))
+
+
+def _are_identifiers(cells: Sequence[str]) -> bool:
+    """Whether cells are all different words with digits, of one length or with the same letters (`user_17`)."""
+    if len(cells) < ENOUGH_CELLS or len(set(cells)) < len(cells) or any(len(cell.split()) > 1 for cell in cells):
+        return False
+    forms = {re.sub(r"\d+", "0", cell) for cell in cells}
+    have_digits = sum(any(map(str.isdigit, cell)) for cell in cells) >= MOST * len(cells)
+    return have_digits and (len(forms) == 1 or len(set(map(len, cells))) == 1)
+
+
+def data_in_header(header: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str | None:
+    """The first name in a header that looks like data, a number or a date; None if none does.
+
+    Years and the numbers of the columns are usual names.
+    """
+    if len(rows) < ENOUGH_CELLS or all(name in (str(i), str(i + 1)) for i, name in enumerate(header)):
+        return None
+    return next((name for name in header if _is_number_or_date(name) and not _YEAR.fullmatch(name)), None)
 
 
 def is_image(cell: object) -> bool:
@@ -193,11 +256,13 @@ def item_of(
         return SkippedItem(name, str(error))
 
 
-def describe_columns(columns: Columns, path: str) -> str:
-    """A sentence on the columns that are read of a table."""
-    roles = [f"{c!r} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
-    label = f", {columns.label!r} as class" if columns.label else ""
-    return f"{path}: column {' and '.join(roles)}{label}."
+def describe_columns(columns: Columns, path: str, choice: ColumnChoice) -> str:
+    """A sentence on the columns that are read of a table, and why they are, unless their names say it."""
+    roles = [f"{shorten(c)} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
+    label = f", {shorten(columns.label)} as class" if columns.label else ""
+    is_guessed = columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
+    reason = "; no other holds text" if is_guessed else ""
+    return f"{path}: column {' and '.join(roles)}{label}{reason}."
 
 
 def class_names(rows: Iterator[Mapping[str, object]], columns: Columns) -> set[str]:

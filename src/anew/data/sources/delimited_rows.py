@@ -47,6 +47,7 @@ class DelimitedFile:
 
     Attributes:
         columns: Names of the columns.
+        header: The first row of a table that has one, else empty.
         count: Number of rows; an estimate unless `exact`.
         exact: Whether `count` is exact.
         head: The first rows.
@@ -75,14 +76,14 @@ class DelimitedFile:
             raise ValueError("it is empty")
         text = self._decode(start, True)
         self._delimiter = _delimiter(text, suffix_of(path.name))
-        self._header: list[str] = []
+        self.header: list[str] = []
         if self._is_csv:
-            self._header = [name.strip() for name in next(self._csv(text), [])]
-            if len(self._header) > limits.ROWS.cells:
-                raise ValueError(f"it has {len(self._header):,} columns; at most {limits.ROWS.cells:,} are read")
+            self.header = [name.strip() for name in next(self._csv(text), [])]
+            if len(self.header) > limits.ROWS.cells:
+                raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
         self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
-        self.columns = self._header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
+        self.columns = self.header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError("it holds no row that can be read")
@@ -152,10 +153,10 @@ class DelimitedFile:
             next(rows, None)
         try:
             for row in rows:
-                if len(row) == len(self._header):
-                    yield dict(zip(self._header, row, strict=True))
+                if len(row) == len(self.header):
+                    yield dict(zip(self.header, row, strict=True))
                 elif row:
-                    yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
+                    yield Broken(f"the row has {len(row)} cells for {len(self.header)} columns")
         except csv.Error as error:
             yield Broken(f"the rest of its part cannot be read ({error})")
 

@@ -66,7 +66,7 @@ class HubReader:
             raise DataError(
                 f"{name!r} has no column named text or image (its columns: {list_columns(columns)}); {advice}"
             )
-        self.notes: list[str] = [describe_columns(self._columns, name)]
+        self.notes: list[str] = [describe_columns(self._columns, name, choice or ColumnChoice())]
         rows_of_all = sum(len(rows) for rows in self._splits.values())
         modalities = [modality for modality in ("text", "image") if self._columns.of(modality)]
         self.counts: Mapping[str, int] = dict.fromkeys(modalities, rows_of_all)

@@ -80,7 +80,8 @@ def detect_modality(
         raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
-        raise DataError("; ".join(filter(None, [sentence, _advice(source, {requested: modalities[requested]})])))
+        advice = _advice(source, {requested: modalities[requested]})
+        raise DataError("; ".join(filter(None, [sentence, modalities[requested].traits.folder_advice, advice])))
     modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
     notes = _notes(modality, usable, requested, modalities)

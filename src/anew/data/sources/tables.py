@@ -11,29 +11,38 @@ from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.modality import Modality
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, reader_of
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
+    TEXT,
     ColumnChoice,
     Columns,
     TablePlace,
     choose,
     class_names,
+    data_in_header,
     describe_columns,
     is_image,
     item_of,
     label_name,
+    text_columns,
 )
 from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
-from anew.data.sources.listing import File
+from anew.data.sources.listing import File, list_files
 from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
-from anew.errors import DataError
+from anew.errors import DataError, shorten
+
+MAX_LISTED_TABLES = 20  # of a folder whose columns are named: its tables most often have the same ones; chosen
 
 
 class TableReader:
-    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`)."""
+    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`).
+
+    Attributes:
+        columns: The columns of all tables, each name once.
+    """
 
     def __init__(self, files: Sequence[File], root: Path, choice: ColumnChoice | None = None) -> None:
         self.notes: list[str] = []
@@ -52,20 +61,23 @@ class TableReader:
                 continue
             table, columns = table_and_columns
             columns_of_all |= dict.fromkeys(table.columns)
-            if not self._is_usable(file, table, columns):
+            header = _header_note(table, columns)
+            if not self._is_usable(file, table, columns, header):
                 continue
+            self.notes += [f"{file.path}: {header}"] if header else []
             self._tables[file.path] = (file, table, columns)
             label_sets.append(_labels(table, columns))
             for modality in ("text", "image"):
                 if columns.of(modality):
                     self.counts[modality] = self.counts.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
-        self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
+        self.columns = list(columns_of_all)
+        self._choice.check(files[0].path if len(files) == 1 else str(root), self.columns)
         sets = [labels for labels in label_sets if labels is not None]
         self.labels: tuple[str, ...] | None = (
             tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
         )
-        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
+        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()}, self._choice)
         self.notes += self._decoder.notes()
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
@@ -76,18 +88,15 @@ class TableReader:
             self.refusals.append(SkippedItem(file.path, reason))
             return None
 
-    def _is_usable(self, file: File, table: DelimitedFile | ParquetFile, columns: Columns) -> bool:
-        """Whether a column has something to learn from; a table without such a column is refused."""
+    def _is_usable(self, file: File, table: DelimitedFile | ParquetFile, columns: Columns, header: str) -> bool:
+        """Whether a column has something to learn from; a table without such a column is refused. header: see `_header_note`."""
         if columns.text or columns.image:
             return True
         suffix = suffix_of(file.path)
         self.counts[suffix] = self.counts.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        advice = f"choose one with the setting text_column, as in text_column={_most_text(table)}"
-        if isinstance(table, DelimitedFile):
-            advice += ", or learn whole rows from a copy that is named .txt"
-        reason = f"no column is named text or image; {advice} (columns: {list_columns(table.columns)})"
-        self.refusals.append(SkippedItem(file.path, reason))
+        reason = _no_text_reason(table)
+        self.refusals.append(SkippedItem(file.path, f"{header}; {reason}" if header else reason))
         return False
 
     def shards(self, modality: str) -> list[Shard]:
@@ -133,13 +142,30 @@ class TableReader:
             yield SkippedItem(name or path, str(error))
 
 
-def _most_text(table: DelimitedFile | ParquetFile) -> str:
-    """The column whose different cells have the most letters; "NAME" if no column has any."""
-    rows = table.head if isinstance(table, DelimitedFile) else [table.samples]
-    cells = {name: {cell for row in rows if isinstance(cell := row.get(name), str)} for name in table.columns}
-    letters = {name: sum(map(str.isalpha, "".join(texts))) for name, texts in cells.items()}
-    best = max(letters, key=lambda name: letters[name], default="NAME")
-    return best if letters.get(best) else "NAME"
+def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
+    """Why no column of a table is learned, and what to do, as clauses."""
+    texts = text_columns(table.columns, table.head if isinstance(table, DelimitedFile) else [table.samples])
+    whole_rows = "learn whole rows from a copy that is named .txt" if isinstance(table, DelimitedFile) else ""
+    if not texts:
+        advice = f"; {whole_rows}, or one column" if whole_rows else "; learn one column"
+        return (
+            "no column holds text or images, but numbers, dates, identifiers or a few categories, and such tables are not "
+            f"learned as tables{advice} with the setting text_column (columns: {list_columns(table.columns)})"
+        )
+    advice = f"choose one with the setting text_column, as in text_column={texts[0]}"
+    advice += f", or {whole_rows}" if whole_rows else ""
+    ordered = [*texts, *(column for column in table.columns if column not in texts)]
+    return f"no column is named text or image, and {len(texts)} hold text; {advice} (columns: {list_columns(ordered)})"
+
+
+def _header_note(table: DelimitedFile | ParquetFile, columns: Columns) -> str:
+    """A clause on a first row that looks like data, unless a column has a known name; else ""."""
+    if isinstance(table, ParquetFile) or columns.label or columns.image or (columns.text or "").lower() in TEXT:
+        return ""
+    cell = data_in_header(table.header, table.head)
+    if cell is None:
+        return ""
+    return f"its first row looks like data ({shorten(cell)}), not like names of columns; if it is, put a row of names above it"
 
 
 def _open_table(
@@ -151,7 +177,7 @@ def _open_table(
         names = parquet.class_names.get(columns.label or "", ())
         return parquet, choose(parquet.columns, parquet.samples, names, choice)
     rows = DelimitedFile(path, size, name, decoder)
-    return rows, choose(rows.columns, rows.samples, choice=choice)
+    return rows, choose(rows.columns, rows.samples, choice=choice, texts=text_columns(rows.columns, rows.head))
 
 
 def _rows(
@@ -179,7 +205,7 @@ def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | 
     return class_names(iter(table.head), columns) if isinstance(table, DelimitedFile) and table.exact else None
 
 
-def _notes(columns_by_path: Mapping[str, Columns]) -> list[str]:
+def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice) -> list[str]:
     """One sentence for each choice of columns, which covers all tables with that choice."""
     paths_by_columns: dict[Columns, list[str]] = {}
     for path, columns in columns_by_path.items():
@@ -187,7 +213,7 @@ def _notes(columns_by_path: Mapping[str, Columns]) -> list[str]:
     notes = []
     for columns, paths in paths_by_columns.items():
         more = f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else ""
-        notes.append(describe_columns(columns, paths[0] + more))
+        notes.append(describe_columns(columns, paths[0] + more, choice))
     return notes
 
 
@@ -223,6 +249,16 @@ def metadata(path: Path) -> dict[str, str | None]:
         }
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; fix or remove it") from None
+
+
+def column_names(place: Path) -> list[str]:
+    """The columns of the table at a path, or of the first tables of a folder, each name once; [] without tables.
+
+    Raises DataError if the path itself cannot be read.
+    """
+    listing = list_files(place)
+    tables = [file for file in listing.files if reader_of(file.path) == "tables"]
+    return TableReader(tables[:MAX_LISTED_TABLES], listing.root).columns
 
 
 def open_reader(

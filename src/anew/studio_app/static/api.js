@@ -1,28 +1,26 @@
 // Requests to the Studio, and the stream of changes.
 
-/** An error response, with its message. */
+import { asSentence } from "./dom.js";
+
+/** An error response, with its message and the columns of tables, where one is to be chosen. */
 export class Refusal extends Error {
-  /** @param {number} status @param {string} message */
-  constructor(status, message) {
+  /** @param {number} status @param {string} message @param {string[]} [columns] */
+  constructor(status, message, columns) {
     super(message);
     this.status = status;
+    this.columns = columns;
   }
-}
-
-/** A message of the library as a sentence, without the backticks around arguments. @param {string} sentence */
-function readable(sentence) {
-  const text = sentence.replaceAll("`", "");
-  return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 }
 
 /** The response itself; throws a Refusal if it is an error. @param {Response} answer @returns {Promise<any>} */
 export async function checked(answer) {
   if (answer.ok) return answer;
-  let message = `the Studio answered ${answer.status}`;
+  let [message, columns] = [`the Studio answered ${answer.status}`, undefined];
   try {
-    message = (await answer.json()).error.message;
+    const body = await answer.json();
+    [message, columns] = [body.error.message, body.columns];
   } catch { /* not JSON: the sentence above stays */ }
-  throw new Refusal(answer.status, readable(message));
+  throw new Refusal(answer.status, asSentence(message), columns);
 }
 
 /** @param {string} path @param {Record<string, string | number>} query @returns {string} */
@@ -68,7 +66,7 @@ export async function follow(path, body, signal, take) {
     for (const part of parts) {
       if (!part.startsWith("data: ")) continue;
       const event = JSON.parse(part.slice(6));
-      if (event.error) throw new Refusal(400, readable(event.error.message));
+      if (event.error) throw new Refusal(400, asSentence(event.error.message));
       take(event);
     }
   }

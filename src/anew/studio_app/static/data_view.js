@@ -1,11 +1,11 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
-import { get, post, Refusal } from "./api.js";
-import { bytes, count, fill, h, say } from "./dom.js";
+import { get, post, Refusal, send } from "./api.js";
+import { asSentence, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
 import { itemSheet } from "./items.js";
-import { settingsForm } from "./settings_form.js";
+import { readingForm, settingsForm } from "./settings_form.js";
 
 const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
 const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a latent space to walk in" };
@@ -78,42 +78,60 @@ async function listFolder(container, path) {
 
 // ---- what Anew sees ----
 
-/** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {string} [modality] */
-async function showData(main, data, signal, modality) {
+/** How data is read. @typedef {{modality?: string, settings: Map<string, string>}} Reading */
+
+/** @param {Reading} reading */
+function asked({ modality, settings }) {
+  return { ...(modality ? { modality } : {}), settings: Object.fromEntries(settings) };
+}
+
+/** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {Reading} [reading] */
+async function showData(main, data, signal, reading = { settings: new Map() }) {
+  const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
   fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }));
   try {
-    const query = modality ? { data, modality } : { data };
-    const { send } = await import("./api.js");
-    const seen = await (await send("/api/look", query, signal)).json();
-    if (!signal.aborted) drawData(main, head, data, seen, modality);
+    const seen = await (await send("/api/look", { data, ...asked(reading) }, signal)).json();
+    if (signal.aborted) return;
+    for (const [key, value] of [...reading.settings]) { // those of this kind alone: a family may have one of the same name
+      reading.settings.delete(key);
+      reading.settings.set(key.includes(".") ? key : `${seen.modality}.${key}`, value);
+    }
+    drawData(main, head, data, seen, reading, look);
   } catch (error) {
     if (signal.aborted) return;
-    const message = error instanceof Refusal ? error.message : "The Studio cannot be reached.";
-    fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), h("a", { class: "button", href: "#/new" }, "Choose other data"));
+    const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
+    const form = h("section", { class: "card again", hidden: true }, h("h2", {}, "Read it differently"));
+    fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
+    if (columns) addReadingForm(form, reading, { error: message, columns }, look);
   }
 }
 
-/** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {string | undefined} modality */
-function drawData(main, head, data, seen, modality) {
+/** @param {HTMLElement} container @param {Reading} reading @param {{modality?: string, error?: string, columns: string[]}} seen @param {() => void} look */
+async function addReadingForm(container, reading, seen, look) {
+  const { settings } = await get("/api/settings");
+  if (container.children.length > 1) return; // it was opened again meanwhile
+  container.append(readingForm(settings, reading, seen, look));
+  container.hidden = false;
+}
+
+/** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {Reading} reading @param {() => void} look */
+function drawData(main, head, data, seen, reading, look) {
   const plural = seen.items === 1 ? seen.noun : `${seen.noun}s`;
   const skipped = seen.refused ? [h("h3", {}, `${count(seen.refused)} skipped`),
     h("ul", {}, seen.refusals.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
   const other = Object.entries(seen.other ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
-  const form = trainForm(data, seen, modality);
+  const form = trainForm(data, seen, reading);
+  const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
+    ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Read it differently"));
   fill(main, head,
     h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} labels` : ""),
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Labels: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
         h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note))),
-        other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped),
+        other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       h("section", { class: "card five" }, h("h2", {}, "Learn from it"), form)));
-}
-
-/** @param {string} text */
-function sentence(text) {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 }
 
 /** The number of passes over the data, rounded. @param {number} epochs */
@@ -122,8 +140,8 @@ function passes(epochs) {
   return `${count(number)} ${number === 1 ? "pass" : "passes"}`;
 }
 
-/** @param {string} data @param {any} seen @param {string | undefined} modality */
-function trainForm(data, seen, modality) {
+/** @param {string} data @param {any} seen @param {Reading} reading */
+function trainForm(data, seen, reading) {
   const tried = /** @type {string[]} */ (seen.tried?.families ?? []);
   const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.instead)).filter(([, other]) => !tried.includes(other.family));
   /** What a choice adds to the request, by its value.
@@ -145,7 +163,7 @@ function trainForm(data, seen, modality) {
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
-    h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, sentence(why)) : null)));
+    h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
@@ -156,9 +174,9 @@ function trainForm(data, seen, modality) {
     start.disabled = true;
     problem.hidden = true;
     const values = new FormData(form);
-    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: Number(seed.value), settings: settings.values() };
+    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: Number(seed.value), ...asked(reading) };
+    Object.assign(body.settings, settings.values());
     Object.assign(body, choices.find(({ value }) => value === values.get("family"))?.request);
-    if (modality) Object.assign(body, { modality });
     try {
       location.hash = `#/run/${encodeURIComponent((await post("/api/train", body)).id)}`;
     } catch (error) {

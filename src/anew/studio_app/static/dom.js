@@ -69,6 +69,12 @@ export function bytes(size) {
   return size >= 1e5 ? `${(size / 1e6).toFixed(1)} MB` : `${count(size)} bytes`;
 }
 
+/** A message of the library as a sentence, without the backticks around arguments. @param {string} message */
+export function asSentence(message) {
+  const text = message.replaceAll("`", "");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+}
+
 /** "grad_norm" as words. @param {string} name */
 export function words(name) {
   return name.replaceAll("_", " ");
@@ -81,6 +87,15 @@ export function say(sentence) {
   box.classList.add("on");
   clearTimeout(Number(box.dataset.timer));
   box.dataset.timer = String(setTimeout(() => box.classList.remove("on"), 3000 + 40 * sentence.length));
+}
+
+/** Close all dialogs as if they were cancelled: what they ask belongs to the page that is left. */
+export function cancelDialogs() {
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.dispatchEvent(new Event("cancel"));
+    dialog.close();
+    dialog.remove();
+  }
 }
 
 /**

@@ -3,7 +3,7 @@
 import { listen } from "./api.js";
 import { showComparison } from "./compare_view.js";
 import { showNew } from "./data_view.js";
-import { fill, h } from "./dom.js";
+import { cancelDialogs, fill, h } from "./dom.js";
 import { showPlay } from "./play_view.js";
 import { showRace } from "./race_view.js";
 import { showReport, showRun } from "./run_view.js";
@@ -27,6 +27,7 @@ const PAGES = [
 
 function route() {
   leave();
+  cancelDialogs();
   const path = location.hash.slice(1);
   const fitting = PAGES.find(([pattern]) => pattern.test(path));
   for (const link of document.querySelectorAll("nav a")) {

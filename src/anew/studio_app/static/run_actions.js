@@ -1,10 +1,11 @@
 // The buttons of a run, which depend on its state.
 
-import { get, post } from "./api.js";
+import { get, post, Refusal } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
 import { FAMILIES } from "./families.js";
-import { ACTIVE } from "./runs_view.js";
+import { ACTIVE, runAddress } from "./runs_view.js";
 
+const GONE = 404;
 const POLL_MS = 500; // between checks whether it has ended
 
 /** @param {any} run */
@@ -21,49 +22,68 @@ export function actions(run) {
     }
   };
   const button = (/** @type {string} */ text, /** @type {() => unknown} */ onclick, look = "") => h("button", { type: "button", class: look, onclick }, text);
+  const leave = () => { if (location.hash === runAddress(id)) location.hash = "#/"; }; // unless another page was opened meanwhile
   const discard = async () => {
     if (!await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard")) return;
-    if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
+    if (await ask("/api/discard", { run: id }, "Discarded.")) leave();
   };
   const stopAndDiscard = async () => {
     if (!await confirmed(`Stop ${run.name} and discard it?`, "The training stops, and the run folder is deleted with all that was learned in it. Your data stays.", "Stop and discard")) return;
     if (!await ask("/api/stop", { run: id }, "Stopping; it is discarded when it has ended.")) return;
-    while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
+    try {
+      while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    } catch (error) { // a run that had not begun is gone by itself
+      if (!(error instanceof Refusal && error.status === GONE)) return say(/** @type {Error} */ (error).message);
+    }
+    if (await ask("/api/discard", { run: id }, "Discarded.")) leave();
   };
   const list = [];
   const isOurs = run.job_state === "running" || run.job_state === "queued";
   const isActive = ACTIVE.includes(run.state);
-  if (run.has_weights && run.state !== "preparing") {
+  const mayRun = !run.has_own_code; // the Studio runs no code of a run
+  if (canPlay(run)) {
     list.push(h("a", { class: "button main", href: `#/play/${encodeURIComponent(id)}` }, "Play"));
   }
-  if (run.has_weights && run.family in FAMILIES && run.state !== "preparing") {
+  if (canPlay(run) && run.family in FAMILIES) {
     list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/insight` }, "How it works"));
   }
   if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
   if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
   if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
-  if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
-  if (run.state === "finished") list.push(button("More time", () => moreTime(run, ask)));
-  if (["finished", "paused", "stopped"].includes(run.state)) {
+  if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
+  if (mayRun && run.state === "finished") list.push(button("More time", () => moreTime(run)));
+  if (mayRun && ["finished", "paused", "stopped"].includes(run.state)) {
     list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
   }
   if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
   return h("div", { class: "actions" }, list);
 }
 
-/** Ask for the additional time, and resume the run. @param {any} run @param {(path: string, body: object, done: string) => Promise<boolean>} ask */
-function moreTime(run, ask) {
+/** Whether the page Play can load a run. @param {any} run */
+export function canPlay(run) {
+  return run.has_weights && !run.has_own_code && run.state !== "preparing";
+}
+
+/** Ask for the additional time, and resume the run. @param {any} run */
+function moreTime(run) {
   const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
+  const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const close = () => { dialog.close(); dialog.remove(); };
   const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
     h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
       event.preventDefault();
-      if (await ask("/api/resume", { run: run.id, budget: time.value }, "It continues.")) close();
+      try {
+        await post("/api/resume", { run: run.id, budget: time.value });
+        say("It continues.");
+        close();
+      } catch (error) {
+        problem.textContent = /** @type {Error} */ (error).message;
+        problem.hidden = false;
+      }
     } },
       h("h2", { id: "asked" }, "More time"),
       h("p", {}, "The training continues from before the learning rate fell, keeps what it has if more training does not help, and the run is measured again."),
-      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time,
+      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time, problem,
       h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main", type: "submit" }, "Continue"))));
   document.body.append(dialog);
   dialog.showModal();

@@ -3,9 +3,9 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
-import { clock, count, fill, h, short, words } from "./dom.js";
+import { asSentence, clock, count, fill, h, short, words } from "./dom.js";
 import { copiesView } from "./copies_view.js";
-import { actions } from "./run_actions.js";
+import { actions, canPlay } from "./run_actions.js";
 import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
 
 const CURVE_WIDTH = 600; // pixels of a curve, about
@@ -60,9 +60,18 @@ function drawHead(head, run) {
   fill(head,
     h("div", { class: "head" }, h("h1", {}, run.name), badge(run.state), h("span", { class: "grow" }), actions(run)),
     h("p", { class: "sub" }, run.sentence), answerList(run),
+    run.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.complaint)) : null,
+    ownCode(run),
     working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
+}
+
+/** A run whose family is code, which the Studio does not run: what to type instead. @param {any} run */
+function ownCode(run) {
+  if (!run.own_code_commands?.length) return null;
+  return h("div", { class: "note apart" }, h("p", {}, "The family of this run is Python code, which the Studio does not run. Read family.py in the run folder; if you trust it, type in a terminal:"),
+    h("pre", { class: "words", tabindex: 0 }, run.own_code_commands.join("\n")));
 }
 
 /** @param {HTMLElement} list @param {any} run */
@@ -91,7 +100,7 @@ class SampleSlider {
     this.id = id;
     this.key = "";
     this.follows = true;
-    this.isActive = true;
+    this.absence = "";
     this.stage = h("div", { class: "stage" });
     this.caption = h("output", { class: "hint", for: "sample-time" });
     this.slider = h("input", { type: "range", id: "sample-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
@@ -113,7 +122,8 @@ class SampleSlider {
     this.key = key;
     this.stamp = Math.floor(run.changed ?? 0);
     this.entries = entries;
-    this.isActive = ACTIVE.includes(run.state);
+    this.absence = ACTIVE.includes(run.state) ? "The first samples come after about a fifth of the training."
+      : `None were drawn during the training.${canPlay(run) ? " Open Play to generate some." : ""}`;
     this.slider.max = String(Math.max(0, entries.length - 1));
     if (this.follows) this.slider.value = this.slider.max;
     this.control.hidden = entries.length < 2;
@@ -123,7 +133,7 @@ class SampleSlider {
   draw() {
     const entry = this.entries[Number(this.slider.value)];
     if (!entry) {
-      fill(this.stage, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn during the training. Open Play to generate some."));
+      fill(this.stage, h("p", { class: "hint" }, this.absence));
       return;
     }
     const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;
@@ -227,7 +237,7 @@ function drawSide(side, run) {
   const settings = Object.entries(run.settings ?? {});
   const hasOpen = side.querySelector("details")?.open;
   fill(side,
-    run.last_words?.length && run.state !== "finished" ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
+    run.last_words?.length && (run.failed || run.state !== "finished") ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
       h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null,
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),

@@ -75,7 +75,7 @@ function tile(run, picked, onPick) {
         h("p", { class: "facts state" }, badge(run.state),
           run.state === "training" ? `step ${count(run.step)}${run.seconds_left !== null ? `, about ${clock(run.seconds_left)} left` : ""}` : answers(run.grades)),
         working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": `Progress of ${run.name}` }) : null)),
-    run.state === "finished" ? pick : null);
+    run.state === "finished" && !run.has_own_code ? pick : null);
 }
 
 /** @param {HTMLElement} main */
