@@ -293,8 +293,9 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score.real_baseline - 0.5 <= half + SEPARABILITY_SLACK:
         return ""
     return (
-        f"Training and held-out items differ systematically: a classifier tells them apart {score.real_baseline:.0%} of the time "
-        "(guessing: 50%). So the figures of real data are a weak reference: samples may differ as much from either set."
+        f"A classifier tells training from held-out items {score.real_baseline:.0%} of the time (guessing: 50%): they are of "
+        "different times or sources, or items of one file or recording resemble each other. So the figures of real data are a "
+        "weak reference: samples may differ as much from either set."
     )
 
 
