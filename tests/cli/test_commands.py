@@ -88,7 +88,7 @@ def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_pa
         "--steps",
         8,
         "--set",
-        "evaluate_samples=0",
+        "evaluate_samples=1",
         "--set",
         "batch_size=16",
     )
@@ -277,7 +277,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
 @pytest.mark.slow
 def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--set", "evaluate_samples=0", "--set", "batch_size=16")
+    common = ("--set", "evaluate_samples=1", "--set", "batch_size=16")
     anew("train", data, "--run", tmp_path / "run", "--steps", 6, *common)
     completed = anew("resume", tmp_path / "run")
     assert "finished" in completed.stdout
@@ -356,7 +356,7 @@ def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     seconds = time.monotonic() - begin
     assert seconds < 17.0
     assert seconds > 10.0
-    anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=0")
+    anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=1")
     assert digest(tmp_path / "again") == digest(tmp_path / "run")
 
 
@@ -373,7 +373,7 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
 
 def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch_size=16")
+    common = ("--steps", 3, "--set", "evaluate_samples=1", "--set", "batch_size=16")
     in_a_process("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 

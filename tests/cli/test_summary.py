@@ -59,17 +59,17 @@ def test_too_few_items_are_said_with_the_number_that_would_do() -> None:
 
 
 def test_missing_figures_are_no_lack_of_items_and_evaluate_measures_them(tmp_path: Path) -> None:
-    grades = {"closeness": "too_few", "variety": "good", "novelty": "good"}
+    grades = {"closeness": "not_settled", "variety": "good", "novelty": "good"}
     unsettled = record(grades=grades, figures={"closeness": "not measured: repetition", "variety": "x"})
     assert text(closing(unsettled))[0] == "Close to your data?  not settled  not measured: repetition"
     assert text(places(tmp_path, unsettled))[3] == f"answers  anew evaluate {tmp_path}"
 
 
 def test_what_was_not_measured_is_said() -> None:
-    only_novelty = {"grades": {"novelty": "poor"}, "figures": {"variety": "a figure without a grade"}}
+    only_novelty = {"grades": {"novelty": "poor"}, "figures": {"variety": "time was up before it was measured"}}
     assert [line.rstrip() for line in text(closing(record(**only_novelty, copies=None)))] == [
         "Close to your data?  not measured",
-        "As varied?           not measured",
+        "As varied?           not measured  time was up before it was measured",
         "New?                 no",
     ]
     copied = record(**only_novelty | {"figures": {"novelty": "about 20% of the samples are copies"}})
@@ -99,7 +99,9 @@ def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) ->
     more_samples = record(**few, samples_needed={"closeness": 4500})
     assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
     more_data = record(**few, samples_needed={"closeness": 0})
-    assert text(places(tmp_path, more_data))[3] == "answers  need more data: more than are held out now"
+    assert text(places(tmp_path, more_data))[3] == (
+        "answers  only more data can settle this: too few items are held out"
+    )
 
 
 def test_the_table_is_aligned() -> None:

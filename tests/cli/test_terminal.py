@@ -102,6 +102,7 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
         "commands.py",
         "studio.py",
         "run_summary.py",
+        "next_step.py",
     }  # of commands, or one itself
     for path in SRC.rglob("*.py"):
         if path.parent.name != "cli" and path.name not in writers:

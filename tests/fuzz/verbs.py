@@ -102,7 +102,7 @@ def compare(place: Path) -> None:
 
 
 def replay(place: Path) -> None:
-    anew.train(place / "other", place / "out" / "replay", plan=place / "run", settings={"evaluate_samples": "0"})
+    anew.train(place / "other", place / "out" / "replay", plan=place / "run", settings={"evaluate_samples": "1"})
 
 
 SHORT: dict[str, Verb] = {

@@ -13,7 +13,7 @@ import anew
 from anew.sampling.conditioning import class_index
 from samples import TINY, programs, prose, sequences, shapes, trained
 
-FEW = {"evaluate_samples": 0, "previews": 0}
+FEW = {"evaluate_samples": 1, "previews": 0}
 
 
 @pytest.fixture(scope="module")

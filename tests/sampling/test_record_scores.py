@@ -16,7 +16,7 @@ import anew
 from anew.sampling.scores import ItemScore, Scores, by_file
 from samples import TINY, names, prose, sequences, shapes, trained
 
-FEW = {"evaluate_samples": 0, "previews": 0}
+FEW = {"evaluate_samples": 1, "previews": 0}
 
 
 @pytest.fixture(scope="module")

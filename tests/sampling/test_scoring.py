@@ -11,7 +11,7 @@ import pytest
 import anew
 from samples import TINY, names, prose, trained
 
-FEW = {"evaluate_samples": 0, "previews": 0}
+FEW = {"evaluate_samples": 1, "previews": 0}
 
 
 @pytest.fixture(scope="module")

@@ -268,8 +268,8 @@ def test_a_run_with_code_of_its_own_has_no_button_that_needs_it(root: Path, tmp_
 
 
 def test_a_column_that_an_error_asks_for_can_be_chosen(tmp_path: Path, browser: Any) -> None:
-    rows = "".join(f"{n};note {n * n} of a table\n" for n in range(60))
-    (tmp_path / "table.csv").write_text(f"number;remark\n{rows}")
+    rows = "".join(f"person {n};note {n * n} of a table\n" for n in range(60))
+    (tmp_path / "table.csv").write_text(f"writer;remark\n{rows}")
     with studio_process(tmp_path) as (_, address):
         page = browser.new_page(viewport={"width": 390, "height": 800})  # its console tells of the refusal
         page.goto(address)

@@ -151,17 +151,17 @@ def test_what_anew_sees(tmp_path: Path) -> None:
 
 
 def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: Path) -> None:
-    rows = "".join(f"{n};note {n * n} of a table\n" for n in range(60))
-    (tmp_path / "table.csv").write_text(f"number;remark\n{rows}")
+    rows = "".join(f"person {n};note {n * n} of a table\n" for n in range(60))
+    (tmp_path / "table.csv").write_text(f"writer;remark\n{rows}")
     look = {"data": "table.csv"}
     with client_of(tmp_path) as client:
         refusal = client.post("/api/look", json=look)
-        assert refusal.status_code == 400 and refusal.json()["columns"] == ["number", "remark"]
+        assert refusal.status_code == 400 and refusal.json()["columns"] == ["writer", "remark"]
         assert "the setting text_column" in refusal.json()["error"]["message"]
         wrong = client.post("/api/look", json=look | {"settings": {"text_column": "remarks"}})
         assert wrong.status_code == 400 and "did you mean 'remark'" in wrong.text
         seen = client.post("/api/look", json=look | {"settings": {"text_column": "remark"}}).json()
-    assert seen["items"] == 60 and seen["columns"] == ["number", "remark"]
+    assert seen["items"] == 60 and seen["columns"] == ["writer", "remark"]
     assert seen["sheet"][0]["text"].startswith("note ")
 
 

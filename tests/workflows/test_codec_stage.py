@@ -247,7 +247,7 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 
 
 def words(folder: Path, family: str) -> list[Any]:
-    settings = {**STAGED[family], "checkpoint_seconds": "0.05", "evaluate_samples": "0"}
+    settings = {**STAGED[family], "checkpoint_seconds": "0.05", "evaluate_samples": "1"}
     return [
         "train",
         folder,

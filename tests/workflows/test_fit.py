@@ -26,14 +26,14 @@ def digest(run: Path) -> str:
 @pytest.mark.skipif(threads.available_threads() < 2, reason="one core: there is one number of threads")
 def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = shapes(tmp_path / "data")
-    settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
+    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 16}
     with monkeypatch.context() as patch:
         patch.setattr(threads, "available_threads", lambda: 1)
         alone = trained(data, run=tmp_path / "alone", family="vae", steps=3, settings=settings)
     all_threads = trained(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
     assert (alone.record.plan.threads, all_threads.record.plan.threads) == (1, threads.available_threads())
     for name in ("alone", "both"):
-        again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 0})
+        again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 1})
         assert digest(again.folder.path) == digest(tmp_path / name)
         logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
@@ -42,7 +42,7 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
 
 def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 60)
-    settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
+    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 16}
     model = trained(data, run=tmp_path / "run", family="diffusion", steps=2, settings=settings)
     modality: Any = model.item_modality
     assert [step.step for step in modality.matching.steps][:3] == ["specks", "specks", "flat"]

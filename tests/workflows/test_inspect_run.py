@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import anew
+from anew.runs.report_record import read_record
 from anew.workflows.inspect_run import RunInspection, inspect_run, is_run
+from anew.workflows.next_step import next_step
 from samples import TINY, names, prose
 
 
@@ -37,6 +39,8 @@ def test_a_finished_run_says_what_it_is_and_how_good(run: Path) -> None:
     assert result.request["steps"] == 6 and result.loss["loss"] > 0 and 0 < result.passes < 1
     assert set(result.grades) <= {"closeness", "variety", "novelty"}
     assert result.commands["more"].startswith("anew sample ")
+    step = next_step(str(run), read_record(run))
+    assert step.text in (*result.commands.values(), result.advice) and result.to_json()["advice"] == result.advice
     sentence = repr(result)
     assert (
         sentence.startswith(f"run: {run} (finished)")

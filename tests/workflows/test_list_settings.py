@@ -30,5 +30,5 @@ def test_values_in_words() -> None:
     words = {f"{s.owner}.{s.name}": s.values for s in list_settings()}
     assert words["transformer.temperature"] == "0 to 10"
     assert words["transformer.top_k"] == "integer, at least 0"
-    assert words["train.evaluate_samples"] == "0 to 1,000,000"
+    assert words["train.evaluate_samples"] == "1 to 1,000,000"
     assert words["train.tensorboard"] == "true or false"

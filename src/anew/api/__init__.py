@@ -17,6 +17,7 @@ from anew.planning.folder_names import default_report, default_run
 from anew.runs.report_record import CopiesRecord, ReportRecord, as_record
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
+from anew.workflows.next_step import next_step
 from anew.workflows.requirements import Outcome
 
 if TYPE_CHECKING:  # they need PyTorch
@@ -47,6 +48,7 @@ __all__ = [
     "loaded_together",
     "look",
     "new_csv_file",
+    "next_step",
     "parse_requirements",
     "read_report",
     "resume",

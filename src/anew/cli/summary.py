@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew.api import as_record
+from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import NOT_SETTLED, UNMEASURED, answer_key
+from anew.core.wording import answer_of
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
-ANSWERS = {
-    "good": ("yes", "bold green"),
-    "fair": ("partly", "bold yellow"),
-    "poor": ("no", "bold red"),
-    "too_few": ("too few to tell", "bold yellow"),
-    NOT_SETTLED: ("not settled", "bold yellow"),  # time was up before all figures were ready
-}
-NOT_MEASURED = (UNMEASURED, "dim")
+STYLES = {"good": "bold green", "poor": "bold red", "": "dim"}  # of answers; "": not measured
+OPEN_STYLE = "bold yellow"  # of all other answers
 
 
 # ---- look ----
@@ -73,19 +67,14 @@ def _details(inspection: Inspection) -> Iterator[str]:
 def closing(report: ReportRecord) -> list[Line]:
     """The three answers of a report, each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
-    answers = [ANSWERS.get(_answer_key(report, question), NOT_MEASURED) for question in QUESTIONS]
-    column = max(len(answer) for answer, _ in answers) + 2
+    grades = [report.grades.get(question, "") for question in QUESTIONS]
+    column = max(len(answer_of(grade)) for grade in grades) + 2
     lines: list[Line] = []
-    for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
-        figure = "" if style == NOT_MEASURED[1] else report.figures.get(question, "")
-        answer = f"{answer:<{column}}" if figure else answer
-        lines.append([(f"{title:<{width}}", ""), (answer, style), (figure, "")])
+    for (question, title), grade in zip(QUESTIONS.items(), grades, strict=True):
+        figure = report.figures.get(question, "")
+        answer = f"{answer_of(grade):<{column}}" if figure else answer_of(grade)
+        lines.append([(f"{title:<{width}}", ""), (answer, STYLES.get(grade, OPEN_STYLE)), (figure, "")])
     return lines
-
-
-def _answer_key(report: ReportRecord, question: str) -> str:
-    """The key of an answer; "" if the question was not measured."""
-    return answer_key(report.grades.get(question, ""), report.figures.get(question, ""))
 
 
 def places(folder: Path, report: ReportRecord, address: str | None = None) -> list[Line]:
@@ -96,21 +85,8 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     if address is not None:
         rows.append(("kept at", address))
     sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
-    grades = [report.grades.get(question) for question in QUESTIONS]
-    evaluate = command("anew", "evaluate", run)
-    if report.copies is not None and grades[2] == "poor":
-        further = ("fewer", "copies come with many passes over few items: give more data, or a shorter --budget")
-    elif grades[0] == "good":
-        further = ("confirm", evaluate)
-    elif None in grades or any(_answer_key(report, question) == NOT_SETTLED for question in QUESTIONS):
-        further = ("answers", evaluate)  # it takes the time that they need
-    elif "closeness" in report.samples_needed:  # more training would not tell
-        n = report.samples_needed["closeness"]
-        more_samples = command("anew", "evaluate", run, "-n", str(n))
-        further = ("answers", more_samples if n else "need more data: more than are held out now")
-    else:
-        further = ("better", command("anew", "resume", run, "--budget", "10m"))
-    rows += [("more", sample), further]
+    further = next_step(run, report)
+    rows += [("more", sample), (further.purpose, further.text)]
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 

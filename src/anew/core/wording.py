@@ -6,14 +6,20 @@ import re
 from collections.abc import Sequence
 
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
-NOT_SETTLED = "not_settled"  # a question with enough items whose figures are missing; its grade is "too_few"
+ANSWERS = {  # words for the grades of a report
+    "good": "yes",
+    "fair": "partly",
+    "poor": "no",
+    "too_few": "too few to tell",
+    "not_settled": "not settled",
+}
 
 NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(?=0(?:\.0+)?(?![\w.]))")
 
 
-def answer_key(grade: str, figure: str) -> str:
-    """The answer to a question: its grade, or NOT_SETTLED. figure: the clause that goes with the grade."""
-    return NOT_SETTLED if grade == "too_few" and figure.startswith(UNMEASURED) else grade
+def answer_of(grade: str) -> str:
+    """A grade in words; UNMEASURED for a question without one."""
+    return ANSWERS.get(grade, UNMEASURED)
 
 
 def plural(n: int, singular: str) -> str:

@@ -314,6 +314,8 @@ class Evaluation(ABC, Generic[ItemT]):
         test, train = self.items("test", n_samples), self.items("train", n_train)
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
+        n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
+        self.supply = Supply(n_held_out, len(self.inputs.samples) / max(n_samples, 1))
         if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {
@@ -324,8 +326,6 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
-        n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
-        self.supply = Supply(n_held_out, len(self.inputs.samples) / n_samples)
         if n < n_samples:
             available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
             self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} samples ({available}).")

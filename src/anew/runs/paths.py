@@ -1,6 +1,8 @@
 """Names of the files in a run folder."""
 
-CONFIG = "config.json"
+from anew.core.own_folders import RUN_MARK
+
+CONFIG = RUN_MARK
 OWN_FAMILY = "family.py"  # the family, if it is a user's own file
 WEIGHTS = "model.safetensors"
 CODEC_WEIGHTS = "codec.safetensors"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from anew.core import files
-from anew.core.wording import answer_key
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
@@ -210,11 +209,9 @@ def final_sheet(run: Path) -> str | None:
 
 
 def grades(run: Path) -> dict[str, str]:
-    """The three grades of the report, "not_settled" where figures are missing; empty without a report."""
+    """The three grades of the report; empty without a report."""
     report = record_if_whole(run)
-    if report is None:
-        return {}
-    return {question: answer_key(grade, report.figures.get(question, "")) for question, grade in report.grades.items()}
+    return {} if report is None else dict(report.grades)
 
 
 def copying_test(run: Path) -> dict[str, object]:

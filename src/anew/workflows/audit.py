@@ -77,6 +77,7 @@ def evaluate_samples(
         sets = Sets(real, generated, held_out_data, n, seed)
         for sentence in (sets.summary(), *sets.warnings):
             reporter.message(sentence)
+        data_notes = [*_form_notes(form_settings), *sets.notes, *describe_skipped(generated.scan)]
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -85,16 +86,11 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[
-                *_form_notes(form_settings),
-                *sets.notes,
-                *describe_skipped(generated.scan),
-                *evaluation.skipped,
-                *measurements.notes,
-            ],
+            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
+            ended_by=measurements.ended_by,
             folder=out,
         )
         write_report(

@@ -174,11 +174,12 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = _measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
         if not in_time:
+            measurements.ended_by = "time was up before it was measured"
             measurements.notes.append(
                 "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
             )
     except KeyboardInterrupt:
-        measurements.is_stopped = True
+        measurements.is_stopped, measurements.ended_by = True, "it was stopped by hand"
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         if measurements.copies is None:
             measurements.notes.append("Not measured: the copying test (stopped by hand).")
@@ -244,7 +245,6 @@ def _sampled(
     """
     begin = time.monotonic()
     pace, stopped = Pace(), False
-    n = max(1, n)
     chunk = min(FIRST_CHUNK, n)
     samples = Samples([], [], model.item_modality)
     reporter.progress("sampling", 0, n)

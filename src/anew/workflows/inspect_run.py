@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anew.core import files
+from anew.core.own_folders import is_run_config
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
+from anew.core.wording import answer_of
 from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Begun
-from anew.runs.report_record import report_if_whole
+from anew.runs.report_record import as_record, report_if_whole
+from anew.workflows.next_step import next_step
 
-RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
 STATUS = {
     "begun": "stopped before training began",
     "training": "stopped in training",
@@ -48,6 +50,7 @@ class RunInspection:
         loss: Loss of the last step, by phase.
         report: Contents of report.json; None if nothing was measured.
         commands: Suggested commands, by purpose.
+        advice: What would help where no command does, one clause; else "".
         notes: Sentences on what else the user should know.
     """
 
@@ -68,6 +71,7 @@ class RunInspection:
     loss: Mapping[str, float] = field(default_factory=dict)
     report: Mapping[str, object] | None = None
     commands: Mapping[str, str]
+    advice: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -95,6 +99,7 @@ class RunInspection:
             "loss": dict(self.loss),
             "grades": self.grades,
             "commands": dict(self.commands),
+            "advice": self.advice,
             "notes": list(self.notes),
         }
 
@@ -121,8 +126,9 @@ class RunInspection:
 
     def __repr__(self) -> str:
         lines = [f"{title}: {text}" for title, text in self.facts().items()]
-        lines += [f"{question}: {grade.replace('_', ' ')}" for question, grade in self.grades.items()]
-        return "\n  ".join([*lines, *(f"{purpose}: {text}" for purpose, text in self.commands.items())])
+        lines += [f"{question}: {answer_of(grade)}" for question, grade in self.grades.items()]
+        lines += [f"{purpose}: {text}" for purpose, text in self.commands.items()]
+        return "\n  ".join([*lines, *([f"advice: {self.advice}"] if self.advice else [])])
 
     def _repr_html_(self) -> str:
         """HTML for notebooks."""
@@ -138,7 +144,7 @@ def is_run(path: Path) -> bool:
         value = files.read_json(config)
     except RunError:
         return (path / events.NAME).is_file()
-    return isinstance(value, dict) and value.keys() >= RUN_KEYS
+    return is_run_config(value)
 
 
 def inspect_run(path: Path) -> RunInspection:
@@ -180,6 +186,7 @@ def inspect_run(path: Path) -> RunInspection:
         loss=events.losses(last),
         report=report,
         commands=_commands(run, record.status, report),
+        advice=_advice(run, report),
         notes=tuple(folder.notes),
     )
 
@@ -191,5 +198,12 @@ def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dic
         return {"finish": resume}
     commands = {"more": command("anew", "sample", run, "--out", "DIR", "-n", "100")}
     if report is None:
-        commands["measure"] = command("anew", "evaluate", run)
-    return commands | {"longer": command("anew", "resume", run, "--budget", "10m")}
+        return commands | {"measure": command("anew", "evaluate", run)}
+    step = next_step(run, as_record(report))
+    return commands | ({step.purpose: step.text} if step.is_command else {})
+
+
+def _advice(run: str, report: Mapping[str, object] | None) -> str:
+    """The next step after a report if that is no command; else ""."""
+    step = None if report is None else next_step(run, as_record(report))
+    return "" if step is None or step.is_command else step.text

@@ -46,6 +46,7 @@ class Measurements:
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
         supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
+        ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Measurements:
     too_few: str = ""
     supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
+    ended_by: str = ""
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool) -> Basis:
@@ -71,7 +73,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         with (run / WEIGHTS).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Basis(
-        answers=sum(grade != "too_few" for grade in report.grades.values()),
+        answers=sum(grade not in ("too_few", "not_settled") for grade in report.grades.values()),
         measured=max((score.n or 0 for score in report.scores), default=0),
         samples=samples,
         weights=digest,
@@ -162,6 +164,7 @@ def write_run_report(
         too_few=measurements.too_few,
         unmeasured=measurements.unmeasured,
         supply=measurements.supply,
+        ended_by=measurements.ended_by,
         steps=steps,
         outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )

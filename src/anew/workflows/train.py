@@ -375,7 +375,7 @@ def _run_to_end(
 def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     """Say what the report will be able to answer, if the run has a budget. checkpoint: the state to continue from."""
     budget = job.plan.budget_s
-    if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
+    if budget is None or job.world.size > 1:
         return
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
     job.context.reporter.message(

@@ -1,8 +1,7 @@
-"""Descriptions and leftovers are not data, nor are runs; what cannot be read says what to convert it to."""
+"""Descriptions and leftovers are not data; what cannot be read says what to convert it to."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +50,6 @@ def test_numpy_arrays_say_what_to_convert_them_to(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.zeros((10, 8, 8), np.uint8))
     with pytest.raises(DataError, match=r"\(1 \.npy\); convert \.npy files to PNG, WAV or text, which are read"):
         Dataset.open(tmp_path / "images.npy")
-
-
-def test_a_run_is_not_data(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"family": {}, "data": {"path": "/data/names.txt"}}))
-    (tmp_path / "events.jsonl").write_text('{"step": 1}\n')
-    with pytest.raises(DataError, match=r"is a run that Anew made, not data; did you mean.*'/data/names.txt'"):
-        Dataset.open(tmp_path)
 
 
 def test_a_table_without_a_known_column_says_how_to_name_it(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
 def test_no_yes_without_what_fell_to_the_time() -> None:
     cut = ["the spectrum", "image statistics"]
     assert grade(CLOSE)["closeness"] == "good"
-    assert grade(CLOSE, None, cut)["closeness"] == "too_few"
+    assert grade(CLOSE, None, cut)["closeness"] == "not_settled"
     assert figures(CLOSE, None, cut)["closeness"] == "not measured: the spectrum and image statistics"
     sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
@@ -159,10 +159,10 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
 def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_baseline = score("two_sample_auc", 0.5, 0.46, 0.54, n=400)
     assert part_of(no_baseline) is None and grade([no_baseline]) == {}
-    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "too_few"
+    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "not_settled"
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
     assert grade([no_interval, *CLOSE[1:]])["closeness"] == "too_few"
-    assert grade(CLOSE[1:])["closeness"] == "too_few"
+    assert grade(CLOSE[1:])["closeness"] == "not_settled"
     assert grade([auc(0.35, 0.1, 400)])["closeness"] == "good" != grade([auc(0.35, 0.16, 400)])["closeness"]  # luck
     assert grade([auc(0.45, 0.1, 60)])["closeness"] == "too_few"  # a classifier that learned from 30 sees too little
 

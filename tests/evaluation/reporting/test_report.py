@@ -123,6 +123,13 @@ def test_answers_that_want_items_say_so() -> None:
     report = EvaluationReport.of([], run="r", family="diffusion", modality="audio", too_few=reason)
     assert report.grades == {"closeness": "too_few", "variety": "too_few"}
     assert report.figures["closeness"] == reason and report.verdict["variety"] == f"Too few to tell: {reason}."
+    assert report.samples_needed == {"closeness": 300, "variety": 300} and "novelty" not in report.figures
+
+
+def test_a_question_that_the_time_cut_off_has_its_reason_and_no_grade() -> None:
+    facts = {"run": "r", "family": "gan", "modality": "image"}
+    report = EvaluationReport.of(IMAGE_SCORES, ended_by="time was up before it was measured", **facts)
+    assert "novelty" not in report.grades and report.figures["novelty"] == "time was up before it was measured"
 
 
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
@@ -133,7 +140,9 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
         report["recall"]
     text = repr(report)
     assert "'first' (diffusion, image)" in text and "(real data: 10.0)" in text and "report.html" in text
-    assert "Are the samples close to your data? fair: Close to the data, with visible differences: the Fréchet" in text
+    assert (
+        "Are the samples close to your data? partly: Close to the data, with visible differences: the Fréchet" in text
+    )
     page = Page()
     page.feed(report._repr_html_())
     assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
@@ -282,9 +291,10 @@ def test_missing_figures_have_one_word_in_the_badge_and_in_the_sentence(tmp_path
         score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=400),
     ]
     report = EvaluationReport.of(close, run="r", family="gan", modality="image", unmeasured=["tone"])
-    card = verdict.cards(report.verdict, report.grades, report.figures)[0]
-    assert report.grades["closeness"] == "too_few" and card.answer.startswith("Not settled. ")
-    assert card.grade == "not_settled" and "not settled: Not settled." in repr(report)
+    card = verdict.cards(report.verdict, report.grades)[0]
+    assert report.grades["closeness"] == "not_settled" and card.answer.startswith("Not settled. ")
+    assert card.grade == "not_settled" and report.to_json()["grades"] == report.grades
+    assert "<i>not settled</i>" in report._repr_html_() and "not settled: Not settled." in repr(report)
     write_report(
         tmp_path, report, content=ReportContent(), history=[], settings={}, plan={}, command="anew train x --run r"
     )
@@ -302,13 +312,13 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert result["figures"]["variety"] == "80% of real items have a sample close by (real data: 95%)"
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
-    assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ new" in page.text
+    assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
     assert "caught 40%" in page.text and "not tried" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05, high=0.2)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
-    assert result["grades"]["novelty"] == "poor" and "✗ copied" in page.text
+    assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
     unsure = written(tmp_path, scores=[], content=ReportContent(), copies=copies(method="reference", held_out=0))[1]
-    assert "~ not proven" in unsure.text and "cannot prove it" in unsure.text
+    assert "~ partly" in unsure.text and "cannot prove it" in unsure.text
 
 
 def test_scales_show_baselines() -> None:

@@ -1,15 +1,12 @@
-"""Files in a data folder that are not data: descriptions, leftovers of file managers, and runs of this program."""
+"""Files in a data folder that are not data: descriptions, and leftovers of file managers."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from anew.data.formats.reading import read_whole
 from anew.data.sources.listing import File
-from anew.errors import DataError
 
 _DESCRIPTION = re.compile(
     r"(readme|licen[cs]e|copying|notice|citation|changelog|attribution|sources?)([-_ .][^/]*)?", re.IGNORECASE
@@ -17,8 +14,6 @@ _DESCRIPTION = re.compile(
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
 _LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})  # of file managers; those of macOS are hidden
 _MAX_NAMED = 3  # files that a sentence names
-_RUN_FILES = frozenset({"config.json", "events.jsonl"})
-_CONFIG_BYTES = 16 << 20  # largest config.json that is read
 
 CONVERSIONS = {
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
@@ -53,26 +48,3 @@ def _is_description(path: str) -> bool:
         return False
     name = PurePosixPath(path)
     return name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(path))
-
-
-def refuse_run_folder(text: str, place: Path, files: Sequence[File]) -> None:
-    """Raise DataError if the folder is a run.
-
-    Args:
-        text: The path as the user gave it.
-        place: The folder.
-        files: Its files.
-    """
-    if not {file.path for file in files} >= _RUN_FILES:
-        return
-    try:
-        config: object = json.loads(read_whole(place / "config.json", _CONFIG_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return
-    if not (isinstance(config, dict) and isinstance(config.get("data"), dict) and "family" in config):
-        return
-    path = config["data"].get("path")
-    data = f"the data that it was trained on, {path!r}" if isinstance(path, str) else "the data that it was trained on"
-    raise DataError(
-        f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
-    )

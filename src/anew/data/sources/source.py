@@ -17,9 +17,10 @@ from anew.data.formats import by_range
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
 from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, reader_of
-from anew.data.sources.beside_data import drop_side_files, refuse_run_folder
+from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, Listing, list_files, shorten_path
+from anew.data.sources.own_folders import drop_own_folders, refuse_own_folder
 from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -123,13 +124,15 @@ class Source:
         choice: ColumnChoice,
     ) -> Source:
         root, files, hidden, refusals = listing
+        refuse_own_folder(text, place, files)
+        files, own_folders = drop_own_folders(root, files)
+        refusals = [*refusals, *own_folders]
         if not files:
             left_out = f"; {hidden} hidden files are left out" if hidden else ""
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
-        refuse_run_folder(text, place, files)
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*side_notes, *notes]

@@ -37,6 +37,7 @@ from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
+Answer = Grade | Literal["not_settled"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
 LEAST_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
@@ -192,6 +193,10 @@ class Supply:
     held_out: int | None = None
     samples_per_item: float = 1.0
 
+    def samples_of_few(self) -> int:
+        """How many samples would be enough if too few items for any figure were compared; 0 if only more data would do."""
+        return ENOUGH if self.held_out is None or self.held_out >= LEAST_FOR_GOOD else 0
+
     def samples_for(self, grading: Grading) -> int:
         """How many samples would be enough for an answer; 0 if held-out items are too few, so that none would."""
         if self.held_out is not None and grading.needed > self.held_out:
@@ -225,6 +230,11 @@ class Grading:
     def is_settled(self) -> bool:
         """Whether everything was measured that an answer needs."""
         return self.is_decided and not self.unmeasured
+
+    @property
+    def answer(self) -> Answer:
+        """The grade as reports give it: "not_settled" in place of "too_few" where figures are missing, not items."""
+        return self.grade if self.grade != "too_few" or self.is_settled else "not_settled"
 
     @property
     def weakest(self) -> Part:

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from anew.core import files
-from anew.core.wording import percent
+from anew.core.wording import answer_of, percent
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Grade, Part, Supply, parts
+from anew.evaluation.reporting.grading import Answer, Part, Supply, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
@@ -61,8 +61,9 @@ class EvaluationReport:
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
         copies: The copying test; None without one.
         verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
-        grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, if they were measured.
-        figures: What decides each of the three grades, one clause each.
+        grades: Answers to closeness, variety and novelty, without those that were not measured: "good" (yes), "fair" (partly),
+            "poor" (no), "too_few" (items to tell) or "not_settled" (time was up before all figures were ready).
+        figures: What decides each of the three grades, one clause each; or why a question was not measured.
         samples_needed: For each question with too few items, how many samples would do; 0: only more data would.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
@@ -76,7 +77,7 @@ class EvaluationReport:
     scores: tuple[Score, ...]
     copies: CopyTestResult | None
     verdict: Mapping[str, str]
-    grades: Mapping[str, Grade]
+    grades: Mapping[str, Answer]
     figures: Mapping[str, str]
     parts: tuple[Part, ...]
     samples_needed: Mapping[str, int] = field(default_factory=dict)
@@ -97,6 +98,7 @@ class EvaluationReport:
         too_few: str = "",
         unmeasured: Sequence[str] = (),
         supply: Supply = UNLIMITED,
+        ended_by: str = "",
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
@@ -109,22 +111,26 @@ class EvaluationReport:
             too_few: Why closeness and variety could not be measured, if there were too few items; else "".
             unmeasured: Names of what was not measured for lack of time.
             supply: What limits the number of items that were compared.
+            ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
             steps: Number of training steps, if known.
             outlook: What more training would bring, if known.
         """
+        open_answers = verdict.too_few_answers(too_few)
+        grades = verdict.grade(scores, copies, unmeasured) | dict.fromkeys(open_answers, "too_few")
+        ungraded = dict.fromkeys(verdict.QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
         return cls(
             run=run,
             family=family,
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured, supply)
-            | verdict.too_few_answers(too_few),
-            grades=verdict.grade(scores, copies, unmeasured)
-            | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
+            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured, supply) | open_answers,
+            grades=grades,
             figures=verdict.figures(scores, copies, unmeasured, supply)
-            | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
-            samples_needed=verdict.samples_needed(scores, supply, unmeasured),
+            | dict.fromkeys(open_answers, too_few)
+            | ungraded,
+            samples_needed=verdict.samples_needed(scores, supply, unmeasured)
+            | dict.fromkeys(open_answers, supply.samples_of_few()),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
@@ -160,8 +166,8 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
-        for card in verdict.cards(self.verdict, self.grades, self.figures):
-            lines.append(f"  {card.question} {card.grade.replace('_', ' ')}: {card.answer}")
+        for card in verdict.cards(self.verdict, self.grades):
+            lines.append(f"  {card.question} {answer_of(card.grade)}: {card.answer}")
         width = max((len(score.name) for score in self.scores), default=0)
         for score in self.scores:
             real = "" if score.real_baseline is None else f"   (real data: {format_number(score.real_baseline)})"
@@ -170,7 +176,7 @@ class EvaluationReport:
 
     def _repr_html_(self) -> str:
         """The three answers and a table of the scores, for notebooks."""
-        return render("summary.html", report=self, cards=verdict.cards(self.verdict, self.grades, self.figures))
+        return render("summary.html", report=self, answer_of=answer_of, cards=verdict.cards(self.verdict, self.grades))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,7 @@ def render_report(
         "report.html",
         report=report,
         content=content,
-        cards=verdict.cards(report.verdict, report.grades, report.figures),
+        cards=verdict.cards(report.verdict, report.grades),
         further=[report.verdict[q] for q in verdict.FURTHER if q in report.verdict],
         copies=report.copies,
         copies_json=None if report.copies is None else report.copies.to_json(),

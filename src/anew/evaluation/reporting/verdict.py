@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.core.wording import answer_key, plural, unsigned_zero
+from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE
 from anew.evaluation.reporting.grading import (
+    Answer,
     Grade,
     Grading,
     Part,
@@ -31,7 +32,7 @@ MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
     "variety": "Are they as varied?",
-    "novelty": "Are they new, or copied?",
+    "novelty": "Are they new?",
 }
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
@@ -58,7 +59,7 @@ class Card:
     Attributes:
         name, question: Its name, and the question in words.
         answer: Sentences.
-        grade: Its grade, "not_settled" if figures are missing, or "unknown".
+        grade: Its grade, or "unknown".
     """
 
     name: str
@@ -67,20 +68,20 @@ class Card:
     grade: str
 
 
-def cards(verdict: Mapping[str, str], grades: Mapping[str, str], figures: Mapping[str, str]) -> list[Card]:
-    """The three questions that the page answers first. verdict, grades, figures: see `EvaluationReport`."""
+def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
+    """The three questions that the page answers first. verdict, grades: see `EvaluationReport`."""
     missing = "Not measured; the notes at the end say why."
     return [
-        Card(name, question, verdict.get(name, missing), answer_key(grades.get(name, "unknown"), figures.get(name, "")))
+        Card(name, question, verdict.get(name, missing), grades.get(name, "unknown"))
         for name, question in QUESTIONS.items()
     ]
 
 
 def grade(
     scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
-) -> dict[str, Grade]:
+) -> dict[str, Answer]:
     """The grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
-    grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
+    grades: dict[str, Answer] = {question: g.answer for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         is_proven = is_proven and not copies.repeats_too_often

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from anew.core import files
+from anew.core.own_folders import COMPARISON_MARK
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Grid
@@ -29,7 +30,7 @@ from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.sample_counts import SampleCounts
 
-REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command can continue it
+REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
 
 
 __all__ = ["ComparisonReport", "compare_families"]

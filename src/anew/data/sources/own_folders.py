@@ -1,0 +1,88 @@
+"""Runs and comparisons that Anew wrote. Below a data folder they are left out, since samples of a model are not data."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Sequence
+from pathlib import Path
+
+from anew.core import files as stored
+from anew.core.json_values import JsonValue
+from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
+from anew.data.sources.listing import File
+from anew.data.types import SkippedItem
+from anew.errors import DataError, RunError
+
+
+def drop_own_folders(root: Path, files: Sequence[File]) -> tuple[list[File], list[SkippedItem]]:
+    """The files outside of runs and comparisons below `root`, and an entry for each of those.
+
+    Args:
+        root: The folder that paths are relative to.
+        files: Its files.
+    """
+    marks = (file.path for file in files if file.path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
+    own = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
+    if not own:
+        return list(files), []
+    outermost = {folder: noun for folder, noun in own.items() if not _is_below(folder, own)}
+    skipped = [
+        SkippedItem(folder, f"is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
+    ]
+    return [file for file in files if not _is_below(file.path, own)], skipped
+
+
+def _is_below(path: str, folders: dict[str, str]) -> bool:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        if path in folders:
+            return True
+    return False
+
+
+def _noun_of(mark: Path) -> str:
+    """What the folder of a file named RUN_MARK or COMPARISON_MARK is; "" if Anew did not write it."""
+    value = _json_of(mark)
+    if mark.name == RUN_MARK:
+        return "run" if is_run_config(value) else ""
+    return "comparison" if is_comparison_request(value) else ""
+
+
+def _json_of(path: Path) -> JsonValue:
+    """The JSON value in a file; None if it cannot be read."""
+    try:
+        return stored.read_json(path)
+    except RunError:
+        return None
+
+
+def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
+    """Raise DataError if the data is itself a run or a comparison.
+
+    Args:
+        text: The path as the user gave it.
+        place: The folder, or a file.
+        files: Its files.
+    """
+    if not place.is_dir():
+        return
+    names = {file.path for file in files}
+    nouns = [_noun_of(place / mark) for mark in (RUN_MARK, COMPARISON_MARK) if mark in names]
+    if "comparison" in nouns:
+        raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
+    if "run" in nouns:
+        data = f"the data that it was trained on{_named_data(place)}"
+        raise DataError(
+            f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
+        )
+
+
+def _named_data(run: Path) -> str:
+    """`, 'PATH'` of the data that a run names; "" if it names none."""
+    value = _json_of(run / RUN_MARK)
+    request = value.get("request") if is_run_config(value) else None
+    data = request.get("data") if isinstance(request, dict) else None
+    if not isinstance(data, str):
+        return ""
+    # Runs name data by its place relative to their own folder.
+    return f", {os.path.normpath(run.resolve() / data) if data.startswith(('./', '../')) else data!r}"
