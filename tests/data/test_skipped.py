@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anew.data.skipped import MAX_KEPT, SkippedItems, describe_skipped
+from anew.data.skipped import MAX_KEPT, SkippedItems, describe_skipped, name_reasons
 from anew.data.types import DatasetSummary, SkippedItem
 
 
@@ -21,6 +21,12 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
     assert skipped_items.sentence() == (
         ": long.wav: it is silent (250 stretches, one at 0.00 s); long.wav at 7.50 s: it holds NaN; bad.wav: it is silent"
     )
+
+
+def test_one_file_in_many_spans_is_all_there_is() -> None:
+    assert name_reasons([SkippedItem("a.txt", "is binary") for _ in range(9)]) == "a.txt: is binary"
+    others = [SkippedItem("a.txt", "is binary"), SkippedItem("b.txt", "is binary")]
+    assert name_reasons(others) == "a.txt: is binary; and others"
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:

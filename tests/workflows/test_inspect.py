@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,14 @@ def test_an_inspection_begins_with_modality_amount_choice_and_reason() -> None:
     )
     assert details[-1] == "  10 min: 4,000 parameters, about 500 steps, 2.5 passes over the data"
     assert "&lt;b&gt;" in inspection()._repr_html_() and "<b>)" not in inspection()._repr_html_()
+
+
+def test_estimates_and_what_is_not_listed_are_said() -> None:
+    files = tuple(SkippedFile(f"{i}.png", "empty", 2 if i == 0 else 1) for i in range(7))
+    rough = replace(inspection(), is_estimate=True, items=101_872, skipped=104, skipped_files=files)
+    assert rough.amount == "about 100,000 images, 0.42 MB"
+    assert "split, about: train 1,600, test 200" in rough.details() and "  and 98 more" in rough.details()
+    assert not any("more" in line for line in inspection().details()[:5])
 
 
 def test_an_inspection_is_plain_json() -> None:

@@ -122,6 +122,7 @@ class Dataset:
         store = self._opened_store = store_type(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
+        self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
         if fresh:
             self.scan.labels, more = classes_of(chosen, modality, self._sample, store.classes, self.scan.items)
             self._say(more)

@@ -65,10 +65,10 @@ class _Repeats:
         if self.count == 1:
             return item
         if item.group is None:
-            return SkippedItem(item.name, f"{item.reason} ({self.count:,} times)")
+            return SkippedItem(item.name, f"{item.reason} ({self.count:,} times)", count=self.count)
         location = item.name.removeprefix(item.group)
         example = f", one{location}" if location else ""
-        return SkippedItem(item.group, f"{item.reason} ({self.count:,} stretches{example})")
+        return SkippedItem(item.group, f"{item.reason} ({self.count:,} stretches{example})", count=self.count)
 
 
 def describe_skipped(summary: DatasetSummary) -> list[str]:
@@ -80,8 +80,9 @@ def describe_skipped(summary: DatasetSummary) -> list[str]:
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:
-    """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED."""
+    """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED, and whether there are other items."""
     first_of_reason = {item.reason: item for item in reversed(items)}
     examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
     sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
-    return f"{sentence}; and others" if len(items) > len(examples) else sentence
+    more = {item.name for item in items} - {item.name for item in examples}
+    return f"{sentence}; and others" if more else sentence

@@ -153,11 +153,13 @@ class SkippedItem:
         name: See `Item`.
         reason: Why, as one clause.
         group: See `Item`.
+        count: Number of items of which this is an example.
     """
 
     name: str
     reason: str
     group: str | None = None
+    count: int = field(default=1, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))
@@ -245,6 +247,7 @@ class DatasetSummary:
     Attributes:
         modality: Name of the modality.
         items: Items that can be used.
+        is_estimate: Whether `items` and `parts` are estimates, since not all of the data was read.
         bytes: Size of the source.
         labels: Names of the classes.
         parts: Items (or spans of text) in train, validation and test.
@@ -263,6 +266,7 @@ class DatasetSummary:
     refused: int = 0
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_estimate: bool = False
 
     def refusal_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""

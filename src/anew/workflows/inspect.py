@@ -92,6 +92,7 @@ class SkippedFile:
 
     name: str
     reason: str
+    count: int = 1  # files or records with this reason, of which this is the first
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,6 +119,7 @@ class Inspection:
         not_taken: Number of items of other kinds in the same folder, by modality or suffix.
         budgets: Estimates of what several budgets can train.
         fingerprint: A digest of the data.
+        is_estimate: Whether the numbers of items are estimates, since not all of the data was read.
     """
 
     path: str
@@ -139,6 +141,7 @@ class Inspection:
     not_taken: Mapping[str, int]
     budgets: tuple[BudgetEstimate, ...]
     fingerprint: str
+    is_estimate: bool = False
 
     def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look` prints as JSON."""
@@ -146,6 +149,7 @@ class Inspection:
             "modality": self.modality,
             "noun": self.item_name,
             "items": self.items,
+            "is_estimate": self.is_estimate,
             "bytes": self.bytes,
             "family": self.family,
             "why": self.reason,
@@ -159,7 +163,7 @@ class Inspection:
             "shape": list(self.shape),
             "notes": list(self.notes),
             "refused": self.skipped,
-            "refusals": [dataclasses.asdict(file) for file in self.skipped_files],
+            "refusals": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
             "other": dict(self.not_taken),
             "budgets": [dataclasses.asdict(estimate) for estimate in self.budgets],
         }
@@ -175,7 +179,10 @@ class Inspection:
     @property
     def amount(self) -> str:
         """How much data there is, in words."""
-        return f"{plural(self.items, self.item_name)}, {_amount(self.bytes)}"
+        items = (
+            f"about {about(self.items)} {self.item_name}s" if self.is_estimate else plural(self.items, self.item_name)
+        )
+        return f"{items}, {_amount(self.bytes)}"
 
     def _headline(self) -> str:
         because = f": {self.reason}" if self.reason else ""
@@ -188,13 +195,18 @@ class Inspection:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
             lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
-            lines.append("split: " + ", ".join(f"{name} {count:,}" for name, count in self.parts.items()))
+            count_of = about if self.is_estimate else "{:,}".format
+            begin = "split, about: " if self.is_estimate else "split: "
+            lines.append(begin + ", ".join(f"{name} {count_of(count)}" for name, count in self.parts.items()))
         lines += self.notes
         if self.not_taken:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
         if self.skipped:
             lines.append(f"skipped: {self.skipped:,}")
-            lines += [f"  {file.name}: {file.reason}" for file in self.skipped_files[:SHOWN_SKIPPED]]
+            shown = self.skipped_files[:SHOWN_SKIPPED]
+            lines += [f"  {file.name}: {file.reason}" for file in shown]
+            n_more = self.skipped - sum(file.count for file in shown)
+            lines += [f"  and {n_more:,} more"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
         return lines
@@ -264,10 +276,11 @@ def inspect_data(
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
             notes=tuple(scan.notes),
             skipped=scan.refused,
-            skipped_files=tuple(SkippedFile(item.name, item.reason) for item in scan.refusals),
+            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.refusals),
             not_taken=dict(scan.other),
             budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
+            is_estimate=scan.is_estimate,
         )
     finally:
         data.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from anew.core.specs import Spec, Tokens
-from anew.core.wording import duration
+from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.errors import about
 from anew.evaluation.answerable import (
@@ -121,8 +121,7 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < LEAST_FOR_GOOD:
-            items = "items" if self.pieces == 1.0 else "text pieces"
-            return f"they need about {ENOUGH} held-out {items}, and there are {self.held_out:,}"
+            return f"they need about {ENOUGH} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
         n, seconds = self._measuring(budget)
         if n < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
@@ -130,6 +129,11 @@ class ReportForecast:
         if measured < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time to measure about {about(measured)}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
+
+    @property
+    def _noun(self) -> str:
+        """What samples are compared with: whole items, or pieces of text."""
+        return "items" if self.pieces == 1.0 else "text pieces"
 
     def _few_held_out(self, prospect: Prospect) -> str:
         """Whether held-out items are too few for novelty, however long it is measured: a clause, or ""."""
@@ -139,9 +143,9 @@ class ReportForecast:
         best = novelty_prospect(self.audit, self.n_samples)
         if best == "unlikely":
             needed = held_out_needed(self.audit, self.n_samples)
-            return f"with this data it needs about {needed:,} held-out items, and there are {held_out:,}"
+            return f"with this data it needs about {needed:,} held-out {self._noun}, and there {are(held_out)} {held_out:,}"
         if prospect == "perhaps" and best == "perhaps":
-            return f"{held_out:,} held-out items are only just enough"
+            return f"{held_out:,} held-out {self._noun}, those of validation included, are only just enough"
         return ""
 
     def _advice(self, budget: float) -> str:

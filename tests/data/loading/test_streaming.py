@@ -186,6 +186,7 @@ def test_one_large_file_and_a_large_list(tmp_path: Path, small_blocks: None) -> 
     lines.write_text("".join(f"n{i}x{i % 13}\n" for i in range(9000)))
     listed = opened(lines, tmp_path / "c")
     assert listed.batch(0, "main", 0, 8, 8).mask is not None
+    assert listed.scan.is_estimate and not data.scan.is_estimate
     held_out = listed.text("test")
     assert not set(held_out) & set(listed.text("train"))
     assert sum(float(b.units.sum()) for b in listed.scoring("test")) == sum(len(t) + 1 for t in held_out)  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.line_records import records, why_document
+from anew.data.formats.line_records import header_of, records, why_document
 from anew.data.modalities.text import Text, TextConfig, choose_tokens
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -33,6 +33,21 @@ def test_what_is_a_list() -> None:
         f"{who} {v} plan for {n} new homes\n" for n in range(20) for v in verbs for who in ("Council", "City", "Mayor")
     )
     assert why_document(headlines) is None
+
+
+def test_a_header_above_rows_is_said(tmp_path: Path) -> None:
+    rows = "".join(f"{i * 7 % 60},{i * 31 % 97 / 10}\n" for i in range(300))
+    assert header_of("mean radius,area\n" + rows) == "mean radius,area"
+    assert header_of(rows) is None and header_of("a title\n" + rows) is None and header_of("x,y\n" + names()) is None
+    (tmp_path / "rows.txt").write_text("mean radius,area\n" + rows)
+    assert any("unlike all others ('mean radius,area')" in note for note in Dataset.open(tmp_path).scan.notes)
+
+
+def test_text_that_only_repeats_itself_is_said() -> None:
+    for text, is_monotonous in (("a\n" * 2500, True), (PROSE, False), ("".join(map(chr, range(97, 123))) * 8, False)):
+        modality = Text(TextConfig())
+        modality.fit([Item("a.txt", text)], SIZE, ())
+        assert any("hardly anything to learn" in note for note in modality.remarks()) is is_monotonous
 
 
 @pytest.mark.parametrize(

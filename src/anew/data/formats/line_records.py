@@ -27,6 +27,9 @@ RULE = (
 )
 
 _STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")
+_DIGIT = re.compile(r"\d")
+_CELL_ENDS = ",;\t|"  # what divides the cells of a table
+SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
 
 
@@ -87,6 +90,19 @@ def _flow(full: list[str]) -> str | None:
     if first[1] / len(full) > 0.5:
         return f"more than half of its lines begin with {first[0]!r}"
     return None
+
+
+def header_of(text: str) -> str | None:
+    """The first line if it is unlike all others: it has no digit, they all have, and are divided into as many cells."""
+    lines = records(text[:SAMPLED_CHARACTERS])[:SAMPLE_LINES]
+    if (
+        len(lines) < MIN_LINES
+        or any(map(str.isdigit, lines[0]))
+        or not all(_DIGIT.search(line) for line in lines[1:-1])
+    ):
+        return None
+    divided = any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in _CELL_ENDS)
+    return lines[0] if divided else None
 
 
 def records(text: str) -> list[str]:

@@ -94,6 +94,11 @@ class StreamingStore:
         """Items by part."""
         return self._split.counts(self._shards)
 
+    @property
+    def is_estimate(self) -> bool:
+        """Whether these numbers are estimates."""
+        return self._split.is_estimate(self._shards)
+
     def fit_items(self) -> list[Item]:
         """Train items of the first shards in the order of training."""
         self.rates = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
-from anew.errors import ConfigError, DataError
+from anew.errors import ConfigError, DataError, shorten
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,6 +38,9 @@ MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
+NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
+REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
+COMPRESSION_BYTES = 20  # what compression adds to any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
+        self._notes: list[str] = []
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -164,7 +169,8 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            return [f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"]
+            note = f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"
+            return [note, *_header_notes(texts)]
         most_lines = max(text.count("\n") for text in texts)
         if most_lines >= line_records.MIN_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
@@ -215,7 +221,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        return self._decoder.notes()
+        return [*self._decoder.notes(), *self._notes]
 
     # ---- learning the tokens ----
 
@@ -229,6 +235,7 @@ class Text(Modality):
                 "more"
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
+        self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
         distinct = len(set("".join(sample)))
         choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
@@ -434,6 +441,22 @@ def _control_notes(texts: Sequence[str]) -> list[str]:
         f"{files_hold} control characters, such as ESC of terminal colours (of {plural(len(texts), 'file')} looked at); they are "
         "kept, and learned like any other; remove them first if samples are to have none"
     ]
+
+
+def _header_notes(texts: Sequence[str]) -> list[str]:
+    """A note if the first line of a list looks like the header of a table."""
+    header = next((line for text in texts if (line := line_records.header_of(text)) is not None), None)
+    if header is None:
+        return []
+    return [
+        f"the first line is unlike all others ({shorten(header)}) and is learned as a record like them; if it names the columns of "
+        "a table, remove it"
+    ]
+
+
+def _is_monotonous(text: str) -> bool:
+    data = text.encode("utf-8", "replace")
+    return len(zlib.compress(data, 1)) < REPEATED_SHARE * len(data) + COMPRESSION_BYTES
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:

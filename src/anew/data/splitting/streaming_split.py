@@ -111,6 +111,11 @@ class SourceSplit:
             for part, name in enumerate(split.NAMES[: split.TEST_CLUSTERS])
         }
 
+    def is_estimate(self, shards: Sequence[Shard]) -> bool:
+        """Whether `counts` are estimates."""
+        unread = [shard for shard, parts in zip(shards, self.parts, strict=True) if isinstance(parts, int)]
+        return any(not shard.exact for shard in unread) or (bool(unread) and self.records_per_item != 1.0)
+
 
 def split_source(source: Source, shards: Sequence[Shard], modality: Modality) -> SourceSplit:
     """Decide the parts of every shard. Raises DataError if there is too little to divide."""
