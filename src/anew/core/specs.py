@@ -79,6 +79,8 @@ class Tokens:
         packed: True where an example is a window of one long stream, False where it is one whole record.
         shape: Extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
         spellings: Bytes that each id stands for in a text, of those with a meaning one zero byte; () where there are none.
+        opening: Ids after which a passage of a long document begins, those of a line end or of an empty line. A sample without a
+            prompt continues them, and does not show them. () where samples begin as documents do, or there are no line ends.
     """
 
     vocab: int
@@ -88,6 +90,7 @@ class Tokens:
     packed: bool = True
     shape: tuple[int, ...] = ()
     spellings: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    opening: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_number("vocab", self.vocab, 1, MOST_IDS)
@@ -96,6 +99,8 @@ class Tokens:
         _check_extents(self.shape, self.length)
         for name, number in self.special.items():
             _check_number(f"special.{name}", number, 0, self.vocab - 1)
+        for number in self.opening:
+            _check_number("opening", number, 0, self.vocab - 1)
 
     @property
     def kind(self) -> str:
@@ -132,6 +137,7 @@ class TokensJson(TypedDict):
     classes: int
     packed: bool
     shape: list[int]
+    opening: list[int]
 
 
 SpecJson: TypeAlias = GridJson | TokensJson
@@ -156,6 +162,7 @@ def spec_to_json(spec: Spec) -> SpecJson:
         "classes": spec.classes,
         "packed": spec.packed,
         "shape": list(spec.shape),
+        "opening": list(spec.opening),
     }
 
 
@@ -164,7 +171,8 @@ def spec_from_json(data: SpecJson) -> Spec:
     if data["kind"] == "grid":
         return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))
-    return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape)
+    opening = tuple(data.get("opening", ()))
+    return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape, opening=opening)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,25 @@ def test_records_have_no_line_ends() -> None:
     assert records("a\r\nb\n\n c \n") == ["a", "b", " c "]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PROSE, "\n\n"),
+        (PROSE.replace("\n", "\r\n"), "\r\n\r\n"),
+        ("INSERT INTO t VALUES (1);\n" * 200 + "\n", "\n"),
+        ("a" * 400, ""),
+    ],
+)
+def test_passages_of_a_long_document_begin_after_a_paragraph_or_a_line(text: str, expected: str) -> None:
+    modality, _ = fitted(text)
+    assert modality.decode([list(modality.spec.opening)]) == [expected]
+    restored = Text(TextConfig())
+    restored.restore(modality.state(), Path())
+    assert restored.spec == modality.spec
+    modality.fit([Item(f"{i}.txt", text) for i in range(20)], SIZE, ())
+    assert modality.spec.opening == () and "end" in modality.spec.special
+
+
 def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
     modality = Text(TextConfig(**settings))  # type: ignore[arg-type]
     item = Item("file.txt", text.encode())

@@ -54,6 +54,18 @@ def test_dropping_ended_samples_changes_no_other(
     assert len(drafts) == len(whole) and all(map(torch.equal, drafts, whole))
 
 
+@pytest.mark.parametrize("special", [{}, {"end": 8}])
+def test_a_sample_without_a_prompt_goes_on_after_the_opening(special: dict[str, int]) -> None:
+    family = make_family(Tokens(vocab=9, length=12, special=special, opening=(7, 7)), True)
+    sampling = TransformerSampling(max_tokens=20)
+    *_, hidden = family.sample(SampleRequest(4, sampling=sampling), 0)
+    prompt = Condition(torch.tensor([8, 7, 7] if special else [7, 7]))
+    *_, shown = family.sample(SampleRequest(4, condition=prompt, sampling=sampling), 0)
+    if not special:
+        assert torch.equal(hidden, shown[:, 2:])
+    assert hidden.shape[1] <= 20 and not (hidden[:, :2] == 7).all()
+
+
 def test_a_decoder_goes_on_with_some_of_its_sequences() -> None:
     net = make_family(DOCUMENTS, False).net
     ids = np.random.default_rng(0).integers(0, 8, (5, 7))

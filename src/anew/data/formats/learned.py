@@ -75,6 +75,7 @@ class LearnedText(_Sequences):
         agree: Flag = True  # older runs read every file that is not UTF-8 as Windows-1252
 
     tokens: dict[str, object]
+    opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
     files: LearnedDecoder = LearnedDecoder()
 
 

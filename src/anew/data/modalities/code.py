@@ -20,7 +20,7 @@ from anew.core import files
 from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.random import splitmix64
 from anew.core.settings import setting
-from anew.core.specs import Batch, Tokens
+from anew.core.specs import Batch
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.text_encoding import looks_like_text
@@ -112,7 +112,7 @@ class Code(Text):
         special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(FIM)}}
         self._widths = np.append(self._widths, np.zeros(len(FIM), dtype=np.float32))
         spellings = (*self.spec.spellings, *[b"\0"] * len(FIM))
-        self.spec = Tokens(vocab + len(FIM), length, special, packed=True, spellings=spellings)
+        self.spec = replace(self.spec, vocab=vocab + len(FIM), special=special, spellings=spellings)
 
     # ---- gaps ----
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
 
@@ -244,8 +244,10 @@ class Text(Modality):
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
-        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
-        self._set_spec(self._choose_length(texts, choice), several_documents)
+        num_documents = len({item.name for item in items})  # spans of one file have its name
+        self._set_spec(self._choose_length(texts, choice), num_documents > 1)
+        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
+        self.spec = replace(self.spec, opening=tuple(opening.tolist()))
         return self.spec
 
     @property
@@ -261,11 +263,7 @@ class Text(Modality):
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
         record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
-        longest = int(record_lengths.max())
-        if self._token_settings.context:
-            return min(int(self._token_settings.context), longest)
-        usual = float(np.percentile(record_lengths, 99.5))
-        return int(min(longest, max(1.5 * usual, 16.0), 1024))
+        return _record_context(record_lengths, int(self._token_settings.context))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
@@ -391,6 +389,7 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
+            "opening": list(spec.opening),
             "files": self._decoder.state(),
         }
 
@@ -400,6 +399,7 @@ class Text(Modality):
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
+        self.spec = replace(self.spec, opening=record.opening)
 
     def stock_tokenizer(self) -> Tokenizer:
         """A `tokenizers.Tokenizer` of the ids of `spec`."""
@@ -408,6 +408,15 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
+    """Tokens of the longest record that is read whole. context: the setting; 0: hardly any of these lengths (n,) are cut."""
+    longest = int(record_lengths.max())
+    if context:
+        return min(context, longest)
+    usual = float(np.percentile(record_lengths, 99.5))
+    return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
 
 def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:

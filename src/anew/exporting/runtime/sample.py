@@ -124,9 +124,11 @@ class Sampler:
         step = {**step, **tokens}
         uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in iter(int, 1))
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
-        num_begin = 0 if step["begin"] is None else 1
+        begin = [] if step["begin"] is None else [step["begin"]]
+        hidden = step["opening"] if step["opening"] and not ids.shape[1] else begin
+        num_begin = len(hidden)
         if num_begin:
-            ids = np.concatenate([np.full((n, 1), step["begin"]), ids], 1)
+            ids = np.concatenate([np.tile(hidden, (n, 1)), ids], 1)
         elif not ids.shape[1]:
             allowed = NextTokens(step, ids).allowed(step["new"])
             ids = _draw(_only(np.tile(np.array(step["first"]), (n, 1)), allowed), next(uniforms))[:, None]

@@ -9,7 +9,7 @@ import { Sampler } from "./sampler.js";
 import { cutTail, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
-import { NextTokens, TokenStream, drawIndex, filtered } from "./tokens.js";
+import { NextTokens, TokenStream, drawIndex, filtered, hiddenIds } from "./tokens.js";
 
 const MAX_BATCH = 4; // samples that are drawn at once
 const SHOWN_TOKENS = 20; // candidates for the next token
@@ -180,7 +180,7 @@ export class Engine {
   async next({ prompt, suffix = "", label = null, settings = {} }) {
     const { step } = this;
     const ids = this.promptIds(prompt, suffix);
-    const rows = [step.begin === null ? ids : [step.begin, ...ids]];
+    const rows = [[...hiddenIds(step, ids), ...ids]];
     const names = this.program.labels;
     const labels = names ? [label ?? 0] : null;
     let probabilities;
@@ -278,7 +278,8 @@ export class Engine {
   // if the network ended after each layer.
   async inside({ prompt, label = null, maxTokens = 48 }) {
     const { step } = this;
-    const ids = [...(step.begin === null ? [] : [step.begin]), ...this.promptIds(prompt).slice(0, maxTokens)];
+    const given = this.promptIds(prompt).slice(0, maxTokens);
+    const ids = [...hiddenIds(step, given), ...given];
     const stream = new TokenStream(this.container, step, 1, this.program.labels ? [label ?? 0] : null);
     const skip = stream.prefix.length;
     const { attention, lens, logits } = stream.readAll([ids], "inside");

@@ -149,15 +149,21 @@ export class TokenStream {
   }
 }
 
+// The ids before a text that are not shown. prompt: its first ids.
+export function hiddenIds(step, prompt) {
+  if (step.opening.length && !prompt.length) return step.opening;
+  return step.begin === null ? [] : [step.begin];
+}
+
 // Yields {rows, logits}, the ids of n texts as they grow. sources: random numbers of each; settings: replace those of the step.
 export function* grow(container, step, { sources, labels = null, prompt = [], settings = {}, uniforms = null }) {
   const applied = { ...step, ...settings };
   const n = sources.length;
-  const numBegin = step.begin === null ? 0 : 1;
+  const hidden = hiddenIds(step, prompt);
   let position = 0;
   const uniform = (row) => (uniforms ? uniforms[position][row] : sources[row].uniform());
   let rows = sources.map(() => [...prompt]);
-  if (numBegin) rows = rows.map((ids) => [step.begin, ...ids]);
+  if (hidden.length) rows = rows.map((ids) => [...hidden, ...ids]);
   else if (!prompt.length) {
     const weights = Float64Array.from(step.first);
     new NextTokens(step).keep(weights);
@@ -180,7 +186,7 @@ export function* grow(container, step, { sources, labels = null, prompt = [], se
       following[row].read(taken);
       return [...ids, taken];
     });
-    yield { rows: rows.map((ids) => ids.slice(numBegin)), logits };
+    yield { rows: rows.map((ids) => ids.slice(hidden.length)), logits };
     if (step.end !== null && hasEnded.every(Boolean)) return;
   }
 }

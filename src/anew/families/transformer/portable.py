@@ -27,15 +27,16 @@ def decoder_sampler(
     Args:
         net: The decoder.
         spec: Its tokens.
-        first: (V,) frequency of each token, from which the first is drawn if no special token begins a text; None: all alike.
+        first: (V,) frequency of each token, from which the first is drawn if nothing begins a text; None: all alike.
         sampling: Temperature, top_k, top_p and min_p.
         left_out: What else the run samples from.
 
-    The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the first
-    class, since a label comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`);
-    `context`, positions of the graph; `window`, tokens of the run's context, of which the later half is kept when it is full;
-    `characters`, the table that keeps UTF-8 valid (`WholeCharacters.portable`; null where every token is whole characters);
-    and `offsets` and `prefix` of neighbours on a grid.
+    The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `opening`, the ids before a text
+    without a prompt, in place of `begin`, and `first` where there is neither; `label_base`, the id of the first class, since a label
+    comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`); `context`, positions of
+    the graph; `window`, tokens of the run's context, of which the later half is kept when it is full; `characters`, the table that
+    keeps UTF-8 valid (`WholeCharacters.portable`; null where every token is whole characters); and `offsets` and `prefix` of
+    neighbours on a grid.
     """
     c = net.config
     special = spec.special
@@ -48,7 +49,8 @@ def decoder_sampler(
         "out": "ids",
         "vocab": spec.vocab,
         "begin": begin,
-        "first": common.tolist() if begin is None else None,
+        "opening": list(spec.opening),
+        "first": common.tolist() if begin is None and not spec.opening else None,
         "end": special.get("end"),
         "pad": special.get("pad", special.get("end", 0)),
         "never": list(spec.rare_ids),

@@ -207,7 +207,9 @@ class TokenSampler:
 
     def _start_ids(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        n, prompt = self.request.n, self.prompt
+        n, prompt, opening = self.request.n, self.prompt, self.family.spec.opening
+        if opening and not prompt.shape[1]:
+            return np.tile(np.array(opening, dtype=np.int64), (n, 1)), len(opening)
         if self.begin_id is not None and (prompt.shape[1] == 0 or not (prompt[:, 0] == self.begin_id).all()):
             return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
         if prompt.shape[1]:
@@ -217,7 +219,7 @@ class TokenSampler:
         return first_tokens[:, None], 0
 
     def _unigram(self) -> Floats:
-        """(n, V) frequencies, from which the first token is sampled if there is neither a prompt nor a begin token."""
+        """(n, V) frequencies, from which the first token is sampled if there is no prompt, begin token or opening."""
         n, vocab_size = self.request.n, self.family.spec.vocab
         if self.mixer is None:
             return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
