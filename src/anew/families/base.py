@@ -268,6 +268,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the report should know of how the trained model samples, one sentence each."""
+        return ()
+
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError

@@ -143,8 +143,9 @@ def evaluate_run(
     measurements = measure_all(evaluation, reporter, stop_at)
     measurements.is_stopped |= stopped
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
+    own_notes = [*model.family.remarks(), *notes]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
-    measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
+    measurements.notes = [*tried, *warnings(folder), *data_notes, *own_notes, *evaluation.skipped, *measurements.notes]
     reporter.message("  drawing the report")
     content = report_content(evaluation, content_until)
     report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)

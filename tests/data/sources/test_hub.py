@@ -64,6 +64,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return names
 
 
+def test_the_only_column_that_holds_text_is_taken(hub: dict[str, Any]) -> None:
+    ids, comments = [f"user_{i}" for i in range(99)], [f"the river was wide {i}" for i in range(99)]
+    hub["me/comments"] = Rows({"user": ids, "comment": comments})
+    (note,) = open_hub("me/comments", {}).notes
+    assert note == "me/comments: column 'comment' as text; no other holds text."
+
+
 def test_text_splits_and_configuration(hub: dict[str, Any]) -> None:
     hub["me/books:small"] = {
         "train": Rows({"text": [f"document {i} " + "x" * 3000 for i in range(400)], "id": list(range(400))}),

@@ -228,6 +228,16 @@ def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name:
     assert "not learned as tables; learn whole rows from a copy that is named .txt" in refusal.reason
 
 
+def test_parquet_columns_are_judged_by_their_first_rows(tmp_path: Path) -> None:
+    cells = {"user": [f"user_{i}" for i in range(300)], "comment": COMMENTS}
+    assert texts(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", cells)})) == COMMENTS
+    both = parquet_of(
+        tmp_path / "b.parquet", {"n": [*range(300)], "title": COMMENTS, "body": [2 * c for c in COMMENTS]}
+    )
+    (refusal,) = reader(tmp_path, {"b.parquet": both}).refusals
+    assert "2 hold text" in refusal.reason and "(columns: body, title, n)" in refusal.reason
+
+
 def test_columns_that_hold_text_are_listed_first(tmp_path: Path) -> None:
     rows = [["n", "title", "body"], *([i, f"title {i}", text] for i, text in enumerate(COMMENTS))]
     (refusal,) = reader(tmp_path, {"a.csv": csv_of(rows)}).refusals

@@ -42,6 +42,8 @@ def test_samples_that_would_follow_single_records_are_drawn_without_them() -> No
     assert again.mixer is not None and again.mixer.aligned and not again.mixer.drawing().aligned
     assert torch.equal(again.bits(held_out), family.bits(held_out))
     assert not draws_copies(family, mixer.records, list(held_out.x.numpy()))  # so they are far enough now
+    assert len(family.remarks()) == 1 and "without following similar training records" in family.remarks()[0]
     mixer._buffers.pop("gate_without_records")
+    assert family.remarks() == ()
     assert draws_copies(family, mixer.records, list(held_out.x.numpy()))
     assert not draws_copies(family, mixer.records, list(train.x.numpy()))  # data whose records repeat

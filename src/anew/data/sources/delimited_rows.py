@@ -18,6 +18,7 @@ from anew.data.formats import by_range
 from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
+from anew.data.sources.columns import text_columns
 
 MAX_SCANNED_BYTES = (
     1 << 28
@@ -51,6 +52,7 @@ class DelimitedFile:
         count: Number of rows; an estimate unless `exact`.
         exact: Whether `count` is exact.
         head: The first rows.
+        texts: Columns that hold text, see `text_columns`.
 
     Raises:
         ValueError: The file is not such a table (one clause).
@@ -84,6 +86,7 @@ class DelimitedFile:
         self.exact = len(start) >= size
         self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
         self.columns = self.header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
+        self.texts = text_columns(self.columns, self.head)
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError("it holds no row that can be read")

@@ -14,7 +14,15 @@ from anew.data.file_names import part_of
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
-from anew.data.sources.columns import ColumnChoice, Columns, choose, describe_columns, item_of
+from anew.data.sources.columns import (
+    JUDGED_ROWS,
+    ColumnChoice,
+    Columns,
+    choose,
+    describe_columns,
+    item_of,
+    text_columns,
+)
 from anew.data.sources.delimited_rows import list_columns
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -125,9 +133,13 @@ def _choose_columns(rows: HubRows, columns: list[str], choice: ColumnChoice | No
     samples: dict[str, object] = {}
     for name, cells in rows[:8].items():
         samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
-    label = choose(columns, samples, choice=choice).label
+    strings = [name for name in columns if isinstance(samples.get(name), str)]
+    head = rows.select_columns(strings)[:JUDGED_ROWS] if strings else {}  # column -> cells
+    first_rows = [dict(zip(head, row, strict=True)) for row in zip(*head.values(), strict=True)]
+    texts = text_columns(strings, first_rows)
+    label = choose(columns, samples, choice=choice, texts=texts).label
     names = getattr(rows.features[label], "names", None) if label else None
-    return choose(columns, samples, tuple(names or ()), choice)
+    return choose(columns, samples, tuple(names or ()), choice, texts)
 
 
 def _cell_bytes(cell: object) -> int:

@@ -141,6 +141,7 @@ class ParquetFile:
         columns: Names of the columns without lists.
         count: Number of rows.
         samples: One value that is not empty by column.
+        texts: Columns that hold text, see `text_columns`.
         class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
 
     Raises:
@@ -155,6 +156,7 @@ class ParquetFile:
         inspection = self._file.inspect()
         self.columns = inspection.columns
         self.samples = inspection.samples
+        self.texts = inspection.texts
         self.class_names = inspection.class_names
         self._group_rows = inspection.group_rows
         self.count = sum(inspection.group_rows)

@@ -26,7 +26,6 @@ from anew.data.sources.columns import (
     is_image,
     item_of,
     label_name,
-    text_columns,
 )
 from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
 from anew.data.sources.listing import File, list_files
@@ -144,7 +143,7 @@ class TableReader:
 
 def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
     """Why no column of a table is learned, and what to do, as clauses."""
-    texts = text_columns(table.columns, table.head if isinstance(table, DelimitedFile) else [table.samples])
+    texts = table.texts
     whole_rows = "learn whole rows from a copy that is named .txt" if isinstance(table, DelimitedFile) else ""
     if not texts:
         advice = f"; {whole_rows}, or one column" if whole_rows else "; learn one column"
@@ -173,11 +172,11 @@ def _open_table(
 ) -> tuple[DelimitedFile | ParquetFile, Columns]:
     if suffix_of(path.name) == ".parquet":
         parquet = ParquetFile(path)
-        columns = choose(parquet.columns, parquet.samples, choice=choice)
+        columns = choose(parquet.columns, parquet.samples, choice=choice, texts=parquet.texts)
         names = parquet.class_names.get(columns.label or "", ())
-        return parquet, choose(parquet.columns, parquet.samples, names, choice)
+        return parquet, choose(parquet.columns, parquet.samples, names, choice, parquet.texts)
     rows = DelimitedFile(path, size, name, decoder)
-    return rows, choose(rows.columns, rows.samples, choice=choice, texts=text_columns(rows.columns, rows.head))
+    return rows, choose(rows.columns, rows.samples, choice=choice, texts=rows.texts)
 
 
 def _rows(

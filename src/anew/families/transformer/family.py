@@ -61,6 +61,10 @@ MOST_NGRAM_VOCAB = 8192
 MOST_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
 # Training must last so many times as long as compiling: otherwise more than half of the time would be waiting.
 PATIENCE = 2.0
+RECORDS_LEFT_OUT = (
+    "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
+    "near to a training record; scores still use these records."
+)
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 # Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
 # proteins (docs/log.md, 2026-11-25).
@@ -250,6 +254,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
         """(B,) exact bits of the counted targets. part: the whole model, or its network alone."""
         return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
+
+    def remarks(self) -> tuple[str, ...]:
+        return (RECORDS_LEFT_OUT,) if self.mixer is not None and self.mixer.drawing() is not self.mixer else ()
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
