@@ -118,7 +118,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         "expected": 0.5,
         "tested": 50,
     }
-    copies = {"verdict": "No copying found; `anew evaluate` looks longer.", "picture": picture}
+    copies = {"has_report": True, "verdict": "No copying found; `anew evaluate` looks longer.", "picture": picture}
     with (
         studio_process(tmp_path) as (_, address),
         opened(browser, address, viewport={"width": 390, "height": 800}) as page,
@@ -231,6 +231,30 @@ def test_the_types_of_the_script(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+def test_places_that_are_none_and_the_keyboard(address: str, browser: Any) -> None:
+    page = browser.new_page()  # its console tells of what is missing
+    page.goto(address)
+    page.get_by_role("heading", name="shapes").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the link that skips to the content
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.get_by_role("heading", name="shapes").count() == 1
+    for place in ("#/foo", "#/run/%"):
+        go(page, place)
+        page.get_by_role("heading", name="There is no such page").wait_for()
+        assert page.title() == "No such page - Anew Studio"
+        go(page, "#/")
+        page.get_by_role("heading", name="shapes").wait_for()
+        assert page.evaluate("document.activeElement.id") == "main"
+    for run, sentence in (("none", "is not a run"), ("names", "has no report yet")):
+        go(page, f"#/report/runs%2F{run}")
+        page.get_by_role("alert").get_by_text(sentence).wait_for()
+        assert page.locator("iframe").count() == 0
+    dropped = "document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true }))"
+    assert not page.evaluate(dropped), "the browser would open the file in place of the page"
+    page.close()
+
+
 def test_a_dialog_is_about_its_page_alone_and_says_what_is_refused(address: str, browser: Any) -> None:
     page = browser.new_page()  # its console tells of the refusal
     page.goto(address)
@@ -265,6 +289,24 @@ def test_a_run_with_code_of_its_own_has_no_button_that_needs_it(root: Path, tmp_
         assert page.locator(".actions").first.locator("a, button").all_inner_texts() == ["Discard"]
         page.get_by_text("None were drawn during the training.", exact=True).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_buttons_of_runs_without_a_plan_or_a_readable_record(root: Path, tmp_path: Path, browser: Any) -> None:
+    source = root / "runs" / "names"
+    for name, status in (("begun", "begun"), ("damaged", "of another version")):
+        run = tmp_path / "runs" / name
+        shutil.copytree(source, run, ignore=shutil.ignore_patterns("events.jsonl"))
+        if name == "begun":
+            shutil.rmtree(run / "checkpoints")
+            (run / "model.safetensors").unlink()
+        record = json.loads((source / "config.json").read_text())
+        begun = {key: record[key] for key in ("format", "request")} | {"status": status}
+        (run / "config.json").write_text(json.dumps(begun))
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        for name, buttons in (("begun", ["Resume", "Discard"]), ("damaged", ["Discard"])):
+            go(page, f"#/run/runs%2F{name}")
+            page.get_by_role("heading", name=name).wait_for()
+            assert page.locator(".actions").first.locator("a, button").all_inner_texts() == buttons
 
 
 def test_a_column_that_an_error_asks_for_can_be_chosen(tmp_path: Path, browser: Any) -> None:

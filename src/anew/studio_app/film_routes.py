@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -48,7 +49,7 @@ def add_film(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/copies")
     async def copies(request: Request) -> Response:
         path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
-        return JSONResponse(await run_in_threadpool(copying_test, path))
+        return JSONResponse(await run_in_threadpool(_copies, path))
 
     @app.get("/api/source")
     async def source(request: Request) -> Response:
@@ -56,3 +57,8 @@ def add_film(app: FastAPI, studio: Studio) -> None:
         if name not in SOURCES:
             raise ApiError(404, "unknown excerpt of the source code")
         return JSONResponse(await run_in_threadpool(source_lines, name))
+
+
+def _copies(run: Path) -> dict[str, object]:
+    """The copying test of a run, and whether the run has a report."""
+    return copying_test(run) | {"has_report": (run / "report" / "report.html").is_file()}

@@ -46,6 +46,14 @@ def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:
         Dataset.open(tmp_path)
 
 
+def test_archives_that_are_not_read_are_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "faces.zip").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
+    with pytest.raises(
+        DataError, match=r"\(1 \.zip\); unpack \.zip files, or pack what is in them as \.tar, which is read"
+    ):
+        Dataset.open(tmp_path)
+
+
 def test_numpy_arrays_say_what_to_convert_them_to(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.zeros((10, 8, 8), np.uint8))
     with pytest.raises(DataError, match=r"\(1 \.npy\); convert \.npy files to PNG, WAV or text, which are read"):

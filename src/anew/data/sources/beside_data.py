@@ -21,6 +21,7 @@ CONVERSIONS = {
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
     **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat"), "PNG, WAV or text"),
 }
+PACKED = (".zip", ".7z", ".rar")  # archives that are not read
 
 
 def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:

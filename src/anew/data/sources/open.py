@@ -14,7 +14,7 @@ from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
 from anew.data.sources.base import Shard
-from anew.data.sources.beside_data import CONVERSIONS
+from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import FileSlice, Item, SkippedItem
@@ -99,7 +99,7 @@ def detect_modality(
 
 
 def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
-    """Advice on converting files of formats that these modalities do not read; empty if there are none."""
+    """Advice on converting files of formats that these modalities do not read, and on archives; empty if there are none."""
     formats = {
         suffix: form
         for modality in modalities.values()
@@ -107,11 +107,17 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
     }
     if "text" in modalities:
         formats |= CONVERSIONS
-    return "; ".join(
+    advice = [
         f"convert {suffix} files to {form}, which are read"
         for suffix, form in sorted(formats.items())
         if source.counts.get(suffix)
-    )
+    ]
+    advice += [
+        f"unpack {suffix} files, or pack what is in them as .tar, which is read"
+        for suffix in PACKED
+        if source.counts.get(suffix)
+    ]
+    return "; ".join(advice)
 
 
 def _refusal_clause(source: Source) -> str:

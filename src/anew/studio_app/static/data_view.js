@@ -101,9 +101,11 @@ async function showData(main, data, signal, reading = { settings: new Map() }) {
   } catch (error) {
     if (signal.aborted) return;
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
-    const form = h("section", { class: "card again", hidden: true }, h("h2", {}, "Read it differently"));
+    const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Read it differently"));
     fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
-    if (columns) addReadingForm(form, reading, { error: message, columns }, look);
+    if (!columns) return;
+    await addReadingForm(form, reading, { error: message, columns }, look);
+    form.open = form.querySelectorAll("select, input").length > 1; // more than the kind of data, which most often cannot help
   }
 }
 
@@ -160,7 +162,8 @@ function trainForm(data, seen, reading) {
     radios.push(radio);
     const what = buys[seconds];
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
-      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null));
+      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null,
+      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replaceAll("`", "")}`) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));

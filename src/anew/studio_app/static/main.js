@@ -25,21 +25,31 @@ const PAGES = [
   [/^\/?$/, "runs", showRuns],
 ];
 
+/** The names in the address of a page; null if they are not encoded. @param {RegExp} pattern @param {string} path */
+function namesIn(pattern, path) {
+  try {
+    return (pattern.exec(path) ?? []).slice(1).filter((name) => name !== undefined).map(decodeURIComponent);
+  } catch { // a lone %
+    return null;
+  }
+}
+
 function route() {
   leave();
   cancelDialogs();
   const path = location.hash.slice(1);
   const fitting = PAGES.find(([pattern]) => pattern.test(path));
+  const names = fitting && namesIn(fitting[0], path);
   for (const link of document.querySelectorAll("nav a")) {
-    if (fitting && /** @type {HTMLElement} */ (link).dataset.page === fitting[1]) link.setAttribute("aria-current", "page");
+    if (fitting && names && /** @type {HTMLElement} */ (link).dataset.page === fitting[1]) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (!fitting) {
+  if (!fitting || !names) {
+    document.title = "No such page - Anew Studio";
     fill(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "All runs")));
     leave = () => {};
     return;
   }
-  const names = (fitting[0].exec(path) ?? []).slice(1).filter((name) => name !== undefined).map(decodeURIComponent);
   leave = fitting[2](main, ...names) ?? (() => {});
   scrollTo(0, 0);
 }
@@ -63,5 +73,13 @@ listen((open) => {
   const link = /** @type {HTMLElement} */ (document.getElementById("link"));
   link.textContent = open ? "" : "The Studio cannot be reached. Training continues; start `anew studio` again.".replaceAll("`", "");
 });
-addEventListener("hashchange", route);
+for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault()); // a file beside a zone does not replace the page
+document.querySelector(".skip")?.addEventListener("click", (event) => { // its # would be taken for a page
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", () => {
+  route();
+  main.focus({ preventScroll: true }); // for the keyboard: what was in focus belongs to the page that was left
+});
 route();

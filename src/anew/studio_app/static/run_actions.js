@@ -50,9 +50,10 @@ export function actions(run) {
   if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
   if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
   if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
-  if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
+  const isThere = run.has_weights !== undefined; // a command that failed at once leaves no run
+  if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && isThere) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
   if (mayRun && run.state === "finished") list.push(button("More time", () => moreTime(run)));
-  if (mayRun && ["finished", "paused", "stopped"].includes(run.state)) {
+  if (mayRun && ["finished", "paused", "stopped"].includes(run.state) && run.step !== undefined) { // it has a plan
     list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
   }
   if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
@@ -61,7 +62,7 @@ export function actions(run) {
 
 /** Whether the page Play can load a run. @param {any} run */
 export function canPlay(run) {
-  return run.has_weights && !run.has_own_code && run.state !== "preparing";
+  return run.has_weights && !run.has_own_code && !["preparing", "damaged"].includes(run.state);
 }
 
 /** Ask for the additional time, and resume the run. @param {any} run */

@@ -251,14 +251,17 @@ export function showReport(main, id) {
   document.title = `Report of ${id} - Anew Studio`;
   const copies = h("section", { class: "card copies", hidden: true });
   const leaving = new AbortController();
+  const page = h("iframe", { title: `Report of ${id}`, sandbox: "" });
+  const missing = (/** @type {string} */ text) => page.replaceWith(h("p", { class: "note wrong", role: "alert" }, text));
   fill(main,
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
-    h("h1", { class: "above" }, "Report"), copies,
-    h("iframe", { src: address("/api/report", { run: id }), title: `Report of ${id}`, sandbox: "" }));
+    h("h1", { class: "above" }, "Report"), copies, page);
   get("/api/copies", { run: id }, leaving.signal).then((test) => {
     copies.hidden = !test.picture;
     if (test.picture) fill(copies, copiesView(test));
-  }).catch(() => {});
+    if (test.has_report) page.src = address("/api/report", { run: id });
+    else missing("This run has no report yet. It is written at the end of the training.");
+  }).catch((error) => { if (!leaving.signal.aborted) missing(error instanceof Refusal ? error.message : "The Studio cannot be reached."); });
   return () => leaving.abort();
 }
 
