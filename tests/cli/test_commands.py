@@ -378,6 +378,14 @@ def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Pat
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 
+def test_empty_samples_are_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = text_run
+    anew("sample", run, "--out", tmp_path / "whole", "-n", 1)
+    first = (tmp_path / "whole" / "0000.txt").read_text()[0]
+    printed = anew("sample", run, "--out", tmp_path / "stopped", "-n", 1, "--stop", first)
+    assert "1 sample is empty, since the text begins with --stop" in printed.stderr
+
+
 MISTAKES = [
     (("train", "{none}"), "does not exist"),
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
