@@ -155,6 +155,17 @@ def test_all_held_out_items_count_not_only_those_compared(
     assert evaluation.supply == Supply(supply)
 
 
+def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Each part has five copies of each of its pictures, as after a random split that keeps copies together."""
+    train, held_out = ([x for x in pictures(30, seed) for _ in range(5)] for seed in (3, 4))
+    samples = pictures(150, 5)
+    real = []
+    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(train, held_out, samples, twins=twins)).scores()
+        real.append(next(score.real_baseline for score in scores if score.name == "two_sample_auc"))
+    assert real[0] > 0.8 and real[1] < 0.7
+
+
 def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationInputs]) -> None:
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()

@@ -52,6 +52,9 @@ def test_copies() -> None:
     assert not outcome.passed and "12.0% of the samples" in outcome.sentence
     (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
+    recited = {"grades": {"novelty": "poor"}, "figures": {"novelty": "97% of the text is word for word"}}
+    (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4), **recited)
+    assert not outcome.passed and outcome.sentence == "97% of the text is word for word"
 
 
 @pytest.mark.parametrize("text", ["", ",", "copies,", "copied", "coverage", "coverage<", "coverage<x", "coverage<nan", "coverage<inf",

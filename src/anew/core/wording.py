@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
@@ -12,6 +13,8 @@ ANSWERS = {  # words for the grades of a report
     "too_few": "too few to tell",
     "not_settled": "not settled",
 }
+
+NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(?=0(?:\.0+)?(?![\w.]))")
 
 
 def answer_of(grade: str) -> str:
@@ -32,6 +35,17 @@ def are(n: int) -> str:
 def percent(share: float) -> str:
     """A share of 0 to 1 with two digits where it is small: "0.5%", "23%"."""
     return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
+
+
+def rounded_up(n: int) -> int:
+    """A number of items, rounded up to two digits: more would suggest too much precision."""
+    unit = int(10 ** max(len(str(n)) - 2, 0))
+    return -(-n // unit) * unit
+
+
+def unsigned_zero(text: str) -> str:
+    """A text whose numbers that were rounded to 0 have no minus sign: "-0.0%" becomes "0.0%"."""
+    return NEGATIVE_ZERO.sub("", text)
 
 
 def duration(seconds: float) -> str:

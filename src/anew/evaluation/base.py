@@ -32,7 +32,7 @@ from anew.evaluation.metrics.classes import (
     LabelledFeatures,
     affordable_probe,
 )
-from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
+from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MOST as PROBE_ITEMS
 from anew.evaluation.metrics.two_sample import MOST as CLASSIFIED
@@ -81,6 +81,8 @@ class Evaluation(ABC, Generic[ItemT]):
         supply: What limits the number of items that are compared.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
+        groups: Group numbers of the first held-out and training items of `sets`; near-duplicates share one. Empty if that is not
+            known.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
     """
@@ -104,6 +106,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.supply = Supply()
         self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
+        self.groups: list[Integers] = []
         self.closest_pairs: list[SamplePair] = []
         self.announcements = Announcements(in_limited_time=limit is not None)
         self._embedder: Embedder[ItemT] | None = None
@@ -334,6 +337,8 @@ class Evaluation(ABC, Generic[ItemT]):
             self.sets["naive"] = naive
         if self._embedder is None:
             return self.inputs.features
+        if self.inputs.twins is not None:
+            self.groups = twin_groups(self.inputs.twins, self.sets)
         if not isinstance(self._embedder, GridEmbedder):
             return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
@@ -398,6 +403,8 @@ class Evaluation(ABC, Generic[ItemT]):
 
 def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
     """Features (n, d) of the sets of an evaluation, given by their names. description: that of the features, if not its own."""
+    n = len(rows["test"])
+    held_out_groups, train_groups = (groups[:n] for groups in evaluation.groups) if evaluation.groups else (None, None)
     return FeatureSets(
         samples=rows["samples"],
         held_out=rows["test"],
@@ -406,7 +413,16 @@ def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], des
         description=description or evaluation.feature_description,
         noun=evaluation.noun,
         counted=evaluation.counted,
+        held_out_groups=held_out_groups,
+        train_groups=train_groups,
     )
+
+
+def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping[str, list[ItemT]]) -> list[Integers]:
+    """Group numbers of the held-out and of the training items that pairs are compared of; near-duplicates share one."""
+    parts = [sets[name][:PAIRS_MOST] for name in ("test", "train")]
+    groups = np.unique(np.array(twins([*parts[0], *parts[1]]), dtype=np.uint64), return_inverse=True)[1]
+    return [groups[: len(parts[0])], groups[len(parts[0]) :]]
 
 
 def probe_size(embed: Embedder[ItemT], items: Sequence[ItemT], limit: float | None) -> int:

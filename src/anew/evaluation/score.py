@@ -124,6 +124,7 @@ class Score:
         p: P-value of the test that samples and real items have the same distribution, if there is one.
         note: A remark for readers; "" for none.
         counted: What n counts, singular: samples, or pieces of them.
+        real_high: Upper end of the 95% interval of the real baseline, where samples are accused of exceeding it.
     """
 
     spec: MetricSpec
@@ -138,6 +139,7 @@ class Score:
     p: float | None = None
     note: str = ""
     counted: str = "sample"
+    real_high: float | None = None
 
     @property
     def name(self) -> str:

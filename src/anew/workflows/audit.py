@@ -289,6 +289,7 @@ class Sets:
             seed=self.seed,
             features=features,
             pool=self._pool,
+            twins=self.real.twins,
             n_held_out=self._num_held_out(),
         )
 

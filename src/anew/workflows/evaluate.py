@@ -373,6 +373,7 @@ def evaluation_inputs(
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
+        twins=data.twins,
         n_held_out=held_out_size(data),
     )
 

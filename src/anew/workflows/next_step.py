@@ -29,7 +29,7 @@ class NextStep:
 def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     """The step that helps most. run: the folder or the address of the run."""
     grades = [report.grades.get(question) for question in QUESTIONS]
-    if report.copies is not None and report.copies.found:
+    if report.copies is not None and grades[2] == "poor":
         advice = "copies come with many passes over few items: give more data, or a shorter budget"
         return NextStep("fewer", advice, is_command=False)
     evaluate = command("anew", "evaluate", run)
@@ -41,6 +41,6 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         n = report.samples_needed["closeness"]
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
-        advice = "only more data can settle this: all held-out items were compared, and they are too few"
+        advice = "only more data can settle this: too few items are held out"
         return NextStep("answers", advice, is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from anew.evaluation.metrics.two_sample import auc, two_sample_test
+from anew.evaluation.metrics.two_sample import auc, halves_by_group, two_sample_test
 
 
 def test_area_equals_scikit_learns_with_ties() -> None:
@@ -34,3 +34,25 @@ def test_a_difference_of_spread_alone_is_told() -> None:
     assert result.low > 0.6 and result.n == 200
     flat = two_sample_test(np.ones((10, 3)), np.ones((10, 3)))
     assert flat.auc == 0.5
+
+
+def test_groups_of_near_duplicates_do_not_tell_parts_apart() -> None:
+    """Each part has groups of its own, as after a random split that keeps them together."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        groups = [np.repeat(np.arange(60), 5), np.repeat(np.arange(60), 5)]
+        parts = [rng.normal(size=(60, 10))[group] + rng.normal(scale=0.05, size=(300, 10)) for group in groups]
+        assert two_sample_test(parts[0], parts[1], seed).auc > 0.8
+        result = two_sample_test(parts[0], parts[1], seed, *groups)
+        assert abs(result.auc - 0.5) < 0.25 and result.n == 300
+        shifted = two_sample_test(parts[0] + 2.0, parts[1], seed, *groups)
+        assert shifted.auc > 0.85
+
+
+def test_halves_divide_no_group_unless_one_is_nearly_all() -> None:
+    groups = np.array([3, 1, 3, 2, 1, 0, 3, 4])
+    halves = halves_by_group(groups)
+    assert sorted(np.concatenate(halves).tolist()) == list(range(8)) and [len(half) for half in halves] == [4, 4]
+    assert not set(groups[halves[0]].tolist()) & set(groups[halves[1]].tolist())
+    assert [half.tolist() for half in halves_by_group(np.arange(5))] == [[0, 2, 4], [1, 3]]
+    assert [half.tolist() for half in halves_by_group(np.array([7, 7, 7, 7, 7, 1]))] == [[0, 2, 4], [1, 3, 5]]

@@ -88,9 +88,9 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:
-    words = "Training and held-out items differ systematically: a classifier tells them apart 64% of the time"
+    words = "A classifier tells training from held-out items 64% of the time (guessing: 50%)"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
-    assert "differ systematically" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
+    assert "tells training from" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
 
 
 def test_few_items_hide_no_plain_difference() -> None:
@@ -217,3 +217,17 @@ def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
     answers = verdict(far, steps=29, outlook=Outlook(0.8, 0.8, "validation"))
     assert "The model was hardly trained (29 steps)" in answers["closeness"] and "outlook" not in answers
     assert "outlook" in verdict(far, steps=290, outlook=Outlook(0.8, 0.8, "validation"))
+
+
+def test_the_figure_that_is_named_says_something() -> None:
+    """Though its interval is the widest, a share of 0 next to one of 0 is no reason for a yes."""
+    nothing = score("repetition_rate", 0.0, 0.0, 0.033, 0.0, n=172)
+    diversity = score("diversity", 1.01, 0.97, 1.05, 1.0, n=400)
+    varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), diversity, nothing]
+    grading = grade_question(varied, "variety")
+    assert grading is not None and grading.parts[0].score.name == "repetition_rate"
+    assert grade(varied)["variety"] == "good" and "of real items have" in figures(varied)["variety"]
+    repeats = [*varied[:2], score("repetition_rate", 0.4, 0.36, 0.44, 0.0, n=172)]
+    assert figures(repeats)["variety"] == "the samples repeat themselves in 40% of passages (real text: 0%)"
+    part = part_of(score("broken_words", -1e-9, -1e-9, 0.001, 0.0, n=4000))
+    assert part is not None and part.clause == "0.0% of words are broken (real text: 0.0%)"

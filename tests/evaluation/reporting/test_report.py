@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.page import TEMPLATES, format_number
 from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
+from anew.evaluation.score import Score
 from scores import score
 
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
@@ -366,3 +368,47 @@ def test_colours_follow_the_theme() -> None:
         assert set(re.findall(r"var\(--([a-z]+)", template)) <= light | {"tone"}, name
     drawn = charts.spectrum_chart({"a": np.ones(8)}, np.ones(8)).lines
     assert {line.colour for line in drawn} <= {f"var(--{name})" for name in light}
+
+
+def recited(low: float = 0.93, real_high: float = 0.45) -> Score:
+    return score("verbatim_share", 0.97, low, 0.99, 0.31, real_high=real_high, n=13_680)
+
+
+def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
+    clause = "97% of the text is word for word in the training data (held-out text: 31%)"
+    unsure = copies(detection_limit=None)
+    assert (
+        verdict.grade([recited()], unsure)["novelty"] == "poor"
+        and verdict.figures([recited()], unsure)["novelty"] == clause
+    )
+    sentence = verdict.verdict([recited()], unsure)["novelty"]
+    assert sentence.startswith(
+        "The text is copied: 97.0% of the generated text appears word for word in the training data"
+    )
+    assert "No copying found" not in sentence
+    proven = copies(found=True, share=0.15, low=0.06, high=0.15)
+    assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {proven.clause()}"
+    assert verdict.verdict([recited()], proven)["novelty"].endswith(proven.verdict())
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        (recited(low=0.7), copies()),  # less than half of what would be new
+        (recited(low=0.97, real_high=0.9), copies()),  # text of set phrases
+        (replace(recited(), real_high=None), copies()),  # a few samples
+        (recited(), copies(method="shifted")),  # the end of a log is unlike its beginning
+    ],
+)
+def test_verbatim_text_as_such_is_no_copying(text: Score, test: CopyTestResult) -> None:
+    assert verdict.grade([text], test)["novelty"] != "poor"
+    assert verdict.figures([text], test)["novelty"] == test.clause()
+
+
+def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:
+    names = {"identical": 20, "samples": 400, "real_compared": 1200, "train": 8175, "detection_limit": None}
+    few = copies(**names, held_out=400, identical_p=1e-12)
+    assert "too little to prove copying with 400 held-out items; about 900 would settle it. No further" in few.verdict()
+    for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):
+        result = copies(**names | {"held_out": 400, "identical_p": 1e-12} | other)
+        assert "too little to prove copying. No " in result.verdict()

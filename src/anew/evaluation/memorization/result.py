@@ -9,12 +9,19 @@ from typing import Generic
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.core.wording import are, percent, plural
+from anew.core.wording import are, percent, plural, rounded_up
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, DETECTION_POWER, IDENTICAL_ALPHA, RATES
+from anew.evaluation.memorization.thresholds import (
+    ALPHA,
+    CONTROL_ALPHA,
+    DETECTION_POWER,
+    IDENTICAL_ALPHA,
+    LABEL_ALPHA,
+    RATES,
+)
 from anew.evaluation.score import Group, MetricSpec, Score
 
 REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
@@ -271,7 +278,10 @@ class CopyTestResult:
         sentence, clause = self._not_found()
         if self.repeats_too_often:
             clause = self._identical()
-            identical += f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying. "
+            identical += (
+                f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying"
+                f"{self._proof_needs()}. "
+            )
         return f"{identical}{sentence}{self._sharper_than_real()}", clause
 
     def _identical(self) -> str:
@@ -285,6 +295,21 @@ class CopyTestResult:
         number = f"{self.real_identical:,}" if self.real_identical else "none"
         verb = are(max(self.real_identical, 1))
         return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {verb}"
+
+    def _proof_needs(self) -> str:
+        """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
+        assert self.identical is not None and self.identical_p is not None
+        # The share of training items with which so many are no chance; at half the level, since some matches are held-out items
+        share = (LABEL_ALPHA / 2.0) ** (1.0 / max(self.identical, 1))
+        needed = int(np.ceil(self.train * (1.0 - share) / share))
+        # Where they are few, or nearly as frequent among real items, the match test could not prove them
+        if (
+            self.method != "scan"
+            or self.identical_p > ALPHA / copying_test.LOOKS
+            or not self.held_out < needed <= REACHABLE
+        ):
+            return ""
+        return f" with {self.held_out:,} held-out items; about {rounded_up(needed):,} would settle it"
 
     def _found(self) -> tuple[str, str]:
         share = percent(self.share)

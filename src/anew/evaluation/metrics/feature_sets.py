@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anew.core.arrays import Integers
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import MetricSpec, Score
@@ -36,6 +37,8 @@ class FeatureSets:
         noun: Name of the items, plural.
         counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
+        held_out_groups, train_groups: Group number of each of the first held-out and training items, at least PAIRS_MOST or
+            all; near-duplicates share one. None if that is not known.
     """
 
     samples: Rows
@@ -46,13 +49,22 @@ class FeatureSets:
     noun: str = "items"
     counted: str = "sample"
     detail: FeatureSets | None = None
+    held_out_groups: Integers | None = None
+    train_groups: Integers | None = None
 
     def head(self, n: int) -> FeatureSets:
         """The first n items of each set."""
         naive = None if self.naive is None else self.naive[:n]
         detail = None if self.detail is None else self.detail.head(n)
         return replace(
-            self, samples=self.samples[:n], held_out=self.held_out[:n], train=self.train[:n], naive=naive, detail=detail
+            self,
+            samples=self.samples[:n],
+            held_out=self.held_out[:n],
+            train=self.train[:n],
+            naive=naive,
+            detail=detail,
+            held_out_groups=None if self.held_out_groups is None else self.held_out_groups[:n],
+            train_groups=None if self.train_groups is None else self.train_groups[:n],
         )
 
 

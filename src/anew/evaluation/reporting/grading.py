@@ -31,7 +31,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import UNMEASURED, are, listed, plural
+from anew.core.wording import UNMEASURED, are, listed, plural, rounded_up, unsigned_zero
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
@@ -81,7 +81,15 @@ class Part:
     def clause(self) -> str:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
-        return self.tolerance.clause.format(value=self.score.value, real=real if exact is None else max(real, exact))
+        return self._clause(self.score.value, real if exact is None else max(real, exact))
+
+    @property
+    def tells_something(self) -> bool:
+        """Whether its clause says more than that samples and real data have none of what it counts."""
+        return self.clause != self._clause(0.0, 0.0)
+
+    def _clause(self, value: float, real: float) -> str:
+        return unsigned_zero(self.tolerance.clause.format(value=value, real=real))
 
     @property
     def interval(self) -> str:
@@ -230,7 +238,9 @@ class Grading:
 
     @property
     def weakest(self) -> Part:
-        return self.parts[0]
+        """The part that decides; of several with the same grade, the weakest whose figures are not all 0."""
+        equal_parts = [part for part in self.parts if part.grade == self.parts[0].grade]
+        return next((part for part in equal_parts if part.tells_something), self.parts[0])
 
     @property
     def differing(self) -> list[Part]:
@@ -280,7 +290,7 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     needed = 0
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
-        needed = _round(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
+        needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted)
 
 
@@ -293,15 +303,10 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score.real_baseline - 0.5 <= half + SEPARABILITY_SLACK:
         return ""
     return (
-        f"Training and held-out items differ systematically: a classifier tells them apart {score.real_baseline:.0%} of the time "
-        "(guessing: 50%). So the figures of real data are a weak reference: samples may differ as much from either set."
+        f"A classifier tells training from held-out items {score.real_baseline:.0%} of the time (guessing: 50%): they are of "
+        "different times or sources, or items of one file or recording resemble each other. So the figures of real data are a "
+        "weak reference: samples may differ as much from either set."
     )
-
-
-def _round(n: int) -> int:
-    """Round a number of items up to two digits: more digits would suggest too much precision."""
-    unit = int(10 ** max(len(str(n)) - 2, 0))
-    return -(-n // unit) * unit
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:

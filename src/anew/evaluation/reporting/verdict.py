@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.core.wording import plural
+from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
+from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE
 from anew.evaluation.reporting.grading import (
     Answer,
     Grade,
@@ -23,6 +24,10 @@ from anew.evaluation.score import Group, Question, Score
 
 BARELY_TRAINED = 50  # with fewer training steps, a run says little about its family; chosen
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
+# Samples are copied text if more than this share of what is new in held-out text is verbatim in them, at the better end of both
+# intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
+# (docs/log.md, 2026-11-28).
+RECITED, FAR_ABOVE = 0.5, 0.2
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
@@ -81,7 +86,7 @@ def grade(
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         is_proven = is_proven and not copies.repeats_too_often
         # Samples that are unlike the data are new, too, and deserve no praise for it.
-        if copies.found:
+        if copies.found or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
         else:
             grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
@@ -98,7 +103,10 @@ def figures(
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured).items():
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
-    return clauses if copies is None else clauses | {"novelty": copies.clause()}
+    if copies is not None:
+        recited = recited_text(scores, copies)
+        clauses["novelty"] = copies.clause() if recited is None else _recited_clause(recited, copies)
+    return clauses
 
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
@@ -135,7 +143,7 @@ def verdict(
         if closeness is None
         else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores)],
         "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
-        "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies, closeness)],
+        "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
@@ -172,6 +180,32 @@ def short_training_warning(steps: int | None) -> str:
         f"The model was hardly trained ({plural(steps, 'step')}): give it more steps or more time. If a budget brought so few, "
         "check what else is using the CPU."
     )
+
+
+def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:
+    """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied; else None.
+
+    Held-out text must be a random draw: the end of a log repeats less of its beginning than its beginning does itself.
+    """
+    score = next((score for score in scores if score.name == VERBATIM_SHARE.name), None)
+    if score is None or score.low is None or score.real_high is None or copies.method != "scan" or copies.invalid:
+        return None
+    above = score.low - score.real_high
+    return score if above > max(RECITED * (1.0 - score.real_high), FAR_ABOVE) else None
+
+
+def _recited_clause(score: Score, copies: CopyTestResult) -> str:
+    clause = f"{score.value:.0%} of the text is word for word in the training data (held-out text: {score.real_baseline:.0%})"
+    return f"{clause}; {copies.clause()}" if copies.found else clause
+
+
+def _novelty(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> list[str]:
+    """The sentences on whether samples are new."""
+    if recited_text(scores, copies) is None:
+        return [copies.verdict(), _novelty_caveat(scores, copies, closeness)]
+    copied = f"The text is copied: {_verbatim({score.name: score for score in scores})}"
+    others = "The copying test, which compares whole passages, does not prove it by itself."
+    return [copied, copies.verdict() if copies.found else others]
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
@@ -213,7 +247,7 @@ def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
-    value, real = (f"{number:.0%}" if percents else f"{number:.2g}" for number in values)
+    value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""
     return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 
@@ -260,7 +294,7 @@ def _overfitting(scores: Sequence[Score]) -> str:
 
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
-    score = scores.get("verbatim_share")
+    score = scores.get(VERBATIM_SHARE.name)
     if score is None or score.real_baseline is None:
         return ""
     return (
