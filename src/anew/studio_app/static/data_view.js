@@ -167,7 +167,7 @@ function trainForm(data, seen, reading) {
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));
-  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
+  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, required: true, value: "0" });
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const start = h("button", { type: "submit", class: "main" }, "Start learning");

@@ -154,7 +154,7 @@ function samplingField(setting, value, changed, usual) {
 /** @param {Play} play @returns {HTMLElement} */
 function makePanel(play) {
   const { about, id } = play;
-  const number = h("input", { id: "number", type: "number", min: 1, max: 64, value: String(about.origin?.batch[1] ?? (about.prompts ? 3 : 9)) });
+  const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.batch[1] ?? (about.prompts ? 3 : 9)) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
   const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
   const result = h("div", { class: `items big ${about.prompts ? "text" : about.modality === "audio" ? "sound" : ""}` });
