@@ -127,7 +127,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     log._file.close()
     log._file = open("/dev/full", "a")  # noqa: SIM115
     with pytest.raises(
-        RunError, match=r"cannot write events.jsonl \(No space left on device\); mend that, then continue"
+        RunError, match=r"cannot write events.jsonl \(No space left on device\); free some space .* `anew resume RUN`"
     ):
         log.write("step", step=1, progress=0.1)
     with pytest.raises(RunError, match="No space left"):

@@ -135,7 +135,9 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(RunError, match=r"No space left on device.*kept: step-00000001"):
+    with pytest.raises(
+        RunError, match=r"No space left on device.*checkpoints kept: step-00000001; .* `anew resume RUN`"
+    ):
         folder.save("step-00000002", state(2))
     monkeypatch.undo()
     checkpoint, _ = folder.latest()
