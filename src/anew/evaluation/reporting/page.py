@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 CODE = re.compile(r"`([^`]+)`")
 TEMPLATES = Path(__file__).with_name("templates")
@@ -40,9 +40,9 @@ def data_uri(data: bytes, media_type: str = "image/png") -> str:
     return f"data:{media_type};base64," + base64.b64encode(data).decode("ascii")
 
 
-def prose(sentence: str) -> Markup:
-    """A sentence as HTML: what stands between backticks is code, all else is escaped."""
-    return Markup(CODE.sub(r"<code>\1</code>", str(escape(sentence))))
+def prose(sentence: str) -> str:
+    """A sentence as safe HTML: what stands between backticks is code, all else is escaped."""
+    return CODE.sub(r"<code>\1</code>", html.escape(sentence))
 
 
 def format_number(value: float) -> str:
