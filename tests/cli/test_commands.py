@@ -378,6 +378,14 @@ def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Pat
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 
+def test_empty_samples_are_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = text_run
+    anew("sample", run, "--out", tmp_path / "whole", "-n", 1)
+    first = (tmp_path / "whole" / "0000.txt").read_text()[0]
+    printed = anew("sample", run, "--out", tmp_path / "stopped", "-n", 1, "--stop", first)
+    assert "1 sample is empty, since the text begins with --stop" in printed.stderr
+
+
 MISTAKES = [
     (("train", "{none}"), "does not exist"),
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
@@ -385,6 +393,8 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "--budget and --steps are mutually exclusive"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "leaves no time to train.*give (at least|more)"),
+    (("train", "{data}", "--budget", "99999999999h"), "--budget must be a time of more than 0 s and less than a year"),
+    (("train", "{data}", "--set", "width=64", "--set", "width=32"), "--set width was given twice .*give one"),
     (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
     (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument .*give the folder that holds them"),
     (("train", "{data}", "--steps", "x"), "--steps must be an integer"),
@@ -465,9 +475,9 @@ def test_a_mistake_is_one_sentence(
     if filled[0] == "train" and "--run" not in filled:
         filled += ["--run", str(tmp_path / "made")]
     assert main(filled) == 2
-    error = capsys.readouterr().err
+    output, error = capsys.readouterr()
     assert re.search(message, error), error
-    assert error.count("\n") == 1
+    assert error.count("\n") == 1 and not output
     assert not (tmp_path / "made").exists()
     assert digest(run) == before
 

@@ -62,6 +62,12 @@ def test_what_is_no_time(text: Any) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["99999999999h", "0s", 1e12, float("inf")])
+def test_a_time_out_of_range_is_said_to_be_so(text: str | float) -> None:
+    with pytest.raises(ConfigError, match=r"must be a time of more than 0 s and less than a year \(got "):
+        parse_duration(text)
+
+
 @given(st.text(max_size=8))
 @example("²")  # a digit that no number is written with
 def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:

@@ -93,6 +93,12 @@ def test_every_setting_of_every_owner_refuses_what_is_not_finite() -> None:
                 cfg.parse(config, name, text)
 
 
+def test_families_that_generate_are_known_without_an_import() -> None:
+    from anew.core.registry import available, generators, load
+
+    assert generators() == [name for name in available("families") if load("families", name).generates]
+
+
 def test_whole_numbers() -> None:
     assert cfg.check_int("seed", np.int64(3)) == 3 and type(cfg.check_int("seed", np.int64(3))) is int
     for value in (1.5, "a", None, True, [1], np.ones(3)):

@@ -11,7 +11,7 @@ import torch
 
 import anew
 from anew.sampling.conditioning import class_index
-from samples import TINY, programs, prose, sequences, shapes, trained
+from samples import TINY, names, programs, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 1, "previews": 0}
 
@@ -54,6 +54,18 @@ def test_text_is_what_it_is_without_a_stop_up_to_the_first_one_behind_the_prompt
             assert other == (first if at < 0 else first[:at])
             assert artifact.text == other and artifact.suffix == ".txt"
         assert any(len(other) < len(first) for first, other in zip(whole, ended, strict=True))
+
+
+def test_where_records_are_lines_one_line_end_is_dropped_and_others_are_refused(tmp_path: Path) -> None:
+    data = names(tmp_path / "names.txt")
+    model = trained(data, tmp_path / "run", steps=3, settings={**FEW, **TINY})
+    assert model.sample(2, prompt="an\n")[0] == model.sample(2, prompt="an")[0]
+    for prompt in ("an\nbo", "an\n\n"):
+        with pytest.raises(anew.ConfigError, match="the prompt has several lines"):
+            model.sample(1, prompt=prompt)
+    assert model.score(["anna\n"]).bits == model.score(["anna"]).bits
+    with pytest.raises(anew.ConfigError, match="item 1 has several lines"):
+        model.score(["bob", "anna\nbob"])
 
 
 def test_a_stop_counts_in_the_gap_alone_and_what_follows_stays(code: anew.Model, tmp_path: Path) -> None:
@@ -207,6 +219,8 @@ def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
         shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings={**FEW, "batch_size": 8}
     )
     z = model.encode([IMAGE, IMAGE])
+    with pytest.raises(anew.ConfigError, match=r"got one array of the shape \(12, 12\)\); give a list that holds it"):
+        model.encode(IMAGE)
     assert np.array_equal(model.decode(z.numpy())[0], model.decode(z)[0])
     for invalid in ([1, 2], "ab", None, [[1], [2, 3]], z * torch.nan, z / 0, z + 1j):
         with pytest.raises(anew.ConfigError, match="latents"):

@@ -200,7 +200,8 @@ def evaluate(
 
     Returns:
         The report: `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`; `to_json()` gives
-        the contents of report.json. An earlier report of a run, and its samples, are replaced.
+        the contents of report.json. `report/` of a run holds the report that says most about its weights; the other one is
+        kept in `reports/`. Where the new report is in `report/`, the samples and the README.md of the run are its own.
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.

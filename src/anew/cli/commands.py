@@ -18,7 +18,7 @@ from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
-from anew.core.wording import plural
+from anew.core.wording import are, plural
 from anew.errors import ConfigError, command, shorten
 
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
@@ -152,6 +152,10 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         has_sheet = len(paths) > 1 and arguments.share is None
         sheet = samples.save_sheet(out) if has_sheet else None
         sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
+    n_empty = sum(not item for item in samples if isinstance(item, str))
+    if n_empty and arguments.stop is not None:
+        begin = "begins" if n_empty == 1 else "begin"
+        write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty, since the text {begin} with --stop", sys.stderr)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         files["sprite_sheet"] = [str(path) for path in sprite_sheet]

@@ -86,6 +86,22 @@ def _setting(example: str) -> Callable[[str], tuple[str, str]]:
     return parse_setting
 
 
+class _OncePerKey(argparse.Action):
+    """Appends a setting, and refuses one that was given already: the last would win without a word."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
+    ) -> None:
+        key, value = values
+        settings = getattr(namespace, self.dest)
+        earlier = next((text for name, text in settings if name == key), None)
+        if earlier is not None:
+            raise ConfigError(
+                f"--set {key} was given twice ({key}={shorten(earlier)} and {key}={shorten(value)}); give one"
+            )
+        setattr(namespace, self.dest, [*settings, (key, value)])
+
+
 def _integer(option: str) -> Callable[[str], int]:
     def parse_integer(text: str) -> int:
         try:
@@ -152,7 +168,7 @@ def _process_count(text: str) -> int:
 
 
 def _settings(p: CommandParser, help: str, example: str) -> None:
-    p.add_argument("--set", action="append", type=_setting(example), default=[], metavar="KEY=VALUE", help=help)
+    p.add_argument("--set", action=_OncePerKey, type=_setting(example), default=[], metavar="KEY=VALUE", help=help)
 
 
 def _prefer(p: CommandParser) -> None:

@@ -17,7 +17,7 @@ _PART = re.compile(rf"({_NUMBER})\s*([smhd])", re.ASCII)
 
 
 def parse_duration(duration: str | float) -> float:
-    """The duration in seconds.
+    """The duration in seconds, above 0 and below LONGEST.
 
     Args:
         duration: A number of seconds, or text: a bare number of seconds, or numbers with units ("1h 30m").
@@ -29,7 +29,9 @@ def parse_duration(duration: str | float) -> float:
         seconds = _parse_text(duration.strip().lower())
     else:  # NumPy's numbers are Real, too
         seconds = float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
-    if not 0 < seconds < LONGEST:
+    if seconds == 0 or seconds >= LONGEST or seconds < 0:
+        raise ConfigError(f"`budget` must be a time of more than 0 s and less than a year (got {shorten(duration)})")
+    if math.isnan(seconds):
         raise ConfigError(
             f"`budget` must be a time like 60s, 10m, 2h or 1h30m, or a number of seconds (got {shorten(duration)})"
         )

@@ -12,6 +12,7 @@ from anew.errors import ConfigError, did_you_mean
 
 # What a room holds.
 MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation", "exporting": "export target"}
+_CODEC_ALONE = "generates: ClassVar[bool] = False"  # in the file of a family that does not generate
 FAMILY = ("Config", "Sampling", "spec_types", "suggest")  # what a class must have to be a family
 
 
@@ -46,11 +47,17 @@ def _declares(path: Path) -> bool:
     return any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in path.read_text(encoding="utf-8").splitlines())
 
 
+def generators() -> list[str]:
+    """The families that generate by themselves, sorted; the others are codecs alone. Imports nothing."""
+    files = ((path.parent.name, path.read_text(encoding="utf-8")) for path in PACKAGE.glob(PATTERNS["families"]))
+    return sorted(name for name, text in files if _CODEC_ALONE not in text)
+
+
 def check_name(room: str, name: str) -> None:
     """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
-    members = available(room)
-    if name not in members:
-        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, members)}")
+    if name not in available(room):
+        names = generators() if room == "families" else available(room)
+        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, names)}")
 
 
 def load(room: str, name: str) -> type:

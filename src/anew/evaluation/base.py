@@ -326,11 +326,13 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
-        if n < n_samples:
-            available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
-            self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} samples ({available}).")
+        available = n
         if self.inputs.features is None:
             self._embedder, n = self._fit_embedder(train, n)
+        if n < n_samples:
+            limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
+            reason = f"as many as there are {limit}" if n == available else "for lack of time"
+            self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} {self.counted}s, {reason}.")
         self._probe_items = train[n:]
         self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
         if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.inputs.seed)):
@@ -357,9 +359,7 @@ class Evaluation(ABC, Generic[ItemT]):
             affordable = min(affordable, comparable_items(self.clock.limit, self._crowding.read()))
         if affordable >= n:
             return embed, n
-        n = max(min(n, 2 * MIN_ITEMS), int(affordable))
-        self.skipped.append(f"Quality was measured on {n:,} {self.noun} of each set, for lack of time.")
-        return embed, n
+        return embed, max(min(n, 2 * MIN_ITEMS), int(affordable))
 
     # ---- classes ----
 

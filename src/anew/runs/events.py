@@ -100,7 +100,9 @@ class Events:
             self._file.flush()
         except OSError as error:
             reason = files.clause(error)
-            raise RunError(f"cannot write {NAME} ({reason}); mend that, then continue with `anew resume`") from error
+            raise RunError(
+                f"cannot write {NAME} ({reason}); free some space or check the permissions, then continue with `anew resume RUN`"
+            ) from error
         self._flushed = time.monotonic()
 
     def sync(self) -> None:

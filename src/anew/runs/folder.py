@@ -214,8 +214,8 @@ class RunFolder:
                 ) from error
             reason = files.clause(error.__cause__ or error)
             raise RunError(
-                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}; "
-                f"mend that, then continue with `anew resume`"
+                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); checkpoints kept: {self._kept()}; "
+                "free some space or check the permissions, then continue with `anew resume RUN`"
             ) from error
 
     def _share_buffers(self, path: Path) -> None:

@@ -182,7 +182,10 @@ class FamilyRecord(Record):
 
 
 class CodecRecord(Record):
-    """The codec whose latents the family works in. Its family is built in: a user's own would be code to run."""
+    """The codec whose latents the family works in. Its family is built in: a user's own would be code to run.
+
+    seconds: Seconds of its training; None in runs of older versions.
+    """
 
     class CodecFamily(Record):
         name: Name
@@ -191,6 +194,7 @@ class CodecRecord(Record):
     family: CodecFamily
     spec: SpecField
     plan: Plan
+    seconds: NotNegative | None = None
 
 
 class Begun(Record):

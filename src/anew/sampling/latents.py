@@ -144,8 +144,20 @@ def encode_items(generator: Generator, items: Sequence[object]) -> Tensor:
         raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
     if not len(items):
         raise ConfigError("`items` must hold at least one item (got an empty list)")
+    if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim <= _picture_dims(generator):
+        raise ConfigError(
+            f"`items` must be a list of items (got one array of the shape {items.shape}); give a list that holds it: [item]"
+        )
     values = torch.cat([values_of(generator.item_modality, item) for item in items])  # (n, *shape)
     return encode_in_fixed_batches(codec, values.to(generator.device))
+
+
+def _picture_dims(generator: Generator) -> int:
+    """Number of dimensions of a picture or a clip as an array, (H, W), (H, W, C) or (T, H, W, C); 0 for other data."""
+    spec = generator.item_spec
+    if not isinstance(spec, Grid) or "H" not in spec.axes:
+        return 0
+    return len(spec.shape) - (spec.shape[0] == 1)
 
 
 def decode_latents(generator: Generator, latents: object) -> Samples:

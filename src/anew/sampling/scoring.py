@@ -18,6 +18,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset
+from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
@@ -222,11 +223,17 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
     accepted = str if isinstance(generator.item_spec, Tokens) else bytes | np.ndarray
     expected = "strings" if accepted is str else "arrays or the bytes of files"
+    modality = generator.item_modality
+    are_lines = isinstance(modality, Text) and modality.layout == "list"
     records: list[Item] = []
     for number, item in enumerate(items):
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
-        records.append(Item(f"item {number}", item))
+        if are_lines and "\n" in str(item).removesuffix("\n"):
+            raise ConfigError(
+                f"`data` cannot be scored: item {number} has several lines, and each record of this run is one; give a list of lines"
+            )
+        records.append(Item(f"item {number}", str(item).removesuffix("\n") if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
     for number, row in enumerate(rows):

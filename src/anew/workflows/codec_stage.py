@@ -21,6 +21,7 @@ from anew.planning.choose import FamilyChoice, check_settings, choose_family, fa
 from anew.planning.context import RunContext
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
+from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, WEIGHTS
 from anew.runs.record import CodecRecord, Request, RunRecord
@@ -130,7 +131,8 @@ def _learn(
         share_trained(context.world, folder)
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
     family = CodecRecord.CodecFamily(name=name, config=job.record.family.config)
-    return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan)
+    seconds = events.last_step(folder.path).get("seconds")
+    return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan, seconds=seconds)
 
 
 def _stage_request(

@@ -35,20 +35,17 @@ class SkippedItemsReport:
 
 
 def open_data(request: Request, train_config: TrainConfig, context: RunContext) -> Dataset:
-    """Open the data of a request, split it, fit its modality, and report the notes about it.
+    """Open the data of a request, split it, and fit its modality.
 
     Raises:
         BudgetError: Reading takes so long that the budget leaves no time to train.
     """
     try:
         with hard_stop(seconds_to_read(request, train_config, context)):
-            data = _opened(request, context)
+            return _opened(request, context)
     except TimeIsUp:
         assert request.budget is not None, "only a budget sets a limit"
         raise still_reading(request.budget, context) from None
-    for note in data.scan.notes:
-        context.reporter.message(note)
-    return data
 
 
 def _opened(request: Request, context: RunContext) -> Dataset:

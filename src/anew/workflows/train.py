@@ -21,7 +21,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import check_budget, saving_slice
+from anew.planning.budget import check_budget, saving_slice, training_seconds
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -129,18 +129,15 @@ def _begin(
     data = open_data(request, train_config, context)
     context = replace(context, crowding=context.world.broadcast(meter.read()))
     _check_same_data(context.world, data)
+    choices, codec_name, seconds = _choices(request, train_config, context, data)
     skipped_items = SkippedItemsReport(reporter)
+    # Only now, since a command that is refused says nothing on standard output
+    for note in data.scan.notes:
+        reporter.message(note)
     skipped_items.update(data)
-    if request.plan_from is not None:
-        job = _begin_replay(folder, request, train_config, context, data)
-        return job, None, skipped_items
-    choices = choose_families(data, request, train_config, user_family)
-    seconds = pilots.affordable_seconds(request, train_config, data, choices)
     if seconds > 0:
         job, checkpoint = pilots.Pilots(folder, request, train_config, context, data).run(choices, seconds)
         return job, checkpoint, skipped_items
-    codec_name = choose_codec(data, choices[0], train_config.space)
-    check_settings(request, data, choices[0], codec_name)
     return _begin_job(folder, request, train_config, context, data, choices[0], codec_name), None, skipped_items
 
 
@@ -177,17 +174,36 @@ def _check_same_data(world: World, data: Dataset) -> None:
     world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 
-def _begin_replay(
-    folder: RunFolder, request: Request, train_config: TrainConfig, context: RunContext, data: Dataset
-) -> TrainingJob:
-    """Begin the training of another run again, with its family and its codec, whatever would be chosen now."""
-    assert request.plan_from is not None
-    record = replayed_run(request.plan_from).record()
+def _choices(
+    request: Request, train_config: TrainConfig, context: RunContext, data: Dataset
+) -> tuple[list[FamilyChoice], str | None, float]:
+    """The families that are trained, the codec of a single one, and the seconds for pilots, 0 without.
+
+    Raises:
+        UserError: They, or the settings, do not suit the data, or the budget leaves no time to train.
+    """
+    if request.plan_from is not None:
+        choice, codec_name = _replayed(request.plan_from, train_config, context, data)
+        return [choice], codec_name, 0.0
+    choices = choose_families(data, request, train_config, context.user_family)
+    training_seconds(request, train_config, context)
+    seconds = pilots.affordable_seconds(request, train_config, data, choices)
+    if seconds > 0:
+        return choices, None, seconds
+    codec_name = choose_codec(data, choices[0], train_config.space)
+    check_settings(request, data, choices[0], codec_name)
+    return choices, codec_name, 0.0
+
+
+def _replayed(
+    plan: str, train_config: TrainConfig, context: RunContext, data: Dataset
+) -> tuple[FamilyChoice, str | None]:
+    """The family and the codec of another run, whatever would be chosen now. plan: the run."""
+    record = replayed_run(plan).record()
     choice = choose_family(
         data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
     )
-    codec_name = choose_codec(data, choice, train_config.space, replays_codec=record.codec is not None)
-    return _begin_job(folder, request, train_config, context, data, choice, codec_name)
+    return choice, choose_codec(data, choice, train_config.space, replays_codec=record.codec is not None)
 
 
 def _begin_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -99,11 +100,21 @@ def test_too_few_items_are_said(make_inputs: Callable[..., EvaluationInputs], re
     assert len(evaluation.report_content().pairs) == 5
 
 
+def test_what_limits_the_number_of_items_is_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
+    few_held_out = EXPORT(make_inputs(real[0], real[1][:60], rings(150, 2)))
+    list(few_held_out.scores())
+    assert few_held_out.skipped[0] == (
+        "Quality was measured on 60 of 150 samples, as many as there are held-out images."
+    )
+
+
 def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     begin = time.monotonic()
     evaluation = EXPORT(make_inputs(*real, rings(150, 2), seconds=0.02))
     names = [s.name for s in evaluation.scores()]
-    assert names == NAMES and "images of each set" in evaluation.skipped[0]
+    assert names == NAMES and re.fullmatch(
+        r"Quality was measured on \d+ of 150 samples, for lack of time\.", evaluation.skipped[0]
+    )
     assert time.monotonic() - begin < 3.0
 
 

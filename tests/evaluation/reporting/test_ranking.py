@@ -95,6 +95,20 @@ def test_noise_wins_no_walk_and_a_run_of_one_step_tests_no_claim() -> None:
     assert outcomes(walker, other, noise)["GAN"] == outcomes(walker, other)["GAN"]
 
 
+def test_a_hardly_trained_run_is_named_and_in_no_ranking() -> None:
+    short = result("gan", frechet_distance=(1.0, 0.1), seconds_per_1000=0.1, steps=37)
+    runs = [VAE, DIFFUSION, short]
+    assert [e.name for e in best_runs(runs, "seconds_per_1000")] == ["vae"]
+    first, *others = findings(runs)
+    assert first.startswith("gan (37 steps) was hardly trained") and "in the table, but in no ranking" in first
+    assert others and not any("gan" in sentence for sentence in others)
+    reasons = {claim.claim.split()[-1]: claim.evidence for claim in claims(runs) if claim.outcome == "not tested"}
+    assert reasons == {"GAN": "gan was hardly trained", "GAN's": "gan was hardly trained"}
+    assert {claim.evidence for claim in claims([VAE]) if claim.outcome == "not tested"} == {
+        "it needs runs of both kinds, and there are none of one"
+    }
+
+
 def test_who_copies_is_said_before_who_wins() -> None:
     verdict = "Copying found: about 40% of the samples."
     copies = CopyingSummary(found=True, p=0.001, share=0.4, detection_limit=None, samples=100, verdict=verdict)

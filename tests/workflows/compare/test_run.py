@@ -11,8 +11,11 @@ import pytest
 
 import anew
 from anew.data.dataset import Dataset
+from anew.evaluation.reporting.ranking import RunResult
+from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
+from anew.workflows.compare.measure import draw
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -31,6 +34,11 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
     _, out = duel
     output = json.loads((out / "compare.json").read_text())
     assert [r["name"] for r in output["runs"]] == ["gan", "diffusion:pixel"]
+    assert output["findings"] == [
+        "gan (2 steps) and diffusion:pixel (2 steps) were hardly trained, which says little about a family. They are in the "
+        "table, but in no ranking; give a longer budget or more steps."
+    ]
+    assert not output["best"] and all(run["hardly_trained"] for run in output["runs"])
     for run in output["runs"]:
         scores = {s["name"]: s["value"] for s in run["scores"]}
         assert {"frechet_distance", "coverage", "fine_detail", "path_length", "seconds_per_1000"} <= set(scores)
@@ -72,7 +80,10 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = duel
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
-    assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
+    report = anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=500)
+    n = report.about["n"]
+    assert len(report.runs) == 2
+    assert f"At most {n} samples of each run are compared, not 500, since {n} items are held out." in report.notes
     records = [RunFolder.open(run).record() for run in (out / "gan", other)]
     splits = [Dataset.reopen(record.data, out / "gan") for record in records]
     held_out = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
@@ -101,10 +112,18 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     assert any("bad failed" in note for note in output["notes"])
 
 
-def test_nothing_trained_leaves_nothing(tmp_path: Path) -> None:
+def test_nothing_trained_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = shapes(tmp_path / "data", 40)
-    with pytest.raises(anew.RunError, match="no family could be trained"):
-        anew.compare(data, tmp_path / "out", families="gan,diffusion", budget="1s")
+    monkeypatch.setattr("anew.workflows.compare.run.train_all", lambda *_: dict.fromkeys(("gan", "diffusion"), "no"))
+    with pytest.raises(anew.RunError, match="no family could be trained: no"):
+        anew.compare(data, tmp_path / "out", families="gan,diffusion", steps=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_is_too_small_for_all_is_refused_at_once(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data", 40)
+    with pytest.raises(anew.BudgetError, match="a budget of 5 s leaves no time to train"):
+        anew.compare(data, tmp_path / "out", families="gan,diffusion", budget="5s")
     assert not (tmp_path / "out").exists()
 
 
@@ -143,3 +162,15 @@ def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     assert "gan.width=8" in first and "gan.width=8" not in other
     assert "batch_size=4" in first and "batch_size=4" in other and "train.previews=0" in other
     assert "space=latent" in other and first[first.index("--budget") :][:2] == ["--budget", "60s"]
+
+
+def test_the_training_of_a_codec_counts(tmp_path: Path) -> None:
+    data, settings = shapes(tmp_path / "data"), {**QUICK, "width": 48, "layers": 1}
+    model = anew.train(data, tmp_path / "run", steps=3, family="transformer", settings=settings)
+    assert model.record.codec is not None and model.record.codec.seconds is not None
+    last = events.last_step(tmp_path / "run")
+    result = RunResult("transformer", "transformer")
+    draw(model, result, 1, 0)
+    assert result.scores["training_seconds"].value == pytest.approx(
+        (last["seconds"] or 0.0) + model.record.codec.seconds
+    )

@@ -374,8 +374,8 @@ class Text(Modality):
         special = self.spec.special
         if suffix:
             raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
-        if self.layout == "list" and "\n" in prompt.strip("\n"):
-            raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
+        if self.layout == "list":
+            prompt = _one_line(prompt)
         opening = special.get("begin", special.get("end"))
         ids = self.tokenizer.encode(prompt).astype(np.int64)
         return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
@@ -417,6 +417,14 @@ def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
         return min(context, longest)
     usual = float(np.percentile(record_lengths, 99.5))
     return int(min(longest, max(1.5 * usual, 16.0), 1024))
+
+
+def _one_line(prompt: str) -> str:
+    """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
+    line = prompt.removesuffix("\n").removesuffix("\r")
+    if "\n" in line:
+        raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
+    return line
 
 
 def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:

@@ -23,13 +23,21 @@ PASSES_PER_1000 = MetricSpec(
 TRAINING_SECONDS = MetricSpec(
     "training_seconds",
     "Seconds of training",
-    "Time in training steps; the budget also pays for reading the data and for the report.",
+    "Time in training steps, those of a codec included; the budget also pays for reading the data and for the report.",
     group=Group.COST,
     order=302,
     role="fact",
     format="count",
 )
-STEPS = MetricSpec("steps", "Training steps", group=Group.COST, order=303, role="fact", format="count")
+STEPS = MetricSpec(
+    "steps",
+    "Training steps",
+    "Of the family itself, without its codec.",
+    group=Group.COST,
+    order=303,
+    role="fact",
+    format="count",
+)
 PARAMETERS = MetricSpec(
     "parameters",
     "Parameters",

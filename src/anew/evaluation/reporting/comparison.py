@@ -225,6 +225,7 @@ def _run_json(run: RunResult) -> dict[str, object]:
         "family": run.family,
         "run": run.run,
         "failed": run.failed or None,
+        "hardly_trained": run.is_hardly_trained,
         "no_interpolation": run.no_interpolation or None,
         "copies": None if run.copies is None else asdict(run.copies),
         "scores": [run.scores[name].to_json() for name in sorted(run.scores)],

@@ -69,6 +69,11 @@ class RunResult:
     notes: list[str] = field(default_factory=list)
     copies: CopyingSummary | None = None
 
+    @property
+    def is_hardly_trained(self) -> bool:
+        """Whether it had too few steps to represent its family. Such a run is in the table, and in no ranking."""
+        return "steps" in self.scores and self.scores["steps"].value < verdict.BARELY_TRAINED
+
     def add(self, scores: Iterable[Score]) -> None:
         self.scores |= {score.name: score for score in scores}
 
@@ -129,20 +134,23 @@ def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """The runs that may win by a metric; for interpolations, those whose frames look about as real as others'."""
-    realism = {run.name: run.scores["path_realism"].value for run in runs if "path_realism" in run.scores}
+    """The runs that may win by a metric: those that were trained for long enough; for interpolations, those of them whose
+    frames look about as real as others'."""
+    trained = [run for run in runs if not run.is_hardly_trained]
+    realism = {run.name: run.scores["path_realism"].value for run in trained if "path_realism" in run.scores}
     if name not in ("path_length", "path_evenness") or not realism:
-        return list(runs)
-    return [run for run in runs if realism.get(run.name, 0.0) >= MIN_REALISM_SHARE * max(realism.values())]
+        return trained
+    return [run for run in trained if realism.get(run.name, 0.0) >= MIN_REALISM_SHARE * max(realism.values())]
 
 
 # ---- who wins what ----
 
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
-    """Sentences on runs that copy, then on the winner of each award."""
+    """Sentences on runs that are in no ranking, on runs that copy, then on the winner of each award."""
     copiers = [run for run in runs if run.copies and run.copies.found]
-    sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
+    sentences = _hardly_trained(runs)
+    sentences += [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     counted = sorted({f"{run.scores[DECISIVE].counted}s" for run in runs if DECISIVE in run.scores})
     if len(counted) > 1:
         sentences.append(
@@ -160,6 +168,18 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
     return sentences
 
 
+def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:
+    """A sentence on the runs that are in no ranking, or nothing."""
+    names = [f"{run.name} ({plural(int(run.scores['steps'].value), 'step')})" for run in runs if run.is_hardly_trained]
+    if not names:
+        return []
+    was, it_is = ("was", "It is") if len(names) == 1 else ("were", "They are")
+    return [
+        f"{listed(names)} {was} hardly trained, which says little about a family. {it_is} in the table, but in no ranking; give "
+        "a longer budget or more steps."
+    ]
+
+
 def copy_summary(run: RunResult) -> str:
     """The result of the run's own copying test in words, with the number of samples."""
     if run.copies is None:
@@ -170,7 +190,7 @@ def copy_summary(run: RunResult) -> str:
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     """A sentence on the best runs by a metric, with their figures and those of the others."""
     winners = best_runs(runs, spec.name)
-    losers = [run for run in runs if spec.name in run.scores and run not in winners]
+    losers = [run for run in runs if spec.name in run.scores and run not in winners and not run.is_hardly_trained]
     losers.sort(key=lambda run: badness(run.scores[spec.name]))
 
     def value(run: RunResult) -> str:
@@ -181,7 +201,7 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     real = winners[0].scores[spec.name].real_baseline
     compared += [] if real is None else [f"real data {spec.format_value(real)}"]
     clauses += [", ".join(compared)] if compared else []
-    clauses += _realism_clause(runs) if spec.name == "path_length" else []
+    clauses += _realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
     tie = ", too close to call" if len(winners) > 1 else ""
     return f"{award}: {listed([run.name for run in winners])}{tie} ({'; '.join(clauses)})."
 
@@ -214,26 +234,17 @@ class Claim:
         return {"claim": self.claim, "outcome": self.outcome, "evidence": self.evidence}
 
 
-NOT_TESTED = "no two runs here can be compared on this"
-
-
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
     """Check textbook claims about the families by what was measured on this data."""
-    vae, gan, diffusion = (_trained_runs(runs, family) for family in ("vae", "gan", "diffusion"))
-    families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
-    rivals = [run for family in families for run in _trained_runs(runs, family)]
+    measured = [run for run in runs if not run.failed]
+    vae, gan, diffusion = ([run for run in measured if run.family == family] for family in ("vae", "gan", "diffusion"))
+    rivals = [run for run in measured if run.family != "diffusion"]
     return [
         _all_better("A VAE interpolates more smoothly than a GAN", vae, gan, ("path_length", "path_evenness")),
         _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _compare_detail),
         _best_quality(diffusion, rivals),
         _all_better("Diffusion is the slowest to sample", rivals, diffusion, ("seconds_per_1000",)),
     ]
-
-
-def _trained_runs(runs: Sequence[RunResult], family: str) -> list[RunResult]:
-    """The runs of a family that were trained for long enough to represent it."""
-    measured = [run for run in runs if run.family == family and not run.failed]
-    return [r for r in measured if "steps" not in r.scores or r.scores["steps"].value >= verdict.BARELY_TRAINED]
 
 
 def _compare(a: Score, b: Score) -> int:
@@ -266,15 +277,26 @@ def _all_better(
         if name in a.scores and name in b.scores
     ]
     if not outcomes:
-        return Claim(claim, "not tested", NOT_TESTED)
+        return Claim(claim, "not tested", _why_not_tested(left, right))
     clauses = []
+    trained = [run for run in (*left, *right) if not run.is_hardly_trained]
     for name in names:
-        scores = {run.name: run.scores[name] for run in (*left, *right) if name in run.scores}
+        scores = {run.name: run.scores[name] for run in trained if name in run.scores}
         title = within_sentence(next(iter(scores.values())).spec.title)
         clauses.append(f"{title}: {', '.join(f'{run} {score.value:.3g}' for run, score in scores.items())}")
     if "path_length" in names:
-        clauses += _realism_clause([*left, *right])
+        clauses += _realism_clause(trained)
     return Claim(claim, _outcome(outcomes), "; ".join(clauses))
+
+
+def _why_not_tested(left: Sequence[RunResult], right: Sequence[RunResult]) -> str:
+    """Why no run on the left can be compared with one on the right, one clause."""
+    short = [run.name for run in (*left, *right) if run.is_hardly_trained]
+    if all(run.is_hardly_trained for run in left) or all(run.is_hardly_trained for run in right):
+        if left and right and short:
+            return f"{listed(short)} {'was' if len(short) == 1 else 'were'} hardly trained"
+        return "it needs runs of both kinds, and there are none of one"
+    return "it was not measured on runs of both kinds"
 
 
 def _outcome(outcomes: Sequence[int]) -> Outcome:
@@ -289,11 +311,15 @@ def _best_quality(diffusion: Sequence[RunResult], rivals: Sequence[RunResult]) -
     """Check the claim that the best diffusion run is better than the best of the others."""
     claim, name = "Diffusion has the best quality", "frechet_distance"
     best_diffusion, best_other = (
-        min((run for run in side if name in run.scores), key=lambda run: badness(run.scores[name]), default=None)
+        min(
+            (run for run in comparable(side, name) if name in run.scores),
+            key=lambda run: badness(run.scores[name]),
+            default=None,
+        )
         for side in (diffusion, rivals)
     )
     if best_diffusion is None or best_other is None:
-        return Claim(claim, "not tested", NOT_TESTED)
+        return Claim(claim, "not tested", _why_not_tested(diffusion, rivals))
     outcome = _compare(best_diffusion.scores[name], best_other.scores[name])
     values = ", ".join(f"{run.name} {run.scores[name].value:.3g}" for run in (best_diffusion, best_other))
     return Claim(claim, _outcome([outcome]), f"Fréchet distance: {values}")

@@ -111,10 +111,18 @@ def _networks(model: Model) -> list[nn.Module]:
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
     last = events.last_step(model.folder.path)
-    result.add_cost(TRAINING_SECONDS, last.get("seconds"), events.NAME)
+    result.add_cost(TRAINING_SECONDS, _training_seconds(model, last), events.NAME)
     result.add_cost(STEPS, last.get("step"), events.NAME)
     parameters = sum(p.numel() for network in _networks(model) for p in network.parameters())
     result.add_cost(PARAMETERS, parameters, "weights in the run")
+
+
+def _training_seconds(model: Model, last_step: events.Event) -> float | None:
+    """Seconds of training of a run, those of its codec included; None if they are not known."""
+    seconds, codec = last_step.get("seconds"), model.record.codec
+    if codec is None or seconds is None:
+        return seconds
+    return None if codec.seconds is None else seconds + codec.seconds
 
 
 def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:

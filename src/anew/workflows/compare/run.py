@@ -22,6 +22,7 @@ from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
+from anew.planning.budget import check_budget
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import record_if_whole
@@ -55,6 +56,8 @@ def compare_families(
         failed: dict[str, str] = {}
     else:
         entries = parse_families(families, out)
+        if request.budget is not None:
+            check_budget(request.budget)
         _check_families(entries, request)
         _reserve_folder(out, _saved_request(request, entries))
         failed = train_all(entries, request, reporter.message)
@@ -166,7 +169,7 @@ def _measure_and_write(
             _reserve_folder(out, _saved_request(request, entries))
         results = _run_results(out, entries, failed, records, data, n, trust_code, reporter)
         _require_one({result.name: result.failed for result in results if result.failed}, entries)
-        report = _written(out, results, records, data, None if request is None else request.budget)
+        report = _written(out, results, records, data, n, None if request is None else request.budget)
     finally:
         data.close()
     reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
@@ -237,14 +240,32 @@ def _copies(folder: Path) -> CopyingSummary | None:
     return CopyingSummary(copies.found, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict)
 
 
+def _fewer_samples(data: Dataset, n: int) -> list[str]:
+    """A sentence on why fewer than n samples are compared, or nothing."""
+    counts = SampleCounts.of(data.spec, data)
+    n_compared = counts.of_comparison(n)
+    if n_compared >= n:
+        return []
+    reason = (
+        "a sample of text is compared in many pieces" if counts.is_text else f"{counts.held_out:,} items are held out"
+    )
+    return [f"At most {n_compared:,} samples of each run are compared, not {n:,}, since {reason}."]
+
+
 def _written(
-    out: Path, results: list[RunResult], records: Mapping[str, RunRecord], data: Dataset, budget: float | None
+    out: Path,
+    results: list[RunResult],
+    records: Mapping[str, RunRecord],
+    data: Dataset,
+    n_requested: int,
+    budget: float | None,
 ) -> ComparisonReport:
     """Write compare.json and compare.html."""
     about_data = next(iter(records.values())).data
     notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
     notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
     notes += [f"{result.name}: {note}" for result in results for note in result.notes]
+    notes += _fewer_samples(data, n_requested)
     measured = [result for result in results if not result.failed]
     n = len(measured[0].samples)
     about = {

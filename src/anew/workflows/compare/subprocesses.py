@@ -13,6 +13,7 @@ from pathlib import Path
 
 from anew.core import files
 from anew.core.programs import own_command
+from anew.core.registry import check_name
 from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
@@ -44,15 +45,11 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
     Raises:
         ConfigError: A family or a space is unknown, a name is given twice, or there are fewer than two.
     """
-    from anew.core.registry import available
-
     listed = families.split(",") if isinstance(families, str) else families
     listed = [name.strip() for name in listed if name.strip()]
-    names = available("families")
     for name in listed:
         family, colon, space = name.partition(":")
-        if family not in names:
-            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, names)}")
+        check_name("families", family)
         if colon and space not in SPACES:
             raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
     repeated = next((name for name in listed if listed.count(name) > 1), None)
