@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+CODE = re.compile(r"`([^`]+)`")
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -23,6 +26,7 @@ def environment() -> Environment:
     )
     templates.filters["data_uri"] = data_uri
     templates.filters["number"] = format_number
+    templates.filters["prose"] = prose
     return templates
 
 
@@ -34,6 +38,11 @@ def render(template: str, **values: object) -> str:
 def data_uri(data: bytes, media_type: str = "image/png") -> str:
     """A data: URI that contains these bytes."""
     return f"data:{media_type};base64," + base64.b64encode(data).decode("ascii")
+
+
+def prose(sentence: str) -> str:
+    """A sentence as safe HTML: what stands between backticks is code, all else is escaped."""
+    return CODE.sub(r"<code>\1</code>", html.escape(sentence))
 
 
 def format_number(value: float) -> str:
