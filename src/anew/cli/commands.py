@@ -152,8 +152,8 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         has_sheet = len(paths) > 1 and arguments.share is None
         sheet = samples.save_sheet(out) if has_sheet else None
         sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
-    n_empty = sum(not item for item in samples if isinstance(item, str))
-    if n_empty and arguments.stop is not None:
+    n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
+    if n_empty:
         begin = "begins" if n_empty == 1 else "begin"
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty, since the text {begin} with --stop", sys.stderr)
     if arguments.json:
