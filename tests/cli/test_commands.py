@@ -383,7 +383,7 @@ def test_empty_samples_are_said(text_run: tuple[Path, Path], tmp_path: Path) -> 
     anew("sample", run, "--out", tmp_path / "whole", "-n", 1)
     first = (tmp_path / "whole" / "0000.txt").read_text()[0]
     printed = anew("sample", run, "--out", tmp_path / "stopped", "-n", 1, "--stop", first)
-    assert "1 sample is empty, since the text begins with --stop" in printed.stderr
+    assert "1 sample is empty: the --stop text came first" in printed.stderr
 
 
 MISTAKES = [

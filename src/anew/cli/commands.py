@@ -154,8 +154,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
-        begin = "begins" if n_empty == 1 else "begin"
-        write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty, since the text {begin} with --stop", sys.stderr)
+        write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         files["sprite_sheet"] = [str(path) for path in sprite_sheet]
