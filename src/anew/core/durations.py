@@ -29,7 +29,7 @@ def parse_duration(duration: str | float) -> float:
         seconds = _parse_text(duration.strip().lower())
     else:  # NumPy's numbers are Real, too
         seconds = float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
-    if seconds == 0 or seconds >= LONGEST or seconds < 0:
+    if seconds <= 0 or seconds >= LONGEST:
         raise ConfigError(f"`budget` must be a time of more than 0 s and less than a year (got {shorten(duration)})")
     if math.isnan(seconds):
         raise ConfigError(

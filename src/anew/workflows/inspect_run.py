@@ -204,6 +204,6 @@ def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dic
 
 
 def _advice(run: str, report: Mapping[str, object] | None) -> str:
-    """The next step after a report if that is no command; else ""."""
+    """What would help after a report where no command does, one clause; else ""."""
     step = None if report is None else next_step(run, as_record(report))
     return "" if step is None or step.is_command else step.text

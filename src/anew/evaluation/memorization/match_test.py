@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
     """The nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
 
-    The scale is exact where the ratio is below 1. Elsewhere an upper bound of it that is no larger than the distance is enough.
+    Where the ratio is below 1, the scale is exact. Elsewhere it may be an upper bound, which is at most the distance.
     Stand-ins that are the nearest of their own nearest item are left out a fold at a time, so the scale may be a little too
     large.
 
@@ -114,6 +115,11 @@ class MatchTest:
     n_pool: int
     n_held_out: int
     group_share: float
+
+    @cached_property
+    def pairs(self) -> list[Indices]:
+        """Numbers (h,) of the stand-ins, by each distance, that are equal for two which are each other's nearest."""
+        return [mutual_pairs(self.stand_ins, nearest.item) for nearest in self.real]
 
     def run(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
@@ -210,6 +216,12 @@ class MatchTest:
         low, high = clopper_pearson(len(rows), n)
         copied, low, high = (max(count - by_chance, 0.0) for count in (float(len(rows)), low * n, high * n))
         return MatchResult(p, rows, copied, low, high)
+
+
+def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
+    """(h,) numbers that are equal for two items which are each other's nearest. items, nearest: (h,) indices."""
+    pairs = np.sort(np.stack([items, nearest], axis=1), axis=1)  # (h, 2)
+    return np.asarray(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1), dtype=np.intp)
 
 
 def _rank_matches(

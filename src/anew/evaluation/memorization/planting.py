@@ -195,22 +195,14 @@ def least_reference(
         repeats: Number of permutations.
     """
     results = [
-        copying_test.reference_test(
-            nearest.ratio, real.ratio, mutual_pairs(match_test.stand_ins, real.item), rng, repeats
-        )
-        for nearest, real in zip(nearests, match_test.real, strict=False)
+        copying_test.reference_test(nearest.ratio, real.ratio, pairs, rng, repeats)
+        for nearest, real, pairs in zip(nearests, match_test.real, match_test.pairs, strict=False)
         if len(real.item)
     ]
     if not results:
         return None
     best = min(results, key=lambda result: result.p)
     return ReferenceResult(min(best.p * len(results), 1.0), best.k, best.copied)
-
-
-def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
-    """(h,) numbers that are equal for two items which are each other's nearest. items, nearest: (h,) indices."""
-    pairs = np.sort(np.stack([items, nearest], axis=1), axis=1)  # (h, 2)
-    return np.asarray(np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1), dtype=np.intp)
 
 
 def combined_p(p: float, reference: ReferenceResult | None) -> float:

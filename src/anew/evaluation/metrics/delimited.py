@@ -152,7 +152,8 @@ def row_scores(
     """Yield the scores of samples whose data are rows of fields; none for other data.
 
     Args:
-        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
+        samples, held_out, train: Records, as many of each. For the real baseline, `train` takes the samples' place in the
+            classifier. Malformed rows are counted in `held_out`, since columns are learned from the others.
         training: All training records, from which columns are learned.
         seed: Seed of the classifier's halves.
     """
