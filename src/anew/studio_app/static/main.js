@@ -19,7 +19,7 @@ const PAGES = [
   [/^\/report\/(.+)$/, "runs", showReport],
   [/^\/play\/([^/]+)(?:\/([a-z]+))?$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
-  [/^\/new\/(.+)$/, "new", showNew],
+  [/^\/new\/([^?]+)(?:\?(.+))?$/, "new", showNew],
   [/^\/which$/, "which", showRace],
   [/^\/new$/, "new", showNew],
   [/^\/?$/, "runs", showRuns],
