@@ -117,7 +117,7 @@ def _check_no_code(family: str | None) -> None:
         )
 
 
-def _check_no_own_code(run: Path) -> None:
+def check_no_own_code(run: Path) -> None:
     """Raise ConfigError for a run whose family is Python code in its folder."""
     if run_summary.has_own_code(run_summary.read_record(run)):
         raise ConfigError(run_summary.refused_code(run))
@@ -144,7 +144,7 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
     """Add the rest of a run to the queue, or with a budget more training of it."""
     run = studio.run(name)
     check_idle(studio, name, run)
-    _check_no_own_code(run)
+    check_no_own_code(run)
     words = ["resume", str(run)]
     if budget is not None:
         from anew.planning.budget import check_budget  # PyTorch: only now is it needed
@@ -190,7 +190,7 @@ def compare(studio: Studio, names: Sequence[str]) -> Job:
         raise ConfigError(f"`runs` must name 2 to {MAX_COMPARED} runs (got {len(set(names))})")
     runs = {name: studio.run(name) for name in names}
     for run in runs.values():
-        _check_no_own_code(run)
+        check_no_own_code(run)
     comparable({name: studio_record(run) for name, run in runs.items()})
     out = new_folder(studio, "compare")
     return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs.values())])

@@ -4,6 +4,7 @@ import { get, post, Refusal, send } from "./api.js";
 import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
+import { listFolder } from "./folder_list.js";
 import { itemSheet } from "./items.js";
 import { seedField } from "./seed_field.js";
 import { readingForm, settingsForm } from "./settings_form.js";
@@ -39,7 +40,7 @@ function showChoice(main, signal) {
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
       h("section", { class: "card" }, h("h2", {}, "Or choose from this folder"), chooser)));
-  listFolder(chooser, "");
+  listFolder(chooser, "", go);
   get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
       button.disabled = true;
@@ -52,30 +53,6 @@ function showChoice(main, signal) {
     } }, h("strong", {}, example.name), h("span", {}, example.text.replaceAll("`", "")));
     return button;
   }))).catch((error) => say(error.message));
-}
-
-/** @param {HTMLElement} container @param {string} path */
-async function listFolder(container, path) {
-  try {
-    const listing = await get("/api/folder", { path });
-    const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
-    const entries = listing.entries.map((/** @type {any} */ entry) => {
-      const id = path ? `${path}/${entry.name}` : entry.name;
-      return h("li", {}, entry.is_folder
-        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id) }, `${entry.name}/`)
-        : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
-    });
-    fill(container,
-      h("div", { class: "head" },
-        path ? h("button", { type: "button", onclick: () => listFolder(container, parent) }, "Up") : null,
-        h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
-        path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
-      listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
-      entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
-      listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
-  } catch (error) {
-    say(/** @type {Error} */ (error).message);
-  }
 }
 
 // ---- what Anew sees ----
@@ -183,7 +160,7 @@ function trainForm(data, seen, reading) {
     const what = buys[seconds];
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null,
-      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replaceAll("`", "")}`) : null));
+      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards").replaceAll("`", "")}`) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));

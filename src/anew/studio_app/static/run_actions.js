@@ -50,8 +50,10 @@ export function actions(run) {
   if (canPlay(run) && run.family in FAMILIES) {
     list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/insight` }, "How it works"));
   }
-  if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
-  if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
+  const isMeasured = run.verb === "evaluate"; // once more: its training has ended
+  if (isActive && isOurs && isMeasured) list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));
+  if (isActive && isOurs && !isMeasured) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
+  if (isActive && isOurs && !isMeasured) list.push(button("Stop and discard", stopAndDiscard, "bad"));
   if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
   const isThere = run.has_weights !== undefined; // a command that failed at once leaves no run
   if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && isThere) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));

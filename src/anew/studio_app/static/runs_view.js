@@ -126,8 +126,8 @@ export function showRuns(main) {
       const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
       title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
       if (all.length) {
-        fill(comparisons, h("h2", {}, "Comparisons"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
-          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.runs.join(", ")} `, badge(entry.state)))));
+        fill(comparisons, h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state)))));
       }
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
