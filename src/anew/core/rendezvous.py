@@ -28,7 +28,7 @@ ATTEMPT, MEMBERS = "attempt", "members"  # keys: the newest attempt; who belongs
 NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
-class Store(Protocol):
+class SharedStore(Protocol):
     """The part of a key-value store shared by all processes that is used here; `torch.distributed.Store` has it."""
 
     def set(self, key: str, value: str) -> object: ...
@@ -76,7 +76,7 @@ def check_environment(size: int) -> None:
         )
 
 
-def agree(store: Store, rank: int, size: int, limit: float = FORMING.total_seconds()) -> str:
+def agree(store: SharedStore, rank: int, size: int, limit: float = FORMING.total_seconds()) -> str:
     """Wait until all processes are there.
 
     Args:
@@ -105,7 +105,7 @@ def agree(store: Store, rank: int, size: int, limit: float = FORMING.total_secon
     raise _incomplete(store, place, rank, size, limit)
 
 
-def _join(store: Store, group: str, place: str, rank: int, own_name: str) -> str:
+def _join(store: SharedStore, group: str, place: str, rank: int, own_name: str) -> str:
     """The place of the newest attempt, in which this process is present; "" before there is one."""
     if not store.check([f"{group}/{ATTEMPT}"]):
         return ""
@@ -115,7 +115,7 @@ def _join(store: Store, group: str, place: str, rank: int, own_name: str) -> str
     return newest
 
 
-def _is_complete(store: Store, place: str, rank: int, size: int, own_name: str) -> bool:
+def _is_complete(store: SharedStore, place: str, rank: int, size: int, own_name: str) -> bool:
     """Whether the first process has counted this one, and all others, to its attempt."""
     if rank == 0:
         keys = [_presence(place, other) for other in range(size)]
@@ -133,7 +133,7 @@ def _presence(place: str, rank: int) -> str:
     return f"{place}/here/{rank}"
 
 
-def _incomplete(store: Store, place: str, rank: int, size: int, limit: float) -> ProcessError:
+def _incomplete(store: SharedStore, place: str, rank: int, size: int, limit: float) -> ProcessError:
     absent = [other for other in range(size) if not place or not store.check([_presence(place, other)])]
     if not place or not absent:  # nobody leads, or one that has ended
         absent = [0]
