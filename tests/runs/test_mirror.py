@@ -123,6 +123,8 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
         keeper.kept(local.folder),
     ):
         keeper.note_change(local.folder)
+        while (state := local.state()) is None or state.known is None:  # until it was written once
+            time.sleep(0.01)
         another_machine(monkeypatch, tmp_path, "elsewhere")
         winner = begun({"model": "theirs"})
         winner.push()
