@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
 from anew.data.sources.columns import ROLES, ColumnChoice
+from anew.data.sources.content import content_digest
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
@@ -133,6 +135,11 @@ class Dataset:
     def has_tables(self) -> bool:
         """Whether its source has tables, of which columns are read."""
         return self._chosen.source.has_tables
+
+    @functools.cached_property
+    def content(self) -> str | None:
+        """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
+        return content_digest(self._chosen.source, self._chosen.shards)
 
     @property
     def base(self) -> Dataset:
@@ -335,6 +342,7 @@ class Dataset:
             labels=list(scan.labels),
             rates=dict(self._store.rates),
             fingerprint=self.fingerprint,
+            content=self.content,
             parts=dict(scan.parts),
             notes=list(scan.notes),
             refused=scan.refused,
@@ -355,6 +363,7 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(_find_data(state, path), state, folder)
+        _check_content(data.path, state.content, data.content)
         data._divide(fresh=False)
         _check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
@@ -440,6 +449,15 @@ def _find_data(state: DataRecord, path: str | None) -> SelectedData:
         advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
     return chosen
+
+
+def _check_content(path: str, content: str | None, content_now: str | None) -> None:
+    """Raise DataError if files of the same names and sizes hold something else than in the run, where that is known of both."""
+    if content is not None and content_now is not None and content != content_now:
+        raise DataError(
+            f"{path!r} is not the data of this run: names and sizes are the same, but files hold something else, or "
+            "items have other classes; give the same, unchanged files"
+        )
 
 
 def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
