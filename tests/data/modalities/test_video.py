@@ -469,3 +469,25 @@ def test_real_clips_come_in_the_form_of_small_samples() -> None:
     video = Video(VideoConfig())
     assert video.settings_like([clip(6, 100)], [clip(12, 50)]) == {"frames": 6, "rate": 10.0}
     assert video.settings_like([clip(12, 50)], [clip(6, 100)]) == {}
+    assert video.settings_like([clip(8, 80)], [clip(16, 80)]) == {"frames": 8, "rate": 12.5}  # their beginnings
+    assert video.settings_like([clip(24, 80)], [clip(32, 80)]) == {"frames": 12, "rate": 6.25}  # both are thinned
+    assert video.settings_like([clip(16, 80)], [clip(16, 80)]) == {}
+
+
+def test_clips_are_cut_to_their_beginnings_where_rate_and_length_are_given(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{count}.gif" for count in (16, 12, 5)]
+    for path in paths:
+        path.write_bytes(gif([80] * int(path.stem)))
+    items = [Item(path.name, FileSlice(path)) for path in paths]
+
+    def spans(**settings: object) -> tuple[list[list[tuple[int, int]]], Video, str]:
+        video = Video(VideoConfig(**settings))  # type: ignore[arg-type]
+        notes = video.inspect(items)
+        return [[clip.data.at for clip in video.split_records(item)] for item in items], video, " ".join(notes)
+
+    cut, video, note = spans(frames=8, rate=12.5)
+    assert cut == [[(0, 8)], [(0, 8)], [(0, 5)]] and video.rate == 12.5
+    assert note == "Of clips of up to 16 frames, the first 8 are used."
+    thinned, video, note = spans(frames=8)
+    assert thinned == [[(0, 16)], [(0, 12)], [(0, 5)]] and video.rate == 6.25 and "One frame in 2" in note
+    assert spans(rate=12.5)[0] == thinned and not spans(rate=12.5)[2]

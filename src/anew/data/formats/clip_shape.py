@@ -9,12 +9,13 @@ from PIL import Image as Pillow
 
 from anew.data.formats import image_size, pixels
 from anew.data.formats.frames import Timing
-from anew.data.formats.image_size import choose_size, enough_budget, size_notes, size_setting, usual_size
+from anew.data.formats.image_size import choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
 SIDES = (16, 64)  # smallest and largest side in pixels that is chosen by a budget
 MAX_FRAMES = 32  # most frames of a clip: bounds memory and time of a step
+WHOLE_SHARE = 0.95  # each video is one clip if so many of them are short enough; chosen
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 
 
@@ -50,16 +51,24 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> 
 
 
 def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
-    """Settings that give real clips the size, length and rate of samples, as far as these are uniform and smaller.
+    """Settings that give real clips the size, length and rate of samples, as far as these are smaller.
 
-    Sizes are at most `side` pixels, and lengths at most `most_frames` frames.
+    Sizes, and rates below that of the data, must be uniform. Clips are at most `side` pixels a side and `most_frames` frames long;
+    the rate is lowered until they are.
     """
     sizes, real_sizes = ([(timing.width, timing.height) for timing in part] for part in (timings, real))
-    longest, usual_length = max(len(t.times) for t in timings), float(np.median([len(t.times) for t in real]))
-    rates, usual_rate = {round(t.rate, 2) for t in timings}, float(np.median([t.rate for t in real]))
     settings = image_size.settings_like(sizes, real_sizes, side)
-    settings |= {"frames": longest} if longest <= most_frames and longest < usual_length else {}
-    return settings | ({"rate": rate} if len(rates) == 1 and (rate := rates.pop()) < 0.99 * usual_rate else {})
+    own_rates, real_rate = {round(t.rate, 2) for t in timings}, float(np.median([t.rate for t in real]))
+    is_slower = len(own_rates) == 1 and min(own_rates) < 0.99 * real_rate
+    rate = min(own_rates) if is_slower else real_rate
+    usual_length = float(np.median([len(t.times) for t in real]))
+    longest = max(len(t.at(rate)) for t in timings)
+    is_shorter = max(len(t.times) for t in timings) < usual_length and longest < usual_length
+    if is_shorter and longest <= MAX_FRAMES:
+        thinning = -(-longest // most_frames)
+        # The rate is given even if it is the data's own: without it, clips would be thinned to so many frames, not cut
+        return settings | {"frames": -(-longest // thinning), "rate": round(rate / thinning, 3)}
+    return settings | ({"rate": rate} if is_slower else {})
 
 
 def even_size(
@@ -79,8 +88,44 @@ def even_size(
         reason = "video files have even sides"
     elif not requested:
         whole = usual or choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
-        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), frame) == whole)
         if usual or (width, height) != whole:
-            reason = f"to fit {budget.describe()}; {size_setting(whole, MAX_SUGGESTED_SIDE)} keeps more{hint}"
+            reason = f"to fit {budget.describe()}; " + what_keeps(
+                size_setting(whole, MAX_SUGGESTED_SIDE),
+                usual is not None and max(usual) <= MAX_SUGGESTED_SIDE,
+                budget,
+                lambda longer: choose_size(sizes, side_limit(longer), frame) == whole,
+            )
     notes += size_notes(sizes, even, frame, "videos", reason)
     return even
+
+
+def length_notes(
+    frame_counts: Sequence[int], stride: int, max_frames: int, only_beginnings: bool, is_asked: bool, budget: DataBudget
+) -> list[str]:
+    """Sentences on what is left out of videos that are a clip each; [] if nothing is.
+
+    Args:
+        frame_counts: Frames of each, at the common rate.
+        stride: One in so many of these is used.
+        max_frames: Most frames of a clip.
+        only_beginnings: Whether later frames are left out.
+        is_asked: Whether the user chose the number of frames.
+        budget: The budget that it fits, if not.
+    """
+    if only_beginnings:
+        longest = max(frame_counts)
+        return [f"Of clips of up to {longest} frames, the first {max_frames} are used."] if longest > max_frames else []
+    if stride == 1:
+        return []
+    if is_asked:
+        reason = "as asked"
+    else:
+        needed = usual_frames(frame_counts)
+        keeps = what_keeps(f"frames={needed}", True, budget, lambda longer: size_limits(longer)[1] >= needed)
+        reason = f"to fit {budget.describe()}; {keeps}"
+    return [f"One frame in {stride} of a clip is used, at most {max_frames} in all: {reason}."]
+
+
+def usual_frames(frame_counts: Sequence[int]) -> int:
+    """The number of frames that nearly all videos do not exceed."""
+    return round(float(np.quantile(frame_counts, WHOLE_SHARE)))

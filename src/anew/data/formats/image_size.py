@@ -48,14 +48,22 @@ BUDGETS = (
 )
 
 
-def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """The clause that names the shortest budget for which `affords` is true; "" if none is, or there is no budget."""
-    if budget.seconds is None:
-        return ""
+def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
+    """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much; a clause.
+
+    Args:
+        setting: The setting, as `--set` takes it.
+        keeps_all: Whether it keeps all there is.
+        budget: The budget.
+        affords: Whether a longer budget keeps as much; None: none does.
+    """
+    clause = f"{setting} keeps {'all' if keeps_all else 'more'}"
+    if budget.seconds is None or affords is None:
+        return clause
     for name, seconds in BUDGETS:
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
-            return f", and a budget of {name} keeps all"
-    return ""
+            return f"{clause}, and so does a budget of {name}"
+    return clause
 
 
 def settings_like(

@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, size_setting, usual_size
+from anew.data.formats.image_size import RUNGS, choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -292,8 +292,14 @@ class Image(Modality):
         whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
         if chosen == whole and usual is None:
             return ""
-        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
-        return f"to fit {budget.describe()}; {size_setting(usual or whole, MAX_SIDE)} keeps more{hint if chosen != whole else ''}"
+        named = usual or whole
+
+        def affords(longer: DataBudget) -> bool:
+            return choose_size(sizes, side_limit(longer), self._framing) == whole
+
+        keeps_all = usual is not None and max(usual) <= MAX_SIDE
+        keeps = what_keeps(size_setting(named, MAX_SIDE), keeps_all, budget, affords if chosen != whole else None)
+        return f"to fit {budget.describe()}; {keeps}"
 
     # ---- tensors ----
 

@@ -24,7 +24,6 @@ from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
-from anew.data.formats.image_size import enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
@@ -37,7 +36,6 @@ DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: e
 KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
 MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
-WHOLE_SHARE = 0.95  # each video is one clip if so many of them are short enough; chosen
 LONG_VIDEO_RATE = 12.5  # frames a second of clips cut out of long videos: the fewest that look smooth
 
 
@@ -46,7 +44,12 @@ class VideoConfig:
     """Settings for fitting clips to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
+    frames: int = setting(
+        0,
+        "frames per clip, at most; 0: chosen by data and budget; if rate is set too, short videos are cut to so many",
+        low=0,
+        high=MAX_FRAMES,
+    )
     rate: float = setting(
         0.0, "frames per second; 0: the most common rate of the files", unit="frames/s", low=0.0, high=240.0
     )
@@ -137,6 +140,7 @@ class Video(Modality):
         self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
         self._stride = 1  # one in so many of these frames is kept
         self._max_span = MAX_FRAMES  # most frames of a clip before some are left out
+        self._only_beginnings = False  # each video is cut to its first `_max_span` frames
         self._framing = "crop"
         self.matching = PixelMatching()  # gives samples the values of real pixels
 
@@ -204,10 +208,14 @@ class Video(Modality):
             Sentences for the user.
         """
         max_frames = self.config.frames or size_limits(budget)[1]
-        usual_count = float(np.quantile(frame_counts, WHOLE_SHARE))
+        usual_count = clip_shape.usual_frames(frame_counts)
         videos_are_clips = usual_count <= MAX_FRAMES
-        if videos_are_clips:
-            self._stride = max(1, math.ceil(round(usual_count) / max_frames))
+        rate_is_kept = bool(self.config.frames and self.config.rate)
+        self._only_beginnings = videos_are_clips and rate_is_kept
+        if rate_is_kept:
+            self._stride = 1
+        elif videos_are_clips:
+            self._stride = max(1, math.ceil(usual_count / max_frames))
         else:
             self._stride = max(1, round(self._source_rate / LONG_VIDEO_RATE))
         self._max_span = self._stride * max_frames
@@ -219,11 +227,8 @@ class Video(Modality):
                 f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
                 f"{longest}) at {self.rate:.3g} per second, {reason}; short ones stay whole."
             ]
-        if self._stride > 1:
-            needed = math.ceil(round(usual_count))
-            keeps = "" if self.config.frames else _what_keeps(needed, budget)
-            return [f"One frame in {self._stride} of a clip is used, at most {max_frames} in all: {reason}{keeps}."]
-        return []
+        is_asked = bool(self.config.frames)
+        return clip_shape.length_notes(frame_counts, self._stride, max_frames, self._only_beginnings, is_asked, budget)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
@@ -232,6 +237,10 @@ class Video(Modality):
             return
         handle = item.data
         total = len(frames.timing(_file_of(item)).at(self._source_rate or DEFAULT_RATE))
+        if self._only_beginnings:
+            if handle.index == 0:
+                yield replace(item, data=replace(handle, at=(0, min(total, self._max_span))), begins=True, ends=True)
+            return
         start = total * handle.index // handle.count
         stop = total * (handle.index + 1) // handle.count
         num_clips = max(1, round((stop - start) / self._max_span)) if total > self._max_span else 1
@@ -412,6 +421,7 @@ class Video(Modality):
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
+            "only_beginnings": self._only_beginnings,
             "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
         }
@@ -420,7 +430,7 @@ class Video(Modality):
         record = learned.read(learned.LearnedVideo, state)
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
         self._framing, self._source_rate = record.frame, record.rate
-        self._stride, self._max_span = record.step, record.span
+        self._stride, self._max_span, self._only_beginnings = record.step, record.span, record.only_beginnings
         record.matching.check(record.shape[0])
         self.matching = record.matching
         self.notes = record.notes
@@ -448,12 +458,6 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.read_still(path)
-
-
-def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
-    """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
-    more = enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
-    return f"; frames={frames_needed} keeps more{more}"
 
 
 def _join(
