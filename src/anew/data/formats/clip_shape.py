@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image as Pillow
 
 from anew.data.formats import image_size, pixels
-from anew.data.formats.frames import Timing
+from anew.data.formats.frames import STEADY_TOLERANCE, Timing
 from anew.data.formats.image_size import choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.types import DataBudget
 
@@ -16,6 +18,7 @@ MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
 SIDES = (16, 64)  # smallest and largest side in pixels that is chosen by a budget
 MAX_FRAMES = 32  # most frames of a clip: bounds memory and time of a step
 WHOLE_SHARE = 0.95  # each video is one clip if so many of them are short enough; chosen
+LONG_VIDEO_RATE = 12.5  # frames a second of clips cut out of long videos: the fewest that look smooth
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 
 
@@ -83,49 +86,91 @@ def even_size(
     width, height = requested or choose_size(sizes, side_limit(budget), frame)
     even = (width + width % 2, height + height % 2)
     usual = usual_size(sizes)
-    reason = "as asked" if requested else ""
+    reason = budget.reason(True) if requested else ""
     if not requested and usual == (width, height):
         reason = "video files have even sides"
     elif not requested:
         whole = usual or choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
         if usual or (width, height) != whole:
-            reason = f"to fit {budget.describe()}; " + what_keeps(
+            reason = budget.reason(False) + what_keeps(
                 size_setting(whole, MAX_SUGGESTED_SIDE),
                 usual is not None and max(usual) <= MAX_SUGGESTED_SIDE,
                 budget,
                 lambda longer: choose_size(sizes, side_limit(longer), frame) == whole,
             )
-    notes += size_notes(sizes, even, frame, "videos", reason)
+    notes += size_notes(sizes, even, frame, "videos", reason, budget.use)
     return even
 
 
-def length_notes(
-    frame_counts: Sequence[int], stride: int, max_frames: int, only_beginnings: bool, is_asked: bool, budget: DataBudget
-) -> list[str]:
-    """Sentences on what is left out of videos that are a clip each; [] if nothing is.
+@dataclass(frozen=True, slots=True)
+class ClipLength:
+    """What clips keep of the frames of videos.
+
+    Attributes:
+        stride: One in so many frames is kept.
+        span: Most frames of a clip before some are left out.
+        only_beginnings: Whether each video is cut to its first `span` frames; else longer ones are cut into several clips.
+        notes: Sentences for the user.
+    """
+
+    stride: int
+    span: int
+    only_beginnings: bool
+    notes: list[str]
+
+
+def choose_length(
+    frame_counts: Sequence[int], rate: float, fixed_frames: int, is_rate_fixed: bool, budget: DataBudget
+) -> ClipLength:
+    """Decide how long a clip is and which of its frames are kept.
 
     Args:
-        frame_counts: Frames of each, at the common rate.
-        stride: One in so many of these is used.
-        max_frames: Most frames of a clip.
-        only_beginnings: Whether later frames are left out.
-        is_asked: Whether the user chose the number of frames.
-        budget: The budget that it fits, if not.
+        frame_counts: Frames of each video, at the common rate.
+        rate: That rate, in frames a second.
+        fixed_frames: Most frames of a clip as a setting has them; 0: the budget decides.
+        is_rate_fixed: Whether a setting has the rate. With both, no frame in between is left out.
+        budget: The budget, which decides how many frames are learned.
     """
-    if only_beginnings:
+    max_frames = fixed_frames or size_limits(budget)[1]
+    usual_count = round(float(np.quantile(frame_counts, WHOLE_SHARE)))
+    reason = budget.reason(fixed_frames > 0)
+    if usual_count > MAX_FRAMES:
+        stride = 1 if fixed_frames and is_rate_fixed else max(1, round(rate / LONG_VIDEO_RATE))
+        span = stride * max_frames
+        # `Video.split_records` rounds the number of clips, so those of a video just too short for one more are longer
+        longest = math.ceil((math.ceil(1.5 * span) - 1) / stride)
+        note = (
+            f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
+            f"{longest}) at {rate / stride:.3g} per second, {reason}; short ones stay whole."
+        )
+        return ClipLength(stride, span, False, [note])
+    if fixed_frames and is_rate_fixed:
         longest = max(frame_counts)
-        return [f"Of clips of up to {longest} frames, the first {max_frames} are used."] if longest > max_frames else []
-    if stride == 1:
+        note = f"Of clips of up to {longest} frames, the first {max_frames} are used: {reason}."
+        return ClipLength(1, max_frames, True, [note] if longest > max_frames else [])
+    stride = max(1, math.ceil(usual_count / max_frames))
+    if not fixed_frames:
+        setting = f"frames={usual_count}"
+        reason += what_keeps(setting, True, budget, lambda longer: size_limits(longer)[1] >= usual_count)
+    note = f"One frame in {stride} of a clip is used, at most {max_frames} in all: {reason}."
+    return ClipLength(stride, stride * max_frames, False, [note] if stride > 1 else [])
+
+
+def rate_notes(timings: Sequence[Timing], rate: float, shown_for: str) -> list[str]:
+    """A sentence on videos that are read at another rate than their own, or at a steady one; [] if all have this steady rate.
+
+    Args:
+        timings: Those of the videos.
+        rate: The rate at which they are read, in frames a second.
+        shown_for: How long samples show a frame, a clause; it may be empty.
+    """
+    own_rates = np.array([timing.rate for timing in timings])
+    are_steady = all(timing.steady for timing in timings)
+    if are_steady and (np.abs(own_rates / rate - 1.0) < STEADY_TOLERANCE).all():
         return []
-    if is_asked:
-        reason = "as asked"
-    else:
-        needed = usual_frames(frame_counts)
-        keeps = what_keeps(f"frames={needed}", True, budget, lambda longer: size_limits(longer)[1] >= needed)
-        reason = f"to fit {budget.describe()}; {keeps}"
-    return [f"One frame in {stride} of a clip is used, at most {max_frames} in all: {reason}."]
-
-
-def usual_frames(frame_counts: Sequence[int]) -> int:
-    """The number of frames that nearly all videos do not exceed."""
-    return round(float(np.quantile(frame_counts, WHOLE_SHARE)))
+    slowest, fastest = f"{own_rates.min():.3g}", f"{own_rates.max():.3g}"
+    span = slowest if slowest == fastest else f"{slowest} to {fastest}"
+    uneven = "" if are_steady else ", not all at a steady rate"
+    return [
+        f"Videos have {span} frames per second{uneven}: all are read at {rate:.3g}{', and ' if shown_for else ''}{shown_for}."
+    ]

@@ -49,7 +49,8 @@ BUDGETS = (
 
 
 def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
-    """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much; a clause.
+    """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much: the end of a sentence,
+    empty if items are only compared.
 
     Args:
         setting: The setting, as `--set` takes it.
@@ -57,7 +58,9 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
         budget: The budget.
         affords: Whether a longer budget keeps as much; None: none does.
     """
-    clause = f"{setting} keeps {'all' if keeps_all else 'more'}"
+    if budget.only_compared:
+        return ""
+    clause = f"; {setting} keeps {'all' if keeps_all else 'more'}"
     if budget.seconds is None or affords is None:
         return clause
     for name, seconds in BUDGETS:
@@ -87,7 +90,12 @@ def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
 
 
 def size_notes(
-    sizes: Sequence[tuple[int, int]], chosen: tuple[int, int], frame: str, plural: str, reason: str
+    sizes: Sequence[tuple[int, int]],
+    chosen: tuple[int, int],
+    frame: str,
+    plural: str,
+    reason: str,
+    use: str = "learned",
 ) -> list[str]:
     """Sentences on what happens to items of these sizes; [] if all keep theirs.
 
@@ -97,12 +105,13 @@ def size_notes(
         frame: How those of another shape are fitted: "crop" or "pad".
         plural: Noun for the items.
         reason: Why a size is not kept, a clause; it may be empty if sizes differ.
+        use: What is done with them, see `DataBudget.use`.
     """
     usual = usual_size(sizes)
     odd = [size for size in sizes if size != usual]
     notes = []
     if usual is not None and chosen != usual:
-        notes.append(f"{plural.capitalize()} of {_by(usual)} are learned at {_by(chosen)}: {reason}.")
+        notes.append(f"{plural.capitalize()} of {_by(usual)} are {use} at {_by(chosen)}: {reason}.")
     if not odd:
         return notes
     shrunk = sum(width > chosen[0] or height > chosen[1] for width, height in odd) if frame == "pad" else 0

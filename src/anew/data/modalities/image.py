@@ -227,7 +227,7 @@ class Image(Modality):
         channels = self._choose_channels(images, many_transparent)
         width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
-        if self.config.match_pixels:
+        if self.config.match_pixels and not budget.only_compared:
             searched = np.stack(rows[: max(2, PALETTE_PIXELS // (width * height))])
             self.notes += palette_note(searched, "images", 2 * sample.num_paletted > len(images))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
@@ -282,13 +282,15 @@ class Image(Modality):
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        self.notes += size_notes(sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget))
+        self.notes += size_notes(
+            sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget), budget.use
+        )
         return chosen
 
     def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
         """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
         if self._fixed_size:
-            return "as asked"
+            return budget.reason(True)
         whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
         if chosen == whole and usual is None:
             return ""
@@ -299,7 +301,7 @@ class Image(Modality):
 
         keeps_all = usual is not None and max(usual) <= MAX_SIDE
         keeps = what_keeps(size_setting(named, MAX_SIDE), keeps_all, budget, affords if chosen != whole else None)
-        return f"to fit {budget.describe()}; {keeps}"
+        return budget.reason(False) + keeps
 
     # ---- tensors ----
 

@@ -6,7 +6,6 @@ grid repeats its last frame; `Batch.mask` says which frames are its own, and a s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -36,7 +35,6 @@ DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: e
 KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
 MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
-LONG_VIDEO_RATE = 12.5  # frames a second of clips cut out of long videos: the fewest that look smooth
 
 
 @dataclass(frozen=True)
@@ -170,23 +168,22 @@ class Video(Modality):
         timings = [timing for timing in isolation.each(self.timing, sample) if not isinstance(timing, ValueError)]
         if not timings:
             raise DataError("no video of the sample can be read")
-        rates = np.array([timing.rate for timing in timings])
-        notes = []
+        notes: list[str] = []
         if not self._source_rate:
-            self._source_rate = float(np.round(np.median(rates), 3))
+            self._source_rate = float(np.round(np.median([timing.rate for timing in timings]), 3))
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
-        cuts = self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))
-        rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY_TOLERANCE).any()
-        if rates_differ or not all(timing.steady for timing in timings):
-            notes.append(
-                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: all are read at "
-                f"{self._source_rate:.3g}, and samples show each frame for {frames.gif_delay(self.rate)} ms."
-            )
+        budget = budget or DataBudget(None, 0, 0)
+        length = clip_shape.choose_length(
+            frame_counts, self._source_rate, self.config.frames, self.config.rate > 0.0, budget
+        )
+        self._stride, self._max_span, self._only_beginnings = length.stride, length.span, length.only_beginnings
+        shown_for = "" if budget.only_compared else f"samples show each frame for {frames.gif_delay(self.rate)} ms"
+        notes += clip_shape.rate_notes(timings, self._source_rate, shown_for)
         if any(timing.cut for timing in timings):
             notes.append(
                 f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
-        return [*notes, *cuts]
+        return [*notes, *length.notes]
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         side, most_frames = size_limits(DataBudget(None, 0, 0))
@@ -196,39 +193,6 @@ class Video(Modality):
     def timing(self, item: Item) -> frames.Timing:
         """When each frame of the item's file is shown. Raises ValueError (one clause)."""
         return frames.timing(_file_of(item))
-
-    def _choose_clips(self, frame_counts: list[int], budget: DataBudget) -> list[str]:
-        """Decide how long a clip is and which of its frames are kept.
-
-        Args:
-            frame_counts: Frames of each video, at the common rate.
-            budget: The budget, which decides how many frames are learned.
-
-        Returns:
-            Sentences for the user.
-        """
-        max_frames = self.config.frames or size_limits(budget)[1]
-        usual_count = clip_shape.usual_frames(frame_counts)
-        videos_are_clips = usual_count <= MAX_FRAMES
-        rate_is_kept = bool(self.config.frames and self.config.rate)
-        self._only_beginnings = videos_are_clips and rate_is_kept
-        if rate_is_kept:
-            self._stride = 1
-        elif videos_are_clips:
-            self._stride = max(1, math.ceil(usual_count / max_frames))
-        else:
-            self._stride = max(1, round(self._source_rate / LONG_VIDEO_RATE))
-        self._max_span = self._stride * max_frames
-        reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
-        if not videos_are_clips:
-            # `split_records` rounds the number of clips, so those of a video just too short for one more are longer.
-            longest = math.ceil((math.ceil(1.5 * self._max_span) - 1) / self._stride)
-            return [
-                f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
-                f"{longest}) at {self.rate:.3g} per second, {reason}; short ones stay whole."
-            ]
-        is_asked = bool(self.config.frames)
-        return clip_shape.length_notes(frame_counts, self._stride, max_frames, self._only_beginnings, is_asked, budget)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
@@ -292,7 +256,8 @@ class Video(Modality):
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
-            self.notes.append(f"clips have {shortest} to {longest} frames; the model also learns their lengths")
+            learns = "" if budget.only_compared else "; the model also learns their lengths"
+            self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
@@ -302,7 +267,7 @@ class Video(Modality):
             sample.sizes, budget, lambda longer: size_limits(longer)[0], self._fixed_size, self._framing, self.notes
         )
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
-        if self.config.match_pixels:
+        if self.config.match_pixels and not budget.only_compared:
             self.notes += palette_note(np.stack(rows), "frames")
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
