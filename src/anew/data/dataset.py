@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,6 @@ from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
 from anew.data.sources.columns import ROLES, ColumnChoice
-from anew.data.sources.content import content_digest
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
@@ -135,11 +133,6 @@ class Dataset:
     def has_tables(self) -> bool:
         """Whether its source has tables, of which columns are read."""
         return self._chosen.source.has_tables
-
-    @functools.cached_property
-    def content(self) -> str | None:
-        """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
-        return content_digest(self._chosen.source, self._chosen.shards)
 
     @property
     def base(self) -> Dataset:
@@ -347,7 +340,7 @@ class Dataset:
             labels=list(scan.labels),
             rates=dict(self._store.rates),
             fingerprint=self.fingerprint,
-            content=self.content,
+            content=self._chosen.content,
             parts=dict(scan.parts),
             notes=list(scan.notes),
             refused=scan.refused,
@@ -368,7 +361,6 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(_find_data(state, path), state, folder)
-        _check_content(data.path, state.content, data.content)
         data._divide(fresh=False)
         _check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
@@ -453,6 +445,7 @@ def _find_data(state: DataRecord, path: str | None) -> SelectedData:
         location = path or state.path
         advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
+    _check_content(path or state.path, state.content, chosen.content)
     return chosen
 
 

@@ -170,7 +170,7 @@ class LatentDataset(Dataset):
 
     def __init__(self, base: Dataset, codec: Codec) -> None:
         self._base, self.codec = base, codec
-        self.path, self.seed, self.fingerprint, self.content = base.path, base.seed, base.fingerprint, base.content
+        self.path, self.seed, self.fingerprint = base.path, base.seed, base.fingerprint
         self.modality = LatentModality(base.modality, codec)
         self._spec = replace(codec.latent, classes=base.spec.classes)
         self._latents: dict[bytes, Tensor] = {}  # by the digest of the item's values

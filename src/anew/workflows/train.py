@@ -171,10 +171,11 @@ def _check_same_data(world: World, data: Dataset) -> None:
     ):
         for tensor in (batch.x, batch.labels, batch.mask, batch.units, batch.continues):
             digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
-    contents = world.gather(data.content)
-    content = None if None in contents else data.content  # where one reads a store and the other a copy of it
+    record = data.state()
+    contents = world.gather(record.content)
+    content = None if None in contents else record.content  # where one reads a store and the other a copy of it
     world.check_same("the data", [digest.hexdigest(), content], "give all processes the same files")
-    state = data.state().model_dump(exclude={"path", "content"})
+    state = record.model_dump(exclude={"path", "content"})
     world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 

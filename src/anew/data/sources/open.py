@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from anew.data.skipped import name_reasons
 from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.content import item_bytes
+from anew.data.sources.content import content_digest, item_bytes
 from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, did_you_mean
@@ -24,7 +25,7 @@ NOTHING_READ = "give a folder or a file with text, code, sequences, images, soun
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
-
+@dataclass  # without slots, since `content` is kept
 @dataclass(slots=True)
 class SelectedData:
     """A source, and the modality that is learned from it.
@@ -48,6 +49,11 @@ class SelectedData:
     notes: list[str]
     fingerprint: str
     asked: bool = False
+
+    @functools.cached_property
+    def content(self) -> str | None:
+        """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
+        return content_digest(self.source, self.shards)
 
 
 def detect_modality(
