@@ -25,8 +25,8 @@ NOTHING_READ = "give a folder or a file with text, code, sequences, images, soun
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
+
 @dataclass  # without slots, since `content` is kept
-@dataclass(slots=True)
 class SelectedData:
     """A source, and the modality that is learned from it.
 
