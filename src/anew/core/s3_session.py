@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 from collections.abc import MutableMapping
 from datetime import datetime
-from typing import Any
 from xml.etree import ElementTree
 
 FIELDS = ("Key", "Size", "ETag", "LastModified", "StorageClass")  # of an object, as far as stores and Anew read them
@@ -24,7 +23,7 @@ def s3_session() -> object:
 
 
 def parse_objects(
-    response_dict: MutableMapping[str, Any], customized_response_dict: MutableMapping[str, Any], **_: object
+    response_dict: MutableMapping[str, object], customized_response_dict: MutableMapping[str, object], **_: object
 ) -> None:
     """Parse the objects of a page of a listing, and leave the remainder of the page to botocore.
 
@@ -32,10 +31,11 @@ def parse_objects(
         response_dict: The response, whose `body` loses its objects.
         customized_response_dict: Receives `Contents`, where there are objects.
     """
-    if response_dict["status_code"] >= 300 or b"<Contents>" not in response_dict["body"]:
+    body = response_dict["body"]
+    if response_dict["status_code"] != 200 or not isinstance(body, bytes) or b"<Contents>" not in body:
         return
     try:
-        page = ElementTree.fromstring(response_dict["body"])
+        page = ElementTree.fromstring(body)
     except ElementTree.ParseError:
         return  # botocore says what is wrong with it
     namespace = page.tag[: page.tag.rfind("}") + 1]
@@ -48,10 +48,12 @@ def parse_objects(
 
 
 def _parse_object(entry: ElementTree.Element, names: dict[str, str]) -> dict[str, object]:
-    values: dict[str, Any] = {names[field.tag]: field.text or "" for field in entry if field.tag in names}
-    for name, convert in (("Size", int), ("LastModified", parse_time)):
-        if name in values:
-            values[name] = convert(values[name])
+    texts = {names[field.tag]: field.text or "" for field in entry if field.tag in names}
+    values: dict[str, object] = dict(texts)
+    if "Size" in texts:
+        values["Size"] = int(texts["Size"])
+    if "LastModified" in texts:
+        values["LastModified"] = parse_time(texts["LastModified"])
     return values
 
 
