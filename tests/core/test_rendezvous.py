@@ -20,15 +20,18 @@ from anew.errors import ConfigError, ProcessError
 from processes import SOURCES, environment, free_port
 
 KILLED_ONCE = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from anew.core.world import together
 with together() as world:
     mark = Path(sys.argv[1])
+    is_first = not mark.exists()
     world.barrier()
-    if world.rank == 1 and not mark.exists():
+    if is_first and world.rank == 1:
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if is_first:
+        time.sleep(60)  # not in a collective, whose failure would be one of this host too, until torchrun ends it
     print("sum", world.sum(1.0)[0], "restart", os.environ["TORCHELASTIC_RESTART_COUNT"], flush=True)
 """
 WAITING = """
