@@ -178,3 +178,28 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, requested
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
     with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
         detect_modality(str(tmp_path), "audio")
+
+
+PROGRAMS = {
+    "a.pl": "#!/usr/bin/perl\nprint 1\n",
+    "b.pl": "# one\n# two\nuse strict;\nmy $x = 1;\n",
+    "c.pl": "parent(tom, bob).\nold(X) :- parent(X, Y), old(Y).\n",
+    "d.m": "function y = f(x)\n% doubles\ny = 2 * x\nend\n",
+    "e.r": "x <- c(1, 2)\nplot(x)\n",
+    "f.s": "\t.globl main\nmain:\n\tmovq %rsp, %rbp\n\tret\n",
+    "g.v": "Lemma a : 1 = 1.\nProof.\n  auto.\nQed.\n",
+}
+CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9
+    "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie ja mam pi\u0119kne idea\u0142y.\nzach\u0119ca\u0107 :)\n%\n[02:37] <marys> po wpisaniu\n"
+    * 9
+)
+
+
+def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_programs(tmp_path: Path) -> None:
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "debian.pl").write_text(CHAT)
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.modality == "code" and chosen.other == {"text": 1}
+    assert any("ignoring 1 text (debian.pl)" in note for note in chosen.notes)
+    assert "debian.pl is read as texts, by its content" in chosen.source.notes

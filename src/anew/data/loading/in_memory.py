@@ -161,7 +161,10 @@ class InMemoryStore:
         split.check(parts, held_out, self.modality.traits.singular, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size, self.are_draws), *cluster_notes]
+        n_copies = len(keys) - len(set(keys))
+        test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
+        self.notes += split.split_notes(parts, n_copies, by_size, self.are_draws, test_characters)
+        self.notes += cluster_notes
 
     @property
     def classes(self) -> list[str]:

@@ -173,7 +173,12 @@ class _FilesOfSuffix:
             return {}
         text_head = inflate_head(head)
         claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}
-        return {name: claim for name, claim in claims.items() if claim > 0}
+        claims = {name: claim for name, claim in claims.items() if claim > 0}
+        if self.owner in claims and len(claims) > 1 and self.modalities[self.owner].is_belied(self.suffix, text_head):
+            del claims[self.owner]
+            best = max(claims, key=lambda name: claims[name])
+            claims[best] = max(claims[best], CONFIDENT)  # the suffix is no hint any more
+        return claims
 
     def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that low confidence is enough for here: that of most files, if the owner of the suffix claims none."""
