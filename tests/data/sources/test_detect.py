@@ -91,7 +91,7 @@ def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
     (note,) = detect_modality(str(tmp_path), None).notes
     assert note == (
-        "training on texts, since they take most bytes; ignoring 2 images (modality=image would train on the images)"
+        "training on texts, since they take most bytes; ignoring 2 images, a.png and b.png (modality=image would train on the images)"
     )
     write(tmp_path, e__txt=b"more words\n" * 90)
     assert detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; ignoring")
@@ -190,9 +190,6 @@ PROGRAMS = {
     "g.v": "Lemma a : 1 = 1.\nProof.\n  auto.\nQed.\n",
 }
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9
-    "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie ja mam pi\u0119kne idea\u0142y.\nzach\u0119ca\u0107 :)\n%\n[02:37] <marys> po wpisaniu\n"
-    * 9
-)
 
 
 def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_programs(tmp_path: Path) -> None:
@@ -201,5 +198,5 @@ def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_progra
     (tmp_path / "debian.pl").write_text(CHAT)
     chosen = detect_modality(str(tmp_path), None)
     assert chosen.modality == "code" and chosen.other == {"text": 1}
-    assert any("ignoring 1 text (debian.pl)" in note for note in chosen.notes)
+    assert any("ignoring 1 text, debian.pl (" in note for note in chosen.notes)
     assert "debian.pl is read as texts, by its content" in chosen.source.notes

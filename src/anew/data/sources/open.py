@@ -140,9 +140,10 @@ def _notes(
     left_out = {name: n for name, n in counts.items() if name != modality}
     if not left_out:
         return []
-    ignored = listed(
-        [plural(n, modalities[name].traits.singular) + _named(source, name, n) for name, n in sorted(left_out.items())]
-    )
+    counted = [
+        plural(n, modalities[name].traits.singular) + _named(source, name, n) for name, n in sorted(left_out.items())
+    ]
+    ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
     reason = "as asked" if requested else _why_it_is_learned(modality, counts)
     largest = max(left_out, key=lambda name: left_out[name])
     return [
@@ -152,9 +153,11 @@ def _notes(
 
 
 def _named(source: Source, modality: str, count: int) -> str:
-    """The names of a few items of a modality, in brackets; "" for many, and for rows of one file."""
-    names = [printable(shard.name) for shard in source.shards(modality)] if count <= SHOWN_NAMES else []
-    return f" ({listed(names)})" if len(names) == count else ""
+    """The names of a few items of a modality, after a comma; "" for many, and for large ones."""
+    if count > SHOWN_NAMES or source.bytes.get(modality, 0) > SAMPLE_BYTES:
+        return ""
+    names = [printable(item.name) for shard in source.shards(modality) for item in source.read(shard, count)]
+    return f", {listed(sorted(names))}"
 
 
 def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
