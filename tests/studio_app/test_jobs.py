@@ -172,6 +172,19 @@ def test_more_of_a_run(start: Path) -> None:
     assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
 
 
+def test_only_runs_of_the_same_data_are_compared(root: Path, start: Path) -> None:
+    for name, source in (("twin", "shapes"), ("other", "names"), ("begun", "shapes")):
+        run = write_run(start / "runs" / name, root / "runs" / source, 5)
+    record = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(record | {"status": "training"}))
+    with client_of(start) as client:
+        for other_run, sentence in (("other", "are of different data"), ("begun", "is not finished")):
+            refused = client.post("/api/compare", json={"runs": ["runs/old", f"runs/{other_run}"]})
+            assert refused.status_code == 400 and sentence in refused.json()["error"]["message"]
+        assert JobStore(start / STATE).all() == []
+        assert client.post("/api/compare", json={"runs": ["runs/old", "runs/twin"]}).status_code == 200
+
+
 @pytest.mark.parametrize("family", ["family.py", "runs/old/family.py", "/tmp/family.py"])
 @pytest.mark.parametrize("place", [("request", "family"), ("family", "name")])
 def test_a_run_is_not_trained_again_with_code_of_its_own(place: tuple[str, str], family: str, start: Path) -> None:

@@ -19,6 +19,7 @@ from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
+    MOST_MEASURED,
     Settings,
     is_there,
     make_request,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 COMPARISON_BUDGET = "5m"
 OTHER_PROCESS = "The first process has the report."
-# Most samples of a report: far more than any figure needs, and all are kept in memory; chosen
-MOST_MEASURED = 1_000_000
 
 
 def look(

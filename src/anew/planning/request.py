@@ -21,6 +21,8 @@ Settings: TypeAlias = Mapping[str, SettingValue]
 
 MOST_STEPS = 10**12  # no training reaches this: a larger number is a slip, and steps stay exact as floats
 DEFAULT_BUDGET = "10m"
+# Most samples of a report: far more than any figure needs, and all are kept in memory; chosen
+MOST_MEASURED = 1_000_000
 
 
 def make_request(

@@ -90,8 +90,8 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/api/comparison/page")
     async def comparison_page(request: Request) -> Response:
-        path = await run_in_threadpool(studio.folder.path, _name(request, "id"))
-        return await run_in_threadpool(_report, path, "compare.html")
+        path = await run_in_threadpool(studio.comparison_page, _name(request, "id"))
+        return await run_in_threadpool(_report, path.parent, path.name)
 
     @app.get("/api/run")
     async def run(request: Request) -> Response:

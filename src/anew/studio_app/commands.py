@@ -18,6 +18,7 @@ from anew.server.faults import ApiError
 from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
+from anew.workflows.compare.comparable import comparable
 
 RUNS = "runs"  # folder of new runs below the start folder
 MAX_COMPARED = 20  # runs of a comparison, each of which is measured; chosen
@@ -116,7 +117,7 @@ def _check_no_code(family: str | None) -> None:
         )
 
 
-def _check_no_own_code(run: Path) -> None:
+def check_no_own_code(run: Path) -> None:
     """Raise ConfigError for a run whose family is Python code in its folder."""
     if run_summary.has_own_code(run_summary.read_record(run)):
         raise ConfigError(run_summary.refused_code(run))
@@ -143,7 +144,7 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
     """Add the rest of a run to the queue, or with a budget more training of it."""
     run = studio.run(name)
     check_idle(studio, name, run)
-    _check_no_own_code(run)
+    check_no_own_code(run)
     words = ["resume", str(run)]
     if budget is not None:
         from anew.planning.budget import check_budget  # PyTorch: only now is it needed
@@ -179,14 +180,20 @@ def discard(studio: Studio, name: str) -> None:
 
 
 def compare(studio: Studio, names: Sequence[str]) -> Job:
-    """Add a comparison of finished runs to the queue."""
+    """Add a comparison of finished runs to the queue.
+
+    Raises:
+        ConfigError: Their number is out of range, or the family of one is code.
+        RunError: They cannot be compared.
+    """
     if not 2 <= len(set(names)) <= MAX_COMPARED:
         raise ConfigError(f"`runs` must name 2 to {MAX_COMPARED} runs (got {len(set(names))})")
-    runs = [studio.run(name) for name in names]
-    for run in runs:
-        _check_no_own_code(run)
+    runs = {name: studio.run(name) for name in names}
+    for run in runs.values():
+        check_no_own_code(run)
+    comparable({name: studio_record(run) for name, run in runs.items()})
     out = new_folder(studio, "compare")
-    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs)])
+    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs.values())])
 
 
 def check_idle(studio: Studio, name: str, run: Path) -> None:

@@ -11,16 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.settings import MAX_INT
+from anew.planning.request import MOST_MEASURED
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import Limits
-from anew.studio_app import commands
+from anew.studio_app import commands, measuring
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 
 LIMITS = Limits(body_bytes=2**18)
 ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
+SampleCount = Annotated[int, Strict(), Field(ge=1, le=MOST_MEASURED)]
 Settings = dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]]
 
 
@@ -61,6 +63,21 @@ class AgainBody(RunBody):
     seed: Seed
 
 
+class EvaluateBody(RunBody):
+    """n: Number of samples. data: Where the run's data lies now, if it was moved."""
+
+    n: SampleCount
+    data: ShortText | None = None
+
+
+class EvaluateSamplesBody(RunBody):
+    """run: The run whose data the samples are compared with. samples, held_out: Names below the start folder."""
+
+    samples: ShortText
+    held_out: ShortText | None = None
+    n: SampleCount
+
+
 class CompareBody(StudioBody):
     """runs: Names of runs."""
 
@@ -96,6 +113,17 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
     async def again(request: Request) -> Response:
         body = parse(AgainBody, await json_body(request, LIMITS))
         return _queued(await run_in_threadpool(commands.train_again, studio, body.run, body.seed))
+
+    @app.post("/api/evaluate")
+    async def evaluate(request: Request) -> Response:
+        body = parse(EvaluateBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(measuring.evaluate, studio, body.run, body.n, body.data))
+
+    @app.post("/api/evaluate-samples")
+    async def evaluate_samples(request: Request) -> Response:
+        body = parse(EvaluateSamplesBody, await json_body(request, LIMITS))
+        job = await run_in_threadpool(measuring.evaluate_samples, studio, body.run, body.samples, body.held_out, body.n)
+        return _queued(job)
 
     @app.post("/api/stop")
     async def stop(request: Request) -> Response:

@@ -129,9 +129,10 @@ def _has_failed(job: Job) -> bool:
 
 
 def _has_written(job: Job, run: Path) -> bool:
-    """Whether the job has written the run's record. Its process has then released the run, and is about to end."""
+    """Whether the job has written what it writes last. Its process has then released the run, and is about to end."""
+    last = events.NAME if job.verb == "evaluate" else CONFIG
     try:
-        return job.began_at is not None and (run / CONFIG).stat().st_mtime >= job.began_at
+        return job.began_at is not None and (run / last).stat().st_mtime >= job.began_at
     except OSError:
         return False
 
@@ -246,6 +247,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
         "failed": state.failed,
         "changed": _changed(run),
         "job": None if job is None else job.id,
+        "verb": None if job is None else job.verb,
         "job_state": None if job is None else job.state,
     }
     if isinstance(record, str):
@@ -297,10 +299,11 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
         "failed": state == "failed",
         "changed": job.ended_at or job.began_at or job.queued_at,
         "job": job.id,
+        "verb": job.verb,
         "job_state": job.state,
         "data": Path(_data_of(job.words)).name,
-        "family": _option(job.words, "--family"),
-        "modality": _option(job.words, "--modality"),
+        "family": option(job.words, "--family"),
+        "modality": option(job.words, "--modality"),
     }
 
 
@@ -323,7 +326,8 @@ def _data_of(words: Sequence[str]) -> str:
     return words[1] if len(words) > 1 else ""
 
 
-def _option(words: Sequence[str], name: str) -> str:
+def option(words: Sequence[str], name: str) -> str:
+    """The value of an option of a command that has it as NAME=VALUE; "" without it."""
     return next((word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")), "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.server.faults import ApiError
@@ -15,6 +15,8 @@ from anew.studio_app.run_page import RunLogs, detail
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.watcher import Signature, Watcher, signature
 from anew.workflows.inspect_run import is_run
+
+PAGES = {"compare": "compare.html", "audit": "report.html"}  # what a command leaves that is no run, by its verb
 
 
 class Studio:
@@ -97,27 +99,37 @@ class Studio:
     # ---- comparisons ----
 
     def comparisons(self) -> list[dict[str, object]]:
-        """Comparisons that were started here, newest first."""
-        jobs = [job for job in self.jobs.all() if job.verb == "compare"]
+        """Comparisons and reports on samples of other tools that were started here, newest first."""
+        jobs = [job for job in self.jobs.all() if job.verb in PAGES]
         return [self._comparison(job) for job in reversed(jobs)]
 
     def comparison(self, name: str) -> dict[str, object]:
-        """A comparison, with the end of its log.
+        """A comparison or a report on samples, with the end of its log.
 
         Raises:
             ApiError: 404 there is none of this name.
         """
+        job = self._comparing_job(name)
+        words = self.jobs.last_words(job)
+        return self._comparison(job) | {"last_words": words, "complaint": run_summary.complaint(words)}
+
+    def comparison_page(self, name: str) -> Path:
+        """The path of the page of a comparison or a report on samples; ApiError 404 as of `comparison`."""
+        return self.folder.path(name) / PAGES[self._comparing_job(name).verb]
+
+    def _comparing_job(self, name: str) -> Job:
         job = self.job_of(name)
-        if job is None or job.verb != "compare":
-            raise ApiError(404, f"{name[:200]!r} is not a comparison of this Studio")
-        return self._comparison(job) | {"last_words": self.jobs.last_words(job)}
+        if job is None or job.verb not in PAGES:
+            raise ApiError(404, f"{name[:200]!r} is not a comparison or report of this Studio")
+        return job
 
     def _comparison(self, job: Job) -> dict[str, object]:
-        has_page = (self.folder.root / job.run / "compare.html").is_file()
-        unfinished = {"ended": "failed", "queued": "queued"}.get(job.state, "measuring")
-        state = "finished" if has_page else unfinished
-        runs = [Path(word).name for word in job.words[job.words.index("--runs") + 1 :]]
-        return {"id": job.run, "name": Path(job.run).name, "state": state, "runs": runs, "job_state": job.state}
+        has_page = (self.folder.root / job.run / PAGES[job.verb]).is_file()
+        was_stopped = job.exit in run_summary.STOPPED_EXITS
+        unfinished = {"ended": "stopped" if was_stopped else "failed", "queued": "queued"}.get(job.state, "measuring")
+        state = "finished" if has_page and not job.is_alive else unfinished
+        name = Path(job.run).name
+        return {"id": job.run, "name": name, "state": state, "of": _compared(job.words), "job_state": job.state}
 
     # ---- queue ----
 
@@ -142,6 +154,14 @@ class Studio:
         self._runners = [process for process in self._runners if process.poll() is None]
         if any(job.state != "ended" for job in jobs) and not self._runners and not self.jobs.has_runner():
             self._runners.append(runner.start_runner(self.folder.root))
+
+
+def _compared(words: Sequence[str]) -> str:
+    """What a comparison or a report on samples is of, for its title. words: those of its command."""
+    if "--runs" in words:
+        return ", ".join(Path(word).name for word in words[words.index("--runs") + 1 :])
+    samples, data = (Path(run_summary.option(words, name)).name for name in ("--samples", "--data"))
+    return f"{samples}, against {data}"
 
 
 def _is_listed(job: Job) -> bool:

@@ -10,7 +10,7 @@ export function besidePanel(play) {
   const status = h("p", { class: "hint", role: "status" }, "Looking for runs of the same kind...");
   const sides = [h("div", { class: "items big" }), h("div", { class: "items big" })];
   const names = [h("h3", {}, play.id), h("h3", {}, "another run")];
-  const number = h("input", { id: "beside-number", type: "number", min: 1, max: 16, value: "6" });
+  const number = h("input", { id: "beside-number", type: "number", min: 1, max: 16, required: true, value: "6" });
   const prompt = h("input", { id: "beside-prompt", type: "text", autocomplete: "off" });
   const make = async () => {
     if (!other.value) return;
@@ -21,7 +21,7 @@ export function besidePanel(play) {
     for (const [position, run] of [play.id, other.value].entries()) {
       fill(sides[position]);
       const options = play.options();
-      const body = { run, n: Number(number.value) || 6, ...options, ...(prompt.value ? { prompt: prompt.value } : {}) };
+      const body = { run, n: Number(number.value), ...options, ...(prompt.value ? { prompt: prompt.value } : {}) };
       try {
         await follow("/api/play/sample", body, signal, (event) => {
           if (!event.items) return;
@@ -34,10 +34,10 @@ export function besidePanel(play) {
     }
     status.textContent = failed.length ? failed.join(" ") : "The seed and settings are the same; what differs comes from the runs.";
   };
-  const form = h("div", { class: "row", hidden: true },
+  const form = h("form", { class: "row", hidden: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); make(); } },
     h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
     play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
-    h("button", { type: "button", class: "main", onclick: make }, "Generate both"));
+    h("button", { type: "submit", class: "main" }, "Generate both"));
   const board = h("div", { class: "beside", hidden: true }, sides.map((side, position) => h("section", {}, names[position], side)));
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0 && !run.has_own_code);

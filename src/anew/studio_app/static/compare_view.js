@@ -1,7 +1,7 @@
-// The page of a comparison: its log while it runs, then its result.
+// The page of a comparison, or of a report on samples of another tool: its log while it runs, then its result.
 
-import { address, get, onChange } from "./api.js";
-import { fill, h } from "./dom.js";
+import { address, get, onChange, post } from "./api.js";
+import { asSentence, busy, fill, h, say } from "./dom.js";
 import { badge, throttled } from "./runs_view.js";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -14,12 +14,14 @@ export function showComparison(main, id) {
       if (shown === "finished") return;
       shown = value.state;
       fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
-        h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state)),
-        h("p", { class: "sub" }, value.runs.join(", ")),
+        h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), stopButton(value)),
+        h("p", { class: "sub" }, value.of),
+        value.state === "failed" && value.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.complaint)) : null,
+        value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
         value.state === "finished"
-          ? h("iframe", { src: address("/api/comparison/page", { id }), title: `Comparison of ${value.runs.join(", ")}`, sandbox: "" })
-          : h("section", { class: "card" }, h("h2", {}, value.state === "failed" ? "The end of its output" : "Its output"),
-            h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || "It starts when the commands before it in the queue have ended.")));
+          ? h("iframe", { src: address("/api/comparison/page", { id }), title: value.of, sandbox: "" })
+          : h("section", { class: "card" }, h("h2", {}, value.state === "measuring" ? "Its output" : "The end of its output"),
+            h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
     } catch (error) {
       fill(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
@@ -27,4 +29,21 @@ export function showComparison(main, id) {
   load();
   const later = throttled(load, 1000);
   return onChange((names) => { if (!names || names.includes(id)) later(); });
+}
+
+/** @param {any} value */
+function stopButton({ id, state }) {
+  if (state !== "queued" && state !== "measuring") return null;
+  const text = state === "queued" ? "Remove from the queue" : "Stop";
+  const stop = async () => {
+    try {
+      await post("/api/stop", { run: id });
+      if (state === "queued") location.hash = "#/";
+      say(state === "queued" ? "Removed from the queue." : "It stops.");
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+    }
+  };
+  const button = h("button", { type: "button", onclick: () => busy(button, text, stop) }, text);
+  return button;
 }

@@ -1,20 +1,23 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
 import { get, post, Refusal, send } from "./api.js";
-import { asSentence, bytes, count, fill, h, say } from "./dom.js";
+import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
+import { listFolder } from "./folder_list.js";
 import { itemSheet } from "./items.js";
+import { seedField } from "./seed_field.js";
 import { readingForm, settingsForm } from "./settings_form.js";
 
 const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
+const KIND = "kind"; // of data, in the address of its page, beside settings
 const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a latent space to walk in" };
 
-/** @param {HTMLElement} main @param {string} [data] */
-export function showNew(main, data) {
+/** @param {HTMLElement} main @param {string} [data] @param {string} [query] how it is read, as `readingIn` takes it */
+export function showNew(main, data, query = "") {
   document.title = "New run - Anew Studio";
   const leaving = new AbortController();
-  if (data) showData(main, data, leaving.signal);
+  if (data) showData(main, data, leaving.signal, readingIn(query));
   else showChoice(main, leaving.signal);
   return () => leaving.abort();
 }
@@ -37,7 +40,7 @@ function showChoice(main, signal) {
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
       h("section", { class: "card" }, h("h2", {}, "Or choose from this folder"), chooser)));
-  listFolder(chooser, "");
+  listFolder(chooser, "", go);
   get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
       button.disabled = true;
@@ -52,30 +55,6 @@ function showChoice(main, signal) {
   }))).catch((error) => say(error.message));
 }
 
-/** @param {HTMLElement} container @param {string} path */
-async function listFolder(container, path) {
-  try {
-    const listing = await get("/api/folder", { path });
-    const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
-    const entries = listing.entries.map((/** @type {any} */ entry) => {
-      const id = path ? `${path}/${entry.name}` : entry.name;
-      return h("li", {}, entry.is_folder
-        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id) }, `${entry.name}/`)
-        : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
-    });
-    fill(container,
-      h("div", { class: "head" },
-        path ? h("button", { type: "button", onclick: () => listFolder(container, parent) }, "Up") : null,
-        h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
-        path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
-      listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
-      entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
-      listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
-  } catch (error) {
-    say(/** @type {Error} */ (error).message);
-  }
-}
-
 // ---- what Anew sees ----
 
 /** How data is read. @typedef {{modality?: string, settings: Map<string, string>}} Reading */
@@ -85,8 +64,23 @@ function asked({ modality, settings }) {
   return { ...(modality ? { modality } : {}), settings: Object.fromEntries(settings) };
 }
 
-/** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {Reading} [reading] */
-async function showData(main, data, signal, reading = { settings: new Map() }) {
+/** How data is read, from the address of its page. @param {string} query @returns {Reading} */
+function readingIn(query) {
+  const settings = new Map(new URLSearchParams(query));
+  const modality = settings.get(KIND);
+  settings.delete(KIND);
+  return { modality, settings };
+}
+
+/** Keep how data is read in the address of its page, so that a reloaded page reads it in the same way. @param {string} data @param {Reading} reading */
+function keepReading(data, { modality, settings }) {
+  const query = new URLSearchParams([.../** @type {[string, string][]} */ (modality ? [[KIND, modality]] : []), ...settings]).toString();
+  history.replaceState(null, "", `#/new/${encodeURIComponent(data)}${query ? `?${encodeURIComponent(query)}` : ""}`);
+}
+
+/** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {Reading} reading */
+async function showData(main, data, signal, reading) {
+  keepReading(data, reading);
   const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
   fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }));
@@ -97,6 +91,7 @@ async function showData(main, data, signal, reading = { settings: new Map() }) {
       reading.settings.delete(key);
       reading.settings.set(key.includes(".") ? key : `${seen.modality}.${key}`, value);
     }
+    keepReading(data, reading);
     drawData(main, head, data, seen, reading, look);
   } catch (error) {
     if (signal.aborted) return;
@@ -126,14 +121,16 @@ function drawData(main, head, data, seen, reading, look) {
   const form = trainForm(data, seen, reading);
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Read it differently"));
+  const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
   fill(main, head,
+    h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),
     h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} labels` : ""),
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Labels: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
         h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
-      h("section", { class: "card five" }, h("h2", {}, "Learn from it"), form)));
+      learn));
 }
 
 /** The number of passes over the data, rounded. @param {number} epochs */
@@ -163,35 +160,35 @@ function trainForm(data, seen, reading) {
     const what = buys[seconds];
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null,
-      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replaceAll("`", "")}`) : null));
+      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards").replaceAll("`", "")}`) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));
-  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, required: true, value: "0" });
+  const seed = seedField("seed", "0");
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const start = h("button", { type: "submit", class: "main" }, "Start learning");
+  const status = h("div", { class: "starting", role: "status" });
   const seconds = [60, 600, 3600];
   const form = h("form", { onsubmit: async (/** @type {Event} */ event) => {
     event.preventDefault();
-    start.disabled = true;
     problem.hidden = true;
     const values = new FormData(form);
-    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: Number(seed.value), ...asked(reading) };
+    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: seed.value(), ...asked(reading) };
     Object.assign(body.settings, settings.values());
     Object.assign(body, choices.find(({ value }) => value === values.get("family"))?.request);
     try {
-      location.hash = `#/run/${encodeURIComponent((await post("/api/train", body)).id)}`;
+      const { id } = await busy(start, "Starting...", () => post("/api/train", body), status);
+      if (form.isConnected) location.hash = `#/run/${encodeURIComponent(id)}`;
     } catch (error) {
       problem.textContent = /** @type {Error} */ (error).message;
       problem.hidden = false;
-      start.disabled = false;
     }
   } },
     h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], index) => budget(value, name, seconds[index])),
       h("label", { for: "budget" }, "Or another time"), custom),
     h("fieldset", {}, h("legend", {}, "Family"), options),
-    h("label", { for: "seed" }, "Seed"), seed,
-    settings.element, problem, h("div", { class: "actions go" }, start));
+    h("label", { for: "seed" }, "Seed"), seed.input, seed.problem,
+    settings.element, problem, status, h("div", { class: "actions go" }, start));
   return form;
 }

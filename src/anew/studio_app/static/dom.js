@@ -89,6 +89,24 @@ export function say(sentence) {
   box.dataset.timer = String(setTimeout(() => box.classList.remove("on"), 3000 + 40 * sentence.length));
 }
 
+/**
+ * Do something while its button says so and cannot be pressed again.
+ * @template T @param {HTMLButtonElement} button @param {string} text on the button meanwhile @param {() => Promise<T>} action
+ * @param {HTMLElement} [status] where a bar shows that it goes on @returns {Promise<T>}
+ */
+export async function busy(button, text, action, status) {
+  const label = button.textContent;
+  Object.assign(button, { disabled: true, textContent: text });
+  if (status) fill(status, h("progress", { "aria-label": text }));
+  try {
+    return await action();
+  } finally {
+    Object.assign(button, { disabled: false, textContent: label });
+    if (document.activeElement === document.body) button.focus(); // which it lost when it was disabled
+    if (status) fill(status);
+  }
+}
+
 /** Close all dialogs as if they were cancelled: what they ask belongs to the page that is left. */
 export function cancelDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {

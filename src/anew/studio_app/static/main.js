@@ -4,6 +4,7 @@ import { listen } from "./api.js";
 import { showComparison } from "./compare_view.js";
 import { showNew } from "./data_view.js";
 import { cancelDialogs, fill, h } from "./dom.js";
+import { showMeasure } from "./measure_view.js";
 import { showPlay } from "./play_view.js";
 import { showRace } from "./race_view.js";
 import { showReport, showRun } from "./run_view.js";
@@ -19,7 +20,8 @@ const PAGES = [
   [/^\/report\/(.+)$/, "runs", showReport],
   [/^\/play\/([^/]+)(?:\/([a-z]+))?$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
-  [/^\/new\/(.+)$/, "new", showNew],
+  [/^\/measure\/([^/]+)(?:\/(.+))?$/, "runs", showMeasure],
+  [/^\/new\/([^?]+)(?:\?(.+))?$/, "new", showNew],
   [/^\/which$/, "which", showRace],
   [/^\/new$/, "new", showNew],
   [/^\/?$/, "runs", showRuns],

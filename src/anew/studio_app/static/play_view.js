@@ -2,6 +2,7 @@
 
 import { address, follow, get, Refusal } from "./api.js";
 import { count, fill, h, words } from "./dom.js";
+import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
 import { stretchPanel } from "./fill_stretch.js";
@@ -96,7 +97,7 @@ function draw(main, crumb, id, about, settings, signal, first) {
 
 /** The form of sample options: seed, label, sampling settings. @param {any} about @param {any[]} settings */
 function optionsForm(about, settings) {
-  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: String(about.origin?.seed ?? 0) });
+  const seed = seedField("seed", String(about.origin?.seed ?? 0));
   const label = h("select", { id: "label" }, h("option", { value: "" }, "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
   /** @type {Map<string, string>} */
   const changed = new Map(Object.entries(about.origin?.settings ?? {}).map(([name, value]) => [name, String(value)]));
@@ -106,13 +107,14 @@ function optionsForm(about, settings) {
   const fields = own.filter(({ name }) => FIRST.includes(name)).map(field);
   const others = own.filter(({ name }) => !FIRST.includes(name)).map(field);
   const element = h("div", { class: "options" }, h("h2", {}, "What to generate"),
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed.input),
       h("button", { type: "button", onclick: () => another() }, "Random")),
+    seed.problem,
     about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
     own.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields, others.length ? h("details", { open: !fields.length }, h("summary", {}, `${others.length} more`), others) : null) : null,
     h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
-  const another = () => { seed.value = String(Math.floor(Math.random() * 1e6)); };
-  const options = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
+  const another = () => { seed.input.value = String(Math.floor(Math.random() * 1e6)); seed.check(); };
+  const options = () => ({ seed: seed.value(), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
   return { element, options, another };
 }
 

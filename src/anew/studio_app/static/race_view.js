@@ -3,14 +3,15 @@
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
 import { FAMILIES } from "./families.js";
+import { seedField } from "./seed_field.js";
 
 const SIDE = 240;
 /** @param {HTMLElement} main */
 export function showRace(main) {
   document.title = "Which is which - Anew Studio";
   let running = new AbortController();
-  const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, value: "60" });
-  const seed = h("input", { id: "race-seed", type: "number", min: 0, value: "0" });
+  const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
+  const seed = seedField("race-seed", "0");
   const status = h("p", { class: "hint", role: "status" }, "They take turns, each with a quarter of the time, and learn live on this machine.");
   const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
   const start = async () => {
@@ -21,7 +22,7 @@ export function showRace(main) {
     status.textContent = "Starting...";
     go.disabled = true;
     try {
-      await follow("/api/race", { seconds: Math.min(600, Math.max(4, Number(seconds.value) || 60)), seed: Math.max(0, Math.floor(Number(seed.value) || 0)) }, signal, (event) => {
+      await follow("/api/race", { seconds: Number(seconds.value), seed: seed.value() }, signal, (event) => {
         if (event.waiting) status.textContent = "They are learning on another page; this one waits.";
         if (event.cloud) { for (const card of Object.values(cards)) card.show(event.cloud); status.textContent = "They are learning."; }
         if (event.family) cards[event.family].report(event);
@@ -36,7 +37,7 @@ export function showRace(main) {
   fill(main, h("h1", {}, "Which is which"),
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
-      h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed), go), status,
+      h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
     h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
   return () => running.abort();
 }

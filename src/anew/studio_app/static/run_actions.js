@@ -1,7 +1,7 @@
 // The buttons of a run, which depend on its state.
 
 import { get, post, Refusal } from "./api.js";
-import { confirmed, h, say } from "./dom.js";
+import { busy, confirmed, h, say } from "./dom.js";
 import { FAMILIES } from "./families.js";
 import { ACTIVE, runAddress } from "./runs_view.js";
 
@@ -21,7 +21,10 @@ export function actions(run) {
       return false;
     }
   };
-  const button = (/** @type {string} */ text, /** @type {() => unknown} */ onclick, look = "") => h("button", { type: "button", class: look, onclick }, text);
+  const button = (/** @type {string} */ text, /** @type {() => any} */ action, look = "") => {
+    const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, action) }, text); // a second click starts nothing
+    return element;
+  };
   const leave = () => { if (location.hash === runAddress(id)) location.hash = "#/"; }; // unless another page was opened meanwhile
   const discard = async () => {
     if (!await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard")) return;
@@ -47,8 +50,10 @@ export function actions(run) {
   if (canPlay(run) && run.family in FAMILIES) {
     list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/insight` }, "How it works"));
   }
-  if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
-  if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
+  const isMeasured = run.verb === "evaluate"; // once more: its training has ended
+  if (isActive && isOurs && isMeasured) list.push(button("Stop measuring", () => ask("/api/stop", { run: id }, "It stops; the report has what was measured by then.")));
+  if (isActive && isOurs && !isMeasured) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
+  if (isActive && isOurs && !isMeasured) list.push(button("Stop and discard", stopAndDiscard, "bad"));
   if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
   const isThere = run.has_weights !== undefined; // a command that failed at once leaves no run
   if (mayRun && ["paused", "stopped", "failed"].includes(run.state) && isThere) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
@@ -69,12 +74,13 @@ export function canPlay(run) {
 function moreTime(run) {
   const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
+  const go = h("button", { class: "main", type: "submit" }, "Continue");
   const close = () => { dialog.close(); dialog.remove(); };
   const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
     h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
       event.preventDefault();
       try {
-        await post("/api/resume", { run: run.id, budget: time.value });
+        await busy(go, "Checking...", () => post("/api/resume", { run: run.id, budget: time.value }));
         say("It continues.");
         close();
       } catch (error) {
@@ -85,7 +91,7 @@ function moreTime(run) {
       h("h2", { id: "asked" }, "More time"),
       h("p", {}, "The training continues from before the learning rate fell, keeps what it has if more training does not help, and the run is measured again."),
       h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time, problem,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main", type: "submit" }, "Continue"))));
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go)));
   document.body.append(dialog);
   dialog.showModal();
   time.select();

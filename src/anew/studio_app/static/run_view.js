@@ -5,6 +5,7 @@ import "./chart.js";
 import { Film } from "./film_view.js";
 import { asSentence, clock, count, fill, h, short, words } from "./dom.js";
 import { copiesView } from "./copies_view.js";
+import { measureButtons } from "./measure_view.js";
 import { actions, canPlay } from "./run_actions.js";
 import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
 
@@ -62,7 +63,8 @@ function drawHead(head, run) {
     h("p", { class: "sub" }, run.sentence), answerList(run),
     run.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.complaint)) : null,
     ownCode(run),
-    working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
+    working ? h("progress", run.state === "measuring" ? { "aria-label": "Measuring" } : { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
+    run.state === "measuring" && run.last_words?.length ? h("p", { class: "hint apart" }, run.last_words.at(-1).trim()) : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
 }
@@ -235,15 +237,24 @@ function legend(curve, index) {
 /** @param {HTMLElement} side @param {any} run */
 function drawSide(side, run) {
   const settings = Object.entries(run.settings ?? {});
-  const hasOpen = side.querySelector("details")?.open;
+  const isOpen = (/** @type {string} */ name) => /** @type {HTMLDetailsElement | null} */ (side.querySelector(`details.${name}`))?.open;
   fill(side,
     run.last_words?.length && (run.failed || run.state !== "finished") ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
       h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null,
+    reportCard(run, isOpen("said")),
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),
-      run.notes?.length ? h("details", { open: hasOpen }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note)))) : null) : null,
-    run.has_report ? h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer comes with the figure that decides it."),
-      h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report")) : null);
+      run.notes?.length ? h("details", { class: "about", open: isOpen("about") }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note)))) : null) : null);
+}
+
+/** The report of a run, and what else can be measured. @param {any} run @param {boolean} [isOpen] whether the output of the last measuring is */
+function reportCard(run, isOpen) {
+  const buttons = measureButtons(run);
+  if (!run.has_report && !buttons.length) return null;
+  return h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer comes with the figure that decides it."),
+    h("div", { class: "actions" }, run.has_report ? h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report") : null, buttons),
+    run.verb === "evaluate" && run.state === "finished" && !run.failed && run.last_words?.length
+      ? h("details", { class: "said", open: isOpen }, h("summary", {}, "What the last measuring said"), h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null);
 }
 
 /** The page of a run's report. @param {HTMLElement} main @param {string} id */

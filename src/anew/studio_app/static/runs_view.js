@@ -2,7 +2,7 @@
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
-import { clock, count, fill, h, say, words } from "./dom.js";
+import { clock, count, fill, h, words } from "./dom.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
@@ -90,18 +90,22 @@ export function showRuns(main) {
   const onPick = () => {
     compare.hidden = picked.size < 2;
     compare.textContent = `Compare these ${picked.size}`;
+    problem.hidden = true;
   };
+  const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
   const begin = async () => {
     try {
       const { id } = await post("/api/compare", { runs: [...picked] });
       location.hash = `#/compare/${encodeURIComponent(id)}`;
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
+      problem.textContent = /** @type {Error} */ (error).message;
+      problem.hidden = false;
+      scrollTo(0, 0);
     }
   };
   fill(main,
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
-    title, tiles, comparisons, originDrop());
+    title, problem, tiles, comparisons, originDrop());
   let isFirst = true;
   /** @type {Map<string, {summary: string, element: HTMLElement}>} tiles by run: a tile is drawn again only if its run changed */
   let drawn = new Map();
@@ -122,8 +126,8 @@ export function showRuns(main) {
       const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
       title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
       if (all.length) {
-        fill(comparisons, h("h2", {}, "Comparisons"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
-          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.runs.join(", ")} `, badge(entry.state)))));
+        fill(comparisons, h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state)))));
       }
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));

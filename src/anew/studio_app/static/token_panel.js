@@ -19,7 +19,7 @@ function visible(token) {
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function tokenPanel(play) {
   const prompt = h("textarea", { id: "token-prompt", rows: 3, placeholder: "leave empty to start from nothing" });
-  const maxTokens = h("input", { id: "token-most", type: "number", min: 1, max: 2000, value: String(MAX_TOKENS) });
+  const maxTokens = h("input", { id: "token-most", type: "number", min: 1, max: 2000, required: true, value: String(MAX_TOKENS) });
   const text = h("div", { class: "tokens", role: "group", "aria-label": "The text, a button for each token" });
   const detail = h("div", { class: "token-detail", "aria-live": "polite" }, h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
   const status = h("p", { class: "hint", role: "status" });
@@ -32,7 +32,7 @@ export function tokenPanel(play) {
     fill(text);
     status.textContent = "Reading...";
     try {
-      await follow("/api/play/tokens", { run: play.id, ...options, settings: { ...options.settings, ...extra }, prompt: prompt.value, max_tokens: Number(maxTokens.value) || MAX_TOKENS }, signal, (token) => {
+      await follow("/api/play/tokens", { run: play.id, ...options, settings: { ...options.settings, ...extra }, prompt: prompt.value, max_tokens: Number(maxTokens.value) }, signal, (token) => {
         if (token.end) return;
         const index = tokens.length;
         tokens.push(token);

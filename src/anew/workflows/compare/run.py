@@ -27,6 +27,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import record_if_whole
 from anew.sampling.model import Model
+from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.sample_counts import SampleCounts
@@ -152,14 +153,7 @@ def _measure_and_write(
 ) -> ComparisonReport:
     """Measure the runs that did not fail and write compare.json and compare.html."""
     begin = time.monotonic()
-    records: dict[str, RunRecord] = {}
-    for entry in entries:
-        if entry.name not in failed:
-            record = RunFolder.open(entry.folder).read()
-            if record.status != "finished":
-                raise RunError(f"the run {entry.name!r} is not finished; finish it with resume, then compare")
-            records[entry.name] = record
-    _check_comparable(records)
+    records = comparable({e.name: RunFolder.open(e.folder).read() for e in entries if e.name not in failed})
     first = next(iter(records))
     folder = next(e.folder for e in entries if e.name == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
@@ -174,22 +168,6 @@ def _measure_and_write(
         data.close()
     reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
     return report
-
-
-def _check_comparable(records: Mapping[str, RunRecord]) -> None:
-    """Raise RunError if the runs learned different data, or the same data at different sizes."""
-    first, *other_runs = records
-    for other_run in other_runs:
-        data, other_data = records[first].data, records[other_run].data
-        if data.fingerprint != other_data.fingerprint:
-            raise RunError(f"the runs {first!r} and {other_run!r} are of different data; give runs of the same data")
-        shapes = [d.learned.get("shape") for d in (data, other_data)]
-        if shapes[0] != shapes[1]:
-            sizes = ["x".join(map(str, s if isinstance(s, list) else ())) for s in shapes]
-            raise RunError(
-                f"the runs {first!r} and {other_run!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
-                "whose scores cannot be compared; train both with the same setting size"
-            )
 
 
 def _run_results(

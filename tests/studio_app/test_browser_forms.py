@@ -1,0 +1,90 @@
+"""Forms of the page in a real browser: what is refused is said there, and what works says so at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from samples import names
+from studio_app.test_browser import go
+from studio_runs import studio_process
+
+PHONE = {"width": 390, "height": 844}
+
+
+def test_a_comparison_that_is_refused_is_said_on_the_list(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport=PHONE)  # its console tells of the refusal
+    page.goto(address)
+    for name in ("shapes", "names"):
+        page.get_by_label(f"Compare {name}").check()
+    page.get_by_role("button", name="Compare these 2").click()
+    refusal = page.get_by_role("alert").get_by_text("are of different data")
+    refusal.wait_for()
+    assert page.get_by_role("heading", name="Runs", exact=True).count() == 1
+    page.get_by_label("Compare names").uncheck()
+    assert refusal.is_hidden()
+    page.close()
+
+
+def test_a_training_starts_once_and_says_so_at_once(tmp_path: Path, browser: Any) -> None:
+    """The first one waits for PyTorch. The button can be reached without a long way on a phone."""
+    names(tmp_path / "names.txt", 400)
+    with studio_process(tmp_path) as (_, address):
+        page = browser.new_page(viewport=PHONE)
+        page.goto(address)
+        go(page, "#/new/names.txt")
+        start = page.get_by_role("button", name="Start learning")
+        start.wait_for(timeout=300_000)
+        page.get_by_role("button", name="Learn from it").click()
+        assert start.bounding_box()["y"] < PHONE["height"]
+        for seed in ("-1", "1.5", ""):
+            page.fill("#seed", seed)
+            page.get_by_role("alert").get_by_text("A seed is a whole number").wait_for()
+            start.click()
+        page.fill("#seed", "7")
+        asked: list[Any] = []
+        page.route("**/api/train", lambda route: asked.append(route))
+        start.click()
+        page.get_by_role("button", name="Starting...").wait_for()
+        page.get_by_role("status").get_by_role("progressbar").wait_for()
+        page.locator("#seed").press("Enter")
+        page.wait_for_timeout(300)
+        (request,) = asked
+        assert request.request.post_data_json["seed"] == 7
+        request.fulfill(status=400, json={"error": {"message": "the disk is full"}})
+        page.get_by_role("alert").get_by_text("The disk is full.").wait_for()
+        assert start.is_enabled()
+        page.close()
+
+
+def test_a_seed_is_never_changed_in_silence(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport=PHONE)  # its console tells of the refusals
+    page.goto(address)
+    go(page, "#/play/runs%2Fnames")
+    page.get_by_text("Done in").wait_for(timeout=60_000)
+    for seed, sentence in (
+        ("-1", "Seed must be greater"),
+        ("1.5", "Seed must be a valid integer"),
+        ("", "Seed must be"),
+    ):
+        page.fill("#seed", seed)
+        page.get_by_role("alert").get_by_text("A seed is a whole number").wait_for()
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.get_by_role("status").get_by_text(sentence).wait_for()
+    page.get_by_role("button", name="Random").click()
+    assert page.get_by_text("A seed is a whole number").is_hidden()
+    page.close()
+
+
+def test_a_sheet_of_sounds_is_one_row_on_a_phone(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport=PHONE)
+    page.goto(address)
+    page.get_by_role("heading", name="shapes").wait_for()
+    page.evaluate("""async () => {
+        const { itemSheet } = await import("/static/items.js");
+        const sound = { kind: "sound", src: "", picture: "", label: null };
+        document.querySelector("main").prepend(itemSheet(Array.from({ length: 9 }, () => sound)));
+    }""")
+    assert page.locator(".items.sound").bounding_box()["height"] < 300
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.close()
