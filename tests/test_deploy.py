@@ -115,3 +115,75 @@ def test_the_code_of_a_process_is_that_of_its_pod(tmp_path: Path, code: int | No
     script = [word.replace("/tmp/ended.json", str(tmp_path / "ended.json")) for word in jobset_command()]
     completed = subprocess.run([*script, "-m"], env=environment, timeout=60, check=False)
     assert completed.returncode == passed_on
+
+
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NODELIST": "host",
+    "SLURM_JOB_NUM_NODES": "1",
+    "SLURM_CPUS_PER_TASK": "8",
+    "DATA": "data",
+    "RUN": "run",
+}
+
+
+@pytest.mark.parametrize(
+    ("error_code", "code", "restarts", "ended", "is_queued"),
+    [
+        (None, 0, 0, 0, False),
+        (75, 1, 0, 1, True),
+        (None, 1, 19, 1, True),  # killed by the system: no error file
+        (None, 1, 20, 1, False),
+        (2, 1, 0, 2, False),
+        (None, 127, 0, 127, False),  # no such command
+    ],
+)
+def test_a_training_in_slurm_that_fails_without_a_mistake_is_queued_again(
+    tmp_path: Path, error_code: int | None, code: int, restarts: int, ended: int, is_queued: bool
+) -> None:
+    content = f'{{"message": {{"errorCode": {error_code}, "x": 1}}}}'
+    written = "" if error_code is None else f"echo '{content}' > \"$TORCHELASTIC_ERROR_FILE\"; "
+    program(tmp_path, "srun", f'echo "$@"; {written}exit {code}')
+    environment = program(tmp_path, "scontrol", f'[ "$1" = requeue ] && touch {tmp_path}/queued; echo host')
+    environment |= SLURM | {"SLURM_RESTART_COUNT": str(restarts), "TMPDIR": str(tmp_path)}
+    command = ["bash", str(DEPLOY / "slurm" / "train.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == ended and "--cpus-per-task=8 torchrun" in completed.stdout
+    assert (tmp_path / "queued").exists() == is_queued
+    assert not (tmp_path / "anew-7.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("shares", "task", "sentence"),
+    [
+        ("8", "3", "sample run -n 100 --share 3/8 --out out/3"),
+        ("8", "0", "task 0 is none of the shares 1 to 8"),
+        ("8", "9", "task 9 is none of the shares 1 to 8"),
+        (None, "1", "SHARES must be the number of shares"),
+        ("all", "1", "not 'all'"),
+    ],
+)
+def test_the_number_of_shares_is_given_and_checked(
+    tmp_path: Path, shares: str | None, task: str, sentence: str
+) -> None:
+    environment = program(tmp_path, "anew", 'echo "$@"')
+    # Of failed tasks alone: their count is no number of shares.
+    environment |= {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2", "RUN": "run", "N": "100", "OUT": "out"}
+    environment |= {} if shares is None else {"SHARES": shares}
+    command = ["bash", str(DEPLOY / "slurm" / "sample.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert sentence in completed.stdout + completed.stderr
+    assert completed.returncode == (0 if "sample" in sentence else 2)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "extra"),
+    [("s3://my-bucket", "s3"), ("gs://my-bucket", "gcs"), ("az://my-bucket", "azure"), ("https://host/data", None)],
+)
+def test_the_client_of_the_bucket_is_installed(tmp_path: Path, bucket: str, extra: str | None) -> None:
+    environment = program(tmp_path, "pip", 'echo "$@"') | {"BUCKET": bucket}
+    (document,) = documents(DEPLOY / "skypilot" / "train.yaml")
+    command = ["bash", "-c", document["setup"]]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.stdout == ("" if extra is None else f"install .[{extra}]\n")
+    assert completed.returncode == (2 if extra is None else 0)

@@ -1,4 +1,4 @@
-"""Servers that answer without end, bit by bit, or not at all are given up."""
+"""Servers that answer without end, bit by bit, or not at all are given up; those that fail are tried again, and named."""
 
 from __future__ import annotations
 
@@ -111,3 +111,46 @@ def test_a_whole_answer_is_read(tmp_path: Path) -> None:
         system, path = addresses.opened(address)
         system.get_file(path, str(tmp_path / "a"), callback=addresses.at_most(5))
         assert (tmp_path / "a").read_bytes() == b"abcde"
+
+
+def refusal(status: int) -> Answer:
+    return say(f"HTTP/1.1 {status} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode(), list)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (404, "^there is nothing at '.*'; check the address$"),
+        (410, "^there is nothing at"),
+        (403, r"cannot be read \(the server answers 403, Forbidden\); check your permissions there"),
+        (429, r"cannot be read \(the server answers 429, Too Many Requests\); check the address and the network"),
+        (503, r"cannot be read \(the server answers 503, Service Unavailable\); check the address and the network"),
+    ],
+)
+def test_a_server_that_fails_is_told_from_one_without_the_file(status: int, sentence: str) -> None:
+    with server(refusal(status)) as address:
+        system, path = addresses.opened(f"{address}?key=secret")
+        with pytest.raises(DataError, match=sentence) as fault:
+            addresses.reached(lambda: system.info(path), address)
+        assert "secret" not in str(fault.value)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with socket.socket() as silent:  # bound, so that nobody else listens there
+        silent.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.txt"
+        system, path = addresses.opened(address)
+        with pytest.raises(DataError, match=r"\(connection refused\); check the address and the network"):
+            addresses.reached(lambda: system.info(path), address)
+
+
+def test_a_server_that_recovers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "RETRY_S", 60.0)
+    answers = [refusal(503)] * 2  # to HEAD and to GET
+
+    def recovering(connection: socket.socket) -> None:
+        (answers.pop() if answers else say(OK + b"Content-Length: 5\r\n\r\n", list))(connection)
+
+    with server(recovering) as address:
+        system, path = addresses.opened(address)
+        assert addresses.reached(lambda: system.info(path), address)["size"] == 5

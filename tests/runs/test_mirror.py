@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,8 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
         keeper.kept(local.folder),
     ):
         keeper.note_change(local.folder)
+        while (state := local.state()) is None or state.known is None:  # until it was written once
+            time.sleep(0.01)
         another_machine(monkeypatch, tmp_path, "elsewhere")
         winner = begun({"model": "theirs"})
         winner.push()
@@ -347,6 +350,69 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
         write(local, "model", "y")
     monkeypatch.undo()
     assert contents(local.folder)["model"] == "y"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_is_removed_while_the_store_is_away_is_no_missing_bucket(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    local = begun({"checkpoints/step-1/state": "one", "report/old.png": "old"})
+    monkeypatch.setattr(addresses.time, "sleep", lambda seconds: None)
+    if not has_links:
+        monkeypatch.setattr(mirror.os, "link", lambda *a: (_ for _ in ()).throw(PermissionError("no links here")))
+    failures, real = ["state", "old.png"], type(store).put_file
+
+    def away(self: object, lpath: str, rpath: str, **more: Any) -> object:
+        name = rpath.rpartition("/")[2]
+        if name in failures:  # what is sent is removed, and the store fails once
+            failures.remove(name)
+            shutil.rmtree(local.folder / ("checkpoints/step-1" if name == "state" else "report"))
+            write(local, f"checkpoints/after-{name}/state", f"after {name}")
+            raise ConnectionResetError("gone")
+        return real(self, lpath, rpath, **more)
+
+    monkeypatch.setattr(type(store), "put_file", away)
+    local.push()
+    assert not failures and not local.folder.with_name(mirror.SENDING).exists()
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    other = Mirror(ADDRESS)
+    other.fetch(whole=True)
+    assert contents(other.folder) == contents(local.folder)
+    assert len(store.find("/bucket/runs/names/objects")) == 3  # nothing is left of the first attempts
+
+
+def test_a_checkpoint_is_sent_whole_while_the_training_replaces_it(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = begun({"checkpoints/step-1/a": "a", "checkpoints/step-1/b": "b"})
+    real, sent = type(store).put_file, 0
+
+    def slow(self: object, lpath: str, rpath: str, **more: Any) -> object:
+        nonlocal sent
+        sent += 1
+        shutil.rmtree(local.folder / f"checkpoints/step-{sent}", ignore_errors=True)  # faster than it can be sent
+        write(local, f"checkpoints/step-{sent + 1}/b", "b")
+        return real(self, lpath, rpath, **more)
+
+    monkeypatch.setattr(type(store), "put_file", slow)
+    local.push()
+    assert sent == 3
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    Mirror(ADDRESS).fetch(whole=True)
+    assert contents(place_of(ADDRESS)) == {
+        "checkpoints/step-1/a": "a",
+        "checkpoints/step-1/b": "b",
+        "config.json": "{}",
+    }
+
+
+def test_a_bucket_that_is_removed_meanwhile_is_named(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = begun({"model": "x"})
+    monkeypatch.setattr(type(store), "put_file", lambda *a, **m: (_ for _ in ()).throw(FileNotFoundError("bucket")))
+    with pytest.raises(RunError, match="its bucket does not exist"):
+        local.push()
 
 
 @pytest.mark.parametrize(

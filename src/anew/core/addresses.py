@@ -6,9 +6,11 @@ runs keep the address.
 
 from __future__ import annotations
 
+import http
 import logging
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
@@ -35,6 +37,7 @@ WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 # chosen.
 RETRY_S = 60.0
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
+_PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 R = TypeVar("R")
 Info = Mapping[str, object]  # what a store says of an object
 signed: dict[str, str] = {}  # signed addresses of this process by what runs keep of them
@@ -137,10 +140,10 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
     options: Mapping[str, object] = {}
     if scheme in ("http", "https"):
-        from anew.core.web_client import client_options  # not above: it needs aiohttp
+        from anew.core.web_client import web_files  # not above: it needs aiohttp
 
-        options = client_options(address)
-    elif scheme == "s3":
+        return web_files(address), address
+    if scheme == "s3":
         from anew.core.s3_session import s3_session  # not above: it needs aiobotocore
 
         options = {"session": s3_session()}
@@ -178,9 +181,8 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
             if "Credentials" in type(error).__name__:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
             if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
-                raise error_type(
-                    f"{shown!r} cannot be {verb} ({_reason(error)}); check the address and the network"
-                ) from None
+                advice = "your permissions there" if _status(error) in (401, 403) else "the address and the network"
+                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check {advice}") from None
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
 
@@ -206,12 +208,27 @@ def at_most(max_bytes: int) -> object:
 
 
 def _is_settled(error: Exception) -> bool:
-    """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
-    status = getattr(error, "status", getattr(error, "status_code", None))
-    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+    """Whether trying again cannot help: a malformed address, a host that does not exist, a refusal, a name that the disk cannot hold
+    beside another."""
+    if (
+        getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME
+    ):  # a resolver that fails says EAI_AGAIN
+        return True
+    refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
     return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+
+
+def _status(error: BaseException) -> int:
+    """The code of a server's answer; 0 where there was none."""
+    status = getattr(error, "status", getattr(error, "status_code", None))
+    return status if isinstance(status, int) else 0
 
 
 def _reason(error: BaseException) -> str:
     """Why, in a few words, without an address that may carry a key."""
+    cause = getattr(error, "os_error", None)
+    if isinstance(cause, ConnectionError):  # asyncio's own words name a call
+        return os.strerror(cause.errno).lower() if cause.errno else files.clause(cause)
+    if phrase := _PHRASES.get(getattr(error, "status", 0)):  # aiohttp's words hold the address
+        return f"the server answers {_status(error)}, {phrase}"
     return re.sub(r"\?\S+", "", files.clause(error))

@@ -1,4 +1,5 @@
-"""The client with which fsspec asks web servers. They may be anybody's: an answer must come in time, and end."""
+"""The client with which fsspec asks web servers. They may be anybody's: an answer must come in time, and end; and a server that
+fails is told from one that has no such file."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from fsspec.implementations.http import HTTPFileSystem
 
 from anew.core.internal_hosts import names_internal, public_socket
 from anew.core.pace import PAUSE_S, check_pace
@@ -16,6 +18,7 @@ from anew.core.pace import PAUSE_S, check_pace
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
+NOT_THERE = (404, 410)  # codes of answers that say that there is no such file (any more)
 HEAD_S = 60.0  # until the head of an answer must be here: a slow store computes listings for seconds; chosen
 # Of an answer that is read into memory, a list of files or a few blocks of one: a server may send without end.
 WHOLE_BYTES = 2**28
@@ -48,6 +51,20 @@ class BoundedResponse(ClientResponse):
         return bytes(body)
 
 
+class WebFiles(HTTPFileSystem):  # type: ignore[misc]
+    """The files of web servers. fsspec says of every fault, also of a server that is down, that there is no such file."""
+
+    async def _info(self, url: str, **options: object) -> Mapping[str, object]:
+        try:
+            info: Mapping[str, object] = await super()._info(url, **options)
+        except FileNotFoundError as error:
+            fault = error.__cause__
+            if fault is None or getattr(fault, "status", None) in NOT_THERE:
+                raise
+            raise fault from None
+        return info
+
+
 async def _client(is_public: bool, **options: object) -> ClientSession:
     """A client for fsspec; a public one connects to public addresses alone. Large files may take as long as they keep coming."""
     connector = TCPConnector(socket_factory=public_socket) if is_public else TCPConnector()
@@ -56,6 +73,6 @@ async def _client(is_public: bool, **options: object) -> ClientSession:
     return ClientSession(**settings)  # type: ignore[arg-type]
 
 
-def client_options(url: str) -> Mapping[str, object]:
-    """What fsspec is told of a web address: an internal one may only be reached where the user named one."""
-    return {"get_client": functools.partial(_client, not names_internal(url))}
+def web_files(url: str) -> WebFiles:
+    """The files of the server of a web address. An internal one may only be reached where the user named one."""
+    return WebFiles(get_client=functools.partial(_client, not names_internal(url)))

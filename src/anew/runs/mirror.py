@@ -33,6 +33,7 @@ from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
 MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
+SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # Most bytes of the manifest: some hundred thousand files; a store may send anything
 MANIFEST_BYTES = 64 * 2**20
@@ -288,29 +289,26 @@ class Mirror:
     def _sent(self, known: dict[str, Stored]) -> dict[str, Stored]:
         """Send all files of the folder that the store lacks; returns all files. Checkpoints are read before the log, so that the log
         has all of their steps; config.json is read before the files that it may mention."""
+        present = {entry.key(name) for name, entry in known.items()}
         while True:
-            contents: dict[str, Stored] = {}
-            present = {entry.key(name) for name, entry in known.items()}
-            try:
-                names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
-                for name in names:
-                    contents[name] = self._send(name, present)
-                return contents
-            except FileNotFoundError:  # a file was replaced or removed while it was read: begin again
-                continue
+            names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
+            with (
+                contextlib.suppress(FileNotFoundError),  # a file was replaced or removed meanwhile: begin again
+                _held(self.folder, [name for name in names if "checkpoints/" in name]) as held,
+            ):
+                return {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
 
-    def _send(self, name: str, present: set[str]) -> Stored:
-        path = self.folder / name
+    def _send(self, name: str, path: Path, present: set[str]) -> Stored:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
             data = files.read(path, events.BYTES)
             entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
             self._upload(name, entry, present, lambda system, key: system.pipe_file(key, data))
             return entry
-        stored = self._stored(name)
+        stored = self._stored(name, path)
         if stored is None:
             raise FileNotFoundError(path)
-        self._upload(name, stored, present, lambda system, key: system.put_file(str(path), key))
-        if self._stored(name) != stored:
+        self._upload(name, stored, present, lambda system, key: _put_object(system, path, key))
+        if self._stored(name, path) != stored:
             raise FileNotFoundError(path)
         return stored
 
@@ -318,8 +316,11 @@ class Mirror:
         if entry.key(name) not in present:
             system, root = self._store()
             key = f"{root}/{entry.key(name)}"
-            self._reached(lambda: send(system, key), "written")
+            fault = self._reached(lambda: send(system, key), "written")
+            if isinstance(fault, FileNotFoundError):
+                raise fault
             present.add(entry.key(name))
+            self._objects.add(entry.key(name))
 
     def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
         """Remove objects that neither this manifest nor the one before names: whoever just read that one may still fetch them."""
@@ -376,9 +377,9 @@ class Mirror:
                 if not NOT_KEPT.fullmatch(name) and path.is_file() and not path.is_symlink():
                     yield path
 
-    def _stored(self, name: str) -> Stored | None:
-        """Size and digest of a file, computed again only if the file changed; None if there is no file."""
-        path = self.folder / name
+    def _stored(self, name: str, path: Path | None = None) -> Stored | None:
+        """Size and digest of a file, computed again only if the file changed; None if there is no file. path: a link to it."""
+        path = path or self.folder / name
         try:
             status = path.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -401,6 +402,36 @@ def _fetch_object(system: FileSystem, key: str, place: Path, size: int) -> str:
     except addresses.TooLongError:
         return f"is longer than {MANIFEST} says"
     return ""
+
+
+@contextlib.contextmanager
+def _held(folder: Path, names: list[str]) -> Iterator[dict[str, Path]]:
+    """Links to files that never change, by name. The training removes old checkpoints while they are sent, which may take longer than
+    the next ones last."""
+    place = folder.with_name(SENDING)
+    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    place.mkdir()
+    held = {}
+    try:
+        for number, name in enumerate(names):
+            link = place / f"{number}-{name.rpartition('/')[2]}"
+            with contextlib.suppress(OSError):  # where it is gone, or links are not possible, the file itself is tried
+                os.link(folder / name, link)
+                held[name] = link
+        yield held
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _put_object(system: FileSystem, path: Path, key: str) -> FileNotFoundError | None:
+    """Send a file; returns an error where the file is gone. Where the bucket is, such an error is raised."""
+    try:
+        system.put_file(str(path), key)
+    except FileNotFoundError as error:
+        if path.is_file():
+            raise
+        return error
+    return None
 
 
 def _is_for_training(name: str) -> bool:
