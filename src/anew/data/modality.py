@@ -139,11 +139,6 @@ class Modality(ABC):
         return 0.0
 
     @classmethod
-    def is_belied(cls, suffix: str, head: bytes) -> bool:
-        """Whether the first KB of a text contradict its suffix, one of this modality that texts of other kinds have, too."""
-        return False
-
-    @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
         """Folders that are one item each (numbered frames); their `FileSlice` points to a folder.
 

@@ -19,11 +19,14 @@ _STATEMENT = re.compile(
 )
 
 
-def reads_like_a_program(head: bytes) -> bool:
-    """Whether enough lines of the first KB of a file are statements; comments do not count for either side."""
+def is_belied(suffix: str, head: bytes) -> bool:
+    """Whether the first KB of a text contradict its suffix, one of a programming language that other texts have, too.
+
+    Few of their lines are statements then; comments do not count for either side.
+    """
+    if suffix not in SHARED_SUFFIXES or head.startswith(b"#!"):
+        return False
     lines = [line for line in head.decode("latin-1").splitlines() if line.strip()]
-    if head.startswith(b"#!"):
-        return True
     telling = [line for line in lines if _COMMENT.match(line) is None]
     n_statements = sum(_STATEMENT.match(line) is not None for line in telling)
-    return n_statements >= LEAST_SHARE * len(telling)
+    return n_statements < LEAST_SHARE * len(telling)

@@ -23,7 +23,6 @@ from anew.core.settings import setting
 from anew.core.specs import Batch
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats.gzip_files import inflate_head
-from anew.data.formats.program_text import SHARED_SUFFIXES, reads_like_a_program
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text, find_stop
@@ -97,10 +96,6 @@ class Code(Text):
         if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype", b"<svg")):
             return 0.5
         return TEXT_CONFIDENCE / 2 * looks_like_text(head)
-
-    @classmethod
-    def is_belied(cls, suffix: str, head: bytes) -> bool:
-        return unpacked(suffix) in SHARED_SUFFIXES and not reads_like_a_program(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         suffixes = Counter(map(_ending, sample))
