@@ -151,8 +151,9 @@ def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterat
 
 def describe_files(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> list[str]:
     """Sentences on how files with these headers become clips."""
+    stereo = " of stereo" if shape.channels == 2 else ""
     notes = [
-        f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
+        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
         f"{(budget or DataBudget(None, 0, 0)).describe()} (settings: seconds, rate)."
     ]
     rates, channels = Counter(h.rate for h in headers), max(h.channels for h in headers)
