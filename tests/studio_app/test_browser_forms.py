@@ -88,3 +88,17 @@ def test_a_sheet_of_sounds_is_one_row_on_a_phone(address: str, browser: Any) -> 
     assert page.locator(".items.sound").bounding_box()["height"] < 300
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.close()
+
+
+def test_a_curve_of_one_point_is_a_dot(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport=PHONE)
+    page.goto(address)
+    page.get_by_role("heading", name="shapes").wait_for()
+    page.evaluate("""() => {
+        const chart = document.createElement("line-chart");
+        document.querySelector("main").prepend(chart);
+        chart.show("Loss", [{ name: "loss", label: "loss", style: "trend", steps: [1], values: [0.9] }]);
+    }""")
+    assert page.locator("line-chart").get_by_text("step 1", exact=True).count() == 1
+    assert len(page.locator("polyline.dot").get_attribute("points").split()) == 2
+    page.close()

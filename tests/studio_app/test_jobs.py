@@ -208,6 +208,7 @@ def test_a_run_with_code_of_its_own_says_what_to_type(start: Path) -> None:
         value = client.get("/api/run", params={"run": "runs/old"}).json()
         assert value["has_own_code"] and value["own_code_commands"] == [
             f"anew sample {run} --out samples --trust-code",
+            f"anew evaluate {run} --trust-code",
             f"anew resume {run} --budget 5m --trust-code",
         ]
         other = client.get("/api/run", params={"run": "runs/other"}).json()

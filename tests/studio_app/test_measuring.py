@@ -145,5 +145,7 @@ def test_buttons_beside_the_report(start: Path, browser: Any) -> None:
             page.get_by_role("button", name="Measure").click()
         assert sent.value.post_data_json == {"run": RUN, "samples": "made.txt", "n": 2000}
         page.get_by_text("is not a comparison or report").wait_for()
+        go(page, "#/measure/none")
+        page.get_by_role("alert").get_by_text("is not a run").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         page.close()

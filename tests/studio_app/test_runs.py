@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -46,6 +47,18 @@ def test_the_page_shows_the_numbers_of_the_log(root: Path, client: TestClient) -
     assert curve["values"] == [event["loss"] for event in steps] and curve["steps"] == [
         event["step"] for event in steps
     ]
+
+
+def test_a_run_that_was_hardly_trained_says_so(client: TestClient) -> None:
+    run = client.get("/api/run", params={"run": "runs/shapes"}).json()
+    assert run["short_training"].startswith("The model was hardly trained (8 steps)")
+
+
+def test_questions_that_were_not_measured_are_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_summary.grades(root / "runs" / "shapes") == {}  # it has no report
+    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: SimpleNamespace(grades={"novelty": "good"}))
+    missing = dict.fromkeys(("closeness", "variety"), "not_measured")
+    assert run_summary.grades(root / "runs" / "shapes") == {**missing, "novelty": "good"}
 
 
 def test_sheets_of_samples(root: Path, client: TestClient) -> None:

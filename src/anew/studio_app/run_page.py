@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
+from anew.core.short_training import short_training_warning
 from anew.runs import events
 from anew.runs.record import RunRecord
 from anew.studio_app import run_summary
@@ -111,8 +113,15 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
             "notes": list(record.data.notes),
             "shape": [record.spec.length] if hasattr(record.spec, "length") else list(record.spec.shape),
             "settings": dict(record.request.settings),
+            "short_training": short_training_warning(_last_step(value)) if record.status == "finished" else "",
         }
     return value
+
+
+def _last_step(value: Mapping[str, object]) -> int | None:
+    """The last step in the contents of a run's page; None of a run that took none, since its family needs none."""
+    step = value["step"]
+    return step if isinstance(step, int) and step > 0 else None
 
 
 def _has_checkpoint(run: Path) -> bool:

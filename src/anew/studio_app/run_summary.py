@@ -30,6 +30,7 @@ STOPPED_EXITS = (
     75,
     -signal.SIGTERM,
 )  # of a command that was asked to stop; the last one before it could handle the signal
+QUESTIONS = ("closeness", "variety", "novelty")  # of a report
 COMPLAINT = "anew: "  # before the sentence of a command that failed
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 _SHEET_NAME = re.compile(r"step-(\d{1,15})\.(png|txt)")
@@ -81,7 +82,11 @@ def own_code_commands(run: Path, record: Begun | RunRecord | str, *, has_weights
         return []
     more = ("--budget", "5m") if record.status == "finished" else ()
     resume = command("anew", "resume", run, *more, "--trust-code")
-    return [command("anew", "sample", run, "--out", "samples", "--trust-code"), resume] if has_weights else [resume]
+    if not has_weights:
+        return [resume]
+    sample = command("anew", "sample", run, "--out", "samples", "--trust-code")
+    evaluate = [command("anew", "evaluate", run, "--trust-code")] if record.status == "finished" else []
+    return [sample, *evaluate, resume]
 
 
 def complaint(words: Sequence[str]) -> str:
@@ -210,9 +215,9 @@ def final_sheet(run: Path) -> str | None:
 
 
 def grades(run: Path) -> dict[str, str]:
-    """The three grades of the report; empty without a report."""
+    """The three grades of the report, "not_measured" of questions without one; empty without a report."""
     report = record_if_whole(run)
-    return {} if report is None else dict(report.grades)
+    return {} if report is None else dict.fromkeys(QUESTIONS, "not_measured") | dict(report.grades)
 
 
 def copying_test(run: Path) -> dict[str, object]:

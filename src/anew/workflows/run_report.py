@@ -14,13 +14,13 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter
+from anew.core.short_training import short_training_warning
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
-from anew.evaluation.reporting.verdict import short_training_warning
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anew.core.arrays import Numbers
+from anew.core.short_training import BARELY_TRAINED
 from anew.core.wording import listed, plural
 from anew.data.types import DecodedItem
-from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
@@ -72,7 +72,7 @@ class RunResult:
     @property
     def is_hardly_trained(self) -> bool:
         """Whether it had too few steps to represent its family. Such a run is in the table, and in no ranking."""
-        return "steps" in self.scores and self.scores["steps"].value < verdict.BARELY_TRAINED
+        return "steps" in self.scores and self.scores["steps"].value < BARELY_TRAINED
 
     def add(self, scores: Iterable[Score]) -> None:
         self.scores |= {score.name: score for score in scores}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from anew.core.short_training import short_training_warning
 from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
@@ -22,7 +23,6 @@ from anew.evaluation.reporting.grading import (
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
 
-BARELY_TRAINED = 50  # with fewer training steps, a run says little about its family; chosen
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
 # Samples are copied text if more than this share of what is new in held-out text is verbatim in them, at the better end of both
 # intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
@@ -170,16 +170,6 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     if closeness.grade == "poor":
         return f"The samples are still far from the data. {outlook.sentence()}"
     return outlook.sentence()
-
-
-def short_training_warning(steps: int | None) -> str:
-    """A warning if a model was hardly trained, else "". steps: number of training steps, if known."""
-    if steps is None or steps >= BARELY_TRAINED:
-        return ""
-    return (
-        f"The model was hardly trained ({plural(steps, 'step')}): give it more steps or more time. If a budget brought so few, "
-        "check what else is using the CPU."
-    )
 
 
 def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:

@@ -20,7 +20,7 @@ export function showComparison(main, id) {
         value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
         value.state === "finished"
           ? h("iframe", { src: address("/api/comparison/page", { id }), title: value.of, sandbox: "" })
-          : h("section", { class: "card" }, h("h2", {}, value.state === "measuring" ? "Its output" : "The end of its output"),
+          : h("section", { class: "card" }, h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
             h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
     } catch (error) {
       fill(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));

@@ -128,7 +128,7 @@ function drawData(main, head, data, seen, reading, look) {
     h("div", { class: "grid" },
       h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
         seen.labels.length ? h("p", { class: "hint" }, `Labels: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
-        h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note))),
+        h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", "")))),
         other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped, differently),
       learn));
 }
@@ -160,7 +160,7 @@ function trainForm(data, seen, reading) {
     const what = buys[seconds];
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null,
-      what?.report ? h("small", { class: "forecast" }, `The report: ${what.report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards").replaceAll("`", "")}`) : null));
+      what?.report ? h("small", { class: "forecast" }, asSentence(`The report: ${what.report.replace("run `anew evaluate RUN` afterwards", "choose Measure again afterwards")}`)) : null));
   };
   const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
     h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, asSentence(why)) : null)));

@@ -1,6 +1,6 @@
 // Measuring beyond the report of a training: a run once more, or samples of another tool against the data of a run.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { busy, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { listFolder } from "./folder_list.js";
@@ -62,9 +62,12 @@ export function showMeasure(main, id, samples) {
   document.title = `Measure other samples - Anew Studio`;
   const leaving = new AbortController();
   const place = `#/measure/${encodeURIComponent(id)}`;
+  const sentence = h("p", { class: "sub" }, "How close to the data of this run, how varied and how new are samples that another tool made?");
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / other samples"),
-    h("h1", {}, "Measure other samples"),
-    h("p", { class: "sub" }, `How close to the data of ${id}, how varied and how new are samples that another tool made?`)];
+    h("h1", {}, "Measure other samples"), sentence];
+  get("/api/run", { run: id }, leaving.signal).then((run) => {
+    if (run.data) sentence.textContent = `How close to the data of this run, ${run.data}, how varied and how new are samples that another tool made?`;
+  }).catch((error) => { if (!leaving.signal.aborted) fill(main, head, h("p", { class: "note wrong", role: "alert" }, error.message)); });
   if (samples) {
     fill(main, head, h("section", { class: "card narrow" }, samplesForm(id, samples, place)));
   } else {

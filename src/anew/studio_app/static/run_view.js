@@ -63,8 +63,9 @@ function drawHead(head, run) {
     h("p", { class: "sub" }, run.sentence), answerList(run),
     run.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(run.complaint)) : null,
     ownCode(run),
-    working ? h("progress", run.state === "measuring" ? { "aria-label": "Measuring" } : { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
-    run.state === "measuring" && run.last_words?.length ? h("p", { class: "hint apart" }, run.last_words.at(-1).trim()) : null,
+    working ? h("progress", run.state === "training" ? { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" } : { "aria-label": run.sentence }) : null,
+    run.short_training ? h("p", { class: "note apart" }, run.short_training) : null,
+    run.state === "measuring" && run.verb === "evaluate" && run.last_words?.length ? h("p", { class: "hint apart" }, run.last_words.at(-1).trim()) : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
 }
@@ -244,7 +245,7 @@ function drawSide(side, run) {
     reportCard(run, isOpen("said")),
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),
-      run.notes?.length ? h("details", { class: "about", open: isOpen("about") }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note)))) : null) : null);
+      run.notes?.length ? h("details", { class: "about", open: isOpen("about") }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note.replaceAll("`", ""))))) : null) : null);
 }
 
 /** The report of a run, and what else can be measured. @param {any} run @param {boolean} [isOpen] whether the output of the last measuring is */

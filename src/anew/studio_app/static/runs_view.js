@@ -6,7 +6,7 @@ import { clock, count, fill, h, words } from "./dom.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
-const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell", not_settled: "not settled" };
+const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell", not_settled: "not settled", not_measured: "not measured" };
 const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
 const FULL_QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New, not copied?" };
 
@@ -74,7 +74,7 @@ function tile(run, picked, onPick) {
         h("p", { class: "facts" }, facts(run)),
         h("p", { class: "facts state" }, badge(run.state),
           run.state === "training" ? `step ${count(run.step)}${run.seconds_left !== null ? `, about ${clock(run.seconds_left)} left` : ""}` : answers(run.grades)),
-        working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": `Progress of ${run.name}` }) : null)),
+        working ? h("progress", { max: 1, value: run.state === "training" ? run.progress ?? 0 : undefined, "aria-label": `Progress of ${run.name}` }) : null)),
     run.state === "finished" && !run.has_own_code ? pick : null);
 }
 
