@@ -44,17 +44,6 @@ def test_a_size_is_said_to_follow_an_assumed_budget(tmp_path: Path) -> None:
         assert ("(assumed, as no budget was given)" in note) == is_assumed
 
 
-def test_each_budget_is_estimated_at_the_size_that_it_would_learn(tmp_path: Path) -> None:
-    for index in range(20):
-        pixels = np.random.default_rng(index).integers(0, 255, (10, 10, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((300, 300)).save(tmp_path / f"{index}.png")
-    seen = inspect_data(str(tmp_path))
-    alone = inspect_data(str(tmp_path), budget=60.0)
-    (note,) = (note for note in alone.notes if "are learned at" in note)
-    assert note in seen.budgets[0].notes and note in str(seen.budgets[0]) and not seen.budgets[1].notes
-    assert seen.budgets[0].parameters == alone.budgets[0].parameters and not alone.budgets[0].notes
-
-
 def test_counting_parameters_takes_no_chance() -> None:
     spec, scale = Grid((3, 16, 16), "CHW", 0, 0.5), Scale(1000, 1e6, 60.0)
     for family_class in (Diffusion, Gan):

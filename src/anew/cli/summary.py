@@ -59,7 +59,6 @@ def _details(inspection: Inspection) -> Iterator[str]:
         yield f"  {estimate.duration:>6}: {estimate.training}"
         if estimate.report:
             yield f"          {estimate.report}"
-        yield from (f"          {note}" for note in estimate.notes)
 
 
 # ---- the end of a run ----

@@ -63,7 +63,6 @@ class BudgetEstimate:
         steps: Number of training steps, about.
         epochs: Passes over the data, about.
         report: What the report will be able to answer, a clause; empty if that is not known.
-        notes: Sentences on how this budget reads items, if that is otherwise than for the whole inspection (smaller, shorter).
     """
 
     seconds: float
@@ -72,7 +71,6 @@ class BudgetEstimate:
     steps: int
     epochs: float
     report: str = ""
-    notes: tuple[str, ...] = ()
 
     @property
     def duration(self) -> str:
@@ -85,8 +83,7 @@ class BudgetEstimate:
         return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
     def __str__(self) -> str:
-        line = f"{self.duration}: {self.training}{f'; {self.report}' if self.report else ''}"
-        return " ".join([f"{line}.", *self.notes]) if self.notes else line
+        return f"{self.duration}: {self.training}{f'; {self.report}' if self.report else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,23 +250,16 @@ def inspect_data(
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
-    def opened(seconds: float, is_assumed: bool = False) -> Dataset:
-        size = DataBudget(seconds, 0, 0, torch.get_num_threads(), "cpu", is_assumed=is_assumed)
-        columns = ColumnChoice.of(settings or {})
-        dataset = Dataset.open(
-            path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns
-        )
-        dataset.fit(size)
-        return dataset
-
-    data = opened(budget or DEFAULT_BUDGET, is_assumed=budget is None)
+    size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None)
+    columns = ColumnChoice.of(settings or {})
+    data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
+        data.fit(size)
         rivals = contenders(data, prefer)
         plural = data.modality.traits.plural
         choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=plural)
         visit(data)
         scan = data.scan
-        estimates = _estimates(data, opened, choice, BUDGETS if budget is None else (budget,))
         return Inspection(
             path=data.path,
             modality=scan.modality,
@@ -288,7 +278,7 @@ def inspect_data(
             skipped=scan.refused,
             skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.refusals),
             not_taken=dict(scan.other),
-            budgets=_with_reports(data, estimates, seed),
+            budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
             is_estimate=scan.is_estimate,
         )
@@ -306,45 +296,24 @@ def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
     return alternatives
 
 
-def _estimates(
-    data: Dataset, opened: Callable[[float], Dataset], choice: FamilyChoice, budgets: Sequence[float]
-) -> tuple[BudgetEstimate, ...]:
-    """Estimate what budgets would buy, from less than a second of measuring for each size of items.
-
-    Args:
-        data: The data, opened for the budget of the whole inspection.
-        opened: Opens it for other seconds: sizes of images, sounds and clips follow them.
-        choice: The family.
-        budgets: In seconds.
-    """
-    candidates: dict[Spec, list[Candidate]] = {}
+def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
+    """Estimate what budgets would buy, from less than a second of measuring."""
+    candidates = _candidates(data, choice, max(*BUDGETS, *budgets))
     estimates = []
     for budget in budgets:
-        is_same = len(budgets) == 1 or budget == DEFAULT_BUDGET or isinstance(data.spec, Tokens)
-        own = data if is_same else opened(budget)
-        if own.spec not in candidates:
-            candidates[own.spec] = _candidates(own, choice, max(*BUDGETS, *budgets))
-        estimate = _estimate(budget, candidates[own.spec], data.train_items)
-        if own.spec != data.spec:
-            estimate = dataclasses.replace(estimate, notes=tuple(n for n in own.scan.notes if n not in data.scan.notes))
-        if own is not data:
-            own.close()
-        estimates.append(estimate)
+        seconds = TRAINING_SHARE * budget
+        affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
+        best = largest_affordable(affordable)
+        estimates.append(
+            BudgetEstimate(
+                seconds=budget,
+                model_size=best.model_size,
+                parameters=best.parameters,
+                steps=int(seconds / best.step_s),
+                epochs=round(best.examples / max(1, data.train_items), 2),
+            )
+        )
     return tuple(estimates)
-
-
-def _estimate(budget: float, candidates: Sequence[Candidate], train_items: int) -> BudgetEstimate:
-    """What a budget buys of these sizes of models."""
-    seconds = TRAINING_SHARE * budget
-    affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
-    best = largest_affordable(affordable)
-    return BudgetEstimate(
-        seconds=budget,
-        model_size=best.model_size,
-        parameters=best.parameters,
-        steps=int(seconds / best.step_s),
-        epochs=round(best.examples / max(1, train_items), 2),
-    )
 
 
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
