@@ -1,4 +1,4 @@
-"""Text: loss at a time, time to quality, the whole command at a budget, against nanoGPT's documented CPU recipe.
+"""Text: loss at a time, time to quality, the whole command at a budget, against nanoGPT's documented CPU recipe and nanochat.
 
     python bench/text.py --data DIR-OR-FILE --nanogpt CHECKOUT
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds
 
-PARTS = ("peer", "times", "quality", "whole")
+PARTS = ("peer", "nanochat", "times", "quality", "whole")
 COMPRESSORS = {"xz": "xz -9", "ppmd": "PPMd, order 6", "zpaq": "zpaq -m5"}
 
 
@@ -57,6 +57,16 @@ def peer(arguments: argparse.Namespace, text: Path, core: list[int], seed: int) 
     more = ["--work", str(place / "nanogpt"), "--text", str(text), "--seed", str(seed)]
     completed = pinned([python, *script, *more], core, place).check()
     return {"name": "nanoGPT, documented CPU recipe", **completed.json()}
+
+
+def nanochat(arguments: argparse.Namespace, rows: Table, text: Path, core: list[int], seed: int) -> None:
+    """Loss of nanochat's model and optimiser after the seconds that Anew has, on one core."""
+    for seconds in arguments.seconds:
+        words = ["--text", str(text), "--seconds", str(seconds), "--seed", str(seed)]
+        command = [sys.executable, str(HERE / "_peer_nanochat.py"), *words]
+        completed = pinned(command, core, arguments.work / "text").check()
+        title = f"nanochat's model and optimiser, {seconds:g} s of training"
+        rows.add(text=text.name, what=title, seed=seed, cores=1, **completed.json(), wall=completed.wall)
 
 
 # the counting model of Anew's reports, on the whole of both parts whatever a report had time for
@@ -172,6 +182,8 @@ def one_text(arguments: argparse.Namespace, rows: Table, text: Path, seed: int) 
     if "peer" in arguments.only:
         peer_row = peer(arguments, text, core, seed)
         rows.add(text=text.name, what=peer_row.pop("name"), seed=seed, cores=1, **peer_row)
+    if "nanochat" in arguments.only:
+        nanochat(arguments, rows, text, core, seed)
     if "times" in arguments.only:
         at_times(arguments, rows, text, data, core, seed)
     if "quality" in arguments.only and peer_row is not None:
@@ -214,7 +226,18 @@ def main() -> None:
         split(text, data / "parts")
         compressors(arguments, rows, text, data)
         whole(arguments, rows, text, data, arguments.book_budgets, 0, kneser_ney(arguments, rows, text, data))
-    columns = ["text", "what", "seed", "cores", "nats", "nats_stride_32", "train_seconds", "steps", "wall"]
+    columns = [
+        "text",
+        "what",
+        "seed",
+        "cores",
+        "nats",
+        "nats_stride_32",
+        "nats_half_stride",
+        "train_seconds",
+        "steps",
+        "wall",
+    ]
     rows.show([*columns, "ratio", "passes", "below_kneser_ney"])
 
 

@@ -47,6 +47,7 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
     stolen = anew.evaluate(samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a")
     assert stolen.copies.found and stolen.copies.share > 0.8 and stolen.copies.method == "scan"
     assert stolen.copies.held_out == 120 and stolen.copies.train == 120
+    assert not any("too few to confirm" in note or "learned" in note for note in stolen.notes)  # of a split of the data
     clean = anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "held", out=tmp_path / "b")
     assert not clean.copies.found and clean.grades["novelty"] != "poor"
     page = (tmp_path / "b" / "report.html").read_text()
@@ -81,6 +82,7 @@ def test_samples_smaller_than_the_data_are_compared_at_their_size(place: Path, t
             smaller.save(tmp_path / part / path.name)
     report = anew.evaluate(samples=tmp_path / "new", data=tmp_path / "data", out=tmp_path / "out")
     assert "Real items are brought to the form of the samples: size=16x16." in report.notes
+    assert "Images of 48x48 are compared at 16x16: as the samples are." in report.notes
     scores = {score.name: score for score in report.scores}
     assert scores["sharpness"].value < 0.65 and scores["pixel_noise"].value < 0.65
 

@@ -126,7 +126,7 @@ class Dataset:
         if fresh:
             self.scan.labels, more = classes_of(chosen, modality, self._sample, store.classes, self.scan.items)
             self._say(more)
-        self._say([*store.notes, *modality.remarks()])
+        self._say([*store.notes, *store.division_notes, *modality.remarks()])
         self._sample = []
 
     @property
@@ -157,6 +157,11 @@ class Dataset:
         if self._opened_store is not None:
             self._opened_store.refusals.write_to(self._scan)
         return self._scan
+
+    @property
+    def division_notes(self) -> list[str]:
+        """The notes on how held-out parts were carved from train."""
+        return list(map(printable, self._store.division_notes))
 
     def _say(self, notes: Iterable[str]) -> None:
         self.scan.notes += [note for note in map(printable, notes) if note not in self.scan.notes]

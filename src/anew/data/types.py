@@ -214,6 +214,7 @@ class DataBudget:
         threads: CPU threads that work.
         device: Where the model is trained, e.g. "cpu" or "cuda".
         is_assumed: Whether no budget was given, so that another one may lead to other sizes.
+        only_compared: Whether items are only compared with samples made elsewhere: nothing is learned from them.
     """
 
     seconds: float | None
@@ -222,6 +223,7 @@ class DataBudget:
     threads: int = 1
     device: str = "cpu"
     is_assumed: bool = False
+    only_compared: bool = False
 
     @property
     def thread_seconds(self) -> float | None:
@@ -238,6 +240,17 @@ class DataBudget:
         place = self.device if self.device != "cpu" else plural(self.threads, "thread")
         assumed = " (assumed, as no budget was given)" if self.is_assumed else ""
         return f"{self.seconds:g} s on {place}{assumed}"
+
+    @property
+    def use(self) -> str:
+        """What is done with items, a participle."""
+        return "compared" if self.only_compared else "learned"
+
+    def reason(self, is_asked: bool) -> str:
+        """Why items are not used in their whole size, a clause. is_asked: whether a setting says so."""
+        if self.only_compared:
+            return "as the samples are" if is_asked else "the most that is compared"
+        return "as asked" if is_asked else f"to fit {self.describe()}"
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
 from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
-from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.result import CopyTestResult, ItemType
 
 
 class Audited(Protocol[ItemT]):
@@ -81,10 +81,12 @@ def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
-def of_pool(result: CopyTestResult, pool: AuditPool[ItemT], scope: str) -> CopyTestResult:
+def of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[ItemT]) -> CopyTestResult:
     """The result, with what the pool and the type of its items say.
 
     In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.
     """
-    result = replace(result, held_out_together=pool.held_out_together, scope=scope)
+    result = replace(
+        result, held_out_together=pool.held_out_together, scope=item_type.scope, likeness=item_type.likeness
+    )
     return replace(result, identical=None, identical_p=None) if pool.are_draws else result

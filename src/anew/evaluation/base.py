@@ -269,7 +269,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
             for pair in result.pairs
         ]
-        return of_pool(result, pool, self.item_type.scope)
+        return of_pool(result, pool, self.item_type)
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""

@@ -61,6 +61,8 @@ class CopiesRecord(_ExtensibleRecord):
     held_out: Whole
     detection_limit: Share | None = None
     exact_limit: Share | None = None
+    shortened: Flag = False
+    limited_by: Text = ""
     controls: list[ControlRecord] = Field(default_factory=list)
     picture: PictureRecord | None = None
 

@@ -24,7 +24,7 @@ from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, read
 from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import detect_modality, sample_of
-from anew.data.splitting.split import NAMES, RANDOM_SPLIT
+from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import load_evaluation
@@ -39,6 +39,8 @@ NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
     "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
 )
+
+DRAWS = "Most items of the data repeat another: they count as draws from a distribution, which samples may repeat, too."
 
 
 def evaluate_samples(
@@ -123,8 +125,9 @@ def _open_real(
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
 
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
-    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
+    size = DataBudget(None, 0, 0, only_compared=True)
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=size)
+    real.fit(size)
     return real, form_settings
 
 
@@ -176,7 +179,8 @@ class Sets:
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # The generator knew all of the data, however it would be divided here
-        own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
+        own_notes = [note for note in real.scan.notes if note not in real.division_notes]
+        own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
         if self.textual and sum(map(len, self.samples)) >= TEXT_MOST:

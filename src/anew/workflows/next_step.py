@@ -41,6 +41,18 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         n = report.samples_needed["closeness"]
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
-        advice = "only more data can settle this: too few items are held out"
+        advice = "only more data can settle Close?: too few items are held out"
+        if _lacked_time(report):
+            return NextStep("answers", f"{evaluate} can settle New?; {advice}", is_command=False)
         return NextStep("answers", advice, is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
+
+
+def _lacked_time(report: ReportRecord) -> bool:
+    """Whether the copying test was cut short by the time limit of a training run, which `evaluate` does not have."""
+    copies = report.copies
+    return (
+        copies is not None
+        and report.grades.get("novelty") == "fair"
+        and (copies.shortened or copies.limited_by == "time")
+    )

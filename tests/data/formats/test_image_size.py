@@ -18,18 +18,18 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
     return " ".join(modality.remarks())
 
 
-@pytest.mark.parametrize("sizes", [[72] * 8, [40] * 6 + [48] * 2])
-def test_the_budget_that_keeps_images_whole_is_named(sizes: list[int]) -> None:
+@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "all"), ([40] * 6 + [48] * 2, "more")])
+def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], amount: str) -> None:
     note = remarks(sizes, 60.0)
-    assert f"size={sizes[0]} keeps more, and a budget of " in note
-    named = note.partition("a budget of ")[2].split()[0]
+    assert f"size={sizes[0]} keeps {amount}, and so does a budget of " in note
+    named = note.partition("a budget of ")[2].split()[0].strip(".,")
     seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
-    assert "keeps more" not in remarks(sizes, seconds)  # what is named is enough
+    assert "keeps" not in remarks(sizes, seconds)  # what is named is enough
 
 
 def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
     assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
-    assert "size=900 keeps more." in remarks([900] * 8, 60.0)
+    assert "size=900 keeps all." in remarks([900] * 8, 60.0)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad"])

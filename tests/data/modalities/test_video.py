@@ -469,3 +469,43 @@ def test_real_clips_come_in_the_form_of_small_samples() -> None:
     video = Video(VideoConfig())
     assert video.settings_like([clip(6, 100)], [clip(12, 50)]) == {"frames": 6, "rate": 10.0}
     assert video.settings_like([clip(12, 50)], [clip(6, 100)]) == {}
+    assert video.settings_like([clip(8, 80)], [clip(16, 80)]) == {"frames": 8, "rate": 12.5}  # their beginnings
+    assert video.settings_like([clip(24, 80)], [clip(32, 80)]) == {"frames": 12, "rate": 6.25}  # both are thinned
+    assert video.settings_like([clip(16, 80)], [clip(16, 80)]) == {}
+
+
+def test_clips_are_cut_to_their_beginnings_where_rate_and_length_are_given(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{count}.gif" for count in (16, 12, 5)]
+    for path in paths:
+        path.write_bytes(gif([80] * int(path.stem)))
+    items = [Item(path.name, FileSlice(path)) for path in paths]
+
+    def spans(**settings: object) -> tuple[list[list[tuple[int, int]]], Video, str]:
+        video = Video(VideoConfig(**settings))  # type: ignore[arg-type]
+        notes = video.inspect(items)
+        return [[clip.data.at for clip in video.split_records(item)] for item in items], video, " ".join(notes)
+
+    cut, video, note = spans(frames=8, rate=12.5)
+    assert cut == [[(0, 8)], [(0, 8)], [(0, 5)]] and video.rate == 12.5
+    assert note == "Of clips of up to 16 frames, the first 8 are used: as asked."
+    thinned, video, note = spans(frames=8)
+    assert thinned == [[(0, 16)], [(0, 12)], [(0, 5)]] and video.rate == 6.25 and "One frame in 2" in note
+    assert spans(rate=12.5)[0] == thinned and not spans(rate=12.5)[2]
+
+
+def test_notes_on_data_that_is_only_compared_say_nothing_of_learning(tmp_path: Path) -> None:
+    for index in range(12):
+        path = tmp_path / f"{index}.gif"
+        path.write_bytes(gif([40, 120, 80, 80], seed=index))
+    notes = []
+    for size in (SIZE, DataBudget(None, 0, 0, only_compared=True)):
+        data = Dataset.open(tmp_path, modality="video", settings={"size": "8x8", "rate": 6.25}, size=size)
+        data.fit(size)
+        notes.append(" ".join(data.scan.notes))
+        assert data.division_notes and all(note in data.scan.notes for note in data.division_notes)
+        data.close()
+    learned, compared = notes
+    assert "Videos have 12.5 frames per second, not all at a steady rate: all are read at 6.25, and samples" in learned
+    assert "not all at a steady rate: all are read at 6.25." in compared
+    assert "are learned at 8x8: as asked" in learned and "are compared at 8x8: as the samples are" in compared
+    assert "samples will have no other" not in compared

@@ -10,7 +10,7 @@ import pytest
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import NearestReal
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
-from anew.evaluation.memorization.item_types import IMAGES
+from anew.evaluation.memorization.item_types import CLIPS, IMAGES
 from anew.evaluation.reporting.verdict import figures, grade
 
 NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
@@ -81,3 +81,24 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     assert not few.found and few.repeats_too_often and grade([], few)["novelty"] == "fair"
     fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
     assert figures([], few)["novelty"] == fact and few.verdict().startswith(f"{fact} identical to another. ")
+
+
+def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
+    found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
+    share, low, high = found.at_least(0.023, 0.0, 0.06, 350.0)
+    assert share == pytest.approx(20 / 350) and 0.02 < low < share < high < 0.1
+    by_chance = replace(found, held_out=2)  # two of 350 held-out items: six of 1,100 training items
+    assert by_chance.at_least(0.023, 0.0, 0.06, 350.0)[0] == pytest.approx((20 - 2 * 1100 / 350) / 350)
+    assert found.at_least(0.08, 0.03, 0.1, 350.0) == (0.08, 0.03, 0.1)
+
+
+def test_what_counts_as_identical_is_said() -> None:
+    """Mirrored images are at distance 0, too, and so are clips that share a frame."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(600)]
+    train, held_out, new = images[:300], images[300:450], images[450:]
+    copied = audit(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out, seed=0)
+    copied = replace(copied, likeness=IMAGES.likeness)
+    assert copied.found and copied.identical and copied.share >= 0.2
+    assert copied.clause().endswith(f"{copied.identical} of 150 are identical to one or to its mirror image")
+    assert "identical to one in a frame" in replace(copied, likeness=CLIPS.likeness).verdict()

@@ -231,3 +231,15 @@ def test_the_figure_that_is_named_says_something() -> None:
     assert figures(repeats)["variety"] == "the samples repeat themselves in 40% of passages (real text: 0%)"
     part = part_of(score("broken_words", -1e-9, -1e-9, 0.001, 0.0, n=4000))
     assert part is not None and part.clause == "0.0% of words are broken (real text: 0.0%)"
+
+
+def test_the_reason_of_a_yes_says_what_agrees() -> None:
+    fourgrams = score("fourgram_divergence", 0.5, 0.495, 0.505, 0.5, n=1000)
+    close = [auc(0.5, 0.04, 1000), fourgrams]
+    part = part_of(fourgrams)
+    assert part is not None and part.clause.startswith(
+        "runs of four characters agree (divergence 0.50; real data: 0.50"
+    )
+    assert grade(close)["closeness"] == "good" and "differ" not in figures(close)["closeness"]
+    far = part_of(score("fourgram_divergence", 0.9, 0.89, 0.91, 0.5, n=1000))
+    assert far is not None and far.clause.startswith("runs of four characters differ (divergence 0.90")

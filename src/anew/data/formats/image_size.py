@@ -48,14 +48,25 @@ BUDGETS = (
 )
 
 
-def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """The clause that names the shortest budget for which `affords` is true; "" if none is, or there is no budget."""
-    if budget.seconds is None:
+def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
+    """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much: the end of a sentence,
+    empty if items are only compared.
+
+    Args:
+        setting: The setting, as `--set` takes it.
+        keeps_all: Whether it keeps all there is.
+        budget: The budget.
+        affords: Whether a longer budget keeps as much; None: none does.
+    """
+    if budget.only_compared:
         return ""
+    clause = f"; {setting} keeps {'all' if keeps_all else 'more'}"
+    if budget.seconds is None or affords is None:
+        return clause
     for name, seconds in BUDGETS:
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
-            return f", and a budget of {name} keeps all"
-    return ""
+            return f"{clause}, and so does a budget of {name}"
+    return clause
 
 
 def settings_like(
@@ -79,7 +90,12 @@ def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
 
 
 def size_notes(
-    sizes: Sequence[tuple[int, int]], chosen: tuple[int, int], frame: str, plural: str, reason: str
+    sizes: Sequence[tuple[int, int]],
+    chosen: tuple[int, int],
+    frame: str,
+    plural: str,
+    reason: str,
+    use: str = "learned",
 ) -> list[str]:
     """Sentences on what happens to items of these sizes; [] if all keep theirs.
 
@@ -89,12 +105,13 @@ def size_notes(
         frame: How those of another shape are fitted: "crop" or "pad".
         plural: Noun for the items.
         reason: Why a size is not kept, a clause; it may be empty if sizes differ.
+        use: What is done with them, see `DataBudget.use`.
     """
     usual = usual_size(sizes)
     odd = [size for size in sizes if size != usual]
     notes = []
     if usual is not None and chosen != usual:
-        notes.append(f"{plural.capitalize()} of {_by(usual)} are learned at {_by(chosen)}: {reason}.")
+        notes.append(f"{plural.capitalize()} of {_by(usual)} are {use} at {_by(chosen)}: {reason}.")
     if not odd:
         return notes
     shrunk = sum(width > chosen[0] or height > chosen[1] for width, height in odd) if frame == "pad" else 0

@@ -40,6 +40,7 @@ class LearnedVideo(_LearnedGrid):
     rate: Positive
     step: Count
     span: Count
+    only_beginnings: Flag = False  # older runs cut no clip
     matching: PixelMatching = PixelMatching()
 
 

@@ -48,7 +48,8 @@ class InMemoryStore:
     ) -> None:
         """undivided: all items are for testing, none for training."""
         self.modality, self.seed = modality, seed
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # on the source's own parts
+        self.division_notes: list[str] = []  # on parts that were carved from train
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.refusals = SkippedItems()
         self.items: list[Item] = []
@@ -136,7 +137,9 @@ class InMemoryStore:
             f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'piece')} to {split.NAMES[part]}"
             for part, own in sizes.items()
         )
-        self.notes.append(f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}")
+        self.division_notes.append(
+            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}"
+        )
         self.documents = len({item.name for item, _ in pieces}) + len(held_out_items)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in held_out_items]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[held_out_items]])
@@ -161,10 +164,10 @@ class InMemoryStore:
         split.check(parts, held_out, self.modality.traits.singular, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        n_copies = len(keys) - len(set(keys))
+        num_copies = len(keys) - len(set(keys))
         test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
-        self.notes += split.split_notes(parts, n_copies, by_size, self.are_draws, test_characters)
-        self.notes += cluster_notes
+        self.division_notes += split.split_notes(parts, num_copies, by_size, self.are_draws, test_characters)
+        self.division_notes += cluster_notes
 
     @property
     def classes(self) -> list[str]:

@@ -49,7 +49,7 @@ class StreamingStore:
         self._source, self._shards, self._seed = source, list(shards), seed
         self._split = split_source(source, shards, modality)
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
-        self.notes = self._split.notes
+        self.notes, self.division_notes = self._split.notes, self._split.division_notes
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]

@@ -143,7 +143,8 @@ class Audio(Modality):
             changes.append("every clip is brought to the same peak")
         notes = audio_clips.describe_files(headers, self.clip_shape, budget)
         if changes:
-            notes.append(f"{' and '.join(changes).capitalize()} (trim=..., level=...).")
+            settings = "" if budget is not None and budget.only_compared else " (trim=..., level=...)"
+            notes.append(f"{' and '.join(changes).capitalize()}{settings}.")
         return notes
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
@@ -225,7 +226,7 @@ class Audio(Modality):
         rows, self.notes = _first_clips(self.encode, items), []  # (n, N) or (n, N, 2) int16
         if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
-            self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
+            self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         self._scale = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)

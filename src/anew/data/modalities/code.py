@@ -104,7 +104,8 @@ class Code(Text):
         if len(suffixes) < 2:
             return []
         counts = ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in suffixes.most_common(6))
-        return [f"programs in several languages ({counts} of those looked at); samples are written as {self.suffix}"]
+        written = "" if budget is not None and budget.only_compared else f"; samples are written as {self.suffix}"
+        return [f"programs in several languages ({counts} of those looked at){written}"]
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap

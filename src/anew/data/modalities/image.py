@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, size_setting, usual_size
+from anew.data.formats.image_size import RUNGS, choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -227,7 +227,7 @@ class Image(Modality):
         channels = self._choose_channels(images, many_transparent)
         width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
-        if self.config.match_pixels:
+        if self.config.match_pixels and not budget.only_compared:
             searched = np.stack(rows[: max(2, PALETTE_PIXELS // (width * height))])
             self.notes += palette_note(searched, "images", 2 * sample.num_paletted > len(images))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
@@ -282,18 +282,26 @@ class Image(Modality):
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        self.notes += size_notes(sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget))
+        self.notes += size_notes(
+            sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget), budget.use
+        )
         return chosen
 
     def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
         """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
         if self._fixed_size:
-            return "as asked"
+            return budget.reason(True)
         whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
         if chosen == whole and usual is None:
             return ""
-        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
-        return f"to fit {budget.describe()}; {size_setting(usual or whole, MAX_SIDE)} keeps more{hint if chosen != whole else ''}"
+        named = usual or whole
+
+        def affords(longer: DataBudget) -> bool:
+            return choose_size(sizes, side_limit(longer), self._framing) == whole
+
+        keeps_all = usual is not None and max(usual) <= MAX_SIDE
+        keeps = what_keeps(size_setting(named, MAX_SIDE), keeps_all, budget, affords if chosen != whole else None)
+        return budget.reason(False) + keeps
 
     # ---- tensors ----
 

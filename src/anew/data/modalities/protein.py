@@ -174,11 +174,14 @@ class Protein(Text):
         cleaned = [fasta.clean_sequence(record.sequence)[0] for item in sample for record in self._records(item)]
         sequences = [sequence for sequence in cleaned if sequence]
         self.written = fasta.layout_of(self._texts(sample))
-        notes = _layout_notes(self.written)
+        only_compared = budget is not None and budget.only_compared
+        notes = [] if only_compared else _layout_notes(self.written)
         if self.alphabet == "auto":
             self.alphabet = fasta.detect_alphabet(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
-            notes.append(f"the letters are {name}, judging by the letters found (setting: alphabet)")
+            notes.append(
+                f"the letters are {name}, judging by the letters found{'' if only_compared else ' (setting: alphabet)'}"
+            )
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:

@@ -151,7 +151,8 @@ class Text(Modality):
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
-        return [*self._inspect_layout(sample, texts), *_control_notes(texts)]
+        notes = self._inspect_layout(sample, texts)
+        return notes if budget is not None and budget.only_compared else [*notes, *_control_notes(texts)]
 
     def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
         """Set `layout`. texts: those of the items that are files."""
@@ -466,7 +467,7 @@ def _header_notes(texts: Sequence[str]) -> list[str]:
     if header is None:
         return []
     return [
-        f"the first line is unlike all others ({shorten(header)}) and is learned as a record like them; if it names the columns of "
+        f"the first line is unlike all others ({shorten(header)}) and is a record like them; if it names the columns of "
         "a table, remove it"
     ]
 

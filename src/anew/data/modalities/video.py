@@ -6,7 +6,6 @@ grid repeats its last frame; `Batch.mask` says which frames are its own, and a s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -24,7 +23,6 @@ from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
-from anew.data.formats.image_size import enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
@@ -37,8 +35,6 @@ DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: e
 KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
 MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
-WHOLE_SHARE = 0.95  # each video is one clip if so many of them are short enough; chosen
-LONG_VIDEO_RATE = 12.5  # frames a second of clips cut out of long videos: the fewest that look smooth
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,12 @@ class VideoConfig:
     """Settings for fitting clips to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
+    frames: int = setting(
+        0,
+        "frames per clip, at most; 0: chosen by data and budget; if rate is set too, short videos are cut to so many",
+        low=0,
+        high=MAX_FRAMES,
+    )
     rate: float = setting(
         0.0, "frames per second; 0: the most common rate of the files", unit="frames/s", low=0.0, high=240.0
     )
@@ -137,6 +138,7 @@ class Video(Modality):
         self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
         self._stride = 1  # one in so many of these frames is kept
         self._max_span = MAX_FRAMES  # most frames of a clip before some are left out
+        self._only_beginnings = False  # each video is cut to its first `_max_span` frames
         self._framing = "crop"
         self.matching = PixelMatching()  # gives samples the values of real pixels
 
@@ -166,23 +168,22 @@ class Video(Modality):
         timings = [timing for timing in isolation.each(self.timing, sample) if not isinstance(timing, ValueError)]
         if not timings:
             raise DataError("no video of the sample can be read")
-        rates = np.array([timing.rate for timing in timings])
-        notes = []
+        notes: list[str] = []
         if not self._source_rate:
-            self._source_rate = float(np.round(np.median(rates), 3))
+            self._source_rate = float(np.round(np.median([timing.rate for timing in timings]), 3))
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
-        cuts = self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))
-        rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY_TOLERANCE).any()
-        if rates_differ or not all(timing.steady for timing in timings):
-            notes.append(
-                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: all are read at "
-                f"{self._source_rate:.3g}, and samples show each frame for {frames.gif_delay(self.rate)} ms."
-            )
+        budget = budget or DataBudget(None, 0, 0)
+        length = clip_shape.choose_length(
+            frame_counts, self._source_rate, self.config.frames, self.config.rate > 0.0, budget
+        )
+        self._stride, self._max_span, self._only_beginnings = length.stride, length.span, length.only_beginnings
+        shown_for = "" if budget.only_compared else f"samples show each frame for {frames.gif_delay(self.rate)} ms"
+        notes += clip_shape.rate_notes(timings, self._source_rate, shown_for)
         if any(timing.cut for timing in timings):
             notes.append(
                 f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
-        return [*notes, *cuts]
+        return [*notes, *length.notes]
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         side, most_frames = size_limits(DataBudget(None, 0, 0))
@@ -193,38 +194,6 @@ class Video(Modality):
         """When each frame of the item's file is shown. Raises ValueError (one clause)."""
         return frames.timing(_file_of(item))
 
-    def _choose_clips(self, frame_counts: list[int], budget: DataBudget) -> list[str]:
-        """Decide how long a clip is and which of its frames are kept.
-
-        Args:
-            frame_counts: Frames of each video, at the common rate.
-            budget: The budget, which decides how many frames are learned.
-
-        Returns:
-            Sentences for the user.
-        """
-        max_frames = self.config.frames or size_limits(budget)[1]
-        usual_count = float(np.quantile(frame_counts, WHOLE_SHARE))
-        videos_are_clips = usual_count <= MAX_FRAMES
-        if videos_are_clips:
-            self._stride = max(1, math.ceil(round(usual_count) / max_frames))
-        else:
-            self._stride = max(1, round(self._source_rate / LONG_VIDEO_RATE))
-        self._max_span = self._stride * max_frames
-        reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
-        if not videos_are_clips:
-            # `split_records` rounds the number of clips, so those of a video just too short for one more are longer.
-            longest = math.ceil((math.ceil(1.5 * self._max_span) - 1) / self._stride)
-            return [
-                f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
-                f"{longest}) at {self.rate:.3g} per second, {reason}; short ones stay whole."
-            ]
-        if self._stride > 1:
-            needed = math.ceil(round(usual_count))
-            keeps = "" if self.config.frames else _what_keeps(needed, budget)
-            return [f"One frame in {self._stride} of a clip is used, at most {max_frames} in all: {reason}{keeps}."]
-        return []
-
     def split_records(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
         if not isinstance(item.data, FileSlice) or item.data.at is not None:
@@ -232,6 +201,10 @@ class Video(Modality):
             return
         handle = item.data
         total = len(frames.timing(_file_of(item)).at(self._source_rate or DEFAULT_RATE))
+        if self._only_beginnings:
+            if handle.index == 0:
+                yield replace(item, data=replace(handle, at=(0, min(total, self._max_span))), begins=True, ends=True)
+            return
         start = total * handle.index // handle.count
         stop = total * (handle.index + 1) // handle.count
         num_clips = max(1, round((stop - start) / self._max_span)) if total > self._max_span else 1
@@ -283,7 +256,8 @@ class Video(Modality):
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
-            self.notes.append(f"clips have {shortest} to {longest} frames; the model also learns their lengths")
+            learns = "" if budget.only_compared else "; the model also learns their lengths"
+            self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
@@ -293,7 +267,7 @@ class Video(Modality):
             sample.sizes, budget, lambda longer: size_limits(longer)[0], self._fixed_size, self._framing, self.notes
         )
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
-        if self.config.match_pixels:
+        if self.config.match_pixels and not budget.only_compared:
             self.notes += palette_note(np.stack(rows), "frames")
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
@@ -412,6 +386,7 @@ class Video(Modality):
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
+            "only_beginnings": self._only_beginnings,
             "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
         }
@@ -420,7 +395,7 @@ class Video(Modality):
         record = learned.read(learned.LearnedVideo, state)
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
         self._framing, self._source_rate = record.frame, record.rate
-        self._stride, self._max_span = record.step, record.span
+        self._stride, self._max_span, self._only_beginnings = record.step, record.span, record.only_beginnings
         record.matching.check(record.shape[0])
         self.matching = record.matching
         self.notes = record.notes
@@ -448,12 +423,6 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.read_still(path)
-
-
-def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
-    """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
-    more = enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
-    return f"; frames={frames_needed} keeps more{more}"
 
 
 def _join(

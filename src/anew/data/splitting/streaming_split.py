@@ -66,7 +66,8 @@ class SourceSplit:
         held_keys: Keys of held-out items of other shards; a train item with one of them is dropped. Empty with draws.
         held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
         classes: Train items by class name.
-        notes: Sentences on the split.
+        notes: Sentences on the source's own parts.
+        division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
     """
@@ -79,6 +80,7 @@ class SourceSplit:
     held_texts: near_duplicates.NearDuplicateIndex = field(default_factory=near_duplicates.NearDuplicateIndex)
     classes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    division_notes: list[str] = field(default_factory=list)
     refusals: list[SkippedItem] = field(default_factory=list)
     records_per_item: float = 1.0
 
@@ -137,7 +139,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
             )
             result.records_per_item = max(records / max(sum(shards[b].items for b in sampled), 1), 1.0)
         return result
-    notes += clusters.no_clusters_note(modality)
+    result.division_notes += clusters.no_clusters_note(modality)
     items = sum(shards[i].items for i in train)
     max_bytes = MAX_STREAM_BYTES if modality.traits.reads_file_slices else MAX_PASS_BYTES
     cheap = items <= MAX_PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
@@ -187,9 +189,10 @@ def _split_by_content(
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    result.notes += split.split_notes(usable_parts, num_copies, modality.layout == "document", result.are_draws) + notes
+    by_size = modality.layout == "document"
+    result.division_notes += split.split_notes(usable_parts, num_copies, by_size, result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
-        result.notes.append(
+        result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
 
@@ -299,13 +302,13 @@ def _split_by_shards(
     n_held_out = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     copies = "" if result.are_draws else "copies of their items are dropped from train; "
-    result.notes.append(
+    result.division_notes.append(
         f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({n_held_out / items:.1%}), drawn at random, "
         f"go to {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
     )
     if result.are_draws:
         result.held_keys, result.held_texts = set(), near_duplicates.NearDuplicateIndex()
-        result.notes.append(split.draws_note(len(keys) - len(set(keys)), len(keys)))
+        result.division_notes.append(split.draws_note(len(keys) - len(set(keys)), len(keys)))
 
 
 def _first_usable(

@@ -248,6 +248,8 @@ class Audit(Generic[ItemT]):
         share, low, high = (
             min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in copies_of_tests(scan, scan_p, match)
         )
+        if is_copying:
+            share, low, high = repeats.at_least(share, low, high, n_visible)
         return CopyTestResult(
             found=is_copying,
             p=p,

@@ -116,6 +116,7 @@ IMAGES = ItemType(
     "Not seen are those that were turned, scaled, cropped, shifted further, made negative, or, if they are colourful, given "
     "other colours.",
     query_cost=IMAGE_QUERY_COST,
+    likeness=" or to its mirror image",
 )
 CLIPS = ItemType(
     "clips",
@@ -124,6 +125,7 @@ CLIPS = ItemType(
     "Seen are clips with a frame that is the same, or nearly so, in whichever order frames are. Not seen are clips that were "
     "turned, scaled, shifted by several pixels or given other colours.",
     query_cost=IMAGE_QUERY_COST // FRAMES,
+    likeness=" in a frame",
 )
 RECORDS = ItemType(
     "records",

@@ -82,6 +82,7 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
+        likeness: What an item at distance 0 may be identical to instead of the whole other item, for sentences: " or to ...".
     """
 
     name: str
@@ -90,6 +91,7 @@ class ItemType(Generic[ItemT]):
     scope: str
     whole: bool = True
     query_cost: int = 0
+    likeness: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class CopyTestResult:
             items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
-        scope: Which copies are seen and which are not, see `ItemType`.
+        scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
         shortened: Whether there was no time for some of the controls; the notes name them.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; "" if all were.
         training_distance: Distances from training items; None if they were not measured.
@@ -196,6 +198,7 @@ class CopyTestResult:
     match_p: float | None = None
     held_out_together: bool = False
     scope: str = ""
+    likeness: str = ""
     shortened: bool = False
     limited_by: str = ""
     training_distance: TrainingDistance | None = None
@@ -289,6 +292,7 @@ class CopyTestResult:
         assert self.identical is not None
         fact = (
             f"{self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to a training item"
+            f"{self.likeness}"
         )
         if not self.real_compared:
             return fact
@@ -321,8 +325,9 @@ class CopyTestResult:
             ), f"suspicion: about {share} of the samples are closer to your items than these are to each other"
         fact = clause_fact = ""
         if self.identical:
-            fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
-            clause_fact = f"; {self.identical:,} of {self.samples:,} {are(self.identical)} identical to one"
+            verb = f"{are(self.identical)} identical to one{self.likeness}"
+            fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {verb}"
+            clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
         return (
             f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g}).",
             f"about {share} of the samples are copies of training items{clause_fact}",

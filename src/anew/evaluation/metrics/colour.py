@@ -19,7 +19,11 @@ COLOUR_DISTANCE = MetricSpec(
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.08, 0.35, "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})"
+        "closeness",
+        0.08,
+        0.35,
+        "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
+        agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
     ),
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images

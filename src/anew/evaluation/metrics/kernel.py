@@ -26,6 +26,7 @@ KERNEL_DISTANCE = MetricSpec(
         0.05,
         "the overall look differs (kernel distance {value:.2g}; real data: {real:.2g})",
         exact_baseline=0.0,
+        agreement="the overall look agrees (kernel distance {value:.2g}; real data: {real:.2g})",
     ),
 )
 Kernel = Callable[[Rows, Rows], Array]

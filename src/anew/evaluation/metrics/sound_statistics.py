@@ -47,7 +47,11 @@ PULSE_DISTANCE = MetricSpec(
     "Buzzing",
     "How much more, or less, the high tones of samples go up and down at a steady rate than real ones do (0 = the same).",
     tolerance=Tolerance(
-        "closeness", 0.1, 0.3, "high tones buzz unlike real ones (by {value:.2f}; real data: {real:.2f})"
+        "closeness",
+        0.1,
+        0.3,
+        "high tones buzz unlike real ones (by {value:.2f}; real data: {real:.2f})",
+        agreement="high tones buzz as real ones do (within {value:.2f}; real data: {real:.2f})",
     ),
 )
 PULSE_SOURCE = (

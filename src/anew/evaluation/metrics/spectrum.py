@@ -16,7 +16,11 @@ SPECTRUM_DISTANCE = MetricSpec(
     "How much coarse and fine detail (in sound: low and high tones) differs from real data, in decibels (0 = the same).",
     order=17,
     tolerance=Tolerance(
-        "closeness", 0.7, 2.5, "fine and coarse detail differ by {value:.1f} dB (real data: {real:.1f} dB)"
+        "closeness",
+        0.7,
+        2.5,
+        "fine and coarse detail differ by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
 LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite

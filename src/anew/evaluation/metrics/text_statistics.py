@@ -38,6 +38,7 @@ FOURGRAM_DIVERGENCE = MetricSpec(
         0.1,
         0.3,
         "runs of four characters differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        agreement="runs of four characters agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
     ),
 )
 ZIPF_DISTANCE = MetricSpec(

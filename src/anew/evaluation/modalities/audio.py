@@ -38,14 +38,24 @@ PERIODICITY_DISTANCE = MetricSpec(
     "Tone",
     "How tonal the sounds are, compared with real ones (0 = the same).",
     tolerance=Tolerance(
-        "closeness", 0.06, 0.25, "the tonality of sounds differs by {value:.2f} (real data: {real:.2f})"
+        "closeness",
+        0.06,
+        0.25,
+        "the tonality of sounds differs by {value:.2f} (real data: {real:.2f})",
+        agreement="the tonality of sounds agrees within {value:.2f} (real data: {real:.2f})",
     ),
 )
 LOUDNESS_DISTANCE = MetricSpec(
     "loudness_distance",
     "Loudness",
     "How far the spread of loudness is from that of real sounds, in decibels (0 = the same).",
-    tolerance=Tolerance("closeness", 2.0, 8.0, "loudness differs by {value:.1f} dB (real data: {real:.1f} dB)"),
+    tolerance=Tolerance(
+        "closeness",
+        2.0,
+        8.0,
+        "loudness differs by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="loudness agrees within {value:.1f} dB (real data: {real:.1f} dB)",
+    ),
 )
 
 

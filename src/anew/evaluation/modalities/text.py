@@ -130,7 +130,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return of_pool(result, pool, PASSAGES.scope)
+        return of_pool(result, pool, PASSAGES)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()

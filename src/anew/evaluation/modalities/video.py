@@ -53,7 +53,11 @@ MOTION_DISTANCE = MetricSpec(
     "Amount of motion",
     "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
     tolerance=Tolerance(
-        "closeness", 1.5, 6.0, "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+        "closeness",
+        1.5,
+        6.0,
+        "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="the amount of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
@@ -61,7 +65,11 @@ MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "Speed of motion",
     "How much the mix of slow and fast changes differs from real clips, in decibels (0 = the same).",
     tolerance=Tolerance(
-        "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+        "closeness",
+        1.0,
+        4.0,
+        "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="the speed of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
 CLIPS_AT_ONCE = 64  # clips whose frames are prepared together: bounds memory

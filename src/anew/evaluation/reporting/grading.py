@@ -89,7 +89,8 @@ class Part:
         return self.clause != self._clause(0.0, 0.0)
 
     def _clause(self, value: float, real: float) -> str:
-        return unsigned_zero(self.tolerance.clause.format(value=value, real=real))
+        form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
+        return unsigned_zero(form.format(value=value, real=real))
 
     @property
     def interval(self) -> str:
