@@ -16,6 +16,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
 from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
+from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
@@ -174,9 +175,13 @@ def _check_same_data(world: World, data: Dataset) -> None:
         data.batch(0, "check", 0, CHECKED_ROWS, CHECKED_ROWS),
         *data.scoring("validation", limit=CHECKED_UNITS),
     ):
-        digest.update(batch.x.contiguous().numpy().tobytes())
-    world.check_same("the data", digest.hexdigest(), "give all processes the same files")
-    state = data.state().model_dump(exclude={"path"})
+        for tensor in (batch.x, batch.labels, batch.mask, batch.units, batch.continues):
+            digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
+    record = data.state()
+    contents = world.gather(record.content)
+    content = None if None in contents else record.content  # where one reads a store and the other a copy of it
+    world.check_same("the data", [digest.hexdigest(), content], "give all processes the same files")
+    state = record.model_dump(exclude={"path", "content"})
     world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 
@@ -295,11 +300,14 @@ def continue_run(
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
-        job, checkpoint = extend_job(job, budget, steps)
+        job, checkpoint, is_before_decay = extend_job(job, budget, steps)
     else:
-        checkpoint = resume_point(job)
+        checkpoint, is_before_decay = resume_point(job), False
     step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
-    reporter.message(_going_on(job, step, is_given_more))
+    if checkpoint is None:
+        reporter.message(_beginning_again(job))
+    else:
+        reporter.message(_going_on(job, step, is_given_more, is_before_decay))
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
@@ -314,14 +322,24 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
         reporter.message(f"{events_file.NAME}: {lines} left out")
 
 
-def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
-    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
+def _beginning_again(job: TrainingJob) -> str:
+    """A sentence on a run without a checkpoint: stopped before the first one, or all are damaged."""
+    steps = int(events_file.last_step(job.folder.path).get("step") or 0)
+    if not steps:
+        return "continuing from step 0"
+    return f"beginning again at step 0, since no checkpoint of the {plural(steps, 'step')} so far can be used"
+
+
+def _going_on(job: TrainingJob, step: int, is_given_more: bool, is_before_decay: bool) -> str:
+    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all.
+
+    is_before_decay: Whether that is where the learning rate began to fall, not where the run ended."""
     last = events_file.last_step(job.folder.path)
     seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:
         return f"continuing from step {step:,}"
     text = f"continuing from step {step:,} of {last['step']:,}"
-    if step < last["step"]:
+    if is_before_decay:
         text += ", where the learning rate began to fall"
     if job.plan.train_s is not None:
         text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.train_s / seconds * last['step']:,.0f} steps"
