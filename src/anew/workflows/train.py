@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +21,14 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import check_budget, saving_slice, training_seconds
+from anew.planning.budget import (
+    LEAST_TRAINING,
+    check_budget,
+    is_hurried,
+    saving_slice,
+    time_to_train,
+    training_seconds,
+)
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -36,8 +42,7 @@ from anew.planning.context import RunContext
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
-from anew.runs import lock
-from anew.runs.folder import RunFolder
+from anew.runs.folder import RunFolder, remove_begun
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import is_stopped
@@ -48,7 +53,7 @@ from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
-from anew.workflows.evaluate import evaluate_run
+from anew.workflows.evaluate import Pace, evaluate_run
 from anew.workflows.film import Film
 from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
@@ -64,6 +69,7 @@ Cleanup = Literal["nothing", "files", "folder"]
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 # Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
+HURRIED = "other programs use the cores, which leaves little time to train"
 LEAST_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
@@ -105,7 +111,7 @@ def new_run(
         job = choose_compilation(job)
     except Exception:  # whatever it was, it is raised again
         if cleanup != "nothing":
-            _remove_begun(folder, with_folder=cleanup == "folder")
+            remove_begun(folder, with_folder=cleanup == "folder")
         raise
     return _run_to_end(job, checkpoint, skipped_items, forecasts=True)
 
@@ -191,9 +197,11 @@ def _choices(
         choice, codec_name = _replayed(request.plan_from, train_config, context, data)
         return [choice], codec_name, 0.0
     choices = choose_families(data, request, train_config, context.user_family)
-    training_seconds(request, train_config, context)
+    left = training_seconds(request, train_config, context)
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
-    if seconds > 0:
+    if seconds > 0 and is_hurried(request.budget, left, context):
+        context.reporter.message(f"{HURRIED}, so only {choices[0].name} is trained")
+    elif seconds > 0:
         return choices, None, seconds
     codec_name = choose_codec(data, choices[0], train_config.space)
     check_settings(request, data, choices[0], codec_name)
@@ -238,16 +246,6 @@ def _begin_job(
         )
     codec_stage.clear(folder)
     return job
-
-
-def _remove_begun(folder: RunFolder, with_folder: bool) -> None:
-    """Remove the files of a request that could not be begun, and nothing else."""
-    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
-        with contextlib.suppress(OSError):  # Windows keeps files that are open
-            (folder.path / name).unlink(missing_ok=True)
-    if with_folder:
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()
 
 
 # -- runs that go on ------------------------------------------------------------------------------------------------------
@@ -385,6 +383,12 @@ def _run_to_end(
         skipped_items: Reports skipped items.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
     """
+    pace: Pace | None = None
+
+    def say_forecast() -> None:
+        nonlocal pace
+        pace = _say_forecast(job, checkpoint) if forecasts else None
+
     try:
         apply_compilation(job)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
@@ -392,8 +396,7 @@ def _run_to_end(
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            before_steps = partial(_say_forecast, job, checkpoint) if forecasts else lambda: None
-            outcome = fit(job, checkpoint, listeners, before_steps=before_steps)
+            outcome = fit(job, checkpoint, listeners, before_steps=say_forecast)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
@@ -401,24 +404,35 @@ def _run_to_end(
                 "ended sooner than planned: several measurements of the validation loss in a row were no lower"
             )
         skipped_items.update(job.data)
-        return _report(job, skipped_items)
+        return _report(job, skipped_items, pace)
     finally:
         job.data.close()
 
 
-def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Say what the report will be able to answer, if the run has a budget. checkpoint: the state to continue from."""
+def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> Pace | None:
+    """Say what the report will be able to answer, if the run has a budget and there is time to find out.
+
+    Args:
+        job: The training.
+        checkpoint: The state to continue from.
+
+    Returns:
+        How fast samples are drawn; None if that was not measured.
+    """
     budget = job.plan.budget_s
     if budget is None or job.world.size > 1:
-        return
+        return None
+    if is_hurried(budget, time_to_train(budget, job.context, LEAST_TRAINING), job.context):
+        job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
+        return None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
-    job.context.reporter.message(
-        f"forecast for the report at the present load: {forecast_of_job(job, weights).describe(budget)}"
-    )
+    forecast = forecast_of_job(job, weights)
+    job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
+    return forecast.pace
 
 
-def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
-    """Sample, measure, write the report, and mark the run as finished."""
+def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None) -> Model:
+    """Sample, measure, write the report, and mark the run as finished. pace: how fast samples are drawn, if that is known."""
     model = Model(job.folder, str(job.world.device), trust_code=True)
     if not job.world.is_main:
         return model
@@ -429,7 +443,8 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
         remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
-    evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data, crowding=crowding)
+    reporter = job.context.reporter
+    evaluate_run(model, n, seconds=seconds, reporter=reporter, opened=job.data, crowding=crowding, pace=pace)
     skipped_items.update(job.data)
     scan = job.data.scan
     refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}

@@ -18,10 +18,11 @@ from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.content import content_digest, item_bytes
 from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import Item, SkippedItem
-from anew.errors import DataError, did_you_mean
+from anew.errors import DataError, did_you_mean, printable
 
 SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
+SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
@@ -89,7 +90,7 @@ def detect_modality(
         raise DataError("; ".join(filter(None, [sentence, modalities[requested].traits.folder_advice, advice])))
     modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
-    notes = _notes(modality, usable, requested, modalities)
+    notes = _notes(source, modality, usable, requested, modalities)
     if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
@@ -135,18 +136,33 @@ def _refusal_clause(source: Source) -> str:
 
 
 def _notes(
-    modality: str, counts: Mapping[str, int], requested: str | None, modalities: Mapping[str, type[Modality]]
+    source: Source,
+    modality: str,
+    counts: Mapping[str, int],
+    requested: str | None,
+    modalities: Mapping[str, type[Modality]],
 ) -> list[str]:
     left_out = {name: n for name, n in counts.items() if name != modality}
     if not left_out:
         return []
-    ignored = listed([plural(n, modalities[name].traits.singular) for name, n in sorted(left_out.items())])
+    counted = [
+        plural(n, modalities[name].traits.singular) + _named(source, name, n) for name, n in sorted(left_out.items())
+    ]
+    ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
     reason = "as asked" if requested else _why_it_is_learned(modality, counts)
     largest = max(left_out, key=lambda name: left_out[name])
     return [
         f"training on {modalities[modality].traits.plural}, {reason}; ignoring {ignored} "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
+
+
+def _named(source: Source, modality: str, count: int) -> str:
+    """The names of a few items of a modality, after a comma; "" for many, and for large ones."""
+    if count > SHOWN_NAMES or source.bytes.get(modality, 0) > SAMPLE_BYTES:
+        return ""
+    names = [printable(item.name) for shard in source.shards(modality) for item in source.read(shard, count)]
+    return f", {listed(sorted(names))}"
 
 
 def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
