@@ -61,12 +61,13 @@ def make_shards(place: Path, gb: float) -> None:
 
 
 def make_objects(place: Path, count: int) -> None:
-    contents = pictures(16, 2)
+    """Different pictures: copies of held-out ones would be left out, and others read in their place."""
+    source = np.random.default_rng(2)
     for number in range(count):
         folder = place / f"{number // A_FOLDER:05}"
         if number % A_FOLDER == 0:
             folder.mkdir()
-        (folder / f"{number:08}.png").write_bytes(contents[number % len(contents)])
+        (folder / f"{number:08}.png").write_bytes(png(source, 16))
 
 
 def pictures(side: int, seed: int) -> list[bytes]:

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_what_is_no_path_is_said(tmp_path: Path) -> None:
 def test_a_request_is_checked_without_pytorch(tmp_path: Path) -> None:
     code = "import sys, anew.api; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_a_budget_that_loading_uses_up_ends_then_and_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "anew.workflows.train":
+                time.sleep(30.0)
+
+    monkeypatch.setattr(sys, "meta_path", [Slow(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "anew.workflows.train", raising=False)
+    begin = time.monotonic()
+    with pytest.raises(anew.BudgetError, match="was over before PyTorch was loaded"):
+        anew.train(names(tmp_path / "names.txt"), tmp_path / "run", budget=60.0, started=begin - 59.7)
+    assert time.monotonic() - begin < 10.0 and not (tmp_path / "run").exists()

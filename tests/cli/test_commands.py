@@ -529,6 +529,17 @@ def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Pa
     state.write_bytes(state.read_bytes() + b"junk")
     completed = anew("resume", tmp_path / "run", "--steps", 14, "--data", data)
     assert "decay-start is damaged" in completed.stdout
+    assert "began to fall" not in completed.stdout
+
+
+@pytest.mark.slow
+def test_a_run_of_which_every_checkpoint_is_damaged_begins_again(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, run = text_run
+    shutil.copytree(run, tmp_path / "run")
+    for state in (tmp_path / "run" / "checkpoints").glob("*/state.safetensors"):
+        state.write_bytes(b"junk")
+    shown = anew("resume", tmp_path / "run", "--steps", 14, "--data", data).stdout
+    assert "beginning again at step 0, since no checkpoint of the" in shown and "continuing from" not in shown
 
 
 def test_edited_settings_are_one_sentence(

@@ -7,11 +7,14 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import anew
 from anew import api
 from anew.cli import main
 from anew.cli.faults import FAULT, MISTAKE, STOPPED
@@ -168,3 +171,15 @@ def test_the_code_is_where_torchrun_looks_for_it(
     assert main(LOOK) == STOPPED
     message = json.loads(place.read_text())["message"]
     assert message["errorCode"] == STOPPED and "exit code 75" in message["message"]
+
+
+def test_a_command_ends_without_taking_down_the_interpreter() -> None:
+    script = (
+        "import sys; sys.argv[1:] = sys.argv[1:] or ['--version']; import atexit; from anew import cli; "
+        "atexit.register(print, 'of an earlier module'); code = cli.main(); atexit.register(print, 'of a later one'); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", script]
+    good = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert good.returncode == 0 and good.stdout.splitlines() == [anew.__version__, "of a later one"]
+    bad = subprocess.run([*command, "look", "/nowhere"], capture_output=True, text=True, timeout=60)
+    assert bad.returncode == MISTAKE and bad.stderr.count("\n") == 1 and "nowhere" in bad.stderr

@@ -108,6 +108,18 @@ def test_a_silent_process_is_blamed_where_a_connection_broke(pair: tuple[Monitor
     leave(main)
 
 
+def test_one_that_is_stopped_names_a_process_that_was_killed(pair: tuple[Monitor, Monitor]) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    assert main.reason() is None
+    other._has_ended.set()  # its heartbeat stops
+    error = main.reason()
+    assert str(error).startswith("process 1 on 'hostb' has ended without a word") and error is not None
+    assert error.exit_code == GONE and not error.is_reported
+    leave(main)
+
+
 def test_one_that_is_late_is_named(pair: tuple[Monitor, Monitor]) -> None:
     main, other = pair
     main.start()

@@ -1,12 +1,13 @@
-"""Times as S3 gives them."""
+"""Times and listings as S3 gives them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from anew.core.s3_session import parse_time, s3_session
+from anew.core.s3_session import parse_objects, parse_time, s3_session
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,39 @@ def test_times_of_all_forms(text: str) -> None:
 def test_there_is_one_session() -> None:
     pytest.importorskip("aiobotocore", reason="the extra s3 is not installed")
     assert s3_session() is s3_session()
+
+
+PAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult{namespace}><Name>b</Name><IsTruncated>true</IsTruncated>
+<Contents><Key>a%20&amp;b.txt</Key><LastModified>2026-11-28T07:30:00.000Z</LastModified><ETag>&quot;1f&quot;</ETag>
+<Size>12</Size><Owner><ID>o</ID></Owner><StorageClass>STANDARD</StorageClass></Contents>
+<Contents><Key>c.txt</Key><Size>0</Size></Contents>
+<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"""
+
+
+@pytest.mark.parametrize("namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
+def test_a_page_of_a_listing_is_what_botocore_makes_of_it(namespace: str) -> None:
+    pytest.importorskip("botocore", reason="the extra s3 is not installed")
+    from botocore.parsers import ResponseParserFactory
+    from botocore.session import get_session
+
+    shape = get_session().get_service_model("s3").operation_model("ListObjectsV2").output_shape
+    parser = ResponseParserFactory().create_parser("rest-xml")
+    response = {"body": PAGE.format(namespace=namespace).encode(), "headers": {}, "status_code": 200, "context": {}}
+    expected = parser.parse(response, shape)
+    objects: dict[str, Any] = {}
+    parse_objects(response, objects)
+    parsed = parser.parse(response, shape) | objects
+    del expected["Contents"][0]["Owner"]  # nobody reads it
+    assert parsed == expected
+    assert [entry["Key"] for entry in parsed["Contents"]] == ["a%20&b.txt", "c.txt"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<ListBucketResult></ListBucketResult>"), (503, b"<Contents>"), (200, b"<Contents>")]
+)
+def test_other_responses_are_left_to_botocore(status: int, body: bytes) -> None:
+    response, objects = {"body": body, "headers": {}, "status_code": status}, dict[str, Any]()
+    parse_objects(response, objects)
+    assert response["body"] == body
+    assert objects == {}

@@ -13,9 +13,11 @@ from anew.core.world import World
 from anew.errors import BudgetError
 from anew.planning.budget import (
     GAIN,
+    LEAST_REST,
     calibration_slice,
     check_gain,
     evaluation_slice,
+    is_hurried,
     largest_affordable,
     saving_slice,
     seconds_to_read,
@@ -83,6 +85,21 @@ def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:
     crowded = dataclasses.replace(context(70.0), crowding=12.0)
     with pytest.raises(BudgetError, match=r"starting and reading took 70.* work takes 12 times as long"):
         time_to_train(60.0, crowded)
+
+
+def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_much() -> None:
+    delayed = dataclasses.replace(context(85.0), crowding=4.0)
+    with pytest.raises(BudgetError):
+        time_to_train(120.0, context(105.0))
+    seconds = time_to_train(120.0, delayed)
+    assert 1.0 <= seconds < 15.0 and is_hurried(120.0, seconds, delayed)
+    assert (
+        not is_hurried(120.0, 40.0, delayed)
+        and not is_hurried(120.0, 5.0, context())
+        and not is_hurried(None, None, delayed)
+    )
+    with pytest.raises(BudgetError, match="work takes 4 times as long"):
+        time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * LEAST_REST + 0.5), crowding=4.0))
 
 
 def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from filelock import FileLock
 
 import anew
 import samples
@@ -20,7 +21,7 @@ from anew.core import addresses
 from anew.core.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
-from anew.runs import keeper, mirror
+from anew.runs import keeper, lock, mirror
 from anew.runs.folder import RunFolder
 from anew.runs.mirror import MANIFEST, Mirror, place_of
 from commands import anew as printed
@@ -142,9 +143,28 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
 def test_a_copy_that_another_machine_seems_to_write_is_said(store: fsspec.AbstractFileSystem) -> None:
     local = begun({"model": "x"})
     assert RunFolder(local.folder).notes == []
-    write(local, ".lock", json.dumps({"pid": 7, "host": "elsewhere", "since": 1.0}))
-    (note,) = RunFolder(local.folder).notes
-    assert "process 7 on 'elsewhere'" in note and f"remove '{local.folder / '.lock'}'" in note
+    with FileLock(local.folder / ".lock"):  # as of a container that shares the cache
+        write(local, ".lock", json.dumps({"pid": 7, "host": "elsewhere", "since": 1.0}))
+        (note,) = RunFolder(local.folder).notes
+        assert "process 7 on 'elsewhere'" in note and f"remove '{local.folder / '.lock'}'" in note
+        assert lock.is_used(local.folder)
+
+
+def test_a_container_that_comes_back_under_another_name_gets_what_was_written_meanwhile(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = begun({"model": "old"})
+    local.push()
+    write(local, ".lock", json.dumps({"pid": 7, "host": "the-name-before", "since": 1.0}))  # its process was killed
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    other = Mirror(ADDRESS)
+    other.fetch(whole=True)
+    write(other, "model", "new")
+    other.push()
+    another_machine(monkeypatch, tmp_path, "cache")
+    back = Mirror(ADDRESS)
+    back.fetch(whole=True)
+    assert contents(back.folder)["model"] == "new" and RunFolder(back.folder).notes == []
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
     POOL_BYTES,
     Pace,
+    _first_chunk,
     _sampled,
     evaluate_run,
     measure_all,
@@ -165,6 +166,15 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     samples, notes, _ = _sampled(Timed(10**6), 5000, targets, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
     assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
     assert len(samples) >= 40
+
+
+def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:
+    slow, fast = Pace(), Pace()
+    slow.add(1, 4.0)
+    fast.add(1, 0.1)
+    assert _first_chunk(None, 9.0, slow) == 8 and _first_chunk(30.0, 1.0, None) == 8
+    assert _first_chunk(30.0, 1.0, fast) == 8 and _first_chunk(30.0, 2.0, fast) == 1
+    assert _first_chunk(30.0, 1.0, slow) == 6 and _first_chunk(3.0, 1.0, slow) == 1
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:

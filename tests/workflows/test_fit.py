@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,13 @@ import torch
 from PIL import Image
 
 from anew.core import threads
+from anew.core.world import World
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
+from anew.planning.context import RunContext
 from anew.runs import events
+from anew.workflows import fit
+from reporters import Lines
 from samples import shapes, trained
 
 
@@ -52,3 +58,22 @@ def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     before, after, expected = (float((np.stack(list(x)) == 0).mean()) for x in (model.sample(32), matched, real))
     assert abs(after - expected) < abs(before - expected)
     assert type(modality)(ImageConfig(match_pixels=False)).calibration_size() == (0, 0)
+
+
+@pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])
+def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
+    crowding: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, done = Lines(), []
+
+    def calibrate(*_: object) -> None:
+        time.sleep(0.8)
+        done.append(True)
+
+    monkeypatch.setattr(fit, "calibrate_modality", calibrate)
+    context = RunContext(heard, time.monotonic() - 59.0, World(), crowding=crowding)
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=60.0), context=context, data=SimpleNamespace(modality=None)
+    )
+    fit._calibrate_in_time(job, None)  # type: ignore[arg-type]
+    assert bool(done) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated

@@ -46,6 +46,17 @@ def test_settings_that_differ(tmp_path: Path) -> None:
     assert_refused(ended, "process 1 on", "the arguments of the command")
 
 
+def test_classes_that_differ(tmp_path: Path) -> None:
+    folders = [tmp_path / host for host in ("host1", "host2")]
+    for folder, classes in zip(folders, (["cat", "dog"], ["dog", "cat"]), strict=True):
+        pictures = sorted(samples.shapes(folder / "pictures", 60).rglob("*.png"))
+        table = [f"{path.relative_to(folder / 'pictures')},{classes[i % 2]}" for i, path in enumerate(pictures)]
+        (folder / "pictures" / "metadata.csv").write_text("\n".join(["file_name,label", *table]))
+    command = ("-m", "anew", "train", "pictures", "--family", "vae", "--run", "run", *SMALL[:-2])
+    ended = finish(start([command] * 2, folders), timeout=500)
+    assert_refused(ended, "process 1 on", "in the data; give all processes the same files")
+
+
 def test_more_processes_than_rows_of_a_batch(tmp_path: Path) -> None:
     samples.names(tmp_path / "names.txt", 300)
     ended = train(tmp_path, *[(*NAMES, "--set", "batch_size=2")] * 3)

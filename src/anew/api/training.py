@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, address_of, run_address
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
-from anew.errors import ConfigError, RunError, UserError, command
+from anew.errors import BudgetError, ConfigError, RunError, UserError, command
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -28,7 +29,7 @@ from anew.planning.request import (
     user_file,
 )
 from anew.runs import lock
-from anew.runs.folder import RunFolder
+from anew.runs.folder import RunFolder, remove_begun
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Begun, Request, RunRecord
 
@@ -139,9 +140,34 @@ def _train(
             files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
         # Written before PyTorch is imported, so that a run that is killed from here on can be resumed.
         folder.write_config(Begun(request=request))
+        if world is None:
+            _load_in_time(folder, request.budget, started, cleanup)
         from anew.workflows.train import new_run
 
         return new_run(folder, request, reporter, started, cleanup, own_file)
+
+
+def _load_in_time(folder: RunFolder, budget: float | None, started: float, cleanup: Cleanup) -> None:
+    """Import PyTorch and all that trains.
+
+    Args:
+        folder: The run.
+        budget: Seconds of the command; None without a limit.
+        started: `time.monotonic()` when it began.
+        cleanup: What to remove if the import takes longer than the whole budget.
+
+    Raises:
+        BudgetError: It does.
+    """
+    try:
+        with hard_stop(None if budget is None else budget - (time.monotonic() - started)):
+            import anew.workflows.train  # noqa: F401
+    except TimeIsUp:
+        remove_begun(folder, with_folder=cleanup == "folder")
+        raise BudgetError(
+            f"a budget of {budget:g} s was over before PyTorch was loaded, which takes some 3 s where no other programs use the "
+            "CPU or the memory; give more time, or wait until they are done"
+        ) from None
 
 
 def _continues(path: Path, request: Request, own_file: Path | None) -> bool:

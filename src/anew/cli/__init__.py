@@ -7,6 +7,7 @@ the machine (the message says what to change); 75 stopped by Ctrl-C or SIGTERM (
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import os
 import signal
@@ -42,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     started = process_start()
     words = sys.argv[1:] if argv is None else argv
+    ending = _Ending()
+    if argv is None:  # else the process is somebody else's
+        atexit.register(ending.end)
 
     def work() -> int:
         arguments = parse(words)
@@ -59,7 +63,30 @@ def main(argv: list[str] | None = None) -> int:
                 code = commands.run(arguments, started)
         return STOPPED if signals else code
 
-    return exit_code(work, words, lambda sentence: options_in(sentence, words))
+    ending.code = exit_code(work, words, lambda sentence: options_in(sentence, words))
+    return ending.code
+
+
+class _Ending:
+    """The end of the process without taking down the interpreter, which takes seconds of a budget where cores are crowded.
+
+    Handlers of modules that are imported later than this is registered run before it.
+
+    Attributes:
+        code: The exit code of the command; None while it is not known: then the interpreter ends as always.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def end(self) -> None:
+        if self.code is None:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):  # nobody is left to tell
+                    stream.flush()
+        os._exit(self.code)
 
 
 def _is_divided(arguments: argparse.Namespace) -> bool:

@@ -22,6 +22,8 @@ class DataRecord(Record):
         labels: Names of the classes.
         rates: Figures from which numbers of examples and units are estimated where data streams; {} where it is read whole.
         fingerprint: Of the listing: other data has another.
+        content: Of what it holds, as far as that is cheap to know; None in runs of older versions, and where the data stays in
+            a store.
         parts: Number of items of each part.
         notes: Sentences for the user.
         refused: Number of items that could not be used.
@@ -38,6 +40,7 @@ class DataRecord(Record):
     labels: list[Text]
     rates: dict[Text, Real]
     fingerprint: Text
+    content: Text | None = None
     parts: dict[Text, Whole]
     notes: list[Text]
     refused: Whole

@@ -102,6 +102,10 @@ class Peer:
         return int(self.beat.get("calls", 0))
 
     @property
+    def number(self) -> int:
+        return int(self.beat.get("number", 0))
+
+    @property
     def has_left(self) -> bool:
         return bool(self.beat.get("left"))
 
@@ -224,8 +228,19 @@ class Monitor:
         return error
 
     def reason(self) -> ProcessError | None:
-        """Why this process is being stopped, where another one has failed or died."""
-        self._suspect(silent_for=self.limit)
+        """Why this process is being stopped, where another one has failed or died: launchers stop the others long before a
+        silence is noticed by itself. So it waits for two heartbeats of each, as one may have been under way at its death."""
+        known = {peer.rank: peer.number for peer in self._peers}
+
+        def silent_peers() -> list[Peer]:
+            return [peer for peer in self._peers if not peer.has_left and peer.number < known[peer.rank] + 2]
+
+        def is_clear() -> bool:
+            return self._verdict is not None or all(peer.is_dead(self._host) for peer in silent_peers())
+
+        self._wait(SUSPECT_S, is_clear)
+        for peer in silent_peers():
+            self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", GONE))
         return None if self._verdict is None else self._error()
 
     def check(self) -> None:

@@ -1,10 +1,14 @@
-"""The session of S3 that stores are opened with: its listings take half of the time of those of a plain one, which parses the
-time of each object as if it could have any form."""
+"""The session of S3 that stores are opened with. A plain one takes three times as long for the pages of a listing, as it reads
+every element of them by its schema, and parses each time as if it could have any form."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import MutableMapping
 from datetime import datetime
+from xml.etree import ElementTree
+
+FIELDS = ("Key", "Size", "ETag", "LastModified", "StorageClass")  # of an object, as far as stores and Anew read them
 
 
 @functools.cache
@@ -14,7 +18,43 @@ def s3_session() -> object:
 
     session = AioSession()
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+    session.register("before-parse.s3.ListObjectsV2", parse_objects)
     return session
+
+
+def parse_objects(
+    response_dict: MutableMapping[str, object], customized_response_dict: MutableMapping[str, object], **_: object
+) -> None:
+    """Parse the objects of a page of a listing, and leave the remainder of the page to botocore.
+
+    Args:
+        response_dict: The response, whose `body` loses its objects.
+        customized_response_dict: Receives `Contents`, where there are objects.
+    """
+    body = response_dict["body"]
+    if response_dict["status_code"] != 200 or not isinstance(body, bytes) or b"<Contents>" not in body:
+        return
+    try:
+        page = ElementTree.fromstring(body)
+    except ElementTree.ParseError:
+        return  # botocore says what is wrong with it
+    namespace = page.tag[: page.tag.rfind("}") + 1]
+    names = {namespace + field: field for field in FIELDS}
+    entries = page.findall(f"{namespace}Contents")
+    customized_response_dict["Contents"] = [_parse_object(entry, names) for entry in entries]
+    for entry in entries:
+        page.remove(entry)
+    response_dict["body"] = ElementTree.tostring(page)
+
+
+def _parse_object(entry: ElementTree.Element, names: dict[str, str]) -> dict[str, object]:
+    texts = {names[field.tag]: field.text or "" for field in entry if field.tag in names}
+    values: dict[str, object] = dict(texts)
+    if "Size" in texts:
+        values["Size"] = int(texts["Size"])
+    if "LastModified" in texts:
+        values["LastModified"] = parse_time(texts["LastModified"])
+    return values
 
 
 def parse_time(value: object) -> datetime:

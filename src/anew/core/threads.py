@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 # Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
 SCHEDULE = Path("/proc/thread-self/schedstat")
-LEAST_METERED = 0.5  # seconds on a core: in less, a few turns of others decide
+LEAST_METERED = 0.25  # seconds on a core, some 60 turns on crowded ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
 

@@ -20,17 +20,16 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
-from torch.distributed.rendezvous import rendezvous
 
+from anew.core import rendezvous
 from anew.core.device import pick_device
 from anew.core.files import clause
-from anew.core.monitor import GONE, MISTAKE, Monitor
+from anew.core.monitor import GONE, Monitor
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
 V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
-FORMING = timedelta(minutes=5)  # until all processes are there
 COLLECTIVE = timedelta(
     minutes=30
 )  # that a process may be late by: one writes, calibrates or samples while the others wait
@@ -241,54 +240,35 @@ def init() -> World:
 
 
 def _form() -> World:
-    shared_store, rank, size = next(rendezvous("env://", timeout=FORMING))
-    shared_store.set_timeout(FORMING)
-    store = c10d.PrefixStore(_attempt(shared_store, rank, size), shared_store)
-    _wait_for_all(store, rank, size)
+    size = num_processes()
+    rendezvous.check_environment(size)
+    rank = int(os.environ["RANK"])
+    shared_store = rendezvous.connect(rank)
+    place = rendezvous.agree(shared_store, rank, size)
     # Tensors of a GPU go by NCCL; numbers and JSON stay on the CPU and never wait for a GPU.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store = c10d.PrefixStore(f"{place}/group", shared_store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=COLLECTIVE)
     world = World(rank, size)
-    prefix = world.broadcast(f"anew/{time.time_ns()}")
     # Of the monitor alone, which may block in it.
     client = dist.TCPStore(  # type: ignore[attr-defined]
-        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=FORMING
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=rendezvous.FORMING
     )
-    monitor = Monitor(c10d.PrefixStore(prefix, client), rank, size, socket.gethostname())
+    monitor = Monitor(c10d.PrefixStore(f"{place}/monitor", client), rank, size, socket.gethostname())
     monitor.announce()
     world.barrier()
     monitor.start()
     return replace(world, monitor=monitor)
 
 
-def _attempt(store: c10d.Store, rank: int, size: int) -> str:
-    """A name for this coming together, the same on all processes: torchrun's store outlives processes that are restarted,
-    and what the ones before wrote there would lead these astray."""
-    place = f"anew/restart-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/of-{size}"
-    return f"{place}/attempt-{store.add(f'{place}/{rank}', 1)}"  # torchrun does not count restarts after a host came or went
-
-
-def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
-    store.set(f"here/{rank}", socket.gethostname())
-    try:
-        store.wait([f"here/{rank_here}" for rank_here in range(size)])
-    except Exception as error:  # of several types, by the release of PyTorch
-        missing = [str(rank_here) for rank_here in range(size) if not store.check([f"here/{rank_here}"])]
-        failure = ProcessError(
-            f"process {', '.join(missing)} of {size} did not connect within {FORMING.total_seconds():.0f} s; "
-            "check its host, and start all with the same rendezvous",
-            MISTAKE,
-        )
-        failure.is_reported = rank != 0
-        raise failure from error
-
-
 def _not_connected(error: Exception) -> ProcessError:
-    return ProcessError(
+    failure = ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
-        "(with gloo, GLOO_SOCKET_IFNAME names the network)",
-        MISTAKE,
+        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
+        GONE,
     )
+    failure.is_reported = os.environ.get("LOCAL_RANK", "0") != "0"  # of each machine one speaks
+    return failure
 
 
 def shutdown() -> None:

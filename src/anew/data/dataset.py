@@ -340,6 +340,7 @@ class Dataset:
             labels=list(scan.labels),
             rates=dict(self._store.rates),
             fingerprint=self.fingerprint,
+            content=self._chosen.content,
             parts=dict(scan.parts),
             notes=list(scan.notes),
             refused=scan.refused,
@@ -444,7 +445,17 @@ def _find_data(state: DataRecord, path: str | None) -> SelectedData:
         location = path or state.path
         advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
+    _check_content(path or state.path, state.content, chosen.content)
     return chosen
+
+
+def _check_content(path: str, content: str | None, content_now: str | None) -> None:
+    """Raise DataError if files of the same names and sizes hold something else than in the run, where that is known of both."""
+    if content is not None and content_now is not None and content != content_now:
+        raise DataError(
+            f"{path!r} is not the data of this run: names and sizes are the same, but files hold something else, or "
+            "items have other classes; give the same, unchanged files"
+        )
 
 
 def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:

@@ -18,6 +18,12 @@ CROWDED = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
 MORE = 3
 LEAST_TRAINING = 1.0  # seconds: less would be hardly one step
+# Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
+# 3 s for names, 4 s for clips.
+LEAST_REST = 3.0
+# Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
+# without is left out; chosen.
+UNHURRIED_SHARE = 0.25
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
@@ -64,10 +70,13 @@ def training_seconds(
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
     """The seconds of a budget that are left for training, the same on all processes; see `training_seconds`.
 
-    With a minimum, training takes place whatever is left, and the report gives up to half of its time to it.
+    With a minimum, training takes place whatever is left, and the report gives up to half of its time to it. So it does
+    where crowded cores have taken that time.
     """
     elapsed = context.elapsed()
     seconds = budget - elapsed - context.reserved - _reserved(budget, context.crowding)
+    if minimum is None and _can_hurry(budget - elapsed - context.reserved, context.crowding):
+        minimum = LEAST_TRAINING
     if minimum is not None:
         report = evaluation_slice(budget, context.crowding)
         # Preparing may take far longer than it was expected to: a long report on a network that took one step helps nobody.
@@ -75,6 +84,24 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     if seconds < LEAST_TRAINING and minimum is None:
         raise _too_small(budget, elapsed, context)
     return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))
+
+
+def _can_hurry(remaining: float, crowding: float) -> bool:
+    """Whether crowded cores leave just enough of a budget for one step and a short report."""
+    return crowding >= CROWDED and remaining >= LEAST_REST * crowding
+
+
+def is_hurried(budget: float | None, seconds: float | None, context: RunContext) -> bool:
+    """Whether crowded cores leave so little time to train that what can be done without should be left out.
+
+    Args:
+        budget: Seconds of the whole command; None without a budget.
+        seconds: Seconds of it that are left for training; None if the training counts steps.
+        context: Says how crowded the cores are.
+    """
+    if budget is None or seconds is None:
+        return False
+    return context.world.broadcast(context.crowding >= CROWDED and seconds < UNHURRIED_SHARE * budget)
 
 
 def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) -> float | None:

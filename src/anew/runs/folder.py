@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
-from anew.runs.paths import CONFIG, STORE_STATE
+from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint, CheckpointMeta
@@ -331,6 +331,16 @@ class RunFolder:
             for path in folder.iterdir() if is_own else ():
                 if files.is_temporary(path.name):
                     _remove(path)
+
+
+def remove_begun(folder: RunFolder, with_folder: bool) -> None:
+    """Remove the files of a request that could not be begun, and nothing else."""
+    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
+        with contextlib.suppress(OSError):  # Windows keeps files that are open
+            (folder.path / name).unlink(missing_ok=True)
+    if with_folder:
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()
 
 
 def _remove(path: Path) -> None:

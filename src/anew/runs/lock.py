@@ -13,6 +13,11 @@ from typing import NamedTuple
 
 import psutil
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from anew.core import files
 from anew.errors import RunError
 
@@ -58,6 +63,13 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_used(folder: Path) -> bool:
+    """Whether a living process holds the lock of a run in the cache of this machine, whatever its host is called now."""
+    holder = _read_holder(folder / NAME)
+    is_here = holder is not None and holder.host == socket.gethostname()
+    return is_held(folder) if is_here else holder_elsewhere(folder) is not None
+
+
 def is_held(folder: Path) -> bool:
     """Whether a living process holds the lock of a run, according to its file. Takes no lock itself, so it never stops a training
     that is about to begin. If the file names another machine, its process is assumed to live."""
@@ -74,10 +86,25 @@ def is_held(folder: Path) -> bool:
 
 
 def holder_elsewhere(folder: Path) -> str | None:
-    """Who holds the lock of a run, according to its file, if that is a process of another machine."""
+    """Who holds the lock of a run in the cache, according to its file, if that is a process of another machine. None where the
+    system has no such lock: a container whose process was killed comes back under another name, and nobody writes then."""
     holder = _read_holder(folder / NAME)
-    is_elsewhere = holder is not None and holder.host != socket.gethostname()
-    return _holder(folder / NAME) if is_elsewhere else None
+    if holder is None or holder.host == socket.gethostname() or _is_unlocked(folder / NAME):
+        return None
+    return _holder(folder / NAME)
+
+
+def _is_unlocked(path: Path) -> bool:
+    """Whether the system knows that nobody holds a lock. It is taken for an instant, so not asked where a process of this
+    machine may be about to take it."""
+    if fcntl is None:
+        return False
+    try:
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # closing it lets go of the lock
+    except OSError:  # it is held, or the disk has no locks
+        return False
+    return True
 
 
 def _holder(path: Path) -> str:

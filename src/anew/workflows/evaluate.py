@@ -26,6 +26,7 @@ from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.score import Score
 from anew.families.base import Family
+from anew.planning.budget import CROWDED
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -101,6 +102,7 @@ def evaluate_run(
     features: FeatureSets | None = None,
     world: World | None = None,
     crowding: float = 1.0,
+    pace: Pace | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -116,6 +118,7 @@ def evaluate_run(
         world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
             limit then.
         crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
+        pace: How fast samples were drawn before; None if that is not known.
     """
     use_threads()
     begin = time.monotonic()
@@ -131,7 +134,8 @@ def evaluate_run(
         usable = seconds - writing + writing_seconds(seconds)  # shares of the time were chosen on idle cores
     targets = sample_targets(model.item_spec, dataset)
     if world is None:
-        samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter)
+        first_chunk = _first_chunk(usable, crowding, pace)
+        samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk)
     else:
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
@@ -236,7 +240,13 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
 
 
 def _sampled(
-    model: Model, n: int, targets: SampleTargets, seed: int, seconds: float | None, reporter: Reporter
+    model: Model,
+    n: int,
+    targets: SampleTargets,
+    seed: int,
+    seconds: float | None,
+    reporter: Reporter,
+    first_chunk: int = FIRST_CHUNK,
 ) -> tuple[Samples, list[str], bool]:
     """Draw up to n samples, a chunk at a time.
 
@@ -246,7 +256,7 @@ def _sampled(
     """
     begin = time.monotonic()
     pace, stopped = Pace(), False
-    chunk = min(FIRST_CHUNK, n)
+    chunk = min(first_chunk, n)
     samples = Samples([], [], model.item_modality)
     reporter.progress("sampling", 0, n)
     while chunk >= 1:
@@ -271,6 +281,20 @@ def _sampled(
     reason = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
+
+
+def _first_chunk(seconds: float | None, crowding: float, pace: Pace | None) -> int:
+    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report.
+
+    Args:
+        seconds: Time of the whole evaluation; None for no limit.
+        crowding, pace: See `evaluate_run`.
+    """
+    if seconds is None:
+        return FIRST_CHUNK
+    if crowding >= CROWDED:
+        return 1
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MOST_SHARE * seconds)))
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.device import seeded
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
@@ -16,7 +17,14 @@ from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import restoring
 from anew.families.base import Family
-from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
+from anew.planning.budget import (
+    CROWDED,
+    LEAST_TRAINING,
+    calibration_slice,
+    evaluation_slice,
+    saving_slice,
+    time_to_train,
+)
 from anew.planning.replay import replayed_run
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -35,6 +43,7 @@ from anew.workflows.run_copy import share_trained
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MOST_EPOCHS_UNWATCHED = 1.5
+LEAST_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
 def fit(
@@ -201,7 +210,7 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
         final = {name: t.cpu() for name, t in family.state_dict().items()}
         write_tensors(job.folder.path / WEIGHTS, final)
         if generates:
-            calibrate_modality(job, family, job.data.modality)
+            _calibrate_in_time(job, family)
         job.write_status("trained")
     share_trained(job.world, job.folder, final)
 
@@ -218,6 +227,21 @@ def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> 
         samples = modality.decode_latents(samples)
     count = min(num_real, data.train_items)
     modality.calibrate(samples, data.batch(0, "calibration", 0, count, count).x)
+
+
+def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
+    """Calibrate the modality of a job; on crowded cores only if that leaves half of the report its time."""
+    limit, budget, crowding = None, job.plan.budget_s, job.context.crowding
+    if budget is not None and crowding >= CROWDED:
+        reserved = saving_slice(budget, crowding) + evaluation_slice(budget, crowding) / 2
+        limit = max(LEAST_CALIBRATION, budget - job.context.elapsed() - reserved)
+    try:
+        with hard_stop(limit):
+            calibrate_modality(job, family, job.data.modality)
+    except TimeIsUp:
+        job.context.reporter.message(
+            "other programs use the cores: no time was left to fit samples to exact values of the data (palette, plain areas, silence)"
+        )
 
 
 def _better_of_both(job: TrainingJob, family: Family) -> Family:

@@ -226,7 +226,9 @@ def reopen_job(
     return TrainingJob(folder, record, train_config, family, family_class, data, context)
 
 
-def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tuple[TrainingJob, Checkpoint | None]:
+def extend_job(
+    job: TrainingJob, budget: float | None, steps: int | None
+) -> tuple[TrainingJob, Checkpoint | None, bool]:
     """Give a run more time or steps, and save the new plan.
 
     Args:
@@ -235,7 +237,8 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         steps: A new total of steps instead.
 
     Returns:
-        The longer training, and the checkpoint to continue from: the last one before the learning rate fell, if there is one.
+        The longer training; the checkpoint to continue from: the last one before the learning rate fell, if there is one;
+        whether it is that.
 
     Raises:
         ConfigError: `steps` is no more than the steps already done.
@@ -269,7 +272,7 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
     if checkpoint is not None:  # first, so that a kill in between leaves a finished run
         job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
     longer.write_status("training")
-    return longer, checkpoint
+    return longer, checkpoint, checkpoint is not None and checkpoint is before_decay
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +16,19 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
 from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
+from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import check_budget, saving_slice, training_seconds
+from anew.planning.budget import (
+    LEAST_TRAINING,
+    check_budget,
+    is_hurried,
+    saving_slice,
+    time_to_train,
+    training_seconds,
+)
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -35,8 +42,7 @@ from anew.planning.context import RunContext
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
-from anew.runs import lock
-from anew.runs.folder import RunFolder
+from anew.runs.folder import RunFolder, remove_begun
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import is_stopped
@@ -47,7 +53,7 @@ from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
-from anew.workflows.evaluate import evaluate_run
+from anew.workflows.evaluate import Pace, evaluate_run
 from anew.workflows.film import Film
 from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
@@ -63,6 +69,7 @@ Cleanup = Literal["nothing", "files", "folder"]
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 # Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
+HURRIED = "other programs use the cores, which leaves little time to train"
 LEAST_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
@@ -104,7 +111,7 @@ def new_run(
         job = choose_compilation(job)
     except Exception:  # whatever it was, it is raised again
         if cleanup != "nothing":
-            _remove_begun(folder, with_folder=cleanup == "folder")
+            remove_begun(folder, with_folder=cleanup == "folder")
         raise
     return _run_to_end(job, checkpoint, skipped_items, forecasts=True)
 
@@ -168,9 +175,13 @@ def _check_same_data(world: World, data: Dataset) -> None:
         data.batch(0, "check", 0, CHECKED_ROWS, CHECKED_ROWS),
         *data.scoring("validation", limit=CHECKED_UNITS),
     ):
-        digest.update(batch.x.contiguous().numpy().tobytes())
-    world.check_same("the data", digest.hexdigest(), "give all processes the same files")
-    state = data.state().model_dump(exclude={"path"})
+        for tensor in (batch.x, batch.labels, batch.mask, batch.units, batch.continues):
+            digest.update(b"" if tensor is None else tensor.contiguous().numpy().tobytes())
+    record = data.state()
+    contents = world.gather(record.content)
+    content = None if None in contents else record.content  # where one reads a store and the other a copy of it
+    world.check_same("the data", [digest.hexdigest(), content], "give all processes the same files")
+    state = record.model_dump(exclude={"path", "content"})
     world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 
@@ -186,9 +197,11 @@ def _choices(
         choice, codec_name = _replayed(request.plan_from, train_config, context, data)
         return [choice], codec_name, 0.0
     choices = choose_families(data, request, train_config, context.user_family)
-    training_seconds(request, train_config, context)
+    left = training_seconds(request, train_config, context)
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
-    if seconds > 0:
+    if seconds > 0 and is_hurried(request.budget, left, context):
+        context.reporter.message(f"{HURRIED}, so only {choices[0].name} is trained")
+    elif seconds > 0:
         return choices, None, seconds
     codec_name = choose_codec(data, choices[0], train_config.space)
     check_settings(request, data, choices[0], codec_name)
@@ -233,16 +246,6 @@ def _begin_job(
         )
     codec_stage.clear(folder)
     return job
-
-
-def _remove_begun(folder: RunFolder, with_folder: bool) -> None:
-    """Remove the files of a request that could not be begun, and nothing else."""
-    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
-        with contextlib.suppress(OSError):  # Windows keeps files that are open
-            (folder.path / name).unlink(missing_ok=True)
-    if with_folder:
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()
 
 
 # -- runs that go on ------------------------------------------------------------------------------------------------------
@@ -297,11 +300,14 @@ def continue_run(
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
-        job, checkpoint = extend_job(job, budget, steps)
+        job, checkpoint, is_before_decay = extend_job(job, budget, steps)
     else:
-        checkpoint = resume_point(job)
+        checkpoint, is_before_decay = resume_point(job), False
     step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
-    reporter.message(_going_on(job, step, is_given_more))
+    if checkpoint is None:
+        reporter.message(_beginning_again(job))
+    else:
+        reporter.message(_going_on(job, step, is_given_more, is_before_decay))
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
@@ -316,14 +322,24 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
         reporter.message(f"{events_file.NAME}: {lines} left out")
 
 
-def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
-    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
+def _beginning_again(job: TrainingJob) -> str:
+    """A sentence on a run without a checkpoint: stopped before the first one, or all are damaged."""
+    steps = int(events_file.last_step(job.folder.path).get("step") or 0)
+    if not steps:
+        return "continuing from step 0"
+    return f"beginning again at step 0, since no checkpoint of the {plural(steps, 'step')} so far can be used"
+
+
+def _going_on(job: TrainingJob, step: int, is_given_more: bool, is_before_decay: bool) -> str:
+    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all.
+
+    is_before_decay: Whether that is where the learning rate began to fall, not where the run ended."""
     last = events_file.last_step(job.folder.path)
     seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:
         return f"continuing from step {step:,}"
     text = f"continuing from step {step:,} of {last['step']:,}"
-    if step < last["step"]:
+    if is_before_decay:
         text += ", where the learning rate began to fall"
     if job.plan.train_s is not None:
         text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.train_s / seconds * last['step']:,.0f} steps"
@@ -367,6 +383,12 @@ def _run_to_end(
         skipped_items: Reports skipped items.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
     """
+    pace: Pace | None = None
+
+    def say_forecast() -> None:
+        nonlocal pace
+        pace = _say_forecast(job, checkpoint) if forecasts else None
+
     try:
         apply_compilation(job)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
@@ -374,8 +396,7 @@ def _run_to_end(
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            before_steps = partial(_say_forecast, job, checkpoint) if forecasts else lambda: None
-            outcome = fit(job, checkpoint, listeners, before_steps=before_steps)
+            outcome = fit(job, checkpoint, listeners, before_steps=say_forecast)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
@@ -383,24 +404,35 @@ def _run_to_end(
                 "ended sooner than planned: several measurements of the validation loss in a row were no lower"
             )
         skipped_items.update(job.data)
-        return _report(job, skipped_items)
+        return _report(job, skipped_items, pace)
     finally:
         job.data.close()
 
 
-def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Say what the report will be able to answer, if the run has a budget. checkpoint: the state to continue from."""
+def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> Pace | None:
+    """Say what the report will be able to answer, if the run has a budget and there is time to find out.
+
+    Args:
+        job: The training.
+        checkpoint: The state to continue from.
+
+    Returns:
+        How fast samples are drawn; None if that was not measured.
+    """
     budget = job.plan.budget_s
     if budget is None or job.world.size > 1:
-        return
+        return None
+    if is_hurried(budget, time_to_train(budget, job.context, LEAST_TRAINING), job.context):
+        job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
+        return None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
-    job.context.reporter.message(
-        f"forecast for the report at the present load: {forecast_of_job(job, weights).describe(budget)}"
-    )
+    forecast = forecast_of_job(job, weights)
+    job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
+    return forecast.pace
 
 
-def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
-    """Sample, measure, write the report, and mark the run as finished."""
+def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None) -> Model:
+    """Sample, measure, write the report, and mark the run as finished. pace: how fast samples are drawn, if that is known."""
     model = Model(job.folder, str(job.world.device), trust_code=True)
     if not job.world.is_main:
         return model
@@ -411,7 +443,8 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
         remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
-    evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data, crowding=crowding)
+    reporter = job.context.reporter
+    evaluate_run(model, n, seconds=seconds, reporter=reporter, opened=job.data, crowding=crowding, pace=pace)
     skipped_items.update(job.data)
     scan = job.data.scan
     refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}

@@ -91,7 +91,7 @@ def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
     (note,) = detect_modality(str(tmp_path), None).notes
     assert note == (
-        "training on texts, since they take most bytes; ignoring 2 images (modality=image would train on the images)"
+        "training on texts, since they take most bytes; ignoring 2 images, a.png and b.png (modality=image would train on the images)"
     )
     write(tmp_path, e__txt=b"more words\n" * 90)
     assert detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; ignoring")
@@ -178,3 +178,25 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, requested
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
     with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
         detect_modality(str(tmp_path), "audio")
+
+
+PROGRAMS = {
+    "a.pl": "#!/usr/bin/perl\nprint 1\n",
+    "b.pl": "# one\n# two\nuse strict;\nmy $x = 1;\n",
+    "c.pl": "parent(tom, bob).\nold(X) :- parent(X, Y), old(Y).\n",
+    "d.m": "function y = f(x)\n% doubles\ny = 2 * x\nend\n",
+    "e.r": "x <- c(1, 2)\nplot(x)\n",
+    "f.s": "\t.globl main\nmain:\n\tmovq %rsp, %rbp\n\tret\n",
+    "g.v": "Lemma a : 1 = 1.\nProof.\n  auto.\nQed.\n",
+}
+CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9
+
+
+def test_quotes_with_the_suffix_of_a_language_are_texts_and_programs_stay_programs(tmp_path: Path) -> None:
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "debian.pl").write_text(CHAT)
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.modality == "code" and chosen.other == {"text": 1}
+    assert any("ignoring 1 text, debian.pl (" in note for note in chosen.notes)
+    assert "debian.pl is read as texts, by its content" in chosen.source.notes

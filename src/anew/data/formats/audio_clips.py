@@ -153,8 +153,9 @@ def describe_files(headers: Sequence[Header], shape: Shape, budget: DataBudget |
     """Sentences on how files with these headers become clips."""
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
+    stereo = " of stereo" if shape.channels == 2 else ""
     notes = [
-        f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
+        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
     ]
     rates, channels = Counter(h.rate for h in headers), max(h.channels for h in headers)
     if set(rates) != {shape.rate}:

@@ -22,8 +22,8 @@ MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 RULE = (
-    f"a list needs at least {MIN_LINES} lines, 99% of them at most {MAX_LINE_LENGTH} characters, no paragraphs, indentation, "
-    "time stamps or sentences that run over line ends"
+    f"a list needs at least {MIN_LINES} lines, 99% of them at most {MAX_LINE_LENGTH} characters, no paragraphs or indentation, "
+    "no dates or brackets in front of most lines, and no sentences that run over line ends"
 )
 
 _STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")

@@ -165,7 +165,9 @@ class InMemoryStore:
         self.parts = base.copy()
         self.parts[train] = parts
         num_copies = len(keys) - len(set(keys))
-        self.division_notes += [*split.split_notes(parts, num_copies, by_size, self.are_draws), *cluster_notes]
+        test_characters = float(np.asarray(sizes)[parts == split.TEST].sum()) if by_size else None
+        self.division_notes += split.split_notes(parts, num_copies, by_size, self.are_draws, test_characters)
+        self.division_notes += cluster_notes
 
     @property
     def classes(self) -> list[str]:

@@ -10,17 +10,22 @@ files in its folder (and is then not data itself).
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import numpy as np
 
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
+
+T = TypeVar("T")
 
 PARTS = ("train", "validation", "test")
 SHARD_BYTES = 512 * 1024  # text, or table rows, of one shard: large enough to read in order, small enough to wait for
@@ -44,6 +49,7 @@ class Shard:
         stamp: Changes when its files change (modification times); the cache depends on it, the fingerprint does not.
         exact: Whether `items` is exact.
         continues: Whether its first item continues the text of the shard before (a span of one large document).
+        members: What the listing knows of its items and the name does not say (names, sizes, classes), as a hash.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Shard:
     stamp: int = 0
     exact: bool = True
     continues: bool = False
+    members: str = ""
 
 
 class Reader(Protocol):
@@ -111,6 +118,20 @@ class OpenReader(Protocol):
             DataError: A package is missing; names the extra.
         """
         ...
+
+
+def members_digest(entries: Iterable[object]) -> str:
+    """`Shard.members` of what is known of each item, whose `repr` tells all of it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for entry in entries:
+        digest.update(f"{entry!r}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def evenly_spaced(entries: Sequence[T], n: int) -> list[T]:
+    """n of the entries, from the first to the last; all of fewer."""
+    indices = np.unique(np.linspace(0, len(entries) - 1, min(n, len(entries))).round().astype(int))
+    return [entries[index] for index in indices]
 
 
 def reader_of(path: str) -> str:

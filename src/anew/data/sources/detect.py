@@ -11,6 +11,7 @@ from anew.core.wording import listed
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
+from anew.data.formats.program_text import is_belied
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File
@@ -173,7 +174,12 @@ class _FilesOfSuffix:
             return {}
         text_head = inflate_head(head)
         claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}
-        return {name: claim for name, claim in claims.items() if claim > 0}
+        claims = {name: claim for name, claim in claims.items() if claim > 0}
+        if self.owner in claims and len(claims) > 1 and is_belied(unpacked(self.suffix), text_head):
+            del claims[self.owner]
+            best = max(claims, key=lambda name: claims[name])
+            claims[best] = max(claims[best], CONFIDENT)  # the suffix is no hint any more
+        return claims
 
     def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that low confidence is enough for here: that of most files, if the owner of the suffix claims none."""

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -23,7 +24,7 @@ from anew.data.formats.reading import read_whole, too_large
 from anew.data.formats.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
-from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
@@ -107,6 +108,16 @@ class FolderReader:
         }
 
     def shards(self, modality: str) -> list[Shard]:
+        return [replace(shard, members=self._classes_in(shard)) for shard in self._shards(modality)]
+
+    def _classes_in(self, shard: Shard) -> str:
+        """`Shard.members`: the classes, since the name of a shard depends on names and sizes already."""
+        place = cast(_Place, shard.where)
+        if isinstance(place, _FileSpan):
+            return members_digest([self._label(place.path)])
+        return members_digest(self._label(file if isinstance(file, str) else file.path) for file in place)
+
+    def _shards(self, modality: str) -> list[Shard]:
         files = [f for f in self._files[modality] if f.bytes]
         self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[modality] if not f.bytes]
         owner = self._owners[modality]

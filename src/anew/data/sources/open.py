@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from anew.core.registry import available
 from anew.core.wording import listed, plural
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.content import content_digest, item_bytes
 from anew.data.sources.source import SAMPLE_ITEMS, Source
-from anew.data.types import FileSlice, Item, SkippedItem
-from anew.errors import DataError, did_you_mean
+from anew.data.types import Item, SkippedItem
+from anew.errors import DataError, did_you_mean, printable
 
 SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
+SHOWN_NAMES = 3  # items of other kinds that a sentence names
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
 MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
 
-@dataclass(slots=True)
+@dataclass  # without slots, since `content` is kept
 class SelectedData:
     """A source, and the modality that is learned from it.
 
@@ -49,6 +50,11 @@ class SelectedData:
     notes: list[str]
     fingerprint: str
     asked: bool = False
+
+    @functools.cached_property
+    def content(self) -> str | None:
+        """Hash of what the data holds, see `content_digest`; None where it stays in a store."""
+        return content_digest(self.source, self.shards)
 
 
 def detect_modality(
@@ -84,7 +90,7 @@ def detect_modality(
         raise DataError("; ".join(filter(None, [sentence, modalities[requested].traits.folder_advice, advice])))
     modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
-    notes = _notes(modality, usable, requested, modalities)
+    notes = _notes(source, modality, usable, requested, modalities)
     if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
@@ -130,18 +136,33 @@ def _refusal_clause(source: Source) -> str:
 
 
 def _notes(
-    modality: str, counts: Mapping[str, int], requested: str | None, modalities: Mapping[str, type[Modality]]
+    source: Source,
+    modality: str,
+    counts: Mapping[str, int],
+    requested: str | None,
+    modalities: Mapping[str, type[Modality]],
 ) -> list[str]:
     left_out = {name: n for name, n in counts.items() if name != modality}
     if not left_out:
         return []
-    ignored = listed([plural(n, modalities[name].traits.singular) for name, n in sorted(left_out.items())])
+    counted = [
+        plural(n, modalities[name].traits.singular) + _named(source, name, n) for name, n in sorted(left_out.items())
+    ]
+    ignored = "; ".join(counted) if any("," in clause for clause in counted) else listed(counted)
     reason = "as asked" if requested else _why_it_is_learned(modality, counts)
     largest = max(left_out, key=lambda name: left_out[name])
     return [
         f"training on {modalities[modality].traits.plural}, {reason}; ignoring {ignored} "
         f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
+
+
+def _named(source: Source, modality: str, count: int) -> str:
+    """The names of a few items of a modality, after a comma; "" for many, and for large ones."""
+    if count > SHOWN_NAMES or source.bytes.get(modality, 0) > SAMPLE_BYTES:
+        return ""
+    names = [printable(item.name) for shard in source.shards(modality) for item in source.read(shard, count)]
+    return f", {listed(sorted(names))}"
 
 
 def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
@@ -155,18 +176,10 @@ def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
     digest = hashlib.blake2b(modality.encode(), digest_size=16)
     for shard in sorted(shards, key=lambda b: b.name):
         digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
-    for shard in _evenly_spaced(shards, 4):
+    for shard in evenly_spaced(shards, 4):
         for item in source.read(shard, 8):
-            data = item.reason if isinstance(item, SkippedItem) else item.data
-            if isinstance(data, np.ndarray | FileSlice):
-                data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
-            digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
+            digest.update(item_bytes(item))
     return digest.hexdigest()
-
-
-def _evenly_spaced(shards: Sequence[Shard], n: int) -> list[Shard]:
-    indices = np.unique(np.linspace(0, len(shards) - 1, min(n, len(shards))).round().astype(int))
-    return [shards[i] for i in indices]
 
 
 def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
@@ -174,7 +187,7 @@ def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], lis
     good: list[Item] = []
     bad: list[SkippedItem] = []
     size = 0
-    shards = _evenly_spaced(chosen.shards, 16)
+    shards = evenly_spaced(chosen.shards, 16)
     per_shard = max(SAMPLE_ITEMS // len(shards), 1)
     for shard in shards:
         for item, reason in reasons(modality.validate_header, chosen.source.read(shard, per_shard)):

@@ -14,6 +14,7 @@ from anew.core.addresses import address_of, without_query
 from anew.data import limits
 from anew.data.file_names import is_hub_name, is_packed, suffix_of
 from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.skipped import name_reasons
 from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, reader_of
@@ -187,6 +188,10 @@ class Source:
         items = self._home[shard.name].read(shard)
         return items if limit is None else itertools.islice(items, limit)
 
+    def ranges(self, shard: Shard) -> Sequence[Range]:
+        """See `Reader.ranges`."""
+        return self._home[shard.name].ranges(shard)
+
     def prefetch(self, shard: Shard, limit: int | None = None) -> None:
         """Start to fetch the files of a shard, if they lie in a store.
 
@@ -196,7 +201,7 @@ class Source:
         """
         if not by_range.has_stores():
             return
-        ranges = self._home[shard.name].ranges(shard)
+        ranges = self.ranges(shard)
         if len(ranges) > 1 or limit is None:  # the beginning of a single range is fetched when it is read
             by_range.prefetch(ranges[:limit])
 

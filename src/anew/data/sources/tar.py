@@ -19,7 +19,7 @@ from anew.data.file_names import label_of, part_of, parts_of
 from anew.data.formats import by_range, gzip_files
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
-from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.columns import LABEL, TEXT, label_name
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
@@ -206,13 +206,18 @@ class ArchiveReader:
             for part, members in by_part.items():
                 for chunk, size in _chunks(archive.samples, members, modality):
                     name = f"{path}#{chunk[0]}" if part is None else f"{path}#{part}{chunk[0]}"
-                    shards.append(
-                        Shard(name, len(chunk), size, (path, modality, tuple(chunk)), part, archive.file.stamp)
+                    where = (path, modality, tuple(chunk))
+                    of_shard = [archive.samples[index] for index in chunk]
+                    known = members_digest(
+                        (s.stem, s.label, *((e, p.size) for e, p in s.places.items())) for s in of_shard
                     )
+                    shards.append(Shard(name, len(chunk), size, where, part, archive.file.stamp, members=known))
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
         path, modality, chunk = cast(tuple[str, str, Sequence[int]], shard.where)
+        if self._archives[path].body is not None:  # unpacked: places are not those of the file
+            return []
         samples = [self._archives[path].samples[index] for index in chunk]
         places = [sample.places[sample.endings[modality]] for sample in samples]
         return [Range(self._root / path, place.start, place.start + place.size) for place in places]

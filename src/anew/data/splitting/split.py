@@ -23,6 +23,7 @@ LARGEST_SHARE = 0.10  # a larger share would cost training more than a more cert
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
 ENOUGH_CHARACTERS = 80_000  # the same for running text, which is compared in pieces of 256: 300 pieces
 FEW_TO_JUDGE = 150  # with fewer held-out items a report cannot confirm that samples are as good as real ones
+FEW_CHARACTERS = ENOUGH_CHARACTERS * FEW_TO_JUDGE // ENOUGH_ITEMS  # the same for running text
 NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITEMS
 # Share to which a part may grow for that: among 500 molecules copies were caught at no rate with a tenth each, 2% with 15% each.
 NEEDED_SHARE = 0.15
@@ -187,7 +188,13 @@ def draws_note(n_copies: int, n: int) -> str:
     )
 
 
-def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool, are_draws: bool = False) -> list[str]:
+def split_notes(
+    parts: NDArray[np.uint8],
+    n_copies: int,
+    by_size: bool,
+    are_draws: bool = False,
+    test_characters: float | None = None,
+) -> list[str]:
     """Sentences on a split by content into these parts.
 
     Args:
@@ -195,6 +202,7 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool, are_draw
         n_copies: How many of them repeat an earlier one.
         by_size: Whether held-out parts have about their shares of the text.
         are_draws: Whether copies were divided like other items.
+        test_characters: Characters of the test part, if it is running text, of which pieces are compared; None: many, or other data.
     """
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
@@ -208,11 +216,15 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool, are_draw
             f"{n_copies:,} of {len(parts):,} items {repeat} an earlier one, exactly or nearly; copies stay in one part"
         )
     n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
-    if counts[TEST] and n_held_out < FEW_TO_JUDGE:
+    too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"
+    if not counts[TEST]:
+        return notes
+    if by_size and test_characters is not None and test_characters < FEW_CHARACTERS:
         notes.append(
-            f"{n_held_out} held-out items can show faults of samples, but are too few to confirm that samples are as good as real "
-            f"items; that takes about {ENOUGH_ITEMS}"
+            f"{test_characters:,.0f} held-out characters {too_few} text; that takes about {ENOUGH_CHARACTERS:,}"
         )
+    elif not by_size and n_held_out < FEW_TO_JUDGE:
+        notes.append(f"{n_held_out} held-out items {too_few} items; that takes about {ENOUGH_ITEMS}")
     return notes
 
 

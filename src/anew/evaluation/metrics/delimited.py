@@ -48,7 +48,9 @@ COLUMNS_AUC = MetricSpec(
         least=50,
     ),
 )
-DELIMITERS = "\t;|,"  # the comma last: it may be the decimal sign
+# The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
+# names of two words.
+DELIMITERS = "\t;|, "
 MOST_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields
 # Least shares of fields that are numbers in a column of numbers, and that are numbers or frequent other values ("", "NA")
@@ -133,7 +135,9 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if width >= 2 and count >= REGULAR * len(rows):
             regular = [row for row in rows if len(row) == width]
-            return RowFormat(delimiter, tuple(_column([row[i] for row in regular]) for i in range(width)))
+            columns = tuple(_column([row[i] for row in regular]) for i in range(width))
+            if delimiter != " " or any(column.numbers is not None for column in columns):
+                return RowFormat(delimiter, columns)
     return None
 
 

@@ -17,6 +17,7 @@ from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interva
 from anew.evaluation.metrics.delimited import row_format, row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.odd_records import odd_scores
+from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.words import Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
@@ -93,7 +94,7 @@ class TextStatistics:
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """Functions that yield the scores of one quantity each, by its name."""
-        of_records = {ODD_RECORDS_MEASURE: self._odd_records} if self.records else {}
+        of_records = {ODD_RECORDS_MEASURE: self._odd_records, "formats": self._formats} if self.records else {}
         of_rows = {"fields of rows": self._rows} if self.records and row_format(self.train) is not None else {}
         return {
             **of_rows,
@@ -110,6 +111,9 @@ class TextStatistics:
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
+
+    def _formats(self) -> Iterator[Score]:
+        yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)
 
     def _rows(self) -> Iterator[Score]:
         yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed)

@@ -1,0 +1,173 @@
+"""Lists whose records have a format (log lines, dates, codes): formats that no record of the data has, and parts of records that
+samples lack.
+
+Other figures hardly notice an address with a number too few, nor that all lines of an error are missing: most characters are as
+they should be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from anew.core.wording import listed
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
+
+LEAST_JUDGED = 50  # least number of samples that are judged; chosen
+NEW_FORMATS = MetricSpec(
+    "new_formats",
+    "New formats",
+    "Share of samples whose order of letters, numbers and other characters no training record has.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.05,
+        0.2,
+        "{value:.0%} of samples have a format that no training record has (real data: {real:.0%})",
+        least=LEAST_JUDGED,
+        least_to_pass=2_000,
+    ),
+)
+MISSING_PARTS = MetricSpec(
+    "missing_parts",
+    "Missing characters and words",
+    "Share of real records with a character or word that is frequent in the data and missing, or far rarer, in the samples.",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+    tolerance=Tolerance(
+        "variety",
+        0.05,
+        0.2,
+        "{value:.0%} of real records have a character or word that samples lack (real data: {real:.0%})",
+        least=LEAST_JUDGED,
+        least_to_pass=2_000,
+    ),
+)
+LEAST_RECORDS = 100  # training records that formats are learned from, at least; chosen
+MOST_READ = 20_000  # training records that are read: more hardly change what is frequent
+# Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.
+REGULAR = 0.05
+LONGEST_RUN = 4  # digits of a number that are told apart by their count
+# A character or word that so many samples would have if they were real records is missing if fewer than this share of them have
+# it. By chance that happens to one of ten thousand.
+EXPECTED, PRESENT = 16.0, 0.25
+MOST_NAMED = 3  # missing parts that the report names
+
+_WORD = re.compile(r"\w+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+def _fine_format(record: str) -> str:
+    """The case of letters, and the length of numbers: "Aa 00.0"."""
+    text = _LETTERS.sub(lambda run: "A" * run[0][0].isupper() + "a" * (not run[0].isupper()), record)
+    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), LONGEST_RUN), text)
+
+
+def _medium_format(record: str) -> str:
+    """The length of numbers: "a 00.0"."""
+    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), LONGEST_RUN), _LETTERS.sub("a", record))
+
+
+def _coarse_format(record: str) -> str:
+    """Letters and numbers alone: "a 0.0"."""
+    return _DIGITS.sub("0", _LETTERS.sub("a", record))
+
+
+FORMATS: tuple[Callable[[str], str], ...] = (_fine_format, _medium_format, _coarse_format)
+
+
+def format_scores(
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
+) -> Iterator[Score]:
+    """Yield the scores of new formats and of missing parts; without enough training records none.
+
+    Args:
+        samples, held_out, train: Records, as many of each. For missing parts `train` takes the samples' place in the real
+            baseline; new formats are counted among `held_out`.
+        training: All training records.
+        seed: Seed of the choice of those that are read.
+    """
+    order = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
+    known = [training[i] for i in order]
+    if len(known) < LEAST_RECORDS or not samples or not held_out:
+        return
+    yield from _new_formats(samples, held_out, known)
+    yield _missing_parts(samples, held_out, train, known)
+
+
+def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequence[str]) -> Iterator[Score]:
+    format_of = _regular_format(known)
+    if format_of is None:
+        return
+    formats = set(map(format_of, known))
+    is_new, is_real_new = (
+        np.array([format_of(record) not in formats for record in part]) for part in (samples, held_out)
+    )
+    low, high = clopper_pearson(float(is_new.sum()), len(samples))
+    yield Score(
+        NEW_FORMATS,
+        float(is_new.mean()),
+        low=low,
+        high=high,
+        real_baseline=float(is_real_new.mean()),
+        n=len(samples),
+        source=f"{len(formats):,} formats of {len(known):,} training records, such as {format_of(known[0])[:60]!r}; "
+        "real: held-out records",
+    )
+
+
+def _regular_format(known: Sequence[str]) -> Callable[[str], str] | None:
+    """The finest format that nearly all records share with others; None if records have none."""
+    middle = len(known) // 2
+    for format_of in FORMATS:
+        formats = set(map(format_of, known[:middle]))
+        if sum(format_of(record) not in formats for record in known[middle:]) <= REGULAR * (len(known) - middle):
+            return format_of
+    return None
+
+
+def _missing_parts(
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], known: Sequence[str]
+) -> Score:
+    frequency = {part: count / len(known) for part, count in _counts(known).items()}
+    missing, real_missing = (_missing(frequency, records) for records in (samples, train))
+    value, real = (_share_with(parts, held_out) for parts in (missing, real_missing))
+    low, high = clopper_pearson(value * len(held_out), len(held_out))
+    most_frequent = sorted(missing, key=lambda part: -frequency[part])[:MOST_NAMED]
+    named = listed([repr(part) for part in most_frequent]) if missing else "none"
+    return Score(
+        MISSING_PARTS,
+        value,
+        low=low,
+        high=high,
+        real_baseline=real,
+        n=len(samples),
+        source=f"of the characters and words that {EXPECTED:.0f} or more of {len(samples):,} real records would have, samples "
+        f"lack {len(missing):,}; most frequent: {named}",
+    )
+
+
+def _missing(frequency: dict[str, float], records: Sequence[str]) -> set[str]:
+    """The frequent characters and words that these records lack, or have far more rarely."""
+    counts = _counts(records)
+    expected = {part: share * len(records) for part, share in frequency.items()}
+    return {part for part, count in expected.items() if count >= EXPECTED and counts[part] < PRESENT * count}
+
+
+def _counts(records: Iterable[str]) -> Counter[str]:
+    """How many records have each character and word."""
+    return Counter(part for record in records for part in _parts(record))
+
+
+def _parts(record: str) -> set[str]:
+    return {*record, *_WORD.findall(record)}
+
+
+def _share_with(parts: set[str], records: Sequence[str]) -> float:
+    """The share of records that have one of the parts."""
+    return float(np.mean([not parts.isdisjoint(_parts(record)) for record in records]))

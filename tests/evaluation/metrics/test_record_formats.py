@@ -1,0 +1,92 @@
+"""Formats of records, and characters and words that samples lack."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.delimited import row_format
+from anew.evaluation.metrics.record_formats import FORMATS, format_scores
+from anew.evaluation.reporting.grading import grade_by_question
+from anew.evaluation.score import Score
+
+N = 300
+
+
+def log_lines(n: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    lines = []
+    for status in rng.choice([200, 304, 404], n, p=[0.8, 0.1, 0.1]):
+        address = ".".join(map(str, rng.integers(1, 255, 4)))
+        size = 0 if status == 304 else int(rng.gamma(2.0, 800.0))
+        path = rng.choice(["/", "/index.html", "/img/logo.png"])
+        lines.append(
+            f'{address} - - [03/Nov/2023:0{rng.integers(10)}:1{rng.integers(10)}] "GET {path}" {status} {size}'
+        )
+    return lines
+
+
+def scores(samples: list[str], held_out: list[str], training: list[str]) -> dict[str, Score]:
+    return {score.name: score for score in format_scores(samples, held_out, training[: len(samples)], training, 0)}
+
+
+def log_scores(samples: list[str]) -> dict[str, Score]:
+    return scores(samples, log_lines(N, 1), log_lines(3_000, 2))
+
+
+def grades(result: dict[str, Score]) -> dict[str, str]:
+    """The grades of the questions that these figures alone answer."""
+    answers = grade_by_question(list(result.values()), "no reason")
+    return {question: answer.grade for question, answer in answers.items()}
+
+
+def test_real_records_have_known_formats_and_miss_nothing() -> None:
+    result = log_scores(log_lines(N, 3))
+    assert result["new_formats"].value < 0.02 and result["missing_parts"].value == 0.0
+    assert result["missing_parts"].real_baseline == 0.0 and grades(result) == {}
+
+
+def test_addresses_with_a_number_too_few_are_new_formats() -> None:
+    broken = [line.split(".", 1)[1] for line in log_lines(N, 3)]
+    result = log_scores([*broken[:100], *log_lines(N, 4)[100:]])
+    assert result["new_formats"].value == pytest.approx(1 / 3, abs=0.02)
+    assert grades(result) == {"closeness": "poor"}
+
+
+def test_a_status_that_samples_lack_is_missing() -> None:
+    result = log_scores([line for line in log_lines(2 * N, 3) if " 404 " not in line][:N])
+    assert result["missing_parts"].value == pytest.approx(0.1, abs=0.05)
+    assert "'404'" in result["missing_parts"].source and grades(result) == {"variety": "fair"}
+
+
+def test_a_letter_that_samples_hardly_have_is_missing() -> None:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abdeklmäö"), 8)) for _ in range(4_000)]
+    samples = [word.replace("ä", "a") for word in words[:N]]
+    result = scores(samples, words[N : 2 * N], words[2 * N :])
+    assert result["missing_parts"].value > 0.4 and result["new_formats"].value == 0.0
+
+
+def test_sentences_have_no_format() -> None:
+    rng = np.random.default_rng(0)
+    marks = np.array([" ", ", ", "; ", " 7 ", "-", " (", ") ", ". "])
+    texts = ["".join(f"word{mark}" for mark in rng.choice(marks, 14)) for _ in range(2_000)]
+    assert "new_formats" not in scores(texts[:N], texts[N : 2 * N], texts[2 * N :])
+
+
+def test_formats_from_fine_to_coarse() -> None:
+    assert [format_of("GET Ada a1 12345.0") for format_of in FORMATS] == [
+        "A Aa a0 0000.0",
+        "a a a0 0000.0",
+        "a a a0 0.0",
+    ]
+
+
+def test_short_lists_have_no_scores() -> None:
+    assert scores(["a 1"] * 60, ["a 1"] * 60, ["a 1"] * 90) == {}
+
+
+def test_log_lines_are_rows_but_names_are_not() -> None:
+    form = row_format(log_lines(400, 0))
+    assert form is not None and form.delimiter == " " and len(form.columns) == 7
+    assert row_format(["Ada Lovelace", "Grace Hopper", "Kurt Gödel"] * 60) is None
