@@ -44,6 +44,15 @@ def test_a_size_is_said_to_follow_an_assumed_budget(tmp_path: Path) -> None:
         assert ("(assumed, as no budget was given)" in note) == is_assumed
 
 
+def test_the_size_and_the_colours_in_which_items_are_learned_are_said(tmp_path: Path) -> None:
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(0, 255, (16, 12, 4), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    look = inspect_data(str(tmp_path), budget=60.0)
+    assert look.details()[0] == "learned at 12x16 pixels, in colour with transparency"
+    assert look.to_json()["form"] == look.form
+
+
 def test_counting_parameters_takes_no_chance() -> None:
     spec, scale = Grid((3, 16, 16), "CHW", 0, 0.5), Scale(1000, 1e6, 60.0)
     for family_class in (Diffusion, Gan):

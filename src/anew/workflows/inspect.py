@@ -6,6 +6,7 @@ import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -38,6 +39,14 @@ TRAINING_SHARE = 0.85
 MEASURING_SECONDS = 0.8  # for timing model sizes: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
 SHOWN_LABELS = 8  # names of classes that a line has room for
 SHOWN_SKIPPED = 5  # skipped files that are named: a few show what is wrong with all
+
+
+@runtime_checkable
+class _Pictured(Protocol):
+    """A modality of images or clips."""
+
+    def form(self) -> str:
+        """The size in which items are learned, and their channels, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ class Inspection:
         budgets: Estimates of what several budgets can train.
         fingerprint: A digest of the data.
         is_estimate: Whether the numbers of items are estimates, since not all of the data was read.
+        form: The size in which items are learned, and their channels, in words; empty if they have none.
     """
 
     path: str
@@ -142,6 +152,7 @@ class Inspection:
     budgets: tuple[BudgetEstimate, ...]
     fingerprint: str
     is_estimate: bool = False
+    form: str = ""
 
     def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look` prints as JSON."""
@@ -161,6 +172,7 @@ class Inspection:
             "parts": dict(self.parts),
             "examples": self.examples,
             "shape": list(self.shape),
+            "form": self.form,
             "notes": list(self.notes),
             "refused": self.skipped,
             "refusals": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
@@ -190,7 +202,7 @@ class Inspection:
 
     def details(self) -> list[str]:
         """Facts about the data for people, one line each."""
-        lines = []
+        lines = [f"learned at {self.form}"] if self.form else []
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
             lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
@@ -281,6 +293,7 @@ def inspect_data(
             budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
             is_estimate=scan.is_estimate,
+            form=data.modality.form() if isinstance(data.modality, _Pictured) else "",
         )
     finally:
         data.close()

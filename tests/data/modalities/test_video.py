@@ -509,3 +509,16 @@ def test_notes_on_data_that_is_only_compared_say_nothing_of_learning(tmp_path: P
     assert "not all at a steady rate: all are read at 6.25." in compared
     assert "are learned at 8x8: as asked" in learned and "are compared at 8x8: as the samples are" in compared
     assert "samples will have no other" not in compared
+
+
+def test_gifs_whose_palette_is_lost_in_a_smaller_size_say_so(tmp_path: Path) -> None:
+    for index in range(12):
+        (tmp_path / f"{index}.gif").write_bytes(gif([80] * 6, seed=index))
+    data = Dataset.open(tmp_path, modality="video", settings={"size": "10x10"}, size=SIZE)
+    data.fit(SIZE)
+    assert "The files have palettes, but at 10x10 the frames share none, and samples will have none." in data.scan.notes
+    assert (
+        isinstance(data.modality, Video)
+        and data.modality.form() == "6 frames of 10x10 pixels, in colour, 12.5 per second"
+    )
+    data.close()

@@ -277,6 +277,11 @@ def _has_alpha(form: str) -> bool:
     return form == "pal8" or any(part.is_alpha for part in av.VideoFormat(form).components)
 
 
+def is_gif(data: Data) -> bool:
+    """Whether the file is a GIF, whose frames have palettes."""
+    return not is_untimed(data) and _ends(data)[0] in _GIF
+
+
 def is_untimed(data: Data) -> bool:
     """Whether the frames have no times of their own, as those of folders."""
     return isinstance(data, Path) and data.is_dir()

@@ -127,6 +127,12 @@ def size_notes(
     return [*notes, f"{count} {others} ({span}) and {verb} {fitted}."]
 
 
+def form(shape: Sequence[int]) -> str:
+    """The size and the colours of a picture of this shape, (channels, ..., height, width), in words."""
+    colours = {1: "in shades of grey", 3: "in colour", 4: "in colour with transparency"}
+    return f"{shape[-1]}x{shape[-2]} pixels, {colours[shape[0]]}"
+
+
 def size_setting(size: tuple[int, int], limit: int) -> str:
     """The setting `size` for images of (width, height), whose longer side is at most `limit` pixels."""
     scale = min(1.0, limit / max(size))

@@ -237,6 +237,10 @@ class Image(Modality):
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
 
+    def form(self) -> str:
+        """The size in which items are learned, and their channels, in words."""
+        return image_size.form(self._grid.shape)
+
     def glimpse(self, item: Item, side: int) -> ImageGlimpse:
         """Size and thumbnail of an image. Raises ValueError (one clause).
 

@@ -21,7 +21,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, image_size, learned, pixels
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
@@ -67,11 +67,13 @@ class ClipGlimpse:
         size: (width, height) of its frames.
         num_frames: Number of frames that it keeps.
         frames: Some of them, (h, w) or (h, w, C) of 8 bits; empty if none was decoded.
+        has_palette: Whether the file has palettes.
     """
 
     size: tuple[int, int]
     num_frames: int
     frames: list[NDArray[np.uint8]]
+    has_palette: bool = False
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ class _ClipGlimpses:
         clips: Some frames of each decoded one.
         first_error: Why the first unusable clip cannot be used.
         kept_pixels: Pixels of these frames.
+        num_paletted: How many of the decoded clips have palettes.
     """
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -91,6 +94,7 @@ class _ClipGlimpses:
     clips: list[list[NDArray[np.uint8]]] = field(default_factory=list)
     first_error: str = ""
     kept_pixels: int = 0
+    num_paletted: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -113,6 +117,7 @@ class _ClipGlimpses:
         self.frame_counts.append(glimpse.num_frames)
         if glimpse.frames:
             self.clips.append(glimpse.frames)
+            self.num_paletted += glimpse.has_palette
             self.kept_pixels += sum(frame.shape[0] * frame.shape[1] for frame in glimpse.frames)
 
 
@@ -268,12 +273,17 @@ class Video(Modality):
         )
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
-            self.notes += palette_note(np.stack(rows), "frames")
+            self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
         classes = class_count(self.config.labels, labels, budget.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
         return self.spec
+
+    def form(self) -> str:
+        """The size in which items are learned, and their channels, in words."""
+        shape = self._grid.shape
+        return f"{shape[1]} frames of {image_size.form(shape)}, {self.rate:.3g} per second"
 
     def glimpse(self, item: Item, side: int) -> ClipGlimpse:
         """Size, length and some frames of a clip. Raises ValueError (one clause).
@@ -286,7 +296,7 @@ class Video(Modality):
         images = frames.pictures(_file_of(item), kept.tolist(), timing.times, side) if side else []
         spread = images[:: max(1, len(images) // 4)]
         decoded = [np.asarray(pixels.to_eight_bits(image)) for image in spread]
-        return ClipGlimpse((timing.width, timing.height), len(kept), decoded)
+        return ClipGlimpse((timing.width, timing.height), len(kept), decoded, frames.is_gif(_file_of(item)))
 
     # ---- tensors ----
 
