@@ -103,6 +103,7 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
         "studio.py",
         "run_summary.py",
         "next_step.py",
+        "measuring.py",
     }  # of commands, or one itself
     for path in SRC.rglob("*.py"):
         if path.parent.name != "cli" and path.name not in writers:

@@ -35,8 +35,9 @@ with together() as world:
     print("sum", world.sum(1.0)[0], "restart", os.environ["TORCHELASTIC_RESTART_COUNT"], flush=True)
 """
 WAITING = """
-import sys
+import signal, sys
 from anew.core.world import together
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 try:
     print("begun", flush=True)
     with together():

@@ -53,7 +53,7 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
     empty if items are only compared.
 
     Args:
-        setting: The setting, as `--set` takes it.
+        setting: Name of the setting that gives the size.
         keeps_all: Whether it keeps all there is.
         budget: The budget.
         affords: Whether a longer budget keeps as much; None: none does.
