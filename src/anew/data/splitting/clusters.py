@@ -103,7 +103,7 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_l
         subject = "figures of the part test_clusters hold"
         note = (
             f"{n_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`; {_criterion(relatives)}), and "
-            "half of validation is"
+            "half of the validation part is whole clusters, too"
         )
     else:
         subject = "that half holds"
