@@ -100,7 +100,7 @@ def test_what_is_not_known_or_may_change_is_said() -> None:
 def test_nothing_is_promised_where_few_items_are_held_out() -> None:
     few = replace(FORECAST, held_out=600, pace=None).describe(3600.0)
     assert few.startswith(
-        "Close? and Varied? can usually be answered (some data needs up to 1,000 held-out items, or they stay open), if 300 samples"
+        "Close? and Varied? can usually be answered (some data needs 1,000 held-out items or more), if 300 samples"
     )
 
 

@@ -210,9 +210,8 @@ def at_most(max_bytes: int) -> object:
 def _is_settled(error: Exception) -> bool:
     """Whether trying again cannot help: a malformed address, a host that does not exist, a refusal, a name that the disk cannot hold
     beside another."""
-    if (
-        getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME
-    ):  # a resolver that fails says EAI_AGAIN
+    # A resolver that fails says EAI_AGAIN instead
+    if getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME:
         return True
     refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
     return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)

@@ -18,7 +18,7 @@ from anew.core.pace import PAUSE_S, check_pace
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-NOT_THERE = (404, 410)  # codes of answers that say that there is no such file (any more)
+NOT_THERE = (404, 410)  # HTTP status codes: not found, gone
 HEAD_S = 60.0  # until the head of an answer must be here: a slow store computes listings for seconds; chosen
 # Of an answer that is read into memory, a list of files or a few blocks of one: a server may send without end.
 WHOLE_BYTES = 2**28
@@ -52,7 +52,7 @@ class BoundedResponse(ClientResponse):
 
 
 class WebFiles(HTTPFileSystem):  # type: ignore[misc]
-    """The files of web servers. fsspec says of every fault, also of a server that is down, that there is no such file."""
+    """Files of web servers, with the error that occurred: fsspec raises FileNotFoundError for all, even if the server is down."""
 
     async def _info(self, url: str, **options: object) -> Mapping[str, object]:
         try:

@@ -18,6 +18,7 @@ from anew.core.threads import choose_thread_count
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
+from anew.planning.budget import CROWDED
 from anew.planning.build import agreed_config, build_family, count_parameters
 from anew.planning.memory_plan import choose_parallel, has_room
 from anew.runs.record import Candidate
@@ -80,7 +81,7 @@ def measure_candidates(
         else:
             family = build_family(family_class, spec, config, 0, world.device)
         shard = choose_parallel(parallel, family, world)[0] == "fsdp"
-        step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=scale.crowding > 1.0)
+        step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=scale.crowding >= CROWDED)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)
             step_s = choose_thread_count(step_s, partial(median_step_seconds, family, config, data, world, share / 2))

@@ -378,7 +378,12 @@ class Mirror:
                     yield path
 
     def _stored(self, name: str, path: Path | None = None) -> Stored | None:
-        """Size and digest of a file, computed again only if the file changed; None if there is no file. path: a link to it."""
+        """Size and digest of a file, computed again only if the file changed; None if there is no file.
+
+        Args:
+            name: The file, relative to the folder.
+            path: Hard link to it that is read instead, since it lasts; None: the file itself.
+        """
         path = path or self.folder / name
         try:
             status = path.stat()

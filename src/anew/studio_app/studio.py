@@ -16,7 +16,7 @@ from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.watcher import Signature, Watcher, signature
 from anew.workflows.inspect_run import is_run
 
-PAGES = {"compare": "compare.html", "audit": "report.html"}  # what a command leaves that is no run, by its verb
+PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that do not make a run, by their verb
 
 
 class Studio:

@@ -125,7 +125,7 @@ class ReportForecast:
         """That closeness and variety can be answered, a clause. Where few items are held out, they may stay open nevertheless."""
         if self.held_out >= ALWAYS_ENOUGH:
             return "can be answered"
-        return f"can usually be answered (some data needs up to {ALWAYS_ENOUGH:,} held-out {self._noun}, or they stay open)"
+        return f"can usually be answered (some data needs {ALWAYS_ENOUGH:,} held-out {self._noun} or more)"
 
     def _few(self, budget: float) -> str:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""

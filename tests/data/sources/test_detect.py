@@ -188,6 +188,8 @@ PROGRAMS = {
     "e.r": "x <- c(1, 2)\nplot(x)\n",
     "f.s": "\t.globl main\nmain:\n\tmovq %rsp, %rbp\n\tret\n",
     "g.v": "Lemma a : 1 = 1.\nProof.\n  auto.\nQed.\n",
+    "h.f": "      PROGRAM MAIN\n      CALL FOO()\n      END PROGRAM\n",
+    "i.pl": "# generated\nreturn <<'END';\n" + "65\n91\n" * 50 + "END\n",
 }
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9
 

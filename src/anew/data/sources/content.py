@@ -18,11 +18,8 @@ from anew.data.types import FileSlice, Item, SkippedItem
 # Up to so much is digested whole: 32 MB take .05 s, and a file .03 ms. Of more, blocks from shards all over it.
 WHOLE_BYTES, WHOLE_RANGES = 32 * 1024 * 1024, 8192
 SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
-DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = (
-    4 * 1024 * 1024,
-    8,
-    4,
-)  # of sources that only give whole items, which is slow
+# Of sources that only give whole items, which is slow
+DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
 SPREAD, SPREAD_STEPS = 40503, 65536  # multiples of the golden ratio spread evenly: here in units of 1 / SPREAD_STEPS
 
 

@@ -11,7 +11,7 @@ from anew.core.wording import listed
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
-from anew.data.formats.program_text import is_belied
+from anew.data.formats.program_text import contradicts_suffix
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File
@@ -175,10 +175,10 @@ class _FilesOfSuffix:
         text_head = inflate_head(head)
         claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}
         claims = {name: claim for name, claim in claims.items() if claim > 0}
-        if self.owner in claims and len(claims) > 1 and is_belied(unpacked(self.suffix), text_head):
+        if self.owner in claims and len(claims) > 1 and contradicts_suffix(unpacked(self.suffix), text_head):
             del claims[self.owner]
             best = max(claims, key=lambda name: claims[name])
-            claims[best] = max(claims[best], CONFIDENT)  # the suffix is no hint any more
+            claims[best] = max(claims[best], CONFIDENT)  # the suffix no longer counts
         return claims
 
     def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
