@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anew.data.file_names import split_record_name
+from anew.data.file_names import shared_folder, split_record_name
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,18 @@ from anew.data.file_names import split_record_name
 )
 def test_the_file_in_the_name_of_a_record(name: str, parts: tuple[str, str]) -> None:
     assert split_record_name(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["set/a.wav", "set/cats/b.wav"], "set/"),
+        (["set/raw/cats/a.wav", "set/raw/cars/b.wav"], "set/raw/"),
+        (["sets/a.wav", "settle/b.wav"], ""),
+        (["a.wav", "set/b.wav"], ""),
+        (["cats/a.wav"], "cats/"),
+        ([], ""),
+    ],
+)
+def test_the_folder_that_holds_everything(paths: list[str], folder: str) -> None:
+    assert shared_folder(paths) == folder

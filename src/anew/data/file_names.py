@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os.path
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 _PART = {
     "train": "train",
@@ -117,6 +118,16 @@ def _is_program(path: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _part_of_folder(folder: str) -> str | None:
     return next((_PART[name] for name in folder.split("/")[:2] if name in _PART), None)
+
+
+def shared_folder(paths: Sequence[str]) -> str:
+    """The innermost folder that holds all files, with a slash at its end; "" if that is the top level. It is no class."""
+    if not paths:
+        return ""
+    # Whatever all share, the least and the greatest share
+    low, high = min(paths), max(paths)
+    shared = os.path.commonprefix([low, high])
+    return shared[: shared.rfind("/") + 1]
 
 
 def label_of(path: str, has_parts: bool = True) -> str | None:

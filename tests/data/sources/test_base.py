@@ -82,6 +82,18 @@ def test_label_of(path: str, label: str | None) -> None:
     assert label_of(path) == label
 
 
+def test_a_folder_that_holds_everything_is_no_class(tmp_path: Path) -> None:
+    paths = ["voice/a.png", "voice/digits/b.png", "voice/letters/c.png"]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+    reader = folder.open_reader([File(path, 1, 1) for path in paths], tmp_path, {"image": Image})
+    items = [item for shard in reader.shards("image") for item in reader.read(shard)]
+    classes = {item.name: item.label for item in items if isinstance(item, Item)}
+    assert classes == {paths[0]: None, paths[1]: "digits", paths[2]: "letters"}
+    assert reader.labels == ("digits", "letters")
+
+
 def test_readers_and_suffixes() -> None:
     assert reader_of("a.JSONL") == "tables" and reader_of("x/shard.tar.gz") == "tar"
     assert reader_of("train-images-idx3-ubyte.gz") == "idx" and reader_of("a.txt") == "folder"

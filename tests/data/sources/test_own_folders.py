@@ -69,5 +69,12 @@ def test_a_run_or_a_comparison_cannot_be_the_data(tmp_path: Path) -> None:
     assert repr(names) in str(refused.value)
     with pytest.raises(DataError, match="is a comparison that Anew made"):
         Dataset.open(tmp_path / "duel")
-    with pytest.raises(DataError, match="holds no files; duel: is a comparison"):
+    with pytest.raises(DataError, match="holds no data, but 1 run and 1 comparison that Anew made: duel and run; look at one"):
+        Dataset.open(tmp_path)
+
+
+def test_a_folder_of_many_runs_names_a_few_of_them(tmp_path: Path) -> None:
+    for name in "dcba":
+        write_json(tmp_path / name / "config.json", {"format": 1, "status": "begun", "request": {"data": "names.txt"}})
+    with pytest.raises(DataError, match="holds no data, but 4 runs that Anew made: a, b, c and others; look at one"):
         Dataset.open(tmp_path)

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, cast
 
 from anew.core.wording import listed
 from anew.data import limits
-from anew.data.file_names import is_packed, label_of, part_of, parts_of
+from anew.data.file_names import is_packed, label_of, part_of, parts_of, shared_folder
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import find_break, sample_file
@@ -91,6 +91,7 @@ class FolderReader:
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self._parts: dict[str, str | None] = {}  # by path
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
+        self._shared_folder = ""  # a folder that holds everything is no class
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
@@ -127,6 +128,7 @@ class FolderReader:
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
         named = self._parts = parts_of([f.path for f in files])
+        self._shared_folder = shared_folder([f.path for f in files])
         self.notes += _undivided_note(named)
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
@@ -166,7 +168,8 @@ class FolderReader:
     def _label(self, path: str) -> str | None:
         if path in self._classes:
             return self._classes[path]
-        return label_of(path, has_parts=self._parts[path] is not None or part_of(path) is None)
+        below = path.removeprefix(self._shared_folder)
+        return label_of(below, has_parts=self._parts[path] is not None or part_of(path) is None)
 
     def ranges(self, shard: Shard) -> list[Range]:
         place = cast(_Place, shard.where)

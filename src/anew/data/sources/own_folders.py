@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.core import files as stored
 from anew.core.json_values import JsonValue
 from anew.core.own_folders import COMPARISON_MARK, RUN_MARK, is_comparison_request, is_run_config
+from anew.core.wording import listed, plural
 from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
 
-def drop_own_folders(root: Path, files: Sequence[File]) -> tuple[list[File], list[SkippedItem]]:
+MAX_NAMED = 3  # runs that a sentence names
+
+
+def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list[File], list[SkippedItem]]:
     """The files outside of runs and comparisons below `root`, and an entry for each of those.
 
     Args:
+        text: The path as the user gave it.
         root: The folder that paths are relative to.
         files: Its files.
+
+    Raises:
+        DataError: There are no other files.
     """
     marks = (file.path for file in files if file.path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
     own = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
@@ -29,7 +38,21 @@ def drop_own_folders(root: Path, files: Sequence[File]) -> tuple[list[File], lis
     skipped = [
         SkippedItem(folder, f"is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
     ]
-    return [file for file in files if not _is_below(file.path, own)], skipped
+    others = [file for file in files if not _is_below(file.path, own)]
+    if not others:
+        raise DataError(_own_folders_alone(text, outermost))
+    return others, skipped
+
+
+def _own_folders_alone(text: str, own: Mapping[str, str]) -> str:
+    """A sentence on a folder that holds runs and comparisons alone. own: "run" or "comparison" by folder."""
+    counts = Counter(own.values())
+    holds = listed([plural(counts[noun], noun) for noun in ("run", "comparison") if noun in counts])
+    names = [*sorted(own)[:MAX_NAMED], *(["others"] if len(own) > MAX_NAMED else [])]
+    return (
+        f"{text!r} holds no data, but {holds} that Anew made: {listed(names)}; look at one of them, or give the data that "
+        "they were made from"
+    )
 
 
 def _is_below(path: str, folders: dict[str, str]) -> bool:

@@ -131,7 +131,7 @@ class Source:
     ) -> Source:
         root, files, hidden, refusals = listing
         refuse_own_folder(text, place, files)
-        files, own_folders = drop_own_folders(root, files)
+        files, own_folders = drop_own_folders(text, root, files)
         refusals = [*refusals, *own_folders]
         if not files:
             left_out = f"; {hidden} hidden files are left out" if hidden else ""
