@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anew.evaluation.affordable import comparable_items, measured_items
 from anew.evaluation.audit_schedule import comparisons
-from anew.evaluation.base import comparable_items, measured_items
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import IMAGES

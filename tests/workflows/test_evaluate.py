@@ -1,8 +1,10 @@
-"""An evaluation that is stopped by hand keeps what it has; sampling too."""
+"""An evaluation that is stopped keeps what it has; sampling too."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,12 +26,12 @@ from anew.workflows.evaluate import (
     _first_chunk,
     _sampled,
     evaluate_run,
-    measure_all,
     page_seconds,
     pool_limit,
     writing_seconds,
 )
-from anew.workflows.run_report import save_samples
+from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
+from anew.workflows.run_report import Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
 from samples import shapes
 from scores import score
@@ -69,9 +71,9 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
-    assert "Stopped by hand" in copies.notes[0]
+    assert "Stopped before the end" in copies.notes[0]
     assert (
-        copies.notes[1] == "Not measured: the copying test (stopped by hand)."
+        copies.notes[1] == "Not measured: the copying test (stopped)."
         and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
     )
     assert heard.said[0] == "measuring 2 samples against the data"
@@ -139,7 +141,7 @@ class Drawn:
 def test_samples_up_to_the_interruption_are_measured() -> None:
     heard = Heard()
     samples, notes, stopped = _sampled(Drawn(424), 5000, TARGETS, 0, None, heard)  # type: ignore[arg-type]
-    assert stopped and list(samples) == list(range(424)) and "stopped by hand" in notes[0]
+    assert stopped and list(samples) == list(range(424)) and "because it was stopped" in notes[0]
     assert heard.parts[-1] == ("sampling", 424, 5000)
     with pytest.raises(KeyboardInterrupt):
         _sampled(Drawn(0), 100, TARGETS, 0, None, heard)  # type: ignore[arg-type]
@@ -237,6 +239,32 @@ def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: 
     assert report.folder is not None and (report.folder / "report.html").is_file()
     values = json.loads((report.folder / "report.json").read_text())
     assert values["basis"]["samples"] >= 8
+
+
+def cut_short(evaluation: Any, *arguments: Any) -> Measurements:
+    """What is left of an evaluation whose time was up at once."""
+    return Measurements(
+        notes=[COPIES_MISSING, TIME_WAS_UP],
+        unmeasured=list(evaluation.unmeasured),
+        ended_by="time was up before it was measured",
+    )
+
+
+@pytest.mark.parametrize(("seconds_left", "num_answers"), [(30.0, 3), (0.0, 0)])
+def test_time_that_is_left_after_the_page_goes_into_answers(
+    seconds_left: float, num_answers: int, image_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(image_run, run)
+    for folder in ("report", "reports"):
+        shutil.rmtree(run / folder, ignore_errors=True)
+    monkeypatch.setattr("anew.workflows.evaluate.measure_all", cut_short)
+    data = str(image_run.parent / "data")
+    report = evaluate_run(anew.load(run), 60, data=data, seconds=1.0, ends_at=time.monotonic() + seconds_left)
+    assert len(report.grades) == num_answers
+    values = json.loads((run / "report" / "report.json").read_text())
+    assert values["grades"] == dict(report.grades) and (report.copies is None) == (num_answers == 0)
+    assert (COPIES_MISSING in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
 
 
 def test_the_audit_holds_more_sounds_than_images_of_their_size() -> None:

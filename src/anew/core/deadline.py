@@ -17,6 +17,11 @@ class TimeIsUp(BaseException):
     """Raised in the main thread by `hard_stop`. Not an Exception: no handler of errors may take it for one."""
 
 
+def can_stop() -> bool:
+    """Whether `hard_stop` can stop the calling thread."""
+    return hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def hard_stop(seconds: float | None) -> Iterator[None]:
     """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first.
@@ -26,8 +31,7 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
     Args:
         seconds: From now on; None for no limit.
     """
-    is_possible = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not is_possible:
+    if seconds is None or not can_stop():
         yield
         return
 

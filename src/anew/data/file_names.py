@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os.path
+import itertools
 import re
 from collections.abc import Collection, Sequence
 
@@ -126,8 +126,8 @@ def shared_folder(paths: Sequence[str]) -> str:
         return ""
     # Whatever all share, the least and the greatest share
     low, high = min(paths), max(paths)
-    shared = os.path.commonprefix([low, high])
-    return shared[: shared.rfind("/") + 1]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
+    return low[: low.rfind("/", 0, sum(1 for _ in same)) + 1]
 
 
 def label_of(path: str, has_parts: bool = True) -> str | None:

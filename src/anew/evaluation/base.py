@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
+from anew.evaluation.affordable import comparable_items, measured_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
@@ -30,7 +30,6 @@ from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import (
     ClassMetrics,
     LabelledFeatures,
-    affordable_probe,
 )
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
@@ -41,17 +40,9 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem, SampleP
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 
-SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
-# Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
-FEATURES_SHARE = 0.2
-# Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
-# set on an idle core, measured; they rise with the square of the items.
-FIGURES_SHARE, THOUSAND_SECONDS = 0.3, 1.6
 METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
-PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: it is one metric of many
-TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 FURTHER = "the remaining figures"  # entry of `unmeasured` until `scores` has ended
@@ -200,6 +191,18 @@ class Evaluation(ABC, Generic[ItemT]):
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
 
+    def scores_without_features(self) -> Iterator[Score]:
+        """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
+        samples = self.items("samples", MAX_SAMPLES)
+        test, train = self.items("test", len(samples)), self.items("train", len(samples))
+        n = min(len(samples), len(test), len(train))
+        if n < MIN_ITEMS:
+            return
+        n_held_out = len(test) if len(test) < len(samples) else self.num_held_out()
+        self.supply = Supply(n_held_out, len(self.inputs.samples) / len(samples))
+        self._take(samples, test, train, n)
+        yield from self.modality_metrics()
+
     def further_scores(self) -> Iterator[Score]:
         """Yield what no answer depends on, in all the time that is left: in a short report the copying test comes first."""
         self.clock = self.total_clock
@@ -334,9 +337,7 @@ class Evaluation(ABC, Generic[ItemT]):
             reason = f"as many as there are {limit}" if n == available else "for lack of time"
             self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} {self.counted}s, {reason}.")
         self._probe_items = train[n:]
-        self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
-        if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.inputs.seed)):
-            self.sets["naive"] = naive
+        self._take(samples, test, train, n)
         if self._embedder is None:
             return self.inputs.features
         if self.inputs.twins is not None:
@@ -346,6 +347,12 @@ class Evaluation(ABC, Generic[ItemT]):
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
         detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
         return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
+
+    def _take(self, samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
+        """Make `sets` of the first n items of each."""
+        self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
+        if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.inputs.seed)):
+            self.sets["naive"] = naive
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -423,45 +430,6 @@ def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping
     parts = [sets[name][:PAIRS_MOST] for name in ("test", "train")]
     groups = np.unique(np.array(twins([*parts[0], *parts[1]]), dtype=np.uint64), return_inverse=True)[1]
     return [groups[: len(parts[0])], groups[len(parts[0]) :]]
-
-
-def probe_size(embed: Embedder[ItemT], items: Sequence[ItemT], limit: float | None) -> int:
-    """How many of some training items there is time for in a probe.
-
-    Args:
-        embed: Function from items to features.
-        items: The items.
-        limit: Seconds for all metrics; None for no limit.
-    """
-    begin, trial = time.monotonic(), items[:TRIAL_ITEMS]
-    embed(trial)
-    seconds_per_item = (time.monotonic() - begin) / len(trial)
-    return affordable_probe(len(items), seconds_per_item, float("inf") if limit is None else PROBE_SHARE * limit)
-
-
-def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
-    """How many items of each set there is time to measure.
-
-    Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
-    metrics of more items take longer, too.
-
-    Args:
-        remaining: Returns the seconds until a share of the time for metrics is spent.
-        seconds_per_item: Seconds that the features of an item take.
-    """
-    in_half = remaining(0.5) / (SETS * seconds_per_item)
-    in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
-    return max(min(in_half, QUICK), in_feature_time)
-
-
-def comparable_items(seconds: float, crowding: float) -> float:
-    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
-
-    Args:
-        seconds: Seconds for all metrics.
-        crowding: How many times longer than on idle cores work takes.
-    """
-    return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
 
 
 def too_few_of(name: str, n: int) -> str:

@@ -31,7 +31,8 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
-from anew.workflows.evaluate import grouped_pool, measure_all
+from anew.workflows.evaluate import grouped_pool
+from anew.workflows.measuring import measure_all
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 TEXT_MOST = 16_000_000

@@ -11,20 +11,19 @@ import numpy as np
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.threads import stretched, use_threads
+from anew.core.threads import CrowdingMeter, stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, Evaluation, load_evaluation
+from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.evaluation.score import Score
 from anew.families.base import Family
 from anew.planning.budget import CROWDED
 from anew.planning.pilots import describe_pilots
@@ -33,8 +32,10 @@ from anew.runs.events import Events
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
+from anew.workflows.measuring import measure_all
 from anew.workflows.run_report import Measurements, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
+from anew.workflows.time_left import measure_in_time_left
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
@@ -42,16 +43,17 @@ POOL_BYTES = 1920 * 2**20  # memory for the real items that the audit for copies
 # Memory that a real item takes there, as a multiple of its own size: of images and records features are kept, of sounds
 # spectrograms, which are far smaller than they are. Measured for images.
 WORKING_SPACE, SOUND_SPACE = 10, 2
-# Time for the rest of the evaluation once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
+# Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
 PARTS_MOST = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MOST_WRITING = 0.25, 1.2
-# Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
-# questions; chosen.
-SCORES_SHARE = 0.65
+# Share of the time that the page and what it shows took, for writing it again: rather too much, as cores may be more crowded.
+REWRITING = 1.5
+# Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
+ENDING_SECONDS = 0.15
 PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows if there was no time for more; chosen
@@ -103,6 +105,7 @@ def evaluate_run(
     world: World | None = None,
     crowding: float = 1.0,
     pace: Pace | None = None,
+    ends_at: float | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -119,6 +122,8 @@ def evaluate_run(
             limit then.
         crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
         pace: How fast samples were drawn before; None if that is not known.
+        ends_at: `time.monotonic()` at which the command must be over. Once the report is written, what it lacks for want of time
+            is measured until then, and it is written again; None for no such supplement.
     """
     use_threads()
     begin = time.monotonic()
@@ -143,16 +148,10 @@ def evaluate_run(
     evaluation = load_evaluation(record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
-    events = Events(folder / events_file.NAME)
     measurements = measure_all(evaluation, reporter, stop_at)
     measurements.is_stopped |= stopped
-    data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
-    own_notes = [*model.family.remarks(), *notes]
-    tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
-    measurements.notes = [*tried, *warnings(folder), *data_notes, *own_notes, *evaluation.skipped, *measurements.notes]
-    reporter.message("  drawing the report")
-    content = report_content(evaluation, content_until)
-    report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
+    report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, content_until, ends_at)
+    events = Events(folder / events_file.NAME)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
@@ -160,73 +159,49 @@ def evaluate_run(
     return report
 
 
-def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
-    """Compute all scores and the copying test, and report each as it is ready.
-
-    If it is stopped, by hand or by the clock, what was measured so far is returned.
+def _write(
+    model: Model,
+    data: Dataset,
+    evaluation: Evaluation[DecodedItem],
+    measurements: Measurements,
+    samples: Samples,
+    sampling_notes: list[str],
+    reporter: Reporter,
+    content_until: float | None,
+    ends_at: float | None,
+) -> EvaluationReport:
+    """Write the report and, if time for more measurements is left then, write it again with them.
 
     Args:
-        evaluation: Computes the scores; it plans by its own clock.
-        reporter: Receives the progress.
-        stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
+        model, data, evaluation, measurements, samples, reporter: What the report is on.
+        sampling_notes: Sentences on the sampling.
+        content_until: See `report_content`.
+        ends_at: See `evaluate_run`.
     """
-    measurements, evaluation.announcements.reporter = Measurements(), reporter
-    reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
-    try:
-        limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
-        in_time = _measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
-        in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
-        limit = None if stop_at is None else stop_at - time.monotonic()
-        in_time = _measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
-        if not in_time:
-            measurements.ended_by = "time was up before it was measured"
-            measurements.notes.append(
-                "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
-            )
-    except KeyboardInterrupt:
-        measurements.is_stopped, measurements.ended_by = True, "it was stopped by hand"
-        measurements.notes.append("Stopped by hand: what is missing here was not measured.")
-        if measurements.copies is None:
-            measurements.notes.append("Not measured: the copying test (stopped by hand).")
-        reporter.message("stopped; the report holds what was measured so far")
-    measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
-    measurements.supply = evaluation.supply
-    if measurements.copies is not None:
-        measurements.scores += measurements.copies.scores()
-        measurements.notes += measurements.copies.notes
-    return measurements
+    meter, begin = CrowdingMeter(), time.monotonic()
+    record, folder = model.record, model.folder.path
+    tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
+    data_notes = [*data.scan.notes, *describe_skipped(data.scan)]
+    run_notes = [*tried, *warnings(folder), *data_notes, *model.family.remarks(), *sampling_notes]
+    reporter.message("  drawing the report")
+    content = report_content(evaluation, content_until)
 
+    def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
+        measured = replace(measured, notes=[*run_notes, *skipped, *measured.notes])
+        num_saved = num_saved_samples(model)
+        return write_run_report(folder, record, measured, content, samples, num_saved, reporter, replaced)
 
-def _measure_scores(
-    scores: Iterator[Score], measurements: Measurements, reporter: Reporter, seconds: float | None
-) -> bool:
-    """Add scores until the seconds are spent; None for no limit. Returns whether all were computed in time."""
-    try:
-        with hard_stop(seconds):
-            for score in scores:
-                measurements.scores.append(score)
-                real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
-                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
-    except TimeIsUp:
-        return False
-    return True
-
-
-def _look_for_copies(
-    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
-) -> bool:
-    """Add the result of the largest copying test for which there is time. Returns whether all tests ended in time."""
-    message = "looking for copies of training items"
-    reporter.message(message if stop_at is None else f"  {message}")  # without a limit it may take minutes
-    try:
-        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
-            for copies in evaluation.copy_tests():
-                measurements.copies = copies
-    except TimeIsUp:
-        if measurements.copies is None:
-            measurements.notes.append(f"Not measured: the copying test ({OUT_OF_TIME}).")
-        return False
-    return True
+    report = write(measurements, evaluation.skipped)
+    if ends_at is None or measurements.is_stopped:
+        return report
+    crowding = meter.read()
+    until = ends_at - REWRITING * (time.monotonic() - begin) - ENDING_SECONDS * crowding
+    supplement = measure_in_time_left(evaluation, measurements, until, crowding, reporter)
+    if supplement is None:
+        return report
+    if supplement.closest_pairs is not None:
+        content = replace(content, closest_pairs=supplement.closest_pairs)
+    return write(supplement.measurements, supplement.skipped, report)
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
@@ -251,7 +226,7 @@ def _sampled(
     """Draw up to n samples, a chunk at a time.
 
     Returns:
-        The samples; a note if there are fewer than n; whether sampling was stopped by hand (raised as KeyboardInterrupt if
+        The samples; a note if there are fewer than n; whether sampling was stopped by a signal (raised as KeyboardInterrupt if
         there are too few samples for metrics).
     """
     begin = time.monotonic()
@@ -278,7 +253,7 @@ def _sampled(
         chunk = max_chunk
         if seconds is not None:
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
-    reason = "stopped by hand" if stopped else "for lack of time"
+    reason = "because it was stopped" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 

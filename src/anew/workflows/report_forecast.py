@@ -14,6 +14,7 @@ from anew.core.specs import Spec, Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.errors import about
+from anew.evaluation.affordable import measured_items
 from anew.evaluation.answerable import (
     AuditCosts,
     Prospect,
@@ -21,7 +22,7 @@ from anew.evaluation.answerable import (
     held_out_needed,
     novelty_prospect,
 )
-from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, measured_items
+from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig

@@ -140,6 +140,7 @@ def write_run_report(
     samples: Samples,
     num_saved: int,
     reporter: Reporter,
+    replaced: EvaluationReport | None = None,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the samples and the model card.
 
@@ -151,6 +152,7 @@ def write_run_report(
         samples: All samples that were drawn.
         num_saved: Number of samples that are kept as files.
         reporter: Receives where the report is, if that is not report/.
+        replaced: A report on the same samples that this one completes and replaces.
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
@@ -169,9 +171,12 @@ def write_run_report(
         outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )
     basis = basis_of(run, report, len(samples), measurements.is_stopped)
-    out, is_best = make_room(run, basis, reporter)
+    if replaced is None or replaced.folder is None:
+        out, is_best = make_room(run, basis, reporter)
+    else:
+        out, is_best = replaced.folder, replaced.folder == run / REPORT
     report = replace(report, folder=out, basis=basis)
-    if is_best:
+    if is_best and replaced is None:
         save_samples(samples.head(num_saved), run / "samples")
     write_report(
         out,
@@ -191,7 +196,7 @@ def write_run_report(
             keeps_records=bool(record.family.config.get("aligned")),
             tried=describe_pilots(record.plan.pilots),
         )
-    if warning := short_training_warning(steps):
+    if (warning := short_training_warning(steps)) and replaced is None:
         reporter.message(warning)
     return report
 

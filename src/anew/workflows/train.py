@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -437,14 +438,17 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     if not job.world.is_main:
         return model
     budget, crowding = job.plan.budget_s, 1.0
-    seconds = None
+    seconds = ends_at = None
     if budget is not None:
+        ends_at = time.monotonic() + budget - job.context.elapsed()
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
         remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
-    evaluate_run(model, n, seconds=seconds, reporter=reporter, opened=job.data, crowding=crowding, pace=pace)
+    evaluate_run(
+        model, n, seconds=seconds, reporter=reporter, opened=job.data, crowding=crowding, pace=pace, ends_at=ends_at
+    )
     skipped_items.update(job.data)
     scan = job.data.scan
     refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}

@@ -69,7 +69,9 @@ def test_a_run_or_a_comparison_cannot_be_the_data(tmp_path: Path) -> None:
     assert repr(names) in str(refused.value)
     with pytest.raises(DataError, match="is a comparison that Anew made"):
         Dataset.open(tmp_path / "duel")
-    with pytest.raises(DataError, match="holds no data, but 1 run and 1 comparison that Anew made: duel and run; look at one"):
+    with pytest.raises(
+        DataError, match="holds no data, but 1 run and 1 comparison that Anew made: duel and run; look at one"
+    ):
         Dataset.open(tmp_path)
 
 

@@ -15,7 +15,6 @@ from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-
 MAX_NAMED = 3  # runs that a sentence names
 
 

@@ -1,0 +1,60 @@
+"""How many items there is time to measure."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from anew.core.arrays import Numbers
+from anew.data.types import ItemT
+from anew.evaluation.metrics.classes import affordable_probe
+from anew.evaluation.metrics.feature_sets import QUICK
+
+SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
+# Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
+FEATURES_SHARE = 0.2
+# Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
+# set on an idle core, measured; they rise with the square of the items.
+FIGURES_SHARE, THOUSAND_SECONDS = 0.3, 1.6
+PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: it is one metric of many
+TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
+
+
+def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[ItemT], limit: float | None) -> int:
+    """How many of some training items there is time for in a probe.
+
+    Args:
+        embed: Function from items to features.
+        items: The items.
+        limit: Seconds for all metrics; None for no limit.
+    """
+    begin, trial = time.monotonic(), items[:TRIAL_ITEMS]
+    embed(trial)
+    seconds_per_item = (time.monotonic() - begin) / len(trial)
+    return affordable_probe(len(items), seconds_per_item, float("inf") if limit is None else PROBE_SHARE * limit)
+
+
+def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
+    """How many items of each set there is time to measure.
+
+    Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
+    metrics of more items take longer, too.
+
+    Args:
+        remaining: Returns the seconds until a share of the time for metrics is spent.
+        seconds_per_item: Seconds that the features of an item take.
+    """
+    in_half = remaining(0.5) / (SETS * seconds_per_item)
+    in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
+    return max(min(in_half, QUICK), in_feature_time)
+
+
+def comparable_items(seconds: float, crowding: float) -> float:
+    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
+
+    Args:
+        seconds: Seconds for all metrics.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))

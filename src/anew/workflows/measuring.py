@@ -1,0 +1,87 @@
+"""Scores and the copying test of an evaluation, one after the other, up to where the clock or a signal stops them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.reporter import Reporter
+from anew.core.wording import plural
+from anew.data.types import DecodedItem
+from anew.evaluation.base import OUT_OF_TIME, Evaluation
+from anew.evaluation.score import Score
+from anew.workflows.run_report import Measurements
+
+# Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
+# questions; chosen.
+SCORES_SHARE = 0.65
+TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+COPIES_MISSING = f"Not measured: the copying test ({OUT_OF_TIME})."
+
+
+def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
+    """Compute all scores and the copying test, and report each as it is ready.
+
+    If it is stopped, by a signal or by the clock, what was measured so far is returned.
+
+    Args:
+        evaluation: Computes the scores; it plans by its own clock.
+        reporter: Receives the progress.
+        stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
+    """
+    measurements, evaluation.announcements.reporter = Measurements(), reporter
+    reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
+    try:
+        limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+        in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
+        in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
+        limit = None if stop_at is None else stop_at - time.monotonic()
+        in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
+        if not in_time:
+            measurements.ended_by = "time was up before it was measured"
+            measurements.notes.append(TIME_WAS_UP)
+    except KeyboardInterrupt:
+        measurements.is_stopped, measurements.ended_by = True, "the evaluation was stopped before it was measured"
+        measurements.notes.append("Stopped before the end: what is missing here was not measured.")
+        if measurements.copies is None:
+            measurements.notes.append("Not measured: the copying test (stopped).")
+        reporter.message("stopped; the report holds what was measured so far")
+    measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
+    measurements.supply = evaluation.supply
+    if measurements.copies is not None:
+        measurements.scores += measurements.copies.scores()
+        measurements.notes += measurements.copies.notes
+    return measurements
+
+
+def measure_scores(
+    scores: Iterator[Score], measurements: Measurements, reporter: Reporter, seconds: float | None
+) -> bool:
+    """Add scores until the seconds are spent; None for no limit. Returns whether all were computed in time."""
+    try:
+        with hard_stop(seconds):
+            for score in scores:
+                measurements.scores.append(score)
+                real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
+                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
+    except TimeIsUp:
+        return False
+    return True
+
+
+def look_for_copies(
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
+) -> bool:
+    """Add the result of the largest copying test for which there is time. Returns whether all tests ended in time."""
+    message = "looking for copies of training items"
+    reporter.message(message if stop_at is None else f"  {message}")  # without a limit it may take minutes
+    try:
+        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
+            for copies in evaluation.copy_tests():
+                measurements.copies = copies
+    except TimeIsUp:
+        if measurements.copies is None:
+            measurements.notes.append(COPIES_MISSING)
+        return False
+    return True
