@@ -163,6 +163,15 @@ def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_p
     assert all("." not in p.read_text() for p in (tmp_path / "b").glob("0*.txt"))
 
 
+def test_samples_that_are_the_prompt_alone_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    origins = [Origin("run", "0", 0, index, (0, 3), prompt="ZZZZ 999\n") for index in range(3)]
+    samples = Samples(["ZZZZ 999", "ZZZZ 999", "ZZZZ 999 KT"], [None] * 3, Text(), origins)
+    _print_if_nothing_follows(samples)
+    assert capsys.readouterr().err.startswith("2 of 3 samples are the prompt alone: ")
+    _print_if_nothing_follows(samples[2:])
+    assert not capsys.readouterr().err
+
+
 def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = text_run
     other = prose(tmp_path / "other.txt", 60, seed=9)

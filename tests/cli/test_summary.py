@@ -149,7 +149,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "split: train 1",
         "a note",
         "not used: 1 text",
-        "skipped: 1",
+        "skipped: 1 item",
         "  x.png: truncated",
         describe_trying(("gan", "vae")),
         "with --prefer quality: diffusion (best)",

@@ -23,6 +23,14 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
     )
 
 
+def test_many_rows_of_one_table_are_one_line() -> None:
+    skipped_items, scan = SkippedItems(), DatasetSummary("text", 0, 0)
+    skipped_items.add(SkippedItem(f"t.csv#{i}", "column 'text' is empty", "t.csv") for i in (53, 60, 71))
+    skipped_items.write_to(scan)
+    lines = ["skipped t.csv: column 'text' is empty (3 rows, such as #53)", "skipped in all: 3"]
+    assert describe_skipped(scan) == lines
+
+
 def test_one_file_in_many_spans_is_all_there_is() -> None:
     assert name_reasons([SkippedItem("a.txt", "is binary") for _ in range(9)]) == "a.txt: is binary"
     others = [SkippedItem("a.txt", "is binary"), SkippedItem("b.txt", "is binary")]

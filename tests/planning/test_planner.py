@@ -43,10 +43,10 @@ def test_a_plan_is_described_in_plain_words() -> None:
         epochs=2.5, candidates=(small, dataclasses.replace(small, model_size=1, target_examples=9000.0)),
     )  # fmt: skip
     assert describe_plan("gan", plan).split("\n") == [
-        "model: gan of size 0, 1,000 parameters, 8 examples in each step",
+        "model: gan, model_size=0 (the smallest), 1,000 parameters, 8 examples in each step",
         "training: 50 s, about 500 steps, 2.5 passes over the data",
-        "  size 0, chosen: 1,000 parameters; would see 4,000 examples in this time and needs about 500",
-        "  size 1: 1,000 parameters; would see 4,000 examples in this time and needs about 9,000",
+        "  model_size=0 (chosen): 1,000 parameters; would see 4,000 examples in this time and needs about 500",
+        "  model_size=1: 1,000 parameters; would see 4,000 examples in this time and needs about 9,000",
     ]
     by_steps = dataclasses.replace(plan, train_s=None, steps=1, candidates=())
     assert describe_plan("gan", by_steps).endswith("\ntraining: 1 step")

@@ -155,6 +155,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
+    _print_if_nothing_follows(samples)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         files["sprite_sheet"] = [str(path) for path in sprite_sheet]
@@ -166,6 +167,19 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}{atlas}")
+
+
+def _print_if_nothing_follows(samples: anew.Samples) -> None:
+    """Print how many samples are the prompt alone, on standard error."""
+    prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in samples.origins]
+    pairs = zip(samples, prompts, strict=False)
+    n_bare = sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
+    if n_bare:
+        write(
+            f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "
+            "in the data may begin like this",
+            sys.stderr,
+        )
 
 
 def _drawn(arguments: argparse.Namespace) -> anew.Samples:

@@ -68,7 +68,9 @@ class _Repeats:
             return SkippedItem(item.name, f"{item.reason} ({self.count:,} times)", count=self.count)
         location = item.name.removeprefix(item.group)
         example = f", one{location}" if location else ""
-        return SkippedItem(item.group, f"{item.reason} ({self.count:,} stretches{example})", count=self.count)
+        is_row = location.startswith(("#", "@"))
+        stretches, example = ("rows", f", such as {location}") if is_row else ("stretches", example)
+        return SkippedItem(item.group, f"{item.reason} ({self.count:,} {stretches}{example})", count=self.count)
 
 
 def describe_skipped(summary: DatasetSummary) -> list[str]:

@@ -81,10 +81,12 @@ def measure_candidates(
         else:
             family = build_family(family_class, spec, config, 0, world.device)
         shard = choose_parallel(parallel, family, world)[0] == "fsdp"
-        step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=scale.crowding >= CROWDED)
+        is_crowded = scale.crowding >= CROWDED
+        step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=is_crowded)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)
-            step_s = choose_thread_count(step_s, partial(median_step_seconds, family, config, data, world, share / 2))
+            again = partial(median_step_seconds, family, config, data, world, share / 2, is_crowded=is_crowded)
+            step_s = choose_thread_count(step_s, again)
         candidate = Candidate(
             model_size=model_size,
             parameters=count_parameters(family),

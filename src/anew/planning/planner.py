@@ -149,8 +149,9 @@ def _calibration_units(budget: float | None, chosen: Candidate | None, data: Tra
 
 def describe_plan(family: str, plan: Plan) -> str:
     """Describe the plan in a few lines: the model, the length of the training, and the sizes that were measured."""
+    smallest = " (the smallest)" if plan.model_size == DEFAULT_MODEL_SIZE else ""
     lines = [
-        f"model: {family} of size {plan.model_size}, {plan.parameters:,} parameters, {plan.batch} examples in each step"
+        f"model: {family}, model_size={plan.model_size}{smallest}, {plan.parameters:,} parameters, {plan.batch} examples in each step"
     ]
     if plan.train_s is not None:
         lines.append(
@@ -164,9 +165,9 @@ def describe_plan(family: str, plan: Plan) -> str:
 
 
 def _describe_candidate(candidate: Candidate, chosen_size: int) -> str:
-    chosen = ", chosen" if candidate.model_size == chosen_size else ""
+    chosen = " (chosen)" if candidate.model_size == chosen_size else ""
     return (
-        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters; would see {candidate.examples:,.0f} "
+        f"  model_size={candidate.model_size}{chosen}: {candidate.parameters:,} parameters; would see {candidate.examples:,.0f} "
         f"examples in this time and needs about {candidate.target_examples:,.0f}"
     )
 

@@ -13,7 +13,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -214,11 +214,11 @@ class Inspection:
         if self.not_taken:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
         if self.skipped:
-            lines.append(f"skipped: {self.skipped:,}")
+            lines.append(f"skipped: {plural(self.skipped, 'item')}")
             shown = self.skipped_files[:SHOWN_SKIPPED]
             lines += [f"  {file.name}: {file.reason}" for file in shown]
             n_more = self.skipped - sum(file.count for file in shown)
-            lines += [f"  and {n_more:,} more"] if n_more > 0 else []
+            lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
         return lines
@@ -341,7 +341,7 @@ def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Can
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """
-    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World())
+    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World(), crowding=measure_crowding())
     scale = scale_of(data, context, seconds, 0)
     candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)
     largest_measured = candidates[-1].model_size

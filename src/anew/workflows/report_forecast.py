@@ -13,7 +13,6 @@ from torch import Tensor
 from anew.core.specs import Spec, Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
-from anew.errors import about
 from anew.evaluation.affordable import measured_items
 from anew.evaluation.answerable import (
     AuditCosts,
@@ -137,7 +136,7 @@ class ReportForecast:
             return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
         measured = self._measured(seconds)
         if measured < self.min_samples:
-            return f"they need about {self.min_samples} samples, and there is time to measure about {about(measured)}"
+            return f"they need about {self.min_samples} samples, and there is time to measure about {max(1, round(measured)):,}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     @property

@@ -230,11 +230,11 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("fake.parquet", b"nothing of the kind", "fake.parquet was refused: "),
+        ("fake.parquet", b"nothing of the kind", ": fake.parquet: "),
         (
             "train-images-idx3-ubyte",
             b"\0\0\x08\x03\0\0",
-            "train-images-idx3-ubyte was refused: its header is truncated",
+            "train-images-idx3-ubyte: its header is truncated",
         ),
     ],
 )

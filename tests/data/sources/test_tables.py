@@ -151,6 +151,7 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
         "b.jsonl#2": "the line is not a JSON object",
         "b.jsonl#3": "column 'text' is empty",
     }
+    assert {result.group for result in records if isinstance(result, SkippedItem)} == {"a.csv", "b.jsonl"}
 
 
 def test_old_encodings_are_read_and_utf16_is_refused(tmp_path: Path) -> None:

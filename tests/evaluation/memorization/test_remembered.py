@@ -22,7 +22,7 @@ def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> No
     item, away = distance.nearest(SAMPLES, POOL)
     expected_item, expected = EditDistance(RECORDS, GROUPS).nearest(SAMPLES, POOL)
     assert np.array_equal(item, expected_item) and np.array_equal(away, expected)
-    samples = "comparing samples with real items"
+    samples = "finding the nearest real items"
     assert seen == [(samples, 0, 30), (samples, 12, 30), (samples, 24, 30), (samples, 30, 30)]
     distance.nearest(SAMPLES[:9], POOL)  # known already
     distance.nearest(POOL[:5], POOL)
@@ -35,4 +35,4 @@ def test_a_search_that_cannot_be_cut_is_named_once() -> None:
         PassageDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
     )
     distance.nearest(SAMPLES, POOL)
-    assert seen == [("comparing samples with real items", 0, 30)]
+    assert seen == [("finding the nearest real items", 0, 30)]

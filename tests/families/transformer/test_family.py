@@ -218,7 +218,11 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("compile_seconds", "contexts", "note"),
-    [(0.0, True, ""), (25.0, True, "context mixing has loops"), (50.0, False, "without context mixing: it has loops")],
+    [
+        (0.0, True, ""),
+        (25.0, True, "context mixing has loops"),
+        (50.0, False, "without context mixing, which predicts text better: it has loops"),
+    ],
 )
 def test_context_mixing_is_compiled_only_in_a_budget_that_has_the_time(
     compile_seconds: float, contexts: bool, note: str

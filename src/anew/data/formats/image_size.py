@@ -60,7 +60,7 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
     """
     if budget.only_compared:
         return ""
-    clause = f"; {setting} keeps {'all' if keeps_all else 'more'}"
+    clause = f"; {setting} leaves {'nothing' if keeps_all else 'less'} out"
     if budget.seconds is None or affords is None:
         return clause
     for name, seconds in BUDGETS:

@@ -80,7 +80,9 @@ def detect_modality(
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
-        sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
+        counted = f" ({counts or 'nothing'})" if counts or not source.refusals else ""
+        reasons = f": {name_reasons(source.refusals)}" if source.refusals else ""
+        sentence = f"{path!r} holds nothing that can be learned{counted}{reasons}"
         # A refusal says what to change
         advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))
@@ -124,15 +126,6 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
         if source.counts.get(suffix)
     ]
     return "; ".join(advice)
-
-
-def _refusal_clause(source: Source) -> str:
-    """`; NAME was refused: REASON` for the first file that could not be listed, and how many more there are."""
-    if not source.refusals:
-        return ""
-    first, n = source.refusals[0], len(source.refusals)
-    more = f", and {n - 1} more" if n > 1 else ""
-    return f"; {first.name} was refused: {first.reason}{more}"
 
 
 def _notes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -131,10 +132,12 @@ class TableReader:
         try:
             for number, row in enumerate(_rows(table, where, columns.names_for(modality))):
                 name = _row_name(path, where, number)
-                if isinstance(row, Broken):
-                    yield SkippedItem(name, str(row))
-                else:
-                    yield item_of(row, columns, modality, name, place)
+                item = (
+                    SkippedItem(name, str(row))
+                    if isinstance(row, Broken)
+                    else item_of(row, columns, modality, name, place)
+                )
+                yield replace(item, group=path) if isinstance(item, SkippedItem) else item
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:

@@ -78,7 +78,7 @@ class RememberedDistance(Distance):
     def _search_pool(self, queries: Indices) -> None:
         """Find the nearest items of queries that are not known yet, in rising order."""
         has_samples = queries[-1] >= len(self._pool)
-        task = "comparing samples with real items" if has_samples else "comparing real items with each other"
+        task = "finding the nearest real items" if has_samples else "comparing real items with each other"
         size = self.at_once or len(queries)
         self._progress(task, 0, len(queries))
         for start in range(0, len(queries), size):

@@ -320,9 +320,9 @@ class CopyTestResult:
         extent = f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})"
         if self.method != "scan":
             return (
-                f"Suspicion of copying: {extent} are closer to your items than your items are to each other. Without "
+                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones. Without "
                 "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: about {share} of the samples are closer to your items than these are to each other"
+            ), f"suspicion: about {share} of the samples are nearer to one of your items than real items usually are"
         fact = clause_fact = ""
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"

@@ -452,7 +452,9 @@ def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
     once = f"has loops that are compiled at their first use on this machine, about {seconds:.0f} s"
     if contexts:
         return (f"context mixing {once} of this run",)
-    return (f"without context mixing: it {once}; a longer budget does so once, and text is then predicted better",)
+    return (
+        f"without context mixing, which predicts text better: it {once}; a longer budget has time for that, and only once",
+    )
 
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:
