@@ -126,7 +126,9 @@ def test_nothing_is_pushed_to_a_public_repository(
     text_run: Callable[[str], Path], tmp_path: Path, hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StubHub, "is_private", False)
-    with pytest.raises(anew.RunError, match="'me/names' is public, so nothing was uploaded; make it private, or upload"):
+    with pytest.raises(
+        anew.RunError, match="'me/names' is public, so nothing was uploaded; make it private, or upload"
+    ):
         anew.export(text_run("list"), "hub", tmp_path / "out", push="me/names")
     assert "files" not in hub and (tmp_path / "out" / "model.safetensors").exists()
 
