@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from anew.core.specs import Condition, Grid, Tokens
 from anew.errors import ConfigError, did_you_mean, shorten
+from anew.families.base import label_conflict
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.generator import sampling_config
 from anew.sampling.samples import Samples
@@ -50,6 +51,9 @@ def item_request(
         sampling = sampling_config(entry.sampling, entry.modality.traits, body.all_settings())
     except ConfigError as error:
         raise from_config_error(error, "settings") from None
+    conflict = label_conflict(sampling)
+    if label is not None and conflict:
+        raise bad_request(f"{conflict} follows no label; leave one of them out", "settings")
     values = n * _values_per_sample(entry, sampling)
     limit = MAX_TOKENS if isinstance(entry.spec, Tokens) else MAX_VALUES
     if values > limit:
