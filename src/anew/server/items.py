@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import secrets
+import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -188,3 +190,12 @@ async def all_samples(works: Sequence[ItemWork], entry: CatalogEntry, clock: Req
             samples = event.samples if samples is None else samples + event.samples
     assert samples is not None
     return samples
+
+
+def zip_of(samples: Samples) -> bytes:
+    """A zip of the files that `Samples.save` writes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in samples.files():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()
