@@ -509,3 +509,20 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_no_more_of_a_manifest_is_read_than_it_may_have(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, real, ends = begun({"model": "x"}), type(store).cat_file, []
+
+    def cat_file(self: object, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        ends.append(end)
+        return bytes(real(self, path, start=start, end=end))
+
+    local.push()
+    monkeypatch.setattr(type(store), "cat_file", cat_file)
+    monkeypatch.setattr(mirror, "MANIFEST_BYTES", 100)
+    with pytest.raises(RunError, match=r"is damaged \(has more than 100 bytes\)"):
+        local.exists()
+    assert ends == [101]

@@ -206,7 +206,7 @@ class RunFolder:
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)
             shutil.rmtree(replaced, ignore_errors=True)
-        except BaseException as error:
+        except BaseException as error:  # a bug or a signal too leaves nothing behind
             shutil.rmtree(temporary, ignore_errors=True)
             self._take_back_replaced()
             if not isinstance(error, RunError | OSError):

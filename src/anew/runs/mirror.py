@@ -368,7 +368,7 @@ class Mirror:
 
         def read() -> bytes | None:
             try:
-                return system.cat_file(f"{root}/{MANIFEST}")
+                return system.cat_file(f"{root}/{MANIFEST}", end=MANIFEST_BYTES + 1)
             except FileNotFoundError:
                 return None
 
@@ -376,7 +376,9 @@ class Mirror:
         if data is None:
             return None
         try:
-            manifest = checked(Manifest, json.loads(data[:MANIFEST_BYTES]), MANIFEST)
+            if len(data) > MANIFEST_BYTES:
+                raise ValueError(f"has more than {MANIFEST_BYTES:,} bytes")
+            manifest = checked(Manifest, json.loads(data), MANIFEST)
             manifest.check_names()
         except (ValueError, RecursionError) as error:
             raise RunError(f"{MANIFEST} of {self.address!r} is damaged ({files.clause(error)}); restore it") from None
