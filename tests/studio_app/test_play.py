@@ -123,8 +123,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.TemporaryDirectory", full)
-        answer = client.get("/api/play/zip", params=query)
-        assert answer.status_code == 413 and "the disk is full" in answer.json()["error"]["message"]
+        assert client.get("/api/play/zip", params=query).status_code == 200  # needs no disk
         patched.setattr("anew.studio_app.play_work.shown_items", full)
         (fault,) = events(client, "sample", run=SHAPES, n=1)
         assert "the disk is full" in fault["error"]["message"]
