@@ -201,7 +201,7 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         filled = made(client, run="run", n=2, seed=2, made=name, anew=[0.4, 0.7])
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
         (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
-        assert "holds no frame" in fault["error"]["message"]
+        assert "shorter than a frame" in fault["error"]["message"]
 
 
 def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:
