@@ -17,7 +17,11 @@ from typing import Any
 import pytest
 
 from anew.cli import main
+from anew.cli.commands import _print_if_nothing_follows
+from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
+from anew.sampling.origins import Origin
+from anew.sampling.samples import Samples
 from commands import anew
 from samples import names, prose, shapes
 
@@ -165,7 +169,7 @@ def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_p
 
 def test_samples_that_are_the_prompt_alone_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     origins = [Origin("run", "0", 0, index, (0, 3), prompt="ZZZZ 999\n") for index in range(3)]
-    samples = Samples(["ZZZZ 999", "ZZZZ 999", "ZZZZ 999 KT"], [None] * 3, Text(), origins)
+    samples = Samples(["ZZZZ 999", "ZZZZ 999", "ZZZZ 999 KT"], [None] * 3, Text(TextConfig()), origins)
     _print_if_nothing_follows(samples)
     assert capsys.readouterr().err.startswith("2 of 3 samples are the prompt alone: ")
     _print_if_nothing_follows(samples[2:])
