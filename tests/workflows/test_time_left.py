@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -38,15 +39,20 @@ class Slow:
         self.inputs, self.skipped, self.unmeasured, self.supply = inputs, [], [FURTHER], Supply()
         self.announcements = SimpleNamespace(reporter=None)
 
-    def scores_without_features(self) -> list[Score]:
-        return [score("sharpness", 0.5, n=len(self.inputs.samples))]
-
     def answer_scores(self) -> Any:
         n = len(self.inputs.samples)
         self.pieces.append(n)
         time.sleep(0.01 * n)
         yield score("coverage", 0.5, n=n)
         self.unmeasured = []
+
+
+@pytest.fixture(autouse=True)
+def plain_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scores(evaluation: Slow) -> Iterator[Score]:
+        yield score("sharpness", 0.5, n=len(evaluation.inputs.samples))
+
+    monkeypatch.setattr("anew.workflows.time_left.scores_without_features", scores)
 
 
 @pytest.mark.parametrize(("seconds", "pieces", "missing"), [(30.0, [32, QUICK], []), (0.5, [], [FURTHER])])

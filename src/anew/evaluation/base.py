@@ -191,18 +191,6 @@ class Evaluation(ABC, Generic[ItemT]):
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
 
-    def scores_without_features(self) -> Iterator[Score]:
-        """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
-        samples = self.items("samples", MAX_SAMPLES)
-        test, train = self.items("test", len(samples)), self.items("train", len(samples))
-        n = min(len(samples), len(test), len(train))
-        if n < MIN_ITEMS:
-            return
-        n_held_out = len(test) if len(test) < len(samples) else self.num_held_out()
-        self.supply = Supply(n_held_out, len(self.inputs.samples) / len(samples))
-        self._take(samples, test, train, n)
-        yield from self.modality_metrics()
-
     def further_scores(self) -> Iterator[Score]:
         """Yield what no answer depends on, in all the time that is left: in a short report the copying test comes first."""
         self.clock = self.total_clock
@@ -406,6 +394,19 @@ class Evaluation(ABC, Generic[ItemT]):
             seed=self.inputs.seed,
             skip=self.skip,
         ).scores()
+
+
+def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
+    """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
+    samples = evaluation.items("samples", MAX_SAMPLES)
+    test, train = evaluation.items("test", len(samples)), evaluation.items("train", len(samples))
+    n = min(len(samples), len(test), len(train))
+    if n < MIN_ITEMS:
+        return
+    n_held_out = len(test) if len(test) < len(samples) else evaluation.num_held_out()
+    evaluation.supply = Supply(n_held_out, len(evaluation.inputs.samples) / len(samples))
+    evaluation._take(samples, test, train, n)
+    yield from evaluation.modality_metrics()
 
 
 def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:

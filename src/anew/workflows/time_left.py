@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, Evaluation
+from anew.evaluation.base import OUT_OF_TIME, Evaluation, scores_without_features
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.score import Score
@@ -87,7 +87,7 @@ def _with_scores(
     """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
     plain, further = _piece(evaluation, n_all, stop_at), Measurements()
-    measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
+    measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
     if further.scores:
         scores = _latest(measurements.scores, further.scores)
         measurements = replace(measurements, scores=scores, supply=plain.supply)
