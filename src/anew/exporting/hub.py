@@ -15,6 +15,7 @@ from anew.errors import ConfigError, RunError
 from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
 from anew.exporting.base import Target
 from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
+from anew.families.base import num_parameters
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import RunRecord
 from anew.runs.tensors import write_tensors
@@ -107,7 +108,7 @@ def _card(model: Model) -> str:
     record = model.record
     data = escape(Path(record.data.path).name or "data")
     trust = ", trust_code=True" if record.family.name == OWN_FAMILY else ""
-    parameters = sum(tensor.numel() for tensor in model.family.parameters())
+    parameters = num_parameters(model.family)
     keeps_records = KEEPS_RECORDS if record.family.config.get("aligned") else ""
     return "\n".join(
         [

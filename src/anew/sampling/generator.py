@@ -17,13 +17,12 @@ from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family
 from anew.sampling.conditioning import class_index
-from anew.sampling.origins import MAX_BATCH
+from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SAMPLE_BATCH = MAX_BATCH
 STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding each draft would cost more than it saves
 
 

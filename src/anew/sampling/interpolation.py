@@ -22,8 +22,9 @@ from anew.core.specs import SampleRequest
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.families.base import Family
-from anew.sampling.generator import SAMPLE_BATCH, Generator
+from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, item_values
+from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.samples import Samples
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen

@@ -24,7 +24,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
-from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
+from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, num_parameters_of
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, CoarsePrior, suggest_num_clusters
 from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
@@ -155,7 +155,7 @@ class Gan(Family[Grid, GanConfig]):
 
     @classmethod
     def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
-        return EXAMPLES_PER_PARAMETER * count_parameters(lambda: cls(spec, config))
+        return EXAMPLES_PER_PARAMETER * num_parameters_of(lambda: cls(spec, config))
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         self.coarse_prior.fit(sweep)
