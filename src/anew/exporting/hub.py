@@ -29,6 +29,7 @@ SAMPLE_NAME = re.compile(
 )  # names of final samples; previews during training have others
 IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
 MAX_EXCERPT = 1000  # characters of sample texts on the card
+PIECE_BYTES = 2**24  # of a file, in memory while it is copied: weights may be larger than what is free; chosen
 MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 USE = """
@@ -54,7 +55,7 @@ class Hub(Target):
         for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
-                files.write(folder / name, files.read(run / name, MAX_FILE_BYTES))
+                _copy(run / name, folder / name)
         files.write_text(folder / "README.md", _card(model))
         return [*notes, "no licence is chosen: set `license` in README.md to one that the training data allows"]
 
@@ -81,6 +82,11 @@ class Hub(Target):
                 "`hf upload`"
             ) from error
         return str(address)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with files.open_checked(source, MAX_FILE_BYTES) as file:
+        files.write_parts(target, iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _without_paths(record: RunRecord) -> dict[str, object]:
@@ -134,7 +140,8 @@ def _sample_lines(run: Path) -> list[str]:
     text = run / "samples" / "final.txt"
     if not text.is_file():
         return []
-    excerpt = files.read(text, MAX_FILE_BYTES)[: 4 * MAX_EXCERPT].decode("utf-8", "replace")[:MAX_EXCERPT]
+    with files.open_checked(text, MAX_FILE_BYTES) as file:
+        excerpt = file.read(4 * MAX_EXCERPT).decode("utf-8", "replace")[:MAX_EXCERPT]
     return ["Samples:\n", *(f"    {line}" for line in excerpt.splitlines()), ""]
 
 
