@@ -1,6 +1,6 @@
 """Exit codes of commands."""
 
-DONE = 0
+DONE = 0  # what programs expect
 FAULT = 1  # a bug, or the machine
 MISTAKE = 2  # the user has to fix something
 FAILED_CHECK = 3  # a condition of `evaluate` does not hold
