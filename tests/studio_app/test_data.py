@@ -102,7 +102,7 @@ def test_a_body_that_comes_to_a_halt_is_cut_off(
 
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SPARE", 2**62)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 2**62)
     with client_of(tmp_path) as client:
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         answer = client.post("/api/upload", params={"to": upload, "path": "x.txt"}, content=b"x")

@@ -122,6 +122,11 @@ def num_parameters(*modules: nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
+def label_conflict(sampling: object) -> str:
+    """The setting with which samples follow no label, even if the data has labels; "" if there is none."""
+    return str(getattr(sampling, "label_conflict", ""))
+
+
 def num_parameters_of(make: Callable[[], nn.Module]) -> int:
     """Number of parameters that a network would have. The global random state is left unchanged."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
