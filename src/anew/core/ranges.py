@@ -133,10 +133,15 @@ class RangeStore:
         system: The store.
         shown: Its address, for sentences.
         cache: Where blocks are kept.
+
+    Attributes:
+        requests: How many ranges were asked for.
+        bytes_read: How much came.
     """
 
     def __init__(self, system: FileSystem, shown: str, cache: BlockCache) -> None:
         self._system, self._shown, self._cache = system, shown, cache
+        self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
         self._coming: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
@@ -238,6 +243,9 @@ class RangeStore:
         file, start = job.names.file, job.run.start * BLOCK
         shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
         data = addresses.reached(lambda: self._system.cat_file(file.key, start=start, end=start + job.bytes), shown)
+        with self._lock:
+            self.requests += 1
+            self.bytes_read += len(data)
         if len(data) != job.bytes or not self._is_same(file, shown):
             raise DataError(f"{shown!r} changed while it was read; run the command again when nobody writes there")
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
