@@ -97,7 +97,7 @@ def test_a_body_that_comes_to_a_halt_is_cut_off(
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1\r\n{framing}\r\n\r\n"
         slow.sendall(head.encode() + b"5\r\nabcde\r\n")
         answer = b"".join(iter(lambda: slow.recv(2**16), b""))
-        assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"behind the slowest rate" in answer
         assert list((tmp_path / "uploads" / "u").iterdir()) == []
 
 
