@@ -7,6 +7,7 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -202,6 +203,15 @@ def test_a_full_queue_through_the_server(runs: dict[str, Path]) -> None:
     with serving([runs["names"]], Limits(queue=1)) as client, ThreadPoolExecutor(8) as pool:
         statuses = set(pool.map(lambda seed: ask(client, prompt=["an", "jo"][: 1 + seed % 2], seed=seed), range(16)))
         assert 429 in statuses and statuses <= {200, 429}
+
+
+def test_all_models_are_told_to_stop_before_one_is_waited_for() -> None:
+    calls: list[str] = []
+    worker = SimpleNamespace(request_stop=lambda: calls.append("told"), stop=lambda: calls.append("waited for"))
+    catalog = Catalog([], "cpu", False, Limits())
+    catalog._entries = {name: SimpleNamespace(worker=worker) for name in "ab"}  # type: ignore[misc]
+    catalog.stop()
+    assert calls == ["told", "told", "waited for", "waited for"]
 
 
 def test_two_runs_of_one_name(runs: dict[str, Path], tmp_path: Path) -> None:

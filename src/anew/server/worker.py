@@ -83,8 +83,8 @@ class ModelWorker:
         with self._changed:
             self._drop_cancelled()
 
-    def stop(self, reason: str = STOPPING) -> None:
-        """End the thread. Works that are waiting or submitted later are answered with 503.
+    def request_stop(self, reason: str = STOPPING) -> None:
+        """Let the thread end after its present work. Works that are waiting or submitted later are answered with 503.
 
         Args:
             reason: Message of that error.
@@ -92,6 +92,10 @@ class ModelWorker:
         with self._changed:
             self._stop_reason = reason
             self._changed.notify_all()
+
+    def stop(self, reason: str = STOPPING) -> None:
+        """`request_stop`, and wait for the end."""
+        self.request_stop(reason)
         self._thread.join(timeout=self.limits.stop_seconds)
 
     def _drop_cancelled(self) -> None:
