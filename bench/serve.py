@@ -16,6 +16,7 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -27,14 +28,13 @@ PATHS = {"text": "/v1/completions", "image": "/v1/images/generations", "audio": 
 
 @dataclass
 class Figures:
-    """What clients saw: seconds of each request, seconds until its first piece, tokens or items, refusals, and failures."""
+    """What one client saw: seconds of each request, seconds until its first piece, tokens or items, refusals, and failures."""
 
     seconds: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     made: int = 0
     refused: int = 0
     errors: int = 0
-    megabytes: list[float] = field(default_factory=list)
 
 
 def body_of(options: argparse.Namespace, sort: str, seed: int) -> dict[str, object]:
@@ -87,23 +87,25 @@ def read(answer: http.client.HTTPResponse, sort: str, begun: float) -> tuple[flo
 
 def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, object]:
     """Load of so many clients."""
-    figures, begun = Figures(), time.monotonic()
+    # One for each thread: several that add to one would lose counts.
+    by_client, begun = [Figures() for _ in range(clients)], time.monotonic()
+    megabytes: list[float] = []
 
     def client(number: int) -> None:
         seed = number * 1_000_000
         while time.monotonic() - begun < options.seconds:
-            ask(options, sort, seed, figures)
+            ask(options, sort, seed, by_client[number])
             seed += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     if options.pid:
-        threads.append(threading.Thread(target=watch_memory, args=(options, begun, figures)))
+        threads.append(threading.Thread(target=watch_memory, args=(options, begun, megabytes)))
     cpu = cpu_seconds(options)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.monotonic() - begun
+    seconds, figures = time.monotonic() - begun, joined(by_client)
     row: dict[str, object] = {"clients": clients, "requests": len(figures.seconds), "seconds": round(seconds, 1)}
     row |= {"refused": figures.refused, "errors": figures.errors}
     if len(figures.seconds) < 2:
@@ -113,9 +115,20 @@ def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, o
     row |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "first_p50": statistics.median(figures.first)}
     if options.pid:
         row["cpu_ms_each"] = 1000.0 * (cpu_seconds(options) - cpu) / figures.made
-    if figures.megabytes:
-        row |= {"mb_first": figures.megabytes[0], "mb_last": figures.megabytes[-1], "mb_most": max(figures.megabytes)}
+    if megabytes:
+        row |= {"mb_first": megabytes[0], "mb_last": megabytes[-1], "mb_most": max(megabytes)}
     return row
+
+
+def joined(by_client: Sequence[Figures]) -> Figures:
+    """What all clients saw together."""
+    return Figures(
+        seconds=[value for figures in by_client for value in figures.seconds],
+        first=[value for figures in by_client for value in figures.first],
+        made=sum(figures.made for figures in by_client),
+        refused=sum(figures.refused for figures in by_client),
+        errors=sum(figures.errors for figures in by_client),
+    )
 
 
 def cpu_seconds(options: argparse.Namespace) -> float:
@@ -126,11 +139,11 @@ def cpu_seconds(options: argparse.Namespace) -> float:
     return float(times.user + times.system)
 
 
-def watch_memory(options: argparse.Namespace, begun: float, figures: Figures) -> None:
+def watch_memory(options: argparse.Namespace, begun: float, megabytes: list[float]) -> None:
     """What the server holds, every two seconds."""
     server = psutil.Process(options.pid)
     while time.monotonic() - begun < options.seconds:
-        figures.megabytes.append(round(server.memory_info().rss / 1e6, 1))
+        megabytes.append(round(server.memory_info().rss / 1e6, 1))
         time.sleep(2.0)
 
 

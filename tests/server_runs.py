@@ -62,8 +62,11 @@ def serving(
     limits = limits or Limits()
     catalog = Catalog(runs, "cpu", False, limits)
     app = make_app(catalog, limits, "127.0.0.1", keys, chats)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
-        yield client
+    try:
+        with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+            yield client
+    finally:
+        catalog.stop()
 
 
 @contextmanager
@@ -81,6 +84,7 @@ def listening(runs: list[Path], limits: Limits | None = None, chats: bool = Fals
         finally:
             server.should_exit = True
             thread.join()
+            catalog.stop()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +39,13 @@ def test_dropout_is_keyed_and_scaled() -> None:
     with random.use_context(StepContext(0, 1, first_row=48)):
         assert torch.equal(first[16:], drop(x[16:]))
     assert abs(float(first.mean()) - 1.0) < 0.03
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_dropout_draws_from_nothing_but_a_context() -> None:
+    drop, x = random.Dropout(0.25), torch.ones(2, 3)
+    with pytest.raises(RuntimeError, match="use_context"):
+        drop.train()(x)
     assert torch.equal(drop.eval()(x), x)
 
 

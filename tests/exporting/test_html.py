@@ -101,7 +101,8 @@ NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
 PIXEL = {**TINY_CONV, "space": "pixel"}
 GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "gan": ("gan", shapes, TINY_CONV),
-    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8}),
+    # Matched to flat data, the faint samples of three steps would be one colour.
+    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8, "match_pixels": False}),
     "diffusion": ("diffusion", shapes, PIXEL),
     "student": ("diffusion", shapes, {**PIXEL, "distillation": 0.5}),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),

@@ -63,13 +63,15 @@ def _answers(client: TestClient, method: str, path: str, body: object = None) ->
 
 def serve(place: Path) -> None:
     limits = Limits()
-    app = server_app(Catalog([place / "run"], "cpu", False, limits), limits, "127.0.0.1", (), True)
+    catalog = Catalog([place / "run"], "cpu", False, limits)
+    app = server_app(catalog, limits, "127.0.0.1", (), True)
     with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
         _answers(client, "GET", "/v1/models")
         _answers(client, "POST", "/v1/completions", {"model": "run", "prompt": "a", "max_tokens": 3})
         _answers(client, "POST", "/v1/samples", {"model": "run", "n": 1})
         _answers(client, "POST", "/v1/images/generations", {"model": "run", "prompt": "", "n": 1})
         _answers(client, "POST", "/v1/score", {"model": "run", "input": ["the river"]})
+    catalog.stop()
 
 
 def studio(place: Path) -> None:

@@ -32,19 +32,26 @@ def test_each_item_is_scored_by_itself(run_fixture: str, request: pytest.Fixture
     together = model.score(["anna", "the river", "zq"])
     assert together.items[0].units in (4, 5)  # a record's end counts
     for item, alone in zip(together.items, ["anna", "the river", "zq"], strict=True):
-        assert model.score(alone).bits == pytest.approx(item.bits, rel=1e-4)
+        assert model.score([alone]).bits == pytest.approx(item.bits, rel=1e-4)
     assert together.bits == pytest.approx(sum(item.bits for item in together.items))
     figures = json.loads(json.dumps(together.to_json()))
     assert len(figures["items"]) == 3 and figures["bits_per_character"] == pytest.approx(together.bits_per_unit)
 
 
-def test_a_string_is_a_text_where_it_names_no_file(text: anew.Model, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_string_names_a_place_and_is_never_a_text(text: anew.Model, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    assert text.score("The river.").units == 10
     Path("river").write_text("The river and the river.")
     assert text.score("river").units == 24 and not text.score("river").items
-    with pytest.raises(anew.DataError, match=r"no\.txt"):
-        text.score("no.txt")
+    for mistyped in ("The river.", "no.txt", "my holdout/texts", "two\nlines", "river and river"):
+        with pytest.raises(anew.DataError, match=r"names no file or folder; .* in a list"):
+            text.score(mistyped)
+
+
+def test_a_text_in_a_list_is_looked_up_nowhere(text: anew.Model, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("river").write_text("The river and the river.")
+    monkeypatch.setattr("anew.data.sources.source.Source.open", None)
+    assert [item.units for item in text.score(["his/her", "river"]).items] == [7, 5]
 
 
 @pytest.mark.parametrize("batches", [[1], ["text"], "text", 5, None])

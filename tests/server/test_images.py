@@ -7,7 +7,9 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -70,6 +72,22 @@ def test_settings(client: TestClient) -> None:
     plain = make(client, seed=1)["data"]
     assert make(client, seed=1, num_inference_steps=3)["data"] != plain
     assert make(client, seed=1, settings={"steps": 3})["data"] == make(client, seed=1, num_inference_steps=3)["data"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"num_inference_steps": 10, "settings": {"steps": 5}}, "num_inference_steps"),
+        ({"guidance_scale": 2.0, "settings": {"guidance": 3.0}}, "guidance_scale"),
+        ({"label": "disc", "settings": {"tile": True}}, "settings"),
+    ],
+)
+def test_settings_that_exclude_each_other(fields: dict[str, Any], param: str, client: TestClient) -> None:
+    refusal(client.post(GENERATIONS, json={"model": "shapes", **fields}), param)
+
+
+def test_images_that_wrap_around_have_no_class(client: TestClient) -> None:
+    assert len(make(client, n=2, settings={"tile": True})["data"]) == 2
 
 
 def test_requests_side_by_side_get_what_they_get_alone(client: TestClient) -> None:
@@ -215,6 +233,35 @@ def test_fields_of_a_form(fields: dict[str, str], client: TestClient) -> None:
 def test_a_malformed_form_gets_400(boundary: str, content: bytes, client: TestClient) -> None:
     answer = client.post(EDITS, content=content, headers={"Content-Type": f"multipart/form-data{boundary}"})
     assert answer.status_code == 400 and "message" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "base64", "utf-16", "none"])
+def test_a_charset_that_the_form_is_not_in(charset: str, client: TestClient) -> None:
+    content = b'--a\r\nContent-Disposition: form-data; name="model"\r\n\r\n\xff\r\n--a--\r\n'
+    media = f"multipart/form-data; boundary=a; charset={charset}"
+    answer = client.post(EDITS, content=content, headers={"Content-Type": media})
+    assert answer.status_code in (400, 404) and "message" in answer.json()["error"]
+
+
+def test_a_fault_of_the_server_is_not_the_fault_of_the_form(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = mock.AsyncMock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr("starlette.datastructures.UploadFile.read", fault)
+    assert edit(client, GOOD).status_code == 500
+
+
+def test_files_of_an_incomplete_form_are_closed(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[SpooledTemporaryFile[bytes]] = []
+
+    def spooled(**keywords: int) -> SpooledTemporaryFile[bytes]:
+        opened.append(SpooledTemporaryFile(**keywords))  # noqa: SIM115 - the parser closes it
+        return opened[-1]
+
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", spooled)
+    content = b'--a\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nhalf of it'
+    client.post(EDITS, content=content, headers={"Content-Type": "multipart/form-data; boundary=a"})
+    assert opened and all(file.closed for file in opened)
 
 
 def test_a_family_that_keeps_no_pixels(client: TestClient) -> None:

@@ -20,7 +20,6 @@ def client_of(keys: tuple[str, ...] = ()) -> TestClient:
         entries=[SimpleNamespace(name=name) for name in names],
         names=lambda *modalities: names,
         counts=dict,
-        stop=lambda: None,
     )
     return TestClient(make_app(catalog, Limits(), "127.0.0.1", keys), base_url="http://127.0.0.1:8000")
 
@@ -44,6 +43,12 @@ def test_all_paths_and_fields_are_there(page: str) -> None:
     assert "<td><code>temperature</code></td><td>a number from 0.0 to 10.0</td>" in page
     assert "<td><code>image</code></td><td>a file</td><td>required</td>" in page
     assert "<td><code>logit_bias</code></td>" not in page  # what is only accepted in its default does nothing
+
+
+def test_it_is_in_english_and_its_links_lead_somewhere(page: str) -> None:
+    assert "<td>a list of objects</td>" in page and "a list of an" not in page
+    links = set(re.findall(r'href="#([^"]*)"', page))
+    assert "get-v1-models-name" in links and links == set(re.findall(r'id="([^"]*)"', page))
 
 
 def test_names_are_text(page: str) -> None:

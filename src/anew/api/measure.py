@@ -106,7 +106,8 @@ def score(
 
     Args:
         run: The folder of the run.
-        data: A folder, a file or a hub name with the same kind of data as the run; or a text, a list of texts, or a list of arrays.
+        data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
+            string always names a place; a single text is a list, `["The river."]`.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
         settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `encoding`
@@ -120,7 +121,7 @@ def score(
 
     Raises:
         ConfigError: The run has no likelihood, or a setting is not about reading.
-        DataError: The data holds nothing to score.
+        DataError: There is no such place, or it holds nothing to score.
     """
     model = load(run, trust_code=trust_code)
     return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)

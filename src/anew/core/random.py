@@ -138,7 +138,8 @@ def use_context(context: StepContext) -> Iterator[StepContext]:
 
 
 class Dropout(nn.Module):
-    """Inverted dropout whose mask is a function of the example, so that world size and resume change nothing."""
+    """Inverted dropout whose mask is a function of the example, so that world size and resume change nothing. In training it works
+    only inside `use_context`."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -150,7 +151,9 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0.0:
             return x
         if context is None:
-            return nn.functional.dropout(x, self.p)
+            raise RuntimeError(
+                "dropout in training draws its masks from a context; call the network inside `use_context`"
+            )
         stream = context.next_stream("dropout")
         numbers = context.uniform(stream, x.shape) if places is None else _at(context, stream, places, x.shape[-1])
         return x * (numbers >= self.p).to(x.dtype) / (1.0 - self.p)

@@ -18,6 +18,7 @@ from anew.core.device import pick_device
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
+from anew.data.sources.source import names_place
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
@@ -275,8 +276,8 @@ class Model(Generator):
         Each document, line, sequence or row of a table is scored by itself.
 
         Args:
-            data: A path; or items: a text, a list of texts, or a list of arrays. A string is a text if no file of that name
-                exists and it does not look like a path.
+            data: A path, an address or a hub name; or items: a list of texts or a list of arrays. A string always names a place;
+                a single text is a list, `["The river."]`.
             limit: About how many units of a path to score, taken evenly; None for all. With a limit, the context continues from
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
@@ -289,13 +290,11 @@ class Model(Generator):
 
         Raises:
             ConfigError: The run has no likelihood, or a setting is not about reading.
-            DataError: There is nothing to score.
+            DataError: There is no such place, or nothing to score.
         """
         check_has_likelihood(self)
         limit, per_item = optional_number("limit", limit), switch("per_item", per_item)
         values, reporter = checked_settings(settings), checked_reporter(reporter)
-        if isinstance(data, str) and self._is_text(data):
-            data = [data]
         if not isinstance(data, str | os.PathLike) and isinstance(data, Sequence) and not isinstance(data, bytes):
             if limit is not None:
                 raise ConfigError("`limit` is for data on the disk; leave it out")
@@ -305,16 +304,11 @@ class Model(Generator):
         if limit is not None and per_item:
             raise ConfigError("`limit` takes parts of records, which `per_item` scores whole; leave one of them out")
         place = str(path("data", data, DataError))
+        if isinstance(data, str) and not names_place(data):
+            raise DataError(
+                f"`data` {shorten(data)} names no file or folder; to score a text, give it in a list, [TEXT]"
+            )
         return score_dataset(self, self.record, self.folder.path, place, limit, per_item, values, reporter)
-
-    def _is_text(self, data: str) -> bool:
-        """Whether a string is a text to score, not a path."""
-        if not isinstance(self.item_spec, Tokens) or not data:
-            return False
-        if not all(c.isprintable() or c in "\n\t\r" for c in data):
-            return False
-        looks_like_path = len(data.split()) == 1 and (os.sep in data or "/" in data or Path(data).suffix)
-        return not os.path.lexists(data) and not looks_like_path
 
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import cast
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -31,7 +29,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], chats: bool = False) -> FastAPI:
-    """The server as an ASGI app.
+    """The server as an ASGI app. Whoever made the catalog stops it.
 
     Args:
         catalog: Its models.
@@ -41,13 +39,8 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
         chats: Whether the last message of a chat is taken as a prompt.
     """
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await run_in_threadpool(catalog.stop)
-
     # FastAPI's own pages load scripts from other sites, so /docs is made here.
-    app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title=TITLE, version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)

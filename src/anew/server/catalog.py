@@ -158,6 +158,9 @@ class Catalog:
 
     def stop(self) -> None:
         """End all threads."""
+        # All are told before any is waited for, so that the waits overlap.
+        for entry in self.entries:
+            entry.worker.request_stop()
         for entry in self.entries:
             entry.worker.stop()
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import FormData, Headers
-from starlette.formparsers import MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -151,9 +151,10 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
     )
     try:
         return await _parts(await parser.parse())
-    except ApiError:
-        raise
-    except Exception as error:  # the parser raises almost anything for a damaged form
+    except (
+        MultiPartException,
+        ValueError,
+    ) as error:  # ValueError: bytes that are not of the charset that the form names
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
     finally:
         # Files of an incomplete part are in no form, so only the parser can close them.
@@ -218,7 +219,9 @@ async def stream_body(request: Request) -> AsyncGenerator[bytes, None]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise ApiError(408, f"the body arrived too slowly, by {MAX_LAG_SECONDS:g} s; send it again") from None
+            raise ApiError(
+                408, f"the body fell more than {MAX_LAG_SECONDS:g} s behind the slowest rate; send it again"
+            ) from None
         except ClientDisconnect:
             raise bad_request("the client disconnected") from None
         waited = time.monotonic() - begin

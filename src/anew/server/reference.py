@@ -28,6 +28,9 @@ EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
     "/v1/score": ("input",),
 }
 
+WORDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
+
 
 @dataclass(frozen=True, slots=True)
 class FieldLine:
@@ -53,7 +56,7 @@ class Operation:
     @property
     def anchor(self) -> str:
         """Its anchor on the page."""
-        return f"{self.method}{self.path}".lower().replace("/", "-").strip("{}")
+        return f"{self.method}{self.path}".lower().replace("/", "-").replace("{", "").replace("}", "")
 
 
 def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> str:
@@ -121,9 +124,8 @@ def _takes(part: FieldSchema) -> str:
     if part.get("format") == "binary":
         return "a file"
     if part.get("type") == "array":
-        return f"a list of {_takes(part.get('items', FieldSchema())).replace('a ', '', 1)}s"
-    words = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    word = words.get(str(part.get("type")), "an object")
+        return f"a list of {PLURALS.get(str(part.get('items', FieldSchema()).get('type')), 'objects')}"
+    word = WORDS.get(str(part.get("type")), "an object")
     low, high = part.get("minimum"), part.get("maximum")
     if low is not None and high is not None:
         return f"{word} from {low:,} to {high:,}"

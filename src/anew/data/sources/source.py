@@ -29,6 +29,11 @@ from anew.errors import DataError
 SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
 
 
+def names_place(text: str) -> bool:
+    """Whether something on the disk has this name, or it is an address or a hub name; nothing is fetched."""
+    return os.path.exists(os.path.expanduser(text)) or is_hub_name(text) or address_of(text) is not None
+
+
 class Source:
     """All readers of one path. Listing opens no bodies beyond a bounded sample.
 
