@@ -31,14 +31,14 @@ def s3_session() -> object:
     return session
 
 
-class Operation(Protocol):
+class S3Operation(Protocol):
     """The part of botocore's OperationModel that is used here."""
 
     name: str
 
 
 def parse_objects(
-    operation_model: Operation,
+    operation_model: S3Operation,
     response_dict: MutableMapping[str, object],
     customized_response_dict: MutableMapping[str, object],
     **_: object,
