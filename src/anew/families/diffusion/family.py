@@ -201,6 +201,8 @@ class Diffusion(DiffusionModel):
         """Drafts along the probability flow, which starts from one Gaussian for all rows. Neither labels nor components are used:
         switching between components would make jumps in the path."""
         sampling = request.sampling_as(DiffusionSampling)
+        if sampling.tile:
+            raise ConfigError("tile applies to samples, not to the way from one to another; leave it out")
         sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
