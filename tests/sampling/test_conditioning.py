@@ -121,6 +121,8 @@ def test_samples_that_wrap_around_have_no_class(images: anew.Model) -> None:
         anew.ConfigError, match="`label` 'disc' was given, but tile follows no label; leave one of them"
     ):
         images.sample(1, label="disc", tile=True)
+    with pytest.raises(anew.ConfigError, match="tile applies to samples, not to the way from one to another"):
+        images.walk(4, stops=2, tile=True)
 
 
 @pytest.mark.parametrize("seed", [-1, 10**23, 1.5, "a", None, True])

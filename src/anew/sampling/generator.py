@@ -128,8 +128,7 @@ class Generator:
         if label is not None:
             return torch.full((n,), class_index(self.labels, label))
         shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
-        context = random.StepContext(seed, 0, phase="sample", first_row=first_index)
-        uniform = context.uniform("label", (n,)).double()  # (n,)
+        uniform = random.evenly_spread([(seed, first_index + i) for i in range(n)], "label")
         return torch.searchsorted(shares / shares[-1], uniform, right=True).clamp_(max=classes - 1)
 
     def request(
