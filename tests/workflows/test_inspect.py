@@ -87,7 +87,7 @@ def test_estimates_and_what_is_not_listed_are_said() -> None:
     files = tuple(SkippedFile(f"{i}.png", "empty", 2 if i == 0 else 1) for i in range(7))
     rough = replace(inspection(), is_estimate=True, items=101_872, skipped=104, skipped_files=files)
     assert rough.amount == "about 100,000 images, 0.42 MB"
-    assert "split, about: train 1,600, test 200" in rough.details() and "  and 98 more" in rough.details()
+    assert "split, about: train 1,600, test 200" in rough.details() and "  and 98 more items" in rough.details()
     assert not any("more" in line for line in inspection().details()[:5])
 
 
