@@ -47,18 +47,34 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     assert grading is not None
     needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
     assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
-    assert (
-        "neither more samples nor more training can settle it, only more data"
-        in verdict([small], supply=few)["closeness"]
-    )
-    assert "only more data" not in verdict([small], supply=enough)["closeness"]
+    sentence = verdict([small], supply=few)["closeness"]
+    assert " But only 40 are held out, so a yes takes more data. So far:" in sentence
+    assert "more data" not in verdict([small], supply=enough)["closeness"]
     scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
         figures([small], supply=scarce)["closeness"]
         == f"40 compared; about {needed} would do, but only 60 are held out"
     )
-    assert samples_needed([small], few) == samples_needed([small], scarce) == {"closeness": 0}
+    assert "so a yes takes more data. More samples can show" in verdict([small], supply=scarce)["closeness"]
+    assert samples_needed([small], few) == {"closeness": 0}
+    assert samples_needed([small], scarce) == {"closeness": 60}  # all that are held out may show a difference
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
+
+
+def test_half_of_the_data_is_not_called_held_out() -> None:
+    small = auc(0.49, 0.19, 40)
+    halves, all_of_half = Supply(60, are_halves=True), Supply(40, are_halves=True)
+    assert figures([small], supply=halves)["closeness"].endswith("would do, but half of the data holds only 60")
+    assert figures([small], supply=all_of_half)["closeness"].startswith(
+        "40 compared, as many as half of the data holds;"
+    )
+    sentence = verdict([small], supply=halves)["closeness"]
+    assert "40 samples were compared with as many real ones" in sentence and "held out" not in sentence
+
+
+def test_samples_that_are_too_few_for_any_figure() -> None:
+    assert Supply(100, compared=10).samples_of_few() == 100 and Supply(100, compared=100).samples_of_few() == 0
+    assert Supply().samples_of_few() == Supply(150, compared=10).samples_of_few() == 300
 
 
 def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:
