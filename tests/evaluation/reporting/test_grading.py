@@ -218,21 +218,22 @@ def test_real_items_in_the_samples_place(n: int) -> None:
 
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
-    learning = Outlook(2.0, 1.4, "validation")
+    learning = Outlook(1.4, 2.0, 2.4, "validation")
     assert verdict(CLOSE, outlook=learning)["outlook"].startswith("The model is still learning")  # figures miss things
-    learned = Outlook(2.0, 1.99, "validation")
+    learned = Outlook(1.99, 2.0, None, "validation")
     assert "outlook" not in verdict(CLOSE, outlook=learned) and "outlook" not in verdict([], outlook=learning)
     assert verdict([auc(0.97, 0.02, 400)], outlook=learning)["outlook"].startswith(
-        "The samples are still far from the data. The model is still learning: 10 times the training"
+        "The samples are still far from the data. The model is still learning: its validation loss fell by 30%"
     )
     assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")
 
 
 def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
     far = [auc(0.97, 0.02, 400)]
-    answers = verdict(far, steps=29, outlook=Outlook(0.8, 0.8, "validation"))
+    flat = Outlook(0.8, 0.8, None, "validation")
+    answers = verdict(far, steps=29, outlook=flat)
     assert "The model was hardly trained (29 steps)" in answers["closeness"] and "outlook" not in answers
-    assert "outlook" in verdict(far, steps=290, outlook=Outlook(0.8, 0.8, "validation"))
+    assert "outlook" in verdict(far, steps=290, outlook=flat)
 
 
 def test_the_figure_that_is_named_says_something() -> None:
