@@ -38,7 +38,9 @@ def test_the_fall_of_the_second_half_is_told() -> None:
 def test_no_number_is_promised_near_the_floor() -> None:
     """A power law without a floor promised a loss far below it."""
     near, at = of(checks(-1.5, floor=3.0)), of(checks(-3.0, floor=3.0))
-    assert near.is_learning and near.quarter is not None and near.sentence().endswith("likely to help, but less and less.")
+    assert (
+        near.is_learning and near.quarter is not None and near.sentence().endswith("likely to help, but less and less.")
+    )
     assert "fell by 5% in the second half of the training, to 3.10, after 13% in the quarter before" in near.sentence()
     assert not at.is_learning and "has flattened at 3.00" in at.sentence()
 

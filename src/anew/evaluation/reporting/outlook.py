@@ -62,7 +62,9 @@ class Outlook:
                 f"The {self.measured_on} loss has flattened at {self.now:.2f}: it hardly fell in the second half of the training, "
                 "so more time alone may bring little."
             )
-        fact = f"its {self.measured_on} loss fell by {self.fall:.0%} in the second half of the training, to {self.now:.2f}"
+        fact = (
+            f"its {self.measured_on} loss fell by {self.fall:.0%} in the second half of the training, to {self.now:.2f}"
+        )
         before = None if self.quarter is None else 1.0 - self.half / self.quarter
         if before is None or before <= BEND * self.fall:
             return f"The model is still learning: {fact}. More training is likely to help; how much, the curve does not show."
