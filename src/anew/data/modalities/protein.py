@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.wording import are, plural
+from anew.core.wording import plural
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.gzip_files import is_packed
@@ -43,16 +43,12 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters
 
 # What is said about sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
-    "lower": "was in lower case, read as upper case",
+    "lower": "had letters in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
     "stops": "contained a stop (*), read as an unknown residue",
+    "nucleic": "looked like DNA or RNA (A, C, G, T, U and N alone), read as protein; such sequences belong in a folder of their own",
     "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
 }
-
-NUCLEOTIDES = frozenset("ACGTUN")
-# Residues from which on a sequence of these letters alone counts as DNA or RNA: less than one in a billion of a protein's stretches of
-# this length has no others
-LEAST_NUCLEOTIDES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +164,6 @@ class Protein(Text):
         )
         self._mended: Counter[str] = Counter()  # sequences by what was corrected in them, see MENDED
         self._name_counts: Counter[str] = Counter()
-        self._num_nucleic = 0  # sequences among proteins that are DNA or RNA
 
     # ---- what items are ----
 
@@ -242,8 +237,7 @@ class Protein(Text):
         if "*" in clean:
             self._mended["stops"] += 1
             clean = clean.replace("*", alphabet.unknown)
-        is_nucleic = len(clean) >= LEAST_NUCLEOTIDES and NUCLEOTIDES.issuperset(clean)
-        self._num_nucleic += self.alphabet == "protein" and is_nucleic
+        self._mended["nucleic"] += self.alphabet == "protein" and fasta.looks_nucleic(clean)
         foreign = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
         if foreign:
             self._mended["foreign"] += 1
@@ -271,11 +265,6 @@ class Protein(Text):
         for key, remark in MENDED.items():
             if count := self._mended[key]:
                 notes.append(f"{plural(count, 'sequence')} {remark}")
-        if self._num_nucleic:
-            notes.append(
-                f"{plural(self._num_nucleic, 'sequence')} of {LEAST_NUCLEOTIDES} or more residues {are(self._num_nucleic)} made of A, C, "
-                "G, T, U and N alone, like DNA or RNA, and read as proteins: put them into a folder of their own"
-            )
         if bare := self._mended["bare"]:
             files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
             notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
