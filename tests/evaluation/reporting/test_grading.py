@@ -9,7 +9,8 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.reporting.grading import Supply, grade_question, part_of
+from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
+from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -88,6 +89,14 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     sentence = verdict(parts)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the classifier two-sample test; the notes say why. So far: ")
     assert "5,993" not in sentence
+
+
+def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:
+    def of(n: int, value: float) -> Score:
+        return replace(score("x", value, value - 0.03, value + 0.03, 0.74, n=n), spec=FOURGRAM_DIVERGENCE)
+
+    assert parts([of(5_000, 0.67)]) == [] and [part.grade for part in parts([of(20_000, 0.67)])] == ["good"]
+    assert [part.grade for part in parts([of(5_000, 0.92)])] == ["fair"]
 
 
 def test_no_yes_without_what_fell_to_the_time() -> None:

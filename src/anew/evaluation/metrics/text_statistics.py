@@ -41,6 +41,8 @@ FOURGRAM_DIVERGENCE = MetricSpec(
         0.3,
         "runs of four characters differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
         agreement="runs of four characters agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        # With fewer characters most runs occur in one of two real texts alone, and broken samples agree, too
+        least_to_pass=10_000,
     ),
 )
 ZIPF_DISTANCE = MetricSpec(
