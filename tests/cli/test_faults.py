@@ -17,7 +17,7 @@ import pytest
 import anew
 from anew import api
 from anew.cli import main
-from anew.cli.faults import FAULT, MISTAKE, STOPPED
+from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
 
 LOOK = ["look", "book.txt"]
 

@@ -1,4 +1,4 @@
-"""Exit codes of commands, and sentences for errors that carry none of their own."""
+"""From an exception to an exit code, and sentences for errors that carry none of their own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
-from anew.core.launcher import tell_torchrun
+from anew.core.exit_codes import DONE, FAULT, MISTAKE, STOPPED
+from anew.core.launcher import is_first_on_machine, is_first_process, tell_torchrun
 from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
 
-# Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
-DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 
 
@@ -48,7 +47,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
     except AnewError as error:
         return MISTAKE if _is_reported(error) else _mistake(with_options(str(error)), error, argv)
     except KeyboardInterrupt:
-        if os.environ.get("RANK", "0") == "0":  # of many processes one speaks
+        if is_first_process():  # of many processes one speaks
             complain("stopped")
         if "RANK" in os.environ and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, where another process has ended before
@@ -60,7 +59,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
 
 def _is_reported(error: AnewError) -> bool:
     """Whether another process of torchrun says it; before they come together, the first one of each machine speaks."""
-    return os.environ.get("LOCAL_RANK", "0") != "0" if error.is_reported is None else error.is_reported
+    return not is_first_on_machine() if error.is_reported is None else error.is_reported
 
 
 def _mistake(sentence: str, error: BaseException, argv: Sequence[str]) -> int:
