@@ -25,6 +25,7 @@ from anew.core import rendezvous
 from anew.core.device import pick_device
 from anew.core.files import clause
 from anew.core.monitor import GONE, Monitor
+from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
 V = TypeVar("V")
@@ -262,13 +263,11 @@ def _form() -> World:
 
 
 def _not_connected(error: Exception) -> ProcessError:
-    failure = ProcessError(
+    return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
         GONE,
     )
-    failure.is_reported = os.environ.get("LOCAL_RANK", "0") != "0"  # of each machine one speaks
-    return failure
 
 
 def shutdown() -> None:
@@ -296,9 +295,10 @@ def together() -> Iterator[World]:
         yield world
         return
     try:
-        yield world
-        if not world.is_main:
-            monitor.wait_for_main()
+        with _ending_on_error():
+            yield world
+            if not world.is_main:
+                monitor.wait_for_main()
     except ProcessError:
         raise
     except AnewError as error:
@@ -317,6 +317,15 @@ def together() -> Iterator[World]:
         raise
     finally:
         shutdown()
+
+
+@contextmanager
+def _ending_on_error() -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # whatever it is, it is raised again
+        begin_ending()
+        raise
 
 
 def is_connection_fault(error: BaseException) -> bool:
