@@ -42,6 +42,15 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
         anew.train(data, run, steps=3, settings=SETTINGS)
 
 
+def test_a_damaged_tokenizer_that_can_be_derived_is_written_again(tmp_path: Path) -> None:
+    data, run = names(tmp_path / "names.txt", 300), tmp_path / "run"
+    anew.train(data, run, steps=1, settings=SETTINGS)
+    whole = (run / "tokenizer.json").read_bytes()
+    (run / "tokenizer.json").write_bytes(whole[:-20])
+    anew.resume(run, steps=2)
+    assert (run / "tokenizer.json").read_bytes() == whole
+
+
 class Stopping(Lines):
     """A reporter that stops the command, as a signal does, in the middle of the report."""
 

@@ -367,6 +367,7 @@ def _reopen(
         moved = record.data.model_copy(update={"path": data_path})
         record = record.model_copy(update={"data": moved})
     _check_same_data(context.world, dataset)
+    dataset.modality.save(folder.path)  # what was damaged there and can be written again
     data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
     return reopen_job(folder, record, family_class, context, data)
 
