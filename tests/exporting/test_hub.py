@@ -21,6 +21,7 @@ class StubHub(BaseHTTPRequestHandler):
     """As much of a hub as an upload takes. What it was sent is in `uploaded`."""
 
     uploaded: dict[str, Any]
+    is_private = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
@@ -49,7 +50,7 @@ class StubHub(BaseHTTPRequestHandler):
             self.answer({}, 404)
 
     def do_GET(self) -> None:
-        self.answer({"id": "me/names", "sha": "0" * 40, "siblings": [], "private": True, "tags": []})
+        self.answer({"id": "me/names", "sha": "0" * 40, "siblings": [], "private": self.is_private, "tags": []})
 
     def answer(self, value: Any, code: int = 200) -> None:
         data = json.dumps(value).encode()
@@ -79,14 +80,20 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     server.server_close()
 
 
-def test_the_folder_is_a_run_that_samples_alike(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_folder_is_a_run_that_samples_alike(
+    text_run: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     run = text_run("list")
+    page = run / "report" / "report.html"
+    page.write_text("training items")
+    request.addfinalizer(page.unlink)
     (run / "samples").mkdir(exist_ok=True)
     (run / "samples" / "final.txt").write_text("anbelcor\nfigan\n")
     (run / "samples" / "step-00000001.txt").write_text("a preview")
     export = anew.export(run, "hub", tmp_path / "out")
     names = {path.relative_to(export.folder).as_posix() for path in export.files}
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "report/report.json"} < names
+    assert "report/report.html" not in names and any("report.html is left out" in note for note in export.notes)
     assert "samples/final.txt" in names and not [name for name in names if "step" in name or "events" in name]
     assert list(anew.load(export.folder).sample(4)) == list(anew.load(run).sample(4))
     text = (export.folder / "config.json").read_text()
@@ -113,6 +120,17 @@ def test_it_is_pushed_where_that_was_asked_for(
     folder = tmp_path / "out"
     sent = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert hub["files"] == sent
+
+
+def test_nothing_is_pushed_to_a_public_repository(
+    text_run: Callable[[str], Path], tmp_path: Path, hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StubHub, "is_private", False)
+    with pytest.raises(
+        anew.RunError, match="'me/names' is public, so nothing was uploaded; make it private, or upload"
+    ):
+        anew.export(text_run("list"), "hub", tmp_path / "out", push="me/names")
+    assert "files" not in hub and (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_a_push_that_cannot_be_is_one_sentence(

@@ -67,3 +67,10 @@ def test_one_row_is_chosen_like_many_and_needs_no_sum_of_one(seed: int, number: 
     together = sample_tokens(rows, uniform)
     assert together.tolist() == [sample_tokens(rows[i : i + 1], uniform[:1]).item() for i in range(2)]
     assert (rows[np.arange(2), together] > 0).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.5, 10.0])
+def test_what_has_no_probability_has_none_at_any_temperature(temperature: float) -> None:
+    row = torch.cat((ROW, torch.zeros(1, 50_000)), 1)
+    out = filter_probabilities(row, temperature)
+    assert not out[0, 4:].any() and torch.allclose(out[:, :4], filter_probabilities(ROW, temperature))

@@ -25,6 +25,13 @@ def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int, pa
     assert out.shape == (2, channels, height, breadth)
 
 
+@pytest.mark.parametrize(("channels", "num_heads"), [(8, 1), (48, 1), (50, 1), (96, 3), (100, 2), (127, 1), (512, 16)])
+def test_heads_divide_any_number_of_channels(channels: int, num_heads: int) -> None:
+    attention = Attention(channels)
+    x = torch.randn(1, channels, 2, 3)
+    assert attention.num_heads == num_heads and attention(x).shape == x.shape
+
+
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
     net = UNet(2, 1, num_components=3, channels=16, channel_mults=(1, 2), depth=1, patch_size=2)
     x, level, component = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.nets.unet3d import UNet3d, rope_3d
+from anew.nets.unet3d import SpaceTimeAttention, UNet3d, rope_3d
 
 
 def net(group: int = 2, **more: int) -> UNet3d:
@@ -18,6 +18,15 @@ def net(group: int = 2, **more: int) -> UNet3d:
 def test_keeps_the_size_of_any_clip(frames: int, height: int, breadth: int, group: int) -> None:
     x, level = torch.randn(2, 3, frames, height, breadth), torch.rand(2, frames) + 0.1
     assert net(group)(x, level, torch.tensor([0, 2])).shape == (2, 2, frames, height, breadth)
+
+
+@pytest.mark.parametrize("channels", [9, 33, 50, 74, 100])
+def test_attention_takes_any_number_of_channels(channels: int) -> None:
+    attention = SpaceTimeAttention(channels)
+    torch.nn.init.normal_(attention.proj.weight)
+    x = torch.randn(6, channels, 2, 3)
+    out = attention(x, 3)
+    assert out.shape == x.shape and not torch.allclose(out, x)
 
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,15 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     checkpoint, _ = folder.latest()
     assert checkpoint is not None and checkpoint["meta"]["step"] == 1
     assert not list(folder.checkpoints.glob(".*"))
+
+
+def test_a_checkpoint_that_a_bug_interrupts_leaves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    broken = state(1)
+    broken["meta"]["spent"] = math.nan  # no JSON
+    with pytest.raises(ValueError, match="Out of range float"):
+        folder.save("step-00000001", broken)
+    assert not list(folder.checkpoints.iterdir())
 
 
 @pytest.mark.parametrize(

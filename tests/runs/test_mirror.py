@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -477,3 +478,78 @@ def test_what_cannot_be_kept_is_said_before_the_work(
     monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
     with pytest.raises(RunError, match=sentence), keeper.kept(local.folder):
         pytest.fail("the work began")
+
+
+def test_a_file_that_cannot_be_read_is_named(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    local, real = begun({"model": "x"}), mirror._digest
+
+    def digest(path: Path) -> mirror.Stored:
+        if path.name == "model":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(mirror, "_digest", digest)
+    with pytest.raises(RunError, match=r"model' cannot be read \(Input/output error\); check its permissions"):
+        local.push()
+
+
+def test_a_file_that_changes_without_end_is_named(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, real, attempts = begun({"notes": "x"}), type(store).put_file, []
+
+    def slow(self: object, lpath: str, rpath: str, **more: Any) -> object:
+        if Path(lpath).name == "notes":
+            attempts.append(lpath)
+            write(local, "notes", "x" * (1 + len(attempts)))
+        return real(self, lpath, rpath, **more)
+
+    monkeypatch.setattr(type(store), "put_file", slow)
+    with pytest.raises(RunError, match="notes' changes whenever it is sent to 'memory://bucket/runs/names'"):
+        local.push()
+    assert len(attempts) == mirror.SEND_TRIES
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), AttributeError("a bug")])
+def test_a_fault_of_the_background_is_kept_and_it_goes_on(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    local, faults = begun({"model": "x"}), [fault]
+    monkeypatch.setattr(keeper, "EVERY_S", 0.01)
+    real = mirror._held
+
+    def held(folder: Path, names: list[str]) -> contextlib.AbstractContextManager[dict[str, Path]]:
+        if faults:
+            raise faults[0]
+        return real(folder, names)
+
+    monkeypatch.setattr(mirror, "_held", held)
+    with keeper.kept(local.folder):
+        until(lambda: str(fault.args[-1]) in (keeper.note_change(local.folder) or ""))
+        faults.clear()
+        until(lambda: keeper.note_change(local.folder) is None)
+    assert local.exists()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_no_more_of_a_manifest_is_read_than_it_may_have(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, real, ends = begun({"model": "x"}), type(store).cat_file, []
+
+    def cat_file(self: object, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        ends.append(end)
+        return bytes(real(self, path, start=start, end=end))
+
+    local.push()
+    monkeypatch.setattr(type(store), "cat_file", cat_file)
+    monkeypatch.setattr(mirror, "MANIFEST_BYTES", 100)
+    with pytest.raises(RunError, match=r"is damaged \(has more than 100 bytes\)"):
+        local.exists()
+    assert ends == [101]

@@ -167,7 +167,19 @@ def test_one_writer_at_a_time(gift: Path) -> None:
     other.communicate()
     with locked(gift):  # of a process that has died
         assert json.loads((gift / ".lock").read_text())["pid"] == os.getpid()
-    assert not (gift / ".lock").exists()
+    assert not (gift / ".lock").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flock is of POSIX")
+def test_who_opened_the_lock_before_its_release_keeps_all_others_out(tmp_path: Path) -> None:
+    import fcntl
+
+    with locked(tmp_path):
+        file = (tmp_path / ".lock").open("rb+")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(RunError, match="in use by another process"), locked(tmp_path):
+            pytest.fail("two processes hold the lock")
 
 
 def test_a_full_device_is_not_the_fault_of_the_run(tmp_path: Path) -> None:

@@ -115,6 +115,14 @@ def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
         class_index(numbers, 3)
 
 
+def test_samples_that_wrap_around_have_no_class(images: anew.Model) -> None:
+    assert images.sample(2).labels != [None, None] and images.sample(2, tile=True).labels == [None, None]
+    with pytest.raises(
+        anew.ConfigError, match="`label` 'disc' was given, but tile follows no label; leave one of them"
+    ):
+        images.sample(1, label="disc", tile=True)
+
+
 @pytest.mark.parametrize("seed", [-1, 10**23, 1.5, "a", None, True])
 def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) -> None:
     folder = images.folder.path

@@ -74,6 +74,22 @@ def test_settings(client: TestClient) -> None:
     assert make(client, seed=1, settings={"steps": 3})["data"] == make(client, seed=1, num_inference_steps=3)["data"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"num_inference_steps": 10, "settings": {"steps": 5}}, "num_inference_steps"),
+        ({"guidance_scale": 2.0, "settings": {"guidance": 3.0}}, "guidance_scale"),
+        ({"label": "disc", "settings": {"tile": True}}, "settings"),
+    ],
+)
+def test_settings_that_exclude_each_other(fields: dict[str, Any], param: str, client: TestClient) -> None:
+    refusal(client.post(GENERATIONS, json={"model": "shapes", **fields}), param)
+
+
+def test_images_that_wrap_around_have_no_class(client: TestClient) -> None:
+    assert len(make(client, n=2, settings={"tile": True})["data"]) == 2
+
+
 def test_requests_side_by_side_get_what_they_get_alone(client: TestClient) -> None:
     def ask(seed: int) -> list[Pixels]:
         return pictures(make(client, seed=seed, n=1 + seed % 3, prompt=["", "disc", "bar"][seed % 3]))

@@ -134,6 +134,37 @@ def test_a_cancelled_work_leaves_its_place(worker: ModelWorker) -> None:
     assert not waiting[0].has_begun.is_set()
 
 
+def test_the_queue_is_read_only_under_the_lock(worker: ModelWorker) -> None:
+    """A work that is cancelled meanwhile would leave it empty."""
+
+    class Watched(FakeWork):
+        def batch_key(self) -> Hashable:
+            is_locked.append(worker._changed._is_owned())  # type: ignore[attr-defined]
+            return super().batch_key()
+
+    is_locked: list[bool] = []
+    work = Watched("a")
+    work.may_go_on.set()
+    worker.submit([work])
+    assert until(lambda: work.events == ["done"])
+    assert all(is_locked) and is_locked
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nothing_waits_for_a_thread_that_is_gone(worker: ModelWorker) -> None:
+    class Broken(FakeWork):
+        def batch_key(self) -> Hashable:
+            raise KeyError("a bug")
+
+    work = Broken()
+    worker.submit([work])
+    assert until(lambda: bool(work.events))
+    (fault,) = work.events
+    assert isinstance(fault, ApiError) and fault.status == 503 and "ended by a bug in Anew" in str(fault)
+    with pytest.raises(ApiError, match="ended by a bug in Anew"):
+        worker.submit([FakeWork()])
+
+
 def test_faults_name_nothing_of_this_machine(worker: ModelWorker, capsys: pytest.CaptureFixture[str]) -> None:
     errors = [RunError("'/home/me/run' is gone"), ValueError("/home/me"), ConfigError("`top_p` is odd"), MemoryError()]
     works = [FakeWork(error=error) for error in errors]

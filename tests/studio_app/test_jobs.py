@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
@@ -84,6 +85,17 @@ def test_a_runner_goes_on_when_its_studio_ends_and_another_waits_for_what_runs(s
 def test_a_process_of_the_same_number_is_not_stopped(store: JobStore) -> None:
     job = Job(id=1, verb="train", run="r", words=[], queued_at=1.0, state="running", pid=os.getpid(), pid_since=1000.0)
     assert not job.is_alive and not store.stop(job)
+
+
+def test_a_process_that_ends_meanwhile_is_not_stopped(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    since = psutil.Process().create_time()
+    job = Job(id=1, verb="train", run="r", words=[], queued_at=1.0, state="running", pid=os.getpid(), pid_since=since)
+
+    def gone(pid: int, number: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone)
+    assert job.is_alive and not store.stop(job)
 
 
 def test_damaged_jobs_are_none(store: JobStore) -> None:

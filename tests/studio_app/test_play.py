@@ -123,8 +123,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.TemporaryDirectory", full)
-        answer = client.get("/api/play/zip", params=query)
-        assert answer.status_code == 413 and "the disk is full" in answer.json()["error"]["message"]
+        assert client.get("/api/play/zip", params=query).status_code == 200  # needs no disk
         patched.setattr("anew.studio_app.play_work.shown_items", full)
         (fault,) = events(client, "sample", run=SHAPES, n=1)
         assert "the disk is full" in fault["error"]["message"]
@@ -202,7 +201,7 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         filled = made(client, run="run", n=2, seed=2, made=name, anew=[0.4, 0.7])
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
         (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
-        assert "holds no frame" in fault["error"]["message"]
+        assert "shorter than a frame" in fault["error"]["message"]
 
 
 def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -19,9 +20,10 @@ from starlette.testclient import TestClient
 
 from anew.runs import events, lock
 from anew.studio_app import run_summary
+from anew.studio_app import watcher as watcher_module
 from anew.studio_app.jobs import Job
 from anew.studio_app.run_finder import RunFinder
-from anew.studio_app.watcher import Watcher, signature
+from anew.studio_app.watcher import Signature, Watcher, signature
 from studio_runs import client_of, write_run
 
 
@@ -141,6 +143,31 @@ def test_pages_are_told_what_changed(tmp_path: Path) -> None:
     before = signature(tmp_path / "run")
     (tmp_path / "run" / "events.jsonl").write_text("x")
     assert signature(tmp_path / "run") != before
+
+
+def test_a_fault_of_one_look_does_not_end_the_watching(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watcher_module, "SECONDS_BETWEEN_CHECKS", 0.0)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    looks: list[dict[str, Signature] | OSError] = [{"a": (1,)}, full, full, {"b": (2,)}]
+
+    def look() -> dict[str, Signature]:
+        result = looks.pop(0) if len(looks) > 1 else looks[0]
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    async def all_changes() -> list[list[str] | None]:
+        watcher = Watcher(look)
+        changes = watcher.changes()
+        first = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        async with watcher.running():
+            return [await first, await anext(changes)]
+
+    assert asyncio.run(asyncio.wait_for(all_changes(), 10)) == [["a"], ["a", "b"]]
+    assert capsys.readouterr().err.count("No space left on device") == 1
 
 
 def test_a_process_that_is_about_to_end_does_not_hide_what_it_finished(root: Path, tmp_path: Path) -> None:

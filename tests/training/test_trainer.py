@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -213,6 +214,21 @@ def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     weights, step = validation.final_weights()
     assert step == validation.history[1][0]
     assert all(torch.equal(weights[n], validation.best_weights[n]) for n in weights)
+
+
+def test_a_validation_loss_that_is_not_finite_selects_nothing(tmp_path: Path) -> None:
+    run = trainer(40)
+    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]), points=4)
+    values = iter([math.nan, 1.0, math.inf, math.nan])
+    validation.loss = lambda: next(values)  # type: ignore[method-assign]
+    folder = RunFolder(tmp_path)
+    TrainingLoop(run, folder, None, validation=validation, checkpoint_seconds=0.0).run()
+    assert [loss for _, loss in validation.history] == [1.0]
+    checkpoint, _ = folder.latest()
+    assert checkpoint is not None and len(checkpoint["meta"]["validation"]) == 1
+    weights, step = validation.final_weights()  # the loss of the last weights is not finite
+    assert step == validation.history[0][0]
+    assert all(torch.equal(weights[n], validation.best_weights[n]) for n in validation.best_weights)
 
 
 def test_decay_start_is_kept(tmp_path: Path) -> None:

@@ -244,3 +244,14 @@ def test_the_audit_holds_more_sounds_than_images_of_their_size() -> None:
     assert pool_limit(image) == POOL_BYTES // (10 * image.nbytes)
     assert pool_limit(sound) == POOL_BYTES // (2 * sound.nbytes)
     assert pool_limit(np.zeros(2**22, np.float32)) == 1_000  # fewer say nothing
+
+
+def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    dataset = SimpleNamespace(close=lambda: closed.append(True))
+    monkeypatch.setattr("anew.workflows.evaluate.Dataset.reopen", lambda *arguments: dataset)
+    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda *arguments: 1 / 0)
+    model: Any = SimpleNamespace(record=SimpleNamespace(data=None), folder=SimpleNamespace(path=Path()), item_spec=None)
+    with pytest.raises(ZeroDivisionError):
+        evaluate_run(model, 4)
+    assert closed

@@ -31,8 +31,8 @@ def export(
         to: The target, one of `export_targets()`.
         out: The folder to create, or, for the target html, a file that ends in .html. If the export fails, nothing is left of it.
         number_type: The number format of the weights. None takes the default of the target.
-        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; a new repository is private. Only
-            for "hub". None uploads nothing.
+        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; made private if missing, and
+            refused if public. Only for "hub". None uploads nothing.
         trust_code: As in `load`.
 
     Returns:

@@ -353,7 +353,9 @@ def _export(p: CommandParser) -> None:
         metavar="NAME",
         help="number format of the weights: f32, f16, bf16, q8_0 (default: f32; html: f16)",
     )
-    p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder (--to hub); a new repository is private")
+    p.add_argument(
+        "--push", metavar="OWNER/NAME", help="upload the folder (--to hub) to a private repository, made if missing"
+    )
     _trust_code(p)
 
 

@@ -6,6 +6,7 @@ runs keep the address.
 
 from __future__ import annotations
 
+import errno
 import http
 import logging
 import os
@@ -176,15 +177,17 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
                 raise error_type(f"{shown!r} cannot be written, as its bucket does not exist; make it first") from None
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
-            raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
+            place = "there" if error.filename is None else f"of {str(error.filename)!r}"  # a file of this machine
+            raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions {place}") from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
+            if _is_bug(error):
+                raise
             if (cause := internal_cause(error)) is not None:
                 raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
             if "Credentials" in type(error).__name__:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
             if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
-                advice = "your permissions there" if _status(error) in (401, 403) else "the address and the network"
-                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check {advice}") from None
+                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
 
@@ -216,7 +219,27 @@ def _is_settled(error: Exception) -> bool:
     if getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME:
         return True
     refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
-    return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+    return refused or _is_full(error) or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+
+
+def _is_bug(error: Exception) -> bool:
+    """Whether code of Anew raised it by mistake. Clients raise such errors for answers that they do not understand."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    is_own = traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("anew.")
+    return is_own and isinstance(error, TypeError | AttributeError | LookupError)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk of this machine is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _advice(error: Exception) -> str:
+    if _is_full(error):
+        return "free some space on this machine"
+    return "check your permissions there" if _status(error) in (401, 403) else "check the address and the network"
 
 
 def _status(error: BaseException) -> int:

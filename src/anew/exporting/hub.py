@@ -21,8 +21,12 @@ from anew.runs.tensors import write_tensors
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
 
-# Copied where the run has them.
-COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.html", "report/report.json")
+# Copied where the run has them. report.html is not: it shows training items next to samples, and held-out items.
+COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.json")
+NOTES = (
+    "report.html is left out, since it shows items of the data",
+    "no licence is chosen: set `license` in README.md to one that the training data allows",
+)
 SAMPLE_NAME = re.compile(
     r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}"
 )  # names of final samples; previews during training have others
@@ -55,7 +59,7 @@ class Hub(Target):
                 (folder / name).parent.mkdir(exist_ok=True)
                 files.write(folder / name, files.read(run / name, MAX_FILE_BYTES))
         files.write_text(folder / "README.md", _card(model))
-        return [*notes, "no licence is chosen: set `license` in README.md to one that the training data allows"]
+        return [*notes, *NOTES]
 
     @classmethod
     def check_push(cls, repository: str) -> None:
@@ -71,7 +75,11 @@ class Hub(Target):
         api = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
         try:
             address = api.create_repo(repository, private=True, exist_ok=True)
-            api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a model trained with Anew")
+            is_private = api.repo_info(repository).private  # one that exists stays as it is
+            if is_private:
+                api.upload_folder(
+                    repo_id=repository, folder_path=folder, commit_message="Upload a model trained with Anew"
+                )
         except LocalTokenNotFoundError:
             raise RunError("you are not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
         except Exception as error:  # the library, the connection or the hub may fail in any way
@@ -79,6 +87,11 @@ class Hub(Target):
                 f"{repository!r} was not pushed ({files.clause(error)}); the folder {str(folder)!r} is complete; upload it with "
                 "`hf upload`"
             ) from error
+        if not is_private:
+            raise RunError(
+                f"{repository!r} is public, so nothing was uploaded; make it private, or upload the folder {str(folder)!r} "
+                "with `hf upload`"
+            )
         return str(address)
 
 

@@ -117,6 +117,11 @@ def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
     return request.labels
 
 
+def label_conflict(sampling: object) -> str:
+    """The setting with which samples follow no label, even if the data has labels; "" if there is none."""
+    return str(getattr(sampling, "label_conflict", ""))
+
+
 def count_parameters(make: Callable[[], nn.Module]) -> int:
     """Number of parameters that a network would have. The global random state is left unchanged."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.

@@ -17,7 +17,7 @@ def filter_probabilities(
 
     Args:
         probabilities: (n, V), rows sum to 1.
-        temperature: p^(1/T); 0 keeps the most probable alone.
+        temperature: p^(1/T), so 0 stays 0; a temperature of 0 keeps the most probable alone.
         top_k: Keep the k most probable; 0 keeps all.
         top_p: Keep the fewest whose mass reaches top_p (arXiv 1904.09751).
         min_p: Keep those with at least min_p of the top probability (arXiv 2407.01082).
@@ -32,7 +32,7 @@ def filter_probabilities(
         return torch.nn.functional.one_hot(best, probabilities.shape[-1]).to(probabilities.dtype)
     if temperature != 1.0:
         # Through logs and a shared peak, since p^(1/T) of small numbers underflows.
-        probabilities = (probabilities.clamp_min(1e-38).log() / temperature).softmax(-1)
+        probabilities = (probabilities.log() / temperature).softmax(-1)
     if 0 < top_k < probabilities.shape[-1]:
         kth = probabilities.topk(top_k, -1).values[..., -1:]
         probabilities = probabilities.where(probabilities >= kth, 0.0)

@@ -109,12 +109,17 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str = "constant") -> Tensor:
     return functional.pad(x, pad, mode) if any(pad) else x
 
 
+def num_heads_of(channels: int, head_dim: int) -> int:
+    """The most attention heads that divide the channels and have at least `head_dim` each; 1 where there are fewer channels."""
+    return next(heads for heads in range(max(1, channels // head_dim), 0, -1) if channels % heads == 0)
+
+
 class Attention(nn.Module):
     """Self-attention over all positions of (B, C, H, W), queries and keys normalised, added to its input."""
 
     def __init__(self, channels: int, head_dim: int = 32) -> None:
         super().__init__()
-        self.num_heads = max(1, channels // head_dim)
+        self.num_heads = num_heads_of(channels, head_dim)
         self.norm = ChannelNorm(channels)
         self.qkv = Linear(channels, 3 * channels, bias=False)
         self.proj = Linear(channels, channels, zero_init=True)

@@ -31,10 +31,12 @@ def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate pairs of values by the angles of their positions.
 
     Args:
-        x: (B, heads, N, head_dim); value i is paired with value i + head_dim / 2.
-        cos: (N, head_dim / 2).
-        sin: (N, head_dim / 2).
+        x: (B, heads, N, head_dim); value i is paired with value i + head_dim // 2. The last of an odd number stays.
+        cos: (N, head_dim // 2).
+        sin: (N, head_dim // 2).
     """
+    if x.shape[-1] % 2:
+        return torch.cat([apply_rope(x[..., :-1], cos, sin), x[..., -1:]], -1)
     left, right = x.chunk(2, -1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)

@@ -21,6 +21,7 @@ from anew.nets.conv_blocks import (
     depth_to_space,
     fourier_features,
     frequencies,
+    num_heads_of,
     space_to_depth,
 )
 from anew.nets.dit import apply_rope
@@ -78,7 +79,7 @@ class SpaceTimeAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.num_heads = max(1, channels // HEAD_DIM)
+        self.num_heads = num_heads_of(channels, HEAD_DIM)
         self.norm = ChannelNorm(channels)
         self.qkv = Linear(channels, 3 * channels, bias=False)
         self.proj = Linear(channels, channels, zero_init=True)
@@ -99,7 +100,7 @@ class SpaceTimeAttention(nn.Module):
 
 
 def rope_3d(extents: tuple[int, int, int], head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(G H W, head_dim / 2) cosines and sines: a third of the angles counts each axis, time taking what is over."""
+    """(G H W, head_dim // 2) cosines and sines: a third of the angles counts each axis, time taking what is over."""
     half = head_dim // 2
     shares = (half - 2 * (half // 3), half // 3, half // 3)
     grids = torch.meshgrid(*(torch.arange(extent, device=device) for extent in extents), indexing="ij")

@@ -194,7 +194,8 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _put_in_place(self, temporary: Path, target: Path) -> Iterator[None]:
-        """Rename a checkpoint after it is written. If that fails, remove it and raise a RunError that says why."""
+        """Rename a checkpoint after it is written. If that fails, remove it; for a fault of the disk, raise a RunError that says
+        why."""
         try:
             yield
             replaced = self.checkpoints / files.temporary_name(f"{target.name}{_REPLACED}")
@@ -205,9 +206,11 @@ class RunFolder:
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)
             shutil.rmtree(replaced, ignore_errors=True)
-        except (RunError, OSError) as error:
+        except BaseException as error:  # a bug or a signal too leaves nothing behind
             shutil.rmtree(temporary, ignore_errors=True)
             self._take_back_replaced()
+            if not isinstance(error, RunError | OSError):
+                raise
             if not self.path.is_dir():
                 raise RunError(
                     f"the run folder {str(self.path)!r} is gone, so nothing can be saved there; if it was moved, continue it "

@@ -18,7 +18,7 @@ class Keeper:
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
-        self.fault: RunError | None = None
+        self.fault: Exception | None = None  # why the last write failed
         self._wake, self._is_over = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
@@ -36,7 +36,7 @@ class Keeper:
             try:
                 self.mirror.push()
                 self.fault = None
-            except RunError as error:
+            except Exception as error:  # whatever it is, the next write may succeed, and `finish` raises it otherwise
                 self.fault = error
 
     def finish(self, is_done: bool) -> None:

@@ -58,9 +58,14 @@ def locked(folder: Path) -> Iterator[None]:
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows does not remove files that are open
-            path.unlink()
+        with contextlib.suppress(OSError):  # as above
+            path.write_text("")  # not removed: whoever has opened it meanwhile would lock a file that others do not see
         lock.release()
+
+
+def was_left(folder: Path) -> bool:
+    """Whether the file of a run's lock names a process: one that holds the lock, or was killed while it did."""
+    return _read_holder(folder / NAME) is not None
 
 
 def is_used(folder: Path) -> bool:

@@ -35,6 +35,8 @@ from anew.runs.paths import CONFIG, STORE_STATE
 MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
 SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
+# How often sending is tried while files change: a training changes one of them now and then; chosen
+SEND_TRIES = 20
 # Most bytes of the manifest: some hundred thousand files; a store may send anything
 MANIFEST_BYTES = 64 * 2**20
 NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of files that stay on this machine
@@ -311,13 +313,25 @@ class Mirror:
         """Send all files of the folder that the store lacks; returns all files. Checkpoints are read before the log, so that the log
         has all of their steps; config.json is read before the files that it may mention."""
         present = {entry.key(name) for name, entry in known.items()}
-        while True:
-            names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
-            with (
-                contextlib.suppress(FileNotFoundError),  # a file was replaced or removed meanwhile: begin again
-                _held(self.folder, [name for name in names if "checkpoints/" in name]) as held,
-            ):
-                return {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
+        changed = ""
+        for _ in range(SEND_TRIES):
+            try:
+                return self._send_all(present)
+            except FileNotFoundError as error:  # a file was replaced or removed meanwhile: begin again
+                changed = error.filename or str(error)
+            except OSError as error:
+                reason = files.clause(error)
+                raise RunError(
+                    f"the files of {str(self.folder)!r} cannot be sent ({reason}); free some space or check the permissions"
+                ) from error
+        raise RunError(
+            f"{changed!r} changes whenever it is sent to {self.address!r}; stop what writes it, or remove it"
+        )
+
+    def _send_all(self, present: set[str]) -> dict[str, Stored]:
+        names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
+        with _held(self.folder, [name for name in names if "checkpoints/" in name]) as held:
+            return {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
 
     def _send(self, name: str, path: Path, present: set[str]) -> Stored:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
@@ -375,7 +389,7 @@ class Mirror:
 
         def read() -> bytes | None:
             try:
-                return system.cat_file(f"{root}/{MANIFEST}")
+                return system.cat_file(f"{root}/{MANIFEST}", end=MANIFEST_BYTES + 1)
             except FileNotFoundError:
                 return None
 
@@ -383,7 +397,9 @@ class Mirror:
         if data is None:
             return None
         try:
-            manifest = checked(Manifest, json.loads(data[:MANIFEST_BYTES]), MANIFEST)
+            if len(data) > MANIFEST_BYTES:
+                raise ValueError(f"has more than {MANIFEST_BYTES:,} bytes")
+            manifest = checked(Manifest, json.loads(data), MANIFEST)
             manifest.check_names()
         except (ValueError, RecursionError) as error:
             raise RunError(f"{MANIFEST} of {self.address!r} is damaged ({files.clause(error)}); restore it") from None
@@ -411,8 +427,13 @@ class Mirror:
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if name not in self._digests or self._digests[name][0] != stamp:
                 self._digests[name] = (stamp, _digest(path))
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            place = str(self.folder / name)
+            raise RunError(
+                f"{place!r} cannot be read ({files.clause(error)}); check its permissions, or remove it"
+            ) from None
         return self._digests[name][1]
 
     def _write_state(self, state: State) -> None:

@@ -15,7 +15,7 @@ from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality, ModalityTraits
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
-from anew.families.base import Family
+from anew.families.base import Family, label_conflict
 from anew.sampling.conditioning import class_index
 from anew.sampling.origins import MAX_BATCH
 from anew.sampling.samples import Samples
@@ -99,7 +99,9 @@ class Generator:
         """
         return sampling_config(type(self.family).Sampling, self.modality.traits, settings)
 
-    def sample_labels(self, n: int, seed: int, label: str | int | None = None, first_index: int = 0) -> Tensor | None:
+    def sample_labels(
+        self, n: int, seed: int, label: str | int | None = None, first_index: int = 0, sampling: object = None
+    ) -> Tensor | None:
         """The classes of samples.
 
         Args:
@@ -107,14 +109,22 @@ class Generator:
             seed: Seed of the samples, which decides their classes together with the index of each.
             label: The class of all of them; None draws each with its share in the data.
             first_index: Index of the first sample.
+            sampling: Result of `sampling_config`; None for its defaults.
 
         Returns:
-            (n,) int64 class numbers; None if the generator has no classes.
+            (n,) int64 class numbers; None if the generator has no classes, or samples with these settings follow none.
         """
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
                 raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
+            return None
+        conflict = label_conflict(sampling)
+        if conflict and label is not None:
+            raise ConfigError(
+                f"`label` {shorten(label)} was given, but {conflict} follows no label; leave one of them out"
+            )
+        if conflict:
             return None
         if label is not None:
             return torch.full((n,), class_index(self.labels, label))
@@ -149,7 +159,7 @@ class Generator:
         Raises:
             ConfigError: There is no such class.
         """
-        labels = self.sample_labels(n, seed, label, first_index)
+        labels = self.sample_labels(n, seed, label, first_index, sampling)
         return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
 
     def generate(self, request: SampleRequest, seed: int, stop: str | None = None) -> Tensor:

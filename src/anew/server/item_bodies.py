@@ -8,6 +8,7 @@ from pydantic import Field, Strict
 
 from anew.core.settings import MAX_INT
 from anew.server.bodies import Body, Count, Flag, Label, Number, Seed, Unsupported
+from anew.server.faults import bad_request
 from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
 
 Auto = Literal["auto"]
@@ -27,9 +28,15 @@ class ItemsBody(Body):
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
 
     def all_settings(self) -> dict[str, object]:
-        """The sampling settings that the body sets, by the family's names."""
-        named = {"steps": self.num_inference_steps, "guidance": self.guidance_scale}
-        return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
+        """The sampling settings that the body sets, by the family's names. ApiError 400 if one of them is set twice."""
+        settings: dict[str, object] = dict(self.settings)
+        for field, name in (("num_inference_steps", "steps"), ("guidance_scale", "guidance")):
+            value = getattr(self, field)
+            if value is not None and name in settings:
+                raise bad_request(f"{field} and {name} of settings are the same; give one of them", field)
+            if value is not None:
+                settings[name] = value
+        return settings
 
 
 class ImageBody(ItemsBody):

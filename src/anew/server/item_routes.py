@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-
 import numpy as np
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +16,7 @@ from anew.server.bodies import parse
 from anew.server.catalog import CatalogEntry
 from anew.server.guard import json_body
 from anew.server.item_bodies import AudioBody, SamplesBody
-from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of
+from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of, zip_of
 from anew.server.metrics import RequestClock
 from anew.server.schemas import route_schema
 from anew.server.work import Channel
@@ -57,7 +54,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 
         async def whole(clock: RequestClock) -> Response:
             samples = await all_samples(works, entry, clock)
-            data = await run_in_threadpool(_zip, samples)
+            data = await run_in_threadpool(zip_of, samples)
             headers = {"Content-Disposition": 'attachment; filename="samples.zip"'}
             return Response(data, media_type="application/zip", headers=headers)
 
@@ -72,12 +69,3 @@ def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) 
         return artifact.data, media_format
     assert isinstance(entry.modality, Audio) and file_format is not None
     return audio.to_file(np.asarray(samples[0], np.float32), entry.modality.rate, file_format), file_format
-
-
-def _zip(samples: Samples) -> bytes:
-    """The files that `Samples.save` writes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in samples.files():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-    return out.getvalue()

@@ -118,12 +118,13 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
     """One sample request for all works."""
     requests = [work.request for work in works]
-    labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
+    drawn_labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index, r.sampling) for r in requests]
+    labels = [label for label in drawn_labels if label is not None]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
     condition = _joint_condition(requests)
     return SampleRequest(
         len(keys),
-        torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
+        torch.cat(labels) if labels else None,
         None if condition is None else in_own_values(model, condition),
         requests[0].sampling,
         requests[0].first_index,

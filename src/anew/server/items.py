@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 import secrets
+import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from anew.core.specs import Condition, Grid, Tokens
 from anew.errors import ConfigError, did_you_mean, shorten
+from anew.families.base import label_conflict
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.generator import sampling_config
 from anew.sampling.samples import Samples
@@ -50,6 +53,9 @@ def item_request(
         sampling = sampling_config(entry.sampling, entry.modality.traits, body.all_settings())
     except ConfigError as error:
         raise from_config_error(error, "settings") from None
+    conflict = label_conflict(sampling)
+    if label is not None and conflict:
+        raise bad_request(f"{conflict} follows no label; leave one of them out", "settings")
     values = n * _values_per_sample(entry, sampling)
     limit = MAX_TOKENS if isinstance(entry.spec, Tokens) else MAX_VALUES
     if values > limit:
@@ -184,3 +190,12 @@ async def all_samples(works: Sequence[ItemWork], entry: CatalogEntry, clock: Req
             samples = event.samples if samples is None else samples + event.samples
     assert samples is not None
     return samples
+
+
+def zip_of(samples: Samples) -> bytes:
+    """A zip of the files that `Samples.save` writes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in samples.files():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()

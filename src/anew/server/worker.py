@@ -19,6 +19,7 @@ from anew.server.work import Work
 
 GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
 STOPPING = "the server is stopping; try again later"
+FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"
 
 
 class ModelWorker:
@@ -104,14 +105,15 @@ class ModelWorker:
     # ---- in the thread ----
 
     def _serve(self) -> None:
-        while True:
-            group = self._next_group()
-            if group is None:
-                break
-            if group:
-                self._run_group(group)
-        for work in self._pending:
-            work.fail(ApiError(503, self._stop_reason))
+        try:
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._run_group(group)
+        finally:  # after a bug too, since requests would wait in vain for a thread that is gone
+            with self._changed:
+                self._stop_reason = self._stop_reason or FAILED
+            for work in self._pending:
+                work.fail(ApiError(503, self._stop_reason))
 
     def _next_group(self) -> list[Work] | None:
         """The first work and those that can be batched with it; [] if there is none; None if the thread is to end."""
@@ -124,7 +126,8 @@ class ModelWorker:
                 return None
             if not self._pending:
                 return []
-        if self._pending[0].batch_key() is not None:
+            may_be_batched = self._pending[0].batch_key() is not None
+        if may_be_batched:
             time.sleep(GATHER_SECONDS)
         with self._changed:
             self._drop_cancelled()

@@ -117,11 +117,7 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/report")
     async def report(request: Request) -> Response:
         path = await run_in_threadpool(studio.run, _name(request, "run"))
-        answer = await run_in_threadpool(
-            _file, path / "report", "report.html", REPORT_BYTES, "text/html; charset=utf-8"
-        )
-        answer.headers["content-security-policy"] = REPORT_POLICY
-        return answer
+        return await run_in_threadpool(_report, path / "report", "report.html")
 
 
 def _name(request: Request, field: str) -> str:

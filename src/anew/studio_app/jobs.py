@@ -151,10 +151,13 @@ class JobStore:
         return [printable(line) for line in (lines[1:] if size > LAST_WORDS_BYTES else lines)]
 
     def stop(self, job: Job) -> bool:
-        """Ask the job's process to save and stop. Returns whether it is running."""
+        """Ask the job's process to save and stop; Windows ends it at once. Returns whether it was running."""
         if not job.is_alive or job.pid is None:
             return False
-        os.kill(job.pid, signal.SIGTERM)
+        try:
+            os.kill(job.pid, signal.SIGTERM)
+        except ProcessLookupError:  # it has ended meanwhile
+            return False
         return True
 
     def has_runner(self) -> bool:

@@ -5,11 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import io
-import tempfile
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -25,19 +20,17 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.core.specs import Condition
 from anew.sampling.model import Model
-from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
+from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
-from anew.server.work import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
 from anew.studio_app.origins import origin_of
 from anew.studio_app.play_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
 from anew.studio_app.play_work import (
     AboutWork,
     NearestWork,
-    PlayWork,
     SampleOptions,
     SampleWork,
     TokenWork,
@@ -52,7 +45,6 @@ MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
 MAX_ORIGIN_BYTES = 64 * 2**20  # of a file whose origin is looked up, which is held in memory
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
-MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
 class SampleBody(SampleOptionsBody):
@@ -149,7 +141,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def archive(request: Request) -> Response:
         query = request.query_params
         samples = (await player_of(studio, players, query.get("run", ""))).made(query.get("made", ""))
-        return _download(await run_in_threadpool(_zip, samples), "application/zip", f"{query.get('made', '')}.zip")
+        return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{query.get('made', '')}.zip")
 
 
 async def _small_file(request: Request) -> bytes:
@@ -200,16 +192,3 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
 
 def _download(data: bytes, media: str, name: str) -> Response:
     return Response(data, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
-
-
-def _zip(samples: Samples) -> bytes:
-    """The files that `Samples.save` writes, in a zip."""
-    buffer = io.BytesIO()
-    with (
-        tempfile.TemporaryDirectory(prefix="anew-") as temporary,
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        samples.save(temporary)
-        for path in sorted(Path(temporary).iterdir()):
-            archive.write(path, path.name)
-    return buffer.getvalue()

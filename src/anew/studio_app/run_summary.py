@@ -157,7 +157,7 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
             f"{ending}. The end of its output is below. Resume continues from the last checkpoint.",
             failed=True,
         )
-    was_killed = code is None and (run / lock.NAME).exists()
+    was_killed = code is None and lock.was_left(run)
     if was_killed:
         return RunState("stopped", "Its process ended unexpectedly. Resume continues from the last checkpoint.")
     if record.status == "trained":

@@ -6,12 +6,10 @@ It outlives the Studio that started it, and ends when the queue is empty.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,8 +95,7 @@ def _start_next(store: JobStore, root: Path) -> tuple[Job, subprocess.Popen[byte
         try:
             store.write(job)
         except RunError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
             raise
     return job, process

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -44,16 +46,26 @@ class Watcher:
         self._signatures: dict[str, Signature] = {}
 
     async def watch(self) -> None:
-        """Check for changes, without end."""
+        """Check for changes, without end. Errors are logged, each until another one or a check without any comes."""
+        logged = ""
         while True:
-            signatures = dict(await run_in_threadpool(self._read_signatures))
-            names = signatures.keys() | self._signatures.keys()
-            changed = sorted(name for name in names if signatures.get(name) != self._signatures.get(name))
-            self._signatures = signatures
-            if changed:
-                for listener in list(self._listeners):
-                    self._notify(listener, changed)
+            try:
+                await self._check()
+                logged = ""
+            except Exception as error:  # such as a full disk; the next check may succeed
+                if logged != repr(error):
+                    traceback.print_exception(error, file=sys.stderr)
+                logged = repr(error)
             await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
+
+    async def _check(self) -> None:
+        signatures = dict(await run_in_threadpool(self._read_signatures))
+        names = signatures.keys() | self._signatures.keys()
+        changed = sorted(name for name in names if signatures.get(name) != self._signatures.get(name))
+        self._signatures = signatures
+        if changed:
+            for listener in list(self._listeners):
+                self._notify(listener, changed)
 
     @staticmethod
     def _notify(listener: asyncio.Queue[list[str]], changed: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class Validation:
         self.points = points
         self.patience = patience
         self.best_weights: dict[str, Tensor] = {}
-        self.history: list[tuple[int, float]] = []  # (step, loss)
+        self.history: list[tuple[int, float]] = []  # (step, loss), finite losses only
 
     def is_due(self, result: StepResult, previous_progress: float) -> bool:
         """Whether a point of measurement is between the previous step and this one.
@@ -77,8 +78,11 @@ class Validation:
         return int(result.progress * self.points) != int(previous_progress * self.points)
 
     def check(self, result: StepResult) -> float:
-        """Measure and return the mean loss, keep the best weights, and begin the decay if it is time."""
+        """Measure and return the mean loss, keep the best weights, and begin the decay if it is time. A loss that is not finite says
+        nothing about either."""
         loss = self.loss()
+        if not math.isfinite(loss):
+            return loss
         losses = [value for _, value in self.history]
         if not losses or loss < min(losses):
             self.best_weights = self._weights_now()
@@ -114,7 +118,8 @@ class Validation:
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
         weights = self.trainer.weights()
-        return (weights | self.trainer.collect(self.best_weights), step) if best < last else (weights, None)
+        is_earlier_better = best < last or (self.history and not math.isfinite(last))
+        return (weights | self.trainer.collect(self.best_weights), step) if is_earlier_better else (weights, None)
 
     def best_tensors(self) -> dict[str, Tensor]:
         """The best weights, by their names in a checkpoint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -126,38 +127,43 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     if opened is None:
         reporter.message("  reading the data")
-    dataset = opened or Dataset.reopen(record.data, folder, data)
-    stop_at = content_until = usable = None
-    if seconds is not None:
-        writing = writing_seconds(seconds, crowding)
-        stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
-        usable = seconds - writing + writing_seconds(seconds)  # shares of the time were chosen on idle cores
-    targets = sample_targets(model.item_spec, dataset)
-    if world is None:
-        first_chunk = _first_chunk(usable, crowding, pace)
-        samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk)
-    else:
-        samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
-    remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
-    remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
-    evaluation = load_evaluation(record.data.modality)(
-        evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
-    )
-    events = Events(folder / events_file.NAME)
-    measurements = measure_all(evaluation, reporter, stop_at)
-    measurements.is_stopped |= stopped
-    data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
-    own_notes = [*model.family.remarks(), *notes]
-    tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
-    measurements.notes = [*tried, *warnings(folder), *data_notes, *own_notes, *evaluation.skipped, *measurements.notes]
-    reporter.message("  drawing the report")
-    content = report_content(evaluation, content_until)
-    report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
-    events.write("report", seconds=round(time.monotonic() - begin, 3))
-    events.close()
-    if opened is None:
-        dataset.close()
-    return report
+    with contextlib.ExitStack() as stack:
+        dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
+        stop_at = content_until = usable = None
+        if seconds is not None:
+            writing = writing_seconds(seconds, crowding)
+            stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
+            usable = seconds - writing + writing_seconds(seconds)  # shares of the time were chosen on idle cores
+        targets = sample_targets(model.item_spec, dataset)
+        if world is None:
+            first_chunk = _first_chunk(usable, crowding, pace)
+            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk)
+        else:
+            samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
+        remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
+        remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
+        evaluation = load_evaluation(record.data.modality)(
+            evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
+        )
+        measurements = measure_all(evaluation, reporter, stop_at)
+        measurements.is_stopped |= stopped
+        data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
+        own_notes = [*model.family.remarks(), *notes]
+        tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
+        measurements.notes = [
+            *tried,
+            *warnings(folder),
+            *data_notes,
+            *own_notes,
+            *evaluation.skipped,
+            *measurements.notes,
+        ]
+        reporter.message("  drawing the report")
+        content = report_content(evaluation, content_until)
+        report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
+        with contextlib.closing(Events(folder / events_file.NAME)) as events:
+            events.write("report", seconds=round(time.monotonic() - begin, 3))
+        return report
 
 
 def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:

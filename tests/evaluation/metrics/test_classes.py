@@ -64,6 +64,16 @@ def test_a_generator_with_the_classes_of_the_data_meets_the_floor() -> None:
     assert class_mix_warning(scores) == "" and scores["label_accuracy"].value > 0.95
 
 
+def test_the_naive_accuracy_is_that_of_a_generator_that_ignores_labels() -> None:
+    scores, _ = scores_of(labels(500, 5))
+    assert scores["label_accuracy"].naive_baseline == pytest.approx(0.25, abs=0.05)
+    mix = (0.9, 0.1, 0.0, 0.0)
+    scores, _ = scores_of(labels(500, 5), labels(500, 6, mix))
+    shares = np.bincount(labels(500, 2), minlength=4) / 500
+    requested = np.bincount(labels(500, 6, mix), minlength=4) / 500
+    assert scores["label_accuracy"].naive_baseline == pytest.approx(float(shares @ requested))
+
+
 def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     scores, _ = scores_of(labels(500, 5, (0.5, 0.25, 0.25, 0.0)), labels(500, 6))
     mix = scores["label_histogram"]

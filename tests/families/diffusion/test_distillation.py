@@ -106,7 +106,9 @@ def test_one_step_of_the_student_is_closer_to_the_end_of_the_path() -> None:
     assert float((one_step - end).square().mean()) < 0.8 * float((without - end).square().mean())
 
 
-@pytest.mark.parametrize("change", [{"guidance": 2.0}, {"tile": True}, {"steps": 12}])
+@pytest.mark.parametrize(
+    "change", [{"guidance": 2.0}, {"autoguidance": 1.0}, {"solver": "heun"}, {"tile": True}, {"steps": 12}]
+)
 def test_the_denoiser_draws_what_the_student_has_not_learned(change: dict[str, float]) -> None:
     family, sampling = trained(), DiffusionSampling(**change)  # type: ignore[arg-type]
     assert family.num_drafts(SampleRequest(2, sampling=sampling)) == 12

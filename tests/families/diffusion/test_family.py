@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from anew.core.random import StepContext, generator
+from anew.core.random import StepContext, generator, use_context
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
@@ -121,7 +121,10 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     family = Diffusion(spec, replace(config, precision="fp32"))
     x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
     family.fit_closed_form([Batch(x)])
-    assert bool(torch.isfinite(family.loss(Batch(x), StepContext(0, 0)).total))
+    context = StepContext(0, 0)
+    with use_context(context):
+        assert bool(torch.isfinite(family.loss(Batch(x), context).total))
+    family.eval()
     assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
     costs = [
         Diffusion.target_examples(spec, Diffusion.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)

@@ -94,6 +94,23 @@ def test_samples_wrap_where_they_are_asked_to() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "settings", "reason"),
+    [
+        (torch.tensor([1]), {}, "tile follows no label"),
+        (None, {"guidance": 2.0}, "neither guidance nor autoguidance"),
+        (None, {"autoguidance": 1.5}, "neither guidance nor autoguidance"),
+    ],
+)
+def test_what_wrapped_samples_cannot_follow_is_refused(
+    labels: Tensor | None, settings: dict[str, float], reason: str
+) -> None:
+    family = Diffusion(Grid((1, 8, 8), "CHW", 2, 0.5), DiffusionConfig(width=8, num_components=2, rank=4))
+    sampling = DiffusionSampling(tile=True, **settings)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=reason):
+        list(family.sample(SampleRequest(1, labels, sampling=sampling), 0))
+
+
+@pytest.mark.parametrize(
     ("spec", "reason"),
     [
         (Grid((4, 8, 8), "CHW", 0, 1.0, bounded=False), "space=pixel"),

@@ -6,16 +6,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import anew
+from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.evaluation.reporting.ranking import RunResult
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
-from anew.workflows.compare.measure import draw
+from anew.workflows.compare.measure import _add_bits, draw
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -174,3 +176,11 @@ def test_the_training_of_a_codec_counts(tmp_path: Path) -> None:
     assert result.scores["training_seconds"].value == pytest.approx(
         (last["seconds"] or 0.0) + model.record.codec.seconds
     )
+
+
+def test_items_of_which_none_was_scored_in_the_time_have_no_figure() -> None:
+    run = RunResult(name="vae", family="vae", run="vae")
+    model = SimpleNamespace(codec=None, bits=lambda items, seconds: [])
+    data = SimpleNamespace(spec=Tokens(4, 8), scoring=lambda part, limit: iter(()))
+    _add_bits(model, run, data, 0)  # type: ignore[arg-type]
+    assert not run.scores

@@ -160,13 +160,14 @@ class ClassMetrics:
     def _accuracy(self, predicted: NDArray[np.intp], real_accuracy: float) -> Score:
         rows = (predicted == self.samples.labels).astype(np.float64)
         low, high = mean_interval(rows, self.seed)
+        requested, shares = (class_shares(x, len(self.names)) for x in (self.samples.labels, self.train.labels))
         return Score(
             LABEL_ACCURACY,
             float(rows.mean()),
             low=low,
             high=high,
             real_baseline=real_accuracy,
-            naive_baseline=1.0 / len(self.names),
+            naive_baseline=float(requested @ shares),  # a generator with the data's mix that ignores the labels
             n=len(rows),
             source=f"accuracy on samples of a classifier trained on real {self.noun}; real: on held-out {self.noun}",
         )

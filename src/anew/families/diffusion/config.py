@@ -81,4 +81,11 @@ class DiffusionSampling:
     sigma_min: float = setting(
         0.03, "noise level (sigma) of the last step, in standard deviations of the data", low=1e-4, high=0.5
     )
-    tile: bool = setting(False, "seamless images: copies side by side show no edge (textures)")
+    tile: bool = setting(
+        False, "seamless images: copies side by side show no edge (textures); follows no label and no guidance"
+    )
+
+    @property
+    def label_conflict(self) -> str:
+        """See `families.base.label_conflict`."""
+        return "tile" if self.tile else ""

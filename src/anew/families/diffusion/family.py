@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from anew.core.random import generator, normal_rows
 from anew.core.specs import SampleRequest
+from anew.errors import ConfigError
 from anew.families.base import class_labels
 from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
@@ -63,6 +64,8 @@ class Diffusion(DiffusionModel):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is called with the input of each estimate, (n, D), and its noise level ()."""
         sampling = request.sampling_as(DiffusionSampling)
+        if sampling.tile:
+            _check_tile(request, sampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         noise = self._noise(sources)
@@ -122,10 +125,10 @@ class Diffusion(DiffusionModel):
         return self.layout.default_steps if self.spec.bounded else LATENT_STEPS
 
     def _student_for(self, sampling: DiffusionSampling) -> nn.Module | None:
-        """The student, if it has learned to draw such samples."""
+        """The student, if it has learned to draw such samples: with one step and the defaults of all other settings."""
         if self.student is None or not bool(self.is_distilled) or sampling.steps > 1:
             return None
-        return self.student if sampling.guidance == 1.0 and not sampling.tile else None
+        return self.student if replace(sampling, steps=0) == DiffusionSampling() else None
 
     def _num_steps(self, sampling: DiffusionSampling, fills_in: bool = False) -> int:
         has_student = not fills_in and self._student_for(sampling) is not None
@@ -224,6 +227,14 @@ class Diffusion(DiffusionModel):
             return denoised if student is not None else self.autoguide(denoised, y, sigma, sampling.autoguidance)
 
         return diffusion_sampler(self, self, self._sigmas(sampling, self._num_steps(sampling)), estimate)
+
+
+def _check_tile(request: SampleRequest, sampling: DiffusionSampling) -> None:
+    """Raise ConfigError for what images that wrap around cannot follow."""
+    if request.labels is not None:
+        raise ConfigError("tile follows no label; leave one of them out")
+    if sampling.guidance != 1.0 or sampling.autoguidance not in (1.0, DiffusionSampling().autoguidance):
+        raise ConfigError("tile follows neither guidance nor autoguidance; leave them out, or tile")
 
 
 EXPORT = Diffusion

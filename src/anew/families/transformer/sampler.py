@@ -28,7 +28,9 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
-LEAST_WEIGHT = np.float32(1e-30)  # of an allowed token: less than fp32 shows beside any other
+LEAST_WEIGHT = np.float32(
+    1e-30
+)  # of all allowed tokens together, from which they are drawn by their own weights; chosen
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -235,14 +237,13 @@ class TokenSampler:
         row: Floats = self._uniforms[place]
         return row
 
-    def _only_allowed(self, probabilities: Floats) -> Floats:
-        """(n, V) probabilities of only the allowed tokens; each row sums to 1."""
+    def _only_allowed(self, weights: Floats) -> Floats:
+        """(n, V) weights of only the allowed tokens; equal ones where a network is so sure of other tokens that all of these have
+        0."""
         if self.allowed is None:
-            return probabilities
-        # A network may be so sure of other tokens that all of these have 0.
-        kept: Floats = np.maximum(probabilities, LEAST_WEIGHT) * self.allowed
-        kept /= kept.sum(1, keepdims=True)
-        return kept
+            return weights
+        kept: Floats = weights * self.allowed
+        return np.where(kept.sum(1, keepdims=True) < LEAST_WEIGHT, self.allowed, kept)
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""
@@ -269,14 +270,14 @@ class TokenSampler:
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.is_unfiltered:
-            return weights if self.allowed is None else np.maximum(weights, LEAST_WEIGHT) * self.allowed
+            return self._only_allowed(weights)
         s = self.sampling
-        probabilities = self._only_allowed(weights / weights.sum(1, keepdims=True))
-        # Only allowed tokens before the cuts, which count tokens, and again after: a high temperature raises even a zero.
+        weights = self._only_allowed(weights)  # before the cuts, which count tokens
+        probabilities = weights / weights.sum(1, keepdims=True)
         filtered: Floats = token_choice.filter_probabilities(
             torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
         ).numpy()
-        return filtered if self.allowed is None else filtered * self.allowed
+        return filtered
 
     def _mix(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) proportional to the probability under network and counts together."""

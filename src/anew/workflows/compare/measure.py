@@ -177,6 +177,8 @@ def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None
         pairs = model.bits(data.scoring("test", limit=max_units), BITS_SECONDS)
     except ConfigError:
         return
+    if not pairs:  # not even a first item in the time
+        return
     bits, units = torch.tensor(pairs, dtype=torch.float64).T.numpy()
     low, high = ratio_interval(bits, units, seed)
     value = float(bits.sum() / units.sum())
