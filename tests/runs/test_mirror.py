@@ -394,10 +394,9 @@ def test_a_new_run_needs_an_address_of_its_own(store: fsspec.AbstractFileSystem)
         pass
     above = Mirror("memory://bucket/runs")
     above.fetch(whole=True)
-    with pytest.raises(
-        RunError, match="'memory://bucket/runs' is not empty \\(it holds 'names'\\); give an address below"
-    ):
-        above.check_writable()
+    sentence = "'memory://bucket/runs' is not empty \\(it holds 'names'\\); give an address below"
+    with pytest.raises(RunError, match=sentence), keeper.kept(above.folder):
+        pytest.fail("the work began")
 
 
 @pytest.mark.parametrize("has_links", [True, False])

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anew.errors import RunError, UnsentError
-from anew.runs.mirror import Mirror, Overtaken, of_folder
+from anew.errors import RunError, UnsentError, shorten
+from anew.runs.mirror import OBJECTS, PROBE, Mirror, Overtaken, of_folder
 
 EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
 
@@ -64,6 +64,7 @@ def kept(folder: Path) -> Iterator[None]:
     if mirror is None:
         yield
         return
+    _check_free(mirror)
     mirror.check_writable()
     keeper = _keepers[folder] = Keeper(mirror)
     is_done = False
@@ -73,6 +74,19 @@ def kept(folder: Path) -> Iterator[None]:
     finally:
         del _keepers[folder]
         keeper.finish(is_done)
+
+
+def _check_free(mirror: Mirror) -> None:
+    """Refuse an address of a new run below which other things lie, as a folder that is not empty is refused."""
+    state = mirror.state()
+    if (state is not None and state.known is not None) or mirror.exists():
+        return
+    others = sorted({*mirror.names()} - {OBJECTS, PROBE, ""})
+    if others:
+        raise RunError(
+            f"{mirror.address!r} is not empty (it holds {shorten(others[0])}); give an address below it, like "
+            f"'{mirror.address}/run'"
+        )
 
 
 _keepers: dict[Path, Keeper] = {}

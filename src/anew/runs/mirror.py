@@ -27,7 +27,7 @@ from pydantic import Field, StringConstraints
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem
 from anew.core.schema import Count, Flag, Record, Text, Whole, checked
-from anew.errors import RunError, shorten
+from anew.errors import RunError
 from anew.runs import events, lock, snapshots
 from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
@@ -253,34 +253,19 @@ class Mirror:
         """Write an object and remove it, so that an unusable store is reported before the work, not after it.
 
         Raises:
-            RunError: There is no such bucket, it may not be written, or something else than this run lies there.
+            RunError: There is no such bucket, or it may not be written.
         """
-        self._check_free()
         system, root = self._store()
         key = f"{root}/{PROBE}"
         self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
         with contextlib.suppress(Exception):  # permission to write need not include removal
             system.rm_file(key)
 
-    def _check_free(self) -> None:
-        """Refuse an address of a new run below which other things lie, as a folder that is not empty is refused."""
-        state = self.state()
-        if (state is not None and state.known is not None) or self.exists():
-            return
+    def names(self) -> list[str]:
+        """The names directly below the address."""
         system, root = self._store()
-
-        def names() -> list[str]:
-            try:
-                return [str(key).rstrip("/").rpartition("/")[2] for key in system.ls(root, detail=False)]
-            except FileNotFoundError:
-                return []
-
-        others = sorted(set(self._reached(names)) - {OBJECTS, PROBE, ""})
-        if others:
-            raise RunError(
-                f"{self.address!r} is not empty (it holds {shorten(others[0])}); give an address below it, like "
-                f"'{self.address}/run'"
-            )
+        keys = self._reached(lambda: system.ls(root, detail=False) if system.exists(root) else [])
+        return [str(key).rstrip("/").rpartition("/")[2] for key in keys]
 
     def push(self) -> None:
         """Write the folder to the store.
