@@ -62,16 +62,17 @@ class Finished:
 
 
 def tree_memory(pid: int) -> int:
-    """Resident bytes of a process and all its descendants now (Linux), 0 where it has ended.
+    """Bytes of a process and all its descendants now (Linux), 0 where it has ended.
 
-    Memory that file mappings share with the page cache is not counted: the system takes it back at will.
+    What forked processes have in common counts once. Memory that file mappings share with the page cache is not
+    counted: the system takes it back at will.
     """
     total, waiting = 0, [pid]
     while waiting:
         current = waiting.pop()
         with suppress(OSError, ValueError):
-            fields = Path(f"/proc/{current}/statm").read_text().split()
-            total += (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+            lines = Path(f"/proc/{current}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem"))) * 1024
             for thread in os.listdir(f"/proc/{current}/task"):
                 children = Path(f"/proc/{current}/task/{thread}/children").read_text().split()
                 waiting.extend(int(child) for child in children)
@@ -120,7 +121,7 @@ def end_group(process: subprocess.Popen[bytes], sig: int = signal.SIGKILL) -> No
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: float | None, peak: list[int], ended: threading.Event) -> None:
-    while not ended.wait(0.05):
+    while not ended.wait(0.25):  # the kernel walks through all pages each time
         peak[0] = max(peak[0], tree_memory(process.pid))
         peak[1] = max(peak[1], peak_of(process.pid))
         if deadline is not None and time.monotonic() > deadline:

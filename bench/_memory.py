@@ -12,8 +12,8 @@ from anew.core import settings as cfg
 from anew.core.registry import load
 from anew.core.specs import Batch, Tokens
 from anew.core.world import together
-from anew.families.base import Scale
-from anew.planning.build import build_family, count_parameters
+from anew.families.base import Scale, num_parameters
+from anew.planning.build import build_family
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
@@ -56,7 +56,7 @@ def main() -> None:
             shard=sys.argv[1] == "fsdp",
         )
         loss = [result.losses["main"] for result in trainer][-1]
-        row = {"parameters": count_parameters(family), "peak_mb": megabytes("VmHWM"), "before_mb": before, "loss": loss}
+        row = {"parameters": num_parameters(family), "peak_mb": megabytes("VmHWM"), "before_mb": before, "loss": loss}
         print(json.dumps(row), flush=True)
 
 

@@ -23,8 +23,8 @@ from anew.core.random import generator
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.core.world import World
-from anew.families.base import Scale
-from anew.planning.build import build_family, count_parameters
+from anew.families.base import Scale, num_parameters
+from anew.planning.build import build_family
 from anew.training.compilation import compile_blocks
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
@@ -72,7 +72,7 @@ def steps_of(name: str, size: int, arguments: argparse.Namespace, is_compiled: b
     count = config.batch_size
     world = World().on(arguments.device)
     trainer = Trainer(family, Made(spec), StepProgress(10**9), seed=0, batch_size=count, micro_batch=count, world=world)
-    return iter(trainer), count_parameters(family)
+    return iter(trainer), num_parameters(family)
 
 
 def seconds_of(steps: Iterator[object], count: int, device: str) -> float:

@@ -24,8 +24,8 @@ from _memory import SPEC, Noise
 from anew.core import settings as cfg
 from anew.core.registry import load
 from anew.core.world import World
-from anew.families.base import Scale
-from anew.planning.build import build_family, count_parameters
+from anew.families.base import Scale, num_parameters
+from anew.planning.build import build_family
 from anew.runs.folder import RunFolder
 from anew.training.progress import StepProgress
 from anew.training.saving import CheckpointSaver
@@ -81,7 +81,7 @@ def rows(layers: int, width: int, rounds: int, count: int, work: Path) -> list[d
         )
         medians.append(
             {
-                "weights": count_parameters(trainer.family),
+                "weights": num_parameters(trainer.family),
                 "kind": method,
                 "step_s": round(median("none", "wall") / count, 3),
                 "stood_s": round(median(method, "stood"), 3),

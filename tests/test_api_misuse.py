@@ -55,7 +55,7 @@ SAMPLE: dict[str, list[Any]] = {
 }  # fmt: skip
 MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, list[Any]]]] = {
     "sample": (lambda m, k: m.sample(**{"n": 1, **k}), SAMPLE),
-    "stream": (lambda m, k: m.stream(**k), {k: v for k, v in SAMPLE.items() if k in ("n", "seed", "prompt", "label")}),
+    "stream": (lambda m, k: m.stream(**k), {k: v for k, v in SAMPLE.items() if k not in ("first_index", "stop", "temperature", "widht")}),
     "walk": (lambda m, k: m.walk(**k), {"n": [*WHOLES, 0], "seed": WHOLES, "stops": [*WHOLES, 1], "ends": [5, "ab", (1,)], "label": [5]}),
     "score": (
         lambda m, k: m.score(**{"data": "x", **k}),

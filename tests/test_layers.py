@@ -83,6 +83,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "core.arguments",
         "core.wording",
         "core.allocator",
+        "core.exit_codes",
         "core.launcher",
         "core.openmp",
         "core.reporter",

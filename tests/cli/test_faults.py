@@ -18,7 +18,7 @@ import pytest
 import anew
 from anew import api
 from anew.cli import faults, main
-from anew.cli.faults import FAULT, MISTAKE, STOPPED
+from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
 from processes import finish, start
 from samples import names
 

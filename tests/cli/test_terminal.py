@@ -14,9 +14,9 @@ import pytest
 import anew
 from anew import api, cli
 from anew.cli import commands, terminal
-from anew.cli.faults import STOPPED
 from anew.cli.parser import options_in
 from anew.cli.progress import ProgressLine
+from anew.core.exit_codes import STOPPED
 from anew.errors import DataError, command, out_of_memory, printable
 
 SRC = Path(anew.__file__).parent

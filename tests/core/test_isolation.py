@@ -23,7 +23,7 @@ from decoders import Native, acted, item
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    worker_process = Worker(seconds=0.5, share=1 << 28)
+    worker_process = Worker(seconds=0.5, max_bytes=1 << 28)
     yield worker_process
     worker_process.close()
 

@@ -85,7 +85,7 @@ def test_a_training_starts_its_processes(tmp_path: Path) -> None:
     assert completed.stderr == "starting 2 processes, as asked\n" and completed.stdout.count("step 8 ") == 1
     plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
     assert any(note.startswith("2 processes, each with all weights") for note in plan["notes"])
-    refused = anew(tmp_path, *words, "--set", "width=24")
+    refused = anew(tmp_path, *(word.replace("width=16", "width=24") for word in words))
     assert refused.returncode == 2
     assert [line.partition(" ")[0] for line in refused.stderr.splitlines()] == ["starting", "anew:"], refused.stderr
 

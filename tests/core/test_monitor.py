@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from anew.core import monitor as module
-from anew.core.monitor import GONE, MISTAKE, Monitor
+from anew.core.exit_codes import MISTAKE, STOPPED
+from anew.core.monitor import Monitor
 from anew.errors import ProcessError
 
 
@@ -104,7 +105,7 @@ def test_a_silent_process_is_blamed_where_a_connection_broke(pair: tuple[Monitor
     main.start()
     error = main.explain("closed by peer")
     assert str(error).startswith("process 1 on 'hostb' has ended without a word; the same command again")
-    assert error.exit_code == GONE and not error.is_reported
+    assert error.exit_code == STOPPED and not error.is_reported
     leave(main)
 
 
@@ -116,7 +117,7 @@ def test_one_that_is_stopped_names_a_process_that_was_killed(pair: tuple[Monitor
     other._has_ended.set()  # its heartbeat stops
     error = main.reason()
     assert str(error).startswith("process 1 on 'hostb' has ended without a word") and error is not None
-    assert error.exit_code == GONE and not error.is_reported
+    assert error.exit_code == STOPPED and not error.is_reported
     leave(main)
 
 
@@ -166,8 +167,8 @@ time.sleep(60)  # as in a collective that nobody else joins
         | {"PYTHONPATH": os.pathsep.join(sys.path)}
         | {"TORCHELASTIC_RUN_ID": "a", "TORCHELASTIC_ERROR_FILE": str(tmp_path / "ended.json")},
     )
-    assert completed.returncode == GONE
-    assert json.loads((tmp_path / "ended.json").read_text())["message"]["errorCode"] == GONE
+    assert completed.returncode == STOPPED
+    assert json.loads((tmp_path / "ended.json").read_text())["message"]["errorCode"] == STOPPED
     name = f"process {silent} on 'host{silent}'"
     assert completed.stderr == (
         f"anew: nothing was heard of {name} for 0.5 s; the same command again goes on from the last checkpoint\n"

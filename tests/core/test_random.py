@@ -66,3 +66,24 @@ def test_dropout_of_some_positions_follows_row_and_position_alone() -> None:
 
 def test_keys_are_the_same_everywhere() -> None:
     assert random.key(1, "a", 2.5) == 2379049811018673176
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**40), st.integers(0, 10**7), st.sampled_from(["label", "component"]))
+def test_choices_are_spread_evenly_over_samples(seed: int, first: int, stream: str) -> None:
+    sample_keys = [(seed, first + i) for i in range(1000)]
+    spread = random.evenly_spread(sample_keys, stream)  # type: ignore[arg-type]
+    assert torch.equal(spread[300:310], random.evenly_spread(sample_keys[300:310], stream))  # type: ignore[arg-type]
+    counts = torch.histc(spread, bins=20, min=0.0, max=1.0)
+    assert float((counts - 50).abs().max()) <= 6  # independent numbers: 7 on average for one bin, 20 for the worst
+
+
+def test_each_choice_is_uniform_over_seeds_and_both_are_even_together() -> None:
+    for stream in ("label", "component"):
+        first = random.evenly_spread([(seed, 0) for seed in range(4000)], stream)  # type: ignore[arg-type]
+        assert abs(float(first.mean()) - 0.5) < 0.02 and abs(float(first.square().mean()) - 1 / 3) < 0.02
+    sample_keys = [(5, i) for i in range(1600)]
+    cells = 4 * (4 * random.evenly_spread(sample_keys, "label")).long()
+    cells += (4 * random.evenly_spread(sample_keys, "component")).long()
+    counts = torch.bincount(cells, minlength=16)
+    assert int((counts - 100).abs().max()) <= 8

@@ -63,7 +63,7 @@ def opened(tmp_path: Path, store: Store, max_bytes: int | None = None) -> RangeS
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SPARE", 0)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 0)
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
 
 
@@ -127,7 +127,7 @@ def test_the_cache_is_bounded_and_memory_alone_does(tmp_path: Path, monkeypatch:
     bound = 10 * ranges.BLOCK
     assert opened(tmp_path, Store(), bound).read(FILE, 0, len(BODY)) == BODY
     assert sum(path.stat().st_size for path in (tmp_path / "blocks").rglob("*") if path.is_file()) <= bound
-    monkeypatch.setattr(files, "SPARE", 1 << 60)  # a full disk
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 1 << 60)  # a full disk
     monkeypatch.setattr(ranges, "MEMORY", 2 * ranges.BLOCK)
     assert opened(tmp_path / "other", Store()).read(FILE, 0, len(BODY)) == BODY
     assert not list((tmp_path / "other" / "blocks").rglob("*-*"))

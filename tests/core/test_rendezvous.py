@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from torch import distributed as dist
 
-from anew.core.monitor import GONE
+from anew.core.exit_codes import STOPPED
 from anew.core.rendezvous import agree, check_environment
 from anew.errors import ConfigError, ProcessError
 from processes import SOURCES, environment, free_port
@@ -72,7 +72,7 @@ def test_a_process_that_does_not_come_is_named_and_the_command_may_be_repeated()
         assert isinstance(failure, ProcessError) and str(failure).startswith(
             "process 1 of 3 did not connect within 1 s"
         )
-        assert failure.exit_code == GONE and failure.is_reported is is_reported
+        assert failure.exit_code == STOPPED and failure.is_reported is is_reported
     with pytest.raises(ProcessError, match="process 0 of 2 did not connect") as caught:
         agree(store, 1, 2, 0.3)
     assert caught.value.is_reported is False
@@ -94,7 +94,7 @@ def test_a_signal_ends_the_wait_for_others(rank: int) -> None:
             assert process.stdout is not None and process.stdout.readline() == "begun\n"
             time.sleep(1)  # until it waits
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == GONE
+            assert process.wait(20) == STOPPED
         finally:
             process.kill()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ def test_there_is_one_session() -> None:
     assert s3_session() is s3_session()
 
 
+LISTING = SimpleNamespace(name="ListObjectsV2")
 PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult{namespace}><Name>b</Name><IsTruncated>true</IsTruncated>
 <Contents><Key>a%20&amp;b.txt</Key><LastModified>2026-11-28T07:30:00.000Z</LastModified><ETag>&quot;1f&quot;</ETag>
@@ -43,7 +46,7 @@ def test_a_page_of_a_listing_is_what_botocore_makes_of_it(namespace: str) -> Non
     response = {"body": PAGE.format(namespace=namespace).encode(), "headers": {}, "status_code": 200, "context": {}}
     expected = parser.parse(response, shape)
     objects: dict[str, Any] = {}
-    parse_objects(response, objects)
+    parse_objects(LISTING, response, objects)
     parsed = parser.parse(response, shape) | objects
     del expected["Contents"][0]["Owner"]  # nobody reads it
     assert parsed == expected
@@ -55,6 +58,36 @@ def test_a_page_of_a_listing_is_what_botocore_makes_of_it(namespace: str) -> Non
 )
 def test_other_responses_are_left_to_botocore(status: int, body: bytes) -> None:
     response, objects = {"body": body, "headers": {}, "status_code": status}, dict[str, Any]()
-    parse_objects(response, objects)
+    parse_objects(LISTING, response, objects)
     assert response["body"] == body
     assert objects == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(PAGE.format(namespace=""), 200), ("<Error><Code>InternalError</Code></Error>", 500), ("<Lis", 500)],
+)
+def test_a_page_is_read_once_and_errors_among_pages_are_still_found(
+    body: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiobotocore", reason="the extra s3 is not installed")
+    handlers = pytest.importorskip("botocore.handlers")
+    checked: list[bytes] = []
+    check = handlers._looks_like_special_case_error
+    monkeypatch.setattr(
+        handlers, "_looks_like_special_case_error", lambda code, text: checked.append(text) or check(code, text)
+    )
+    session: Any = s3_session()
+    model = asyncio.run(session.get_service_model("s3"))
+    response: dict[str, Any] = {"body": body.encode(), "headers": {}, "status_code": 200}
+    objects: dict[str, Any] = {}
+    emission = session.get_component("event_emitter").emit(
+        "before-parse.s3.ListObjectsV2",
+        operation_model=model.operation_model("ListObjectsV2"),
+        response_dict=response,
+        customized_response_dict=objects,
+    )
+    asyncio.run(emission)
+    assert response["status_code"] == status
+    assert len(checked) == 1 and b"<Contents>" not in checked[0]
+    assert len(objects.get("Contents", [])) == (2 if status == 200 else 0)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 import anew
-from anew.core.random import generator
+from anew.core.random import evenly_spread, generator, normal_rows
 from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundle
@@ -86,9 +86,9 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
     family: Any = model.family
     top = family.config.top_dim
     size = top + int(np.prod(family.latent.shape))
-    numbers = torch.stack([torch.randn(1 + size, generator=generator(SEED, "draw", i)) for i in range(N)])
-    noise = numbers[:, 1:]
-    component = family.prior.sample_components(torch.special.ndtr(numbers[:, 0].double()), request.labels)
+    keys = request.sample_keys(SEED)
+    noise = normal_rows([generator(row_seed, "draw", index) for row_seed, index in keys], size)
+    component = family.prior.sample_components(evenly_spread(keys, "component"), request.labels)
     weights = one_hot(component, family.prior.num_clusters + 1).float()
     return {"weights": weights, "noise": noise[:, :top], "deviations": float(family.temperature) * noise[:, top:]}
 
@@ -101,7 +101,8 @@ NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
 PIXEL = {**TINY_CONV, "space": "pixel"}
 GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "gan": ("gan", shapes, TINY_CONV),
-    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8}),
+    # Matched to flat data, the faint samples of three steps would be one colour.
+    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8, "match_pixels": False}),
     "diffusion": ("diffusion", shapes, PIXEL),
     "student": ("diffusion", shapes, {**PIXEL, "distillation": 0.5}),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 
 import anew
 from anew.cli import main
+from anew.core import files
 
 
 class StubHub(BaseHTTPRequestHandler):
@@ -105,6 +106,30 @@ def test_the_folder_is_a_run_that_samples_alike(
     assert metrics["precision"]["value"] == 0.75
     assert metrics["precision"]["args"] == {"real_baseline": 0.9, "naive_baseline": 0.1}
     assert "- **New?** No copying found." in card and "    anbelcor\n" in card and "training records themselves" in card
+
+
+def test_files_are_copied_piece_by_piece(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = text_run("list")
+    read_sizes: list[int] = []
+    monkeypatch.setattr("anew.exporting.hub.PIECE_BYTES", 100)
+    write_parts = files.write_parts
+
+    def write(path: Path, parts: Iterable[bytes]) -> None:
+        pieces = list(parts)
+        read_sizes.extend(map(len, pieces))
+        write_parts(path, pieces)
+
+    monkeypatch.setattr("anew.exporting.hub.files.write_parts", write)
+    (run / "samples").mkdir(exist_ok=True)
+    (run / "samples" / "final.txt").write_text("anbelcor\n" * 1000)
+    export = anew.export(run, "hub", tmp_path / "out")
+    for name in ("tokenizer.json", "samples/final.txt"):
+        assert (export.folder / name).read_bytes() == (run / name).read_bytes()
+    assert read_sizes.count(100) >= 90
+    card = (export.folder / "README.md").read_text()
+    assert 100 < card.count("anbelcor") <= 112
 
 
 def test_it_is_pushed_where_that_was_asked_for(

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn.functional import one_hot
 
 import anew
-from anew.core.random import generator
+from anew.core.random import evenly_spread, generator, normal_rows
 from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
 from anew.data.formats.audio import cut_tail
@@ -92,9 +92,9 @@ def test_a_vae(tmp_path: Path) -> None:
     expected, request = values(model)
     family: Any = model.family
     size = 8 + int(np.prod(family.latent.shape))
-    numbers = torch.stack([torch.randn(1 + size, generator=generator(SEED, "draw", i)) for i in range(N)])
-    noise = numbers[:, 1:]
-    component = family.prior.sample_components(torch.special.ndtr(numbers[:, 0].double()), request.labels)
+    keys = request.sample_keys(SEED)
+    noise = normal_rows([generator(row_seed, "draw", index) for row_seed, index in keys], size)
+    component = family.prior.sample_components(evenly_spread(keys, "component"), request.labels)
     weights = one_hot(component, family.prior.num_clusters + 1).float()
     inputs = {"weights": weights, "noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:]}
     output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})

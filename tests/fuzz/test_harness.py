@@ -108,6 +108,14 @@ def test_every_mutation_takes_any_bytes() -> None:
                 assert isinstance(mutation(random.Random(seed), data), bytes)
 
 
+def test_every_mutation_changes_files_of_its_format() -> None:
+    for name, mutations in ((name, [*BLIND, *LIES.get(name, ())]) for name in FORMATS):
+        good = FORMATS[name].make(0)
+        for mutation in mutations:
+            changed = sum(mutation(random.Random(seed), good) != good for seed in range(10))
+            assert changed > 2, (name, mutation)  # some swap equal parts now and then
+
+
 def test_lies_are_of_formats_there_are() -> None:
     assert set(LIES) <= set(FORMATS)
 

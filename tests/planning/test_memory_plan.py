@@ -11,9 +11,9 @@ from anew.core.random import StepContext, use_context
 from anew.core.registry import load
 from anew.core.specs import Batch, Grid, Tokens
 from anew.core.world import World
-from anew.families.base import Family, Scale
+from anew.families.base import Family, Scale, num_parameters
 from anew.planning import memory_plan
-from anew.planning.build import build_family, count_parameters
+from anew.planning.build import build_family
 from anew.planning.memory_plan import choose_parallel, copied_bytes, has_room
 from anew.training.recomputing import can_recompute, recompute_blocks
 from toys import POINT, Toy, ToyConfig
@@ -45,7 +45,7 @@ def transformer() -> Family:
 def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None]) -> None:
     family, pair = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu")), Pair(0, 2)
     needed = copied_bytes(family)
-    assert 3 * 4 * count_parameters(family) <= needed <= 5 * 4 * count_parameters(family)
+    assert 3 * 4 * num_parameters(family) <= needed <= 5 * 4 * num_parameters(family)
     free(1.6 * needed)
     assert choose_parallel("auto", family, pair)[0] == "ddp"
     free(1.4 * needed)
@@ -57,7 +57,7 @@ def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None
 
 def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
     family = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu"))
-    state = 5.0 * 4 * count_parameters(family)
+    state = 5.0 * 4 * num_parameters(family)
     free(0.9 * state)
     assert has_room(family, World())  # small ones are not counted
     monkeypatch.setattr(memory_plan, "SMALL", 1)

@@ -107,8 +107,7 @@ def test_the_last_step_is_read_from_the_end(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(events, "parse", counted)
     assert last_step(tmp_path)["step"] == 4999 and parsed < 10
-    monkeypatch.setattr(events, "LAST_LINES", 2)
-    assert last_step(tmp_path) == {}
+    assert last_step(tmp_path, max_lines=2) == {}
 
 
 def test_of_a_long_log_pieces_are_shown(tmp_path: Path) -> None:

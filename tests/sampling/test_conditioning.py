@@ -121,6 +121,8 @@ def test_samples_that_wrap_around_have_no_class(images: anew.Model) -> None:
         anew.ConfigError, match="`label` 'disc' was given, but tile follows no label; leave one of them"
     ):
         images.sample(1, label="disc", tile=True)
+    with pytest.raises(anew.ConfigError, match="tile applies to samples, not to the way from one to another"):
+        images.walk(4, stops=2, tile=True)
 
 
 @pytest.mark.parametrize("seed", [-1, 10**23, 1.5, "a", None, True])
@@ -135,7 +137,7 @@ def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) 
         lambda: anew.train(data, tmp_path / "run", steps=2, seed=seed),
         lambda: anew.look(data, seed=seed),
         lambda: anew.evaluate(folder, 8, seed=seed),
-        lambda: anew.compare(data, tmp_path / "out", families="vae", steps=2, seed=seed),
+        lambda: anew.compare(tmp_path / "out", data=data, families="vae", steps=2, seed=seed),
     ):
         with pytest.raises(anew.ConfigError, match=r"^seed="):
             ask()

@@ -54,6 +54,8 @@ def test_what_is_known_is_kept(images: anew.Model) -> None:
     for sample in images.sample(3, condition=(image, mask)):
         assert np.abs(sample[:6].astype(int) - image[:6].astype(int)).max() <= 1
         assert sample.shape == (12, 12)
+    (draft,) = list(images.stream(1, seed=5, condition=(image, mask)))[-1]
+    assert np.array_equal(draft, images.sample(1, seed=5, condition=(image, mask))[0])
     with pytest.raises(anew.ConfigError, match=r"the mask has the size \(3, 3\)"):
         images.sample(1, condition=(image, mask[:3, :3]))
 

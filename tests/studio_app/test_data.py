@@ -97,12 +97,12 @@ def test_a_body_that_comes_to_a_halt_is_cut_off(
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1\r\n{framing}\r\n\r\n"
         slow.sendall(head.encode() + b"5\r\nabcde\r\n")
         answer = b"".join(iter(lambda: slow.recv(2**16), b""))
-        assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"behind the slowest rate" in answer
         assert list((tmp_path / "uploads" / "u").iterdir()) == []
 
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SPARE", 2**62)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 2**62)
     with client_of(tmp_path) as client:
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         answer = client.post("/api/upload", params={"to": upload, "path": "x.txt"}, content=b"x")

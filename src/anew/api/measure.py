@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,11 +11,12 @@ from anew.api.sampling import loaded_together
 from anew.api.training import is_run_at, load, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
+from anew.core.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
-from anew.planning.folder_names import default_report as default_report
+from anew.planning.folder_names import default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
     MOST_MEASURED,
@@ -208,7 +208,7 @@ def evaluate(
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
-    if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
     modality = arguments.optional_text("modality", modality)
@@ -279,9 +279,9 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
 
 
 def compare(
-    data: str | Path | None,
     out: str | Path,
     *,
+    data: str | Path | None = None,
     families: str | Sequence[str] = (),
     runs: Sequence[str | Path] = (),
     budget: str | float | None = None,
@@ -298,8 +298,8 @@ def compare(
     If it was stopped, the same call continues it.
 
     Args:
-        data: The data to train on; None with `runs`.
         out: The folder for the runs, compare.json and compare.html.
+        data: The data to train `families` on.
         families: Names of families, as in "vae,gan,diffusion:latent".
         runs: Finished runs, instead of families to train.
         budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
@@ -343,7 +343,7 @@ def compare(
 
 def _lock_of(run: str | Path, reporter: Reporter) -> AbstractContextManager[None]:
     """The lock of a run, which only the first process takes. What the user should know of its folder is said before."""
-    if int(os.environ.get("RANK", "0")) != 0:
+    if not is_first_process():
         return nullcontext()
     folder = open_run(run)
     for note in folder.notes:

@@ -14,9 +14,9 @@ from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, address_of, run_address
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.durations import parse_duration
+from anew.core.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
 from anew.errors import BudgetError, ConfigError, RunError, UserError, command
-from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
     DEFAULT_BUDGET,
@@ -206,7 +206,7 @@ def _create(path: Path, own_file: Path | None) -> RunFolder:
 @contextmanager
 def several_processes() -> Iterator[World | None]:
     """The world of the processes that torchrun started; None for a single one, which need not import PyTorch yet."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if num_processes() == 1:
         yield None
         return
     from anew.core.world import together
@@ -350,6 +350,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
         The model, for `.sample(16)`, `.stream()`, `.score(data)`.
 
     Raises:
+        ConfigError: There is no such device, or the family is code and `trust_code` is not set.
         RunError: The folder is not a finished run, or is damaged.
     """
     from anew.sampling.model import Model
@@ -388,7 +389,7 @@ def run_place(name: str, run: object, error: type[UserError] = RunError, *, whol
     from anew.runs.mirror import Mirror
 
     mirror = Mirror(address)
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes only the first one touches the run
+    if is_first_process():  # of torchrun's processes only the first one touches the run
         mirror.fetch(whole=whole)
     return mirror.folder
 

@@ -1,8 +1,8 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
 Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
-the machine (the message says what to change); 75 stopped by Ctrl-C, SIGTERM or a closed terminal (`anew resume RUN`, or the same
-`compare`, continues).
+the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` does not hold; 75 stopped by Ctrl-C,
+SIGTERM or a closed terminal (`anew resume RUN`, or the same `compare`, continues).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli.faults import DONE, STOPPED, exit_code
+from anew.cli.faults import exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import open_closed_streams, write
 from anew.core.allocator import keep_freed_memory
+from anew.core.exit_codes import DONE, STOPPED
 from anew.core.launcher import STARTED, count_gpus, launch, leave_group, processes_to_start, quiet_transport
 from anew.core.openmp import limit_spinning
 from anew.core.stop_signals import is_ending, stop_signals

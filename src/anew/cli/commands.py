@@ -12,12 +12,13 @@ from pathlib import Path
 
 import anew
 from anew import api
-from anew.cli.faults import DONE, FAILED_CHECK
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
+from anew.core.exit_codes import DONE, FAILED_CHECK
+from anew.core.launcher import is_first_process
 from anew.core.wording import are, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 
@@ -41,7 +42,6 @@ def run(arguments: argparse.Namespace, started: float) -> int:
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
-
     inspection = api.look(
         arguments.data,
         modality=arguments.modality,
@@ -62,7 +62,6 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _train(arguments: argparse.Namespace, started: float) -> None:
-
     # Named here already: an interrupted training returns no model that would say it.
     run = str(api.default_run(checked.path("data", arguments.data))) if arguments.run is None else arguments.run
 
@@ -86,7 +85,6 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
-
     def resume(progress: ProgressLine) -> anew.Model:
         return api.resume(
             arguments.run,
@@ -107,10 +105,10 @@ def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: str, arguments
         with _progress(arguments) as progress:
             folder = _trained(train, progress, run).folder
     except UnsentError as error:
-        if _is_main():
+        if is_first_process():
             _print_run(error.folder, arguments)
         raise
-    if _is_main():
+    if is_first_process():
         _print_run(folder.path, arguments, folder.address)
 
 
@@ -118,14 +116,13 @@ def _trained(train: Callable[[ProgressLine], anew.Model], progress: ProgressLine
     try:
         return train(progress)
     except KeyboardInterrupt:
-        if _is_main() and api.is_begun(run):
+        if is_first_process() and api.is_begun(run):
             saved = "state saved; " if progress.steps else ""
             progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
         raise
 
 
 def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None = None) -> None:
-
     report = api.read_report(folder)
     if arguments.json:
         kept = {} if address is None else {"address": address}
@@ -138,18 +135,12 @@ def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None 
     _print(places(folder, record, address))
 
 
-def _is_main() -> bool:
-    """Whether this process prints for all that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 # ---- samples ----
 
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
-
     out = checked.new_path("out", arguments.out)
-    if not _is_main() and arguments.again is None:
+    if not is_first_process() and arguments.again is None:
         _drawn(arguments)  # its part, which the first process writes
         return
     with OutputFolder(out, _request(arguments)) as folder:
@@ -182,7 +173,7 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
     with api.loaded_together(arguments.run, arguments.trust_code) as (model, world):
-        if _is_main():
+        if is_first_process():
             _print_notes(model)
         return api.sample_together(
             model,
@@ -235,7 +226,6 @@ def _prompt(name: str, arguments: argparse.Namespace, model: anew.Model) -> str 
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
-
     out, ends = checked.new_path("out", arguments.out), (arguments.start, arguments.end)
     if (arguments.start is None) != (arguments.end is None):
         raise ConfigError("--from and --to are used together; give both, or neither to walk between samples")
@@ -245,7 +235,7 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
         walk = api.walk(
             arguments.run,
             arguments.n,
-            stops=5 if arguments.stops is None else arguments.stops,
+            **({} if arguments.stops is None else {"stops": arguments.stops}),
             seed=arguments.seed,
             label=arguments.label,
             ends=None if arguments.start is None else ends,
@@ -263,7 +253,6 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _export(arguments: argparse.Namespace, started: float) -> None:
-
     export = api.export(
         arguments.run,
         arguments.to,
@@ -287,7 +276,6 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _serve(arguments: argparse.Namespace, started: float) -> None:
-
     def ready(address: str, names: list[str]) -> None:
         if arguments.json:
             write_json({"address": address, "models": names})
@@ -309,12 +297,11 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _studio(arguments: argparse.Namespace, started: float) -> None:
-
     def ready(address: str) -> None:
         if arguments.json:
             write_json({"address": address})
         else:
-            write(f"the Studio is at {address}\ntrainings keep running without it; Ctrl-C stops only the Studio")
+            write(f"the Studio is at {address}\ntraining continues without it; Ctrl-C stops only the Studio")
         sys.stdout.flush()
 
     api.studio(
@@ -330,7 +317,6 @@ def _studio(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:
-
     if arguments.out is not None and not arguments.per_item:
         raise ConfigError("--out is for the rows of --per-item; give both")
     out = None if arguments.out is None else api.new_csv_file(arguments.out)
@@ -356,7 +342,6 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> int:
-
     requirements = [] if arguments.fail_on is None else api.parse_requirements(arguments.fail_on)
     with _progress(arguments) as progress:
         report = api.evaluate(
@@ -373,7 +358,7 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> int:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
-    if not _is_main():
+    if not is_first_process():
         return DONE
     outcomes = api.check_requirements(report, requirements) if requirements else []
     passed = all(outcome.passed for outcome in outcomes)
@@ -397,11 +382,10 @@ def _check_line(outcome: api.Outcome) -> str:
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
-
     with _progress(arguments) as progress:
         report = api.compare(
-            arguments.data,
             arguments.out,
+            data=arguments.data,
             families=arguments.families or (),
             runs=arguments.runs,
             budget=arguments.budget,
@@ -431,7 +415,6 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _settings(arguments: argparse.Namespace, started: float) -> None:
-
     settings = api.settings(arguments.name)
     if arguments.json:
         write_json({"settings": [dataclasses.asdict(setting) for setting in settings]})
@@ -440,7 +423,6 @@ def _settings(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
-
     if arguments.name is None:
         examples = api.examples()
         if arguments.json:

@@ -1,4 +1,4 @@
-"""Exit codes of commands, and sentences for errors that carry none of their own."""
+"""From an exception to an exit code, and sentences for errors that carry none of their own."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
-from anew.core.launcher import tell_torchrun
+from anew.core.exit_codes import DONE, FAULT, MISTAKE, STOPPED
+from anew.core.launcher import is_first_on_machine, is_first_process, tell_torchrun
 from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
 
-# Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
-DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
 # The first process of a machine gets so long to say what is wrong, since torchrun stops it when another one has ended. Two
 # that start together on a crowded machine begin to read their command within a second of each other; chosen.
 HEAD_START_S = 3.0
@@ -52,7 +51,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
     except AnewError as error:
         return MISTAKE if _is_reported(error) else _mistake(with_options(str(error)), error, argv)
     except KeyboardInterrupt:
-        if os.environ.get("RANK", "0") == "0":  # of many processes one speaks
+        if is_first_process():  # of many processes one speaks
             complain("stopped")
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine
@@ -75,7 +74,7 @@ def _is_reported(error: AnewError) -> bool:
     """Whether another process of torchrun says it; before they come together, the first one of each machine speaks."""
     if error.is_reported is not None:
         return error.is_reported
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_on_machine():
         return False
     time.sleep(HEAD_START_S)
     return True

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from anew.cli.terminal import Terminal, lines, write
-from anew.core.reporter import FinishedStep
+from anew.core.reporter import RATE_STEPS, FinishedStep
 from anew.errors import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
 LOG_SHARE, LOG_S = 0.1, 60.0  # a plain line is due after a tenth of the way, or a minute
-RATE_STEPS = 50  # steps that the rate is averaged over: fewer would flicker, more would hide a change; chosen
 
 
 class ProgressLine:
@@ -61,8 +60,8 @@ class ProgressLine:
         else:
             self._bar.console.print(lines(text), highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, result: FinishedStep, left: float | None) -> None:
-        """Show a finished step. left: seconds until the end of training, None where they are not known."""
+    def step(self, result: FinishedStep, seconds_left: float | None) -> None:
+        """Show a finished step, and the seconds until the end of training, None where they are not known."""
         self.steps += 1
         now = time.monotonic()
         if self._times and result.examples < self._times[-1][1]:  # the next training begins, as after that of a codec
@@ -72,10 +71,10 @@ class ProgressLine:
         if self.live:
             if now - self._drawn_at > REDRAW_S:
                 self._drawn_at = now
-                self._draw("training", result.progress, 1.0, self._state(result, left))
+                self._draw("training", result.progress, 1.0, self._state(result, seconds_left))
         elif result.progress >= self._logged_progress + LOG_SHARE or now - self._drawn_at > LOG_S:
             self._logged_progress, self._drawn_at = result.progress, now
-            write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, left)}", self.stream)
+            write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, seconds_left)}", self.stream)
 
     def progress(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` parts of something are finished."""
@@ -90,15 +89,15 @@ class ProgressLine:
 
     # ---- drawing ----
 
-    def _state(self, result: FinishedStep, left: float | None) -> str:
+    def _state(self, result: FinishedStep, seconds_left: float | None) -> str:
         """As in "loss 0.1234, 950 examples/s, 1:05 left"."""
         words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
         if last_time > first_time:
             rate = (last_examples - first_examples) / (last_time - first_time)
             words.append(f"{rate:,.0f} examples/s" if rate >= 10 else f"{rate:.2g} examples/s")
-        if left is not None:
-            words.append(f"{clock(left)} left")
+        if seconds_left is not None:
+            words.append(f"{clock(seconds_left)} left")
         return ", ".join(words)
 
     def _show_detail(self, text: str) -> None:

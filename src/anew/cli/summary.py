@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import answer_of
+from anew.core.wording import QUESTIONS, answer_of
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
-QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 STYLES = {"good": "bold green", "poor": "bold red", "": "dim"}  # of answers; "": not measured
 OPEN_STYLE = "bold yellow"  # of all other answers
 

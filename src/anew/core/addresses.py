@@ -76,7 +76,7 @@ def address_of(text: str) -> str | None:
     """
     match = _ADDRESS.fullmatch(text)
     if text.rstrip("/").removesuffix(":") in SCHEMES and ":" in text:
-        raise DataError(f"the address {text!r} ends behind its scheme; give all of it, like s3://bucket/folder")
+        raise DataError(f"the address {text!r} stops after its scheme; give the full address, like s3://bucket/folder")
     if match is None or len(match[1]) == 1:  # one letter is a drive
         return None
     scheme, remainder = match[1], match[2]

@@ -43,7 +43,7 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
 
 
 def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
-    """The same of a file or folder that is written: an address would become a folder of that name."""
+    """The value as a path that is written to. An address is refused: it would become a folder of that name."""
     place = path(name, value, error)
     try:
         is_address = address_of(str(place)) is not None

@@ -49,7 +49,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_parts(path: Path, parts: Iterable[bytes]) -> None:
-    """The same of bytes that come one after another."""
+    """Write a file from bytes that come one after another, whole or not at all, as `write` does."""
     temporary = path.with_name(temporary_name(path.name))
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
@@ -67,7 +67,8 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def write_by(path: Path, fill: Callable[[Path], object]) -> None:
-    """The same of a file that a library writes, in a temporary folder: it may make files next to it, of whatever rights."""
+    """Let a library write a file, whole or not at all, as `write` does: in a temporary folder, where it may make files next to it,
+    of whatever rights."""
     folder = path.with_name(temporary_name(path.name))
     temporary = folder / path.name
     try:
@@ -218,7 +219,9 @@ def clause(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-SPARE = 2 * 1024**3  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
+FREE_DISK_BYTES = (
+    2 * 1024**3
+)  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
 
 
 def cache_root(folder: Path | None) -> Path:

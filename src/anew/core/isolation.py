@@ -2,7 +2,7 @@
 cost this one file alone.
 
 The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
-is asked of it lies in pieces of some items, which is what makes it cheap; it answers by and by. Where a piece brings it down,
+is asked of it lies in pieces of some items, which is what makes it cheap; it sends results as they are ready. Where a piece brings it down,
 each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty one is refused.
 """
 
@@ -38,13 +38,13 @@ SECONDS = 20.0
 PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
 # Bytes of memory that decoding may take (on Linux, where a process can be held to it): three times what fuzzing
 # reached.
-SHARE = 3 << 30
+MAX_MEMORY_BYTES = 3 << 30
 # Items, and bytes of them, that are sent at a time: 16 cost more, 256 gain nothing (docs/log.md, 2026-11-26).
 PIECE, PIECE_BYTES = 128, 1 << 25
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
 KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
-# Bytes that may wait in a pipe, where the system lets us say so: each time one is full costs a change of process.
+# Bytes that may wait in a pipe, where the system lets us say so: each time one is full costs a context switch.
 PIPE_BYTES = 1 << 20
 _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
@@ -93,10 +93,10 @@ def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
 class Worker:
     """One process, started when it is first needed and again after it died. Thread-safe.
 
-    seconds: that an item may take; share: bytes of memory."""
+    seconds: that an item may take; max_bytes: of memory."""
 
-    def __init__(self, seconds: float = SECONDS, share: int = SHARE) -> None:
-        self.seconds, self.share = seconds, share
+    def __init__(self, seconds: float = SECONDS, max_bytes: int = MAX_MEMORY_BYTES) -> None:
+        self.seconds, self.max_bytes = seconds, max_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._stderr: IO[bytes] | None = None
@@ -147,7 +147,7 @@ class Worker:
         results: list[R | ValueError],
     ) -> None:
         """Append what comes of the items to the results, up to the death of the process."""
-        message = pickle.dumps((function, subject, items, seconds, self.share), 5)
+        message = pickle.dumps((function, subject, items, seconds, self.max_bytes), 5)
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -325,8 +325,8 @@ def serve() -> NoReturn:
     try:
         put(answers, b"")
         while True:
-            function, subject, items, seconds, share = pickle.loads(get(requests))
-            _hold_to(share)
+            function, subject, items, seconds, max_bytes = pickle.loads(get(requests))
+            _hold_to(max_bytes)
             for installment in _installments(_timed(function, subject, items, seconds, null)):
                 installment.send(answers)
     except (EOFError, BrokenPipeError):
@@ -400,8 +400,8 @@ def _tried(function: Callable[[S, X], R], subject: S, item: X) -> R | Exception:
         )
 
 
-def _hold_to(share: int) -> None:
-    """Let this process take no more than `share` bytes beyond what it has, and leave no image of it where it crashes."""
+def _hold_to(max_bytes: int) -> None:
+    """Let this process take no more than `max_bytes` bytes beyond what it has, and leave no image of it where it crashes."""
     global _held
     if sys.platform != "linux" or _held:
         return
@@ -409,7 +409,7 @@ def _hold_to(share: int) -> None:
     import resource
 
     with open("/proc/self/statm") as stream:
-        limit = int(stream.read().split()[0]) * resource.getpagesize() + share
+        limit = int(stream.read().split()[0]) * resource.getpagesize() + max_bytes
     hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
     soft_limit = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
     resource.setrlimit(resource.RLIMIT_AS, (soft_limit, hard_limit))

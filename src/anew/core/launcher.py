@@ -10,20 +10,35 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
 from anew.core.programs import own_command
 from anew.core.wording import plural
 from anew.errors import ConfigError
 
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
-STOPPED = 75  # exit code EX_TEMPFAIL, as in `cli/faults.py`: the same command goes on
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 MEANINGS = {  # of exit codes
-    1: "a fault of Anew or of the machine",
-    2: "something given cannot be used; one process says what",
+    FAULT: "a fault of Anew or of the machine",
+    MISTAKE: "something given cannot be used; one process says what",
     STOPPED: "stopped, with its state saved; the same command again continues",
 }
 # What torchrun tells its processes of each other. TORCHELASTIC_RUN_ID and the error file are not among these.
 OF_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def num_processes() -> int:
+    """Number of processes that torchrun started for this command; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of all processes that torchrun started, which writes and speaks for them; true without it."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def is_first_on_machine() -> bool:
+    """Whether this is the first of those on this machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev/nvidia[0-9]*") -> int:
@@ -85,7 +100,7 @@ def _count_cores() -> int:
 def leave_group() -> bool:
     """Take this process out of those that torchrun started, for a command that they cannot divide: the first process carries it
     out as if it were alone. Returns whether this is the first."""
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_first = is_first_process()
     for name in OF_GROUP:
         os.environ.pop(name, None)
     return is_first

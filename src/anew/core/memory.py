@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
-SPARE = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
+BUFFER_BYTES = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
 LEAST_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")
@@ -38,7 +38,7 @@ _ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buf
 
 @contextmanager
 def parameters_within(limit: int) -> Iterator[None]:
-    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes, or buffers of SPARE more:
+    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes, or buffers of BUFFER_BYTES more:
     some are not among the weights. A tensor is looked at before its values are filled in, so memory for it is not yet taken."""
     totals = {"parameters": 0, "buffers": 0}
 
@@ -49,9 +49,11 @@ def parameters_within(limit: int) -> Iterator[None]:
 
     hooks = (
         register_module_parameter_registration_hook(lambda _, name, tensor: weigh(tensor, "parameters", limit)),
-        register_module_buffer_registration_hook(lambda _, name, tensor: weigh(tensor, "buffers", limit + SPARE)),
+        register_module_buffer_registration_hook(
+            lambda _, name, tensor: weigh(tensor, "buffers", limit + BUFFER_BYTES)
+        ),
     )
-    room = _ROOM.set(limit + SPARE)
+    room = _ROOM.set(limit + BUFFER_BYTES)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Do the other processes of a training still live? Each one tells by a heartbeat, and all end where one is gone for good.
+"""Are the other processes of a training still alive? Each one tells by a heartbeat, and all end where one is gone for good.
 
 A process that waits in a collective cannot be woken: so a thread watches, says one sentence, and ends the process.
 """
@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from anew.core.exit_codes import MISTAKE, STOPPED
 from anew.core.launcher import tell_torchrun
+from anew.core.wording import COMPLAINT
 from anew.errors import ProcessError, printable
 
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
@@ -23,7 +25,6 @@ DEFAULT_LIMIT_S = 60.0
 SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
 GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
 LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
-MISTAKE, GONE = 2, 75  # exit codes: the user has to fix something; the same command continues
 MEND = "the same command again goes on from the last checkpoint"
 
 
@@ -168,7 +169,7 @@ class Monitor:
     # -- how this process ends ------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """This process is done; nobody shall wait for its heartbeat."""
+        """This process is done; its heartbeat is no longer expected."""
         self._beat["left"] = True
         self._round_trip()
         if self._rank == 0:  # the store may end with this process, and the others shall hear that it has left
@@ -219,10 +220,10 @@ class Monitor:
         if late_peer is not None:
             self._decide(
                 Verdict(
-                    late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", GONE
+                    late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", STOPPED
                 )
             )
-        self._decide(Verdict(self._rank, f"the connection between the processes broke ({fault}); {MEND}", GONE))
+        self._decide(Verdict(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
         error = self._error()
         self._round_trip()
         return error
@@ -240,7 +241,7 @@ class Monitor:
 
         self._wait(SUSPECT_S, is_clear)
         for peer in silent_peers():
-            self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", GONE))
+            self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
         return None if self._verdict is None else self._error()
 
     def check(self) -> None:
@@ -302,7 +303,7 @@ class Monitor:
         """Blame a process that has died on this host, or that has been silent for so many seconds."""
         for peer in self._peers:
             if peer.is_dead(self._host) or peer.is_silent(silent_for):
-                self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", GONE))
+                self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
 
     def _watch(self) -> None:
         """End this process where another one is gone for good, and the main thread does not end by itself."""
@@ -311,7 +312,7 @@ class Monitor:
                 self._look_for_silence()
             elif time.monotonic() - self._decided_at > GRACE_S:
                 if self._claim():
-                    sys.stderr.write(f"anew: {printable(self._verdict.sentence)}\n")
+                    sys.stderr.write(f"{COMPLAINT}{printable(self._verdict.sentence)}\n")
                     sys.stderr.flush()
                 tell_torchrun(self._verdict.code)
                 os._exit(self._verdict.code)
@@ -323,7 +324,7 @@ class Monitor:
             return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank
-        self._decide(Verdict(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", GONE), grace=0.0)
+        self._decide(Verdict(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
 
     def _decide(self, verdict: Verdict, grace: float = GRACE_S) -> None:
         with self._lock:

@@ -8,7 +8,8 @@ import os
 # programs a thread then burns its slice waiting for one that is not running, and a step takes 10 to 50 times as long. So few
 # turns still cover the wait for a thread that is running (measured in docs/log.md, 2026-11-26).
 SPIN_COUNT = 5_000
-# The same of NumPy's OpenBLAS, as a power of two of processor cycles; its default is 26 (docs/log.md, 2026-11-26).
+# How long NumPy's OpenBLAS waits before a thread sleeps, as a power of two of processor cycles; its default is 26 (docs/log.md,
+# 2026-11-26).
 BLAS_TIMEOUT = 18
 
 

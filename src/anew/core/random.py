@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,10 @@ from torch import Tensor, nn
 # Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
 POSITIONS_PER_STREAM = 16
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
+# Multiples of the two, modulo 1, cover the unit square evenly: 1/g and 1/g**3 with g**4 = g + 1 (M. Roberts, "The
+# Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
+# would have five of them).
+SPREAD_STEPS = {"label": 0.5497004779019703, "component": 0.8191725133961645}
 
 
 def key(*parts: int | str | float) -> int:
@@ -37,6 +41,25 @@ def generator(*parts: int | str | float) -> torch.Generator:
 def normal_rows(sources: Sequence[torch.Generator], count: int) -> Tensor:
     """(n, count) normal numbers, row i from the i-th of n generators."""
     return torch.stack([torch.randn(count, generator=source) for source in sources])
+
+
+def evenly_spread(sample_keys: Sequence[tuple[int, int]], stream: Literal["label", "component"]) -> Tensor:
+    """Numbers that choose the class or the mixture component of each sample.
+
+    Over seeds each number is uniform. Those of successive samples lie further apart than independent ones, so that n
+    samples have each class and component almost exactly as often as the data: independent choices would add their own
+    noise to every statistic of the samples (a randomly shifted lattice sequence: Cranley & Patterson, 1976).
+
+    Args:
+        sample_keys: (seed, index) of each of n samples.
+        stream: What is chosen. The two are even together, too.
+
+    Returns:
+        (n,) float64 in [0, 1), a function of seed and index.
+    """
+    shifts = {seed: key(seed, "spread", stream) / 2**63 for seed, _ in sample_keys}
+    positions = [shifts[seed] + index * SPREAD_STEPS[stream] for seed, index in sample_keys]
+    return torch.tensor(positions, dtype=torch.float64) % 1.0  # (n,)
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ class BlockCache:
         temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(self._folder).free < files.SPARE:
+            if shutil.disk_usage(self._folder).free < files.FREE_DISK_BYTES:
                 return
             temporary.write_bytes(data)
             os.replace(temporary, path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import importlib.util
-import re
 import sys
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from anew.errors import ConfigError, did_you_mean
 
 # What a room holds.
 MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation", "exporting": "export target"}
-_CODEC_ALONE = re.compile(r"^    generates\b.*= False$", re.MULTILINE)  # in the file of a family that does not generate
 FAMILY = ("Config", "Sampling", "spec_types", "suggest")  # what a class must have to be a family
 
 
@@ -51,7 +50,20 @@ def _declares(path: Path) -> bool:
 def generators() -> list[str]:
     """The families that generate by themselves, sorted; the others are codecs alone. Imports nothing."""
     files = ((path.parent.name, path.read_text(encoding="utf-8")) for path in PACKAGE.glob(PATTERNS["families"]))
-    return sorted(name for name, text in files if _CODEC_ALONE.search(text) is None)
+    return sorted(name for name, text in files if _generates(text))
+
+
+def _generates(text: str) -> bool:
+    """Whether no class in the file of a family says `generates = False`."""
+    classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    return not any(
+        isinstance(node, ast.AnnAssign | ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is False
+        and ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]) == "generates"
+        for family in classes
+        for node in family.body
+    )
 
 
 def check_name(room: str, name: str) -> None:

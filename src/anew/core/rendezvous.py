@@ -18,7 +18,8 @@ from typing import Protocol
 from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
-from anew.core.monitor import GONE
+from anew.core.exit_codes import STOPPED
+from anew.core.launcher import is_first_on_machine
 from anew.errors import ConfigError, ProcessError
 
 FORMING = timedelta(minutes=5)  # until all processes are there
@@ -140,8 +141,8 @@ def _incomplete(store: SharedStore, place: str, rank: int, size: int, limit: flo
     failure = ProcessError(
         f"process {', '.join(map(str, absent))} of {size} did not connect within {limit:.0f} s; "
         "check its host and what it printed, and start all with the same rendezvous",
-        GONE,
+        STOPPED,
     )
-    speaks = os.environ.get("LOCAL_RANK", "0") == "0" if 0 in absent else rank == 0
+    speaks = is_first_on_machine() if 0 in absent else rank == 0
     failure.is_reported = not speaks
     return failure

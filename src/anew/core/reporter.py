@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+RATE_STEPS = 50  # steps that a shown rate is averaged over: fewer would flicker, more would hide a change; chosen
+
 
 class FinishedStep(Protocol):
     """The part of a training step that a reporter may read; `training.trainer.StepResult` has it.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from collections.abc import MutableMapping
 from datetime import datetime
+from typing import Protocol
 from xml.etree import ElementTree
 
 FIELDS = ("Key", "Size", "ETag", "LastModified", "StorageClass")  # of an object, as far as stores and Anew read them
@@ -15,22 +16,42 @@ FIELDS = ("Key", "Size", "ETag", "LastModified", "StorageClass")  # of an object
 def s3_session() -> object:
     """An `aiobotocore.session.AioSession`, always the same one, as stores are kept by what they are opened with."""
     from aiobotocore.session import AioSession
+    from botocore import handlers
 
     session = AioSession()
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
-    session.register("before-parse.s3.ListObjectsV2", parse_objects)
+    emitter = session.get_component("event_emitter")
+    # It parses a whole page to see whether it is an error. After ours, which comes first now, little of a page is left.
+    error_handler = getattr(handlers, "_handle_200_error", None)
+    if error_handler is not None:
+        emitter.unregister("before-parse.s3.*", error_handler)
+    emitter.register_first("before-parse.s3.*", parse_objects)
+    if error_handler is not None:
+        emitter.register_first("before-parse.s3.*", error_handler)
     return session
 
 
+class S3Operation(Protocol):
+    """The part of botocore's OperationModel that is used here."""
+
+    name: str
+
+
 def parse_objects(
-    response_dict: MutableMapping[str, object], customized_response_dict: MutableMapping[str, object], **_: object
+    operation_model: S3Operation,
+    response_dict: MutableMapping[str, object],
+    customized_response_dict: MutableMapping[str, object],
+    **_: object,
 ) -> None:
     """Parse the objects of a page of a listing, and leave the remainder of the page to botocore.
 
     Args:
+        operation_model: What was asked of the store.
         response_dict: The response, whose `body` loses its objects.
         customized_response_dict: Receives `Contents`, where there are objects.
     """
+    if operation_model.name != "ListObjectsV2":
+        return
     body = response_dict["body"]
     if response_dict["status_code"] != 200 or not isinstance(body, bytes) or b"<Contents>" not in body:
         return

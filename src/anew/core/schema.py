@@ -7,9 +7,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, StringConstraints, ValidationError
 
+from anew.core.settings import EXACT_INT
 from anew.errors import shorten
-
-MAX_INT = 2**53  # the largest whole number that JSON keeps exactly
 
 
 def _text(value: object) -> str:
@@ -20,8 +19,8 @@ def _text(value: object) -> str:
 
 Text = Annotated[str, PlainValidator(_text)]  # any, also names of files that are not UTF-8
 Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-Whole = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
-Count = Annotated[int, Strict(), Field(ge=1, le=MAX_INT)]
+Whole = Annotated[int, Strict(), Field(ge=0, le=EXACT_INT)]
+Count = Annotated[int, Strict(), Field(ge=1, le=EXACT_INT)]
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Strict(), Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Strict(), Field(gt=0.0, allow_inf_nan=False)]

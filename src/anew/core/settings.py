@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 V = TypeVar("V")
 SettingValue: TypeAlias = str | int | float | bool
-MOST_LISTED = 12  # settings that a sentence names, about three lines; of more it names the command that lists them
+MAX_LISTED = 12  # settings that a sentence names, about three lines; of more it names the command that lists them
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
-EXACT_INT = 2**53  # up to here a float stands for one whole number only
+EXACT_INT = 2**53  # up to here a float, and so a number in JSON, stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", tuple: "a list"}
 
@@ -265,7 +265,7 @@ def _without_none(hint: object) -> object:
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
     candidates = sorted(set(names))
     hint = did_you_mean(name, candidates)
-    if len(candidates) > MOST_LISTED and "did you mean" not in hint:
+    if len(candidates) > MAX_LISTED and "did you mean" not in hint:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"
     return ConfigError(f"unknown setting {full_name!r}{hint}")
 

@@ -1,4 +1,4 @@
-"""Trainings that are too short to say anything."""
+"""Training runs too short to judge."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Grid:
         if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
             raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
         if not isinstance(self.std, int | float) or not 0.0 <= self.std < 1e6:
-            raise ValueError(f"std must be a number from 0 (got {self.std!r:.40})")
+            raise ValueError(f"std must be a number of 0 or more (got {self.std!r:.40})")
 
     @property
     def kind(self) -> str:

@@ -51,7 +51,8 @@ def one_thread() -> Iterator[None]:
 
 
 class _SingleThread:
-    """Who works in one thread now. Uses may overlap and end in any order: the last one restores what was before the first."""
+    """The pools of threads, limited to one while somebody needs that. Uses may overlap and end in any order: the last one restores
+    what was before the first."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

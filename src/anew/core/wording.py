@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+COMPLAINT = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
+# The questions of a report, as they are put to the owner of the data.
+QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 ANSWERS = {  # words for the grades of a report
     "good": "yes",
     "fair": "partly",

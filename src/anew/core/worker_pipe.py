@@ -57,7 +57,7 @@ class Installment:
         self.size = 0
 
     def add(self, result: object) -> None:
-        """Take one more in."""
+        """Add one result."""
         before = len(self.arrays)
         self.pickles.append(pickle.dumps(result, 5, buffer_callback=self._keep))
         self.size += len(self.pickles[-1]) + sum(array.nbytes for array in self.arrays[before:])

@@ -23,8 +23,10 @@ from torch.distributed import distributed_c10d as c10d
 
 from anew.core import rendezvous
 from anew.core.device import pick_device
+from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
-from anew.core.monitor import GONE, Monitor
+from anew.core.launcher import num_processes
+from anew.core.monitor import Monitor
 from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
@@ -222,11 +224,6 @@ class World:
 _joined: list[World] = []  # the world of this process, once it is formed
 
 
-def num_processes() -> int:
-    """Number of processes that torchrun started for this training."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def init() -> World:
     """The world that torchrun's environment describes, or a single process. A second call returns the same.
 
@@ -266,7 +263,7 @@ def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
-        GONE,
+        STOPPED,
     )
 
 
@@ -308,7 +305,7 @@ def together() -> Iterator[World]:
     except KeyboardInterrupt:
         if (reason := monitor.reason()) is not None:  # torchrun stops the others where one has ended
             raise reason from None
-        monitor.fail("stopped", GONE)
+        monitor.fail("stopped", STOPPED)
         raise
     except Exception as error:  # whatever it is, the other processes hear of it
         if is_connection_fault(error):

@@ -25,6 +25,7 @@ _PROGRAMS = frozenset(_PROGRAM_SUFFIXES.split())
 MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
+_PART_WORD = re.compile("|".join(_PART))
 _RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with a suffix, or without one
 _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
@@ -32,14 +33,15 @@ _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or 
 def suffix_of(path: str) -> str:
     """The suffix in lower case with its dot, or ""; a suffix of compression includes the one before it: ".tar.gz"."""
     # Plain string work: a path object for each of 200,000 files would take seconds.
-    name = path[path.rfind("/") + 1 :].lower()
-    dot = name.rfind(".")
-    if dot <= 0 or dot == len(name) - 1:
+    second = path.rfind("/") + 2  # of the name's characters: a dot at its start makes it hidden
+    dot = path.rfind(".", second)
+    if dot < 0 or dot == len(path) - 1:
         return ""
-    if name[dot:] in _PACKED:
-        inner = name.rfind(".", 1, dot)
-        return name[inner:] if inner > 0 else name[dot:]
-    return name[dot:]
+    suffix = path[dot:].lower()
+    if suffix not in _PACKED:
+        return suffix
+    inner = path.rfind(".", second, dot)
+    return path[inner:].lower() if inner > 0 else suffix
 
 
 def unpacked(suffix: str) -> str:
@@ -63,7 +65,7 @@ def part_of(path: str) -> str | None:
     folder_part = _part_of_folder(folder)
     if folder_part is not None:
         return folder_part
-    if _is_program(name):
+    if _PART_WORD.search(name) is None or _is_program(name):
         return None
     words = _WORD_ENDS.split(name)
     stem = words[:-1] if len(words) > 1 else words

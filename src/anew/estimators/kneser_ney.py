@@ -45,7 +45,7 @@ class Level:
     pairs: Ints = field(init=False)
 
     def build_pairs(self, vocab_size: int) -> None:
-        """Raise ValueError if the arrays are inconsistent."""
+        """Fill in `pairs`. Raises ValueError if the arrays are inconsistent."""
         if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
             raise ValueError("the counts are inconsistent")  # before memory is allocated for them
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))

@@ -34,8 +34,8 @@ from anew.evaluation.metrics.classes import (
 )
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.metrics.probe import MOST as PROBE_ITEMS
-from anew.evaluation.metrics.two_sample import MOST as CLASSIFIED
+from anew.evaluation.metrics.probe import MOST_ITEMS as PROBE_ITEMS
+from anew.evaluation.metrics.two_sample import MOST_ROWS as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply

@@ -143,7 +143,9 @@ def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
         check_new(out, suffix)
         if out.is_dir():
             out.rmdir()  # an empty one is in the way of a rename on some systems
-        (temporary if suffix is None else next(temporary.iterdir())).rename(out)
+        written = [temporary] if suffix is None else list(temporary.iterdir())
+        assert len(written) == 1, f"a target with a suffix writes one file (got {[path.name for path in written]})"
+        written[0].rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
         # A library may raise one without an error number, such as NumPy for a truncated file.

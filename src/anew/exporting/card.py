@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anew.evaluation.reporting.model_card import TASKS, answer_lines, escape, yaml_string
 from anew.evaluation.reporting.page import format_number
+from anew.families.base import num_parameters
 from anew.runs import report_record
 from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
 from anew.sampling.model import Model
@@ -84,7 +85,7 @@ def language_model_card(
     lines = [
         f"{head}\n# {escape(run_name(model))}\n",
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
-        f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
+        f"It has {num_parameters(model.family):,} parameters and was trained on contexts of "
         f"{context} tokens; it sees no further back.\n",
         f"## Use\n\n{use}\n",
         "## How well it predicts\n",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from anew.core import files
 from anew.core.extras import require
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import words
+from anew.data.formats.tokenizer import word_pattern, words
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -211,7 +211,7 @@ def check_word_splits(model: Model, stock: LanguageModel) -> float:
     Raises:
         ConfigError: The share is above MAX_DIFFERING_SHARE.
     """
-    if _word_pattern(stock.tokenizer) == words():
+    if word_pattern(stock.tokenizer.to_str()) == words():
         return 0.0
     is_packed = isinstance(model.spec, Tokens) and model.spec.packed
     texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
@@ -237,12 +237,6 @@ def differing_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
         total += len(own_spans)
         different += len(own_spans - _id_spans(exported, text))
     return different / max(1, total)
-
-
-def _word_pattern(tokenizer: Tokenizer) -> object:
-    """The regular expression by which a tokenizer splits words."""
-    state = json.loads(tokenizer.to_str())
-    return state["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
 
 
 def _id_spans(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from anew.core import files
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import SubWords
+from anew.data.formats.tokenizer import SubWords, word_pattern
 from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
@@ -21,6 +21,7 @@ from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
+from anew.families.base import num_parameters
 from anew.families.portable import PortableSampler
 from anew.sampling.model import Model
 
@@ -125,7 +126,7 @@ def _tokenizer_data(modality: Text) -> dict[str, object]:
         "kind": "bpe",
         "pieces": [piece.decode("latin-1") for piece in tokenizer.pieces],
         "merges": [[ids[first], ids[second]] for first, second in merges],
-        "words": state["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"],
+        "words": word_pattern(tokenizer.json),
         "size": tokenizer.size,
     }
 
@@ -145,7 +146,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "family": model.family_name.removesuffix(".py"),
         "makes": PLURALS.get(modality, "data"),
         "data": Path(model.record.data.path).name or "data",
-        "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
+        "parameters": num_parameters(model.family),
         "alone": cost,
         "whole_run": WHOLE_RUN if cost else "",
         "answers": [[QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],

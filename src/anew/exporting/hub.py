@@ -15,6 +15,7 @@ from anew.errors import ConfigError, RunError
 from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
 from anew.exporting.base import Target
 from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
+from anew.families.base import num_parameters
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import RunRecord
 from anew.runs.tensors import write_tensors
@@ -32,6 +33,7 @@ SAMPLE_NAME = re.compile(
 )  # names of final samples; previews during training have others
 IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
 MAX_EXCERPT = 1000  # characters of sample texts on the card
+PIECE_BYTES = 2**24  # of a file, in memory while it is copied: weights may be larger than what is free; chosen
 MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 USE = """
@@ -57,7 +59,7 @@ class Hub(Target):
         for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
-                files.write(folder / name, files.read(run / name, MAX_FILE_BYTES))
+                _copy(run / name, folder / name)
         files.write_text(folder / "README.md", _card(model))
         return [*notes, *NOTES]
 
@@ -95,6 +97,11 @@ class Hub(Target):
         return str(address)
 
 
+def _copy(source: Path, target: Path) -> None:
+    with files.open_checked(source, MAX_FILE_BYTES) as file:
+        files.write_parts(target, iter(lambda: file.read(PIECE_BYTES), b""))
+
+
 def _without_paths(record: RunRecord) -> dict[str, object]:
     """Contents of config.json without paths of its owner's machine."""
     origin = record.request.plan_from
@@ -120,7 +127,7 @@ def _card(model: Model) -> str:
     record = model.record
     data = escape(Path(record.data.path).name or "data")
     trust = ", trust_code=True" if record.family.name == OWN_FAMILY else ""
-    parameters = sum(tensor.numel() for tensor in model.family.parameters())
+    parameters = num_parameters(model.family)
     keeps_records = KEEPS_RECORDS if record.family.config.get("aligned") else ""
     return "\n".join(
         [
@@ -146,7 +153,8 @@ def _sample_lines(run: Path) -> list[str]:
     text = run / "samples" / "final.txt"
     if not text.is_file():
         return []
-    excerpt = files.read(text, MAX_FILE_BYTES)[: 4 * MAX_EXCERPT].decode("utf-8", "replace")[:MAX_EXCERPT]
+    with files.open_checked(text, MAX_FILE_BYTES) as file:
+        excerpt = file.read(4 * MAX_EXCERPT).decode("utf-8", "replace")[:MAX_EXCERPT]
     return ["Samples:\n", *(f"    {line}" for line in excerpt.splitlines()), ""]
 
 

@@ -117,16 +117,21 @@ def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
     return request.labels
 
 
+def num_parameters(*modules: nn.Module) -> int:
+    """How many numbers are learned by gradients."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
 def label_conflict(sampling: object) -> str:
     """The setting with which samples follow no label, even if the data has labels; "" if there is none."""
     return str(getattr(sampling, "label_conflict", ""))
 
 
-def count_parameters(make: Callable[[], nn.Module]) -> int:
+def num_parameters_of(make: Callable[[], nn.Module]) -> int:
     """Number of parameters that a network would have. The global random state is left unchanged."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
     with torch.random.fork_rng(devices=[]):
-        return sum(p.numel() for p in make().parameters())
+        return num_parameters(make())
 
 
 class Family(nn.Module, Generic[SpecT, ConfigT]):

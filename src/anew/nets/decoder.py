@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from anew.core.random import Dropout
 from anew.nets import attention
@@ -83,17 +83,17 @@ class DecoderBlock(nn.Module):
         dtype, config = x.dtype, self.config
         qkv = self._queries_keys_values(x)  # (B, L, 3W)
         attended = attention.causal_attention(qkv, positions, config.num_heads, config.attention_scale, rows)
-        x = x + self.dropout(F.linear(attended, self.out.to(dtype)), rows)
+        x = x + self.dropout(functional.linear(attended, self.out.to(dtype)), rows)
         normed = attention.rms_norm(x)
         inner = attention.swiglu(
-            F.linear(normed, self.gate.to(dtype)), F.linear(normed, self.up.to(dtype))
+            functional.linear(normed, self.gate.to(dtype)), functional.linear(normed, self.up.to(dtype))
         )  # (B, L, F)
-        residual: Tensor = self.dropout(F.linear(inner, self.down.to(dtype)), rows)
+        residual: Tensor = self.dropout(functional.linear(inner, self.down.to(dtype)), rows)
         return x + residual
 
     def _queries_keys_values(self, x: Tensor) -> Tensor:
         """x: (B, L, W) -> (B, L, 3W)."""
-        return F.linear(attention.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(x.dtype))
+        return functional.linear(attention.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(x.dtype))
 
     def attention_weights(self, x: Tensor, positions: PositionTables) -> Tensor:
         """(B, H, L, L) of the attention over x (B, L, W)."""
@@ -139,12 +139,12 @@ class Decoder(nn.Module):
         Returns:
             (B, L - start, W).
         """
-        x = F.embedding(ids[:, start:], self.token_embedding)
+        x = functional.embedding(ids[:, start:], self.token_embedding)
         if self.config.neighbour_offsets:
             x = x + self.position_embedding[start : ids.shape[1]]
             positions = torch.arange(start, ids.shape[1], device=ids.device)
             for table, offset in zip(self.neighbour_embedding, self.config.neighbour_offsets, strict=True):
-                x = x + F.embedding(ids[:, self.neighbour_index(positions, offset)], table)
+                x = x + functional.embedding(ids[:, self.neighbour_index(positions, offset)], table)
         return x
 
     def neighbour_index(self, positions: Tensor, offset: int) -> Tensor:
@@ -180,7 +180,7 @@ class Decoder(nn.Module):
 
     def forward(self, ids: Tensor, dtype: torch.dtype = torch.float32, rows: UnpaddedRows | None = None) -> Tensor:
         """ids: (B, L) -> logits (B, L, V), or (N, V) of unpadded rows, in `dtype`."""
-        return F.linear(self.hidden_states(ids, dtype, rows), self.output_matrix().to(dtype))
+        return functional.linear(self.hidden_states(ids, dtype, rows), self.output_matrix().to(dtype))
 
 
 def _matrix(rows: int, columns: int, zero_init: bool = False) -> nn.Parameter:

@@ -85,7 +85,7 @@ class DiT(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        num_components: Components that it can be told.
+        num_components: Number of mixture components that it can be conditioned on.
         hidden_size: Size of the residual stream; a multiple of 4 * num_heads.
         depth: Number of blocks.
         num_heads: Attention heads.

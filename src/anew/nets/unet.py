@@ -64,7 +64,7 @@ class UNet(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        num_components: Components that it can be told.
+        num_components: Number of mixture components that it can be conditioned on.
         channels: Channels at the largest size.
         channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
         depth: Blocks a size and side.

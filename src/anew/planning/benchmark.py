@@ -17,9 +17,9 @@ from anew.core.specs import Spec
 from anew.core.threads import choose_thread_count
 from anew.core.world import World
 from anew.errors import ConfigError
-from anew.families.base import Family, Scale
+from anew.families.base import Family, Scale, num_parameters
 from anew.planning.budget import CROWDED
-from anew.planning.build import agreed_config, build_family, count_parameters
+from anew.planning.build import agreed_config, build_family
 from anew.planning.memory_plan import choose_parallel, has_room
 from anew.runs.record import Candidate
 from anew.training.progress import StepProgress
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 UNENDING = 10**6  # planned steps of a training that is only timed: its schedule stays at the beginning
 # Seconds that each size is timed for, even if fewer are left: a single step would say too little; chosen.
 LEAST_SHARE_S = 0.2
-MOST_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
+MOST_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
 # Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
 MEMORY_SHARE = 1 / 3
 PROBE_ROWS = 4  # rows whose saved activations are measured: a single row would overrate what does not grow with rows
@@ -87,7 +87,7 @@ def measure_candidates(
             step_s = choose_thread_count(step_s, partial(median_step_seconds, family, config, data, world, share / 2))
         candidate = Candidate(
             model_size=model_size,
-            parameters=count_parameters(family),
+            parameters=num_parameters(family),
             batch=config.batch_size,
             step_s=step_s,
             examples=(scale.seconds or 0.0) / step_s * config.batch_size,
@@ -161,7 +161,7 @@ def median_step_seconds(
     while True:
         durations.append(_seconds_of_next(steps))
         spent = time.monotonic() - begin
-        is_sure = len(durations) >= MOST_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
+        is_sure = len(durations) >= MOST_TIMED_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
         if world.broadcast(
             is_sure or spent > seconds
         ):  # by the main process's clock: all take the same number of steps

@@ -88,8 +88,3 @@ def agreed_config(
         return config
     agreed: FamilyConfig = cfg.from_json(family_class.Config, world.broadcast(cfg.to_json(config)))
     return agreed
-
-
-def count_parameters(family: Family) -> int:
-    """How many numbers are learned by gradients."""
-    return sum(parameter.numel() for parameter in family.parameters())

@@ -6,7 +6,7 @@ from typing import Literal
 
 from anew.core.memory import free_memory
 from anew.core.world import World
-from anew.families.base import Family
+from anew.families.base import Family, num_parameters
 from anew.families.phases import Phase
 
 Parallel = Literal["ddp", "fsdp"]
@@ -43,7 +43,7 @@ def has_room(family: Family, world: World) -> bool:
 
     The family is built on the CPU.
     """
-    parameters = sum(parameter.numel() for parameter in family.parameters())
+    parameters = num_parameters(family)
     # Each process builds the whole network, and holds at least its part of the state.
     needed = 4.0 * parameters * (1 + MOST_COPIES / world.size)
     return parameters < SMALL or needed <= free_memory(world.device)

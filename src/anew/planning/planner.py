@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from anew.core.wording import plural
 from anew.errors import about
-from anew.families.base import Family, Scale
+from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import CROWDED, evaluation_slice, largest_affordable
-from anew.planning.build import agreed_config, build_family, count_parameters
+from anew.planning.build import agreed_config, build_family
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
@@ -90,7 +91,7 @@ def make_plan(
         batch=family_config.batch_size,
         micro_batch=config.micro_batch,
         decay=decay_share(network.phases()),
-        parameters=count_parameters(network),
+        parameters=num_parameters(network),
         steps=request.steps if seconds is None else None,
         budget_s=request.budget,
         train_s=seconds,
@@ -154,11 +155,11 @@ def describe_plan(family: str, plan: Plan) -> str:
     ]
     if plan.train_s is not None:
         lines.append(
-            f"training: {plan.train_s:.0f} s, about {_steps(plan.expected_steps or 0)}, "
+            f"training: {plan.train_s:.0f} s, about {plural(plan.expected_steps or 0, 'step')}, "
             f"{about(plan.epochs or 0)} passes over the data"
         )
     elif plan.steps is not None:
-        lines.append(f"training: {_steps(plan.steps)}")
+        lines.append(f"training: {plural(plan.steps, 'step')}")
     lines += [_describe_candidate(candidate, plan.model_size) for candidate in plan.candidates]
     return "\n".join([*lines, *plan.notes])
 
@@ -169,7 +170,3 @@ def _describe_candidate(candidate: Candidate, chosen_size: int) -> str:
         f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters; would see {candidate.examples:,.0f} "
         f"examples in this time and needs about {candidate.target_examples:,.0f}"
     )
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step" if count == 1 else f"{count:,} steps"

@@ -150,14 +150,14 @@ def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[by
         yield piece.partition(b"\n")[2] if number else piece
 
 
-def last_step(run: Path) -> Event:
-    """The last step in the log of a run folder; empty if there is none among its last lines."""
+def last_step(run: Path, max_lines: int = LAST_LINES) -> Event:
+    """The last step in the log of a run folder; empty if there is none among so many of its last lines."""
     path = run / NAME
     if not path.exists() and not path.is_symlink():
         return Event()
     with files.open_checked(path, BYTES) as file:
         lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
-        for line in itertools.islice(lines, LAST_LINES):
+        for line in itertools.islice(lines, max_lines):
             event = parse(line)
             if event is not None and event["event"] == "step":
                 return event

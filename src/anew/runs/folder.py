@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
-from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE
+from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE, WEIGHTS
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint, CheckpointMeta
@@ -32,7 +32,6 @@ STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # tensors that are fitted once; checkpoints with equal buffers share one file by links
 # Folders that a run may have
 FOLDERS = "checkpoints", "samples", "film", "report", "reports", "codec", "codec/checkpoints", "codec/samples", "pilots"
-WEIGHT_FILES = "model*.safetensors"  # one file, or several with an index
 _STEP = re.compile(r"step-(\d{1,15})")
 _REPLACED = ".replaced"
 _REPLACED_NAME = re.compile(rf"\.(step-\d{{1,15}}|{DECAY_START}){_REPLACED}\.[0-9a-f]+\.tmp")
@@ -313,7 +312,7 @@ class RunFolder:
 
     def saved_bytes(self) -> int:
         """Bytes of the largest state in the run, of a checkpoint or of the final weights; 0 if there is none yet."""
-        states = [list(self.path.glob(WEIGHT_FILES))]
+        states = [[self.path / WEIGHTS]]
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
             if not folder.is_symlink():  # in a stranger's run it could lead anywhere
                 states.append([*folder.glob("*.safetensors"), *folder.glob(f"{SHARDS}/*.safetensors")])

@@ -19,6 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from anew.core import files
+from anew.core.launcher import is_first_process
 from anew.errors import RunError
 
 NAME = ".lock"
@@ -38,7 +39,7 @@ class _Holder(NamedTuple):
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a run. Raises RunError, which says who holds it already. Of torchrun's processes, the first one holds it
     for all."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         yield
         return
     from filelock import FileLock, Timeout

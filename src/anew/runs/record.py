@@ -236,8 +236,8 @@ class RunRecord(Record):
         """The family, and what it works on if that is not the data itself: "transformer on codes of fsq"."""
         if self.codec is None:
             return self.family.name
-        kind = "codes" if isinstance(self.spec, Tokens) else "latents"
-        return f"{self.family.name} on {kind} of {self.codec.family.name}"
+        latents = "codes" if isinstance(self.spec, Tokens) else "latents"
+        return f"{self.family.name} on {latents} of {self.codec.family.name}"
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""

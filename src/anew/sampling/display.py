@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anew.core.specs import Tokens
+from anew.families.base import num_parameters
 from anew.runs.record import RunRecord
 from anew.sampling.generator import Generator
 
@@ -28,7 +29,7 @@ def model_facts(generator: Generator, record: RunRecord, folder: Path) -> dict[s
     """Facts about a model that users want to see first, by name."""
     spec = generator.item_spec
     size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
-    parameters = sum(parameter.numel() for parameter in generator.family.parameters())
+    parameters = num_parameters(generator.family)
     return {
         "family": record.described_family,
         "data": f"{record.data.modality} {size}",

@@ -12,8 +12,8 @@ from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Condition
 from anew.errors import ConfigError, shorten
 from anew.sampling.conditioning import class_index, condition_from_prompt
-from anew.sampling.generator import SAMPLE_BATCH, Generator
-from anew.sampling.origins import LONGEST_TEXT, Origin
+from anew.sampling.generator import Generator
+from anew.sampling.origins import LONGEST_TEXT, SAMPLE_BATCH, Origin
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def draw_samples(
         share: (i, k) draws only the i-th of k shares.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
-    common = replace(origin, settings=unusual_settings(generator, sampling) or None)
+    common = with_settings(origin, generator, sampling)
     samples = Samples([], [], generator.item_modality)
     for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
         # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
@@ -116,10 +116,11 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     return min(n, (number - 1) * num_units // count * unit), min(n, number * num_units // count * unit)
 
 
-def unusual_settings(generator: Generator, sampling: DataclassInstance) -> dict[str, SettingValue]:
-    """The sampling settings that differ from those that are usual for this data."""
+def with_settings(origin: Origin, generator: Generator, sampling: DataclassInstance) -> Origin:
+    """An origin with the sampling settings that differ from those that are usual for this data."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
-    return {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
+    settings: dict[str, SettingValue] = {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
+    return replace(origin, settings=settings or None)
 
 
 def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:

@@ -17,13 +17,12 @@ from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family, label_conflict
 from anew.sampling.conditioning import class_index
-from anew.sampling.origins import MAX_BATCH
+from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SAMPLE_BATCH = MAX_BATCH
 STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding each draft would cost more than it saves
 
 
@@ -129,8 +128,7 @@ class Generator:
         if label is not None:
             return torch.full((n,), class_index(self.labels, label))
         shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
-        context = random.StepContext(seed, 0, phase="sample", first_row=first_index)
-        uniform = context.uniform("label", (n,)).double()  # (n,)
+        uniform = random.evenly_spread([(seed, first_index + i) for i in range(n)], "label")
         return torch.searchsorted(shares / shares[-1], uniform, right=True).clamp_(max=classes - 1)
 
     def request(

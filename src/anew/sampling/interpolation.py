@@ -22,8 +22,9 @@ from anew.core.specs import SampleRequest
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.families.base import Family
-from anew.sampling.generator import SAMPLE_BATCH, Generator
+from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, item_values
+from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.samples import Samples
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
@@ -131,13 +132,15 @@ def latent_walk(
     stops, seed = check_int("stops", stops), check_int("seed", seed)
     config = generator.sampling_config(sampling)
     family = generator.family
-    walk_label = _walk_label(generator, seed, label)  # (1,)
+    walk_label = _walk_label(generator, seed, label, config)  # (1,)
     if type(family).generate is Family.generate:
         Family.initial_latents(
             family, SampleRequest(1), seed
         )  # raises the error that says why there is no latent space
     if ends is None:
-        labels = generator.sample_labels(stops, seed) if walk_label is None else walk_label.expand(stops)
+        labels = (
+            generator.sample_labels(stops, seed, sampling=config) if walk_label is None else walk_label.expand(stops)
+        )
         latents = family.initial_latents(SampleRequest(stops, labels, sampling=config), seed)  # (stops, K)
         end_items = None
     else:
@@ -188,13 +191,13 @@ def _frame_count(n: int, stops: int) -> int:
     return n
 
 
-def _walk_label(generator: Generator, seed: int, label: str | int | None) -> Tensor | None:
+def _walk_label(generator: Generator, seed: int, label: str | int | None, sampling: object) -> Tensor | None:
     """The class (1,) of the whole walk: the requested one, or one that is drawn if the family needs one.
 
     Returns None if the walk is free.
     """
     is_free = generator.spec.classes == 0 or generator.family.interpolates_across_classes
-    return None if is_free and label is None else generator.sample_labels(1, seed, label)
+    return None if is_free and label is None else generator.sample_labels(1, seed, label, sampling=sampling)
 
 
 def _points_along(family: Family, latents: Tensor, n: int) -> Tensor:

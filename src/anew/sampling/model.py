@@ -170,7 +170,9 @@ class Model(Generator):
         *,
         seed: int = 0,
         prompt: str | None = None,
+        suffix: str | None = None,
         label: str | int | None = None,
+        condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
         **sampling: SettingValue,
     ) -> Iterator[Sequence[DecodedItem]]:
         """Yield drafts of samples as they form. The last draft is what `sample` returns. To cancel, stop iterating.
@@ -179,7 +181,9 @@ class Model(Generator):
             n: Number of items.
             seed: Seed, 0 to 2**63 - 1.
             prompt: The beginning of each sample.
+            suffix: The end of each sample, for data whose end can be given.
             label: One of the classes, or its index in `labels`; None draws each with its share in the data.
+            condition: (item, mask) to fill in, as in `sample`.
             **sampling: The family's sampling settings.
 
         Yields:
@@ -189,9 +193,9 @@ class Model(Generator):
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
         n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
-        condition = self._condition(prompt, None, None)
+        given_part = self._condition(prompt, suffix, condition)
         config = self.sampling_config(sampling)
-        return self.stream_items(self.request(n, seed, label=label, condition=condition, sampling=config), seed)
+        return self.stream_items(self.request(n, seed, label=label, condition=given_part, sampling=config), seed)
 
     def walk(
         self,

@@ -26,7 +26,7 @@ MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
 MARK = "anew="  # precedes the JSON object in a comment
-MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 LONGEST_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
@@ -108,7 +108,7 @@ def from_json(value: object) -> Origin:
     """The origin in JSON values of an untrusted file. Raises ValueError (one clause) if they are damaged."""
     stored = checked(_StoredOrigin, value, "its origin")
     first, count = stored.batch
-    if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
+    if not 1 <= count <= SAMPLE_BATCH or not first <= stored.index < first + count:
         raise ValueError("its record of origin is damaged")
     return Origin(**{**stored.model_dump(), "batch": (first, count)})
 

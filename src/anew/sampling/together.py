@@ -10,9 +10,8 @@ import numpy as np
 
 from anew.core.world import World
 from anew.data.types import DecodedItem
-from anew.sampling.generator import SAMPLE_BATCH
 from anew.sampling.model import Model
-from anew.sampling.origins import Origin
+from anew.sampling.origins import SAMPLE_BATCH, Origin
 from anew.sampling.samples import Samples
 
 Draw = Callable[[int, int], Samples]  # (number of samples, index of the first) -> the samples

@@ -62,16 +62,16 @@ def _only_default(value: object) -> None:
     raise ValueError("this server does not support it; leave it out")
 
 
-Count = Annotated[int, Strict()]
+WholeNumber = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
 Label = Annotated[str, Strict(), Field(min_length=1, max_length=300)]
 Tokens = Annotated[int, Strict(), Field(ge=0, le=MAX_NEW_TOKENS)]
 Temperature = Annotated[Number, Field(ge=0.0, le=10.0)]
 Probability = Annotated[Number, Field(ge=0.0, le=1.0)]
-TopK = Annotated[Count, Field(ge=-1, le=MAX_TOKEN_ID)]
-Seed = Annotated[Count, Field(ge=0, le=MAX_INT)]
-Rows = Annotated[Count, Field(ge=1, le=MAX_ROWS)]
+TopK = Annotated[WholeNumber, Field(ge=-1, le=MAX_TOKEN_ID)]
+Seed = Annotated[WholeNumber, Field(ge=0, le=MAX_INT)]
+Rows = Annotated[WholeNumber, Field(ge=1, le=MAX_ROWS)]
 Unsupported = Annotated[None, PlainValidator(_only_default), WithJsonSchema({"type": "null"})]
 Prompts = Annotated[
     list[Prompt],
@@ -137,7 +137,7 @@ class CompletionBody(TextBody):
     suffix: Annotated[str, Strict()] | None = None
     best_of: Rows | None = None
     echo: Flag | None = None
-    logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
+    logprobs: Annotated[WholeNumber, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
 
 
 class MessagePart(BaseModel):
@@ -170,7 +170,7 @@ class ChatBody(TextBody):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Tokens | None = None
     logprobs: Flag | None = None
-    top_logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
+    top_logprobs: Annotated[WholeNumber, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
     store: Unsupported = None
 
 

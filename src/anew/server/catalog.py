@@ -11,7 +11,7 @@ from anew.core.specs import Grid, Spec, Tokens
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.errors import ConfigError, RunError, command, did_you_mean
-from anew.families.base import SamplesTokens
+from anew.families.base import SamplesTokens, num_parameters
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.sampling.model import Model
@@ -192,7 +192,7 @@ def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: 
         spec=model.item_spec,
         labels=tuple(model.labels),
         sampling=type(model.family).Sampling,
-        num_parameters=sum(parameter.numel() for parameter in model.family.parameters()),
+        num_parameters=num_parameters(model.family),
         num_bytes=sum(tensor.nbytes for tensor in tensors),
         continues_text=is_text and isinstance(model.family, SamplesTokens),
         follows_keys=model.family.follows_keys,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -59,14 +60,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
             raise bad_request(message, "model")
         sample_request = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
-        sample_request = item_request(
-            body,
-            entry,
-            sample_request.n,
-            label=sample_request.label,
-            condition=condition,
-            num_partials=sample_request.num_partials,
-        )
+        sample_request = replace(sample_request, condition=condition)
         return await _image_response(service, request, "image_edit", entry, body, sample_request)
 
 

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from anew.core.settings import MAX_INT
-from anew.server.bodies import Body, Count, Flag, Label, Number, Seed, Unsupported
+from anew.server.bodies import Body, Flag, Label, Number, Seed, Unsupported, WholeNumber
 from anew.server.faults import bad_request
 from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
 
 Auto = Literal["auto"]
 ShortText = Annotated[str, Strict(), Field(max_length=2000)]
 LongText = Annotated[str, Strict(), Field(max_length=200_000)]
-SettingValue = Annotated[str, Strict(), Field(max_length=100)] | Flag | Count | Number
+SettingValue = Annotated[str, Strict(), Field(max_length=100)] | Flag | WholeNumber | Number
 SettingName = Annotated[str, Strict(), Field(pattern="^[a-z_]{1,60}$")]
 
 
@@ -23,8 +23,9 @@ class ItemsBody(Body):
 
     seed: Seed | None = None
     label: Label | None = None
-    num_inference_steps: Annotated[Count, Field(ge=1, le=1000)] | None = None  # another name for the setting `steps`
-    guidance_scale: Annotated[Number, Field(ge=0.0, le=20.0)] | None = None  # and of `guidance`
+    # Other names for the settings `steps` and `guidance`.
+    num_inference_steps: Annotated[WholeNumber, Field(ge=1, le=1000)] | None = None
+    guidance_scale: Annotated[Number, Field(ge=0.0, le=20.0)] | None = None
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
 
     def all_settings(self) -> dict[str, object]:
@@ -43,12 +44,12 @@ class ImageBody(ItemsBody):
     """Body of `POST /v1/images/generations`, and the form fields of `POST /v1/images/edits`."""
 
     prompt: ShortText = ""
-    n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
+    n: Annotated[WholeNumber, Field(ge=1, le=MAX_ROWS)] | None = None
     size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
     response_format: Literal["b64_json"] | None = None
     output_format: Literal["png"] | None = None
     stream: Flag | None = None
-    partial_images: Annotated[Count, Field(ge=0, le=MAX_PARTIAL_IMAGES)] | None = None
+    partial_images: Annotated[WholeNumber, Field(ge=0, le=MAX_PARTIAL_IMAGES)] | None = None
     quality: Auto | None = None
     style: Auto | None = None
     background: Auto | None = None
@@ -80,8 +81,8 @@ class VideoBody(ItemsBody):
 class SamplesBody(ItemsBody):
     """Body of `POST /v1/samples`."""
 
-    n: Annotated[Count, Field(ge=1, le=MAX_SAMPLES)] = 16
-    first_index: Annotated[Count, Field(ge=0, le=MAX_INT - MAX_SAMPLES)] = 0
+    n: Annotated[WholeNumber, Field(ge=1, le=MAX_SAMPLES)] = 16
+    first_index: Annotated[WholeNumber, Field(ge=0, le=MAX_INT - MAX_SAMPLES)] = 0
     prompt: LongText | None = None
     suffix: LongText | None = None
     stop: Annotated[str, Strict(), Field(min_length=1, max_length=256)] | None = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
-from anew.sampling.drawing import request_origin, unusual_settings
+from anew.sampling.drawing import request_origin, with_settings
 from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
@@ -187,6 +187,6 @@ def _origins(model: Model, request: ItemRequest) -> list[Origin]:
     common = request_origin(
         model, model.identity, request.seed, request.label, request.prompt, request.suffix, request.stop, is_given
     )
-    common = replace(common, settings=unusual_settings(model, request.sampling) or None)
+    common = with_settings(common, model, request.sampling)
     batch = (request.first_index, request.n)
     return [replace(common, index=request.first_index + i, batch=batch) for i in range(request.n)]

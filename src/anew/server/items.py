@@ -23,7 +23,7 @@ from anew.server.limits import MAX_TOKENS, MAX_VALUES
 from anew.server.metrics import RequestClock
 from anew.server.work import Channel
 
-DEFAULT_MAX_TOKENS = 500  # of a sample of running text, if no maximum is given
+LONG_TEXT_TOKENS = 500  # of a sample of running text, if no maximum is given
 ANY = ("", "any", "auto")  # instead of a class: each with its share in the data
 
 
@@ -84,11 +84,12 @@ def item_request(
 def _values_per_sample(entry: CatalogEntry, sampling: object) -> int:
     """Largest number of tokens, or of values of a grid, of one sample."""
     if isinstance(entry.spec, Tokens):
-        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, DEFAULT_MAX_TOKENS)
+        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, LONG_TEXT_TOKENS)
     frames = int(getattr(sampling, "frames", 0))
-    is_longer = frames and "T" in entry.spec.axes
     values = math.prod(entry.spec.shape)
-    return values // entry.spec.shape[entry.spec.axes.index("T")] * frames if is_longer else values
+    if not frames or "T" not in entry.spec.axes:
+        return values
+    return values // entry.spec.shape[entry.spec.axes.index("T")] * frames
 
 
 def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None:

@@ -179,12 +179,13 @@ class DiscriminatorWork(PlayWork):
         ).cpu()
         labels = None if request.labels is None else request.labels.to(device)
         generated_logits = family.discriminator_logits(generated.to(device), labels).cpu()
-        told_apart = (real_logits[:, None] > generated_logits[None]).double().mean()
+        differences = real_logits[:, None] - generated_logits[None]
+        auc = (differences > 0).double().mean() + (differences == 0).double().mean() / 2  # ties tell nothing
         direction = _middle(family.input_gradient(generated.to(device), labels).cpu())
         if model.item_modality.name == "audio":
             direction = direction.flip(-2)  # low frequencies at the bottom, as in the spectrogram
         yield {
-            "told_apart": float(told_apart),
+            "auc": float(auc),
             "real": _judged(images_of(model, real), real_logits),
             "generated": _judged(images_of(model, generated), generated_logits),
             "directions": [_direction(image) for image in direction.numpy()],

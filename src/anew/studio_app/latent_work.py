@@ -16,6 +16,8 @@ from anew.studio_app.play_work import Json, PlayWork, SampleOptions, insight_vie
 from anew.studio_app.players import Player
 
 NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
+NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen
+NUM_REAL = 64  # items whose sharpness the samples are compared with; chosen
 MAP_REACH = 2.5  # standard deviations from the centre to the edge of the map: the middle 99% of a normal
 # Principal directions, and standard deviations at which each is shown, up to the edge of the map; chosen.
 NUM_DIRECTIONS, STRIP_DEVIATIONS = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
@@ -31,7 +33,7 @@ class MapWork(PlayWork):
         latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
         plane = self.player.cache[f"plane {self.step}"] = Plane.of(latents)
         places = plane.places(latents)  # (n, 2)
-        test, _ = data_values(self.player, model, 12, "test")
+        test, _ = data_values(self.player, model, NUM_RECONSTRUCTED, "test")
         reconstructed = codec.decode(codec.encode(test.to(model.device)))
         yield {
             "share": plane.share,
@@ -103,5 +105,5 @@ class SoftnessWork(PlayWork):
             # Neighbouring pixels of a soft image differ little.
             detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
             yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
-        real, _ = data_values(self.player, model, 64)
+        real, _ = data_values(self.player, model, NUM_REAL)
         yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}

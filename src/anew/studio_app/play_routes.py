@@ -44,14 +44,14 @@ from anew.studio_app.studio import Studio
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
 MAX_ORIGIN_BYTES = 64 * 2**20  # of a file whose origin is looked up, which is held in memory
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
+NumSamples = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 
 
 class SampleBody(SampleOptionsBody):
     """made, index: A sample of which to keep a part. mask: Base64 of one byte per pixel, not 0 where it is kept. anew: Instead of a
     mask, the stretch of time to fill in, as shares of the length. suffix: End of a program."""
 
-    n: Count = 9
+    n: NumSamples = 9
     made: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
     mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None

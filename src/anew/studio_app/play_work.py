@@ -29,7 +29,7 @@ from anew.functional.token_choice import filter_probabilities
 from anew.runs import film
 from anew.runs.paths import WEIGHTS
 from anew.sampling.conditioning import condition_from_prompt
-from anew.sampling.drawing import request_origin, unusual_settings
+from anew.sampling.drawing import request_origin, with_settings
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
@@ -212,7 +212,7 @@ class SampleWork(PlayWork):
         origin = request_origin(
             model, model.identity, options.seed, options.label, options.prompt, options.suffix, is_given=is_given
         )
-        origin = replace(origin, batch=(0, options.n), settings=unusual_settings(model, sampling) or None)
+        origin = with_settings(replace(origin, batch=(0, options.n)), model, sampling)
         shown_at, last, count = 0.0, None, 0
         for count, draft in enumerate(model.family.sample(request, options.seed), 1):
             last = draft

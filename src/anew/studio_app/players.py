@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from anew.errors import UserError
 from anew.runs.folder import RunFolder
+from anew.runs.paths import WEIGHTS
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 MAX_PLAYERS = 3  # models that stay in memory; chosen
 MAX_MADE = 12  # sets of samples of each model that stay in memory, as pages may still ask for them; chosen
 CHANGED = "the weights of this run have just been changed or deleted; try again"
-CROWDED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others have been used meanwhile; try again"
+UNLOADED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others have been used meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
 
 
@@ -111,7 +112,7 @@ class Players:
                 player = Player(run, stamp, ModelWorker(run.name, lambda: _load(run), LIMITS))
             self._players[run] = player
             while len(self._players) > MAX_PLAYERS:
-                ended.append((self._players.popitem(last=False)[1], CROWDED))
+                ended.append((self._players.popitem(last=False)[1], UNLOADED))
         for old, reason in ended:
             threading.Thread(target=old.worker.stop, args=(reason,), daemon=True).start()
         return player
@@ -137,7 +138,7 @@ def _load(run: Path) -> Model:
 def _weights_stamp(run: Path) -> Signature:
     """A signature that changes with the weights of a run, or while it trains with its checkpoints."""
     values: list[object] = []
-    for path in (run / "model.safetensors", run / "checkpoints"):
+    for path in (run / WEIGHTS, run / "checkpoints"):
         try:
             values.append(path.stat().st_mtime_ns)
         except OSError:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from anew.core import files
+from anew.core.reporter import RATE_STEPS
 from anew.errors import RunError
 from anew.runs import events
 
@@ -30,7 +31,6 @@ FIELDS_WITHOUT_CURVE = (
 )  # fields of a step without a curve
 # The smoothed curve averages over this part of all steps, a fortieth, so its shape is the same at any length; chosen.
 SMOOTHED_SHARE = 40
-RATE_STEPS = 50  # steps that the rate is averaged over, as in the terminal (`cli/progress.py`)
 
 
 @dataclass(slots=True)

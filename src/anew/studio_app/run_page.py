@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anew.core.short_training import short_training_warning
 from anew.runs import events
+from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
 from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
@@ -97,7 +98,7 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)
     final = run_summary.final_sheet(run)
-    has_weights = (run / "model.safetensors").is_file() or _has_checkpoint(run)
+    has_weights = (run / WEIGHTS).is_file() or _has_checkpoint(run)
     value |= {
         "sheets": [{"step": step, "file": file} for step, file in sheets[-MAX_SHEETS:]],
         "final": final,

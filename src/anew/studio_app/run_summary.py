@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from anew.core import files
+from anew.core.exit_codes import DONE, STOPPED
+from anew.core.wording import COMPLAINT, QUESTIONS
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
@@ -24,14 +25,9 @@ from anew.studio_app.jobs import Job
 State = Literal[
     "queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"
 ]  # "stopped": its process ended unobserved; "failed": its command ended with an error
-TAIL_BYTES = 32 * 1024  # of the log, which hold its last events: a list of many runs must not read whole logs
-STOPPED_EXITS = (
-    0,
-    75,
-    -signal.SIGTERM,
-)  # of a command that was asked to stop; the last one before it could handle the signal
-QUESTIONS = ("closeness", "variety", "novelty")  # of a report
-COMPLAINT = "anew: "  # before the sentence of a command that failed
+MAX_LINES = 300  # of the log, read from its end: a list of many runs must not read whole logs
+# Of a command that was asked to stop; the last one before it could handle the signal.
+STOPPED_EXITS = (DONE, STOPPED, -signal.SIGTERM)
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
 _SHEET_NAME = re.compile(r"step-(\d{1,15})\.(png|txt)")
 
@@ -166,21 +162,11 @@ def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> 
 
 
 def last_step(run: Path) -> events.Event:
-    """The last step in events.jsonl, of which only the end is read; empty if there is none."""
-    path = run / events.NAME
+    """The last step in events.jsonl, of which only the end is read; empty if there is none, or the log cannot be read."""
     try:
-        files.check_regular(path)
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - TAIL_BYTES))
-            lines = file.read(TAIL_BYTES).split(b"\n")
-    except (OSError, RunError):
+        return events.last_step(run, MAX_LINES)
+    except RunError:
         return events.Event()
-    for line in reversed(lines[:-1]):  # what follows the last line break is incomplete
-        event = events.parse(line) if line else None
-        if event is not None and event["event"] == "step":
-            return event
-    return events.Event()
 
 
 def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | None:

@@ -47,6 +47,6 @@ def _shown(samples: Samples, index: int, picture: str | None) -> dict[str, objec
     if media_type == "audio":
         return {"kind": "sound", "src": data_url(artifact.media, artifact.data), "picture": picture}
     if media_type == "video" or artifact.media == "image/gif":
-        kind = "video" if media_type == "video" else "picture"
-        return {"kind": kind, "src": data_url(artifact.media, artifact.data), "picture": picture}
+        element = "video" if media_type == "video" else "picture"
+        return {"kind": element, "src": data_url(artifact.media, artifact.data), "picture": picture}
     return {"kind": "picture", "src": picture or data_url(artifact.media, artifact.data)}

@@ -122,5 +122,8 @@ async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> 
 
 def _check_room(target: Path, size: int) -> None:
     """Raise ApiError 413 if `size` more bytes would fill the disk."""
-    if shutil.disk_usage(target.parent).free - size < files.SPARE:
-        raise ApiError(413, f"{target.name} does not fit on the disk, where 2 GB stay free; free some space")
+    if shutil.disk_usage(target.parent).free - size < files.FREE_DISK_BYTES:
+        raise ApiError(
+            413,
+            f"{target.name} does not fit on the disk, where {files.FREE_DISK_BYTES // 10**9} GB stay free; free some space",
+        )

@@ -17,7 +17,7 @@ from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
-from anew.core.wording import listed, plural
+from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
@@ -190,10 +190,8 @@ class Sets:
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings
         if len(self.samples) < MIN_ITEMS:
-            are = "is" if len(self.samples) == 1 else "are"
-            self.notes.append(
-                f"{plural(len(self.samples), 'sample')} {are} too few for most metrics; give {MIN_ITEMS} or more."
-            )
+            n = len(self.samples)
+            self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")
 
     @property
     def has_held_out(self) -> bool:

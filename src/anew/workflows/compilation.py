@@ -25,7 +25,7 @@ TIMED_SECONDS = 3.0  # for which steps are timed, once compiled and once not; ch
 COMPILING_STEPS = 5  # after these all is compiled: records of several lengths are compiled up to three times
 # Shortest training in seconds for which compiling may be asked for, as it takes up to two minutes.
 MIN_TRAIN_SECONDS = 120.0
-LEAST_GAIN = 1.05  # how many times as fast compiled steps must be; chosen: less is within the noise
+MIN_GAIN = 1.05  # how many times as fast compiled steps must be; chosen: less is within the noise
 
 
 def check_compiler(config: TrainConfig, world: World) -> None:
@@ -111,7 +111,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
         return False, f"networks are not compiled: {clause(error)}"
     taken = job.world.broadcast(time.monotonic() - begin)
     times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
-    if plain < LEAST_GAIN * compiled:
+    if plain < MIN_GAIN * compiled:
         return False, f"networks are not compiled: {times}"
     return True, f"networks are compiled: {times}; compiling took {taken:.0f} s"
 

@@ -56,7 +56,7 @@ SCORES_SHARE = 0.65
 PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows if there was no time for more; chosen
-SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
+SAMPLING_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
 # of a minute the copying test needs the time; chosen.
 LEAST_SHARE = 0.15
@@ -317,7 +317,7 @@ def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spen
         max_chunk: Largest chunk that is allowed.
     """
     chunk = min(max_chunk, pace.affordable(LEAST_SHARE * seconds - spent))
-    for target, share in ((targets.ample, SHARE), (targets.least, MOST_SHARE)):
+    for target, share in ((targets.ample, SAMPLING_SHARE), (targets.least, MOST_SHARE)):
         if chunk < target - n:
             chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))
     return chunk

@@ -16,7 +16,7 @@ from anew.workflows.film_scenes import Scene, facts_of, scene_of
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
 
-SHARE = 0.018  # of the training time, for the film: a frame may cost more than was expected, and 2% is promised
+FILM_SHARE = 0.018  # of the training time, for the film: a frame may cost more than was expected, and 2% is promised
 FRAME_SHARE = 0.0015  # of the training time, for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
 # Expected cost of the first frame, in training steps: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
@@ -103,7 +103,7 @@ class Film:
         """The seconds that the film may have taken by now."""
         total = self._total_seconds(progress, elapsed)
         # The first frames may borrow from later time: otherwise the beginning would never be seen.
-        return SHARE * max(elapsed, min(total, elapsed + total / 10))
+        return FILM_SHARE * max(elapsed, min(total, elapsed + total / 10))
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
         """The expected seconds of the whole training, including those that have passed."""

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from anew.core import settings as cfg
+from anew.core.durations import parse_duration
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
@@ -22,18 +23,19 @@ from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
 from anew.errors import about
+from anew.families.base import num_parameters
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
-from anew.planning.build import build_family, count_parameters
+from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice, choose_family, contenders
 from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
+from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
 from anew.workflows.report_forecast import MOST_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
-DEFAULT_BUDGET = 600.0  # seconds; the budget by which sizes of the data (of images, of clips) are chosen, as in `train`
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
 TRAINING_SHARE = 0.85
 MEASURING_SECONDS = 0.8  # for timing model sizes: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
@@ -262,7 +264,9 @@ def inspect_data(
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
-    size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None)
+    size = DataBudget(
+        budget or parse_duration(DEFAULT_BUDGET), 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None
+    )
     columns = ColumnChoice.of(settings or {})
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
@@ -352,7 +356,7 @@ def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Can
         candidates.append(
             Candidate(
                 model_size=model_size,
-                parameters=count_parameters(build_family(family, data.spec, config, 0, torch.device("cpu"))),
+                parameters=num_parameters(build_family(family, data.spec, config, 0, torch.device("cpu"))),
                 batch=config.batch_size,
                 step_s=2 * smaller.step_s * config.batch_size / smaller.batch,
                 examples=0.0,

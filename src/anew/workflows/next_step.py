@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from anew.core.wording import QUESTIONS
 from anew.errors import command
 from anew.runs.report_record import ReportRecord
-
-QUESTIONS = ("closeness", "variety", "novelty")
 
 
 @dataclass(frozen=True, slots=True)

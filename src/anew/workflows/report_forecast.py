@@ -25,7 +25,7 @@ from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, measured_items
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
-from anew.workflows.evaluate import MOST_SHARE, SHARE, Pace
+from anew.workflows.evaluate import MOST_SHARE, SAMPLING_SHARE, Pace
 from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
 from anew.workflows.sample_counts import SampleCounts
 
@@ -110,10 +110,10 @@ class ReportForecast:
     def _samples(self, seconds: float) -> tuple[int, float]:
         """The number of samples of a report of so many seconds, and the seconds that sampling takes."""
         if self.pace is None:
-            return self.n_samples, SHARE * seconds
-        n = self.pace.samples_within(SHARE * seconds)
+            return self.n_samples, SAMPLING_SHARE * seconds
+        n = self.pace.samples_within(SAMPLING_SHARE * seconds)
         if n >= self.min_samples:
-            return min(n, self.n_samples), SHARE * seconds
+            return min(n, self.n_samples), SAMPLING_SHARE * seconds
         return min(self.pace.samples_within(MOST_SHARE * seconds), self.min_samples), MOST_SHARE * seconds
 
     def _in_words(self, prospect: Prospect, reason: str) -> str:

@@ -381,6 +381,13 @@ def test_oversized_images_are_refused_from_their_header() -> None:
 FITTED = fitted(coloured())
 
 
+def test_some_altered_files_can_still_be_read() -> None:
+    body = encoded(Pillow.fromarray(coloured()), "BMP")
+    altered = [Item("x", body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]) for at in range(54, len(body))]
+    results = FITTED.encode_many(altered)
+    assert all(not isinstance(result, str) and result.shape == (3, 12, 16) for result in results)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_altered_files_never_raise_anything_else(data: st.DataObject) -> None:

@@ -34,7 +34,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem
     system.store.clear()
     monkeypatch.setattr(store_listing, "MAX_COPIED_BYTES", 1000)
     monkeypatch.setattr(limits, "TAR", replace(limits.TAR, listed=1000))
-    monkeypatch.setattr(files, "SPARE", 0)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 0)
     yield system
     by_range._folders.clear()
     system.store.clear()

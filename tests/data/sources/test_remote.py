@@ -66,8 +66,8 @@ def test_what_is_an_address(text: str, address: str | None) -> None:
         ("https://me:pw@host/x", "must hold no user or key"),
         ("https://host/a.zip::s3://b", "give one address"),
         ("memory://nowhere/x", "there is nothing at"),
-        ("s3://", "ends behind its scheme; give all of it, like s3://bucket/folder"),
-        (str(Path("s3://")), "ends behind its scheme"),
+        ("s3://", "stops after its scheme; give the full address, like s3://bucket/folder"),
+        (str(Path("s3://")), "stops after its scheme"),
     ],
 )
 def test_addresses_that_are_refused(text: str, message: str) -> None:
@@ -178,7 +178,7 @@ def test_a_damaged_list_of_the_cache_is_made_anew(store: fsspec.AbstractFileSyst
 def test_what_does_not_fit_is_said_before_anything_is_fetched(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "SPARE", 1 << 60)
+    monkeypatch.setattr(files, "FREE_DISK_BYTES", 1 << 60)
     with pytest.raises(DataError, match="set the environment variable ANEW_CACHE"):
         local_copy("memory://bucket/books")
 

@@ -178,7 +178,7 @@ def test_small_data_holds_out_what_a_report_needs() -> None:
     assert split.held_out_share(500, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(40, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(3_657, split.ENOUGH_ITEMS) * 3_657 == pytest.approx(split.ENOUGH_ITEMS)
-    assert split.held_out_share(100_000, split.ENOUGH_ITEMS) == split.SHARE
+    assert split.held_out_share(100_000, split.ENOUGH_ITEMS) == split.HELD_OUT_SHARE
 
 
 def test_a_test_part_that_can_only_show_faults_is_said() -> None:

@@ -53,10 +53,10 @@ def find_stored(path: str | Path) -> FileInStore | None:
     return None
 
 
-def open_file(path: Path, until: int | None = None) -> IO[bytes]:
+def open_file(path: str | Path, until: int | None = None) -> IO[bytes]:
     """Open a file for reading, on the disk or in a store. until: offset up to which reading ahead may fetch."""
     stored = find_stored(path)
-    return path.open("rb") if stored is None else io.BufferedReader(RangeFile(stored.store, stored.file, until))
+    return open(path, "rb") if stored is None else io.BufferedReader(RangeFile(stored.store, stored.file, until))
 
 
 def size_of(path: Path) -> int:
@@ -69,7 +69,7 @@ def size_of(path: Path) -> int:
 class Range:
     """Bytes [start, stop) of a file; without `stop`, up to its end."""
 
-    path: Path
+    path: str | Path
     start: int = 0
     stop: int | None = None
 

@@ -31,8 +31,8 @@ _DIGIT = re.compile(r"\d")
 _CELL_ENDS = ",;\t|"  # what divides the cells of a table
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
-LEAST_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
-MOST_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
+MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
+MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
@@ -116,12 +116,12 @@ def passage_break(texts: Sequence[str], num_documents: int) -> str:
     """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end.
 
     It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
-    Lines of prose may end within a sentence, so empty lines count if there is one among MOST_LINES lines.
+    Lines of prose may end within a sentence, so empty lines count if there is one among MAX_PARAGRAPH_LINES lines.
     """
-    if num_documents >= LEAST_DOCUMENTS:
+    if num_documents >= MIN_DOCUMENTS:
         return ""
     line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
     num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
-    if num_empty * MOST_LINES >= num_lines > 0:
+    if num_empty * MAX_PARAGRAPH_LINES >= num_lines > 0:
         return line_end * 2
     return line_end if num_lines else ""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.extras import require
-from anew.core.files import SPARE, cache_root
+from anew.core.files import FREE_DISK_BYTES, cache_root
 from anew.data.types import FileSlice
 
 MAX_DISK_BYTES = (
@@ -128,7 +128,7 @@ class Recordings:
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if size > self._disk or shutil.disk_usage(folder).free < SPARE + size:
+            if size > self._disk or shutil.disk_usage(folder).free < FREE_DISK_BYTES + size:
                 return
             while self._decoded and (
                 sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= MAX_FILES

@@ -184,6 +184,12 @@ class Characters:
         return tokenizer
 
 
+def word_pattern(tokenizer_json: str) -> str:
+    """The regular expression by which a tokenizer in the format of `tokenizers` splits words."""
+    pattern: str = json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+    return pattern
+
+
 class SubWords:
     """Byte-level BPE: every text has ids, since every byte has one."""
 
@@ -196,7 +202,7 @@ class SubWords:
         self.json = tokenizer_json
         self.rare = rare
         self._model = Tokenizer.from_str(tokenizer_json)
-        rule = json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+        rule = word_pattern(tokenizer_json)
         self._split = re.compile(rule)
         # `re` searches sets with characters beyond the basic plane range by range, which takes four times as long.
         self._split_bmp = re.compile(words(BMP)) if rule == words() else self._split

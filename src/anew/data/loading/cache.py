@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
-from anew.core.files import SPARE
+from anew.core.files import FREE_DISK_BYTES
 
 VERSION = 1  # the version of the stored format; each has folders of its own
 MEMORY_BYTES = 512 * 1024 * 1024  # bytes of encoded shards kept in memory: eight groups of shards
@@ -97,7 +97,7 @@ class DiskCache:
             return
         temporary = ""
         try:
-            if shutil.disk_usage(self._folder).free < SPARE + 2 * encoded.bytes:
+            if shutil.disk_usage(self._folder).free < FREE_DISK_BYTES + 2 * encoded.bytes:
                 self._works = False
                 return
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")

@@ -154,7 +154,7 @@ class EpochOrder:
 
 
 def _get_or_make(store: OrderedDict[K, V], name: K, make: Callable[[], V], capacity: int) -> V:
-    """store[name], made if missing; the store keeps the `capacity` latest."""
+    """store[name], made if missing; the store keeps the `capacity` that were made last."""
     if name not in store:
         while len(store) >= capacity:
             store.popitem(last=False)

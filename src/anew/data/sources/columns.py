@@ -27,7 +27,7 @@ JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; c
 ENOUGH_CELLS = 5  # fewer cells may look alike by chance
 FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
 CATEGORY_SHARE = 0.05  # and so are fewer different ones than this share of the cells; chosen
-MOST = 0.9  # share of the cells of a column that decides what it holds; chosen
+DECISIVE_SHARE = 0.9  # share of the cells of a column that decides what it holds; chosen
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d.,'\u00a0\u202f]*(e[-+]?\d+)?\s?[%€$£]?|[-+]?\.\d+", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d.*)?|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
 _YEAR = re.compile(r"(1[5-9]|20)\d\d")
@@ -155,7 +155,7 @@ def text_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -
 
 def _is_measured(cells: Sequence[str]) -> bool:
     """Whether cells are numbers or dates."""
-    return sum(map(_is_number_or_date, cells)) >= MOST * len(cells)
+    return sum(map(_is_number_or_date, cells)) >= DECISIVE_SHARE * len(cells)
 
 
 def _is_number_or_date(cell: str) -> bool:
@@ -172,7 +172,7 @@ def _are_identifiers(cells: Sequence[str]) -> bool:
     if len(cells) < ENOUGH_CELLS or len(set(cells)) < len(cells) or any(len(cell.split()) > 1 for cell in cells):
         return False
     forms = {re.sub(r"\d+", "0", cell) for cell in cells}
-    have_digits = sum(any(map(str.isdigit, cell)) for cell in cells) >= MOST * len(cells)
+    have_digits = sum(any(map(str.isdigit, cell)) for cell in cells) >= DECISIVE_SHARE * len(cells)
     return have_digits and (len(forms) == 1 or len(set(map(len, cells))) == 1)
 
 

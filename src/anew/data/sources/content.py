@@ -74,7 +74,7 @@ def _blocks(places: Iterable[Range], are_whole: bool) -> Iterator[bytes]:
         yield from _blocks_of_file(path, numbered, are_whole)
 
 
-def _blocks_of_file(path: Path, numbered: Iterable[tuple[int, Range]], are_whole: bool) -> Iterator[bytes]:
+def _blocks_of_file(path: str | Path, numbered: Iterable[tuple[int, Range]], are_whole: bool) -> Iterator[bytes]:
     """See `_blocks`: those of one file, which is opened once."""
     try:
         with by_range.open_file(path) as stream:

@@ -118,15 +118,16 @@ def _gather_frame_folders(
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    paths = {
+        folder: [f.path for f in frames]
+        for folder, frames in folders.items()
+        if folder and by_range.find_stored(root / frames[0].path) is None  # frames are read from the disk
+    }
     for name, modality in modalities.items():
-        paths = {
-            folder: [f.path for f in frames]
-            for folder, frames in folders.items()
-            if folder and by_range.find_stored(root / frames[0].path) is None  # frames are read from the disk
-        }
         clip_folders = modality.folders(root, paths, name == requested)
         for folder in clip_folders:
             frames = folders.pop(folder)
+            del paths[folder]
             clip = File(folder, sum(f.bytes for f in frames), max(f.stamp for f in frames))
             out.files.setdefault(name, []).append(clip)
         if clip_folders:

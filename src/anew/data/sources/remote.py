@@ -216,7 +216,7 @@ class _Copy:
         return bool(file.stamp) and is_same and (self.folder / name).is_file()
 
     def _check_space(self, size: int) -> None:
-        free = shutil.disk_usage(self.folder).free - files.SPARE
+        free = shutil.disk_usage(self.folder).free - files.FREE_DISK_BYTES
         if size > free:
             raise DataError(
                 f"{self.shown!r} holds {size / 1e9:,.1f} GB that are not in the cache yet, and its disk has room for "

@@ -18,7 +18,7 @@ from anew.errors import DataError
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, if items have any
 FEW_DOCUMENTS = 50  # of fewer documents spans are held out, since a held-out part would be only two or three documents
-SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
+HELD_OUT_SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
 LARGEST_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
 ENOUGH_CHARACTERS = 80_000  # the same for running text, which is compared in pieces of 256: 300 pieces
@@ -107,9 +107,9 @@ def keys_of_draws(keys: Sequence[int]) -> list[int]:
 
 
 def held_out_share(amount: float, target: float) -> float:
-    """The share of each held-out part: SHARE, or up to LARGEST_SHARE to reach `target`; even more, up to NEEDED_SHARE, to reach
+    """The share of each held-out part: HELD_OUT_SHARE, or up to LARGEST_SHARE to reach `target`; even more, up to NEEDED_SHARE, to reach
     NEEDED_ITEMS."""
-    share = float(np.clip(target / max(amount, 1), SHARE, LARGEST_SHARE))
+    share = float(np.clip(target / max(amount, 1), HELD_OUT_SHARE, LARGEST_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 

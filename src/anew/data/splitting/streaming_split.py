@@ -290,7 +290,7 @@ def _split_by_shards(
     listed = 0
     items = sum(shards[i].items for i in train)
     for part in result.held_out:
-        n = min(max(1, round(split.SHARE * len(train))), HELD_SHARDS[part])
+        n = min(max(1, round(split.HELD_OUT_SHARE * len(train))), HELD_SHARDS[part])
         held_out_shards = _first_usable(source, shards, modality, order, n)
         for number in held_out_shards:
             result.parts[number] = part

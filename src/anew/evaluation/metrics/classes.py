@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.metrics.probe import MOST, Probe
+from anew.evaluation.metrics.probe import MOST_ITEMS, Probe
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 LABEL_HISTOGRAM = MetricSpec(
@@ -37,7 +37,13 @@ MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing 
 OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
 MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
-PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe: the largest number for which there is time
+PROBE_SIZES = (
+    MOST_ITEMS,
+    1_000,
+    500,
+    250,
+    100,
+)  # training items of a probe: the largest number for which there is time
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
@@ -120,7 +126,7 @@ class ClassMetrics:
 
         value = distance(predicted, real)
         low, high = interval(value, resample(distance, (predicted, real), seed=self.seed), minimum=0.0)
-        n_trained = min(len(self.probe_items.rows), MOST)
+        n_trained = min(len(self.probe_items.rows), MOST_ITEMS)
         yield Score(
             LABEL_HISTOGRAM,
             value,

@@ -36,7 +36,7 @@ TWO_SAMPLE_AUC = MetricSpec(
         decisive=True,
     ),
 )
-MOST = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
+MOST_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 LEAST_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
 ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
 RIDGES = 10.0 ** np.arange(
@@ -77,7 +77,7 @@ def two_sample_test(
     rng = np.random.default_rng(seed)
     sets, halves_of_sets = [], []
     for x, groups in ((samples, sample_groups), (real, real_groups)):
-        order = rng.permutation(len(x))[:MOST]
+        order = rng.permutation(len(x))[:MOST_ROWS]
         rows = np.asarray(x, dtype=np.float64)[order]
         sets.append(rows)
         halves_of_sets.append([rows[half] for half in halves_by_group(order if groups is None else groups[order])])

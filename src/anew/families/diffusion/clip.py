@@ -44,7 +44,7 @@ class ClipLayout(Layout):
     """Clips, with a noise level for each frame."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = ClipMixture
-    num_choices: ClassVar[int] = 2
+    num_choices: ClassVar[int] = 1  # the length
     default_steps: ClassVar[int] = 8  # each is slow, and clips came no nearer with 12 (docs/log.md, 2026-11-27)
     default_solver: ClassVar[str] = (
         "multistep"  # with new noise, frames fit each other less well (docs/log.md, 2026-11-27)
@@ -160,19 +160,19 @@ class ClipLayout(Layout):
         return torch.all(mask.view(len(mask), *self.spec.shape).flatten(3), 3).all(1)
 
     def sampled_parts(
-        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, choices: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
-        position = torch.arange(self.num_parts, device=number.device)
+        position = torch.arange(self.num_parts, device=choices.device)
         assert isinstance(mixture, ClipMixture)
         counts = mixture.length_counts[component]  # (n, T)
         if known_values is not None:  # a sample is not shorter than its known part
-            has_known = known_values.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
+            has_known = known_values.mask.view(len(choices), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
             known_length = (has_known * (position + 1)).amax(1, keepdim=True)
             counts = torch.where(position + 1 >= known_length, counts, 0.0)
             is_last = (position == self.num_parts - 1).float()
             counts = torch.where(counts.sum(1, keepdim=True) > 0, counts, is_last)
         cumulative = counts.cumsum(1)
-        uniform = torch.special.ndtr(number)[:, None] * cumulative[:, -1:]
+        uniform = torch.special.ndtr(choices) * cumulative[:, -1:]
         last_position = (uniform >= cumulative).sum(1, keepdim=True)
         frame_mask: Tensor = position <= last_position
         return frame_mask

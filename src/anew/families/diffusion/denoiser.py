@@ -20,7 +20,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_within
-from anew.families.base import Family, Scale, check_axes, check_clusters, count_parameters
+from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig
 from anew.families.diffusion.distillation import (
@@ -105,7 +105,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     @classmethod
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
         layout = LAYOUTS[spec.axes](spec)
-        parameters = count_parameters(lambda: layout.network(config))
+        parameters = num_parameters_of(lambda: layout.network(config))
         return EXAMPLES_PER_PARAMETER * parameters / layout.num_parts  # each frame of a clip is an example
 
     # -- learn --------------------------------------------------------------------------------------------------------

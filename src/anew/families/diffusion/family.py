@@ -16,9 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import generator, normal_rows
+from anew.core.random import evenly_spread, generator, normal_rows
 from anew.core.specs import SampleRequest
 from anew.errors import ConfigError
+from anew.estimators.gaussian_mixture import sample_components
 from anew.families.base import class_labels
 from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
@@ -67,13 +68,14 @@ class Diffusion(DiffusionModel):
         if sampling.tile:
             _check_tile(request, sampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
+        keys = request.sample_keys(seed)
+        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
         noise = self._noise(sources)
-        component = self._choose_component(request, noise["choices"][:, 0], given_values)
+        component = self._choose_component(request, evenly_spread(keys, "component"), given_values)
         start = self.mixture.sample(component, noise["basis_noise"], noise["residual_noise"])
         part_mask = None
         if not sampling.frames:
-            part_mask = self.layout.sampled_parts(self.mixture, component, noise["choices"][:, -1], given_values)
+            part_mask = self.layout.sampled_parts(self.mixture, component, noise["choices"], given_values)
         known_parts = None if given_values is None else self.layout.known_parts(given_values.mask)
         if given_values is not None:
             start = torch.where(given_values.mask, given_values.values, start)
@@ -158,21 +160,18 @@ class Diffusion(DiffusionModel):
         rows = normal_rows(sources, sum(counts.values())).to(self.device)
         return dict(zip(counts, torch.split(rows, list(counts.values()), 1), strict=True))
 
-    def _choose_component(self, request: SampleRequest, number: Tensor, known_values: KnownValues | None) -> Tensor:
-        """(n,) a component for each sample: at random by its weight, or the nearest one if values are known."""
-        weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
+    def _choose_component(self, request: SampleRequest, uniform: Tensor, known_values: KnownValues | None) -> Tensor:
+        """(n,) a component for each sample: by its weight and uniform (n,), or the nearest one if values are known."""
         labels = class_labels(request, self.spec.classes)
+        if known_values is None:
+            return sample_components(self.mixture_weights, self.mixture_component_class, uniform, labels)
+        weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
         if labels is not None:
             weights = weights * (self.mixture_component_class == labels.to(self.device)[:, None])
-        if known_values is not None:
-            centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
-            distance = ((known_values.values[:, None] - centres).square() * known_values.mask[:, None]).sum(2)  # (n, K)
-            nearest = distance.masked_fill(weights == 0, torch.inf).argmin(1)
-            return torch.where(weights.sum(1) > 0, nearest, self.any_component)
-        cumulative = weights.cumsum(1)
-        uniform = torch.special.ndtr(number)[:, None] * cumulative[:, -1:]
-        component = (uniform >= cumulative).sum(1).clamp(max=self.any_component)
-        return torch.where(cumulative[:, -1] > 0, component, self.any_component)
+        centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
+        distance = ((known_values.values[:, None] - centres).square() * known_values.mask[:, None]).sum(2)  # (n, K)
+        nearest = distance.masked_fill(weights == 0, torch.inf).argmin(1)
+        return torch.where(weights.sum(1) > 0, nearest, self.any_component)
 
     def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, sampling: DiffusionSampling) -> Tensor:
         denoised = self.denoise(y, sigma, component)
@@ -202,6 +201,8 @@ class Diffusion(DiffusionModel):
         """Drafts along the probability flow, which starts from one Gaussian for all rows. Neither labels nor components are used:
         switching between components would make jumps in the path."""
         sampling = request.sampling_as(DiffusionSampling)
+        if sampling.tile:
+            raise ConfigError("tile applies to samples, not to the way from one to another; leave it out")
         sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)

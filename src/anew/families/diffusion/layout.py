@@ -34,13 +34,13 @@ class Layout(ABC):
 
     Attributes:
         mixture_type: Type of the closed form.
-        num_choices: How many random numbers of a sample are choices: of its component, of its length.
+        num_choices: How many random numbers `sampled_parts` needs for a sample.
         default_steps: Noise levels that a sample passes through.
         default_solver: Name of the solver that leads from one to the next.
     """
 
     mixture_type: ClassVar[type[GaussianMixture]]
-    num_choices: ClassVar[int] = 1
+    num_choices: ClassVar[int] = 0
     # With new noise at each, 12 came nearer than 8, and 16 and 24 no nearer (docs/log.md, 2026-11-27).
     default_steps: ClassVar[int] = 12
     default_solver: ClassVar[str] = STOCHASTIC
@@ -109,9 +109,9 @@ class Layout(ABC):
         return None
 
     def sampled_parts(
-        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, choices: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
-        """(n, F) which parts samples of these components have, chosen by normal numbers (n,); None: all."""
+        """(n, F) which parts samples of these components have, chosen by normal numbers (n, `num_choices`); None: all."""
         return None
 
     def hold_last_part(self, x: Tensor, part_mask: Tensor) -> Tensor:

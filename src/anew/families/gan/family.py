@@ -19,12 +19,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import StepContext, generator, normal_rows
+from anew.core.random import StepContext, evenly_spread, generator, normal_rows
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
-from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
+from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, num_parameters_of
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, CoarsePrior, suggest_num_clusters
 from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
@@ -155,7 +155,7 @@ class Gan(Family[Grid, GanConfig]):
 
     @classmethod
     def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
-        return EXAMPLES_PER_PARAMETER * count_parameters(lambda: cls(spec, config))
+        return EXAMPLES_PER_PARAMETER * num_parameters_of(lambda: cls(spec, config))
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         self.coarse_prior.fit(sweep)
@@ -279,11 +279,10 @@ class Gan(Family[Grid, GanConfig]):
         """(n, Z + K): normal numbers, then weights of the components; row i is a function of (seed, first_index + i)."""
         sampling = request.sampling_as(GanSampling)
         labels = class_labels(request, self.spec.classes)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        numbers = normal_rows(sources, self.config.latent_dim + 1)
-        z = sampling.truncation * numbers[:, :-1].to(self.device)
-        uniform = torch.special.ndtr(numbers[:, -1].double())
-        component = self.coarse_prior.sample_components(uniform, labels)
+        keys = request.sample_keys(seed)
+        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+        z = sampling.truncation * normal_rows(sources, self.config.latent_dim).to(self.device)
+        component = self.coarse_prior.sample_components(evenly_spread(keys, "component"), labels)
         return torch.cat([z, self._one_hot(component)], 1)
 
     def _one_hot(self, component: Tensor) -> Tensor:

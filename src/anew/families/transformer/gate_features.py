@@ -77,7 +77,7 @@ class FeatureLayout:
         log_types: Log of the number of different tokens that followed it.
         backoff: Probability that it leaves to shorter contexts.
         network: Entropy of the network's distribution, and its largest probability.
-        counts: The same of the counts.
+        counts: Entropy and largest probability of the counts' distribution.
         recent: How well network and counts did on the tokens before.
         recent_squares: Squares of these.
         recent_product: Their product.

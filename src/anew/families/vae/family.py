@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anew.core.random import StepContext, generator, normal_rows
+from anew.core.random import StepContext, evenly_spread, generator, normal_rows
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -341,16 +341,15 @@ class Vae(Family[Grid, VaeConfig]):
         sampling = request.sampling_as(VaeSampling)
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        numbers = normal_rows(sources, 1 + size)
-        noise = numbers[:, 1:].to(self.device)
+        keys = request.sample_keys(seed)
+        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+        noise = normal_rows(sources, size).to(self.device)
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)
         if labels is not None and not self.config.num_clusters:
             raise ConfigError("this model was trained with num_clusters=0 and knows no labels; leave the label out")
         if sampling.prior == "mixture":
-            uniform = torch.special.ndtr(numbers[:, 0].double())
-            component = self.prior.sample_components(uniform, labels)
+            component = self.prior.sample_components(evenly_spread(keys, "component"), labels)
             z2 = self.prior(one_hot(component, self.prior.num_clusters + 1).float(), z2)
         temperature = self.temperature if sampling.temperature < 0 else sampling.temperature
         return torch.cat([z2, temperature * noise[:, top_dim:]], 1)

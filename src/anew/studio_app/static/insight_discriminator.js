@@ -20,7 +20,7 @@ export function discriminatorView(play, question) {
       await follow("/api/play/discriminator", { run: play.id, ...play.options() }, signal, (event) => {
         if (event.end) return;
         answer = event;
-        status.textContent = winner(event.told_apart);
+        status.textContent = winner(event.auc);
         fill(stage, field(event));
         show("generated", best());
       });

@@ -21,11 +21,11 @@ from anew.evaluation.metrics.image_comparison import ImageComparison
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.ranking import RunResult
 from anew.evaluation.score import Score
-from anew.families.base import Family
+from anew.families.base import Family, num_parameters
 from anew.runs import events
-from anew.sampling.generator import SAMPLE_BATCH
 from anew.sampling.interpolation import interpolate_pairs
 from anew.sampling.model import Model
+from anew.sampling.origins import SAMPLE_BATCH
 from anew.workflows.evaluate import evaluation_inputs
 
 # Time to sample one run; all runs are then measured at the number of samples that the slowest had time for; chosen.
@@ -113,7 +113,7 @@ def _add_training_cost(model: Model, result: RunResult) -> None:
     last = events.last_step(model.folder.path)
     result.add_cost(TRAINING_SECONDS, _training_seconds(model, last), events.NAME)
     result.add_cost(STEPS, last.get("step"), events.NAME)
-    parameters = sum(p.numel() for network in _networks(model) for p in network.parameters())
+    parameters = num_parameters(*_networks(model))
     result.add_cost(PARAMETERS, parameters, "weights in the run")
 
 

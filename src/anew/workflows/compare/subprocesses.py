@@ -14,9 +14,11 @@ from pathlib import Path
 from anew.core import files
 from anew.core.programs import own_command
 from anew.core.registry import check_name
+from anew.core.wording import COMPLAINT
 from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG
 from anew.runs.record import Request
 
 SPACES = ("auto", "pixel", "latent")
@@ -155,8 +157,8 @@ def _train(
         for line in process.stdout or ():
             log.write(line)
             last = line.strip() or last
-            if line.startswith("anew: "):
-                reason = line.removeprefix("anew: ").strip()
+            if line.startswith(COMPLAINT):
+                reason = line.removeprefix(COMPLAINT).strip()
             elif line.startswith("step "):
                 say(f"{entry.name}: {line.strip()}")
     if process.returncode != 0:
@@ -169,7 +171,7 @@ def _train(
 
 def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) -> list[str] | None:
     """The arguments that train one of the families, or resume its run; None if it is finished."""
-    if (entry.folder / "config.json").exists():
+    if (entry.folder / CONFIG).exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
     words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
     words += ["--seed", str(request.seed)]
