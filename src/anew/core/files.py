@@ -219,9 +219,8 @@ def clause(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-FREE_DISK_BYTES = (
-    2 * 1024**3
-)  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
+# Stay free on the disk, for checkpoints, for logs and for other programs; chosen
+FREE_DISK_BYTES = 2 * 1024**3
 
 
 def cache_root(folder: Path | None) -> Path:
