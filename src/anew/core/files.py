@@ -234,10 +234,8 @@ SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no d
 MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
 BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
 
-DATA_FOLDERS = (
-    ".anew-studio",
-    ".cache",
-)  # hidden folders of a home that hold data: what was dropped into a page, downloads
+# Hidden folders of a home that hold data: what was dropped into a page, downloads
+DATA_FOLDERS = (".anew-studio", ".cache")
 
 
 def is_private(path: Path) -> bool:
