@@ -100,13 +100,13 @@ def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) ->
     assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
     more_data = record(**few, samples_needed={"closeness": 0})
     assert text(places(tmp_path, more_data))[3] == (
-        "answers  only more data can settle Close?: too few items are held out"
+        "answers  a yes to Close? takes more data: too few items are held out"
     )
     few["grades"] |= {"novelty": "fair"}
     for changes in ({"limited_by": "time"}, {"shortened": True}):
         short_of_time = record(**few, samples_needed={"closeness": 0}, copies=copying_test(**changes))
         assert text(places(tmp_path, short_of_time))[3] == (
-            f"answers  anew evaluate {tmp_path} can settle New?; only more data can settle Close?: too few items are held out"
+            f"answers  anew evaluate {tmp_path} can settle New?; a yes to Close? takes more data: too few items are held out"
         )
 
 

@@ -37,3 +37,12 @@ def test_a_test_part_of_the_users_own_is_compared_with_alone(tmp_path: Path) -> 
     (tmp_path / "test.txt").write_text(names(60))
     data = open_data(tmp_path)
     assert held_out_size(data) == data.part_size("test") == len(held_out_items(data, 200))
+
+
+def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.where(np.arange(300) % 10, 30, 3_000)
+    sequences = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), n)) for n in lengths]
+    (tmp_path / "a.fasta").write_text("".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences)))
+    data = open_data(tmp_path)
+    assert held_out_size(data) == len(held_out_items(data, 1_000)) < sum(map(data.part_size, ("test", "validation")))

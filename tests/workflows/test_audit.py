@@ -58,6 +58,7 @@ def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path
     report = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
     assert "not assumption-free" in report.to_json()["copies"]["method"] and "Suspicion" in report.verdict["novelty"]
     assert any("perfect there" in note for note in report.notes)
+    assert report.figures["variety"].startswith("60 compared, as many as half of the data holds; about ")
 
 
 def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:

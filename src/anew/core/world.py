@@ -33,9 +33,8 @@ from anew.errors import AnewError, ConfigError, ProcessError, shorten
 V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
-COLLECTIVE = timedelta(
-    minutes=30
-)  # that a process may be late by: one writes, calibrates or samples while the others wait
+# That a process may be late by: one writes, calibrates or samples while the others wait
+COLLECTIVE = timedelta(minutes=30)
 MOST_NAMED, MOST_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
 

@@ -315,7 +315,8 @@ class Evaluation(ABC, Generic[ItemT]):
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
         n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
-        self.supply = Supply(n_held_out, len(self.inputs.samples) / max(n_samples, 1))
+        per_item = len(self.inputs.samples) / max(n_samples, 1)
+        self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n)
         if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {

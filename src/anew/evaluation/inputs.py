@@ -100,6 +100,7 @@ class EvaluationInputs(Generic[ItemT]):
         cluster_text: Function that returns texts of that part.
         twins: Function that returns a number for each of some real items, which near-duplicates share; None if it is not known.
         n_held_out: Number of all items that `test` can return; None if it is not known.
+        are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
     """
 
     modality: Modality
@@ -121,6 +122,7 @@ class EvaluationInputs(Generic[ItemT]):
     cluster_text: Callable[[int | None], list[str]] | None = None
     twins: Callable[[Sequence[ItemT]], Sequence[int]] | None = None
     n_held_out: int | None = None
+    are_halves: bool = False
 
 
 class Clock:

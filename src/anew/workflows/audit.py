@@ -293,6 +293,7 @@ class Sets:
             pool=self._pool,
             twins=self.real.twins,
             n_held_out=self._num_held_out(),
+            are_halves=not self.has_held_out,
         )
 
 

@@ -40,7 +40,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         n = report.samples_needed["closeness"]
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
-        advice = "only more data can settle Close?: too few items are held out"
+        advice = "a yes to Close? takes more data: too few items are held out"
         if _lacked_time(report):
             return NextStep("answers", f"{evaluate} can settle New?; {advice}", is_command=False)
         return NextStep("answers", advice, is_command=False)

@@ -96,6 +96,17 @@ def file(folder: Path, name: str, data: bytes) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("num_dna", [0, 1, 30])
+def test_dna_among_proteins_is_said(tmp_path: Path, num_dna: int) -> None:
+    source = random.Random(0)
+    proteins = [f">p{i}\n{''.join(source.choices(PROTEIN, k=40))}\n" for i in range(100)]
+    dna = [f">d{i}\n{''.join(source.choices('acgt', k=40))}\n" for i in range(num_dna)]
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", "".join([*proteins, ">short\nACGT\n", *dna]).encode()))
+    notes = [note for note in data.scan.notes if "looked like DNA or RNA" in note]
+    assert [note.split(" ")[0] for note in notes] == [str(num_dna)] * (num_dna > 0)
+    data.close()
+
+
 def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     source = random.Random(0)
     good = "".join(f">s{i % 40}\n{''.join(source.choices(PROTEIN, k=40)).lower()}\n" for i in range(60))

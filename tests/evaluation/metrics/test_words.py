@@ -71,6 +71,21 @@ def test_what_is_not_made_of_words_has_no_such_figures() -> None:
     assert words("irst words cut at the en", record=False) == ["words", "cut", "at", "the"]
 
 
+def test_words_that_begin_or_end_every_document_are_known() -> None:
+    """Pieces hold them in their middle: real text seemed to be full of broken words."""
+    lines = [f"Ingredients: {text[:100].rsplit(' ', 1)[0]}. Enjoy" for text in prose(200, 0)]
+    train, held_out = lines[:100], lines[100:]
+    pieces = ["\n".join(held_out[i : i + 10]) for i in range(0, len(held_out), 10)]
+    assert shares(pieces, pieces, train)["known_words"] == (1.0, 1.0)
+    assert Vocabulary(["one two", "", "three"], False).pair_counts(" two three ") == (1, 1)
+    assert Vocabulary(["one two", "", "three"], True).pair_counts("two three") == (0, 1)
+
+
+def test_a_word_of_a_piece_that_does_not_touch_its_end_is_whole() -> None:
+    assert words("\nAll of it. ", record=False) == ["all", "of", "it"]
+    assert words("one, two", record=False) == [] and words("", record=False) == []
+
+
 def test_records_are_whole_so_their_first_and_last_words_count() -> None:
     titles = [text[:40].rsplit(" ", 1)[0] for text in prose(300, 0)]
     train, held_out, samples = titles[:100], titles[100:200], titles[200:]

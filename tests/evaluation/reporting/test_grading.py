@@ -9,7 +9,8 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.reporting.grading import Supply, grade_question, part_of
+from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
+from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -47,18 +48,34 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     assert grading is not None
     needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
     assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
-    assert (
-        "neither more samples nor more training can settle it, only more data"
-        in verdict([small], supply=few)["closeness"]
-    )
-    assert "only more data" not in verdict([small], supply=enough)["closeness"]
+    sentence = verdict([small], supply=few)["closeness"]
+    assert " But only 40 are held out, so a yes takes more data. So far:" in sentence
+    assert "more data" not in verdict([small], supply=enough)["closeness"]
     scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
         figures([small], supply=scarce)["closeness"]
         == f"40 compared; about {needed} would do, but only 60 are held out"
     )
-    assert samples_needed([small], few) == samples_needed([small], scarce) == {"closeness": 0}
+    assert "so a yes takes more data. More samples can show" in verdict([small], supply=scarce)["closeness"]
+    assert samples_needed([small], few) == {"closeness": 0}
+    assert samples_needed([small], scarce) == {"closeness": 60}  # all that are held out may show a difference
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
+
+
+def test_half_of_the_data_is_not_called_held_out() -> None:
+    small = auc(0.49, 0.19, 40)
+    halves, all_of_half = Supply(60, are_halves=True), Supply(40, are_halves=True)
+    assert figures([small], supply=halves)["closeness"].endswith("would do, but half of the data holds only 60")
+    assert figures([small], supply=all_of_half)["closeness"].startswith(
+        "40 compared, as many as half of the data holds;"
+    )
+    sentence = verdict([small], supply=halves)["closeness"]
+    assert "40 samples were compared with as many real ones" in sentence and "held out" not in sentence
+
+
+def test_samples_that_are_too_few_for_any_figure() -> None:
+    assert Supply(100, compared=10).samples_of_few() == 100 and Supply(100, compared=100).samples_of_few() == 0
+    assert Supply().samples_of_few() == Supply(150, compared=10).samples_of_few() == 300
 
 
 def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:
@@ -72,6 +89,14 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     sentence = verdict(parts)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the classifier two-sample test; the notes say why. So far: ")
     assert "5,993" not in sentence
+
+
+def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:
+    def of(n: int, value: float) -> Score:
+        return replace(score("x", value, value - 0.03, value + 0.03, 0.74, n=n), spec=FOURGRAM_DIVERGENCE)
+
+    assert parts([of(5_000, 0.67)]) == [] and [part.grade for part in parts([of(20_000, 0.67)])] == ["good"]
+    assert [part.grade for part in parts([of(5_000, 0.92)])] == ["fair"]
 
 
 def test_no_yes_without_what_fell_to_the_time() -> None:
@@ -202,21 +227,22 @@ def test_real_items_in_the_samples_place(n: int) -> None:
 
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
-    learning = Outlook(2.0, 1.4, "validation")
+    learning = Outlook(1.4, 2.0, 2.4, "validation")
     assert verdict(CLOSE, outlook=learning)["outlook"].startswith("The model is still learning")  # figures miss things
-    learned = Outlook(2.0, 1.99, "validation")
+    learned = Outlook(1.99, 2.0, None, "validation")
     assert "outlook" not in verdict(CLOSE, outlook=learned) and "outlook" not in verdict([], outlook=learning)
     assert verdict([auc(0.97, 0.02, 400)], outlook=learning)["outlook"].startswith(
-        "The samples are still far from the data. The model is still learning: 10 times the training"
+        "The samples are still far from the data. The model is still learning: its validation loss fell by 30%"
     )
     assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")
 
 
 def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
     far = [auc(0.97, 0.02, 400)]
-    answers = verdict(far, steps=29, outlook=Outlook(0.8, 0.8, "validation"))
+    flat = Outlook(0.8, 0.8, None, "validation")
+    answers = verdict(far, steps=29, outlook=flat)
     assert "The model was hardly trained (29 steps)" in answers["closeness"] and "outlook" not in answers
-    assert "outlook" in verdict(far, steps=290, outlook=Outlook(0.8, 0.8, "validation"))
+    assert "outlook" in verdict(far, steps=290, outlook=flat)
 
 
 def test_the_figure_that_is_named_says_something() -> None:

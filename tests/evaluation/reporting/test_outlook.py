@@ -1,4 +1,4 @@
-"""A run that is still learning says what more time would bring; one that is not promises nothing."""
+"""A run that is still learning says so, with what is known; no curve makes it promise a number."""
 
 from __future__ import annotations
 
@@ -7,32 +7,74 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.reporting.outlook import outlook
+from anew.evaluation.reporting.outlook import Outlook, outlook
 
 
-def checks(power: float, n: int = 12) -> list[dict[str, Any]]:
-    return [{"event": "validation", "step": 100 * (i + 1) - 1, "loss": 4.0 * (i + 1.0) ** power} for i in range(n)]
+def checks(power: float, n: int = 12, floor: float = 0.0) -> list[dict[str, Any]]:
+    return [
+        {"event": "validation", "step": 100 * (i + 1) - 1, "loss": floor + 4.0 * (i + 1.0) ** power} for i in range(n)
+    ]
 
 
-def test_a_power_law_is_followed() -> None:
-    forecast = outlook(checks(-0.2), None)
-    assert forecast is not None and forecast.measured_on == "validation"
-    assert forecast.now == pytest.approx(4.0 * 12**-0.2) and forecast.later == pytest.approx(4.0 * 120**-0.2)
-    assert "10 times the training is likely to bring its loss from 2.43 to about 1.54 at best" in forecast.sentence()
+def steps(power: float, noise: float, n: int = 400, seed: int = 0) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    losses = 5.0 * np.arange(1.0, n + 1.0) ** power * rng.uniform(1.0 - noise, 1.0 + noise, n)
+    return [{"event": "step", "step": i, "loss": float(loss)} for i, loss in enumerate(losses)]
+
+
+def of(events: list[dict[str, Any]], epochs: float | None = None) -> Outlook:
+    result = outlook(events, epochs)
+    assert result is not None
+    return result
+
+
+def test_the_fall_of_the_second_half_is_told() -> None:
+    learning = of(checks(-0.2))
+    assert learning.is_learning and learning.measured_on == "validation"
+    assert learning.fall == pytest.approx(1.0 - 2**-0.2)
+    assert "its validation loss fell by 13% in the second half of the training, to 2.43" in learning.sentence()
+
+
+def test_no_number_is_promised_near_the_floor() -> None:
+    """A power law without a floor promised a loss far below it."""
+    near, at = of(checks(-1.5, floor=3.0)), of(checks(-3.0, floor=3.0))
+    assert (
+        near.is_learning and near.quarter is not None and near.sentence().endswith("likely to help, but less and less.")
+    )
+    assert "fell by 5% in the second half of the training, to 3.10, after 13% in the quarter before" in near.sentence()
+    assert not at.is_learning and "has flattened at 3.00" in at.sentence()
+
+
+def test_a_curve_that_bends_downwards_shows_no_end() -> None:
+    """As at the end of a falling learning rate."""
+    curve = [{"event": "validation", "step": 10 * i, "loss": 5.0 - 0.2 * i} for i in range(1, 11)]
+    assert of(curve).sentence().endswith("More training is likely to help; how much, the curve does not show.")
 
 
 def test_what_no_longer_falls_promises_nothing() -> None:
-    flat, rising = outlook(checks(0.0), None), outlook(checks(0.1), None)
-    assert flat is not None and "unlikely to help: the loss stays near 4.00" in flat.sentence()
-    assert rising is not None and rising.later == rising.now
+    assert "has flattened at 4.00" in of(checks(0.0)).sentence()
+    rising = of(checks(0.1))
+    assert not rising.is_learning and "unlikely to help: the validation loss rose by 7%" in rising.sentence()
 
 
 def test_training_losses_stand_in_where_no_item_was_seen_twice() -> None:
-    rng = np.random.default_rng(0)
-    steps = [{"event": "step", "step": i, "loss": 5.0 * (i + 1.0) ** -0.15 * rng.uniform(0.9, 1.1)} for i in range(400)]
-    forecast = outlook(steps, 0.4)
-    assert forecast is not None and forecast.measured_on == "training"
-    assert forecast.later / forecast.now == pytest.approx(10**-0.15, rel=0.1)
-    assert outlook(steps, 3.0) is None and outlook(steps, None) is None and outlook(steps[:20], 0.1) is None
+    learning = of(steps(-0.15, noise=0.1), 0.4)
+    assert learning.measured_on == "training" and learning.fall == pytest.approx(1.0 - 2**-0.15, abs=0.04)
+    falling = steps(-0.15, noise=0.1)
+    assert outlook(falling, 3.0) is None and outlook(falling, None) is None and outlook(falling[:20], 0.1) is None
     assert outlook([{"event": "step", "step": i, "loss": -1.0} for i in range(400)], 0.4) is None
     assert outlook([{"event": "step", "step": i, "loss_d": 1.0} for i in range(400)], 0.4) is None
+
+
+def test_noise_is_no_fall() -> None:
+    outlooks = [outlook(steps(0.0, noise=0.3, n=130, seed=seed), 0.4) for seed in range(40)]
+    assert sum(result is not None and result.is_learning for result in outlooks) <= 3
+
+
+def test_steps_that_a_resumed_run_repeats_count_once() -> None:
+    early = [{**event, "loss": 0.1} for event in checks(-0.2)[4:7]]
+    assert of([*checks(-0.2)[:4], *early, *checks(-0.2)[4:]]) == of(checks(-0.2))
+
+
+def test_checks_of_the_end_alone_say_nothing() -> None:
+    assert outlook(checks(-0.2)[6:], None) is None

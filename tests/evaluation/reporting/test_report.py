@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.result import CopyTestResult, PlantedControl
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.page import TEMPLATES, format_number
@@ -262,6 +262,31 @@ def test_verdict_words() -> None:
     worse = verdict.verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)])
     assert "25% more" in worse["prediction"]
     assert verdict.verdict([score("frechet_distance", 1.0)]) == {}
+
+
+def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
+    gap = score("bits_gap", -0.03, -0.11, 0.05, n=400)
+    clean, copied = (verdict.verdict([gap], copies(found=found))["prediction"] for found in (False, True))
+    assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
+    assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
+
+
+def test_samples_that_differ_visibly_from_training_items_are_called_altered_copies() -> None:
+    share: dict[str, Any] = {"found": True, "p": 0.002, "share": 0.19, "low": 0.12, "high": 0.21}
+    far = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.30, 0.60)])
+    assert "about 19% of the samples (12% to 21%) are altered copies of training items, or follow" in far.verdict()
+    assert "the closest pair still differs by 50% of the usual distance" in far.verdict()
+    assert far.clause() == "about 19% of the samples are altered copies of training items"
+    near = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.05, 0.60)])
+    same = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70)], identical=3)
+    assert all("are copies of training items, or nearly so" in test.verdict() for test in (near, same))
+
+
+def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
+    part = copies(train=314, n_train_total=2_311)
+    assert "catch 2% copies or more, although only 314 of 2,311 training items were compared." in part.verdict()
+    assert part.clause().endswith("would notice 2% or more (314 of 2,311 training items were compared)")
+    assert copies(train=1_500, n_train_total=2_311).clause().endswith("would notice 2% or more")
 
 
 def test_curves_of_several_losses_and_of_none() -> None:

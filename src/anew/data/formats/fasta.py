@@ -21,6 +21,8 @@ PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
 NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
+# Residues from which on a sequence of nucleotides' letters alone is no protein: fewer than one in a billion stretches of one have no others
+LEAST_NUCLEOTIDES = 20
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _GAPS = re.compile(r"[-.~]")
 
@@ -56,6 +58,11 @@ ALPHABETS = {
     "dna": Alphabet("DNA", DNA, NUCLEOTIDE_MORE, "N"),
     "rna": Alphabet("RNA", RNA, NUCLEOTIDE_MORE, "N"),
 }
+
+
+def looks_nucleic(sequence: str) -> bool:
+    """Whether a sequence (upper case) is long enough, with letters of nucleotides alone, to be no protein."""
+    return len(sequence) >= LEAST_NUCLEOTIDES and set(sequence) <= set("ACGTUN")
 
 
 def detect_alphabet(sequences: Iterable[str]) -> str:

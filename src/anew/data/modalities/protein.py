@@ -43,9 +43,10 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters
 
 # What is said about sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
-    "lower": "was in lower case, read as upper case",
+    "lower": "had letters in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
     "stops": "contained a stop (*), read as an unknown residue",
+    "nucleic": "looked like DNA or RNA (A, C, G, T, U and N alone), read as protein; such sequences belong in a folder of their own",
     "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
 }
 
@@ -236,6 +237,7 @@ class Protein(Text):
         if "*" in clean:
             self._mended["stops"] += 1
             clean = clean.replace("*", alphabet.unknown)
+        self._mended["nucleic"] += self.alphabet == "protein" and fasta.looks_nucleic(clean)
         foreign = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
         if foreign:
             self._mended["foreign"] += 1

@@ -25,6 +25,9 @@ from anew.evaluation.memorization.thresholds import (
 from anew.evaluation.score import Group, MetricSpec, Score
 
 REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
+VISIBLE = (
+    0.4  # of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
+)
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
 
 COPIED_SHARE = MetricSpec(
@@ -324,6 +327,12 @@ class CopyTestResult:
                 "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
             ), f"suspicion: about {share} of the samples are closer to your items than these are to each other"
         fact = clause_fact = ""
+        if self._are_altered:
+            return (
+                f"Copying found: {extent} are altered copies of training items, or follow single ones closely; the closest pair "
+                f"still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
+                f"about {share} of the samples are altered copies of training items",
+            )
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
             fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {verb}"
@@ -332,6 +341,15 @@ class CopyTestResult:
             f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g}).",
             f"about {share} of the samples are copies of training items{clause_fact}",
         )
+
+    def _closest(self) -> float:
+        """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
+        return min((pair.distance / pair.usual for pair in self.pairs if pair.usual > 0.0), default=0.0)
+
+    @property
+    def _are_altered(self) -> bool:
+        """Whether even the closest pair differs visibly, so that samples are no plain copies."""
+        return not self.identical and self._closest() >= VISIBLE
 
     def _not_found(self) -> tuple[str, str]:
         none = "No further copying found" if self.repeats_too_often else "No copying found"
@@ -346,9 +364,11 @@ class CopyTestResult:
             return f"No sign of copying, but the test cannot prove it: {reason}.", clause
         if self.detection_limit is not None:
             limit = percent(self.detection_limit)
+            compared = f"{self.train:,} of {self.n_train_total:,} training items were compared"
+            is_whole = self.train >= PARTLY * self.n_train_total
             return (
-                f"{none}; this test would catch {limit} copies or more.",
-                f"no copies found; the check would notice {limit} or more",
+                f"{none}; this test would catch {limit} copies or more{'' if is_whole else f', although only {compared}'}.",
+                f"no copies found; the check would notice {limit} or more{'' if is_whole else f' ({compared})'}",
             )
         if self.train < PARTLY * self.n_train_total:
             compared = f"only {self.train:,} of {self.n_train_total:,} training items were compared"

@@ -67,19 +67,22 @@ class Vocabulary:
     """The words of training texts, in lower case, their letter triples, and which words follow each other.
 
     Args:
-        texts: Training texts.
-        records: Whether each is a whole record, not a piece of a longer text.
+        texts: Training texts, whole.
+        records: Whether the texts that are compared with them are whole records, not pieces that may begin or end within a word.
     """
 
     def __init__(self, texts: Sequence[str], records: bool) -> None:
         self.records = records
         self._ids: dict[str, int] = {}
         pairs = []
+        last: list[int] = []
         for text in texts:
-            ids = [self._ids.setdefault(word, len(self._ids)) for word in words(text, records)]
-            if len(ids) > 1:
-                numbers = np.array(ids, dtype=np.int64)
-                pairs.append(numbers[:-1] << PAIR_BITS | numbers[1:])
+            # With all of their words: if documents begin with the same word, it is known.
+            ids = [self._ids.setdefault(word, len(self._ids)) for word in words(text, record=True)]
+            numbers = np.array(last + ids, dtype=np.int64)
+            pairs.append(numbers[:-1] << PAIR_BITS | numbers[1:])
+            # Pieces may hold the end of a text and the beginning of the next
+            last = [] if records else ids[-1:] or last
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     @cached_property
@@ -116,9 +119,9 @@ class Vocabulary:
 
 
 def words(text: str, record: bool) -> list[str]:
-    """The words of a text in lower case, without the first and last word of a piece, which may be cut."""
-    matches = WORD.findall(text)
-    return [word.lower() for word in (matches if record else matches[1:-1])]
+    """The words of a text in lower case, without those of a piece that touch its ends, which may be cut."""
+    matches = [match for match in WORD.finditer(text) if record or (match.start() > 0 and match.end() < len(text))]
+    return [match.group().lower() for match in matches]
 
 
 def runs(word: str) -> list[str]:

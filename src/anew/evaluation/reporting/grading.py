@@ -189,20 +189,39 @@ class Supply:
     Attributes:
         held_out: Number of all held-out items; None if it is not known.
         samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
+        are_halves: Whether one half of the data stands in for held-out items, since there are none.
+        compared: Number of items that could be compared.
     """
 
     held_out: int | None = None
     samples_per_item: float = 1.0
+    are_halves: bool = False
+    compared: int = 0
 
     def samples_of_few(self) -> int:
-        """How many samples would be enough if too few items for any figure were compared; 0 if only more data would do."""
-        return ENOUGH if self.held_out is None or self.held_out >= LEAST_FOR_GOOD else 0
+        """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
+        if self.held_out is None or self.held_out >= LEAST_FOR_GOOD:
+            return ENOUGH
+        return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
+
+    def can_settle(self, grading: Grading) -> bool:
+        """Whether there are enough held-out items for any answer."""
+        return self.held_out is None or grading.needed <= self.held_out
 
     def samples_for(self, grading: Grading) -> int:
-        """How many samples would be enough for an answer; 0 if held-out items are too few, so that none would."""
-        if self.held_out is not None and grading.needed > self.held_out:
-            return 0
-        return math.ceil(grading.needed * self.samples_per_item)
+        """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""
+        if self.can_settle(grading):
+            return math.ceil(grading.needed * self.samples_per_item)
+        assert self.held_out is not None
+        # Not enough for a yes, but a difference may show
+        return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
+
+    def extent(self) -> str:
+        """How few held-out items there are, a clause."""
+        assert self.held_out is not None
+        if self.are_halves:
+            return f"half of the data holds only {self.held_out:,}"
+        return f"only {self.held_out:,} {are(self.held_out)} held out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +274,12 @@ class Grading:
             return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
         clause = f"{counted} compared; about {self.needed:,} would do"
-        if supply.held_out is None or supply.samples_for(self):
+        if supply.held_out is None or supply.can_settle(self):
             return clause
         if self.n >= supply.held_out:
-            return f"{counted} compared, all that are held out; about {self.needed:,} would do"
-        return f"{clause}, but only {supply.held_out:,} {are(supply.held_out)} held out"
+            extent = "as many as half of the data holds" if supply.are_halves else "all that are held out"
+            return f"{counted} compared, {extent}; about {self.needed:,} would do"
+        return f"{clause}, but {supply.extent()}"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:

@@ -1,8 +1,8 @@
-"""Extrapolation of a run's loss curve: what more training would bring.
+"""What a run's loss curve says of more training.
 
-Losses of generators fall about as a power of the training time (Hestness et al. 2017, arXiv 1712.00409; Kaplan et al. 2020, arXiv
-2001.08361). So a line is fitted by least squares to the logarithm of the loss over that of the time, in the last three quarters
-of the time. Since it ignores the floor that every loss has, it says what can be expected at best.
+Losses of generators fall about as a power of the training time, down to a floor (Hestness et al. 2017, arXiv 1712.00409). One curve
+does not show its floor: a power law that ignores it promised losses below the entropy of the data, and a learning rate that falls
+to the end hides where a curve bends (docs/log.md, 2026-11-28). So the outlook says how the loss fell, and promises no number.
 """
 
 from __future__ import annotations
@@ -12,44 +12,65 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.evaluation.reporting.history import finite
 
-FACTOR = 10  # the loss is extrapolated to this multiple of the training so far, the next budget that a user tries
-LEAST_CHECKS = 5  # least points of a curve to fit a line to; chosen
-LEAST_STEPS = 30  # least training steps if the training loss takes the place of the validation loss; chosen
-BINS = 20  # a noisy training loss is averaged to so many points
-SKIPPED_SHARE = 0.25  # of the time, which is left out: the loss falls faster in the beginning
-LEAST_GAIN = 0.03  # of the loss; below this, the sentence promises nothing
+LEAST_CHECKS = 5  # least validation losses that make a curve; chosen
+LEAST_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
+WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
+SURE = 2.0  # standard errors by which averages of the training loss must differ from no fall, and from one that matters
+LEAST_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
+BEND = 1.5  # a loss levels off if it fell by so many times its present fall in the quarter before; chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Expected benefit of FACTOR times the training.
+    """How the loss of a run fell towards the end of its training.
 
     Attributes:
-        now: The loss at the end of the fitted curve.
-        later: The extrapolated loss.
+        now: The loss at the end.
+        half: The loss after half of the training.
+        quarter: The loss after a quarter; None if it is not known.
         measured_on: Data on which the loss is measured: "validation" or "training".
     """
 
     now: float
-    later: float
+    half: float
+    quarter: float | None
     measured_on: str
 
     @property
+    def fall(self) -> float:
+        """The share of the loss that went in the second half of the training."""
+        return 1.0 - self.now / self.half
+
+    @property
     def is_learning(self) -> bool:
-        """Whether more training promises a lower loss."""
-        return self.later <= (1.0 - LEAST_GAIN) * self.now
+        """Whether the loss still falls."""
+        return self.fall >= LEAST_FALL
 
     def sentence(self) -> str:
         """The outlook as a sentence for the report."""
-        basis = f"extrapolated from its {self.measured_on} loss, a straight line in logarithms"
+        if self.fall <= -LEAST_FALL:
+            return (
+                f"More time alone is unlikely to help: the {self.measured_on} loss rose by {-self.fall:.0%} in the second half of "
+                f"the training, to {self.now:.2f}."
+            )
         if not self.is_learning:
-            return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
+            return (
+                f"The {self.measured_on} loss has flattened at {self.now:.2f}: it hardly fell in the second half of the training, "
+                "so more time alone may bring little."
+            )
+        fact = (
+            f"its {self.measured_on} loss fell by {self.fall:.0%} in the second half of the training, to {self.now:.2f}"
+        )
+        before = None if self.quarter is None else 1.0 - self.half / self.quarter
+        if before is None or before <= BEND * self.fall:
+            return f"The model is still learning: {fact}. More training is likely to help; how much, the curve does not show."
         return (
-            f"The model is still learning: {FACTOR} times the training is likely to bring its loss from {self.now:.2f} to about "
-            f"{self.later:.2f} at best ({basis})."
+            f"The model is still learning: {fact}, after {before:.0%} in the quarter before. More training is likely to help, but "
+            "less and less."
         )
 
 
@@ -61,34 +82,47 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
         epochs: Passes over the data. Up to one, the training loss is that of unseen items, so it can replace validation.
     """
     curves = _curves(history, ("validation", "step"))
-    checks, points = curves["validation"], curves["step"]
+    checks, points = (np.array(curves[name], dtype=np.float64).reshape(-1, 2) for name in ("validation", "step"))
     if len(checks) >= LEAST_CHECKS:
-        return _extrapolate(checks, "validation")
+        return _of_checks(checks)
     if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
         return None
-    binned = [np.mean(part, axis=0) for part in np.array_split(np.array(points), BINS)]
-    return _extrapolate([(float(step), float(loss)) for step, loss in binned], "training")
+    return _of_steps(points)
 
 
 def _curves(
     history: Iterable[Mapping[str, object]], event_types: Sequence[str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """(steps done, loss) of events with a positive loss, by type of event."""
-    curves: dict[str, list[tuple[float, float]]] = {event_type: [] for event_type in event_types}
+    """(steps done, loss) of events with a positive loss, by type of event; of steps that a resumed run repeats, the last."""
+    curves: dict[str, dict[float, float]] = {event_type: {} for event_type in event_types}
     for event in history:
         step, loss = finite(event, "step"), finite(event, "loss")
         points = curves.get(str(event.get("event")))
         if points is not None and step is not None and loss is not None and loss > 0.0:
-            points.append((step + 1.0, loss))
-    return curves
+            points[step + 1.0] = loss
+    return {event_type: sorted(points.items()) for event_type, points in curves.items()}
 
 
-def _extrapolate(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:
-    """Extrapolate points (steps done, loss) by a line in logarithms. Returns None if there are too few."""
-    last = points[-1][0]
-    fitted = np.log(np.array([point for point in points if point[0] >= SKIPPED_SHARE * last]))
-    if len(fitted) < LEAST_CHECKS or fitted[-1, 0] - fitted[0, 0] < 0.5:
+def _of_checks(checks: NDArray[np.float64]) -> Outlook | None:
+    """The outlook of validation losses (n, 2) at steps; None if they begin after half of the training."""
+    steps, losses = checks.T
+    last = steps[-1]
+    half, quarter = np.exp(np.interp(np.log([last / 2.0, last / 4.0]), np.log(steps), np.log(losses)))
+    if steps[0] > last / 2.0:
         return None
-    slope, offset = np.polyfit(fitted[:, 0], fitted[:, 1], 1)
-    now = float(np.exp(slope * math.log(last) + offset))
-    return Outlook(now, now * float(FACTOR ** min(slope, 0.0)), measured_on)
+    return Outlook(float(losses[-1]), float(half), float(quarter) if steps[0] <= last / 4.0 else None, "validation")
+
+
+def _of_steps(points: NDArray[np.float64]) -> Outlook | None:
+    """The outlook of noisy training losses (n, 2) of steps; None if they vary too much to tell whether they fall."""
+    steps, losses = points.T
+    windows = [
+        losses[(steps > (1.0 - WINDOW) * end) & (steps <= end)] for end in steps[-1] * np.array([1.0, 0.5, 0.25])
+    ]
+    if any(len(window) < 2 for window in windows):
+        return None
+    now, half, quarter = (float(window.mean()) for window in windows)
+    error = math.hypot(*(float(window.std(ddof=1)) / math.sqrt(len(window)) for window in windows[:2])) / half
+    if abs(1.0 - now / half - LEAST_FALL) < SURE * error:
+        return None
+    return Outlook(now, half, quarter, "training")

@@ -64,7 +64,8 @@ class EvaluationReport:
         grades: Answers to closeness, variety and novelty, without those that were not measured: "good" (yes), "fair" (partly),
             "poor" (no), "too_few" (items to tell) or "not_settled" (time was up before all figures were ready).
         figures: What decides each of the three grades, one clause each; or why a question was not measured.
-        samples_needed: For each question with too few items, how many samples would do; 0: only more data would.
+        samples_needed: For each question with too few items, how many samples would do, or would let all held-out items be
+            compared, which may show a difference; 0: only more data would help.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.

@@ -48,7 +48,6 @@ SUMMARIES: dict[Question, dict[Grade, str]] = {
     },
 }
 UNLIMITED = Supply()
-ONLY_DATA = "That is more than are held out, so neither more samples nor more training can settle it, only more data."
 HELD_OUT = {"character": "held-out text", "residue": "held-out sequences"}
 
 
@@ -110,7 +109,7 @@ def figures(
 
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
-    """How many samples would be enough for each question with too few; 0 if only more data would do."""
+    """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
     gradings = grade_by_question(scores, unmeasured)
     return {q: supply.samples_for(g) for q, g in gradings.items() if g.grade == "too_few" and g.is_settled}
 
@@ -146,7 +145,7 @@ def verdict(
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
-        "prediction": [_likelihood(by_name), _overfitting(scores)],
+        "prediction": [_likelihood(by_name), _overfitting(scores, copies)],
         "verbatim": [_verbatim(by_name)],
     }
     joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
@@ -217,16 +216,25 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     if grading.grade == "too_few" and not grading.is_settled:
         return f"Not settled. {grading.count(supply).capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
-        ways = "" if supply.samples_for(grading) else f" {ONLY_DATA}"
+        real = "real" if supply.are_halves else "held-out"
         return (
             f"Too few to tell: {plural(grading.n, grading.counted)} {'was' if grading.n == 1 else 'were'} compared with as many "
-            f"held-out ones, and about {grading.needed:,} would do.{ways} So far: {_preliminary_clause(grading.weakest)}."
+            f"{real} ones, and about {grading.needed:,} would do.{_yes_needs(grading, supply)} "
+            f"So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, grading.counted)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
+
+
+def _yes_needs(grading: Grading, supply: Supply) -> str:
+    """A sentence on what helps if held-out items are too few for a yes; else ""."""
+    if supply.can_settle(grading):
+        return ""
+    more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
+    return f" But {supply.extent()}, so a yes takes more data.{more}"
 
 
 def _with_interval(part: Part) -> str:
@@ -270,13 +278,16 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     return f"{sentence}, {abs(saved):.0f}% {word} than n-gram counts ({counts.value:.2f})."
 
 
-def _overfitting(scores: Sequence[Score]) -> str:
+def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None) -> str:
     """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
         return ""
     if gap.low <= 0.0:
-        return "Training items are predicted no better than held-out ones: no sign of overfitting."
+        # What a family keeps of the data, such as counts, can copy although the network does not overfit.
+        has_copied = copies is not None and (copies.found or recited_text(scores, copies) is not None)
+        conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
+        return f"Training items are predicted no better than held-out ones{conclusion}."
     bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
     if bits and gap.value > 0.1 * bits[0]:
         return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, a sign of overfitting."

@@ -1,0 +1,140 @@
+"""Lists whose records hold several numbers: orders in which two of them always stand ("06/01": no dew point above the temperature).
+
+Other figures see each number by itself, or how numbers go together in rows of equally many fields. If all samples have two numbers
+swapped, each of them is as it should be.
+
+Legend for shapes: n records, p places of numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.delimited import RowFormat, number, row_format, split
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
+
+BROKEN_ORDER = MetricSpec(
+    "broken_order",
+    "Broken order of numbers",
+    "Share of samples with two numbers in an order that they never have in the data: an end before its beginning, a total below "
+    "its part.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.03,
+        0.15,
+        "{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
+        least=50,
+        least_to_pass=2_000,
+    ),
+)
+MOST_READ = 20_000  # training records that are read: more hardly change what always holds
+LEAST_RECORDS = 200  # training records that have both numbers; an order that holds by chance in so many is rare
+# Largest share of them that may break an order: a few records of real data are wrong
+MOST_BROKEN = 0.002
+# Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
+TELLING = 0.05
+MOST_PLACES = 40  # most frequent places of numbers; pairs grow with the square
+
+Place = tuple[str | int, ...]  # where in a record a number stands
+
+_NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Two places of numbers, of which the number at the first is never above that at the second."""
+
+    low: Place
+    high: Place
+
+    def is_broken(self, numbers: Mapping[Place, float]) -> bool:
+        return self.low in numbers and self.high in numbers and numbers[self.low] > numbers[self.high]
+
+
+def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
+    """The numbers of a record by their places: the column of a row, or else the word that a number is part of.
+
+    form: How records are divided into fields; None if they are no rows.
+    """
+    if form is not None:
+        fields = split(record, form.delimiter)
+        return _numbers(fields, [(i,) for i in range(len(fields))]) if len(fields) == len(form.columns) else {}
+    words = record.split()
+    shapes = [_NUMBER.sub("0", word) for word in words]
+    seen: Counter[str] = Counter()
+    places: list[Place] = []
+    for shape in shapes:
+        places.append((shape, seen[shape]))
+        seen[shape] += 1
+    return _numbers(words, places)
+
+
+def _numbers(texts: Sequence[str], places: Sequence[Place]) -> dict[Place, float]:
+    numbers: dict[Place, float] = {}
+    for text, place in zip(texts, places, strict=True):
+        whole = number(text)
+        if whole is not None:
+            numbers[place] = whole
+            continue
+        parts = _NUMBER.findall(text)
+        numbers |= {(*place, len(parts), i): float(part) for i, part in enumerate(parts)}
+    return numbers
+
+
+def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
+    """The orders that hold in nearly all records, and would not hold for numbers of different records."""
+    counts = Counter(place for numbers in records for place in numbers)
+    places = [place for place, count in counts.most_common(MOST_PLACES) if count >= LEAST_RECORDS]
+    table = np.array([[numbers.get(place, np.nan) for place in places] for numbers in records])  # (n, p)
+    pairs = ((i, j) for i in range(len(places)) for j in range(len(places)) if i != j)
+    return [Order(places[i], places[j]) for i, j in pairs if _holds(table[:, i], table[:, j])]
+
+
+def _holds(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+    both = ~(np.isnan(low) | np.isnan(high))
+    low, high = low[both], high[both]
+    if len(low) < LEAST_RECORDS or float(np.mean(low > high)) > MOST_BROKEN:
+        return False
+    below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
+    return float(below.mean()) >= TELLING * len(low)
+
+
+def order_scores(
+    samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
+) -> Iterator[Score]:
+    """Yield the share of samples with numbers in an order that the data never has; nothing if the data has no such order.
+
+    Args:
+        samples, held_out: Records.
+        training: All training records, from which orders are learned.
+        seed: Seed of the choice of those that are read.
+    """
+    order = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
+    known = [training[i] for i in order]
+    form = row_format(known)
+    kept = orders([numbers_of(record, form) for record in known])
+    if not kept or not samples or not held_out:
+        return
+    broken, real_broken = (
+        [any(rule.is_broken(numbers) for rule in kept) for numbers in (numbers_of(record, form) for record in part)]
+        for part in (samples, held_out)
+    )
+    low, high = clopper_pearson(float(sum(broken)), len(samples))
+    yield Score(
+        BROKEN_ORDER,
+        float(np.mean(broken)),
+        low=low,
+        high=high,
+        real_baseline=float(np.mean(real_broken)),
+        n=len(samples),
+        source=f"{len(kept):,} orders of two numbers that hold in all but {MOST_BROKEN:.1%} of {len(known):,} training records; real: "
+        "held-out records",
+    )
