@@ -87,6 +87,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "core.launcher",
         "core.openmp",
         "core.reporter",
+        "core.stop_signals",
         "__init__",
     ),
     "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect", "exporting"),

@@ -6,6 +6,7 @@ AnewError              one sentence; the command line ends with exit code 2
 │   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
+│       └── UnsentError  a run is finished, and could not be written to its address
 ├── TrainingError      training could not go on (a loss that stays non-finite)
 └── ProcessError       another of several processes failed or is gone
 """
@@ -54,6 +55,18 @@ class BudgetError(UserError):
 
 class RunError(UserError):
     """A run folder is missing, in the way, damaged, or does not fit."""
+
+
+class UnsentError(RunError):
+    """What was asked for is done, and the run could not be written to its address.
+
+    Attributes:
+        folder: Where it lies on this machine.
+    """
+
+    def __init__(self, sentence: str, folder: Path) -> None:
+        super().__init__(sentence)
+        self.folder = folder
 
 
 class TrainingError(AnewError):

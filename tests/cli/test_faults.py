@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 
 import anew
 from anew import api
-from anew.cli import main
+from anew.cli import faults, main
 from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
+from processes import finish, start
+from samples import names
 
 LOOK = ["look", "book.txt"]
 
@@ -86,7 +89,7 @@ def test_limits_have_sentences(
     assert message in output and output.count("\n") == 1 and "Traceback" not in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_stop_and_handlers_are_put_back(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), number)
@@ -171,6 +174,32 @@ def test_the_code_is_where_torchrun_looks_for_it(
     assert main(LOOK) == STOPPED
     message = json.loads(place.read_text())["message"]
     assert message["errorCode"] == STOPPED and "exit code 75" in message["message"]
+
+
+def test_torchrun_stops_a_process_only_after_its_sentence(tmp_path: Path) -> None:
+    names(tmp_path / "names.txt", 300)
+    parting = (
+        "import os, sys; from anew.core import world; world.GLOO_PAUSE = 3.0 if os.environ['RANK'] == '0' else 0.2; "
+    )
+    command = ("-c", f"{parting}from anew.cli import main; sys.exit(main())", "train", "names.txt", "--family", "gan")
+    first, second = start([command] * 2, [tmp_path] * 2)
+    second.wait(timeout=120)
+    first.send_signal(signal.SIGTERM)  # as torchrun does where one has ended
+    ended = finish([first, second])
+    assert [process.code for process in ended] == [MISTAKE, MISTAKE]
+    assert ended[0].err == "anew: the family 'gan' does not take texts; give transformer\n" and not ended[1].err
+
+
+def test_a_process_that_is_silent_lets_the_first_one_speak(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(faults, "HEAD_START_S", 0.2)
+    started = time.monotonic()
+    assert main([*LOOK, "--nope"]) == MISTAKE
+    assert time.monotonic() - started < 0.2 and "--nope" in capsys.readouterr().err
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert main([*LOOK, "--nope"]) == MISTAKE
+    assert time.monotonic() - started > 0.2 and not capsys.readouterr().err
 
 
 def test_a_command_ends_without_taking_down_the_interpreter() -> None:

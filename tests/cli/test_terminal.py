@@ -6,14 +6,17 @@ import io
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import anew
-from anew import cli
+from anew import api, cli
 from anew.cli import commands, terminal
 from anew.cli.parser import options_in
+from anew.cli.progress import ProgressLine
+from anew.core.exit_codes import STOPPED
 from anew.errors import DataError, command, out_of_memory, printable
 
 SRC = Path(anew.__file__).parent
@@ -85,6 +88,49 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     with open(writing, "w") as stream:
         terminal.write("x", stream)
         terminal.write("y", stream)
+
+
+def test_a_terminal_that_was_closed_is_no_error() -> None:
+    controller, device = os.openpty()
+    with open(device, "w") as stream:
+        os.close(controller)
+        for_rich = terminal.Terminal(stream)
+        for_rich.write("x\n")
+        for_rich.flush()
+        assert for_rich.write("y\n") == 2
+    controller, device = os.openpty()
+    with open(device, "w") as stream:
+        os.close(controller)
+        terminal.write("x", stream)
+        terminal.write("y", stream)
+
+
+@pytest.mark.parametrize(
+    ("closed", "options", "out", "err"),
+    [
+        ("stdout", [], "", "anew: stopped\n"),
+        ("stdout", ["--json"], "", "reading\nanew: stopped\n"),
+        ("stderr", [], "reading\n", ""),
+        ("stderr", ["--json"], "", ""),
+    ],
+)
+def test_what_goes_to_a_closed_stream_goes_nowhere(
+    closed: str,
+    options: list[str],
+    out: str,
+    err: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def train(*_: object, reporter: ProgressLine, **__: object) -> None:
+        reporter.message("reading")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "train", train)
+    monkeypatch.setattr(sys, closed, None)
+    assert cli.main(["train", "book.txt", *options]) == STOPPED
+    getattr(sys, closed).close()
+    assert capsys.readouterr() == (out, err)
 
 
 def test_the_library_names_arguments_and_the_command_line_options() -> None:

@@ -212,7 +212,9 @@ def test_what_is_no_run(tmp_path: Path) -> None:
 def test_a_folder_that_is_deleted_while_it_trains_is_said(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     (tmp_path / "run").rmdir()
-    with pytest.raises(RunError, match="is gone"):
+    with pytest.raises(
+        RunError, match="is gone, so nothing can be saved there; if it was moved, continue it where it is now"
+    ):
         folder.save("step-00000001", state(1))
 
 

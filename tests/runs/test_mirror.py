@@ -373,6 +373,32 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
     assert contents(local.folder)["model"] == "y"
 
 
+def test_what_was_learned_is_said_where_the_store_fails_at_the_end(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(mirror: Mirror) -> None:
+        raise RunError(f"{mirror.address!r} cannot be written (gone)")
+
+    monkeypatch.setattr(Mirror, "push", fail)
+    data = samples.names(tmp_path / "names.txt", 300)
+    options = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
+    said = printed("train", data, "--run", ADDRESS, "--steps", 2, *options, code=2)
+    assert "\nnew? " in said.stdout.lower() and str(place_of(ADDRESS)) in said.stdout
+    assert "cannot be written (gone); the run lies in" in said.stderr
+
+
+def test_a_new_run_needs_an_address_of_its_own(store: fsspec.AbstractFileSystem) -> None:
+    local = begun({"model": "x"})
+    local.push()
+    with keeper.kept(local.folder):  # a run itself is in the way of no one
+        pass
+    above = Mirror("memory://bucket/runs")
+    above.fetch(whole=True)
+    sentence = "'memory://bucket/runs' is not empty \\(it holds 'names'\\); give an address below"
+    with pytest.raises(RunError, match=sentence), keeper.kept(above.folder):
+        pytest.fail("the work began")
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_what_is_removed_while_the_store_is_away_is_no_missing_bucket(
     store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool

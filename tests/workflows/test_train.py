@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 import anew
 from anew.errors import RunError
 from anew.runs.report_record import is_stopped, read_record
+from processes import together
 from reporters import Lines
 from samples import TINY, names
 
@@ -37,6 +40,15 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     assert (run / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="is a run already, of another request \\(steps differs\\); give another folder"):
         anew.train(data, run, steps=3, settings=SETTINGS)
+
+
+def test_a_damaged_tokenizer_that_can_be_derived_is_written_again(tmp_path: Path) -> None:
+    data, run = names(tmp_path / "names.txt", 300), tmp_path / "run"
+    anew.train(data, run, steps=1, settings=SETTINGS)
+    whole = (run / "tokenizer.json").read_bytes()
+    (run / "tokenizer.json").write_bytes(whole[:-20])
+    anew.resume(run, steps=2)
+    assert (run / "tokenizer.json").read_bytes() == whole
 
 
 class Stopping(Lines):
@@ -70,3 +82,64 @@ def test_a_finished_run_without_its_weights_is_given_more_time(tmp_path: Path) -
     model = anew.resume(run, budget=13, reporter=reporter)
     assert any(line.startswith("model.safetensors is missing; continuing") for line in reporter.lines)
     assert len(model.sample(2)) == 2
+
+
+COMPARED = """
+import json, os
+import fsspec
+from anew.core.world import together
+from anew.data.dataset import Dataset
+from anew.data.sources import store_listing
+from anew.data.types import DataBudget
+from anew.errors import AnewError
+from anew.workflows.train import _check_same_data
+
+store_listing.MAX_COPIED_FILES = 10
+system = fsspec.filesystem("memory")
+for name in sorted(os.listdir("FOLDER/0")):
+    with open(f"FOLDER/0/{name}", "rb") as file:
+        system.pipe(f"/compared/{name}", file.read())
+
+def compared(path, modality=None):
+    data = Dataset.open(path, modality=modality)
+    data.fit(DataBudget(None, 0, 0))
+    try:
+        _check_same_data(world, data)
+    except AnewError as error:
+        return str(error), data.scan.notes, data.scan.refused
+    return "", data.scan.notes, data.scan.refused
+
+with together() as world:
+    first = world.is_main
+    print(json.dumps({
+        "bucket": compared("memory://compared"),
+        "bucket and copy": compared("memory://compared" if first else "FOLDER/1"),
+        "stray": compared("FOLDER/0" if first else "FOLDER/stray"),
+        "own run": compared("FOLDER/run" if first else "FOLDER/0"),
+        "asked": compared("FOLDER/0", None if first else "text"),
+    }))
+"""
+
+
+def test_processes_compare_data_and_not_sentences_about_it(tmp_path: Path) -> None:
+    for folder in ("0", "1", "stray", "run"):
+        (tmp_path / folder).mkdir()
+        for number in range(30):
+            (tmp_path / folder / f"{number:02}.txt").write_text(
+                f"This is page {number}, and {number * 7} follows.\n" * 9
+            )
+    (tmp_path / "stray" / "notes.docx").write_bytes(b"PK")
+    (tmp_path / "run" / "own").mkdir()
+    shutil.copy(tmp_path / "0" / "01.txt", tmp_path / "run" / "own" / "sample.txt")
+    begun = {"format": 1, "status": "begun", "request": {"data": ".."}}
+    (tmp_path / "run" / "own" / "config.json").write_text(json.dumps(begun))
+    ended = together(COMPARED.replace("FOLDER", str(tmp_path)))
+    assert [process.code for process in ended] == [0, 0], ended
+    first, second = (json.loads(process.out) for process in ended)
+    for case in ("bucket", "bucket and copy", "stray", "own run"):
+        assert (first[case][0], second[case][0]) == ("", ""), case
+        # What differs is there, or the case would show nothing
+        assert first[case] != second[case], case
+    refusal = first["asked"][0]
+    assert refusal == second["asked"][0] and refusal.startswith("process 1 on ")
+    assert "in how the data is divided and encoded (asked: True and False); start all processes with" in refusal

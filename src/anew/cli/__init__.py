@@ -1,8 +1,8 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
 Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
-the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` does not hold; 75 stopped by Ctrl-C or
-SIGTERM (`anew resume RUN`, or the same `compare`, continues).
+the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` does not hold; 75 stopped by Ctrl-C,
+SIGTERM or a closed terminal (`anew resume RUN`, or the same `compare`, continues).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from types import FrameType
 
 from anew.cli.faults import exit_code
 from anew.cli.parser import options_in, parse
-from anew.cli.terminal import write
+from anew.cli.terminal import open_closed_streams, write
 from anew.core.allocator import keep_freed_memory
 from anew.core.exit_codes import DONE, STOPPED
 from anew.core.launcher import STARTED, count_gpus, launch, leave_group, processes_to_start, quiet_transport
 from anew.core.openmp import limit_spinning
+from anew.core.stop_signals import is_ending, stop_signals
 
 
 def process_start() -> float:
@@ -44,6 +45,7 @@ def process_start() -> float:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     started = process_start()
+    open_closed_streams()
     words = sys.argv[1:] if argv is None else argv
     ending = _Ending()
     if argv is None:  # else the process is somebody else's
@@ -85,9 +87,8 @@ class _Ending:
         if self.code is None:
             return
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError, ValueError):  # nobody is left to tell
-                    stream.flush()
+            with contextlib.suppress(OSError, ValueError):  # nobody is left to tell
+                stream.flush()
         os._exit(self.code)
 
 
@@ -136,19 +137,23 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """SIGTERM ends a command as Ctrl-C does. The list fills with signals, as a command may finish what it can and return."""
+    """SIGTERM and a closed terminal end a command as Ctrl-C does. The list fills with signals, as a command may finish what it can
+    and return."""
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if is_ending() and number != signal.SIGINT:
+            return
         received.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield received
         return
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield received
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            if not is_ending():  # or the sentence that is still to be said would be lost
+                signal.signal(number, handler)

@@ -20,7 +20,7 @@ from anew.core import arguments as checked
 from anew.core.exit_codes import DONE, FAILED_CHECK
 from anew.core.launcher import is_first_process
 from anew.core.wording import are, plural
-from anew.errors import ConfigError, command, shorten
+from anew.errors import ConfigError, UnsentError, command, shorten
 
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
@@ -101,16 +101,25 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
 
 def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: str, arguments: argparse.Namespace) -> None:
     """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
-    with _progress(arguments) as progress:
-        try:
-            folder = train(progress).folder
-        except KeyboardInterrupt:
-            if is_first_process() and api.is_begun(run):
-                saved = "state saved; " if progress.steps else ""
-                progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
-            raise
+    try:
+        with _progress(arguments) as progress:
+            folder = _trained(train, progress, run).folder
+    except UnsentError as error:
+        if is_first_process():
+            _print_run(error.folder, arguments)
+        raise
     if is_first_process():
         _print_run(folder.path, arguments, folder.address)
+
+
+def _trained(train: Callable[[ProgressLine], anew.Model], progress: ProgressLine, run: str) -> anew.Model:
+    try:
+        return train(progress)
+    except KeyboardInterrupt:
+        if is_first_process() and api.is_begun(run):
+            saved = "state saved; " if progress.steps else ""
+            progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
+        raise
 
 
 def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None = None) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from anew.core.exit_codes import DONE, FAULT, MISTAKE, STOPPED
 from anew.core.launcher import is_first_on_machine, is_first_process, tell_torchrun
 from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
 
+# The first process of a machine gets so long to say what is wrong, since torchrun stops it when another one has ended. Two
+# that start together on a crowded machine begin to read their command within a second of each other; chosen.
+HEAD_START_S = 3.0
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 
 
@@ -39,9 +43,9 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
 
 def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callable[[str], str]) -> int:
     try:
-        return work()
+        return _to_its_own_end(work)
     except ProcessError as error:
-        if not error.is_reported:
+        if not _is_reported(error):
             complain(str(error))
         return error.exit_code
     except AnewError as error:
@@ -49,17 +53,31 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
     except KeyboardInterrupt:
         if is_first_process():  # of many processes one speaks
             complain("stopped")
-        if "RANK" in os.environ and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, where another process has ended before
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine
         sentence = machine_limit(error)
         return _fault(error, argv) if sentence is None else _mistake(sentence, error, argv)
 
 
+def _to_its_own_end(work: Callable[[], int]) -> int:
+    """Carry out a command. Where it fails in one of several processes, torchrun, which stops all when one has ended, is not obeyed
+    any more: this one ends by itself, with its own exit code."""
+    try:
+        return work()
+    except BaseException:  # whatever it is, it is raised again
+        if "RANK" in os.environ and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+
+
 def _is_reported(error: AnewError) -> bool:
     """Whether another process of torchrun says it; before they come together, the first one of each machine speaks."""
-    return not is_first_on_machine() if error.is_reported is None else error.is_reported
+    if error.is_reported is not None:
+        return error.is_reported
+    if is_first_on_machine():
+        return False
+    time.sleep(HEAD_START_S)
+    return True
 
 
 def _mistake(sentence: str, error: BaseException, argv: Sequence[str]) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from anew.cli.terminal import lines, write
+from anew.cli.terminal import Terminal, lines, write
 from anew.core.reporter import RATE_STEPS, FinishedStep
 from anew.errors import printable
 
@@ -23,12 +22,12 @@ class ProgressLine:
     """A Reporter for people: a bar that redraws itself on a terminal, otherwise a plain line now and then.
 
     Args:
-        stream: Where to print; standard output by default.
+        stream: Where to print.
         verbose: Also print details, which are the lines that start with two spaces. A terminal shows them in passing.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
-        self.stream = stream or sys.stdout
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
+        self.stream = stream
         self.verbose = verbose
         self.live = self.stream.isatty()
         self.steps = 0
@@ -126,7 +125,7 @@ class ProgressLine:
             TaskProgressColumn(show_speed=False),
             TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
         ]
-        self._bar = Progress(*columns, console=Console(file=self.stream), transient=True)
+        self._bar = Progress(*columns, console=Console(file=cast("TextIO", Terminal(self.stream))), transient=True)
         self._task = self._bar.add_task(title, total=total, state="")
         self._bar.start()
 

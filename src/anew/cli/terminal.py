@@ -6,10 +6,12 @@ NO_COLOR is set. A reader that goes away (`anew look DATA | head`) ends the outp
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from anew.core.wording import COMPLAINT
@@ -23,15 +25,22 @@ def lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def open_closed_streams() -> None:
+    """Let output to a stream that was closed before we began (`>&-`, a daemon) go nowhere, not to the other one."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
 def write(text: str, stream: TextIO | None = None) -> None:
     """Print lines of text to standard output, or to another stream."""
-    _emit(lines(text), sys.stdout if stream is None else stream)
+    _emit(lines(text), stream or sys.stdout)
 
 
 def write_spans(spans: Sequence[Span], stream: TextIO | None = None) -> None:
     """Print one line of styled text; without the styles where the stream is not a terminal."""
-    stream = sys.stdout if stream is None else stream
-    if stream is None or not stream.isatty():
+    stream = stream or sys.stdout
+    if not stream.isatty():
         write("".join(text for text, _ in spans), stream)
         return
     from rich.console import Console
@@ -53,17 +62,45 @@ def complain(text: str) -> None:
     _emit(printable(f"{COMPLAINT}{text}"), sys.stderr)
 
 
-def _emit(text: str, stream: TextIO | None) -> None:
-    if stream is None:  # it was closed before we began
-        return
+def _emit(text: str, stream: TextIO) -> None:
     encoding = stream.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
-    except BrokenPipeError:
-        silence(stream)
     except OSError as error:
         silence(stream)
+        if isinstance(error, BrokenPipeError) or _is_closed_terminal(stream, error):
+            return
         raise UserError(f"the output cannot be written ({error.strerror}); free some space or redirect it") from None
+
+
+class Terminal:
+    """A stream to a terminal for rich, which ends silently where the terminal is closed. Other attributes are the stream's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._keep_on(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._keep_on(self._stream.flush)
+
+    def _keep_on(self, output: Callable[[], object]) -> None:
+        try:
+            output()
+        except OSError as error:
+            if not _is_closed_terminal(self._stream, error):
+                raise
+            silence(self._stream)
+
+
+def _is_closed_terminal(stream: TextIO, error: OSError) -> bool:
+    # isatty() is false for one that was closed
+    return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
 
 
 def silence(stream: TextIO) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from anew.core import files
@@ -48,6 +48,10 @@ class FileSystem(Protocol):
     """What is used of an `fsspec.AbstractFileSystem`."""
 
     def info(self, path: str) -> Mapping[str, object]: ...
+
+    def exists(self, path: str) -> bool: ...
+
+    def ls(self, path: str, *, detail: bool) -> Sequence[object]: ...
 
     def find(self, path: str, *, detail: bool) -> Mapping[str, Mapping[str, object]]: ...
 

@@ -219,9 +219,8 @@ def clause(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-FREE_DISK_BYTES = (
-    2 * 1024**3
-)  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
+# Stay free on the disk, for checkpoints, for logs and for other programs; chosen
+FREE_DISK_BYTES = 2 * 1024**3
 
 
 def cache_root(folder: Path | None) -> Path:
@@ -235,10 +234,8 @@ SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no d
 MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
 BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
 
-DATA_FOLDERS = (
-    ".anew-studio",
-    ".cache",
-)  # hidden folders of a home that hold data: what was dropped into a page, downloads
+# Hidden folders of a home that hold data: what was dropped into a page, downloads
+DATA_FOLDERS = (".anew-studio", ".cache")
 
 
 def is_private(path: Path) -> bool:

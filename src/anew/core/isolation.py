@@ -28,6 +28,7 @@ from typing import IO, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
 import numpy as np
 
 from anew.core.deadline import held_back
+from anew.core.stop_signals import stop_signals
 from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
@@ -314,7 +315,8 @@ def serve() -> NoReturn:
     """Answer what is asked until the pipe ends."""
     global _inside
     _inside = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    for number in {*stop_signals()} - {signal.SIGTERM}:  # a terminal sends them to the whole group; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # libraries may write what they like

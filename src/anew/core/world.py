@@ -25,16 +25,16 @@ from anew.core import rendezvous
 from anew.core.device import pick_device
 from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
-from anew.core.launcher import is_first_on_machine, num_processes
+from anew.core.launcher import num_processes
 from anew.core.monitor import Monitor
+from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
 V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
-COLLECTIVE = timedelta(
-    minutes=30
-)  # that a process may be late by: one writes, calibrates or samples while the others wait
+# That a process may be late by: one writes, calibrates or samples while the others wait
+COLLECTIVE = timedelta(minutes=30)
 MOST_NAMED, MOST_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
 
@@ -259,13 +259,11 @@ def _form() -> World:
 
 
 def _not_connected(error: Exception) -> ProcessError:
-    failure = ProcessError(
+    return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
         STOPPED,
     )
-    failure.is_reported = not is_first_on_machine()  # of each machine one speaks
-    return failure
 
 
 def shutdown() -> None:
@@ -293,9 +291,10 @@ def together() -> Iterator[World]:
         yield world
         return
     try:
-        yield world
-        if not world.is_main:
-            monitor.wait_for_main()
+        with _ending_on_error():
+            yield world
+            if not world.is_main:
+                monitor.wait_for_main()
     except ProcessError:
         raise
     except AnewError as error:
@@ -314,6 +313,15 @@ def together() -> Iterator[World]:
         raise
     finally:
         shutdown()
+
+
+@contextmanager
+def _ending_on_error() -> Iterator[None]:
+    try:
+        yield
+    except BaseException:  # whatever it is, it is raised again
+        begin_ending()
+        raise
 
 
 def is_connection_fault(error: BaseException) -> bool:

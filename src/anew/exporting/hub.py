@@ -28,9 +28,8 @@ NOTES = (
     "report.html is left out, since it shows items of the data",
     "no licence is chosen: set `license` in README.md to one that the training data allows",
 )
-SAMPLE_NAME = re.compile(
-    r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}"
-)  # names of final samples; previews during training have others
+# Names of final samples; previews during training have others
+SAMPLE_NAME = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}")
 IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
 MAX_EXCERPT = 1000  # characters of sample texts on the card
 PIECE_BYTES = 2**24  # of a file, in memory while it is copied: weights may be larger than what is free; chosen

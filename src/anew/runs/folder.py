@@ -212,7 +212,8 @@ class RunFolder:
                 raise
             if not self.path.is_dir():
                 raise RunError(
-                    f"the run folder {str(self.path)!r} is gone, so nothing can be saved; train again"
+                    f"the run folder {str(self.path)!r} is gone, so nothing can be saved there; if it was moved, continue it "
+                    "where it is now with `anew resume`; otherwise train again"
                 ) from error
             reason = files.clause(error.__cause__ or error)
             raise RunError(

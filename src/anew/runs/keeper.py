@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anew.errors import RunError
-from anew.runs.mirror import Mirror, Overtaken, of_folder
+from anew.errors import RunError, UnsentError, shorten
+from anew.runs.mirror import OBJECTS, PROBE, Mirror, Overtaken, of_folder
 
 EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
 
@@ -39,8 +39,12 @@ class Keeper:
             except Exception as error:  # whatever it is, the next write may succeed, and `finish` raises it otherwise
                 self.fault = error
 
-    def finish(self) -> None:
-        """Stop the background thread and write once more."""
+    def finish(self, is_done: bool) -> None:
+        """Stop the background thread and write once more.
+
+        Args:
+            is_done: Whether the work on the run has ended as it should.
+        """
         self._is_over = True
         self._wake.set()
         self._thread.join()
@@ -49,9 +53,8 @@ class Keeper:
         except Overtaken as error:
             raise RunError(f"{error}; what was done here is kept in {str(self.mirror.set_aside())!r}") from None
         except RunError as error:
-            raise RunError(
-                f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
-            ) from None
+            sentence = f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
+            raise (UnsentError(sentence, self.mirror.folder) if is_done else RunError(sentence)) from None
 
 
 @contextmanager
@@ -61,13 +64,29 @@ def kept(folder: Path) -> Iterator[None]:
     if mirror is None:
         yield
         return
+    _check_free(mirror)
     mirror.check_writable()
     keeper = _keepers[folder] = Keeper(mirror)
+    is_done = False
     try:
         yield
+        is_done = True
     finally:
         del _keepers[folder]
-        keeper.finish()
+        keeper.finish(is_done)
+
+
+def _check_free(mirror: Mirror) -> None:
+    """Refuse an address of a new run below which other things lie, as a folder that is not empty is refused."""
+    state = mirror.state()
+    if (state is not None and state.known is not None) or mirror.exists():
+        return
+    others = sorted({*mirror.names()} - {OBJECTS, PROBE, ""})
+    if others:
+        raise RunError(
+            f"{mirror.address!r} is not empty (it holds {shorten(others[0])}); give an address below it, like "
+            f"'{mirror.address}/run'"
+        )
 
 
 _keepers: dict[Path, Keeper] = {}

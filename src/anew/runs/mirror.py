@@ -261,6 +261,12 @@ class Mirror:
         with contextlib.suppress(Exception):  # permission to write need not include removal
             system.rm_file(key)
 
+    def names(self) -> list[str]:
+        """The names directly below the address."""
+        system, root = self._store()
+        keys = self._reached(lambda: system.ls(root, detail=False) if system.exists(root) else [])
+        return [str(key).rstrip("/").rpartition("/")[2] for key in keys]
+
     def push(self) -> None:
         """Write the folder to the store.
 

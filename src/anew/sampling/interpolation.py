@@ -134,9 +134,8 @@ def latent_walk(
     family = generator.family
     walk_label = _walk_label(generator, seed, label, config)  # (1,)
     if type(family).generate is Family.generate:
-        Family.initial_latents(
-            family, SampleRequest(1), seed
-        )  # raises the error that says why there is no latent space
+        # Raises the error that says why there is no latent space
+        Family.initial_latents(family, SampleRequest(1), seed)
     if ends is None:
         labels = (
             generator.sample_labels(stops, seed, sampling=config) if walk_label is None else walk_label.expand(stops)

@@ -20,9 +20,8 @@ from anew.functional.latents import latent_mask
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
 
-GivenItem: TypeAlias = (
-    str | Path | bytes | Numbers | FileSlice
-)  # an item from the user: a path, a file's bytes, or an array
+# An item from the user: a path, a file's bytes, or an array
+GivenItem: TypeAlias = str | Path | bytes | Numbers | FileSlice
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 

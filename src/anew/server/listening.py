@@ -15,6 +15,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from anew.core.stop_signals import stop_signals
 from anew.errors import ConfigError
 
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
@@ -113,7 +114,7 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that shuts down on Ctrl-C or SIGTERM and then returns normally."""
+    """uvicorn that shuts down on the signals that stop any command, and then returns normally."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -125,7 +126,7 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
         try:
             yield
         finally:

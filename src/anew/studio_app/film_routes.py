@@ -28,9 +28,8 @@ def add_film(app: FastAPI, studio: Studio) -> None:
         except ApiError as error:
             if error.status != 404:
                 raise
-            return JSONResponse(
-                {"steps": [], "weights": []}
-            )  # a job that is queued, or has just begun, has no folder yet
+            # A job that is queued, or has just begun, has no folder yet
+            return JSONResponse({"steps": [], "weights": []})
         kept = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
         return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": kept})
 

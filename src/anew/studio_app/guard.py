@@ -21,10 +21,11 @@ POLICY = (
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+# Of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched
 REPORT_POLICY = (
     "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
-)  # of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched
+)
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -20,15 +20,8 @@ PIECE = 2**20  # bytes that are read at a time
 MAX_POINTS = 2**19  # of a curve in memory; longer ones are thinned
 MAX_CURVES = 64  # a log of somebody else may have any number of names (docs/log.md, 2026-11-27)
 MAX_WARNINGS = 1000  # that are kept, the last ones
-FIELDS_WITHOUT_CURVE = (
-    "event",
-    "time",
-    "step",
-    "progress",
-    "examples",
-    "seconds",
-    "phase",
-)  # fields of a step without a curve
+# Fields of a step without a curve
+FIELDS_WITHOUT_CURVE = ("event", "time", "step", "progress", "examples", "seconds", "phase")
 # The smoothed curve averages over this part of all steps, a fortieth, so its shape is the same at any length; chosen.
 SMOOTHED_SHARE = 40
 

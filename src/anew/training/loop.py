@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from anew.core.stop_signals import stop_signals
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue, last_step
@@ -235,7 +236,7 @@ def _event_fields(result: StepResult) -> dict[str, EventValue]:
 
 @contextmanager
 def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Within this context, SIGINT or SIGTERM ends the training after the current step; a second signal acts as usual."""
+    """Within this context, SIGINT, SIGTERM or SIGHUP ends the training after the current step; a second signal acts as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -245,8 +246,7 @@ def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
         trainer.stopping = True
         signal.signal(number, previous[number])
 
-    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
+    for number in stop_signals():
         previous[number] = signal.signal(number, stop)
     try:
         yield

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,15 @@ def test_addresses_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as refusal:
         Source.open(text, KINDS)
     assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_refusal_names_the_address_whole(store: fsspec.AbstractFileSystem) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.txt", "This is a book.")
+    store.pipe("/bucket/packed/a.zip", content.getvalue())
+    with pytest.raises(DataError, match="'memory://bucket/packed' holds nothing that can be learned"):
+        Dataset.open(Path("memory://bucket/packed"))
 
 
 def test_a_folder_in_a_store_is_a_folder(store: fsspec.AbstractFileSystem) -> None:

@@ -17,10 +17,8 @@ WHOLE_RATE = (4_000, 80)  # (least number of values, bands) to keep a rate that 
 # Bands -> Hz, the highest rate that so many bands resolve.
 TOP_RATES = {48: 11_025, 64: 16_000, 80: 48_000, 96: 48_000, 128: 48_000}
 RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)  # Hz of common files
-HOP, SHORT_HOP = (
-    0.016,
-    0.004,
-)  # longest and shortest hop in seconds: a window is at least four hops, to reconstruct phases
+# Longest and shortest hop in seconds: a window is at least four hops, to reconstruct phases
+HOP, SHORT_HOP = 0.016, 0.004
 WINDOW = 0.064  # seconds: resolves the harmonics of a voice
 FRAME_MULTIPLE = 16  # the number of frames is a multiple of this: networks halve it four times
 SECONDS = (0.25, 10.0)  # shortest and longest clip, unless the user asks for another

@@ -11,21 +11,8 @@ from numpy.typing import NDArray
 
 from anew.data.types import DataBudget
 
-RUNGS = (
-    8,
-    12,
-    16,
-    24,
-    32,
-    48,
-    64,
-    96,
-    128,
-    192,
-    256,
-    384,
-    512,
-)  # sides in pixels that a network can halve several times
+# Sides in pixels that a network can halve several times
+RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others are accidents; chosen
 

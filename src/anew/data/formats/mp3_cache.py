@@ -24,9 +24,8 @@ from anew.core.extras import require
 from anew.core.files import FREE_DISK_BYTES, cache_root
 from anew.data.types import FileSlice
 
-MAX_DISK_BYTES = (
-    4 * 1024**3
-)  # size of decoded recordings on the disk: 12 hours at 44,100 Hz; least recently used ones go first
+# Size of decoded recordings on the disk: 12 hours at 44,100 Hz; least recently used ones go first
+MAX_DISK_BYTES = 4 * 1024**3
 MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024 open files
 STRETCH_SAMPLES = 1 << 23  # samples that are decoded at once if the disk has no room for the recording: three minutes
 MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo

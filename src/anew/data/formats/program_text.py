@@ -7,9 +7,8 @@ import re
 # Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
 LEAST_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
-_CERTAIN = re.compile(
-    rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE
-)  # heredocs, often of tables; Perl alone
+# Heredocs, often of tables; Perl alone
+_CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
 _COMMENT = re.compile(r"\s*([#%*;!\"{}]|//|/\*|--|[cC] )")
 _STATEMENT = re.compile(
     r".*[;{}]\s*$"  # ends like a statement or a block

@@ -35,10 +35,8 @@ MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
 MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images, and that are matched at a time
-MATCHED_SAMPLES = (
-    8,
-    128,
-)  # least and most of these samples: of 64, shares of pixels are off by up to a half (docs/log.md)
+# Least and most of these samples: of 64, shares of pixels are off by up to a half (docs/log.md)
+MATCHED_SAMPLES = (8, 128)
 PALETTE_PIXELS = 1 << 21  # pixels of real images in which a palette is searched
 MATCHED_IMAGES = (16, 2048)  # least and most of these images
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`

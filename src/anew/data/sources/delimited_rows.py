@@ -20,9 +20,8 @@ from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
 from anew.data.sources.columns import text_columns
 
-MAX_SCANNED_BYTES = (
-    1 << 28
-)  # files up to this size are searched for quoted line breaks while listing, which bounds its time
+# Files up to this size are searched for quoted line breaks while listing, which bounds its time
+MAX_SCANNED_BYTES = 1 << 28
 SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 _DELIMITERS = ",;\t|"
 

@@ -77,6 +77,7 @@ def detect_modality(
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
     is_requested = is_requested and requested is not None
     source = Source.open(path, modalities, once, requested if is_requested else None, columns)
+    path = source.path  # an address that was given as a Path has lost a slash
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])

@@ -39,10 +39,8 @@ NUM_CORRECTIONS = 16_384  # curves of the last correction, selected by a hash
 KEPT_SHARE = np.float32(0.6)  # weight of the sum in the result; the rest is that of the corrected sum
 CONSTANT = np.float32(0.3)  # value of the constant input: about the size of the others
 TALLY_PRIOR = 0.4  # added to the tallies of either answer
-FINAL_RATE, HIT_RATE = (
-    np.float32(0.002),
-    np.float32(0.02),
-)  # learning rates of the weights of the three sums, and of matches
+# Learning rates of the weights of the three sums, and of matches
+FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
 # Of the table of the sigmoid: log odds from -12 to 12, 128 entries for each unit
 SIGMOID_RANGE, SIGMOID_STEPS_PER_UNIT = 12, 128
 ONE = np.float32(1)

@@ -21,10 +21,8 @@ from anew.evaluation.memorization.result import ItemType
 from anew.functional.pitch import PITCH
 from anew.functional.spectrogram import Frames, mel_bank
 
-BANDS, FRAMES = (
-    64,
-    64,
-)  # size of the spectrograms that metrics compare: the same for all runs, so that scores are comparable
+# Size of the spectrograms that metrics compare: the same for all runs, so that scores are comparable
+BANDS, FRAMES = 64, 64
 FLOOR_DB = 70.0  # decibels from the loudest to the quietest value of a spectrogram: quieter sound is hardly heard
 WINDOW = 0.032  # shortest window of a spectrogram in seconds: two periods of the lowest pitch
 CHUNK = 64  # clips at once: bounds memory

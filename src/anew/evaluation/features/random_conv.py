@@ -68,9 +68,8 @@ class Embedding:
         read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
         self._centre = read_outs.mean(dim=0)
         deviation = torch.cat([_filter_deviation(level) for level in levels])  # (r,)
-        varies = (
-            deviation > 1e-4
-        )  # a filter that is the same in every item says nothing, and its scale would be infinite
+        # A filter that is the same in every item says nothing, and its scale would be infinite.
+        varies = deviation > 1e-4
         size = read_outs.shape[1]
         gaussian = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
         mix = torch.linalg.qr(gaussian)[0] * (math.sqrt(size) / math.sqrt(gaussian.shape[1]))  # (r, d)

@@ -93,9 +93,8 @@ def count_repeats(
         pool: Indices of the real items.
     """
     n_samples = len(samples[0].item)
-    item = np.full(
-        n_samples, -1, dtype=np.intp
-    )  # one for each sample that repeats an item, a training item if possible
+    # One for each sample that repeats an item, a training item if possible
+    item = np.full(n_samples, -1, dtype=np.intp)
     for part in (~is_train, is_train):
         for nearest in samples:
             item = np.where((nearest.distance == 0.0) & part[nearest.item], nearest.item, item)

@@ -22,11 +22,8 @@ from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants,
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
 CORE_SIDE = 16  # values along a side of an image's core: with 8, cores of sprites hold half as much (docs/log.md)
 FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stretched to full contrast
-FILTERS, WINDOW, CELLS = (
-    32,
-    5,
-    4,
-)  # size of the embedding: the smallest that recognises copies after noise and compression
+# Size of the embedding: the smallest that recognises copies after noise and compression
+FILTERS, WINDOW, CELLS = 32, 5, 4
 CHUNK = 512  # images at once: bounds memory
 
 

@@ -128,9 +128,8 @@ class Planting:
         if picture is None or not exact:
             return picture
         rate = min((control.rate for control in exact if control.caught >= DETECTION_POWER), default=exact[0].rate)
-        rng = np.random.default_rng(
-            PICTURE_SEED
-        )  # a generator of its own, so that measurements do not depend on the picture
+        # A generator of its own, so that measurements do not depend on the picture
+        rng = np.random.default_rng(PICTURE_SEED)
         chosen, rows = self._plant(rng, 0, max(1, round(rate * self.n_samples)))
         truth = self.labels.with_planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
         shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, rng)

@@ -27,11 +27,8 @@ from anew.core.arrays import Integers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Indices
 
-VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = (
-    6,
-    64,
-    256,
-)  # number of bounds: a sixth of an item's values, within these limits
+# Number of bounds: a sixth of an item's values, within these limits
+VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256
 QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns that are searched at once: a tile of bounds stays in a cache
 LOOSE_SHARE = 32  # if more than one item in 32 is a candidate of a row, all cores are compared in one product
 # Pairs that are compared, and rows that are projected, at once: bounds memory, and keeps pairs in a cache.

@@ -37,13 +37,8 @@ MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing 
 OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
 MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
-PROBE_SIZES = (
-    MOST_ITEMS,
-    1_000,
-    500,
-    250,
-    100,
-)  # training items of a probe: the largest number for which there is time
+# Training items of a probe: the largest number for which there is time
+PROBE_SIZES = (MOST_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 

@@ -39,9 +39,8 @@ TWO_SAMPLE_AUC = MetricSpec(
 MOST_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 LEAST_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
 ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
-RIDGES = 10.0 ** np.arange(
-    -4.0, 2.5, 0.5
-)  # multiples of the mean eigenvalue: from hardly any smoothing to a near constant
+# Multiples of the mean eigenvalue: from hardly any smoothing to a near constant
+RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,8 @@ class Vocabulary:
             ids = [self._ids.setdefault(word, len(self._ids)) for word in words(text, record=True)]
             numbers = np.array(last + ids, dtype=np.int64)
             pairs.append(numbers[:-1] << PAIR_BITS | numbers[1:])
-            last = (
-                [] if records else ids[-1:] or last
-            )  # pieces may hold the end of a text and the beginning of the next
+            # Pieces may hold the end of a text and the beginning of the next
+            last = [] if records else ids[-1:] or last
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     @cached_property

@@ -176,9 +176,8 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
         right = np.minimum.accumulate(np.where(peak, positions, 2 * bins)[::-1])[::-1]
         nearest = np.clip(np.where(positions - left <= right - positions, left, right), 0, bins - 1)
         previous_phase = advanced[nearest]
-        phase[:, frame] = previous_phase + math.pi * (
-            positions - nearest
-        )  # under a Hann window neighbouring bins differ by half a turn
+        # Under a Hann window neighbouring bins differ by half a turn
+        phase[:, frame] = previous_phase + math.pi * (positions - nearest)
     return phase
 
 

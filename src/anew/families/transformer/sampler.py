@@ -28,9 +28,8 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
-LEAST_WEIGHT = np.float32(
-    1e-30
-)  # of all allowed tokens together, from which they are drawn by their own weights; chosen
+# Of all allowed tokens together, from which they are drawn by their own weights; chosen
+LEAST_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
