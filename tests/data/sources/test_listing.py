@@ -110,8 +110,10 @@ def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) ->
     for number in range(3):
         Path(os.fsdecode(folder + b"/%d.txt" % number)).write_text("some text")
     os.symlink(b"nothing", folder + b"/x\x1b[2J")
+    (tmp_path / "bar").mkdir()  # beside it the other folder is a class
+    (tmp_path / "bar" / "0.txt").write_text("more text")
     source = Source.open(tmp_path, KINDS)
-    assert source.shards("text") and source.labels("text") == ("caf\udce9",)
+    assert source.shards("text") and source.labels("text") == ("bar", "caf\udce9")
     assert [r.name for r in source.refusals] == [r"caf\xe9/x\x1b[2J"]
 
 
