@@ -49,12 +49,10 @@ WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
 BLOCK = 32  # values of q8_0 that share a scale
-MIN_ROUNDED_VALUES = (
-    1024  # smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
-)
-MAX_F16_ERROR = (
-    1e-3  # relative error above which a tensor is stored in f32: in f16 only overflow or tiny values reach it
-)
+# Smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
+MIN_ROUNDED_VALUES = 1024
+# Relative error above which a tensor is stored in f32: in f16 only overflow or tiny values reach it
+MAX_F16_ERROR = 1e-3
 ALIGNMENT = 4  # bytes: JavaScript's views on f32 need it
 ASSERTIONS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
 DROPPED_ARGUMENTS = ("layout", "device", "pin_memory", "memory_format", "non_blocking", "dtype_layout")

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; chosen
 # Bytes of all snapshots together, unless the weights themselves have more: they must not make a run much larger
 MAX_BYTES = 32 * 2**20
-SPACING = (
-    1.5  # the next one is kept after so many times the seconds of the last: progress goes with the logarithm of time
-)
+# The next one is kept after so many times the seconds of the last: progress goes with the logarithm of time
+SPACING = 1.5
 PREFIX = f"{FOLDER}/weights-"  # the beginning of all their names in a run
 _NAME = re.compile(r"weights-(\d{8,15})\.safetensors")
 

@@ -15,9 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from anew.runs import events, lock
 from anew.runs.paths import CONFIG
 
-SECONDS_BETWEEN_CHECKS = (
-    0.5  # of the folders of runs: pages are updated twice a second, and a check reads some modification times
-)
+# Of the folders of runs: pages are updated twice a second, and a check reads some modification times
+SECONDS_BETWEEN_CHECKS = 0.5
 # Between signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
 WATCHED = (CONFIG, events.NAME, lock.NAME, "samples", "film", "report", f"codec/{events.NAME}", "pilots")

@@ -54,9 +54,8 @@ def compile_blocks(family: Family) -> None:
 
     # Dynamo reads the gradients of all inputs of a block, although only weights have any, and so causes a harmless warning.
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
-    torch._inductor.config.compile_threads = (
-        1  # worker processes of Inductor would import from the current folder, and stay
-    )
+    # Worker processes of Inductor would import from the current folder, and stay
+    torch._inductor.config.compile_threads = 1
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     # Records have other lengths in each step. Grids do not, and with dynamic shapes Inductor fails on channels_last.
     spec = family.spec

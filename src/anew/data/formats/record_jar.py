@@ -9,9 +9,8 @@ from dataclasses import replace
 from anew.data.types import Item
 
 MIN_DIVIDERS = 20  # fewest separators of a file of records; fewer may mean anything
-MAX_OTHERS = (
-    0.02  # with more other lines that begin with %, as a share of records, they are comments (TeX, PostScript, Prolog)
-)
+# With more other lines that begin with %, as a share of records, they are comments (TeX, PostScript, Prolog)
+MAX_OTHERS = 0.02
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
 _DIVIDER = re.compile(r"^%%?[ \t]*\r?$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)

@@ -16,9 +16,8 @@ BETTER = 0.1  # a file keeps the encoding of the data set, unless another one's 
 FEW_BYTES = 10  # bytes beyond ASCII; of fewer, no encoding is better than that of the data set
 SURVEYED = 1 << 19  # bytes that are looked at of all files of a sample together: some 200 ms
 LEAST_LINES = 1 << 10  # bytes that are looked at of a file in any case
-MAX_DAMAGED = (
-    0.1  # share of the bytes beyond ASCII without a meaning, from which on a file is not in the given encoding
-)
+# Share of the bytes beyond ASCII without a meaning, from which on a file is not in the given encoding
+MAX_DAMAGED = 0.1
 MAX_UNREAD = 0.01  # the same for an encoding that was recognised in other files
 NAMED = 3  # files that a sentence names
 DAMAGED = "\N{REPLACEMENT CHARACTER}"

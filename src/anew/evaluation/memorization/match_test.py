@@ -43,9 +43,8 @@ from anew.evaluation.memorization.copying_test import (
 from anew.evaluation.memorization.thresholds import HELD_OUT_ALPHA, LABEL_ALPHA, MATCH_RATIO
 from anew.functional.intervals import beta_cumulative, clopper_pearson
 
-STAND_IN_FOLDS = (
-    16  # folds of stand-ins that are left out together: one fold made single variants look isolated; more take longer
-)
+# Folds of stand-ins that are left out together: one fold made single variants look isolated; more take longer
+STAND_IN_FOLDS = 16
 Flags = NDArray[np.bool_]
 
 

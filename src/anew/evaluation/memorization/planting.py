@@ -25,9 +25,8 @@ from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
-DRAWS = (
-    20  # draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
-)
+# Draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
+DRAWS = 20
 DRAW_PERMUTATIONS = 399  # permutations in each draw: enough for p = ALPHA, and there are up to 200 draws
 PICTURE_SEED = 0  # arbitrary: a picture must not change from call to call
 

@@ -25,9 +25,8 @@ from anew.evaluation.memorization.thresholds import (
 from anew.evaluation.score import Group, MetricSpec, Score
 
 REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
-VISIBLE = (
-    0.4  # of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
-)
+# Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
+VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
 
 COPIED_SHARE = MetricSpec(

@@ -24,9 +24,8 @@ PAIRS_AT_ONCE = 8_000_000  # pairs of records that are compared at once: 32 MB o
 # Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
 # unrelated records: 0.31 -> 0.33 s.
 CLOSE = 0.1
-MACHINE_WORD = (
-    64  # characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
-)
+# Characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
+MACHINE_WORD = 64
 RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 Numbers = NDArray[np.int32]

@@ -12,9 +12,8 @@ from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 
 MOST_ITEMS = 2_000  # training items, at most: the time grows with the cube
-RIDGE = (
-    0.01  # relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
-)
+# Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
+RIDGE = 0.01
 BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
 
 

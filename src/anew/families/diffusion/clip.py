@@ -46,9 +46,8 @@ class ClipLayout(Layout):
     mixture_type: ClassVar[type[GaussianMixture]] = ClipMixture
     num_choices: ClassVar[int] = 1  # the length
     default_steps: ClassVar[int] = 8  # each is slow, and clips came no nearer with 12 (docs/log.md, 2026-11-27)
-    default_solver: ClassVar[str] = (
-        "multistep"  # with new noise, frames fit each other less well (docs/log.md, 2026-11-27)
-    )
+    # With new noise, frames fit each other less well (docs/log.md, 2026-11-27)
+    default_solver: ClassVar[str] = "multistep"
 
     @property
     def num_parts(self) -> int:

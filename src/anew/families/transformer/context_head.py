@@ -27,9 +27,8 @@ from anew.functional import token_choice
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
 
-MOST_DOCUMENT_TOKENS = (
-    131_072  # tokens of one document that are remembered before it starts again; bounds memory (130 MB)
-)
+# Tokens of one document that are remembered before it starts again; bounds memory (130 MB)
+MOST_DOCUMENT_TOKENS = 131_072
 FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 FLOAT_BUFFERS = (
     "curves",
