@@ -365,10 +365,10 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
 def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data")
     begin = time.monotonic()
-    in_a_process("train", data, "--run", tmp_path / "run", "--budget", "15s")
+    in_a_process("train", data, "--run", tmp_path / "run", "--budget", "20s")
     seconds = time.monotonic() - begin
-    assert seconds < 17.0
-    assert seconds > 10.0
+    assert seconds < 22.0
+    assert seconds > 13.0
     anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=1")
     assert digest(tmp_path / "again") == digest(tmp_path / "run")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ class Drawn:
     """Samples that are killed while they are saved, or are not."""
 
     on_sheet = 3
+    origins = ()
 
     def __init__(self, killed: bool) -> None:
         self.killed = killed
 
     def __len__(self) -> int:
         return 3
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("new",) * 3)
 
     def enlarged(self, factor: int) -> Drawn:
         return self

@@ -80,9 +80,9 @@ def test_a_refusal_names_the_address_whole(store: fsspec.AbstractFileSystem) -> 
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("a.txt", "This is a book.")
-    store.pipe("/bucket/packed/a.zip", content.getvalue())
-    with pytest.raises(DataError, match="'memory://bucket/packed' holds nothing that can be learned"):
-        Dataset.open(Path("memory://bucket/packed"))
+    store.pipe("/bucket/zipped/a.zip", content.getvalue())
+    with pytest.raises(DataError, match="'memory://bucket/zipped' holds nothing that can be learned"):
+        Dataset.open(Path("memory://bucket/zipped"))
 
 
 def test_a_folder_in_a_store_is_a_folder(store: fsspec.AbstractFileSystem) -> None:
