@@ -150,6 +150,7 @@ def test_what_anew_sees(tmp_path: Path) -> None:
     assert {item["label"] for item in items} == {"bar", "disc"}
 
 
+@pytest.mark.slow  # test_browser.py names a column in the page, too
 def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: Path) -> None:
     rows = "".join(f"person {n};note {n * n} of a table\n" for n in range(60))
     (tmp_path / "table.csv").write_text(f"writer;remark\n{rows}")

@@ -50,6 +50,7 @@ def assert_same_gradients(name: str, spec: Spec, batch: Batch, **settings: objec
     torch.testing.assert_close(gradients(compiled, batch), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # Dynamo's own
 def test_compiled_blocks_have_the_same_gradients_dropout_included() -> None:
