@@ -121,7 +121,7 @@ def score(
 
     Raises:
         ConfigError: The run has no likelihood, or a setting is not about reading.
-        DataError: There is no such place, or it holds nothing to score.
+        DataError: The path or address does not exist, or holds nothing to score.
     """
     model = load(run, trust_code=trust_code)
     return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)

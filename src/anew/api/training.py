@@ -350,7 +350,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
         The model, for `.sample(16)`, `.stream()`, `.score(data)`.
 
     Raises:
-        ConfigError: There is no such device, or the family is code and `trust_code` is not set.
+        ConfigError: The device does not exist, or the family is code and `trust_code` is not set.
         RunError: The folder is not a finished run, or is damaged.
     """
     from anew.sampling.model import Model

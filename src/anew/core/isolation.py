@@ -2,8 +2,9 @@
 cost this one file alone.
 
 The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
-is asked of it lies in pieces of some items, which is what makes it cheap; it sends results as they are ready. Where a piece brings it down,
-each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty one is refused.
+is asked of it lies in pieces of some items, which is what makes it cheap; it sends results as they are ready. Where a piece
+brings it down, each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty
+one is refused.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def _part_of_folder(folder: str) -> str | None:
 
 
 def shared_folder(paths: Sequence[str]) -> str:
-    """The innermost folder that holds all files, with a slash at its end; "" if that is the top level. It is no class."""
+    """The innermost folder that holds all files, with a slash at its end; "" if that is the top level. It is not a class."""
     if not paths:
         return ""
     # Whatever all share, the least and the greatest share

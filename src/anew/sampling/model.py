@@ -294,7 +294,7 @@ class Model(Generator):
 
         Raises:
             ConfigError: The run has no likelihood, or a setting is not about reading.
-            DataError: There is no such place, or nothing to score.
+            DataError: The path or address does not exist, or holds nothing to score.
         """
         check_has_likelihood(self)
         limit, per_item = optional_number("limit", limit), switch("per_item", per_item)

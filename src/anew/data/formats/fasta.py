@@ -21,7 +21,8 @@ PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
 NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
-# Residues from which on a sequence of nucleotides' letters alone is no protein: fewer than one in a billion stretches of one have no others
+# Letters from which on a sequence of A, C, G, T, U and N alone is no protein: in a protein, a stretch of so many without any
+# other letter has a chance below one in a billion.
 LEAST_NUCLEOTIDES = 20
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _GAPS = re.compile(r"[-.~]")

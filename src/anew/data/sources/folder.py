@@ -92,7 +92,7 @@ class FolderReader:
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self._parts: dict[str, str | None] = {}  # by path
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
-        self._shared_folder = ""  # a folder that holds everything is no class
+        self._shared_folder = ""  # a folder that holds all files is not a class
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
