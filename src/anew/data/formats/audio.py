@@ -278,11 +278,12 @@ def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
     channels = 1 if x.ndim == 1 else x.shape[1]
-    with held_back():  # libsndfile calls `out` back, drops what that raises, and has then written a part
-        with soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=file_format.upper()) as file:
-            if comment:
-                file.comment = comment
-            file.write(np.clip(x, -1.0, 1.0))
+    form = file_format.upper()
+    # libsndfile calls `out` back, drops what that raises, and has then written a part
+    with held_back(), soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=form) as file:
+        if comment:
+            file.comment = comment
+        file.write(np.clip(x, -1.0, 1.0))
     return out.getvalue()
 
 
