@@ -15,6 +15,7 @@ import pytest
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import TEMPLATES, format_number
 from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
 from anew.evaluation.score import Score
@@ -269,6 +270,21 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     clean, copied = (verdict.verdict([gap], copies(found=found))["prediction"] for found in (False, True))
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
+
+
+def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
+    figures = [score("bits_per_character", 0.47, n=400), score("bits_gap", 0.53, 0.4, 0.6, n=400)]
+    figures += [score("two_sample_auc", 0.9, 0.87, 0.93, 0.5, n=400)]
+    still = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "validation"))
+    assert "More training is likely to help" in still["outlook"]
+    assert still["prediction"].endswith(
+        "predicted 0.53 bits better than held-out ones, although the validation loss still fell."
+    )
+    once = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training"))
+    assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
+    for end in (Outlook(2.6, 2.4, None, "validation"), None):
+        over = verdict.verdict(figures, outlook=end)
+        assert over["prediction"].endswith("a sign of overfitting.") and "likely to help" not in over.get("outlook", "")
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:

@@ -145,7 +145,7 @@ def verdict(
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
-        "prediction": [_likelihood(by_name), _overfitting(scores, copies)],
+        "prediction": [_likelihood(by_name), _overfitting(scores, copies, outlook)],
         "verbatim": [_verbatim(by_name)],
     }
     joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
@@ -280,7 +280,7 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     return f"{sentence}, {abs(saved):.0f}% {word} than n-gram counts ({counts.value:.2f})."
 
 
-def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None) -> str:
+def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook: Outlook | None) -> str:
     """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
@@ -292,7 +292,13 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None) -> str:
         return f"Training items are predicted no better than held-out ones{conclusion}."
     bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
     if bits and gap.value > 0.1 * bits[0]:
-        return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, a sign of overfitting."
+        conclusion = "a sign of overfitting"
+        if outlook is not None and outlook.is_learning:
+            was_seen_once = outlook.measured_on == "training"
+            conclusion = (
+                f"although {'each was seen only about once' if was_seen_once else 'the validation loss still fell'}"
+            )
+        return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, {conclusion}."
     return f"Training items are predicted a little better than held-out ones ({gap.value:.2g} bits)."
 
 
