@@ -15,7 +15,8 @@ from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation
-from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
+from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits, odd_lengths
+from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 from samples import molecule, program
 
@@ -123,6 +124,18 @@ def test_figures_of_sequences_have_floors() -> None:
     assert nearest.real_baseline is not None and abs(nearest.value - nearest.real_baseline) < 0.05
     copied = ProteinEvaluation(inputs(train[:60], train, test, False))
     assert scores_of(copied._nearest((train[:60], test[:60], train[:60])))["nearest_identity"].value == 1.0
+
+
+def test_sequences_that_end_early_are_a_figure() -> None:
+    training = [235 + i % 4 for i in range(490)]
+    whole, early = np.array([236.0] * 60), np.array([236.0] * 53 + [47.0, 59.0] + [112.0] * 5)
+    assert [score.value for score in odd_lengths(whole, whole, training)] == [0.0]
+    (score,) = odd_lengths(early, whole, training)
+    part = part_of(score)
+    assert part is not None and part.grade == "fair"
+    assert part.clause == "12% of samples are shorter or longer than all training sequences (real data: 0%)"
+    assert score.source == "samples have 47 to 236 residues, training sequences 235 to 238"
+    assert list(odd_lengths(early[:20], whole, training)) == []
 
 
 def test_identity_is_of_the_nearest() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.metrics.text_statistics import KNOWN_RECORDS
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.outlook import Outlook
@@ -258,7 +259,7 @@ def test_verdict_words() -> None:
     )
     collapsed = verdict.verdict([score("diversity", 0.03, 0.02, 0.04, 1.0, n=400)])
     assert collapsed == {
-        "variety": "The generator has collapsed: the samples have 3% of the variety of real items (real data: 100%)."
+        "variety": "The generator has collapsed: the variety of the samples is 0.03 of that of held-out items (training items: 1.00)."
     }
     worse = verdict.verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)])
     assert "25% more" in worse["prediction"]
@@ -270,6 +271,16 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     clean, copied = (verdict.verdict([gap], copies(found=found))["prediction"] for found in (False, True))
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
+
+
+def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
+    few = score("bits_per_residue", 0.35, n=400)
+    none = Score(KNOWN_RECORDS, 0.0, real_baseline=0.0, n=250)
+    assert "verbatim" not in verdict.verdict([few, none])
+    some = replace(none, value=0.02, real_baseline=0.004)
+    assert verdict.verdict([few, some])["verbatim"] == (
+        "2.0% of the samples are one of the training records (held-out records: 0.4%)."
+    )
 
 
 def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:

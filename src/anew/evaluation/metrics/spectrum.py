@@ -5,6 +5,8 @@ Legend for shapes: n items, m items of another set, b bands.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from anew.core.arrays import Numbers
@@ -13,7 +15,7 @@ from anew.evaluation.score import MetricSpec, Tolerance
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
     "Spectrum",
-    "How much coarse and fine detail (in sound: low and high tones) differs from real data, in decibels (0 = the same).",
+    "How much coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
     tolerance=Tolerance(
         "closeness",
@@ -21,6 +23,17 @@ SPECTRUM_DISTANCE = MetricSpec(
         2.5,
         "fine and coarse detail differ by {value:.1f} dB (real data: {real:.1f} dB)",
         agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
+    ),
+)
+SOUND_SPECTRUM_DISTANCE = replace(
+    SPECTRUM_DISTANCE,
+    meaning="How much low and high tones differ from real data, in decibels (0 = the same).",
+    tolerance=Tolerance(
+        "closeness",
+        0.7,
+        2.5,
+        "low and high tones differ by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="low and high tones agree within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
 LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite

@@ -19,6 +19,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 
 PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
@@ -30,6 +31,21 @@ Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, trai
 
 LENGTH_DISTANCE = MetricSpec(
     "length_distance", "Lengths", "How far lengths are from those of held-out sequences, in residues, on average."
+)
+LEAST_JUDGED = 50  # sequences whose lengths are judged: of fewer, one says too much; chosen
+ODD_LENGTHS = MetricSpec(
+    "odd_lengths",
+    "Odd lengths",
+    "Share of samples that are shorter or longer than all training sequences.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.05,
+        0.25,
+        "{value:.0%} of samples are shorter or longer than all training sequences (real data: {real:.0%})",
+        least=LEAST_JUDGED,
+        least_to_pass=2_000,
+    ),
 )
 COMPOSITION_DISTANCE = MetricSpec(
     "composition_distance",
@@ -143,6 +159,7 @@ class ProteinEvaluation(TextEvaluation):
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
         method = f"mean difference of sorted lengths, in residues: {means}"
         yield self._distance_score(LENGTH_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        yield from odd_lengths(samples, test, [len(text) for text in self.inputs.train(MAX_SEARCHED)])
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
         letters = sorted(set("".join([text for part in sets for text in part])))
@@ -204,6 +221,32 @@ class ProteinEvaluation(TextEvaluation):
         rng = np.random.default_rng(self.inputs.seed)
         medians = np.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
         return float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975))
+
+
+def odd_lengths(samples: Floats, test: Floats, training: Sequence[int]) -> Iterator[Score]:
+    """Yield the share of samples of a length beyond those of training sequences, if there are enough to judge.
+
+    Args:
+        samples, test: Lengths of samples and of held-out sequences.
+        training: Lengths of training sequences.
+    """
+    if min(len(samples), len(training)) < LEAST_JUDGED:
+        return
+    shortest, longest = min(training), max(training)
+    odd, real = (int(((part < shortest) | (part > longest)).sum()) for part in (samples, test))
+    low, high = clopper_pearson(odd, len(samples))
+    extremes = (
+        f"samples have {samples.min():.0f} to {samples.max():.0f} residues, training sequences {shortest} to {longest}"
+    )
+    yield Score(
+        ODD_LENGTHS,
+        odd / len(samples),
+        low=low,
+        high=high,
+        real_baseline=real / len(test),
+        n=len(samples),
+        source=extremes,
+    )
 
 
 def profile_length(train: Sequence[str]) -> int:

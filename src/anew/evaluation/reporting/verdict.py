@@ -9,7 +9,7 @@ from anew.core.short_training import short_training_warning
 from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE
+from anew.evaluation.metrics.text_statistics import KNOWN_RECORDS, VERBATIM_SHARE
 from anew.evaluation.reporting.grading import (
     Answer,
     Grade,
@@ -28,6 +28,7 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
 # (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
+LEAST_SAID = 0.0005  # a smaller share would be shown as 0.0%
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
@@ -304,8 +305,10 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
     score = scores.get(VERBATIM_SHARE.name)
-    if score is None or score.real_baseline is None:
+    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < LEAST_SAID:
         return ""
+    if score.spec == KNOWN_RECORDS:
+        return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."
     return (
         f"{score.value:.1%} of the generated text appears word for word in the training data "
         f"(held-out text: {score.real_baseline:.1%})."
