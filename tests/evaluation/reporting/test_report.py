@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
-from anew.evaluation.metrics.text_statistics import KNOWN_RECORDS
+from anew.evaluation.metrics.text_statistics import known_records
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.outlook import Outlook
@@ -275,7 +275,7 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
 
 def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
     few = score("bits_per_residue", 0.35, n=400)
-    none = Score(KNOWN_RECORDS, 0.0, real_baseline=0.0, n=250)
+    none = Score(known_records(), 0.0, real_baseline=0.0, n=250)
     assert "verbatim" not in verdict.verdict([few, none])
     some = replace(none, value=0.02, real_baseline=0.004)
     assert verdict.verdict([few, some])["verbatim"] == (

@@ -25,18 +25,20 @@ SPECTRUM_DISTANCE = MetricSpec(
         agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
-SOUND_SPECTRUM_DISTANCE = replace(
-    SPECTRUM_DISTANCE,
-    meaning="How much low and high tones differ from real data, in decibels (0 = the same).",
-    tolerance=Tolerance(
+LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
+
+
+def sound_spectrum() -> MetricSpec:
+    """SPECTRUM_DISTANCE in the words of sound."""
+    tolerance = Tolerance(
         "closeness",
         0.7,
         2.5,
         "low and high tones differ by {value:.1f} dB (real data: {real:.1f} dB)",
         agreement="low and high tones agree within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
-)
-LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
+    )
+    meaning = "How much low and high tones differ from real data, in decibels (0 = the same)."
+    return replace(SPECTRUM_DISTANCE, meaning=meaning, tolerance=tolerance)
 
 
 def spectrum_distance(a: Numbers, b: Numbers) -> float:

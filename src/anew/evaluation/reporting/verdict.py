@@ -9,7 +9,7 @@ from anew.core.short_training import short_training_warning
 from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.text_statistics import KNOWN_RECORDS, VERBATIM_SHARE
+from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE, known_records
 from anew.evaluation.reporting.grading import (
     Answer,
     Grade,
@@ -307,7 +307,7 @@ def _verbatim(scores: Mapping[str, Score]) -> str:
     score = scores.get(VERBATIM_SHARE.name)
     if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < LEAST_SAID:
         return ""
-    if score.spec == KNOWN_RECORDS:
+    if score.spec == known_records():
         return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."
     return (
         f"{score.value:.1%} of the generated text appears word for word in the training data "
