@@ -18,10 +18,10 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
     return " ".join(modality.remarks())
 
 
-@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "nothing"), ([40] * 6 + [48] * 2, "less")])
+@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "everything"), ([40] * 6 + [48] * 2, "more")])
 def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], amount: str) -> None:
     note = remarks(sizes, 60.0)
-    assert f"size={sizes[0]} leaves {amount} out, and so does a budget of " in note
+    assert f"size={sizes[0]} keeps {amount}, as a budget of " in note
     named = note.partition("a budget of ")[2].split()[0].strip(".,")
     seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
     assert "keeps" not in remarks(sizes, seconds)  # what is named is enough

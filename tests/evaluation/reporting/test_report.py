@@ -274,11 +274,11 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
 
 
 def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
-    few = score("bits_per_residue", 0.35, n=400)
+    bits = score("bits_per_residue", 0.35, n=400)
     none = Score(known_records(), 0.0, real_baseline=0.0, n=250)
-    assert "verbatim" not in verdict.verdict([few, none])
-    some = replace(none, value=0.02, real_baseline=0.004)
-    assert verdict.verdict([few, some])["verbatim"] == (
+    assert "verbatim" not in verdict.verdict([bits, none])
+    a_few = replace(none, value=0.02, real_baseline=0.004)
+    assert verdict.verdict([bits, a_few])["verbatim"] == (
         "2.0% of the samples are one of the training records (held-out records: 0.4%)."
     )
 
@@ -295,7 +295,7 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.verdict(figures, outlook=end)
-        assert over["prediction"].endswith("a sign of overfitting.") and "likely to help" not in over.get("outlook", "")
+        assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get("outlook", "")
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
