@@ -213,7 +213,7 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
                           "cut gif": moving_dot(1)[:-300],
-                          "one piece": still.getvalue()[:-1] + b"!\xf9\x04;\x01",
+                          "one piece": still.getvalue()[:-4] + b";\x01",
                           "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
     refusal = Video(VideoConfig()).validate_header(Item("x", FileSlice(path)))
     assert refusal is not None and reason in refusal and "\n" not in refusal
