@@ -173,7 +173,7 @@ class Worker:
                 stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
                 try:
                     self._process = _started(stderr)
-                except BaseException:
+                except BaseException:  # Ctrl-C, too
                     stderr.close()
                     raise
                 self._stderr = stderr
