@@ -295,7 +295,9 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.verdict(figures, outlook=end)
-        assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get("outlook", "")
+        assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get(
+            "outlook", ""
+        )
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
