@@ -52,9 +52,8 @@ LEAST_ITEMS, MOST_ITEMS = 50, 250
 # Random halves of the samples, whose distances spread as those of other samples would: as measured, or up to a half more;
 # drawn with replacement they spread twice as much (docs/log.md, 2026-11-28).
 HALVES = 16
-LEAST_AUC_ERROR = (
-    0.5  # samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
-)
+# Samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
+LEAST_AUC_ERROR = 0.5
 REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
 SETUP_SHARE = 0.5  # of all time; after it no further pilot is set up, so that the others still train; chosen
 MEASURING_SHARE = 0.15  # of all time, for timing model sizes: more would be lost to training; chosen
