@@ -9,13 +9,14 @@ Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.copying_test import Array, Indices, NearestReal
+from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import LABEL_ALPHA
 
@@ -25,11 +26,11 @@ class RepeatedItems:
     """Items that repeat others.
 
     Attributes:
-        samples: Number of samples at distance 0 from a training item.
+        samples: Number of samples that are identical to a training item.
         items: How many different training items these repeat.
         held_out: How many different held-out items samples repeat.
         n_samples: Number of all samples.
-        real: Number of real items at distance 0 from another real one.
+        real: Number of real items that are identical to another real one.
         n_real: Number of real items that were compared with all others.
         n_train, n_held_out: Numbers of training and held-out items.
     """
@@ -82,32 +83,34 @@ class RepeatedItems:
 
 
 def count_repeats(
-    samples: Sequence[NearestReal], real_distances: Sequence[Array], is_train: NDArray[np.bool_], pool: Indices
+    samples: Sequence[Sequence[Hashable]],
+    real: Sequence[Sequence[Hashable]],
+    stand_ins: Indices,
+    is_train: NDArray[np.bool_],
 ) -> RepeatedItems:
-    """Count samples and real items at distance 0 from a real item, by any of the distances.
+    """Count samples and real items that are identical to another real item: that share a key with it.
 
     Args:
-        samples: Nearest real item of each sample, by each distance.
-        real_distances: (h,) distance of each real item that poses as a sample to the nearest other real item, by each distance.
+        samples: The keys of each sample.
+        real: (n,) the keys of each real item.
+        stand_ins: (h,) indices of the real items that are compared with all others.
         is_train: (n,) whether each real item is a training item.
-        pool: Indices of the real items.
     """
-    n_samples = len(samples[0].item)
+    # One item for each key, a training item if possible
+    item_of = {key: i for part in (~is_train, is_train) for i in np.flatnonzero(part).tolist() for key in real[i]}
+    items = [[item_of[key] for key in keys if key in item_of] for keys in samples]
     # One for each sample that repeats an item, a training item if possible
-    item = np.full(n_samples, -1, dtype=np.intp)
-    for part in (~is_train, is_train):
-        for nearest in samples:
-            item = np.where((nearest.distance == 0.0) & part[nearest.item], nearest.item, item)
-    is_copy = (item >= 0) & is_train[item]
-    repeated = np.unique(item[item >= 0])
-    n_train = int(is_train[pool].sum())
+    repeated = np.array(
+        [max(candidates, key=lambda i: is_train[i]) for candidates in items if candidates], dtype=np.intp
+    )
+    different, counts = np.unique(repeated), Counter(key for keys in real for key in set(keys))
     return RepeatedItems(
-        samples=int(is_copy.sum()),
-        items=int(is_train[repeated].sum()),
-        held_out=int((~is_train[repeated]).sum()),
-        n_samples=n_samples,
-        real=int(np.any([away == 0.0 for away in real_distances], axis=0).sum()),
-        n_real=len(real_distances[0]) if real_distances else 0,
-        n_train=n_train,
-        n_held_out=len(pool) - n_train,
+        samples=int(is_train[repeated].sum()),
+        items=int(is_train[different].sum()),
+        held_out=int((~is_train[different]).sum()),
+        n_samples=len(samples),
+        real=sum(any(counts[key] > 1 for key in real[i]) for i in stand_ins.tolist()),
+        n_real=len(stand_ins),
+        n_train=int(is_train.sum()),
+        n_held_out=int((~is_train).sum()),
     )

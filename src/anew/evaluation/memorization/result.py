@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Generic
 
 import numpy as np
 
-from anew.core.arrays import Integers
+from anew.core.arrays import Integers, Numbers
 from anew.core.wording import are, percent, plural, rounded_up
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -72,6 +73,14 @@ LIMITS = {
 }
 
 
+def content_keys(item: str | Numbers) -> list[Hashable]:
+    """A key that is equal for equal items."""
+    if isinstance(item, str):
+        return [item]
+    array = np.ascontiguousarray(item)
+    return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
+
+
 @dataclass(frozen=True, slots=True)
 class ItemType(Generic[ItemT]):
     """How items of a type are compared.
@@ -84,7 +93,8 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
-        likeness: What an item at distance 0 may be identical to instead of the whole other item, for sentences: " or to ...".
+        keys: Keys of an item; two items that share one count as identical.
+        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
     """
 
     name: str
@@ -93,6 +103,7 @@ class ItemType(Generic[ItemT]):
     scope: str
     whole: bool = True
     query_cost: int = 0
+    keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
 
 
@@ -161,10 +172,10 @@ class CopyTestResult:
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.
-        identical: Number of samples at distance 0 from a training item, whatever the tests say about them; None if items are
-            draws, where it says nothing.
+        identical: Number of samples that are identical to a training item, whatever the tests say about them; None if items
+            are draws, where it says nothing.
         real_compared: Number of real items that were compared with all other real items.
-        real_identical: How many of those are at distance 0 from another one: what chance gives.
+        real_identical: How many of those are identical to another one: what chance gives.
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
         match_p: p-value of the match test alone; None if it was not run.
