@@ -29,6 +29,7 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
+VAGUE = 0.1  # a share whose interval begins below this part of its end is not known; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -95,6 +96,7 @@ class ItemType(Generic[ItemT]):
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
         keys: Keys of an item; two items that share one count as identical.
         likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
+        resembles: Whether two training items that samples were found close to show a reader the same thing.
     """
 
     name: str
@@ -105,6 +107,7 @@ class ItemType(Generic[ItemT]):
     query_cost: int = 0
     keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
+    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,26 +333,33 @@ class CopyTestResult:
 
     def _found(self) -> tuple[str, str]:
         share = percent(self.share)
-        extent = f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})"
+        extent, clause = (
+            f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})",
+            f"about {share} of the samples",
+        )
+        unknown = ""
+        if self.low < VAGUE * self.high:
+            extent = clause = "some samples"
+            unknown = "; how many is not known" + (f" (at most {percent(self.high)})" if self.high < 1.0 else "")
         if self.method != "scan":
             return (
-                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones. Without "
-                "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: about {share} of the samples are nearer to one of your items than real items usually are"
+                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
+                "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
+            ), f"suspicion: {clause} are nearer to one of your items than real items usually are{unknown}"
         fact = clause_fact = ""
         if self._are_altered:
             return (
-                f"Copying found: {extent} are altered copies of training items, or follow single ones closely; the closest pair "
-                f"still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
-                f"about {share} of the samples are altered copies of training items",
+                f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
+                f"pair still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
+                f"{clause} are altered copies of training items{unknown}",
             )
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
             fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {verb}"
             clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
         return (
-            f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g}).",
-            f"about {share} of the samples are copies of training items{clause_fact}",
+            f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
+            f"{clause} are copies of training items{unknown}{clause_fact}",
         )
 
     def _closest(self) -> float:
