@@ -255,17 +255,16 @@ class Audit(Generic[ItemT]):
         is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
         repeats = self._repeats()
-        share, low, high = (
-            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in copies_of_tests(scan, scan_p, match)
-        )
+        share = low = 0.0
         if is_copying:
-            share, low, high = repeats.at_least(share, low, high, n_visible)
+            share, low = (min(copies / n_visible, 1.0) for copies in copies_of_tests(scan, scan_p, match))
+            share, low = repeats.at_least(share, low, n_visible)
+            low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             found=is_copying,
             p=p,
             share=share,
             low=low,
-            high=high,
             detection_limit=detection_limit(planted),
             method="scan",
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
@@ -379,13 +378,12 @@ class Audit(Generic[ItemT]):
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         share = max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             found=reference.p <= ALPHA,
             p=reference.p,
             share=share,
             low=max(share - half, 0.0),
-            high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
@@ -404,14 +402,14 @@ class Audit(Generic[ItemT]):
         )
 
 
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float, float]:
-    """The number of copies, with its interval, by the test that found more of those that found any.
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:
+    """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
 
     The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
     """
     tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
     best = max(tests, key=lambda test: test.copied, default=scan)
-    return best.copied, best.low, best.high
+    return best.copied, best.low
 
 
 def closest_pairs(

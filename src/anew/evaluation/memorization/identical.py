@@ -62,14 +62,14 @@ class RepeatedItems:
         share = expected / (expected + once * self.n_real)
         return binomial_tail(self.items, self.items + once * self.real, share)
 
-    def at_least(self, share: float, low: float, high: float, n_visible: float) -> tuple[float, float, float]:
-        """A share of copies with its interval, raised to that of the samples that repeat training items beyond chance.
+    def at_least(self, share: float, low: float, n_visible: float) -> tuple[float, float]:
+        """A share of copies and its lower end, raised to that of the samples that repeat training items beyond chance.
 
         A test may see fewer: the scan does not count copies that are as near to each other as real items are. By chance, samples
         repeat training items as often as real items do each other, or as they repeat held-out items, whichever is more.
 
         Args:
-            share, low, high: The share by another test.
+            share, low: The share by another test.
             n_visible: Number of samples whose originals were compared.
         """
         n_pool = self.n_train + self.n_held_out
@@ -77,9 +77,8 @@ class RepeatedItems:
         by_held_out = self.held_out * self.n_train / max(self.n_held_out, 1)
         repeated = min((self.samples - max(by_real, by_held_out)) / n_visible, 1.0)
         if repeated <= share:
-            return share, low, high
-        half = 1.96 * float(np.sqrt(repeated * (1.0 - repeated) / n_visible))
-        return repeated, max(low, repeated - half), min(max(high, repeated + half), 1.0)
+            return share, low
+        return repeated, max(low, repeated - 1.96 * float(np.sqrt(repeated * (1.0 - repeated) / n_visible)))
 
 
 def count_repeats(

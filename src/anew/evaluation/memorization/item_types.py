@@ -146,7 +146,7 @@ RECORDS = ItemType(
     lambda items, groups: [EditDistance(items, groups)],
     edit_text,
     "Seen are records of which a few characters were changed, added or left out. Not seen are those in other letter case, "
-    "backwards, or with their parts in another order.",
+    "backwards, with their parts in another order, or joined from two records.",
 )
 PASSAGES = ItemType(
     "passages",

@@ -56,17 +56,16 @@ class MatchResult:
     Attributes:
         p: p-value of the test.
         rows: Indices of the samples that match a training item.
-        copied: How many of those are more than chance explains; low, high: ends of its 95% interval.
+        copied: How many of those are more than chance explains; low: lower end of its 95% interval.
     """
 
     p: float
     rows: Indices
     copied: float
     low: float
-    high: float
 
 
-NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
+NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +179,7 @@ class MatchTest:
             return NOTHING
         best = min(p_values, key=lambda i: p_values[i])
         p = bonferroni_p(*p_values.values())
-        return self._count_copies(p, self.nearests[best].take(rows), self.real[best], labels)
+        return self._count_copies(p, best, rows, labels)
 
     def p(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
@@ -245,16 +244,17 @@ class MatchTest:
         is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > HELD_OUT_ALPHA
         return p, p <= LABEL_ALPHA and is_usual
 
-    def _count_copies(
-        self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations
-    ) -> MatchResult:
+    def _count_copies(self, p: float, distance: int, rows: Indices, labels: LabelPermutations) -> MatchResult:
         """Count copies: samples that match training items, repeats included, less those that chance explains."""
+        samples, real = self.nearests[distance].take(rows), self.real[distance]
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
-        rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
+        matched, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
         by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)
-        low, high = clopper_pearson(len(rows), n)
-        copied, low, high = (max(count - by_chance, 0.0) for count in (float(len(rows)), low * n, high * n))
-        return MatchResult(p, rows, copied, low, high)
+        # Passages of one text match together: they count as fewer in the interval
+        in_group = np.unique(self.groups[rows[matched]], return_counts=True)[1]
+        independent = len(matched) / max(float((in_group**2.0).sum()), 1.0)
+        low = clopper_pearson(len(matched) * independent, n * independent)[0]
+        return MatchResult(p, matched, max(len(matched) - by_chance, 0.0), max(low * n - by_chance, 0.0))
 
 
 def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
