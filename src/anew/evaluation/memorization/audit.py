@@ -35,7 +35,6 @@ from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.match_test import (
     MatchResult,
     MatchTest,
-    StandIns,
     choose_stand_ins,
     nearest_of_stand_ins,
 )
@@ -127,11 +126,7 @@ class Audit(Generic[ItemT]):
         exact = [real[i] for i in self.planted[0]]
         disturbed = [item_type.disturb(real[i], self.rng) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
-        sample_group = (
-            np.arange(self.n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
-        )
-        self.groups = np.concatenate([group, group.max() + 1 + sample_group])
-        self.groups = np.append(self.groups, self.groups.max() + 1 + np.arange(len(exact) + len(disturbed)))
+        self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
             RememberedDistance(distance, self.groups, self.pool, progress=progress)
@@ -141,8 +136,8 @@ class Audit(Generic[ItemT]):
         self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
-        n_stand_ins = stand_ins(self.n_samples) if brief else STAND_INS
-        self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, n_stand_ins, self.rng)
+        count = stand_ins(self.n_samples) if brief else STAND_INS
+        self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -298,8 +293,7 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.with_groups(groups) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        order = np.argsort(self._stand_ins.items)
-        posing = StandIns(self._stand_ins.items[order], self._stand_ins.units[order])
+        posing = self._stand_ins.in_order()
         real = [nearest_of_stand_ins(distance, posing.items, self.pool, groups) for distance in distances]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         return MatchTest(
@@ -316,8 +310,8 @@ class Audit(Generic[ItemT]):
 
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
-        samples = [self._keys[i] for i in self.sample_queries]
-        return count_repeats(samples, self._keys[: self.n_real], self._stand_ins.items, self.is_train)
+        real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
+        return count_repeats(samples, real, self._stand_ins.items, self.is_train)
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
@@ -400,6 +394,13 @@ class Audit(Generic[ItemT]):
             identical_p=repeats.p,
             notes=self.notes,
         )
+
+
+def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: int, n_planted: int) -> Indices:
+    """The groups of real items, then those of samples; planted copies have one of their own each."""
+    samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
+    samples = groups.max() + 1 + samples
+    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
 
 
 def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:

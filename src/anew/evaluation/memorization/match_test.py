@@ -84,6 +84,11 @@ class StandIns:
         """The first `count` of them."""
         return StandIns(self.items[:count], self.units[:count])
 
+    def in_order(self) -> StandIns:
+        """All of them, by rising index."""
+        order = np.argsort(self.items)
+        return StandIns(self.items[order], self.units[order])
+
 
 def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int, rng: np.random.Generator) -> StandIns:
     """Choose real items that pose as samples, in random order: of one group as many as samples have in one of theirs.
