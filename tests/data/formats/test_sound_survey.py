@@ -21,6 +21,11 @@ def envelope(*hits: tuple[float, float, float], floor: float = 0.0) -> Samples:
     return np.asarray(NOISE * np.maximum(np.max(shapes, axis=0), floor), np.float32)
 
 
+def dipping(x: Samples) -> Samples:
+    """The same, with a tenth of the level for 50 ms."""
+    return np.asarray(np.where(np.arange(len(x)) // (RATE // 20) == 40, 0.1 * x, x), np.float32)
+
+
 @pytest.mark.parametrize(
     ("x", "single"),
     [
@@ -28,6 +33,7 @@ def envelope(*hits: tuple[float, float, float], floor: float = 0.0) -> Samples:
         (envelope((0.5, 1.0, 0.1)), True),  # silence before and after it
         (envelope((0.0, 1.0, 0.8)), True),  # a bell
         (envelope((0.0, 1.0, 0.2), (0.2, 0.6, 0.3)), True),  # two strokes within the first clip
+        (dipping(envelope((0.0, 1.0, 0.8))), True),
         (envelope((0.0, 1.0, 0.3), floor=0.003), True),  # the noise of a tape
         (envelope((0.0, 1.0, 0.2), (2.0, 0.5, 0.2)), False),  # a second sound after it
         (envelope((0.0, 1.0, 0.1), (1.5, 0.05, 0.1), floor=0.001), False),  # a soft one, as after a pause

@@ -25,8 +25,8 @@ SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a 
 # few of them nobody waits until thousands of songs are decoded.
 SINGLE_SHARE = 0.1
 LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow the beats of a bell
-# Decibels. The rest of 21 drums, bells and cymbals stays 10 to 26 below their loudest window and rises by 2 at most; that
-# of a clatter, of guitars and of speech comes within 3 of it, or rises by 10 and more (docs/log.md, 2026-11-28).
+# Decibels. The rest of 21 drums, bells and cymbals stays 10 to 26 below their loudest window and rises by 4 at most; that
+# of strokes, guitars, speech and birds comes within 3 of it, or rises by 9 and more (docs/log.md, 2026-11-28).
 FAINTER_DB, RISE_DB = 6.0, 6.0
 HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
 LEAST_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
@@ -63,7 +63,10 @@ def is_single(x: Samples, rate: int, seconds: float) -> bool:
     rest = np.maximum(levels[begin + math.ceil(seconds / LEVEL_SECONDS) :], loudest - HEARD_DB)
     if not len(rest):
         return True
-    rise = float((rest - np.minimum.accumulate(rest)).max())
+    # Above the quietest so far of three neighbours together: a single window may dip where partials cancel.
+    power = 10.0 ** (np.pad(rest, 1, mode="edge") / 10.0)
+    neighbours = 10.0 * np.log10((power[:-2] + power[1:-1] + power[2:]) / 3.0)
+    rise = float((rest - np.minimum.accumulate(neighbours)).max())
     return float(rest.max()) <= loudest - FAINTER_DB and rise < RISE_DB
 
 
@@ -158,11 +161,12 @@ def _describe_loss(
     headers: Sequence[Header], shape: Shape, budget: DataBudget, contents: Sequence[Contents], is_rate_asked: bool
 ) -> str:
     """The end of a sentence on what a lower rate loses, and what keeps it; "" if that is hardly anything."""
-    shares = [c.share_above if c.header.rate > shape.rate else 0.0 for c in contents]
+    shares = [content.share_above for content in contents if content.header.rate > shape.rate]
     if not shares or float(np.mean(shares)) < LEAST_LOSS:
         return ""
-    most = f", in one {max(shares):.0%}" if len(shares) > 1 else ""
-    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {100.0 * float(np.mean(shares)):.2g}% of the energy of a file{most}"
+    most = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
+    average = f"{100.0 * float(np.mean(shares)):.2g}%"
+    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{most}"
     if is_rate_asked:
         return loss
     highest = max(header.rate for header in headers)

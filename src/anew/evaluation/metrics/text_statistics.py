@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from anew.evaluation.memorization.texts import codes, count_covered, window_hash
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.delimited import row_format, row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.metrics.number_order import order_scores
+from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.words import Vocabulary, word_scores
@@ -75,6 +75,11 @@ BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 WORD = re.compile(r"\w+")
 
 
+def known_records() -> MetricSpec:
+    """VERBATIM_SHARE in the words of lists of records."""
+    return replace(VERBATIM_SHARE, meaning="Share of samples that are one of the training records.")
+
+
 @dataclass(frozen=True, slots=True)
 class TextStatistics:
     """Statistics of samples, held-out and training texts: equally many, of the same lengths.
@@ -125,7 +130,7 @@ class TextStatistics:
         yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)
 
     def _orders(self) -> Iterator[Score]:
-        yield from order_scores(self.samples, self.test, self.training(), self.seed)
+        yield from number_scores(self.samples, self.test, self.training(), self.seed)
 
     def _rows(self) -> Iterator[Score]:
         yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed)
@@ -188,7 +193,7 @@ class TextStatistics:
             training = set(self.training())
             value, real = (sum(text in training for text in part) / len(part) for part in (self.all_samples, self.test))
             source = f"share of samples that are one of {len(training):,} training records; real: held-out records"
-            yield Score(VERBATIM_SHARE, value, real_baseline=real, n=len(self.all_samples), source=source)
+            yield Score(known_records(), value, real_baseline=real, n=len(self.all_samples), source=source)
             return
         training_text = "\n".join(self.training())
         if len(training_text) < PASSAGE:
