@@ -35,6 +35,7 @@ class GateInputs:
         aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
         log_odds: (n,) nats of evidence for a relative.
         is_near: (n,) whether a relative is nearly a copy.
+        places: (n,) the number of each target in its record, from 1; None where lengths say nothing.
     """
 
     contexts: Ints
@@ -43,6 +44,7 @@ class GateInputs:
     aligned: Floats | None = None
     log_odds: Floats | None = None
     is_near: Bools | None = None
+    places: Ints | None = None
 
     def rows(self, chosen: Bools | Ints) -> GateInputs:
         """Inputs of the targets that a mask or indices choose."""

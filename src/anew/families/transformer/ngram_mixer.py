@@ -1,6 +1,7 @@
-"""The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
-that are aligned with the new one. A gate mixes them with the network's; it sees how sure each model is and how well it did on the
-tokens before. If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
+"""The counting head of the Transformer: Kneser-Ney probabilities; of records, how likely they are to end, by their length; and,
+if their alphabet is small, probabilities by known records that are aligned with the new one. A gate mixes all with the network's;
+it sees how sure each model is and how well it did on the tokens before. If the mixture fails, `fixed_share` turns to the network
+alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -17,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
+from anew.estimators.record_lengths import count_lengths, end_log_odds
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
@@ -30,6 +31,7 @@ from anew.functional import token_choice
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
+LENGTHS = "record_lengths"  # the buffer of how many known records have each length
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
@@ -47,6 +49,7 @@ class MixerState:
         self.recent = RecentScores(n, mixer.num_models)
         self.experts: AlignmentExperts | None = mixer.records.experts(n) if mixer.aligned else None
         self.share = FixedShare(n)
+        self.place = 0  # tokens that were read: the number of the next target
         self._proposed: list[Floats] = []
         self._shared: list[Floats] = []
 
@@ -59,6 +62,7 @@ class MixerState:
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""
+        self.place += 1
         if self.experts is not None:
             self.experts.observe(ids)
 
@@ -89,20 +93,29 @@ class NgramMixer(nn.Module):
         order: Longest context that is counted, in tokens.
         aligned: Whether known records are aligned with the new one.
         never_targets: Ids that never follow anything, such as the begin token of a record.
+        end_id: The last id of a record, if lengths of records say where it stands.
     """
 
-    gate: Tensor  # (F, S)
+    gate: Tensor  # (F, S), or (F, S + 1) with lengths of records
 
-    def __init__(self, vocab_size: int, order: int, aligned: bool = False, never_targets: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        vocab_size: int,
+        order: int,
+        aligned: bool = False,
+        never_targets: Collection[int] = (),
+        end_id: int | None = None,
+    ) -> None:
         super().__init__()
-        self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
-        gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
-        gate[-1] = 1 / self.num_models
+        self.vocab_size, self.order, self.aligned, self.end_id = vocab_size, order, aligned, end_id
+        gate = torch.zeros(self._gate_shape(), dtype=torch.float64)
+        gate[-1, : self.num_models] = 1 / self.num_models
         self.register_buffer("gate", gate)
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
+        self._end_log_odds: Doubles | None = None
         self._gate = self._gate_alone = gate.numpy()
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
@@ -110,6 +123,9 @@ class NgramMixer(nn.Module):
     def num_models(self) -> int:
         """S."""
         return 3 if self.aligned else 2
+
+    def _gate_shape(self) -> tuple[int, int]:
+        return FeatureLayout.make(self.order, self.aligned).size, self.num_models + (self.end_id is not None)
 
     @property
     def is_fitted(self) -> bool:
@@ -125,15 +141,21 @@ class NgramMixer(nn.Module):
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size)
             arrays |= dict(zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True))
+        if self.end_id is not None:
+            arrays[LENGTHS] = count_lengths(sequences, self.end_id)
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
-        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
+        if LENGTHS in shapes:
+            self.register_buffer(LENGTHS, torch.zeros(shapes[LENGTHS], dtype=torch.int64, device=self.gate.device))
+        else:  # of a run that was trained before lengths were counted
+            self.end_id = None
+        if "gate" in shapes and shapes["gate"] != self._gate_shape():  # its fit dropped the aligned records
             self._drop_records()
-            self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
+        self.register_buffer("gate", torch.zeros(self._gate_shape(), dtype=torch.float64, device=self.gate.device))
         level_arrays = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
         for name in (*level_arrays, *RECORD_DTYPES):
             if name in shapes:
@@ -156,6 +178,9 @@ class NgramMixer(nn.Module):
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.counts.check()
+        lengths = self._buffers.get(LENGTHS)
+        if lengths is not None and (lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any())):
+            raise ValueError("the lengths of records are inconsistent")
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
@@ -164,12 +189,12 @@ class NgramMixer(nn.Module):
 
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
-        self._counts = self._records = None
+        self._counts = self._records = self._end_log_odds = None
 
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own_buffers = {"gate", GATE_ALONE, *RECORD_DTYPES}
+            own_buffers = {"gate", GATE_ALONE, LENGTHS, *RECORD_DTYPES}
             arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
@@ -262,7 +287,7 @@ class NgramMixer(nn.Module):
             prediction = state.experts.predict()
             log_odds = prediction.log_odds
             models.append(Distribution(prediction.probabilities, np.log(prediction.probabilities)))
-        mixed = self._mix(contexts, models, state.recent.means, log_odds)
+        mixed = self._mix(contexts, models, state.recent.means, log_odds, np.array([state.place]))
         np.exp(mixed, out=mixed)
         mixed /= mixed.sum(1, keepdims=True)
         experts = [mixed, models[0].probs, self.uniform]
@@ -294,7 +319,8 @@ class NgramMixer(nn.Module):
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
                 log_odds[:, place], is_near[:, place] = prediction.log_odds, prediction.is_near
-        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models))
+        places = None if self.end_id is None else np.tile(np.arange(1, ids.shape[1]), len(ids))
+        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places=places)
         if not self.aligned:
             return inputs
         aligned = aligned.reshape(-1, self.vocab_size)
@@ -365,7 +391,7 @@ class NgramMixer(nn.Module):
     def mix(self, inputs: GateInputs) -> Floats:
         """(n, V) log-probabilities of all models together, without the floor."""
         models = self._models(inputs)
-        return normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
+        return normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds, inputs.places))
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
@@ -381,10 +407,28 @@ class NgramMixer(nn.Module):
         layout = FeatureLayout.make(self.order, log_odds is not None)
         return gate_features(layout, self.counts, contexts, models, recent, log_odds)
 
-    def _mix(self, contexts: Ints, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None) -> Floats:
-        """(n, V) joint log-probabilities up to each row's constant."""
+    def _mix(
+        self,
+        contexts: Ints,
+        models: Sequence[Distribution],
+        recent: Doubles,
+        log_odds: Floats | None,
+        places: Ints | None,
+    ) -> Floats:
+        """(n, V) joint log-probabilities up to each row's constant. places: (n,), or (1,) for all rows."""
         features = self._features(contexts, models, recent, log_odds)
-        return mix_log_probs(features, self._gate, [model.log_probs for model in models])
+        return mix_log_probs(features, self._gate, self._mixed(models, places))
+
+    def _mixed(self, models: Sequence[Distribution], places: Ints | None) -> list[Floats]:
+        """What the gate weighs: (n, V) log-probabilities of the models and, by lengths of records, log odds of an end."""
+        log_probs = [model.log_probs for model in models]
+        if self.end_id is None or places is None:
+            return log_probs
+        if self._end_log_odds is None:
+            self._end_log_odds = end_log_odds(self.get_buffer(LENGTHS).cpu().numpy())
+        of_end = np.zeros_like(log_probs[0])
+        of_end[:, self.end_id] = self._end_log_odds[np.minimum(places, len(self._end_log_odds) - 1)]
+        return [*log_probs, of_end]
 
     # -- the gate -------------------------------------------------------------------------------------------------------
 
@@ -411,7 +455,7 @@ class NgramMixer(nn.Module):
             fitted_inputs, fitted_targets = inputs.rows(far), targets[far]
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
-        self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
+        self._gate = fit_gate(features, self._mixed(models, fitted_inputs.places), fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
 
@@ -448,26 +492,3 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
     shared_log_probs(share, experts.reshape(*targets.shape, 3))
     share.restore_uniform()
     return share
-
-
-def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
-    """Token sequences of a sweep's batches, at most `max_tokens` in total."""
-    return first_tokens(_sequences(sweep), max_tokens)
-
-
-def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
-    """The first sequences, `max_tokens` in total; the last one may be cut."""
-    remaining = max_tokens
-    for ids in sequences:
-        yield ids[:remaining]
-        remaining -= len(ids)
-        if remaining <= 0:
-            return
-
-
-def _sequences(sweep: Iterable[Batch]) -> Iterator[Ints]:
-    for batch in sweep:
-        lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
-        for i, row in enumerate(batch.x.cpu().numpy()):
-            ids = row if lengths is None else row[: int(lengths[i]) + 1]
-            yield ids.astype(np.int64)
