@@ -11,7 +11,6 @@ import torch
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import (
     GateInputs,
-    MixerState,
     NgramMixer,
 )
 from anew.families.transformer.recent_scores import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
@@ -31,10 +30,12 @@ def head(
 def test_a_row_alone_is_joined_as_among_others(aligned: bool, end_id: int | None) -> None:
     mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
+    if end_id is not None:
+        mixer.get_buffer("end_weights").uniform_()
     mixer.clear_cache()
     ids = np.concatenate((source.integers(0, 7, (5, 9)), np.zeros((1, 9), dtype=np.int64)))
     logits = source.normal(size=(9, 6, 7)).astype(np.float32)
-    together, alone = MixerState(mixer, 6), [MixerState(mixer, 1) for _ in range(6)]
+    together, alone = mixer.new_state(6), [mixer.new_state(1) for _ in range(6)]
     for state, rows in ((together, ids), *zip(alone, ids[:, None], strict=True)):
         state.begin(rows[:, 0])
     for place in range(1, 9):
@@ -53,6 +54,8 @@ def test_a_row_alone_is_joined_as_among_others(aligned: bool, end_id: int | None
 def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | None) -> None:
     mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
+    if end_id is not None:
+        mixer.get_buffer("end_weights").uniform_()
     mixer.clear_cache()
     ids = source.integers(0, 7, (3, 12))
     logits = source.normal(size=(3, 11, 7)).astype(np.float32)
@@ -60,7 +63,7 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | 
     recent = inputs.recent.reshape(3, 11, mixer.num_models)
     mixed = np.exp(mixer.mix(inputs)).reshape(3, 11, 7)
     joint = np.exp(mixer.joint_log_probs(inputs, ids[:, 1:], np.ones((3, 11), dtype=bool)))
-    state = MixerState(mixer, 3)
+    state = mixer.new_state(3)
     state.begin(ids[:, 0])
     for place in range(11):
         np.testing.assert_allclose(recent[:, place], state.recent.means, rtol=1e-5, atol=1e-7)
@@ -79,7 +82,7 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     ids = source.integers(0, 7, (1, 10))
     network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
     log_probs = mixer.target_log_probs(mixer.contexts(ids[:, :-1]), network, ids[:, 1:])
-    first, state_of_four = MixerState(mixer, 1), MixerState(mixer, 4)
+    first, state_of_four = mixer.new_state(1), mixer.new_state(4)
     for state, rows in ((first, 1), (state_of_four, 4)):
         assert len(list(mixer.replay(ids.repeat(rows, 0), log_probs.repeat(rows, 1), state))) == 9
     logits = source.normal(size=(4, 7)).astype(np.float32)
@@ -177,12 +180,14 @@ def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None
     for saved_end in (6, None):
         mixer = head(end_id=saved_end)[0]
         mixer.gate.add_(0.1)
+        if saved_end is not None:
+            mixer.get_buffer("end_weights").add_(0.5)
         mixer.clear_cache()
         again = NgramMixer(vocab_size=7, order=3, end_id=6)
         again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
         again.load_state_dict(mixer.state_dict())
         again.check()
-        assert again.end_id == saved_end
+        assert again.knows_lengths == (saved_end is not None)
         np.testing.assert_array_equal(*(entry.mix(entry.gate_inputs(ids, network)) for entry in (mixer, again)))
     again.register_buffer("record_lengths", -torch.ones(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="lengths"):

@@ -1,6 +1,6 @@
-"""The counting head of the Transformer: Kneser-Ney probabilities; of records, how likely they are to end, by their length; and,
-if their alphabet is small, probabilities by known records that are aligned with the new one. A gate mixes all with the network's;
-it sees how sure each model is and how well it did on the tokens before. If the mixture fails, `fixed_share` turns to the network
+"""The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
+that are aligned with the new one. A gate mixes them with the network's; it sees how sure each model is and how well it did on the
+tokens before. How likely a record is to end follows from its length, too. If the mixture fails, `fixed_share` turns to the network
 alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
@@ -18,21 +18,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
+from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
-from anew.estimators.record_lengths import count_lengths, end_log_odds
+from anew.estimators.record_lengths import EndModel, count_lengths
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
+from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
-from anew.families.transformer.recent_scores import RecentScores
 from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
-LENGTHS = "record_lengths"  # the buffer of how many known records have each length
-GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
+LENGTHS = "record_lengths"  # how many known records have each length
+END_WEIGHTS = "end_weights"  # weights of `EndModel`
+# With which samples are drawn if they would come too near to the records
+GATE_ALONE, END_WEIGHTS_ALONE = "gate_without_records", "end_weights_without_records"
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -40,49 +42,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-class MixerState:
-    """State of n rows that are generated together."""
-
-    def __init__(self, mixer: NgramMixer, n: int) -> None:
-        self.recent = RecentScores(n, mixer.num_models)
-        self.experts: AlignmentExperts | None = mixer.records.experts(n) if mixer.aligned else None
-        self.share = FixedShare(n)
-        self.place = 0  # tokens that were read: the number of the next target
-        self._proposed: list[Floats] = []
-        self._shared: list[Floats] = []
-
-    def select(self, rows: Ints) -> MixerState:
-        """State of rows (k,) of these, by their numbers; a row may be taken several times."""
-        selected = copy(self)
-        selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
-        selected.experts = None if self.experts is None else self.experts.select(rows)
-        return selected
-
-    def begin(self, ids: Ints) -> None:
-        """Read a token of each row that is not a target. ids: (n,)."""
-        self.place += 1
-        if self.experts is not None:
-            self.experts.observe(ids)
-
-    def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
-        """Keep probabilities of the next token until `observe` gives the actual one.
-
-        Args:
-            log_probs: S of (n, V) of network, counts and perhaps aligned records.
-            shared: Probabilities (n, V) of the experts that share the weight; the last is (V,) and uniform.
-        """
-        self._proposed, self._shared = list(log_probs), list(shared)
-
-    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """Read the tokens (n,) that follow the last `propose`."""
-        rows = np.arange(len(tokens))
-        self.recent.add(*(model[rows, tokens] for model in self._proposed))
-        *experts, uniform = self._shared
-        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
-        self.share.observe(log_of(np.stack(columns, 1)))
-        self.begin(tokens)
 
 
 class NgramMixer(nn.Module):
@@ -93,10 +52,10 @@ class NgramMixer(nn.Module):
         order: Longest context that is counted, in tokens.
         aligned: Whether known records are aligned with the new one.
         never_targets: Ids that never follow anything, such as the begin token of a record.
-        end_id: The last id of a record, if lengths of records say where it stands.
+        end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
     """
 
-    gate: Tensor  # (F, S), or (F, S + 1) with lengths of records
+    gate: Tensor  # (F, S)
 
     def __init__(
         self,
@@ -108,15 +67,16 @@ class NgramMixer(nn.Module):
     ) -> None:
         super().__init__()
         self.vocab_size, self.order, self.aligned, self.end_id = vocab_size, order, aligned, end_id
-        gate = torch.zeros(self._gate_shape(), dtype=torch.float64)
-        gate[-1, : self.num_models] = 1 / self.num_models
+        gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
+        gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
-        self._end_log_odds: Doubles | None = None
         self._gate = self._gate_alone = gate.numpy()
+        self._ends: EndModel | None = None
+        self._ends_alone: EndModel | None = None
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
@@ -124,13 +84,19 @@ class NgramMixer(nn.Module):
         """S."""
         return 3 if self.aligned else 2
 
-    def _gate_shape(self) -> tuple[int, int]:
-        return FeatureLayout.make(self.order, self.aligned).size, self.num_models + (self.end_id is not None)
-
     @property
     def is_fitted(self) -> bool:
         """Whether anything has been counted."""
         return "contexts_0" in self._buffers
+
+    @property
+    def knows_lengths(self) -> bool:
+        """Whether it has counted how long records are."""
+        return LENGTHS in self._buffers
+
+    def new_state(self, n: int) -> MixerState:
+        """The state of n rows of which nothing has been read."""
+        return MixerState(n, self.num_models, self.records.experts(n) if self.aligned else None)
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
@@ -142,29 +108,30 @@ class NgramMixer(nn.Module):
             index = AlignmentIndex.fit(sequences, self.vocab_size)
             arrays |= dict(zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True))
         if self.end_id is not None:
-            arrays[LENGTHS] = count_lengths(sequences, self.end_id)
+            arrays[LENGTHS], arrays[END_WEIGHTS] = count_lengths(sequences, self.end_id), np.zeros(2)
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
-        if LENGTHS in shapes:
-            self.register_buffer(LENGTHS, torch.zeros(shapes[LENGTHS], dtype=torch.int64, device=self.gate.device))
-        else:  # of a run that was trained before lengths were counted
-            self.end_id = None
-        if "gate" in shapes and shapes["gate"] != self._gate_shape():  # its fit dropped the aligned records
+        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
             self._drop_records()
-        self.register_buffer("gate", torch.zeros(self._gate_shape(), dtype=torch.float64, device=self.gate.device))
+            self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
         level_arrays = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
         for name in (*level_arrays, *RECORD_DTYPES):
             if name in shapes:
                 dtype = RECORD_DTYPES.get(name) or LEVEL_DTYPES.get(name.rpartition("_")[0], torch.float32)
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
-        if GATE_ALONE in shapes:
-            self.register_buffer(
-                GATE_ALONE, torch.zeros(shapes[GATE_ALONE], dtype=torch.float64, device=self.gate.device)
-            )
+        others = {
+            GATE_ALONE: torch.float64,
+            LENGTHS: torch.int64,
+            END_WEIGHTS: torch.float64,
+            END_WEIGHTS_ALONE: torch.float64,
+        }
+        for name, dtype in others.items():
+            if name in shapes:
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
         self.clear_cache()
 
     def check(self) -> None:
@@ -178,27 +145,40 @@ class NgramMixer(nn.Module):
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.counts.check()
-        lengths = self._buffers.get(LENGTHS)
-        if lengths is not None and (lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any())):
-            raise ValueError("the lengths of records are inconsistent")
+        self._check_ends()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
             if not inside or int(lengths.sum()) != len(ids):
                 raise ValueError("the aligned records are inconsistent")
 
+    def _check_ends(self) -> None:
+        lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(END_WEIGHTS)
+        if lengths is None or weights is None:  # of a run whose records were not counted by length
+            return
+        if lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any()) or weights.shape != (2,):
+            raise ValueError("the lengths of records are inconsistent")
+
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
-        self._counts = self._records = self._end_log_odds = None
+        self._counts = self._records = None
 
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own_buffers = {"gate", GATE_ALONE, LENGTHS, *RECORD_DTYPES}
+            own_buffers = {"gate", GATE_ALONE, LENGTHS, END_WEIGHTS, END_WEIGHTS_ALONE, *RECORD_DTYPES}
             arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
+            self._ends = self._end_model(END_WEIGHTS)
         return self._counts
+
+    def _end_model(self, weights: str) -> EndModel | None:
+        """The model of ends with weights of that name; None without lengths."""
+        if self.end_id is None or not self.knows_lengths:
+            return None
+        lengths = self.get_buffer(LENGTHS).cpu().numpy()
+        return EndModel(lengths, self.get_buffer(weights).cpu().numpy())
 
     @property
     def records(self) -> AlignmentIndex:
@@ -220,12 +200,14 @@ class NgramMixer(nn.Module):
             return self
         alone = copy(self)  # shares all buffers
         alone._counts, alone.aligned = self.counts, False
-        alone._gate = self.get_buffer(GATE_ALONE).cpu().numpy()
+        alone._gate, alone._ends = self.get_buffer(GATE_ALONE).cpu().numpy(), self._end_model(END_WEIGHTS_ALONE)
         return alone
 
     def leave_records_out(self) -> None:
         """From now on, draw samples without the aligned records; after `fit`."""
         self.register_buffer(GATE_ALONE, torch.from_numpy(self._gate_alone).to(self.gate.device))
+        if self._ends_alone is not None:
+            self.register_buffer(END_WEIGHTS_ALONE, torch.from_numpy(self._ends_alone.weights).to(self.gate.device))
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
@@ -287,9 +269,12 @@ class NgramMixer(nn.Module):
             prediction = state.experts.predict()
             log_odds = prediction.log_odds
             models.append(Distribution(prediction.probabilities, np.log(prediction.probabilities)))
-        mixed = self._mix(contexts, models, state.recent.means, log_odds, np.array([state.place]))
-        np.exp(mixed, out=mixed)
-        mixed /= mixed.sum(1, keepdims=True)
+        mixed = self._mix(contexts, models, state.recent.means, log_odds)
+        if self._ends is None or self.end_id is None:
+            np.exp(mixed, out=mixed)
+            mixed /= mixed.sum(1, keepdims=True)
+        else:
+            mixed = np.exp(self._ends.weigh(normalize(mixed), self.end_id, state.place))
         experts = [mixed, models[0].probs, self.uniform]
         state.propose([model.log_probs for model in models], experts)
         return state.share.mix(experts)
@@ -314,13 +299,13 @@ class NgramMixer(nn.Module):
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
         log_odds, is_near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
         log_probs = self.target_log_probs(contexts, network, ids[:, 1:])
-        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, MixerState(self, len(ids)))):
+        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, self.new_state(len(ids)))):
             recent[:, place] = means
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
                 log_odds[:, place], is_near[:, place] = prediction.log_odds, prediction.is_near
-        places = None if self.end_id is None else np.tile(np.arange(1, ids.shape[1]), len(ids))
-        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places=places)
+        places = np.tile(np.arange(1, ids.shape[1]), len(ids))
+        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places)
         if not self.aligned:
             return inputs
         aligned = aligned.reshape(-1, self.vocab_size)
@@ -391,7 +376,10 @@ class NgramMixer(nn.Module):
     def mix(self, inputs: GateInputs) -> Floats:
         """(n, V) log-probabilities of all models together, without the floor."""
         models = self._models(inputs)
-        return normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds, inputs.places))
+        mixed = normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
+        if self._ends is None or self.end_id is None:
+            return mixed
+        return self._ends.weigh(mixed, self.end_id, inputs.places)
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
@@ -407,44 +395,30 @@ class NgramMixer(nn.Module):
         layout = FeatureLayout.make(self.order, log_odds is not None)
         return gate_features(layout, self.counts, contexts, models, recent, log_odds)
 
-    def _mix(
-        self,
-        contexts: Ints,
-        models: Sequence[Distribution],
-        recent: Doubles,
-        log_odds: Floats | None,
-        places: Ints | None,
-    ) -> Floats:
-        """(n, V) joint log-probabilities up to each row's constant. places: (n,), or (1,) for all rows."""
+    def _mix(self, contexts: Ints, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None) -> Floats:
+        """(n, V) joint log-probabilities up to each row's constant."""
         features = self._features(contexts, models, recent, log_odds)
-        return mix_log_probs(features, self._gate, self._mixed(models, places))
-
-    def _mixed(self, models: Sequence[Distribution], places: Ints | None) -> list[Floats]:
-        """What the gate weighs: (n, V) log-probabilities of the models and, by lengths of records, log odds of an end."""
-        log_probs = [model.log_probs for model in models]
-        if self.end_id is None or places is None:
-            return log_probs
-        if self._end_log_odds is None:
-            self._end_log_odds = end_log_odds(self.get_buffer(LENGTHS).cpu().numpy())
-        of_end = np.zeros_like(log_probs[0])
-        of_end[:, self.end_id] = self._end_log_odds[np.minimum(places, len(self._end_log_odds) - 1)]
-        return [*log_probs, of_end]
+        return mix_log_probs(features, self._gate, [model.log_probs for model in models])
 
     # -- the gate -------------------------------------------------------------------------------------------------------
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
-        self._buffers.pop(GATE_ALONE, None)
+        for name in (GATE_ALONE, END_WEIGHTS_ALONE):
+            self._buffers.pop(name, None)
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
+        ends = self._ends
         if self.aligned:
             aligned_gate, aligned_loss = self._fit_gate(inputs, targets)
             if aligned_loss < (1.0 - MIN_GAIN) * loss:
-                self._gate_alone, gate = gate, aligned_gate
+                self._gate_alone, self._ends_alone, gate, ends = gate, ends, aligned_gate, self._ends
             else:
                 self._drop_records()
-        self._gate = gate
+        self._gate, self._ends = gate, ends
         self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
+        if ends is not None:
+            self.register_buffer(END_WEIGHTS, torch.from_numpy(ends.weights).to(self.gate.device))
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
         """A gate and its mean nats. Records that are nearly copies of known ones are left out, unless there are no others: they
@@ -455,7 +429,13 @@ class NgramMixer(nn.Module):
             fitted_inputs, fitted_targets = inputs.rows(far), targets[far]
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
-        self._gate = fit_gate(features, self._mixed(models, fitted_inputs.places), fitted_targets)
+        self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
+        if self.end_id is not None and self.knows_lengths:
+            mixed = normalize(mix_log_probs(features, self._gate, [model.log_probs for model in models]))[
+                :, self.end_id
+            ]
+            lengths = self.get_buffer(LENGTHS).cpu().numpy()
+            self._ends = EndModel.fit(lengths, mixed, fitted_inputs.places, fitted_targets == self.end_id)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
 
@@ -473,7 +453,7 @@ def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callab
     length = tokens.shape[1] - 1
     rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
     log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-    state = MixerState(mixer, len(tokens))
+    state = mixer.new_state(len(tokens))
     for first in range(0, len(tokens) if length else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
         network = network_of(rows)
