@@ -156,8 +156,9 @@ class NgramMixer(nn.Module):
         lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(END_WEIGHTS)
         if lengths is None and weights is None:  # of a run whose records were not counted by length
             return
-        is_whole = lengths is not None and weights is not None and weights.shape == (2,)
-        if not is_whole or lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any()):
+        if lengths is None or weights is None or weights.shape != (2,):
+            raise ValueError("the lengths of records are inconsistent")
+        if lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any()):
             raise ValueError("the lengths of records are inconsistent")
 
     def clear_cache(self) -> None:
