@@ -80,3 +80,15 @@ def test_what_is_held_back_ends_first() -> None:
             whole.append(True)
         time.sleep(5.0)
     assert whole == [True]
+
+
+@needs_alarm
+def test_work_that_is_nearly_always_held_back_ends_in_time() -> None:
+    begin = time.monotonic()
+    with pytest.raises(TimeIsUp), hard_stop(0.05):
+        while True:
+            with held_back():
+                time.sleep(0.02)
+    assert time.monotonic() - begin < 0.4
+    with held_back():  # nothing is left of it
+        pass

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from anew.core import addresses, files, ranges
-from anew.core.ranges import BlockCache, RangeFile, RangeStore, StoredFile, stored_file
+from anew.core.block_cache import BlockCache
+from anew.core.ranges import RangeFile, RangeStore, StoredFile, stored_file
 from anew.errors import DataError
 
 BODY = np.random.default_rng(0).bytes(3_000_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
+from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 from samples import molecule, program
 
@@ -57,6 +58,14 @@ def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
         assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
     assert scores_of(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
+
+
+def test_a_program_with_one_error_does_not_parse_though_nearly_all_of_it_does() -> None:
+    block = "def f(x):\n    return x\n\n"
+    real, broken = [block * 12] * 60, [block * 9 + "def g(:\n    return 1\n\n" + block * 2] * 60
+    shares = scores_of(CodeEvaluation(inputs(broken, real, real, True))._parsing())
+    assert shares["parse_share"].value > 0.85
+    assert (shares["whole_parse_share"].value, shares["whole_parse_share"].real_baseline) == (0.0, 1.0)
 
 
 def test_other_languages_are_judged_by_their_grammars() -> None:
@@ -123,6 +132,36 @@ def test_figures_of_sequences_have_floors() -> None:
     assert nearest.real_baseline is not None and abs(nearest.value - nearest.real_baseline) < 0.05
     copied = ProteinEvaluation(inputs(train[:60], train, test, False))
     assert scores_of(copied._nearest((train[:60], test[:60], train[:60])))["nearest_identity"].value == 1.0
+
+
+def variants(n: int, seed: int) -> list[str]:
+    """Relatives of one sequence of 60 residues, 1 to 6 of which differ."""
+    rng, ancestor = np.random.default_rng(seed), "".join(np.random.default_rng(9).choice(list("ACDEFGHIKL"), 60))
+    texts = []
+    for _ in range(n):
+        letters = list(ancestor)
+        for place in rng.integers(0, 60, rng.integers(1, 7)):
+            letters[place] = rng.choice(list("ACDEFGHIKL"))
+        texts.append("".join(letters))
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("change", "usual_lengths", "usual_identity"),
+    [
+        (lambda text: text, "good", "good"),
+        (lambda text: text[30:] + text[:30], "good", "poor"),  # which runs of a few residues do not see
+        (lambda text: text[:50], "poor", "poor"),
+    ],
+)
+def test_sequences_without_relatives_or_of_another_length_are_no_real_ones(
+    change: Callable[[str], str], usual_lengths: str, usual_identity: str
+) -> None:
+    train, test, samples = variants(300, 0), variants(300, 1), [change(text) for text in variants(300, 2)]
+    evaluation = ProteinEvaluation(inputs(samples, train, test, False))
+    scores = scores_of([*evaluation._lengths((samples, test, train)), *evaluation._nearest((samples, test, train))])
+    grades = [part_of(scores[name]) for name in ("usual_lengths", "usual_identity")]
+    assert [part and part.grade for part in grades] == [usual_lengths, usual_identity]
 
 
 def test_identity_is_of_the_nearest() -> None:

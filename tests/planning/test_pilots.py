@@ -40,10 +40,33 @@ def test_a_description_names_each_family_and_why_the_winner_won() -> None:
     assert pilots.describe_pilots([]) == "" and pilots.describe_trying(["gan"]) == ""
     assert pilots.describe_pilots([pilot("gan", 34.0, 12.0), pilot("vae", 49.0, 20.0)]) == (
         "Tried: gan 34 after 12 s, vae 49 after 12 s (Fréchet distance of 200 samples to validation items; real items 9.1). "
-        "Expected at the end: gan 12, vae 20. So gan was trained further."
+        "As each learns at its own pace, gan is expected to end closest; so gan was trained further."
     )
     hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.LEAST_PROGRESS / 2)
-    assert pilots.describe_pilots([hasty]).endswith(
-        "too short to tell them apart, so gan was trained further, which most often comes closest."
+    assert pilots.describe_pilots([hasty, pilot("vae", 49.0, 20.0)]) == (
+        "Tried: gan 12 s, vae 12 s. That was too short to tell them apart, so gan was trained further, which most often comes "
+        "closest."
     )
+
+
+def test_a_difference_within_its_noise_decides_nothing() -> None:
+    likelier = replace(pilot("diffusion", 71.1, 69.9), expected_error=0.4, two_sample_auc=0.59, auc_error=0.06)
+    other = replace(pilot("gan", 70.6, 69.8), expected_error=0.4, two_sample_auc=0.82, auc_error=0.05)
+    # The distance of fifty samples is mostly their number; the classifier tells.
+    assert pilots.criterion([likelier, other]) == "classifier"
+    assert [p.family for p in pilots.ranked([likelier, other])] == ["diffusion", "gan"]
+    sentence = pilots.describe_pilots([likelier, other])
+    assert (
+        "too few samples to choose by the distance" in sentence
+        and "in 59% (diffusion) and 82% (gan) of cases; so diffusion" in sentence
+    )
+    # Neither does: the likelier family goes on, though both figures of the other are the better by a little.
+    close = replace(other, two_sample_auc=0.55)
+    assert pilots.criterion([likelier, close]) == "none" and pilots.ranked([likelier, close])[0] is likelier
+    assert "too close to tell them apart, so diffusion" in pilots.describe_pilots([likelier, close])
+    # The distance does, against the order.
+    ahead = replace(close, expected=65.0)
+    assert pilots.criterion([likelier, ahead]) == "distance" and pilots.ranked([likelier, ahead])[0] is ahead
+    hasty = replace(ahead, progress=pilots.LEAST_PROGRESS / 2)
+    assert pilots.criterion([likelier, hasty]) == "none" and pilots.ranked([likelier, hasty])[0] is likelier
     assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

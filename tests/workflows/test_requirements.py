@@ -47,9 +47,10 @@ def test_what_was_not_measured_has_not_passed() -> None:
 
 
 def test_copies() -> None:
-    result = mock.Mock(found=True, share=0.12, p=0.001)
+    result = mock.Mock(found=True, p=0.001)
+    result.clause.return_value = "about 12% of the samples are copies of training items"
     (outcome,) = outcomes("copies", copies=result)
-    assert not outcome.passed and "12.0% of the samples" in outcome.sentence
+    assert not outcome.passed and "12% of the samples are copies of training items (p" in outcome.sentence
     (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
     recited = {"grades": {"novelty": "poor"}, "figures": {"novelty": "97% of the text is word for word"}}

@@ -11,6 +11,7 @@ from types import FrameType
 AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 
 _held_back: list[int] = []  # one entry for each body that is not to be interrupted
+_missed: list[int] = []  # one entry for each stop that came during such a body
 
 
 class TimeIsUp(BaseException):
@@ -36,8 +37,9 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not _held_back:  # else it comes again
+        if not _held_back:
             raise TimeIsUp
+        _missed.append(number)
 
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
@@ -45,14 +47,17 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _missed.clear()
         signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)  # None: set outside of Python
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """No TimeIsUp in the body: for what must not be left half done, such as a child that nobody would know of."""
+    """No TimeIsUp in the body, but right after it: for what must not be left half done, such as a child nobody would know of."""
     _held_back.append(threading.get_ident())
     try:
         yield
     finally:
         _held_back.pop()
+    if _missed and not _held_back and can_stop():  # work that is mostly held back would go on for long
+        raise TimeIsUp

@@ -169,15 +169,15 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
-            stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
-            try:
-                with held_back():
+            with held_back():  # else nobody would know of the process
+                stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
+                try:
                     self._process = _started(stderr)
-            except BaseException:  # stopped by the clock or by hand, too
-                stderr.close()
-                raise
-            self._stderr = stderr
-            self._is_ready = False
+                except BaseException:  # Ctrl-C, too
+                    stderr.close()
+                    raise
+                self._stderr = stderr
+                self._is_ready = False
         return self._process
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:

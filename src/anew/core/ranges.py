@@ -1,17 +1,13 @@
 """Objects of a store read by range: in blocks, several requests at once, ahead of use, through a cache of bounded size.
 
-A block lies in memory while it is new, and in a file of the cache until others need the room, whichever process fetched it.
+A block lies in memory while it is new, and in the cache on the disk until others need the room.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import queue
-import secrets
-import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -19,10 +15,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from anew.core import addresses, files
+from anew.core import addresses
 from anew.core.addresses import FileSystem
+from anew.core.block_cache import BlockCache
+from anew.core.direct_reader import DirectReader
 from anew.errors import DataError
 
 # Bytes; the unit of the cache: a picture or some records, so that little is fetched that nobody reads; chosen.
@@ -31,9 +28,6 @@ BLOCK = 128 * 1024
 REQUEST = 8 * 1024 * 1024
 STREAMS = 8  # requests at once: they hide the time that each waits for its first byte; chosen
 MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request of each stream
-# Bytes of blocks in the cache, of which the longest unused go first: they are on the user's disk; chosen.
-KEPT = 4 * 1024**3
-LEFT = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
 AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
 # Seconds after which an object is looked at again, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
@@ -46,81 +40,6 @@ class StoredFile:
     key: str
     bytes: int | None
     stamp: str
-
-
-class BlockCache:
-    """Blocks in files below a folder. It never fails: what cannot be kept is fetched again.
-
-    Args:
-        folder: Its own; made when it is needed.
-        max_bytes: What all blocks may take, by default KEPT.
-    """
-
-    def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
-        self._folder, self._max_bytes = folder, KEPT if max_bytes is None else max_bytes
-        self._size: int | None = None  # of the files, as far as this process knows
-        self._lock = threading.Lock()
-
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name
-
-    def holds(self, name: str) -> bool:
-        """Whether a block of that name is kept."""
-        return self._path(name).exists()
-
-    def load(self, name: str, size: int) -> bytes | None:
-        """The block of that name; None where there is none of that size."""
-        path = self._path(name)
-        try:
-            data = path.read_bytes()
-            os.utime(path)
-        except OSError:
-            return None
-        return data if len(data) == size else None
-
-    def store(self, name: str, data: bytes) -> None:
-        """Keep a block, unless the disk is nearly full."""
-        path = self._path(name)
-        temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(self._folder).free < files.FREE_DISK_BYTES:
-                return
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            return
-        with self._lock:
-            self._size = len(data) + (self._measured() if self._size is None else self._size)
-            if self._size > self._max_bytes:
-                self._size = self._prune()
-
-    def _entries(self) -> list[tuple[float, int, str]]:
-        """(last use, bytes, path) of every block, the longest unused first."""
-        entries = []
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                with contextlib.suppress(OSError):  # another process removed it
-                    status = os.stat(f"{folder}/{name}")
-                    entries.append((status.st_mtime, status.st_size, f"{folder}/{name}"))
-        return sorted(entries)
-
-    def _measured(self) -> int:
-        return sum(size for _, size, _ in self._entries())
-
-    def _prune(self) -> int:
-        """Remove what was not used for longest; how many bytes are left."""
-        entries = self._entries()
-        total = sum(size for _, size, _ in entries)
-        for _, size, path in entries:
-            if total <= LEFT * self._max_bytes:
-                break
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            total -= size
-        return total
 
 
 Blocks = dict[str, bytes]  # by name
@@ -141,6 +60,7 @@ class RangeStore:
 
     def __init__(self, system: FileSystem, shown: str, cache: BlockCache) -> None:
         self._system, self._shown, self._cache = system, shown, cache
+        self._reader = DirectReader(system)
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
@@ -167,7 +87,7 @@ class RangeStore:
         """Have these bytes fetched in the background, as far as there is room for them."""
         names = _Names(file)
         numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
-        absent = [number for number in numbers if not self._cache.holds(names[number])]
+        absent = [number for number in numbers if not self._cache.holds(names[number], names.bytes_of(number))]
         with self._lock:
             for run in _runs([n for n in absent if names[n] not in self._coming and names[n] not in self._memory]):
                 if self._ahead > AHEAD:
@@ -238,11 +158,20 @@ class RangeStore:
                 job.result.set_exception(fault)
             elif blocks is not None:
                 job.result.set_result(blocks)
+            if self._jobs.empty():
+                self._cache.flush()
 
     def _fetch(self, job: _BlockRequest) -> Blocks:
         file, start = job.names.file, job.run.start * BLOCK
         shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
-        data = addresses.reached(lambda: self._system.cat_file(file.key, start=start, end=start + job.bytes), shown)
+        stop = start + job.bytes
+
+        def fetch() -> bytes:
+            if start == 0 and stop == file.bytes:
+                return self._reader.read(file.key, stop)
+            return self._system.cat_file(file.key, start=start, end=stop)
+
+        data = addresses.reached(fetch, shown)
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
@@ -310,8 +239,11 @@ STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified"
 def stored_file(key: str, info: addresses.Info) -> StoredFile:
     """An object as its store describes it."""
     size = info.get("size")
-    stamps = (_stamp(info[name]) for name in STAMPS if info.get(name) is not None)
-    stamp = next(filter(None, stamps), "")  # some stores have an empty ETag
+    stamp = ""
+    for name in STAMPS:
+        value = info.get(name)
+        if value is not None and (stamp := _stamp(value)):  # some stores have an empty ETag
+            break
     return StoredFile(key, size if isinstance(size, int) else None, stamp)
 
 

@@ -4,12 +4,14 @@ every element of them by its schema, and parses each time as if it could have an
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Protocol
 from xml.etree import ElementTree
 
-FIELDS = ("Key", "Size", "ETag", "LastModified", "StorageClass")  # of an object, as far as stores and Anew read them
+# Fields of an object of a page, as far as stores and Anew read them: a parser of XML would make objects of all that is in it.
+_FIELD = re.compile(rb"<(Key|Size|ETag|LastModified|StorageClass)>([^<]*)</")
 
 
 @functools.cache
@@ -55,27 +57,29 @@ def parse_objects(
     body = response_dict["body"]
     if response_dict["status_code"] != 200 or not isinstance(body, bytes) or b"<Contents>" not in body:
         return
+    before, *pieces = body.split(b"<Contents>")
+    parts = [piece.partition(b"</Contents>") for piece in pieces]
     try:
-        page = ElementTree.fromstring(body)
-    except ElementTree.ParseError:
+        objects = [_parse_object(entry) for entry, _, _ in parts]
+    except (ValueError, ElementTree.ParseError):
         return  # botocore says what is wrong with it
-    namespace = page.tag[: page.tag.rfind("}") + 1]
-    names = {namespace + field: field for field in FIELDS}
-    entries = page.findall(f"{namespace}Contents")
-    customized_response_dict["Contents"] = [_parse_object(entry, names) for entry in entries]
-    for entry in entries:
-        page.remove(entry)
-    response_dict["body"] = ElementTree.tostring(page)
+    if not all(end for _, end, _ in parts) or not all("Key" in fields for fields in objects):
+        return
+    customized_response_dict["Contents"] = objects
+    response_dict["body"] = b"".join([before, *(after for _, _, after in parts)])
 
 
-def _parse_object(entry: ElementTree.Element, names: dict[str, str]) -> dict[str, object]:
-    texts = {names[field.tag]: field.text or "" for field in entry if field.tag in names}
-    values: dict[str, object] = dict(texts)
-    if "Size" in texts:
-        values["Size"] = int(texts["Size"])
-    if "LastModified" in texts:
-        values["LastModified"] = parse_time(texts["LastModified"])
+def _parse_object(entry: bytes) -> dict[str, object]:
+    values: dict[str, object] = {name.decode(): _unescaped(text) for name, text in _FIELD.findall(entry)}
+    if "Size" in values:
+        values["Size"] = int(str(values["Size"]))
+    if "LastModified" in values:
+        values["LastModified"] = parse_time(values["LastModified"])
     return values
+
+
+def _unescaped(text: bytes) -> str:
+    return text.decode() if b"&" not in text else ElementTree.fromstring(b"<a>%b</a>" % text).text or ""
 
 
 def parse_time(value: object) -> datetime:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from anew.families.base import Family
 from anew.runs.record import Pilot
@@ -23,6 +24,12 @@ LEAST_BUDGET = 180.0
 # Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 datasets, at 1.6%
 # and .9% nothing could be told (docs/log.md, 2026-11-26).
 LEAST_PROGRESS = 0.02
+# Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
+# ones are smaller.
+SURE = 2.0
+# What decides between pilots: their Fréchet distances, a classifier, or neither. The distance comes first: it was measured
+# how it falls in a training, and a classifier sees the quick learner behind for longer (docs/log.md, 2026-11-26).
+Criterion = Literal["distance", "classifier", "none"]
 
 
 def pilot_seconds(budget: float) -> float:
@@ -45,9 +52,32 @@ def expected_distance(family_class: type[Family], distance: float, real: float, 
     return real + max(distance - real, 0.0) * math.pow(progress, family_class.learning_exponent)
 
 
-def can_tell(pilots: Sequence[Pilot]) -> bool:
+def were_long_enough(pilots: Sequence[Pilot]) -> bool:
     """Whether all pilots were trained for long enough to choose one by its samples."""
     return all(pilot.progress >= LEAST_PROGRESS for pilot in pilots)
+
+
+def criterion(pilots: Sequence[Pilot]) -> Criterion:
+    """What tells the best of at least two pilots from the others: with few samples, a difference may be chance."""
+    if not were_long_enough(pilots):
+        return "none"
+    if _is_clear(pilots, lambda pilot: (pilot.expected, pilot.expected_error)):
+        return "distance"
+    return "classifier" if _is_clear(pilots, lambda pilot: (pilot.two_sample_auc, pilot.auc_error)) else "none"
+
+
+def _is_clear(pilots: Sequence[Pilot], measured: Callable[[Pilot], tuple[float, float]]) -> bool:
+    """Whether the smallest of measured values is surely smaller than the next. measured: (value, standard error)."""
+    (least, error), (next_least, next_error) = sorted(map(measured, pilots))[:2]
+    return next_least - least > SURE * math.hypot(error, next_error)
+
+
+def ranked(pilots: Sequence[Pilot]) -> list[Pilot]:
+    """Pilots, the most promising first; where nothing tells them apart, in their own order."""
+    decisive = criterion(pilots)
+    if decisive == "none":
+        return list(pilots)
+    return sorted(pilots, key=lambda pilot: pilot.expected if decisive == "distance" else pilot.two_sample_auc)
 
 
 def num_rounds(pilots: int) -> int:
@@ -78,10 +108,22 @@ def describe_pilots(pilots: Sequence[Pilot]) -> str:
     """
     if not pilots:
         return ""
-    distances = ", ".join(f"{p.family} {p.distance:.3g} after {p.seconds:.0f} s" for p in pilots)
     winner = pilots[0]
+    continued = f"so {winner.family} was trained further"
+    by_default = f"{continued}, which most often comes closest."
+    if not were_long_enough(pilots):
+        trained = ", ".join(f"{p.family} {p.seconds:.0f} s" for p in pilots)
+        return f"Tried: {trained}. That was too short to tell them apart, {by_default}"
+    distances = ", ".join(f"{p.family} {p.distance:.3g} after {p.seconds:.0f} s" for p in pilots)
     tried = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
-    if not can_tell(pilots):
-        return f"{tried} That was too short to tell them apart, so {winner.family} was trained further, which most often comes closest."
-    expected_distances = ", ".join(f"{p.family} {p.expected:.3g}" for p in pilots)
-    return f"{tried} Expected at the end: {expected_distances}. So {winner.family} was trained further."
+    decisive = criterion(pilots)
+    if decisive == "distance":
+        return f"{tried} As each learns at its own pace, {winner.family} is expected to end closest; {continued}."
+    shares = " and ".join(f"{p.two_sample_auc:.0%} ({p.family})" for p in pilots)
+    compared = (
+        f"{tried} These are too few samples to choose by the distance. "
+        f"A classifier picks the sample out of a pair with a real item in {shares} of cases"
+    )
+    if decisive == "classifier":
+        return f"{compared}; {continued}."
+    return f"{compared}, which is too close to tell them apart, {by_default}"

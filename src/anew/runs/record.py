@@ -108,11 +108,12 @@ class Pilot:
         family: Its name.
         seconds: Seconds of its training.
         progress: Share of the whole training that this was.
-        items: Number of samples that were compared with as many validation items.
+        items: Number of samples that were compared with validation items.
         distance: Fréchet distance of these samples.
-        two_sample_auc: Two-sample AUC of the same items.
-        real: Fréchet distance of training items.
+        two_sample_auc: Two-sample AUC of the same samples.
+        real: Fréchet distance of as many training items.
         expected: Distance that was expected at the end of training.
+        expected_error, auc_error: Standard errors of `expected` and `two_sample_auc`; 0 in older runs.
     """
 
     family: FamilyName
@@ -123,6 +124,8 @@ class Pilot:
     two_sample_auc: Share
     real: NotNegative
     expected: NotNegative
+    expected_error: NotNegative = 0.0
+    auc_error: NotNegative = 0.0
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

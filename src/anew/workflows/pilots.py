@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 
+import numpy as np
 import torch
 
 from anew.core.arrays import Numbers
@@ -29,7 +30,7 @@ from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import LEAST_TRAINING, time_to_train
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
-from anew.planning.pilots import can_tell, describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds
+from anew.planning.pilots import describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds, ranked
 from anew.planning.planner import describe_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
@@ -48,6 +49,12 @@ FOLDER, CHECKPOINTS = "pilots", "checkpoints"
 # Least and most validation items and samples that pilots are judged by; samples are drawn in chunks of LEAST_ITEMS. With 100
 # items, the floor of the distance hides late differences (docs/log.md, 2026-11-26).
 LEAST_ITEMS, MOST_ITEMS = 50, 250
+# Random halves of the samples, whose distances spread as those of other samples would: as measured, or up to a half more;
+# drawn with replacement they spread twice as much (docs/log.md, 2026-11-28).
+HALVES = 16
+LEAST_AUC_ERROR = (
+    0.5  # samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
+)
 REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
 SETUP_SHARE = 0.5  # of all time; after it no further pilot is set up, so that the others still train; chosen
 MEASURING_SHARE = 0.15  # of all time, for timing model sizes: more would be lost to training; chosen
@@ -127,26 +134,35 @@ class Judge:
         return self.embed(items)
 
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
-        """Compare trials that have features, by the same number of samples of each."""
+        """Compare trials that have features with all validation items, by the same number of samples of each."""
         n = min(len(trial.features) for trial in trials if trial.features is not None)
-        validation = self.validation[:n]
         starts = range(0, max(1, len(self.train) - n + 1), n)
-        real = max(0.0, median(frechet_distance(self.train[i : i + n], validation) for i in starts))
+        real = max(0.0, median(frechet_distance(self.train[i : i + n], self.validation) for i in starts))
         return [self._pilot(trial, n, real) for trial in trials]
 
     def _pilot(self, trial: Trial, n: int, real: float) -> Pilot:
         assert trial.features is not None
-        distance = max(0.0, frechet_distance(trial.features[:n], self.validation[:n]))
+        samples, progress = trial.features[:n], trial.progress
+        distance = max(0.0, frechet_distance(samples, self.validation))
+        classified = two_sample_test(samples, self.validation, self.seed)
         return Pilot(
             family=trial.choice.name,
             seconds=trial.seconds,
-            progress=trial.progress,
+            progress=progress,
             items=n,
             distance=distance,
-            two_sample_auc=two_sample_test(trial.features[:n], self.validation[:n], self.seed).auc,
+            two_sample_auc=classified.auc,
             real=real,
-            expected=expected_distance(trial.choice.family_class, distance, real, trial.progress),
+            expected=expected_distance(trial.choice.family_class, distance, real, progress),
+            expected_error=expected_distance(trial.choice.family_class, self._spread(samples), 0.0, progress),
+            auc_error=max(classified.error, LEAST_AUC_ERROR / n),
         )
+
+    def _spread(self, samples: Numbers) -> float:
+        """The standard error of the distance of samples (n, d): the deviation of random halves (Shao and Wu 1989)."""
+        rng = np.random.default_rng(self.seed)
+        halves = (rng.permutation(len(samples))[: len(samples) // 2] for _ in range(HALVES))
+        return float(np.std([frechet_distance(samples[half], self.validation) for half in halves]))
 
 
 class _Stop:
@@ -300,7 +316,7 @@ class Pilots:
         """
         compared = [] if judge is None else [asdict(pilot) for pilot in judge.compare(trials)]
         pilots = [Pilot(**values) for values in self.context.world.broadcast(compared)]
-        return sorted(pilots, key=lambda pilot: (pilot.expected, pilot.distance)) if can_tell(pilots) else pilots
+        return ranked(pilots)
 
     def _reopened(self, trial: Trial) -> TrainingJob:
         assert trial.record is not None

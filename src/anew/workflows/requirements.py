@@ -131,7 +131,7 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
         return Outcome(requirement, False, "copies were not checked for")
     if not copies.found and report.grades.get("novelty") == "poor":
         return Outcome(requirement, False, report.figures["novelty"])
-    outcome = f"about {copies.share:.1%} of the samples are copies" if copies.found else "no copies were found"
+    outcome = copies.clause() if copies.found else "no copies were found"
     return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")
 
 

@@ -1,12 +1,16 @@
-"""Reading sound files: what stays open between clips of one recording."""
+"""Sound files: what stays open between clips of one recording; writing under a hard stop."""
 
 from __future__ import annotations
 
+import random
+import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.data.formats import audio
 from anew.data.types import FileSlice
 
@@ -21,3 +25,18 @@ def test_the_recording_of_the_last_clip_stays_open_until_python_ends(tmp_path: P
     audio._close_shared()
     assert file.closed and audio._OPEN.file is None
     assert len(audio.read(FileSlice(path, at=(8_000, 16_000)), 8_000, 16_000)[0]) == 8_000
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
+@pytest.mark.parametrize("file_format", ["wav", "flac"])
+def test_a_hard_stop_does_not_break_a_file_that_is_being_written(file_format: str) -> None:
+    """libsndfile drops what its callback raises: soundfile failed an assertion then, and FLAC freed memory twice."""
+    clip = np.random.default_rng(0).uniform(-0.1, 0.1, (45_000, 2)).astype(np.float32)
+    whole = audio.to_file(clip, 44_100, file_format, "a comment")
+    times = random.Random(0)
+    for _ in range(25):
+        written = []
+        with pytest.raises(TimeIsUp), hard_stop(times.uniform(0.002, 0.03)):
+            while True:
+                written.append(audio.to_file(clip, 44_100, file_format, "a comment"))
+        assert all(file == whole for file in written)

@@ -152,6 +152,64 @@ def long_file(path: Path, seconds: int, rate: int = 8000) -> Path:
     return path
 
 
+def hits(folder: Path, singles: int, loops: int, rate: int = 8000) -> Path:
+    """Strokes that die away in 4 s, the first moment the loudest, and as long files with a stroke each second."""
+    folder.mkdir()
+    t = np.arange(4 * rate) / rate
+    for i in range(singles + loops):
+        decay = np.exp(-t / 0.5) if i < singles else np.exp(-(t % 1.0) / 0.2)
+        noise = np.random.default_rng(i).normal(0.0, 0.2, len(t))
+        soundfile.write(folder / f"{'hit' if i < singles else 'loop'}{i}.wav", decay * noise, rate)
+    return folder
+
+
+def test_a_long_sound_that_dies_away_is_one_clip_from_its_beginning(tmp_path: Path) -> None:
+    data = Dataset.open(hits(tmp_path / "d", 40, 10), settings={"seconds": 0.75}, size=SIZE)
+    assert data.scan.items == 40 + 10 * 5
+    assert (
+        "Of 50 files of 1.5 s and more, 40 hold a single sound that dies away: each is one clip, its loudest 0.77 s, "
+        "and the fainter rest (160 clips) is left out."
+    ) in data.scan.notes
+    assert "Other files of 1.5 s and more are cut into clips." in data.scan.notes
+    data.fit(SIZE)
+    assert min(np.abs(clip).max() for clip in data.items("train", 100)) > 0.2
+    path = tmp_path / "d" / "hit0.wav"
+    (item,) = data.modality.split_records(Item("hit0.wav", FileSlice(path)))
+    assert np.abs(data.modality.encode(item)[:800]).max() > 20_000  # it begins with the stroke
+    # Runs of before cut every long file, and are reopened with the same items.
+    state = data.state()
+    data.close()
+    again = Dataset.reopen(state, tmp_path)
+    assert again.scan.parts == state.parts
+    again.close()
+    older = Audio(AudioConfig(seconds=0.75))
+    older.restore({key: value for key, value in state.learned.items() if key != "singles"}, tmp_path)
+    assert len(list(older.split_records(Item("hit0.wav", FileSlice(path))))) == 5
+
+
+def test_loops_with_a_few_strokes_among_them_are_cut_as_ever(tmp_path: Path) -> None:
+    data = Dataset.open(hits(tmp_path / "d", 2, 38), settings={"seconds": 0.75}, size=SIZE)
+    assert data.scan.items == 40 * 5
+    assert "Files of 1.5 s and more are cut into clips (40 of the 40 files that were looked at)." in data.scan.notes
+    data.close()
+
+
+def test_what_a_lower_rate_loses_is_said_and_what_keeps_it() -> None:
+    t = np.arange(44_100) / 44_100
+    hiss = np.sin(2 * np.pi * 300 * t) + np.sin(2 * np.pi * 12_000 * t)
+    items = [Item("hiss", encoded(0.4 * hiss, 44_100)), Item("hum", encoded(0.4 * np.sin(2 * np.pi * 300 * t), 44_100))]
+    budget = DataBudget(150.0, 0, 0)
+    (note,) = (note for note in Audio(AudioConfig()).inspect(items, budget) if "resampled" in note)
+    assert note == (
+        "Files of 44,100 Hz are resampled to 16,000 Hz: what lies above 8,000 Hz is lost, 25% of the energy of a file on "
+        "average and up to 50%; rate=44100 leaves nothing out, and so does a budget of 5m."
+    )
+    (note,) = (note for note in Audio(AudioConfig(rate=16_000)).inspect(items, budget) if "resampled" in note)
+    assert note.endswith("25% of the energy of a file on average and up to 50%.")
+    (note,) = (note for note in Audio(AudioConfig()).inspect(items[1:], budget) if "resampled" in note)
+    assert note == "Files of 44,100 Hz are resampled to 16,000 Hz."
+
+
 def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     path = long_file(tmp_path / "day.wav", 24 * 3600)
     modality = Audio(AudioConfig())

@@ -15,6 +15,7 @@ import pytest
 
 import samples
 from anew.core import files, ranges
+from anew.core.block_cache import BlockCache
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import by_range
@@ -167,7 +168,7 @@ def test_data_that_vanishes_is_said(
     upload(store, folder, "/bucket/gone")
     Dataset.open("memory://bucket/gone")
     store.rm("/bucket/gone/a.jsonl")
-    monkeypatch.setattr(ranges.BlockCache, "load", lambda self, name, size: None)  # the cache was emptied
+    monkeypatch.setattr(BlockCache, "load", lambda self, name, size: None)  # the cache was emptied
     with pytest.raises(DataError, match="there is nothing at"):
         Dataset.open("memory://bucket/gone")
 
@@ -210,7 +211,7 @@ def test_what_vanishes_while_a_training_reads_ends_it(
     monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1 << 13)
     monkeypatch.setattr(streaming, "FIT_BYTES", 1 << 14)
-    monkeypatch.setattr(ranges.BlockCache, "load", lambda self, name, size: None)
+    monkeypatch.setattr(BlockCache, "load", lambda self, name, size: None)
     data = Dataset.open("memory://bucket/leaving")
     data.fit(SIZE)
     (stood_in,) = by_range._folders.values()

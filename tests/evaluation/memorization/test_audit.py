@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.audit import PAIRS, Audit, audit, distinct_first
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_types import PASSAGES
 from anew.evaluation.memorization.remembered import RememberedDistance
-from anew.evaluation.memorization.result import METHODS, RATES, CopyTestResult, ItemType, PlantedControl
+from anew.evaluation.memorization.result import METHODS, RATES, ClosestPair, CopyTestResult, ItemType, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 
 
@@ -239,6 +240,20 @@ def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
     weak = replace(base, train=320, n_train_total=791)
     assert weak.clause() == "no copies found, but only 320 of 791 training items were compared"
     assert weak.clause().split("but ")[1] in weak.verdict()
+
+
+def test_closest_pairs_of_one_passage_come_after_those_of_others() -> None:
+    """All twelve pairs of a report of SQL showed one comment that many files begin with."""
+    rng = np.random.default_rng(0)
+    comment, *others = ("".join(rng.choice(list("abcdefgh "), 256)) for _ in range(4))
+    train = [comment, f"-- {comment}"[:256], f"{comment[100:]}{others[0][:100]}", *others]
+    pairs = [ClosestPair(i, i % 3, 0.004, 0.07) for i in range(20)] + [
+        ClosestPair(20 + i, 3 + i, 0.005, 0.07) for i in range(3)
+    ]
+    chosen = distinct_first(pairs, train, PASSAGES.resembles)
+    assert [pair.train for pair in chosen[:4]] == [0, 3, 4, 5] and len(chosen) == PAIRS
+    assert [pair.sample for pair in chosen[4:]] == list(range(1, 9))
+    assert [pair.train for pair in distinct_first(pairs, train, POINTS.resembles)[:6]] == list(range(6))
 
 
 def test_words_promise_no_privacy() -> None:

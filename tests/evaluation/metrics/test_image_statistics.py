@@ -42,6 +42,9 @@ def faulty(images: Images, fault: str) -> Images:
         x[:, ::stride] += 25  # seams of patches
     elif fault == "half":
         x[..., 3] = np.where(x[..., 3] > 0, 170, 0)
+    elif fault == "warm":
+        x[..., 0] += 14
+        x[..., 2] -= 14
     elif fault == "palette":
         x[..., :3] += rng.normal(0, 20, x[..., :3].shape)
     return np.clip(x, 0, 255).astype(np.uint8)
@@ -108,3 +111,28 @@ def test_colours_are_counted_and_compared_where_they_look_different() -> None:
     assert colour_distance(colour_counts(clear), colour_counts(white)) == pytest.approx(0.0)
     assert oklab(np.array([1.0, 1.0, 1.0])) == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
     assert oklab(np.array([1.0, 0.0, 0.0])) == pytest.approx([0.628, 0.225, 0.126], abs=1e-3)
+
+
+def icons(n: int, seed: int) -> Images:
+    """(n, 32, 32, 3) greys of several levels, half of each image beside a colour of its own."""
+    rng = np.random.default_rng(seed)
+    images = np.repeat(rng.integers(60, 230, (n, 32, 32, 1)), 3, axis=3)
+    images[:, :, 16:] = rng.integers(0, 256, (n, 1, 1, 3))
+    return images.astype(np.uint8)
+
+
+def test_a_colour_cast_is_seen_in_greys_and_one_too_faint_to_see_is_none() -> None:
+    held_out, train = icons(60, 1), icons(60, 2)
+    statistics = {s.spec.name: s for s in image_statistics(3)}
+    values = {}
+    for name, samples in (("real", icons(60, 3)), ("warm", faulty(icons(60, 3), "warm"))):
+        for axis in ("green_red_cast", "blue_yellow_cast"):
+            score = compare(statistics[axis], *map(statistics[axis].compute, (samples, held_out, train)))
+            values[name, axis] = score.value
+    assert values["warm", "blue_yellow_cast"] > 0.95
+    assert max(values["real", "green_red_cast"], values["real", "blue_yellow_cast"]) < 0.6
+    faint = np.clip(held_out.astype(int) + np.array((1, 0, -1)), 0, 255).astype(np.uint8)
+    assert (
+        statistics["blue_yellow_cast"].compute(faint) == statistics["blue_yellow_cast"].compute(held_out)
+    ).mean() > 0.9
+    assert not statistics["green_red_cast"].compute(np.zeros((2, 4, 4, 3), dtype=np.uint8)).any()

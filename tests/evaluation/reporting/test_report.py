@@ -271,6 +271,17 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
 
 
+def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
+    vague = copies(found=True, p=0.002, share=0.448, low=0.0, high=0.491)
+    assert vague.verdict().startswith(
+        "Copying found: some samples are copies of training items, or nearly so; how many is not known (at most 49%) (p = 0.002)."
+    )
+    assert vague.clause() == "some samples are copies of training items; how many is not known (at most 49%)"
+    all_of_them = copies(found=True, p=0.004, share=1.0, low=0.0, high=1.0)
+    assert all_of_them.clause() == "some samples are copies of training items; how many is not known"
+    assert copies(found=True, share=0.4, low=0.2, high=0.5).clause().startswith("about 40% of the samples are copies")
+
+
 def test_samples_that_differ_visibly_from_training_items_are_called_altered_copies() -> None:
     share: dict[str, Any] = {"found": True, "p": 0.002, "share": 0.19, "low": 0.12, "high": 0.21}
     far = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.30, 0.60)])

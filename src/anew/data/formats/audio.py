@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.deadline import held_back
 from anew.core.extras import require
 from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO
@@ -277,7 +278,9 @@ def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
     channels = 1 if x.ndim == 1 else x.shape[1]
-    with soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=file_format.upper()) as file:
+    form = file_format.upper()
+    # libsndfile calls `out` back, drops what that raises, and has then written a part
+    with held_back(), soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=form) as file:
         if comment:
             file.comment = comment
         file.write(np.clip(x, -1.0, 1.0))
@@ -288,7 +291,7 @@ def read_comment(data: bytes) -> str:
     """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with held_back(), soundfile.SoundFile(io.BytesIO(data)) as file:
             return str(file.comment)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"it is not a sound file ({error.error_string})") from None

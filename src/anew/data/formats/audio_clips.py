@@ -144,35 +144,3 @@ def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterat
         )
     bounds = ((round(i * length), round((i + 1) * length)) for i in range(first, stop))
     return ((a, b) for a, b in bounds if b <= frames)
-
-
-def describe_files(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> list[str]:
-    """Sentences on how files with these headers become clips."""
-    budget = budget or DataBudget(None, 0, 0)
-    reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
-    stereo = " of stereo" if shape.channels == 2 else ""
-    notes = [
-        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
-    ]
-    surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
-    rates = [h.rate for h in headers if h.rate != shape.rate]
-    if rates:
-        rates_of_files = f"{rates[0]:,} Hz" if len(set(rates)) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
-        count = "" if len(rates) == len(headers) else f" ({len(rates)} of {surveyed})"
-        notes.append(f"Files of {rates_of_files} are resampled to {shape.rate:,} Hz{count}.")
-    channels = [h.channels for h in headers if h.channels > 1]
-    if channels and shape.channels == 1:
-        mixed = "Stereo is mixed to mono" if max(channels) == 2 else f"Up to {max(channels)} channels are mixed to one"
-        count = "" if len(channels) == len(headers) else f" in {len(channels)} of {surveyed}"
-        notes.append(f"{mixed}{count} (channels=stereo keeps two).")
-    num_long = sum(h.seconds >= MIN_CLIPS_TO_CUT * shape.seconds for h in headers)
-    num_short = sum(shape.seconds < h.seconds for h in headers) - num_long
-    if num_long:
-        notes.append(
-            f"Files of {MIN_CLIPS_TO_CUT * shape.seconds:.1f} s and more are cut into clips ({num_long} of {surveyed})."
-        )
-    if num_short:
-        notes.append(
-            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {surveyed})."
-        )
-    return notes

@@ -57,6 +57,7 @@ class LearnedAudio(_LearnedGrid):
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     levels: ClipLevels | None = None
+    singles: Flag = False  # older runs cut every long file
 
 
 class _Sequences(Record):

@@ -19,7 +19,7 @@ from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
-from anew.data.formats import audio, audio_clips, learned, stored_clips
+from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, drawn
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
@@ -91,6 +91,7 @@ class Audio(Modality):
             raise ConfigError(f"rate={config.rate} is too low; give 0 (as files and budget have it), or 1000 and more")
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
+        self._has_singles = False  # whether long files may be single sounds, which are one clip each
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
 
@@ -130,22 +131,23 @@ class Audio(Modality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        headers = [header for header in isolation.each(self.header, sample) if not isinstance(header, ValueError)]
+        headers_of_sample = zip(sample, isolation.each(self.header, sample), strict=True)
+        readable = [(item, header) for item, header in headers_of_sample if not isinstance(header, ValueError)]
+        headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config = self.config
         channels = audio_clips.CHANNELS[config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
-        changes = []
-        if config.trim:
-            changes.append("silence is trimmed at both ends")
-        if config.level == "clip":
-            changes.append("every clip is brought to the same peak")
-        notes = audio_clips.describe_files(headers, self.clip_shape, budget)
-        if changes:
-            settings = "" if budget is not None and budget.only_compared else " (trim=..., level=...)"
-            notes.append(f"{' and '.join(changes).capitalize()}{settings}.")
-        return notes
+        listened = [readable[i][0] for i in sound_survey.listened_to(headers, self.clip_shape)]
+        contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
+        self._has_singles = sound_survey.has_singles(contents, self.clip_shape)
+        notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0)
+        return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
+
+    def contents(self, item: Item) -> sound_survey.Contents:
+        """What a sound file holds. Raises ValueError (one clause)."""
+        return sound_survey.contents_of(item.file, self._shape)
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         return audio_clips.settings_like(*([self.header(item) for item in items] for items in (samples, real)))
@@ -161,7 +163,8 @@ class Audio(Modality):
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
         header = audio.read_header(handle)
         bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
-        if bounds is None:
+        is_candidate = self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape)
+        if bounds is None or (is_candidate and self.contents(item).is_single):
             yield replace(item, begins=True, ends=True)
             return
         for start, stop in bounds:
@@ -343,6 +346,7 @@ class Audio(Modality):
             "tail": self._scale.tail,
             "lag": self._scale.lag,
             "levels": self._levels and self._levels.model_dump(),
+            "singles": self._has_singles,
             "notes": list(self.notes),
         }
 
@@ -353,6 +357,7 @@ class Audio(Modality):
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
+        self._has_singles = record.singles
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
         self.notes = record.notes

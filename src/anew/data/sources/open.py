@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from anew.core.garbage_collector import paused_collector
 from anew.core.registry import available
 from anew.core.wording import listed, plural
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
@@ -57,6 +58,7 @@ class SelectedData:
         return content_digest(self.source, self.shards)
 
 
+@paused_collector()
 def detect_modality(
     path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
 ) -> SelectedData:

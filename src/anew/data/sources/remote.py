@@ -20,10 +20,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from anew.core import addresses, files, ranges
+from anew.core import addresses, block_cache, files
 from anew.core.addresses import FileSystem, without_query
+from anew.core.block_cache import BlockCache
 from anew.core.json_values import JsonValue
-from anew.core.ranges import BlockCache, RangeStore, StoredFile
+from anew.core.ranges import RangeStore, StoredFile
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
@@ -113,7 +114,7 @@ def _note(shown: str, listing: StoreListing, distant: Mapping[str, StoredFile]) 
     others = len(listing.files) - len(distant)
     copied = f", and {others:,} of them from a copy" if others else ""
     age = f", listed {listing.age / 60:.0f} minutes ago" if listing.age else ""
-    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(ranges.KEPT)}"
+    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(block_cache.KEPT)}"
 
 
 def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping[str, StoredFile]) -> Listing:

@@ -7,7 +7,7 @@ import importlib
 import itertools
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from anew.core.addresses import address_of, without_query
@@ -103,7 +103,7 @@ class Source:
             )
         address = None if is_hub_name(text) else address_of(text)
         if address is not None:
-            copy = local_copy(address, functools.partial(_may_stay, modalities=modalities, requested=requested))
+            copy = local_copy(address, _stay_rule(modalities, requested))
             source = cls._open_files(
                 without_query(address), copy.place, copy.listing, modalities, once, requested, choice or ColumnChoice()
             )
@@ -221,16 +221,20 @@ def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
             del by_reader["tar"]
 
 
-def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: str | None) -> bool:
+def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) -> Callable[[str], bool]:
     """Whether a file in a store can be read by range, judging by its name."""
-    if requested is not None and modalities[requested].traits.reads_file_slices:
-        return False  # pictures may be frames
-    reader, suffix = reader_of(name), suffix_of(name)
-    if reader in ("tables", "tar"):
-        return suffix not in (".tgz", ".tar.gz")
-    owners = [modality for modality in modalities.values() if suffix in modality.suffixes]
-    is_plain = reader == "folder" and not is_packed(name)
-    return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
+
+    @functools.cache  # there may be a million names, of a few suffixes
+    def may_stay(reader: str, suffix: str) -> bool:
+        if requested is not None and modalities[requested].traits.reads_file_slices:
+            return False  # pictures may be frames
+        if reader in ("tables", "tar"):
+            return suffix not in (".tgz", ".tar.gz")
+        owners = [modality for modality in modalities.values() if suffix in modality.suffixes]
+        is_plain = reader == "folder" and not is_packed(suffix)
+        return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
+
+    return lambda name: may_stay(reader_of(name), suffix_of(name))
 
 
 MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Generic
 
 import numpy as np
@@ -61,6 +62,7 @@ AT_ONCE = 64  # samples that are searched for before the clock is checked again;
 SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
 PAIRS = 12  # closest pairs in a report: they fill a page
+CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
 
 
 class Audit(Generic[ItemT]):
@@ -432,8 +434,20 @@ def closest_pairs(
             distance=float(nearest.distance[i]),
             usual=float(nearest.scale[i]),
         )
-        for i in scan.order[is_train[nearest.item[scan.order]]][:PAIRS]
+        for i in scan.order[is_train[nearest.item[scan.order]]][:CANDIDATES]
     ]
+
+
+def distinct_first(
+    pairs: Sequence[ClosestPair], train: Sequence[ItemT], resembles: Callable[[ItemT, ItemT], bool]
+) -> list[ClosestPair]:
+    """The closest pairs of a report: those of training items that resemble each other come after those of others."""
+    first: list[ClosestPair] = []
+    repeats: list[ClosestPair] = []
+    for pair in pairs:
+        is_repeat = any(pair.train == p.train or resembles(train[pair.train], train[p.train]) for p in first[:PAIRS])
+        (repeats if is_repeat else first).append(pair)
+    return [*first, *repeats][:PAIRS]
 
 
 def audit(
@@ -461,7 +475,7 @@ def audit(
     Raises:
         ValueError: There are no samples or no training items.
     """
-    return Audit(
+    result = Audit(
         item_type,
         samples,
         train,
@@ -474,3 +488,4 @@ def audit(
         brief=brief,
         progress=progress,
     ).run(remaining)
+    return replace(result, pairs=distinct_first(result.pairs, train, item_type.resembles))

@@ -141,6 +141,7 @@ PASSAGES = ItemType(
     "Seen are passages that are the same word for word, also with a word changed now and then. Not seen are those with every "
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
+    resembles=lambda a, b: shares_run(a, b),
 )
 
 
@@ -187,6 +188,12 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
             places.append((owner, start, group))
     owners, starts, groups = np.array(places, dtype=np.intp).reshape(-1, 3).T
     return Passages(cut, owners, starts, groups)
+
+
+def shares_run(a: str, b: str, length: int = SHORTEST) -> bool:
+    """Whether two texts have so many characters in a row in common."""
+    runs = {a[start : start + length] for start in range(len(a) - length + 1)}
+    return any(b[start : start + length] in runs for start in range(len(b) - length + 1))
 
 
 def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:

@@ -28,6 +28,7 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
+VAGUE = 0.1  # a share whose interval begins below this part of its end is not known; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -84,6 +85,7 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
+        resembles: Whether two training items that samples were found close to show a reader the same thing.
         likeness: What an item at distance 0 may be identical to instead of the whole other item, for sentences: " or to ...".
     """
 
@@ -93,6 +95,7 @@ class ItemType(Generic[ItemT]):
     scope: str
     whole: bool = True
     query_cost: int = 0
+    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
     likeness: str = ""
 
 
@@ -319,26 +322,33 @@ class CopyTestResult:
 
     def _found(self) -> tuple[str, str]:
         share = percent(self.share)
-        extent = f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})"
+        extent, clause = (
+            f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})",
+            f"about {share} of the samples",
+        )
+        unknown = ""
+        if self.low < VAGUE * self.high:
+            extent = clause = "some samples"
+            unknown = "; how many is not known" + (f" (at most {percent(self.high)})" if self.high < 1.0 else "")
         if self.method != "scan":
             return (
-                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones. Without "
-                "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: about {share} of the samples are nearer to one of your items than real items usually are"
+                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
+                "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
+            ), f"suspicion: {clause} are nearer to one of your items than real items usually are{unknown}"
         fact = clause_fact = ""
         if self._are_altered:
             return (
-                f"Copying found: {extent} are altered copies of training items, or follow single ones closely; the closest pair "
-                f"still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
-                f"about {share} of the samples are altered copies of training items",
+                f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
+                f"pair still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
+                f"{clause} are altered copies of training items{unknown}",
             )
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
             fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {verb}"
             clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
         return (
-            f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g}).",
-            f"about {share} of the samples are copies of training items{clause_fact}",
+            f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
+            f"{clause} are copies of training items{unknown}{clause_fact}",
         )
 
     def _closest(self) -> float:

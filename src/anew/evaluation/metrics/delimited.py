@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.evaluation.score import MetricSpec, Score, Tolerance
-from anew.functional.intervals import clopper_pearson
 
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
@@ -166,17 +166,9 @@ def row_scores(
     if form is None:
         return
     rows = [[fields for record in part if (fields := form.fields(record))] for part in (samples, held_out, train)]
-    malformed, real_malformed = len(samples) - len(rows[0]), len(held_out) - len(rows[1])
-    low, high = clopper_pearson(float(malformed), len(samples))
-    yield Score(
-        MALFORMED_ROWS,
-        malformed / len(samples),
-        low=low,
-        high=high,
-        real_baseline=real_malformed / len(held_out),
-        n=len(samples),
-        source=f"rows of the data have {len(form.columns)} fields, divided by {form.delimiter!r}",
-    )
+    malformed, real_malformed = ([not form.fields(record) for record in part] for part in (samples, held_out))
+    source = f"rows of the data have {len(form.columns)} fields, divided by {form.delimiter!r}"
+    yield share_score(MALFORMED_ROWS, malformed, real_malformed, source)
     n = min(map(len, rows))
     if n < LEAST_ROWS:
         return

@@ -29,6 +29,9 @@ DIVERSITY = MetricSpec(
     ),
 )
 
+# With .1 a set whose spread is a tenth looks as varied as real data, with .6 a set that lacks half the classes more varied
+SAME_SHARE = 0.3
+
 
 def vendi_score(x: Rows) -> float:
     """The effective number of different rows of x (n, d), from 1 to min(n, d).
@@ -45,12 +48,24 @@ def vendi_score(x: Rows) -> float:
 
 
 def diversity_ratio(a: Rows, b: Rows) -> float:
-    """Vendi score of a (n, d) as a multiple of that of b (n, d)."""
-    return vendi_score(a) / vendi_score(b)
+    """Vendi score of a (n, d) as a multiple of that of b (n, d), each around its own mean.
+
+    A difference that all items share (each is brighter, or cut off) is no lack of variety. Each row gets one more coordinate,
+    SAME_SHARE of the usual distance of b from its mean, so that items that are all nearly alike stay alike.
+    """
+    reference = np.asarray(b, dtype=np.float64)
+    reference = reference - reference.mean(0)
+    same = SAME_SHARE * float(np.sqrt((reference**2).sum(1).mean()))
+    return vendi_score(_around_mean(a, same)) / vendi_score(_around_mean(b, same))
+
+
+def _around_mean(x: Rows, same: float) -> Rows:
+    rows = np.asarray(x, dtype=np.float64)
+    return np.concatenate((rows - rows.mean(0), np.full((len(rows), 1), same)), 1)
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
-    method = "ratio of Vendi scores (effective number of different items)"
+    method = "ratio of Vendi scores (effective number of different items), each set around its own mean"
     yield comparison.bootstrap_score(DIVERSITY, diversity_ratio, method, time_share=0.85)
 
 

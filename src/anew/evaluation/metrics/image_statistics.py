@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from anew.core.arrays import Numbers
+from anew.evaluation.metrics.colour import oklab
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
 
@@ -24,6 +25,9 @@ VISIBLE = 6.0
 # A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
 # be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
 PURE_LEVELS, PALE_LEVELS = 8, 32
+# A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; at most so many pixels of an image are read.
+GREY_CHROMA, GREY_PIXELS = 0.03, 1024
+VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
 LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
@@ -95,6 +99,25 @@ def colours(images: Images) -> Array:
     return np.asarray(counts, dtype=np.float64)
 
 
+def cast(images: Images, axis: int) -> Array:
+    """(n,) mean colour of the greys of RGB or RGBA images in steps of VISIBLE_CAST; 0 where there are none.
+
+    A colour cast shows there: colours of things differ from image to image, greys do not. axis: 1 from green to red, 2 from blue
+    to yellow.
+    """
+    casts = []
+    for image in images:
+        pixels = np.asarray(image).reshape(-1, image.shape[2]).astype(np.float64) / 255.0
+        pixels = pixels[:: -(-len(pixels) // GREY_PIXELS)]
+        lab = oklab(pixels[:, :3])
+        weights = np.exp2(-((np.hypot(lab[:, 1], lab[:, 2]) / GREY_CHROMA) ** 2))
+        weights *= pixels[:, 3] if pixels.shape[1] == 4 else 1.0
+        # In black and white no cast can be seen
+        weights *= (lab[:, 0] > 0.2) & (lab[:, 0] < 0.98)
+        casts.append(float(weights @ lab[:, axis]) / max(float(weights.sum()), 1.0))
+    return np.round(np.asarray(casts) / VISIBLE_CAST)
+
+
 def purity(images: Images, end: float) -> Array:
     """(n,) share of the values near one end of the scale (`end`: 0 or 255) that reach it; about a half if none are near.
 
@@ -143,9 +166,18 @@ WHITE, BLACK = (
     )
     for name, end in (("white", 255.0), ("black", 0.0))
 )
+GREEN_RED, BLUE_YELLOW = (
+    ItemStatistic(
+        statistic_spec(f"{name}_cast", f"Colour cast, {ends}", f"colour cast from {ends}"),
+        partial(cast, axis=axis),
+        f"mean colour of the greys of an image, from {ends}, in steps of {VISIBLE_CAST} of OKLab",
+    )
+    for name, ends, axis in (("green_red", "green to red", 1), ("blue_yellow", "blue to yellow", 2))
+)
 STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, COLOURS, WHITE, BLACK)  # of any images
 
 
 def image_statistics(channels: int) -> tuple[ItemStatistic, ...]:
     """The statistics of images with so many channels."""
-    return (*STATISTICS, HALF_TRANSPARENT) if channels == 4 else STATISTICS
+    of_colour = (GREEN_RED, BLUE_YELLOW) if channels >= 3 else ()
+    return (*STATISTICS, *of_colour, HALF_TRANSPARENT) if channels == 4 else (*STATISTICS, *of_colour)

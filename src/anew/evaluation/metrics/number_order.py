@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.delimited import RowFormat, number, row_format, split
+from anew.evaluation.metrics.number_ranges import OUT_OF_RANGE, Place, ranges
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
-from anew.functional.intervals import clopper_pearson
 
 BROKEN_ORDER = MetricSpec(
     "broken_order",
@@ -42,8 +43,6 @@ MOST_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 TELLING = 0.05
 MOST_PLACES = 40  # most frequent places of numbers; pairs grow with the square
-
-Place = tuple[str | int, ...]  # where in a record a number stands
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
@@ -107,34 +106,36 @@ def _holds(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
     return float(below.mean()) >= TELLING * len(low)
 
 
-def order_scores(
+def number_scores(
     samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
 ) -> Iterator[Score]:
-    """Yield the share of samples with numbers in an order that the data never has; nothing if the data has no such order.
+    """Yield the shares of samples with numbers out of range, and in an order that the data never has; nothing if the data has no
+    such order, or no numbers.
 
     Args:
         samples, held_out: Records.
-        training: All training records, from which orders are learned.
+        training: All training records, from which orders and ranges are learned.
         seed: Seed of the choice of those that are read.
     """
-    order = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
-    known = [training[i] for i in order]
+    chosen = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
+    known = [training[i] for i in chosen]
     form = row_format(known)
-    kept = orders([numbers_of(record, form) for record in known])
-    if not kept or not samples or not held_out:
+    known_numbers = [numbers_of(record, form) for record in known]
+    rules: list[tuple[MetricSpec, list[Callable[[Mapping[Place, float]], bool]], str]] = [
+        (
+            BROKEN_ORDER,
+            [order.is_broken for order in orders(known_numbers)],
+            f"orders of two numbers that hold in all but {MOST_BROKEN:.1%}",
+        ),
+        (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),
+    ]
+    if not samples or not held_out:
         return
-    broken, real_broken = (
-        [any(rule.is_broken(numbers) for rule in kept) for numbers in (numbers_of(record, form) for record in part)]
-        for part in (samples, held_out)
-    )
-    low, high = clopper_pearson(float(sum(broken)), len(samples))
-    yield Score(
-        BROKEN_ORDER,
-        float(np.mean(broken)),
-        low=low,
-        high=high,
-        real_baseline=float(np.mean(real_broken)),
-        n=len(samples),
-        source=f"{len(kept):,} orders of two numbers that hold in all but {MOST_BROKEN:.1%} of {len(known):,} training records; real: "
-        "held-out records",
-    )
+    numbers, real_numbers = ([numbers_of(record, form) for record in part] for part in (samples, held_out))
+    for spec, breaks, clause in rules:
+        if breaks:
+            broken, real_broken = (
+                [any(rule(row) for rule in breaks) for row in part] for part in (numbers, real_numbers)
+            )
+            source = f"{len(breaks):,} {clause} of {len(known):,} training records; real: held-out records"
+            yield share_score(spec, broken, real_broken, source)

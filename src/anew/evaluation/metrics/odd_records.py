@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
-from anew.functional.intervals import clopper_pearson
 
 LEAST_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
 ODD_RECORDS = MetricSpec(
@@ -60,17 +60,11 @@ def odd_scores(
         return
     usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
     odd, real_odd = (_bits_per_character(counted, part[:n]) > usual for part in (samples, train))  # each (n,)
-    low, high = clopper_pearson(float(odd.sum()), len(odd))
-    yield Score(
-        ODD_RECORDS,
-        float(odd.mean()),
-        low=low,
-        high=high,
-        real_baseline=float(real_odd.mean()),
-        n=len(odd),
-        source=f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; from {usual:.2f} bits "
-        "a character on a record is odd",
+    source = (
+        f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; from {usual:.2f} bits a "
+        "character on a record is odd"
     )
+    yield share_score(ODD_RECORDS, odd, real_odd, source)
 
 
 def _num_judged(training: Sequence[str], train: Sequence[str], are_copies_counted: bool) -> int:

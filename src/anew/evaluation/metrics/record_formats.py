@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from anew.core.wording import listed
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
 
@@ -108,17 +109,11 @@ def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequenc
     is_new, is_real_new = (
         np.array([format_of(record) not in formats for record in part]) for part in (samples, held_out)
     )
-    low, high = clopper_pearson(float(is_new.sum()), len(samples))
-    yield Score(
-        NEW_FORMATS,
-        float(is_new.mean()),
-        low=low,
-        high=high,
-        real_baseline=float(is_real_new.mean()),
-        n=len(samples),
-        source=f"{len(formats):,} formats of {len(known):,} training records, such as {format_of(known[0])[:60]!r}; "
-        "real: held-out records",
+    source = (
+        f"{len(formats):,} formats of {len(known):,} training records, such as {format_of(known[0])[:60]!r}; "
+        "real: held-out records"
     )
+    yield share_score(NEW_FORMATS, is_new, is_real_new, source)
 
 
 def _regular_format(known: Sequence[str]) -> Callable[[str], str] | None:

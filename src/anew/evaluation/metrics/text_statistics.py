@@ -16,7 +16,7 @@ from anew.evaluation.memorization.texts import codes, count_covered, window_hash
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.delimited import row_format, row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.metrics.number_order import order_scores
+from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.words import Vocabulary, word_scores
@@ -125,7 +125,7 @@ class TextStatistics:
         yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)
 
     def _orders(self) -> Iterator[Score]:
-        yield from order_scores(self.samples, self.test, self.training(), self.seed)
+        yield from number_scores(self.samples, self.test, self.training(), self.seed)
 
     def _rows(self) -> Iterator[Score]:
         yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed)

@@ -49,11 +49,13 @@ class TwoSampleResult:
 
     Attributes:
         auc: Probability that a sample is rated more sample-like than a real item; 0.5 if they cannot be told apart.
-        low, high: Ends of its 95% interval, for the classifiers as they were trained.
+        error: Its standard error, for the classifiers as they were trained.
+        low, high: Ends of its 95% interval.
         n: Number of samples that were rated.
     """
 
     auc: float
+    error: float
     low: float
     high: float
     n: int
@@ -93,8 +95,9 @@ def two_sample_test(
         value, spread = auc(ratings[:n_samples], ratings[n_samples:])
         values.append(value)
         variance += spread / 2.0  # both classifiers pick up the same accidents, so their errors do not average out
-    value, half_width = float(np.mean(values)), 1.96 * float(np.sqrt(variance))
-    return TwoSampleResult(value, max(value - half_width, 0.0), min(value + half_width, 1.0), len(sets[0]))
+    value, error = float(np.mean(values)), float(np.sqrt(variance))
+    half_width = 1.96 * error
+    return TwoSampleResult(value, error, max(value - half_width, 0.0), min(value + half_width, 1.0), len(sets[0]))
 
 
 def halves_by_group(groups: Integers) -> list[Integers]:

@@ -17,6 +17,7 @@ import numpy as np
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
@@ -26,7 +27,29 @@ PARSE_SHARE = MetricSpec(
     "Share of the statements, functions and classes in generated code that parse.",
     better="higher",
     maximum=1.0,
-    tolerance=Tolerance("closeness", 0.1, 0.4, "{value:.0%} of the code parses (real data: {real:.0%})", relative=True),
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.4,
+        "{value:.0%} of the statements, functions and classes parse (real data: {real:.0%})",
+        relative=True,
+    ),
+)
+WHOLE_SHARE = MetricSpec(
+    "whole_parse_share",
+    "Programs parse",
+    "Share of generated programs of which everything parses.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.5,
+        "{value:.0%} of the programs parse from their beginning to their last block (real data: {real:.0%})",
+        relative=True,
+        least=50,
+        least_to_pass=300,
+    ),
 )
 FUNCTION_SHARE = MetricSpec(
     "function_share",
@@ -113,6 +136,7 @@ class CodeEvaluation(TextEvaluation):
             f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
         )
         yield from self._share(PARSE_SHARE, judge, samples, held_out, unit_clause)
+        yield from _whole_programs(judge, samples, held_out)
         if judge is judge_python:
             unit_clause = "functions and methods that end within their sample; real: those of held-out files cut alike"
             yield from self._share(FUNCTION_SHARE, judge_functions, samples, held_out, unit_clause)
@@ -168,6 +192,17 @@ class CodeEvaluation(TextEvaluation):
             self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
         return lambda text: judge_tree(parser, text)
+
+
+def _whole_programs(judge: Judge, samples: Sequence[str], held_out: Sequence[str]) -> Iterator[Score]:
+    """Yield the share of samples of which every block parses."""
+    counts, real_counts = ([judge(text) for text in part] for part in (samples, held_out))
+    whole, real_whole = ([parsed == all_ for parsed, all_ in part if all_] for part in (counts, real_counts))
+    if whole and real_whole:
+        source = (
+            f"{len(whole):,} programs of two blocks or more, the last of each left out; real: held-out files cut alike"
+        )
+        yield share_score(WHOLE_SHARE, whole, real_whole, source)
 
 
 def judge_python(text: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
@@ -30,6 +31,21 @@ Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, trai
 
 LENGTH_DISTANCE = MetricSpec(
     "length_distance", "Lengths", "How far lengths are from those of held-out sequences, in residues, on average."
+)
+USUAL_LENGTHS = MetricSpec(
+    "usual_lengths",
+    "Usual lengths",
+    "Share of samples that are about as long as 95% of held-out sequences are.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.4,
+        "{value:.0%} of the sequences have a usual length (real data: {real:.0%})",
+        least=50,
+        least_to_pass=300,
+    ),
 )
 COMPOSITION_DISTANCE = MetricSpec(
     "composition_distance",
@@ -58,6 +74,23 @@ NEAREST_IDENTITY = MetricSpec(
     group=Group.NOVELTY,
     maximum=1.0,
 )
+USUAL_IDENTITY = MetricSpec(
+    "usual_identity",
+    "Relatives in training",
+    "Share of samples that have as near a relative among training sequences as 95% of held-out sequences have.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.5,
+        "{value:.0%} of the sequences have as near a relative in the data as real ones have (real data: {real:.0%})",
+        least=50,
+        least_to_pass=300,
+    ),
+)
+UNUSUAL = 0.05  # share of held-out sequences that count as unusual
+LENGTH_MARGIN = 0.02  # of the median length, by which a length may exceed the usual ones: few are exactly alike; chosen
 
 
 class ProteinEvaluation(TextEvaluation):
@@ -143,6 +176,11 @@ class ProteinEvaluation(TextEvaluation):
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
         method = f"mean difference of sorted lengths, in residues: {means}"
         yield self._distance_score(LENGTH_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        low, middle, high = np.quantile(test, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2))
+        margin = LENGTH_MARGIN * middle
+        usual, real_usual = ((part >= low - margin) & (part <= high + margin) for part in (samples, train))
+        source = f"from {low - margin:.0f} to {high + margin:.0f} residues; real: training sequences"
+        yield share_score(USUAL_LENGTHS, usual, real_usual, source)
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
         letters = sorted(set("".join([text for part in sets for text in part])))
@@ -199,6 +237,9 @@ class ProteinEvaluation(TextEvaluation):
             source=f"identity with the nearest of {len(training):,} training sequences, 5/50/95%: samples {quantiles[0]}, "
             f"held-out {quantiles[1]}",
         )
+        least = float(np.quantile(test, UNUSUAL))
+        source = f"identity of at least {least:.2f} with one of {len(training):,} training sequences; real: held-out"
+        yield share_score(USUAL_IDENTITY, samples >= least, test >= least, source)
 
     def _median_interval(self, values: Floats) -> tuple[float, float]:
         rng = np.random.default_rng(self.inputs.seed)

@@ -6,7 +6,9 @@ items and so is as uncertain as the figure itself: the interval of the excess is
 not widened if the baseline is known without error (0.5 for guessing) and training items are within chance of it. If training and
 held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items; where a
 figure ends at 1, the excess is then a share of what is left up to 1 if even its better end is beyond `small`, or a classifier that
-is always right would hardly count.
+is always right would hardly count, and nothing is `good` whose worse end is beyond `small` as such a share. Where a classifier
+plainly tells training from held-out items (by more than `small`, beyond chance), samples may differ as much from either, so no
+yes can be shown.
 
 The rule:
 
@@ -81,7 +83,18 @@ class Part:
     def clause(self) -> str:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
-        return self._clause(self.score.value, real if exact is None else max(real, exact))
+        clause = self._clause(self.score.value, real if exact is None else max(real, exact))
+        if exact is not None and real - exact > _chance(self.score):
+            clause = clause.replace("(guessing:", f"(real data: {real:.0%}; guessing:")
+        return clause
+
+    @property
+    def has_weak_reference(self) -> bool:
+        """Whether real items themselves are told apart by more than what does not matter, beyond chance."""
+        exact, real = self.tolerance.exact_baseline, self.score.real_baseline
+        if exact is None or real is None or not self.tolerance.decisive:
+            return False
+        return real - exact - _chance(self.score) > self.tolerance.small
 
     @property
     def tells_something(self) -> bool:
@@ -144,8 +157,8 @@ def part_of(score: Score) -> Part | None:
         grade = _grade(tolerance, excess, excess, math.inf, has_enough=False)
         return Part(score, tolerance, excess, None, None, grade, 0.0)
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
-    exact = tolerance.exact_baseline
-    if exact is not None and sign * (real - exact) <= max((better + worse) / 2.0, _guessing_half_width(score)):
+    exact, room = tolerance.exact_baseline, 1.0
+    if exact is not None and sign * (real - exact) <= _chance(score):
         # Training items that are better than guessing are lucky, which must not excuse a fault of the samples.
         excess = max(sign * (score.value - exact) / scale, 0.0)
     else:
@@ -161,15 +174,21 @@ def part_of(score: Score) -> Part | None:
         excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
     times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
     grade = _grade(tolerance, excess, low, high, has_enough=times_needed <= 1.0)
-    return Part(score, tolerance, excess, low, high, grade, times_needed)
+    if grade == "good" and high * scale > tolerance.small * room:
+        # The nearer the baseline is to the end, the more a step towards it means
+        grade, times_needed = "too_few", times_needed / room**2
+    part = Part(score, tolerance, excess, low, high, grade, times_needed)
+    return replace(part, grade="too_few") if grade == "good" and part.has_weak_reference else part
 
 
-def _guessing_half_width(score: Score) -> float:
-    """Half the 95% interval of a share of pairs told apart by guessing, with n items on both sides; 0 for other figures.
+def _chance(score: Score) -> float:
+    """How far the baseline of a share of pairs told apart may be from guessing by chance: half a 95% interval.
 
-    The interval of a figure near 1 is far narrower, and would take an unlucky baseline for a difference.
+    That of a figure near 1 is far narrower than that of guessing, and would take an unlucky baseline for a difference.
     """
-    return 1.96 / math.sqrt(6.0 * score.n) if score.spec.maximum == 1.0 else 0.0
+    ends = score.interval
+    half = 0.0 if ends is None else (ends[1] - ends[0]) / 2.0
+    return max(half, 1.96 / math.sqrt(6.0 * score.n)) if score.spec.maximum == 1.0 else half
 
 
 def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_enough: bool) -> Grade:
@@ -206,15 +225,20 @@ class Supply:
 
     def can_settle(self, grading: Grading) -> bool:
         """Whether there are enough held-out items for any answer."""
-        return self.held_out is None or grading.needed <= self.held_out
+        return not grading.has_weak_reference and (self.held_out is None or grading.needed <= self.held_out)
 
     def samples_for(self, grading: Grading) -> int:
         """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""
         if self.can_settle(grading):
             return math.ceil(grading.needed * self.samples_per_item)
-        assert self.held_out is not None
+        if self.held_out is None:
+            return 0
         # Not enough for a yes, but a difference may show
         return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
+
+    def real_parts(self) -> str:
+        """The two sets of real items, of which samples are compared with one."""
+        return "two halves of the data" if self.are_halves else "training and held-out items"
 
     def extent(self) -> str:
         """How few held-out items there are, a clause."""
@@ -263,6 +287,11 @@ class Grading:
         return next((part for part in equal_parts if part.tells_something), self.parts[0])
 
     @property
+    def has_weak_reference(self) -> bool:
+        """Whether there is no answer because real items themselves differ too much: see `Part.has_weak_reference`."""
+        return self.grade == "too_few" and self.is_settled and any(part.has_weak_reference for part in self.parts)
+
+    @property
     def differing(self) -> list[Part]:
         """The parts that are fair or poor."""
         return [part for part in self.parts if part.grade in ("fair", "poor")]
@@ -272,6 +301,9 @@ class Grading:
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
+        if self.has_weak_reference:
+            real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
+            return f"{supply.real_parts()} are themselves told apart {real:.0%} of the time (guessing: 50%)"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
         clause = f"{counted} compared; about {self.needed:,} would do"
         if supply.held_out is None or supply.can_settle(self):

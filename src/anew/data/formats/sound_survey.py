@@ -1,0 +1,211 @@
+"""What files of sound hold, and how they become clips, in sentences: whether a long one is a single sound, which is one clip, and
+what a lower rate loses.
+
+Legend for shapes: N samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.wording import plural
+from anew.data.formats.audio import SILENCE_RATIO, Header, Samples, SoundData, read, read_header
+from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
+from anew.data.formats.image_size import what_keeps
+from anew.data.types import DataBudget
+
+LISTENED_SECONDS = 300.0  # of sound that is decoded before the data is cut, which bounds the time: 3 s of MP3
+SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a piano dies away within that
+# Share of the long files that are single sounds, from which on each file is listened to as it is cut; chosen: for a
+# few of them nobody waits until thousands of songs are decoded.
+SINGLE_SHARE = 0.1
+LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow the beats of a bell
+# Decibels. The rest of 21 drums, bells and cymbals stays 10 to 26 below their loudest window and rises by 4 at most; that
+# of strokes, guitars, speech and birds comes within 3 of it, or rises by 9 and more (docs/log.md, 2026-11-28).
+FAINTER_DB, RISE_DB = 6.0, 6.0
+HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
+LEAST_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
+SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        header: Its header.
+        is_single: Whether it is a single sound that dies away, see `is_single`.
+        share_above: Share of its energy above the frequencies of clips.
+    """
+
+    header: Header
+    is_single: bool
+    share_above: float
+
+
+def is_single(x: Samples, rate: int, seconds: float) -> bool:
+    """Whether samples (N,) are a single sound that dies away: its loudest moment is within the first clip, and nothing begins
+    after that.
+
+    Args:
+        x: The file.
+        rate: Its rate in Hz.
+        seconds: Length of a clip.
+    """
+    levels = _levels(x, rate)
+    loudest = float(levels.max())
+    begin = int(np.argmax(levels > loudest + 20.0 * math.log10(SILENCE_RATIO)))
+    rest = np.maximum(levels[begin + math.ceil(seconds / LEVEL_SECONDS) :], loudest - HEARD_DB)
+    if not len(rest):
+        return True
+    # Above the quietest so far of three neighbours together: a single window may dip where partials cancel.
+    power = 10.0 ** (np.pad(rest, 1, mode="edge") / 10.0)
+    neighbours = 10.0 * np.log10((power[:-2] + power[1:-1] + power[2:]) / 3.0)
+    rise = float((rest - np.minimum.accumulate(neighbours)).max())
+    return float(rest.max()) <= loudest - FAINTER_DB and rise < RISE_DB
+
+
+def share_above(x: Samples, rate: int, frequency: float) -> float:
+    """The share of the energy of samples (N,) above a frequency in Hz; 0 for silence."""
+    size = round(SPECTRUM_SECONDS * rate)
+    total = above = 0.0
+    for start in range(0, len(x), size):
+        power = np.abs(np.fft.rfft(x[start : start + size], size)) ** 2
+        total += float(power.sum())
+        above += float(power[math.ceil(frequency * size / rate) :].sum())
+    return above / total if total > 0.0 else 0.0
+
+
+def contents_of(data: SoundData, shape: Shape) -> Contents:
+    """What a file holds, as far as its first SINGLE_SECONDS tell. Raises ValueError (one clause)."""
+    header = read_header(data)
+    x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)))
+    single = may_be_single(header, shape) and is_single(x, rate, shape.seconds)
+    return Contents(header, single, share_above(x, rate, shape.rate / 2))
+
+
+def listened_to(headers: Sequence[Header], shape: Shape) -> list[int]:
+    """Indices of files that are decoded before the data is cut: those that may be single sounds or lose something, or as many of
+    them as LISTENED_SECONDS allow, evenly spaced."""
+    unclear = [i for i, header in enumerate(headers) if may_be_single(header, shape) or header.rate > shape.rate]
+    seconds = sum(min(headers[i].seconds, SINGLE_SECONDS) for i in unclear)
+    return unclear[:: max(1, math.ceil(seconds / LISTENED_SECONDS))]
+
+
+def _levels(x: Samples, rate: int) -> NDArray[np.float64]:
+    """The level in decibels of each window."""
+    size = max(1, round(LEVEL_SECONDS * rate))
+    windows = np.pad(np.square(x, dtype=np.float64), (0, -len(x) % size)).reshape(-1, size)
+    return np.asarray(10.0 * np.log10(windows.mean(axis=1) + 1e-12))
+
+
+def is_long(header: Header, shape: Shape) -> bool:
+    """Whether a file is long enough to be cut into clips."""
+    return header.seconds >= MIN_CLIPS_TO_CUT * shape.seconds
+
+
+def may_be_single(header: Header, shape: Shape) -> bool:
+    """Whether a long file may be a single sound, and is decoded to find out."""
+    return is_long(header, shape) and header.seconds <= SINGLE_SECONDS
+
+
+def has_singles(contents: Sequence[Contents], shape: Shape) -> bool:
+    """Whether enough of the long files are single sounds for each to be listened to before it is cut."""
+    singles = [content.is_single for content in contents if is_long(content.header, shape)]
+    return any(singles) and sum(singles) >= SINGLE_SHARE * len(singles)
+
+
+def describe_files(
+    headers: Sequence[Header],
+    shape: Shape,
+    budget: DataBudget | None,
+    contents: Sequence[Contents] = (),
+    is_rate_asked: bool = False,
+) -> list[str]:
+    """Sentences on how files become clips.
+
+    Args:
+        headers: Headers of some files.
+        shape: The shape of clips.
+        budget: The budget; None without one.
+        contents: What those hold that were decoded.
+        is_rate_asked: Whether the user gave the rate of clips.
+    """
+    budget = budget or DataBudget(None, 0, 0)
+    reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
+    stereo = " of stereo" if shape.channels == 2 else ""
+    notes = [
+        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
+    ]
+    surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
+    rates = [h.rate for h in headers if h.rate != shape.rate]
+    if rates:
+        rates_of_files = f"{rates[0]:,} Hz" if len(set(rates)) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
+        count = "" if len(rates) == len(headers) else f" ({len(rates)} of {surveyed})"
+        loss = _describe_loss(headers, shape, budget, contents, is_rate_asked)
+        notes.append(f"Files of {rates_of_files} are resampled to {shape.rate:,} Hz{count}{loss}.")
+    channels = [h.channels for h in headers if h.channels > 1]
+    if channels and shape.channels == 1:
+        mixed = "Stereo is mixed to mono" if max(channels) == 2 else f"Up to {max(channels)} channels are mixed to one"
+        count = "" if len(channels) == len(headers) else f" in {len(channels)} of {surveyed}"
+        notes.append(f"{mixed}{count} (channels=stereo keeps two).")
+    return notes + _describe_cutting(headers, shape, contents, surveyed)
+
+
+def _describe_loss(
+    headers: Sequence[Header], shape: Shape, budget: DataBudget, contents: Sequence[Contents], is_rate_asked: bool
+) -> str:
+    """The end of a sentence on what a lower rate loses, and what keeps it; "" if that is hardly anything."""
+    shares = [content.share_above for content in contents if content.header.rate > shape.rate]
+    if not shares or float(np.mean(shares)) < LEAST_LOSS:
+        return ""
+    most = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
+    average = f"{100.0 * float(np.mean(shares)):.2g}%"
+    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{most}"
+    if is_rate_asked:
+        return loss
+    highest = max(header.rate for header in headers)
+    rate = next((r for r in RATES if r >= highest - 1), RATES[-1])
+    return loss + what_keeps(
+        f"rate={rate}", rate >= highest, budget, lambda longer: choose(headers, longer, None, None).rate >= rate
+    )
+
+
+def _describe_cutting(
+    headers: Sequence[Header], shape: Shape, contents: Sequence[Contents], surveyed: str
+) -> list[str]:
+    notes = []
+    num_long = sum(is_long(h, shape) for h in headers)
+    num_short = sum(shape.seconds < h.seconds for h in headers) - num_long
+    least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
+    if has_singles(contents, shape):
+        singles = [c.header for c in contents if c.is_single]
+        num_listened = sum(is_long(c.header, shape) for c in contents)
+        rest = sum(int(header.seconds / shape.seconds) - 1 for header in singles)
+        notes.append(
+            f"Of {plural(num_listened, 'file')} of {least} and more, {len(singles):,} hold a single sound that dies away: "
+            f"each is one clip, its loudest {shape.seconds:.2f} s, and the fainter rest ({plural(rest, 'clip')}) is left out."
+        )
+        if num_listened > len(singles):
+            notes.append(f"Other files of {least} and more are cut into clips.")
+    elif num_long:
+        notes.append(f"Files of {least} and more are cut into clips ({num_long} of {surveyed}).")
+    if num_short:
+        notes.append(
+            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {surveyed})."
+        )
+    return notes
+
+
+def describe_changes(trims: bool, levels: bool, budget: DataBudget | None) -> list[str]:
+    """A sentence on what is done to clips: whether silence is trimmed, and all are brought to one peak; [] for nothing."""
+    changes = ["silence is trimmed at both ends"] * trims + ["every clip is brought to the same peak"] * levels
+    if not changes:
+        return []
+    settings = "" if budget is not None and budget.only_compared else " (trim=..., level=...)"
+    return [f"{' and '.join(changes).capitalize()}{settings}."]

@@ -1,0 +1,51 @@
+"""Ranges of numbers in records: an hour of 42, or an octet of 300, stands in no record of the data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from anew.evaluation.score import MetricSpec, Tolerance
+
+OUT_OF_RANGE = MetricSpec(
+    "numbers_out_of_range",
+    "Numbers out of range",
+    "Share of samples with a number far above or below all that the data has at the same place.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.05,
+        0.3,
+        "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
+        least=50,
+        least_to_pass=2_000,
+    ),
+)
+LEAST_RECORDS = 200  # training records with a number at a place; of fewer, the next one is often the largest
+MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
+MOST_PLACES = 40  # most frequent places of numbers
+
+Place = tuple[str | int, ...]  # where in a record a number stands
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """The numbers at a place of all training records lie from low to high, without the margin."""
+
+    place: Place
+    low: float
+    high: float
+
+    def excludes(self, numbers: Mapping[Place, float]) -> bool:
+        """Whether the number at this place of a record is out of range; False without one."""
+        margin = MARGIN * (self.high - self.low)
+        return self.place in numbers and not self.low - margin <= numbers[self.place] <= self.high + margin
+
+
+def ranges(records: Sequence[Mapping[Place, float]]) -> list[NumberRange]:
+    """The ranges of the most frequent places. records: the numbers of training records by their places."""
+    counts = Counter(place for numbers in records for place in numbers)
+    places = [place for place, count in counts.most_common(MOST_PLACES) if count >= LEAST_RECORDS]
+    values = ((place, [numbers[place] for numbers in records if place in numbers]) for place in places)
+    return [NumberRange(place, min(numbers), max(numbers)) for place, numbers in values]

@@ -1,0 +1,116 @@
+"""Small objects are read directly where that works, and by the store's own client where it does not."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from anew.core import direct_reader
+from anew.core.direct_reader import DirectReader
+
+BODY = b"small object"
+
+
+class Client:
+    """The store of a provider's package; every request is counted."""
+
+    def __init__(self, endpoint: str = "http://127.0.0.1:9000", region: str = "us-east-1") -> None:
+        config = SimpleNamespace(s3=None)
+        self.s3 = SimpleNamespace(meta=SimpleNamespace(endpoint_url=endpoint, region_name=region, config=config))
+        self.anon = True
+        self.asked: list[str] = []
+
+    def call_s3(self) -> None: ...
+
+    def cat_file(self, path: str, start: int, end: int) -> bytes:
+        self.asked.append(path)
+        return BODY[start:end]
+
+
+class Direct:
+    """What stands for `obstore`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.options: dict[str, Any] = {}
+        self.body, self.fails = BODY, False
+        for name, members in (("obstore", {"get": self.get}), ("obstore.store", {"S3Store": self.store})):
+            module = ModuleType(name)
+            module.__spec__ = ModuleSpec(name, None)
+            vars(module).update(members)
+            monkeypatch.setitem(sys.modules, name, module)
+
+    def store(self, bucket: str, **options: object) -> str:
+        self.options = dict(options)
+        return bucket
+
+    def get(self, store: str, key: str) -> object:
+        self.asked.append(f"{store}/{key}")
+        if self.fails:
+            raise OSError("refused")
+        return SimpleNamespace(meta={"size": len(self.body)}, bytes=lambda: memoryview(self.body))
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> Direct:
+    return Direct(monkeypatch)
+
+
+def test_an_object_is_read_directly(direct: Direct) -> None:
+    client = Client()
+    assert DirectReader(client).read("bucket/a/b 1.png", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert direct.asked == ["bucket/a/b 1.png"] and not client.asked
+
+
+@pytest.mark.parametrize("key", ["a//b", "a/../b", "./a", "a/", "é.png", "100%.png", "a#1", "a~b", " a", "a\nb", "."])
+def test_keys_that_may_be_written_in_another_way_are_left_to_the_client(direct: Direct, key: str) -> None:
+    client = Client()
+    assert DirectReader(client).read(f"bucket/{key}", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert client.asked == [f"bucket/{key}"] and not direct.asked
+
+
+def test_an_object_that_has_grown_is_read_up_to_its_size(direct: Direct) -> None:
+    direct.body = BODY + b"more"
+    assert DirectReader(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+
+
+def test_after_some_failures_the_client_reads_alone(direct: Direct) -> None:
+    client = Client()
+    reader = DirectReader(client)  # type: ignore[arg-type]
+    for fails in (True, True, False, True, True, True, True, True):
+        direct.fails = fails
+        assert reader.read("bucket/a", len(BODY)) == BODY
+    assert len(direct.asked) == 3 + direct_reader.MAX_FAILURES
+    assert len(client.asked) == 7
+
+
+def test_without_the_package_or_for_other_stores_the_client_reads(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SimpleNamespace(cat_file=Client().cat_file)
+    assert DirectReader(other).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert DirectReader(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert not direct.asked
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region", "bucket", "expected"),
+    [
+        ("https://s3.eu-west-1.amazonaws.com", "eu-west-1", "data", ("eu-west-1", None, True)),
+        ("https://s3.amazonaws.com", "aws-global", "my.data", ("us-east-1", None, False)),
+        ("https://minio.example", "us-east-1", "data", ("us-east-1", "https://minio.example", False)),
+    ],
+)
+def test_place_and_region_are_those_of_the_client(
+    direct: Direct, endpoint: str, region: str, bucket: str, expected: tuple[object, ...]
+) -> None:
+    DirectReader(Client(endpoint, region)).read(f"{bucket}/a", len(BODY))  # type: ignore[arg-type]
+    options = direct.options
+    assert options["skip_signature"] and "credential_provider" not in options
+    place = options.get("aws_endpoint_url_s3")
+    assert (options["region"], place, options["virtual_hosted_style_request"]) == expected

@@ -1,0 +1,61 @@
+"""Whether a long file is a single sound, and what a lower rate loses of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.data.formats.audio import Header, Samples
+from anew.data.formats.audio_clips import Shape
+from anew.data.formats.sound_survey import LISTENED_SECONDS, is_single, listened_to, share_above
+
+RATE, SECONDS, CLIP = 8000, 4.0, 0.75
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(0.0, 0.3, round(RATE * SECONDS)).astype(np.float32)
+
+
+def envelope(*hits: tuple[float, float, float], floor: float = 0.0) -> Samples:
+    """Noise that begins at each time (s) with a level and dies away within so many seconds (e-fold), over a floor."""
+    t = np.arange(len(NOISE)) / RATE
+    shapes = [level * np.exp(-(t - begin) / decay) * (t >= begin) for begin, level, decay in hits]
+    return np.asarray(NOISE * np.maximum(np.max(shapes, axis=0), floor), np.float32)
+
+
+def dipping(x: Samples) -> Samples:
+    """The same, with a tenth of the level for 50 ms."""
+    return np.asarray(np.where(np.arange(len(x)) // (RATE // 20) == 40, 0.1 * x, x), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("x", "single"),
+    [
+        (envelope((0.0, 1.0, 0.3)), True),
+        (envelope((0.5, 1.0, 0.1)), True),  # silence before and after it
+        (envelope((0.0, 1.0, 0.8)), True),  # a bell
+        (envelope((0.0, 1.0, 0.2), (0.2, 0.6, 0.3)), True),  # two strokes within the first clip
+        (dipping(envelope((0.0, 1.0, 0.8))), True),
+        (envelope((0.0, 1.0, 0.3), floor=0.003), True),  # the noise of a tape
+        (envelope((0.0, 1.0, 0.2), (2.0, 0.5, 0.2)), False),  # a second sound after it
+        (envelope((0.0, 1.0, 0.1), (1.5, 0.05, 0.1), floor=0.001), False),  # a soft one, as after a pause
+        (envelope((0.0, 0.3, 0.1), (2.0, 1.0, 0.2)), False),  # the loudest comes late
+        (envelope((0.0, 1.0, 60.0)), False),  # a steady sound
+        (np.zeros(len(NOISE), np.float32), False),
+    ],
+)
+def test_a_single_sound_dies_away_and_nothing_begins_after_it(x: Samples, single: bool) -> None:
+    assert is_single(x, RATE, CLIP) == single
+
+
+def test_the_energy_above_a_frequency() -> None:
+    t = np.arange(2 * RATE) / RATE
+    x = (np.sin(2 * np.pi * 500 * t) + 0.5 * np.sin(2 * np.pi * 3000 * t)).astype(np.float32)
+    assert share_above(x, RATE, 2000.0) == pytest.approx(0.2, abs=0.01)
+    assert share_above(x, RATE, 3900.0) < 0.001 and share_above(0.0 * x, RATE, 100.0) == 0.0
+
+
+def test_files_are_listened_to_for_a_bounded_time() -> None:
+    shape = Shape(RATE, 128, 512, 48, 48)
+    assert listened_to([Header(RATE, 1, 2 * RATE)] * 20, shape) == list(range(20))
+    assert listened_to([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []  # short, and no single sound
+    many = listened_to([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
+    assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
