@@ -31,7 +31,8 @@ def test_a_row_alone_is_joined_as_among_others(aligned: bool, end_id: int | None
     mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
     if end_id is not None:
-        mixer.get_buffer("end_weights").uniform_()
+        mixer.ends.get_buffer("weights").uniform_()
+        mixer.ends.clear_cache()
     mixer.clear_cache()
     ids = np.concatenate((source.integers(0, 7, (5, 9)), np.zeros((1, 9), dtype=np.int64)))
     logits = source.normal(size=(9, 6, 7)).astype(np.float32)
@@ -55,7 +56,8 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | 
     mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
     if end_id is not None:
-        mixer.get_buffer("end_weights").uniform_()
+        mixer.ends.get_buffer("weights").uniform_()
+        mixer.ends.clear_cache()
     mixer.clear_cache()
     ids = source.integers(0, 7, (3, 12))
     logits = source.normal(size=(3, 11, 7)).astype(np.float32)
@@ -181,14 +183,15 @@ def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None
         mixer = head(end_id=saved_end)[0]
         mixer.gate.add_(0.1)
         if saved_end is not None:
-            mixer.get_buffer("end_weights").add_(0.5)
+            mixer.ends.get_buffer("weights").add_(0.5)
+            mixer.ends.clear_cache()
         mixer.clear_cache()
         again = NgramMixer(vocab_size=7, order=3, end_id=6)
         again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
         again.load_state_dict(mixer.state_dict())
         again.check()
-        assert again.knows_lengths == (saved_end is not None)
+        assert again.ends.is_counted == (saved_end is not None)
         np.testing.assert_array_equal(*(entry.mix(entry.gate_inputs(ids, network)) for entry in (mixer, again)))
-    again.register_buffer("record_lengths", -torch.ones(3, dtype=torch.int64))
+    again.ends.register_buffer("lengths", -torch.ones(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="lengths"):
         again.check()

@@ -386,7 +386,7 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
     parts = []
     if family.mixer is not None and family.mixer.is_fitted:
         parts.append(f"counts of contexts of up to {family.config.ngram_order} tokens, mixed with the network's")
-        if family.mixer.knows_lengths:
+        if family.mixer.ends.is_counted:
             parts.append("how long training records are")
         if family.config.aligned:
             parts.append("training records that are similar, which are followed where they fit")

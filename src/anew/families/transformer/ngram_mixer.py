@@ -20,21 +20,19 @@ from torch import Tensor, nn
 
 from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
-from anew.estimators.record_lengths import EndModel, count_lengths
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
 from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
-LENGTHS = "record_lengths"  # how many known records have each length
-END_WEIGHTS = "end_weights"  # weights of `EndModel`
-# With which samples are drawn if they would come too near to the records
-GATE_ALONE, END_WEIGHTS_ALONE = "gate_without_records", "end_weights_without_records"
+GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
+ENDS = "ends."  # prefix of the buffers of `RecordEnds`
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -66,7 +64,8 @@ class NgramMixer(nn.Module):
         end_id: int | None = None,
     ) -> None:
         super().__init__()
-        self.vocab_size, self.order, self.aligned, self.end_id = vocab_size, order, aligned, end_id
+        self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
+        self.ends = RecordEnds(end_id)
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
         gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
@@ -75,8 +74,7 @@ class NgramMixer(nn.Module):
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
         self._gate = self._gate_alone = gate.numpy()
-        self._ends: EndModel | None = None
-        self._ends_alone: EndModel | None = None
+        self._weights_alone: Doubles = np.zeros(2)
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
@@ -88,11 +86,6 @@ class NgramMixer(nn.Module):
     def is_fitted(self) -> bool:
         """Whether anything has been counted."""
         return "contexts_0" in self._buffers
-
-    @property
-    def knows_lengths(self) -> bool:
-        """Whether it has counted how long records are."""
-        return LENGTHS in self._buffers
 
     def new_state(self, n: int) -> MixerState:
         """The state of n rows of which nothing has been read."""
@@ -107,10 +100,9 @@ class NgramMixer(nn.Module):
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size)
             arrays |= dict(zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True))
-        if self.end_id is not None:
-            arrays[LENGTHS], arrays[END_WEIGHTS] = count_lengths(sequences, self.end_id), np.zeros(2)
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
+        self.ends.count(sequences, self.gate.device)
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
@@ -123,15 +115,10 @@ class NgramMixer(nn.Module):
             if name in shapes:
                 dtype = RECORD_DTYPES.get(name) or LEVEL_DTYPES.get(name.rpartition("_")[0], torch.float32)
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
-        others = {
-            GATE_ALONE: torch.float64,
-            LENGTHS: torch.int64,
-            END_WEIGHTS: torch.float64,
-            END_WEIGHTS_ALONE: torch.float64,
-        }
-        for name, dtype in others.items():
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
+        if GATE_ALONE in shapes:
+            self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
+        of_ends = {name.removeprefix(ENDS): shape for name, shape in shapes.items() if name.startswith(ENDS)}
+        self.ends.allocate_buffers(of_ends, self.gate.device)
         self.clear_cache()
 
     def check(self) -> None:
@@ -145,21 +132,12 @@ class NgramMixer(nn.Module):
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.counts.check()
-        self._check_ends()
+        self.ends.check()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
             if not inside or int(lengths.sum()) != len(ids):
                 raise ValueError("the aligned records are inconsistent")
-
-    def _check_ends(self) -> None:
-        lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(END_WEIGHTS)
-        if lengths is None and weights is None:  # of a run whose records were not counted by length
-            return
-        if lengths is None or weights is None or weights.shape != (2,):
-            raise ValueError("the lengths of records are inconsistent")
-        if lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any()):
-            raise ValueError("the lengths of records are inconsistent")
 
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
@@ -168,19 +146,12 @@ class NgramMixer(nn.Module):
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own_buffers = {"gate", GATE_ALONE, LENGTHS, END_WEIGHTS, END_WEIGHTS_ALONE, *RECORD_DTYPES}
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
+            own_buffers = {"gate", GATE_ALONE, *RECORD_DTYPES}
+            buffers = self.named_buffers(recurse=False)
+            arrays = {name: buffer.cpu().numpy() for name, buffer in buffers if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
-            self._ends = self._end_model(END_WEIGHTS)
         return self._counts
-
-    def _end_model(self, weights: str) -> EndModel | None:
-        """The model of ends with weights of that name; None without lengths."""
-        if self.end_id is None or not self.knows_lengths:
-            return None
-        lengths = self.get_buffer(LENGTHS).cpu().numpy()
-        return EndModel(lengths, self.get_buffer(weights).cpu().numpy())
 
     @property
     def records(self) -> AlignmentIndex:
@@ -202,14 +173,13 @@ class NgramMixer(nn.Module):
             return self
         alone = copy(self)  # shares all buffers
         alone._counts, alone.aligned = self.counts, False
-        alone._gate, alone._ends = self.get_buffer(GATE_ALONE).cpu().numpy(), self._end_model(END_WEIGHTS_ALONE)
+        alone._gate = self.get_buffer(GATE_ALONE).cpu().numpy()
         return alone
 
     def leave_records_out(self) -> None:
         """From now on, draw samples without the aligned records; after `fit`."""
         self.register_buffer(GATE_ALONE, torch.from_numpy(self._gate_alone).to(self.gate.device))
-        if self._ends_alone is not None:
-            self.register_buffer(END_WEIGHTS_ALONE, torch.from_numpy(self._ends_alone.weights).to(self.gate.device))
+        self.ends.set_weights(WEIGHTS_ALONE, self._weights_alone)
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
@@ -271,12 +241,8 @@ class NgramMixer(nn.Module):
             prediction = state.experts.predict()
             log_odds = prediction.log_odds
             models.append(Distribution(prediction.probabilities, np.log(prediction.probabilities)))
-        mixed = self._mix(contexts, models, state.recent.means, log_odds)
-        if self._ends is None or self.end_id is None:
-            np.exp(mixed, out=mixed)
-            mixed /= mixed.sum(1, keepdims=True)
-        else:
-            mixed = np.exp(self._ends.weigh(normalize(mixed), self.end_id, state.place))
+        mixed = normalize(self._mix(contexts, models, state.recent.means, log_odds))
+        mixed = np.exp(self.ends.weigh(mixed, state.place, alone=not self.aligned))
         experts = [mixed, models[0].probs, self.uniform]
         state.propose([model.log_probs for model in models], experts)
         return state.share.mix(experts)
@@ -379,9 +345,7 @@ class NgramMixer(nn.Module):
         """(n, V) log-probabilities of all models together, without the floor."""
         models = self._models(inputs)
         mixed = normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
-        if self._ends is None or self.end_id is None:
-            return mixed
-        return self._ends.weigh(mixed, self.end_id, inputs.places)
+        return self.ends.weigh(mixed, inputs.places, alone=not self.aligned)
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
@@ -406,21 +370,20 @@ class NgramMixer(nn.Module):
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
-        for name in (GATE_ALONE, END_WEIGHTS_ALONE):
-            self._buffers.pop(name, None)
+        self._buffers.pop(GATE_ALONE, None)
+        self.ends.drop_weights_alone()
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
-        ends = self._ends
+        weights = self._weights_alone = self.ends.fitted_weights
         if self.aligned:
             aligned_gate, aligned_loss = self._fit_gate(inputs, targets)
             if aligned_loss < (1.0 - MIN_GAIN) * loss:
-                self._gate_alone, self._ends_alone, gate, ends = gate, ends, aligned_gate, self._ends
+                self._gate_alone, gate, weights = gate, aligned_gate, self.ends.fitted_weights
             else:
                 self._drop_records()
-        self._gate, self._ends = gate, ends
+        self._gate = gate
         self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
-        if ends is not None:
-            self.register_buffer(END_WEIGHTS, torch.from_numpy(ends.weights).to(self.gate.device))
+        self.ends.set_weights(WEIGHTS, weights)
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
         """A gate and its mean nats. Records that are nearly copies of known ones are left out, unless there are no others: they
@@ -431,13 +394,10 @@ class NgramMixer(nn.Module):
             fitted_inputs, fitted_targets = inputs.rows(far), targets[far]
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
-        self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
-        if self.end_id is not None and self.knows_lengths:
-            mixed = normalize(mix_log_probs(features, self._gate, [model.log_probs for model in models]))[
-                :, self.end_id
-            ]
-            lengths = self.get_buffer(LENGTHS).cpu().numpy()
-            self._ends = EndModel.fit(lengths, mixed, fitted_inputs.places, fitted_targets == self.end_id)
+        log_probs = [model.log_probs for model in models]
+        self._gate = fit_gate(features, log_probs, fitted_targets)
+        mixed = normalize(mix_log_probs(features, self._gate, log_probs))
+        self.ends.fit(mixed, fitted_inputs.places, fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
 
