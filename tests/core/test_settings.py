@@ -39,7 +39,7 @@ def test_text_becomes_the_fields_type() -> None:
     [
         ("widht", "3", "did you mean 'width'"),
         ("even", "abc", "even='abc' is not allowed; it is odd"),
-        ("width", "0", "at least 1 and at most 64 channels"),
+        ("width", "0", "give 1 to 64 channels"),
         ("width", "wide", "a whole number"),
         ("width", "1.5", "a whole number"),
         ("kind", "c", "not allowed"),

@@ -225,7 +225,7 @@ def test_recordings_that_were_held_out_whole_are_the_reason_given(make_inputs: C
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
     pool = replace(pool_of(TRAIN, other, random=False)(0), held_out_together=True)
     (result,) = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=lambda n: pool)).copy_tests()
-    assert result.method == "shifted" and "whole recordings" in result.verdict() and "one recording" in result.clause()
+    assert result.method == "shifted" and "whole files" in result.verdict() and "one file" in result.clause()
     assert "random draw" not in result.verdict()
 
 

@@ -109,6 +109,14 @@ def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(
     assert not hasattr(images.sampling_config({}), "min_p")
 
 
+def test_a_setting_of_training_is_named_as_such(images: anew.Model) -> None:
+    for name in ("size", "batch_size"):
+        with pytest.raises(anew.ConfigError, match=rf"'{name}' is a setting of training, and samples cannot change it"):
+            images.sample(1, **{name: 1})
+    with pytest.raises(anew.ConfigError, match="unknown setting 'nothing'"):
+        images.sample(1, nothing=1)
+
+
 def test_a_model_says_what_it_is(images: anew.Model, text: anew.Model) -> None:
     assert repr(images).startswith("Model(diffusion, image 1 x 12 x 12, ")
     assert str(images.folder.path) in repr(images)

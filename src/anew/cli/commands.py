@@ -417,9 +417,11 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
     for sentence in report.findings:
         write(sentence)
-    for claim in report.claims:
-        if claim.outcome != "not tested":
-            write(f"{claim.claim}: {claim.outcome} ({claim.evidence})")
+    tested = [claim for claim in report.claims if claim.outcome != "not tested"]
+    if tested:
+        write("Textbook claims, checked on this data:")
+    for claim in tested:
+        write(f"  {claim.claim}: {claim.outcome} ({claim.evidence})")
     for note in report.notes:
         write(note)
     _print([[("page     ", "bold"), (str(report.folder / "compare.html"), "")]])

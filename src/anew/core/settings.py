@@ -70,12 +70,9 @@ class Setting:
             raise ConfigError(f"{name}={value!r} is out of range; give {self._range()}")
 
     def _range(self) -> str:
-        bounds = []
-        if self.low is not None:
-            bounds.append(f"at least {self.low:g}")
-        if self.high is not None:
-            bounds.append(f"at most {self.high:g}")
-        return " and ".join(bounds) + (f" {self.unit}" if self.unit else "")
+        low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (self.low, self.high))
+        bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        return f"{bounds} {self.unit}".rstrip()
 
 
 def setting(

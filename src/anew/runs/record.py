@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
 
@@ -175,6 +176,16 @@ class Plan:
     pilots: tuple[Pilot, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
+
+    def passes(self, examples: float) -> float | None:
+        """How often each example was seen once this many were trained on; None if that is not known."""
+        expected = (self.steps or self.expected_steps or 0) * self.batch
+        return self.epochs * examples / expected if expected and self.epochs is not None else None
+
+    def extended(self, steps: int) -> Plan:
+        """The plan with so many expected steps, and as many passes over the data as they take."""
+        passes = self.passes(steps * self.batch)
+        return replace(self, expected_steps=steps, epochs=None if passes is None else round(passes, 3))
 
 
 class FamilyRecord(Record):

@@ -74,6 +74,7 @@ class BasisRecord(_ExtensibleRecord):
     weights: Text
     time: Text
     is_stopped: Flag = False  # unknown in reports of older versions
+    passes: Real | None = None  # the same
 
 
 class ReportRecord(_ExtensibleRecord):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,10 +27,21 @@ STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding 
 
 
 def sampling_config(
-    owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None
+    owner: type,
+    traits: ModalityTraits,
+    settings: Mapping[str, object] | None = None,
+    training: Collection[str] = (),
 ) -> DataclassInstance:
-    """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits."""
+    """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits.
+
+    training: names of settings of training, of which a refusal says that they are.
+    """
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
+    for name in values:
+        if name not in cfg.settings_of(owner) and name in training:
+            raise ConfigError(
+                f"{name!r} is a setting of training, and samples cannot change it; leave it out, or train with it"
+            )
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
 
@@ -96,7 +107,8 @@ class Generator:
         Raises:
             ConfigError: A setting is unknown (the message names the nearest one) or out of range.
         """
-        return sampling_config(type(self.family).Sampling, self.modality.traits, settings)
+        training = {*cfg.settings_of(type(self.family).Config), *cfg.settings_of(type(self.item_modality).Config)}
+        return sampling_config(type(self.family).Sampling, self.modality.traits, settings, training)
 
     def sample_labels(
         self, n: int, seed: int, label: str | int | None = None, first_index: int = 0, sampling: object = None

@@ -259,4 +259,5 @@ def _checked_stem(stem: str) -> str:
 
 
 def _safe_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)[:60] or "label"
+    name = "".join(c if c.isalnum() or c in "-_" else " " for c in label)
+    return "_".join(name.split())[:60] or "label"

@@ -167,7 +167,6 @@ def inspect_run(path: Path) -> RunInspection:
     report = report_if_whole(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, events.last_step(path)
     examples = float(last.get("examples", 0))
-    expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(
         path=run,
         folder=path,
@@ -182,7 +181,7 @@ def inspect_run(path: Path) -> RunInspection:
         shape=(spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape),
         steps=int(last.get("step", 0)),
         seconds=float(last.get("seconds") or 0.0),
-        passes=(plan.epochs or 0.0) * examples / expected if expected else 0.0,
+        passes=plan.passes(examples) or 0.0,
         loss=events.losses(last),
         report=report,
         commands=_commands(run, record.status, report),

@@ -252,14 +252,15 @@ def extend_job(
     plan, previous_weights = job.plan, None
     if steps is not None:
         _check_more_steps(job, steps, [latest, before_decay])
-        plan = replace(plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
+        plan = replace(plan.extended(steps), steps=steps, train_s=None, budget_s=None)
     elif budget is not None:
         spent = 0.0 if checkpoint is None else float(checkpoint["meta"]["spent"])
         if job.record.status != "training":
             check_gain(budget, job.context, spent, _seconds_trained(job))
         train_s = spent + time_to_train(budget, job.context)
+        step_s = _seconds_a_step(job)
         plan = replace(
-            plan,
+            plan.extended(int(train_s / step_s)) if step_s else plan,
             steps=None,
             budget_s=budget,
             train_s=train_s,
@@ -297,6 +298,12 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
 def _seconds_trained(job: TrainingJob) -> float:
     steps = events_file.steps_of(job.folder.path)
     return job.world.broadcast(max((float(event.get("seconds") or 0.0) for event in steps), default=0.0))
+
+
+def _seconds_a_step(job: TrainingJob) -> float:
+    """The seconds that a step took so far, with all that goes with it; 0 if that is not known."""
+    last = events_file.last_step(job.folder.path) if job.world.is_main else {}
+    return job.world.broadcast(float(last.get("seconds") or 0.0) / max(int(last.get("step") or 0), 1))
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:

@@ -9,6 +9,10 @@ from anew.core.wording import QUESTIONS
 from anew.errors import command
 from anew.runs.report_record import ReportRecord
 
+# Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
+# explain copies.
+MANY_PASSES = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
@@ -29,8 +33,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     """The step that helps most. run: the folder or the address of the run."""
     grades = [report.grades.get(question) for question in QUESTIONS]
     if report.copies is not None and grades[2] == "poor":
-        advice = "copies come with many passes over few items: give more data, or a shorter budget"
-        return NextStep("fewer", advice, is_command=False)
+        return NextStep("fewer", _against_copies(report), is_command=False)
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
         return NextStep("confirm", evaluate)
@@ -40,11 +43,20 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         n = report.samples_needed["closeness"]
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
-        advice = "a yes to Close? takes more data: too few items are held out"
         if _lacked_time(report):
-            return NextStep("answers", f"{evaluate} can settle New?; {advice}", is_command=False)
-        return NextStep("answers", advice, is_command=False)
+            return NextStep("answers", evaluate)  # New? can be settled
+        return NextStep("open", "a yes to Close? takes more data", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
+
+
+def _against_copies(report: ReportRecord) -> str:
+    """What makes copies rarer, a clause."""
+    passes = None if report.basis is None else report.basis.passes
+    if passes is None:
+        return "more data makes copies rarer"
+    if passes > MANY_PASSES:
+        return f"copies come with many passes over few items (about {passes:,.0f} here): give more data, or a shorter budget"
+    return f"more data makes copies rarer; a shorter budget would not ({passes:.2g} passes over the data were made)"
 
 
 def _lacked_time(report: ReportRecord) -> bool:

@@ -59,7 +59,7 @@ class Measurements:
     ended_by: str = ""
 
 
-def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool) -> Basis:
+def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
     """The basis of a report on a run's present weights.
 
     Args:
@@ -67,6 +67,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         report: The report.
         samples: Number of samples that were drawn.
         is_stopped: Whether a signal ended the measuring.
+        passes: Passes over the training data so far, if they are known.
     """
     digest = ""
     if (run / WEIGHTS).exists():
@@ -79,6 +80,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         weights=digest,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         is_stopped=is_stopped,
+        passes=passes,
     )
 
 
@@ -156,6 +158,7 @@ def write_run_report(
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
+    passes = record.plan.passes(float(events_file.last_step(run).get("examples") or 0))
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
@@ -168,9 +171,9 @@ def write_run_report(
         supply=measurements.supply,
         ended_by=measurements.ended_by,
         steps=steps,
-        outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
+        outlook=outlook(events_file.spread(run / events_file.NAME), passes),
     )
-    basis = basis_of(run, report, len(samples), measurements.is_stopped)
+    basis = basis_of(run, report, len(samples), measurements.is_stopped, passes)
     if replaced is None or replaced.folder is None:
         out, is_best = make_room(run, basis, reporter)
     else:

@@ -40,3 +40,11 @@ def test_a_hard_stop_does_not_break_a_file_that_is_being_written(file_format: st
             while True:
                 written.append(audio.to_file(clip, 44_100, file_format, "a comment"))
         assert all(file == whole for file in written)
+
+
+def test_random_bytes_are_not_called_missing() -> None:
+    """libsndfile says "File does not exist or is not a regular file (possibly a pipe?)" of them."""
+    for data in (np.random.default_rng(0).bytes(20_000), b"\xff\xfb\x90" + bytes(20_000)):
+        with pytest.raises(ValueError, match="not a sound file of a known format, or is damaged") as refusal:
+            audio.read_header(data)
+        assert "exist" not in str(refusal.value)

@@ -233,6 +233,12 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     text = "".join(f">s{i}\n{''.join(sequence)}\n" for i, sequence in enumerate(own))
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    notes = " ".join(data.scan.notes)
+    assert (
+        "all sequences are in clusters" in notes
+        and "single sequences are held out, those that are nearly the same " in notes
+    )
+    assert "repeat an earlier one" not in notes
     data.close()
 
 

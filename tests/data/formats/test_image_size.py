@@ -18,10 +18,10 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
     return " ".join(modality.remarks())
 
 
-@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "nothing"), ([40] * 6 + [48] * 2, "less")])
+@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "everything"), ([40] * 6 + [48] * 2, "more")])
 def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], amount: str) -> None:
     note = remarks(sizes, 60.0)
-    assert f"size={sizes[0]} leaves {amount} out, and so does a budget of " in note
+    assert f"size={sizes[0]} keeps {amount}, as a budget of " in note
     named = note.partition("a budget of ")[2].split()[0].strip(".,")
     seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
     assert "keeps" not in remarks(sizes, seconds)  # what is named is enough
@@ -29,7 +29,7 @@ def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], a
 
 def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
     assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
-    assert "size=900 leaves nothing out." in remarks([900] * 8, 60.0)
+    assert "size=900 keeps everything." in remarks([900] * 8, 60.0)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad"])
@@ -60,4 +60,4 @@ def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
     modality.fit(items, DataBudget(60.0, len(items), 10_000), ())
     note = next(note for note in modality.remarks() if "differ in size" in note)
     assert "canvas at 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
-    assert "size=80x60 leaves less out" in note
+    assert "size=80x60 keeps more" in note

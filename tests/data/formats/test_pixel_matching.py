@@ -129,7 +129,9 @@ def test_few_colours_of_few_pixels_are_no_palette() -> None:
     photographs = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8)).astype(np.float32)
     assert palette_of(photographs) is None and palette_note(photographs, "images") == []
     note = palette_note(photographs, "images", files_have_palettes=True)
-    assert note == ["The files have palettes, but at 8x8 the images share none, and samples will have none."]
+    assert note == [
+        "The files have palettes, but the images, as they are learned, share none: samples will have no palette."
+    ]
 
 
 def test_a_margin_that_all_images_leave_empty_stays_empty() -> None:

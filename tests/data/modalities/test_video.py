@@ -201,7 +201,7 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "truncated"),
-     ("cut mp4", "not a video"), ("sound", "no video stream"), ("gone", "cannot be read")],
+     ("one piece", "truncated"), ("cut mp4", "not a video"), ("sound", "no video stream"), ("gone", "cannot be read")],
 )  # fmt: skip
 def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
@@ -212,7 +212,9 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         Image.new("RGB", (16, 16)).save(still, "GIF")
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
-                          "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
+                          "cut gif": moving_dot(1)[:-300],
+                          "one piece": still.getvalue()[:-4] + b";\x01",
+                          "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
     refusal = Video(VideoConfig()).validate_header(Item("x", FileSlice(path)))
     assert refusal is not None and reason in refusal and "\n" not in refusal
 
@@ -516,7 +518,10 @@ def test_gifs_whose_palette_is_lost_in_a_smaller_size_say_so(tmp_path: Path) -> 
         (tmp_path / f"{index}.gif").write_bytes(gif([80] * 6, seed=index))
     data = Dataset.open(tmp_path, modality="video", settings={"size": "10x10"}, size=SIZE)
     data.fit(SIZE)
-    assert "The files have palettes, but at 10x10 the frames share none, and samples will have none." in data.scan.notes
+    assert (
+        "The files have palettes, but the frames, as they are learned, share none: samples will have no palette."
+        in data.scan.notes
+    )
     assert (
         isinstance(data.modality, Video)
         and data.modality.form() == "6 frames of 10x10 pixels, in colour, 12.5 per second"

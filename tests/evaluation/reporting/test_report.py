@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.metrics.text_statistics import known_records
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import TEMPLATES, format_number
 from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
 from anew.evaluation.score import Score
@@ -257,7 +259,7 @@ def test_verdict_words() -> None:
     )
     collapsed = verdict.verdict([score("diversity", 0.03, 0.02, 0.04, 1.0, n=400)])
     assert collapsed == {
-        "variety": "The generator has collapsed: the samples have 3% of the variety of real items (real data: 100%)."
+        "variety": "The generator has collapsed: the variety of the samples is 0.03 of that of held-out items (training items: 1.00)."
     }
     worse = verdict.verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)])
     assert "25% more" in worse["prediction"]
@@ -269,6 +271,33 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     clean, copied = (verdict.verdict([gap], copies(found=found))["prediction"] for found in (False, True))
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
+
+
+def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
+    bits = score("bits_per_residue", 0.35, n=400)
+    none = Score(known_records(), 0.0, real_baseline=0.0, n=250)
+    assert "verbatim" not in verdict.verdict([bits, none])
+    a_few = replace(none, value=0.02, real_baseline=0.004)
+    assert verdict.verdict([bits, a_few])["verbatim"] == (
+        "2.0% of the samples are one of the training records (held-out records: 0.4%)."
+    )
+
+
+def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
+    figures = [score("bits_per_character", 0.47, n=400), score("bits_gap", 0.53, 0.4, 0.6, n=400)]
+    figures += [score("two_sample_auc", 0.9, 0.87, 0.93, 0.5, n=400)]
+    still = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "validation"))
+    assert "More training is likely to help" in still["outlook"]
+    assert still["prediction"].endswith(
+        "predicted 0.53 bits better than held-out ones, although the validation loss still fell."
+    )
+    once = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training"))
+    assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
+    for end in (Outlook(2.6, 2.4, None, "validation"), None):
+        over = verdict.verdict(figures, outlook=end)
+        assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get(
+            "outlook", ""
+        )
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:

@@ -67,6 +67,10 @@ def _close_shared() -> None:
         _OPEN.clip = _OPEN.file = None
 
 
+# What libsndfile says of bytes without a header, too, although they are no file that could be missing
+NOT_REGULAR = "File does not exist or is not a regular file"
+
+
 @contextmanager
 def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
     """Like `_open_file`, but the file stays open until this thread reads another recording. clip: identity of the recording."""
@@ -115,7 +119,9 @@ def _readable_errors() -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"it is not a sound file of a known format, or is damaged ({_clause(error)})") from None
+        clause = _clause(error)
+        reason = "" if NOT_REGULAR in clause else f" ({clause})"
+        raise ValueError(f"it is not a sound file of a known format, or is damaged{reason}") from None
 
 
 def _clause(error: BaseException) -> str:

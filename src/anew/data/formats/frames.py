@@ -189,6 +189,8 @@ def _timing(data: Data) -> Timing:
                 raise ValueError(f"its frames of {width}x{height} are over {max_pixels >> 30} gigapixels together")
         if not more and len(times) < 0.9 * stream.frames:
             raise ValueError(f"it is truncated: {len(times)} of {stream.frames} frames are there")
+        if gif and len(times) < 2 and not _ends(data)[1].rstrip(b"\0").endswith(b";"):
+            raise ValueError("it is truncated")
         usual = float(stream.average_rate or 0) or 10.0
     return _timing_from_stamps(width, height, sorted(times), usual, more)
 

@@ -47,12 +47,12 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
     """
     if budget.only_compared:
         return ""
-    clause = f"; {setting} leaves {'nothing' if keeps_all else 'less'} out"
+    clause = f"; {setting} keeps {'everything' if keeps_all else 'more'}"
     if budget.seconds is None or affords is None:
         return clause
     for name, seconds in BUDGETS:
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
-            return f"{clause}, and so does a budget of {name}"
+            return f"{clause}, as a budget of {name} would"
     return clause
 
 

@@ -271,5 +271,6 @@ def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False
         return [f"The data has a palette ({count}), and samples will have no other {colours}."]
     if not files_have_palettes:
         return []
-    height, width = images.shape[2:]
-    return [f"The files have palettes, but at {width}x{height} the {plural} share none, and samples will have none."]
+    return [
+        f"The files have palettes, but the {plural}, as they are learned, share none: samples will have no palette."
+    ]

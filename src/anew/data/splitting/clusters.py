@@ -79,7 +79,8 @@ def _criterion(relatives: SequenceClusters) -> str:
 
 
 def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
-    return f"at least {n_in_large / relatives.n:.0%} of the sequences lie in clusters of relatives too large to be held out"
+    share = "all" if n_in_large == relatives.n else f"at least {n_in_large / relatives.n:.0%} of the"
+    return f"{share} sequences are in clusters of relatives too large to be held out whole"
 
 
 def _too_few(n_held: int, n_clusters: int) -> str:
@@ -91,8 +92,8 @@ def _too_few(n_held: int, n_clusters: int) -> str:
 
 def _no_clusters(relatives: SequenceClusters, reason: str) -> str:
     return (
-        f"{reason} ({_criterion(relatives)}, single linkage): all parts are drawn at random, and the figures hold for new members of the "
-        "families in train, not for new families"
+        f"{reason} ({_criterion(relatives)}, single linkage): single sequences are held out, those that are nearly the same together, "
+        "and the figures hold for new members of the families in train, not for new families"
     )
 
 
@@ -115,6 +116,6 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_l
         return [note]
     return [
         note,
-        f"at least {n_in_large / relatives.n:.0%} of the sequences lie in clusters too large to be held out and stay in train: "
+        f"at least {n_in_large / relatives.n:.0%} of the sequences are in clusters too large to be held out and stay in train: "
         f"{subject} for outlying relatives of these, not for an unrelated family",
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
+from anew.core.wording import are
 from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -75,10 +76,10 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"clips that were cut from one of the {len(recordings)} recordings stay in one part"]
+        return shared, [f"clips that were cut from one of the {len(recordings)} files stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
-    subject = "1 recording is" if len(recordings) == 1 else f"{len(recordings)} recordings are"
+    subject = "1 file that was cut is" if len(recordings) == 1 else f"{len(recordings)} files that were cut are"
     return shared, [
         f"{subject} too few to hold whole ones out (fewer than {MANY_RECORDINGS}): runs of {run_length} neighbouring clips stay in "
         "one part"
@@ -211,9 +212,8 @@ def split_notes(
     if are_draws:
         notes.append(draws_note(n_copies, len(parts)))
     elif n_copies:
-        repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
-            f"{n_copies:,} of {len(parts):,} items {repeat} an earlier one, exactly or nearly; copies stay in one part"
+            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; what is alike stays in one part"
         )
     n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"

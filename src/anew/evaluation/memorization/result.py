@@ -49,7 +49,7 @@ NOVELTY_AUC = MetricSpec(
 METHODS = {
     "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
     "items, against real items that match each other",
-    "shifted": "the held-out items are not a random draw from the source of the training items: samples against the nearest "
+    "shifted": "the held-out items were not drawn one by one from the source of the training items: samples against the nearest "
     "distances among all real items, not assumption-free",
     "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
 }
@@ -61,9 +61,9 @@ NO_RANDOM_DRAW = {
         "no sign of copying, but the held-out items seem to be no random draw, so the check cannot prove it",
     ),
     True: (
-        "whole recordings or files were held out, and items of one resemble each other, so that even real items look like "
-        "copies; it needs more recordings, each with fewer items",
-        "no sign of copying, but items of one recording resemble each other too much for the check to prove it",
+        "whole files were held out, and items of one file resemble each other, so that even real items look like copies; it needs "
+        "more files, each with fewer items",
+        "no sign of copying, but items of one file resemble each other too much for the check to prove it",
     ),
 }
 LIMITS = {
@@ -394,10 +394,9 @@ class CopyTestResult:
         if self.exact_limit is not None:
             limit = percent(self.exact_limit)
             return (
-                f"{none}; this test would catch {limit} exact copies or more. It could miss "
-                f"even {percent(RATES[-1])} lightly changed ones, which are hardly closer to their originals than your items "
-                "are to each other."
-            ), f"no copies found; the check would notice {limit} or more if exact, but not if altered"
+                f"{none}; this test would catch {limit} exact copies or more. Lightly changed copies are hardly closer to their "
+                f"originals than your items are to each other: {percent(RATES[-1])} of them could be missed."
+            ), f"no copies found; the check would notice exact copies from {limit} on, but might miss altered ones"
         return self._too_few_to_tell(none)
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:

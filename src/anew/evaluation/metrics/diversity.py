@@ -24,7 +24,7 @@ DIVERSITY = MetricSpec(
         "variety",
         0.2,
         0.6,
-        "the samples have {value:.0%} of the variety of real items (real data: {real:.0%})",
+        "the variety of the samples is {value:.2f} of that of held-out items (training items: {real:.2f})",
         relative=True,
     ),
 )

@@ -36,14 +36,18 @@ PRECISION = MetricSpec(
 RECALL = MetricSpec(
     "recall",
     "Recall",
-    "Share of real items that look like some sample.",
+    "Share of real items within the range of the samples: as near to one as samples are to each other.",
     better="higher",
     group=Group.DIVERSITY,
     maximum=1.0,
     full_axis=True,
     order=13,
     tolerance=Tolerance(
-        "variety", 0.2, 0.6, "{value:.0%} of real items look like a sample (real data: {real:.0%})", relative=True
+        "variety",
+        0.2,
+        0.6,
+        "{value:.0%} of real items are within the range of the samples (real data: {real:.0%})",
+        relative=True,
     ),
 )
 CLIPPED_DENSITY = MetricSpec(

@@ -5,6 +5,8 @@ Legend for shapes: n items, m items of another set, b bands.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from anew.core.arrays import Numbers
@@ -13,7 +15,7 @@ from anew.evaluation.score import MetricSpec, Tolerance
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
     "Spectrum",
-    "How much coarse and fine detail (in sound: low and high tones) differs from real data, in decibels (0 = the same).",
+    "How much coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
     tolerance=Tolerance(
         "closeness",
@@ -24,6 +26,19 @@ SPECTRUM_DISTANCE = MetricSpec(
     ),
 )
 LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
+
+
+def sound_spectrum() -> MetricSpec:
+    """SPECTRUM_DISTANCE in the words of sound."""
+    tolerance = Tolerance(
+        "closeness",
+        0.7,
+        2.5,
+        "low and high tones differ by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="low and high tones agree within {value:.1f} dB (real data: {real:.1f} dB)",
+    )
+    meaning = "How much low and high tones differ from real data, in decibels (0 = the same)."
+    return replace(SPECTRUM_DISTANCE, meaning=meaning, tolerance=tolerance)
 
 
 def spectrum_distance(a: Numbers, b: Numbers) -> float:

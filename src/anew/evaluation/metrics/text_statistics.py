@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,11 @@ LEAST_TEXTS = 10  # texts whose verbatim shares give an interval that can be rel
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 WORD = re.compile(r"\w+")
+
+
+def known_records() -> MetricSpec:
+    """VERBATIM_SHARE in the words of lists of records."""
+    return replace(VERBATIM_SHARE, meaning="Share of samples that are one of the training records.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ class TextStatistics:
             training = set(self.training())
             value, real = (sum(text in training for text in part) / len(part) for part in (self.all_samples, self.test))
             source = f"share of samples that are one of {len(training):,} training records; real: held-out records"
-            yield Score(VERBATIM_SHARE, value, real_baseline=real, n=len(self.all_samples), source=source)
+            yield Score(known_records(), value, real_baseline=real, n=len(self.all_samples), source=source)
             return
         training_text = "\n".join(self.training())
         if len(training_text) < PASSAGE:

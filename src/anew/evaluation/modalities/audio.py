@@ -23,7 +23,7 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
-from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
+from anew.evaluation.metrics.spectrum import sound_spectrum, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -116,7 +116,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def _spectrum(self) -> Iterator[Score]:
         spectra = SetStatistics(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
         source = "mean difference in decibels of the mean spectra of clips, in mel bands"
-        yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
+        yield distance_score(sound_spectrum(), spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
     def _mean_power(self, part: str) -> NDArray[np.float64]:
         """(n, M) mean power of each band of each clip of a set."""

@@ -180,7 +180,9 @@ class TextEvaluation(Evaluation[str]):
                 pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
                 continue
             start, stop = max(match.place - CONTEXT, 0), match.place + match.length
-            nearest = ReportItem(text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start))
+            nearest = ReportItem(
+                text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start), is_cut=True
+            )
             sample = ReportItem(text=text, mark=(match.start, match.start + match.length))
             pairs.append(SamplePair(sample, nearest, f"{match.length} characters in a row in common"))
         return ReportContent(
@@ -351,10 +353,10 @@ def passage_pair(sample: str, train: str) -> SamplePair:
     """Two passages with their longest common part marked."""
     match = longest_matches([sample], codes(train))[0]
     if match is None:
-        return SamplePair(ReportItem(text=sample), ReportItem(text=train))
+        return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
     return SamplePair(
         ReportItem(text=sample, mark=(match.start, match.start + match.length)),
-        ReportItem(text=train, mark=(match.place, match.place + match.length)),
+        ReportItem(text=train, mark=(match.place, match.place + match.length), is_cut=True),
         f"{match.length} characters in a row in common",
         close=match.length > len(sample) / 2,
     )

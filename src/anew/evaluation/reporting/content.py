@@ -16,6 +16,7 @@ class ReportItem:
         media_type: Media type of these, "audio/wav" or "video/mp4".
         text: Text that is shown as it is.
         mark: The characters of the text from mark[0] up to mark[1] are highlighted.
+        is_cut: Whether the text is a part of a longer one.
     """
 
     picture: bytes | None = None
@@ -23,6 +24,7 @@ class ReportItem:
     media_type: str = ""
     text: str | None = None
     mark: tuple[int, int] = (0, 0)
+    is_cut: bool = False
 
     @property
     def marked(self) -> tuple[str, str, str]:

@@ -357,7 +357,7 @@ def baseline_warning(scores: Iterable[Score]) -> str:
         return ""
     return (
         f"A classifier tells training from held-out items {score.real_baseline:.0%} of the time (guessing: 50%): they are of "
-        "different times or sources, or items of one file or recording resemble each other. So the figures of real data are a "
+        "different times or sources, or items of one file resemble each other. So the figures of real data are a "
         "weak reference: samples may differ as much from either set."
     )
 

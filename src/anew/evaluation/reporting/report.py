@@ -35,6 +35,7 @@ class Basis:
         weights: SHA-256 of the weights that they were drawn with; "" if these are not a file of the run.
         time: When it was measured, in ISO 8601, UTC, to the second.
         is_stopped: Whether a signal ended the measuring, so that figures are missing.
+        passes: Passes over the training data so far; None if they are not known.
     """
 
     answers: int
@@ -43,6 +44,7 @@ class Basis:
     weights: str
     time: str
     is_stopped: bool = False
+    passes: float | None = None
 
     @property
     def rank(self) -> tuple[int, int, int, bool]:

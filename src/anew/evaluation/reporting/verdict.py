@@ -9,7 +9,7 @@ from anew.core.short_training import short_training_warning
 from anew.core.wording import plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE
+from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE, known_records
 from anew.evaluation.reporting.grading import (
     Answer,
     Grade,
@@ -28,6 +28,7 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
 # (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
+LEAST_SAID = 0.0005  # a smaller share would be shown as 0.0%
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
@@ -145,7 +146,7 @@ def verdict(
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
-        "prediction": [_likelihood(by_name), _overfitting(scores, copies)],
+        "prediction": [_likelihood(by_name), _overfitting(scores, copies, outlook)],
         "verbatim": [_verbatim(by_name)],
     }
     joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
@@ -280,7 +281,7 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     return f"{sentence}, {abs(saved):.0f}% {word} than n-gram counts ({counts.value:.2f})."
 
 
-def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None) -> str:
+def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook: Outlook | None) -> str:
     """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
@@ -292,14 +293,22 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None) -> str:
         return f"Training items are predicted no better than held-out ones{conclusion}."
     bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
     if bits and gap.value > 0.1 * bits[0]:
-        return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, a sign of overfitting."
+        conclusion = "a sign of overfitting"
+        if outlook is not None and outlook.is_learning:
+            was_seen_once = outlook.measured_on == "training"
+            conclusion = (
+                f"although {'each was seen only about once' if was_seen_once else 'the validation loss still fell'}"
+            )
+        return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, {conclusion}."
     return f"Training items are predicted a little better than held-out ones ({gap.value:.2g} bits)."
 
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
     score = scores.get(VERBATIM_SHARE.name)
-    if score is None or score.real_baseline is None:
+    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < LEAST_SAID:
         return ""
+    if score.spec == known_records():
+        return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."
     return (
         f"{score.value:.1%} of the generated text appears word for word in the training data "
         f"(held-out text: {score.real_baseline:.1%})."
