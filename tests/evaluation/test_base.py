@@ -119,7 +119,6 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
             p=1.0,
             share=0.0,
             low=0.0,
-            high=0.0,
             detection_limit=None,
             method="scan",
             pairs=[],

@@ -160,3 +160,14 @@ def test_nearest_pixels_finds_the_copy() -> None:
     assert index.tolist() == [700, 3, 1199]
     assert distance[0] == distance[2] == 0.0
     np.testing.assert_allclose(distance[1], 1 / np.sqrt(108), rtol=1e-6)
+
+
+def test_a_darkened_image_is_near_although_its_alpha_is_unchanged() -> None:
+    items = pictures(40, (16, 16, 4))
+    items[..., 3] = np.where(items[..., 3] > 128, 255, 0)
+    dark = items[:10].copy()
+    dark[..., :3] = (0.75 * dark[..., :3]).astype(np.uint8)
+    for distance in (PixelDistance, EmbeddingDistance):
+        found, away = distance([*items, *dark], np.arange(50)).nearest(np.arange(40, 50), np.arange(40))
+        usual = distance(list(items), np.arange(40)).nearest(np.arange(40), np.arange(40))[1]
+        assert found.tolist() == list(range(10)) and away.max() < 0.05 * usual.min()

@@ -89,7 +89,7 @@ def image_content() -> ReportContent:
 
 def copies(**more: Any) -> CopyTestResult:
     fields: dict[str, Any] = {
-        "found": False, "p": 0.4, "share": 0.0, "low": 0.0, "high": 0.0, "detection_limit": 0.02, "method": "scan",
+        "found": False, "p": 0.4, "share": 0.0, "low": 0.0, "detection_limit": 0.02, "method": "scan",
         "pairs": [], "distance": "pixels", "samples": 900, "train": 8000, "held_out": 1000, "n_train_total": 8000,
         "controls": [PlantedControl("exact", 0.1, 1.0), PlantedControl("exact", 0.02, 0.4)],
     }  # fmt: skip
@@ -301,22 +301,32 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
-    vague = copies(found=True, p=0.002, share=0.448, low=0.0, high=0.491)
+    vague = copies(found=True, p=0.002, share=0.448, low=0.001)
     assert vague.verdict().startswith(
-        "Copying found: some samples are copies of training items, or nearly so; how many is not known (at most 49%) (p = 0.002)."
+        "Copying found: some samples are copies of training items, or nearly so; how many is not known (p = 0.002)."
     )
-    assert vague.clause() == "some samples are copies of training items; how many is not known (at most 49%)"
-    all_of_them = copies(found=True, p=0.004, share=1.0, low=0.0, high=1.0)
-    assert all_of_them.clause() == "some samples are copies of training items; how many is not known"
-    assert copies(found=True, share=0.4, low=0.2, high=0.5).clause().startswith("about 40% of the samples are copies")
+    assert vague.clause() == "some samples are copies of training items; how many is not known"
+    known = copies(found=True, share=0.4, low=0.2)
+    assert known.clause().startswith("at least about 20% of the samples are copies")
+    score = known.scores()[0]
+    assert (score.value, score.interval, score.note) == (0.2, None, "at least so many")
+
+
+def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
+    data = copies(
+        found=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9
+    )
+    assert data.clause() == "suspicion: 900 of 900 samples are identical to a training item; of 600 real items none is"
+    near = replace(data, identical=0, identical_p=1.0)
+    assert near.clause().startswith("suspicion: at least about 100% of the samples are nearer to one of your items")
 
 
 def test_samples_that_differ_visibly_from_training_items_are_called_altered_copies() -> None:
-    share: dict[str, Any] = {"found": True, "p": 0.002, "share": 0.19, "low": 0.12, "high": 0.21}
+    share: dict[str, Any] = {"found": True, "p": 0.002, "share": 0.19, "low": 0.12}
     far = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.30, 0.60)])
-    assert "about 19% of the samples (12% to 21%) are altered copies of training items, or follow" in far.verdict()
+    assert "at least about 12% of the samples are altered copies of training items, or follow" in far.verdict()
     assert "the closest pair still differs by 50% of the usual distance" in far.verdict()
-    assert far.clause() == "about 19% of the samples are altered copies of training items"
+    assert far.clause() == "at least about 12% of the samples are altered copies of training items"
     near = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.05, 0.60)])
     same = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70)], identical=3)
     assert all("are copies of training items, or nearly so" in test.verdict() for test in (near, same))
@@ -379,7 +389,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
     assert "caught 40%" in page.text and "not tried" in page.text
-    stolen = copies(found=True, p=0.001, share=0.1, low=0.05, high=0.2)
+    stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
     unsure = written(tmp_path, scores=[], content=ReportContent(), copies=copies(method="reference", held_out=0))[1]
@@ -451,7 +461,7 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
         "The text is copied: 97.0% of the generated text appears word for word in the training data"
     )
     assert "No copying found" not in sentence
-    proven = copies(found=True, share=0.15, low=0.06, high=0.15)
+    proven = copies(found=True, share=0.15, low=0.06)
     assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {proven.clause()}"
     assert verdict.verdict([recited()], proven)["novelty"].endswith(proven.verdict())
 

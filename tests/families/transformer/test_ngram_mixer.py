@@ -6,31 +6,37 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import (
     GateInputs,
-    MixerState,
     NgramMixer,
 )
 from anew.families.transformer.recent_scores import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 
 
-def head(vocab_size: int = 7, order: int = 3, aligned: bool = False) -> tuple[NgramMixer, np.random.Generator]:
+def head(
+    vocab_size: int = 7, order: int = 3, aligned: bool = False, end_id: int | None = None
+) -> tuple[NgramMixer, np.random.Generator]:
     rng = np.random.default_rng(0)
-    mixer = NgramMixer(vocab_size=vocab_size, order=order, aligned=aligned)
+    mixer = NgramMixer(vocab_size=vocab_size, order=order, aligned=aligned, end_id=end_id)
     mixer.fit_counts(list(rng.integers(0, vocab_size, (10, 40))))
     return mixer, rng
 
 
+@pytest.mark.parametrize("end_id", [None, 6])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_a_row_alone_is_joined_as_among_others(aligned: bool) -> None:
-    mixer, source = head(aligned=aligned)
+def test_a_row_alone_is_joined_as_among_others(aligned: bool, end_id: int | None) -> None:
+    mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
+    if end_id is not None:
+        mixer.ends.get_buffer("weights").uniform_()
+        mixer.ends.clear_cache()
     mixer.clear_cache()
     ids = np.concatenate((source.integers(0, 7, (5, 9)), np.zeros((1, 9), dtype=np.int64)))
     logits = source.normal(size=(9, 6, 7)).astype(np.float32)
-    together, alone = MixerState(mixer, 6), [MixerState(mixer, 1) for _ in range(6)]
+    together, alone = mixer.new_state(6), [mixer.new_state(1) for _ in range(6)]
     for state, rows in ((together, ids), *zip(alone, ids[:, None], strict=True)):
         state.begin(rows[:, 0])
     for place in range(1, 9):
@@ -44,10 +50,14 @@ def test_a_row_alone_is_joined_as_among_others(aligned: bool) -> None:
             state.observe(ids[row_slice, place])
 
 
+@pytest.mark.parametrize("end_id", [None, 6])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool) -> None:
-    mixer, source = head(aligned=aligned)
+def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | None) -> None:
+    mixer, source = head(aligned=aligned, end_id=end_id)
     mixer.gate.normal_()
+    if end_id is not None:
+        mixer.ends.get_buffer("weights").uniform_()
+        mixer.ends.clear_cache()
     mixer.clear_cache()
     ids = source.integers(0, 7, (3, 12))
     logits = source.normal(size=(3, 11, 7)).astype(np.float32)
@@ -55,7 +65,7 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool) -> None:
     recent = inputs.recent.reshape(3, 11, mixer.num_models)
     mixed = np.exp(mixer.mix(inputs)).reshape(3, 11, 7)
     joint = np.exp(mixer.joint_log_probs(inputs, ids[:, 1:], np.ones((3, 11), dtype=bool)))
-    state = MixerState(mixer, 3)
+    state = mixer.new_state(3)
     state.begin(ids[:, 0])
     for place in range(11):
         np.testing.assert_allclose(recent[:, place], state.recent.means, rtol=1e-5, atol=1e-7)
@@ -74,7 +84,7 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     ids = source.integers(0, 7, (1, 10))
     network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
     log_probs = mixer.target_log_probs(mixer.contexts(ids[:, :-1]), network, ids[:, 1:])
-    first, state_of_four = MixerState(mixer, 1), MixerState(mixer, 4)
+    first, state_of_four = mixer.new_state(1), mixer.new_state(4)
     for state, rows in ((first, 1), (state_of_four, 4)):
         assert len(list(mixer.replay(ids.repeat(rows, 0), log_probs.repeat(rows, 1), state))) == 9
     logits = source.normal(size=(4, 7)).astype(np.float32)
@@ -148,3 +158,40 @@ def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(rela
     np.testing.assert_array_equal(*mixed)
     bits = -mixed[0][np.arange(40 * 59), held_out[:, 1:].ravel()].mean() / np.log(2)
     assert bits < 3.9 if relatives else bits < 4.5
+
+
+def test_lengths_of_records_say_where_they_end() -> None:
+    """Records of 20 random tokens and an end, which contexts cannot foresee."""
+    rng = np.random.default_rng(0)
+    ids = np.concatenate((np.full((200, 1), 8), rng.integers(0, 6, (200, 20)), np.full((200, 1), 7)), 1)
+    network = np.full((50 * 21, 9), -np.log(9), dtype=np.float32)
+    nats = []
+    for end_id in (None, 7):
+        mixer = NgramMixer(vocab_size=9, order=2, end_id=end_id)
+        mixer.fit_counts(list(ids[:150]))
+        mixer.fit(mixer.gate_inputs(ids[150:], network), ids[150:, 1:].ravel())
+        mixed = mixer.mix(mixer.gate_inputs(ids[150:], network)).reshape(50, 21, 9)
+        nats.append((-mixed[:, -1, 7].mean(), np.exp(mixed[:, :-1, 7]).sum(1).mean()))
+    assert nats[0][0] > 2.0 and nats[0][1] > 0.5
+    assert nats[1][0] < 0.05 and nats[1][1] < 0.05
+
+
+def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None:
+    ids = np.random.default_rng(0).integers(0, 7, (10, 12))
+    network = np.full((10 * 11, 7), -np.log(7), dtype=np.float32)
+    for saved_end in (6, None):
+        mixer = head(end_id=saved_end)[0]
+        mixer.gate.add_(0.1)
+        if saved_end is not None:
+            mixer.ends.get_buffer("weights").add_(0.5)
+            mixer.ends.clear_cache()
+        mixer.clear_cache()
+        again = NgramMixer(vocab_size=7, order=3, end_id=6)
+        again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
+        again.load_state_dict(mixer.state_dict())
+        again.check()
+        assert again.ends.is_counted == (saved_end is not None)
+        np.testing.assert_array_equal(*(entry.mix(entry.gate_inputs(ids, network)) for entry in (mixer, again)))
+    again.ends.register_buffer("lengths", -torch.ones(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="lengths"):
+        again.check()

@@ -9,7 +9,6 @@ Texts are cut into passages first: `item_types.audit_texts`.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Generic
@@ -21,6 +20,7 @@ from anew.core.arrays import Integers
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.brief import STAND_INS, samples_in_time, stand_ins
 from anew.evaluation.memorization.copying_test import (
     Distance,
     Indices,
@@ -31,8 +31,13 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     repeated_p,
 )
-from anew.evaluation.memorization.identical import count_repeats
-from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
+from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.match_test import (
+    MatchResult,
+    MatchTest,
+    choose_stand_ins,
+    nearest_of_stand_ins,
+)
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -54,12 +59,6 @@ from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
-# Real items that pose as samples in the match test: enough to detect 1% of copies, for any number of samples.
-STAND_INS = 1_200
-STAND_INS_PER_SAMPLE = 2  # limit of stand-ins in a brief audit, where they would take more time than the samples
-SEARCHES = 2  # searches for each sample or control: for its nearest item, and for that item's own nearest
-AT_ONCE = 64  # samples that are searched for before the clock is checked again; chosen
-SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
 PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
@@ -76,6 +75,7 @@ class Audit(Generic[ItemT]):
         held_out: Sequence[ItemT],
         groups: Integers | None = None,
         *,
+        sample_groups: Integers | None = None,
         n_train_total: int | None = None,
         randomly_held_out: bool = True,
         seed: int = 0,
@@ -91,6 +91,7 @@ class Audit(Generic[ItemT]):
             held_out: Items of the same source that it was not trained on; empty for the weaker method.
             groups: Group of each training and then each held-out item, any integers; items of one group (near-duplicates, a
                 cluster, passages of one document) count as one. None: each item is its own group.
+            sample_groups: Group of each sample: passages of one text. None: each sample is its own group.
             n_train_total: Number of all training items, if `train` is a random part of them. Shares and limits allow for
                 copies of the others, which cannot be seen.
             randomly_held_out: Whether held-out items are a random draw from the source of the training items. If not, a test
@@ -125,15 +126,18 @@ class Audit(Generic[ItemT]):
         exact = [real[i] for i in self.planted[0]]
         disturbed = [item_type.disturb(real[i], self.rng) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
-        self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
+        self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
+        self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
             RememberedDistance(distance, self.groups, self.pool, progress=progress)
             for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
-        n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
-        self._stand_ins = self.rng.choice(self.n_real, n_stand_ins, replace=False)
+        self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
+        sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
+        count = stand_ins(self.n_samples) if brief else STAND_INS
+        self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -169,7 +173,7 @@ class Audit(Generic[ItemT]):
         )
         nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
-        match_test = self._match_test(nearests)
+        match_test = self._match_test(queries, nearests)
         held_out = self.pool[~self.is_train[self.pool]]
         if not len(held_out):
             return self._without_proof(sample_nearests, match_test, "reference")
@@ -216,7 +220,7 @@ class Audit(Generic[ItemT]):
         n_controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
         self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
         self.planted = self.planted[:, : planted_copies(self.n_samples)]
-        self._stand_ins = self._stand_ins[: stand_ins(self.n_samples)]
+        self._stand_ins = self._stand_ins.head(stand_ins(self.n_samples))
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is wanted and there is time for it; records it as skipped if there is none."""
@@ -245,19 +249,17 @@ class Audit(Generic[ItemT]):
         p = bonferroni_p(scan_p, match.p)
         is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
-        real_distances = [nearest.distance for nearest in match_test.real]
-        repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
-        share, low, high = (
-            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in copies_of_tests(scan, scan_p, match)
-        )
+        repeats = self._repeats()
+        share = low = 0.0
         if is_copying:
-            share, low, high = repeats.at_least(share, low, high, n_visible)
+            share, low = (min(copies / n_visible, 1.0) for copies in copies_of_tests(scan, scan_p, match))
+            share, low = repeats.at_least(share, low, n_visible)
+            low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             found=is_copying,
             p=p,
             share=share,
             low=low,
-            high=high,
             detection_limit=detection_limit(planted),
             method="scan",
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
@@ -280,23 +282,36 @@ class Audit(Generic[ItemT]):
             picture=self._picture,
         )
 
-    def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:
+    def _match_test(self, queries: Indices, nearests: Sequence[NearestReal]) -> MatchTest:
         """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.
 
         Args:
-            nearests: Nearest items of samples and planted copies, by each distance.
+            queries: Indices of samples and planted copies.
+            nearests: Their nearest items, by each distance.
         """
-        single = np.arange(len(self.groups))
-        distances, singles = self.distances, list(nearests)
+        groups, distances, singles = self._match_groups, self.distances, list(nearests)
         if self._compare_within_groups:
-            distances = [distance.with_groups(single) for distance in distances]
+            distances = [distance.with_groups(groups) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        posing = np.sort(self._stand_ins)
-        real = [nearest_of_stand_ins(distance, posing, self.pool) for distance in distances if len(posing)]
+        posing = self._stand_ins.in_order()
+        real = [nearest_of_stand_ins(distance, posing.items, self.pool, groups) for distance in distances]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
-        n_held_out = int((~self.is_train[self.pool]).sum())
-        share = float(self.is_train[self.pool[first]].mean())
-        return MatchTest(singles, posing, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
+        return MatchTest(
+            nearests=singles,
+            groups=groups[queries],
+            item_groups=groups,
+            stand_ins=posing,
+            real=real,
+            resolutions=[distance.resolution for distance in distances],
+            n_pool=len(self.pool),
+            n_held_out=int((~self.is_train[self.pool]).sum()),
+            group_share=float(self.is_train[self.pool[first]].mean()),
+        )
+
+    def _repeats(self) -> RepeatedItems:
+        """Count samples that are identical to training items, and real items that are identical to others."""
+        real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
+        return count_repeats(samples, real, self._stand_ins.items, self.is_train)
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
@@ -353,18 +368,16 @@ class Audit(Generic[ItemT]):
     ) -> CopyTestResult:
         """The result of the reference test alone."""
         reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
-        real_distances = [nearest.distance for nearest in match_test.real]
-        repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
+        repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
         share = max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             found=reference.p <= ALPHA,
             p=reference.p,
             share=share,
             low=max(share - half, 0.0),
-            high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
@@ -383,44 +396,21 @@ class Audit(Generic[ItemT]):
         )
 
 
-def stand_ins(n_samples: int) -> int:
-    """How many real items pose as samples in a brief audit, if there are as many."""
-    return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: int, n_planted: int) -> Indices:
+    """The groups of real items, then those of samples; planted copies have one of their own each."""
+    samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
+    samples = groups.max() + 1 + samples
+    return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
 
 
-def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
-    """Search for samples, some at a time, as long as there is time for more of them and all other searches.
-
-    Args:
-        search: Searches for some of the samples.
-        n_samples: Number of samples.
-        n_controls: Number of controls, which does not depend on the number of samples; 0 without controls.
-        seconds: Time for the whole audit.
-
-    Returns:
-        The number of samples that were searched for.
-    """
-    begin, searched = time.monotonic(), 0
-    while searched < n_samples:
-        rows = slice(searched, min(searched + AT_ONCE, n_samples))
-        search(rows)
-        searched, following = rows.stop, min(rows.stop + AT_ONCE, n_samples)
-        n_planted = 2 * planted_copies(following) if n_controls else 0
-        n_other_searches = stand_ins(following) + SEARCHES * (n_controls + n_planted)
-        pace = (time.monotonic() - begin) / (SEARCHES * searched)
-        if pace * (SEARCHES * following + n_other_searches) > SEARCH_SHARE * seconds:
-            break
-    return searched
-
-
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float, float]:
-    """The number of copies, with its interval, by the test that found more of those that found any.
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:
+    """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
 
     The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
     """
     tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
     best = max(tests, key=lambda test: test.copied, default=scan)
-    return best.copied, best.low, best.high
+    return best.copied, best.low
 
 
 def closest_pairs(
@@ -457,6 +447,7 @@ def audit(
     held_out: Sequence[ItemT],
     groups: Integers | None = None,
     *,
+    sample_groups: Integers | None = None,
     n_train_total: int | None = None,
     randomly_held_out: bool = True,
     seed: int = 0,
@@ -468,7 +459,7 @@ def audit(
     """Test whether samples are copies of training items.
 
     Args:
-        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls, brief,
+        item_type, samples, train, held_out, groups, sample_groups, n_train_total, randomly_held_out, seed, controls, brief,
             progress: See `Audit`.
         remaining: Seconds left, see `Audit.run`.
 
@@ -481,6 +472,7 @@ def audit(
         train,
         held_out,
         groups,
+        sample_groups=sample_groups,
         n_train_total=n_train_total,
         randomly_held_out=randomly_held_out,
         seed=seed,

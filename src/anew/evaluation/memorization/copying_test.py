@@ -184,7 +184,7 @@ class ScanResult:
         k: Number of the most suspicious samples at which the statistic is largest.
         hits: How many of those are nearest to a training item.
         expected: How many would be by chance.
-        copied: Estimated number of copies among them; low, high: ends of its 95% interval.
+        copied: Estimated number of copies among them; low: lower end of its 95% interval.
         decisive: Index of the distance with the largest statistic.
         order: (m,) the samples, the most suspicious first.
         alarm: Critical value: the statistic that a share ALPHA of the permutations reaches.
@@ -197,7 +197,6 @@ class ScanResult:
     expected: float
     copied: float
     low: float
-    high: float
     decisive: int
     order: Indices
     alarm: float = math.inf
@@ -222,11 +221,11 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.ran
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
-        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, decisive, order, alarm)
+        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, decisive, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
     effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
-    copied, low, high = copies_among(k, hits, labels.share, effective)
+    copied, low = copies_among(k, hits, labels.share, effective)
     return ScanResult(
         p=p,
         statistic=float(statistics[0]),
@@ -235,7 +234,6 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.ran
         expected=k * labels.share,
         copied=copied,
         low=low,
-        high=high,
         decisive=decisive,
         order=order,
         alarm=alarm,
@@ -298,8 +296,8 @@ def count_earlier(values: Indices) -> Indices:
     return counts
 
 
-def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float, float]:
-    """Estimate the number of copies among k samples, with a 95% interval (Clopper and Pearson's, for the share of hits).
+def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float]:
+    """Estimate the number of copies among k samples, and the lower end of its 95% interval (Clopper and Pearson's).
 
     A copy always hits, any other sample hits with probability `share`.
 
@@ -310,12 +308,12 @@ def copies_among(k: int, hits: float, share: float, effective: float | None = No
         effective: Number of independent samples among the k; None: all are.
     """
     n = float(effective or k)
-    low, high = clopper_pearson(hits / k * n, n)
+    low = clopper_pearson(hits / k * n, n)[0]
 
     def copies(hit_share: float) -> float:
         return k * max(hit_share - share, 0.0) / (1.0 - share)
 
-    return copies(hits / k), copies(low), copies(high)
+    return copies(hits / k), copies(low)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.copying_test import Array, Indices, NearestReal
+from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import LABEL_ALPHA
 
@@ -25,11 +26,11 @@ class RepeatedItems:
     """Items that repeat others.
 
     Attributes:
-        samples: Number of samples at distance 0 from a training item.
+        samples: Number of samples that are identical to a training item.
         items: How many different training items these repeat.
         held_out: How many different held-out items samples repeat.
         n_samples: Number of all samples.
-        real: Number of real items at distance 0 from another real one.
+        real: Number of real items that are identical to another real one.
         n_real: Number of real items that were compared with all others.
         n_train, n_held_out: Numbers of training and held-out items.
     """
@@ -61,14 +62,14 @@ class RepeatedItems:
         share = expected / (expected + once * self.n_real)
         return binomial_tail(self.items, self.items + once * self.real, share)
 
-    def at_least(self, share: float, low: float, high: float, n_visible: float) -> tuple[float, float, float]:
-        """A share of copies with its interval, raised to that of the samples that repeat training items beyond chance.
+    def at_least(self, share: float, low: float, n_visible: float) -> tuple[float, float]:
+        """A share of copies and its lower end, raised to that of the samples that repeat training items beyond chance.
 
         A test may see fewer: the scan does not count copies that are as near to each other as real items are. By chance, samples
         repeat training items as often as real items do each other, or as they repeat held-out items, whichever is more.
 
         Args:
-            share, low, high: The share by another test.
+            share, low: The share by another test.
             n_visible: Number of samples whose originals were compared.
         """
         n_pool = self.n_train + self.n_held_out
@@ -76,38 +77,39 @@ class RepeatedItems:
         by_held_out = self.held_out * self.n_train / max(self.n_held_out, 1)
         repeated = min((self.samples - max(by_real, by_held_out)) / n_visible, 1.0)
         if repeated <= share:
-            return share, low, high
-        half = 1.96 * float(np.sqrt(repeated * (1.0 - repeated) / n_visible))
-        return repeated, max(low, repeated - half), min(max(high, repeated + half), 1.0)
+            return share, low
+        return repeated, max(low, repeated - 1.96 * float(np.sqrt(repeated * (1.0 - repeated) / n_visible)))
 
 
 def count_repeats(
-    samples: Sequence[NearestReal], real_distances: Sequence[Array], is_train: NDArray[np.bool_], pool: Indices
+    samples: Sequence[Sequence[Hashable]],
+    real: Sequence[Sequence[Hashable]],
+    stand_ins: Indices,
+    is_train: NDArray[np.bool_],
 ) -> RepeatedItems:
-    """Count samples and real items at distance 0 from a real item, by any of the distances.
+    """Count samples and real items that are identical to another real item: that share a key with it.
 
     Args:
-        samples: Nearest real item of each sample, by each distance.
-        real_distances: (h,) distance of each real item that poses as a sample to the nearest other real item, by each distance.
+        samples: The keys of each sample.
+        real: (n,) the keys of each real item.
+        stand_ins: (h,) indices of the real items that are compared with all others.
         is_train: (n,) whether each real item is a training item.
-        pool: Indices of the real items.
     """
-    n_samples = len(samples[0].item)
+    # One item for each key, a training item if possible
+    item_of = {key: i for part in (~is_train, is_train) for i in np.flatnonzero(part).tolist() for key in real[i]}
+    items = [[item_of[key] for key in keys if key in item_of] for keys in samples]
     # One for each sample that repeats an item, a training item if possible
-    item = np.full(n_samples, -1, dtype=np.intp)
-    for part in (~is_train, is_train):
-        for nearest in samples:
-            item = np.where((nearest.distance == 0.0) & part[nearest.item], nearest.item, item)
-    is_copy = (item >= 0) & is_train[item]
-    repeated = np.unique(item[item >= 0])
-    n_train = int(is_train[pool].sum())
+    repeated = np.array(
+        [max(candidates, key=lambda i: is_train[i]) for candidates in items if candidates], dtype=np.intp
+    )
+    different, counts = np.unique(repeated), Counter(key for keys in real for key in set(keys))
     return RepeatedItems(
-        samples=int(is_copy.sum()),
-        items=int(is_train[repeated].sum()),
-        held_out=int((~is_train[repeated]).sum()),
-        n_samples=n_samples,
-        real=int(np.any([away == 0.0 for away in real_distances], axis=0).sum()),
-        n_real=len(real_distances[0]) if real_distances else 0,
-        n_train=n_train,
-        n_held_out=len(pool) - n_train,
+        samples=int(is_train[repeated].sum()),
+        items=int(is_train[different].sum()),
+        held_out=int((~is_train[different]).sum()),
+        n_samples=len(samples),
+        real=sum(any(counts[key] > 1 for key in real[i]) for i in stand_ins.tolist()),
+        n_real=len(stand_ins),
+        n_train=int(is_train.sum()),
+        n_held_out=int((~is_train).sum()),
     )

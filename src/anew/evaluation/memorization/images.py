@@ -20,6 +20,7 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants, Search, Variants
 
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
+COLOURS = 3  # channels that are standardised together; one after them is alpha
 CORE_SIDE = 16  # values along a side of an image's core: with 8, cores of sprites hold half as much (docs/log.md)
 FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stretched to full contrast
 # Size of the embedding: the smallest that recognises copies after noise and compression
@@ -69,7 +70,7 @@ class ClipDistance(Distance):
     def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int) -> None:
         """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: number of frames to compare of each, evenly spread."""
         self._frames = frames
-        spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
+        spread = [compared_frames(clip, frames) for clip in clips]
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
 
     def with_groups(self, groups: Integers) -> ClipDistance:
@@ -89,6 +90,11 @@ class ClipDistance(Distance):
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         pool_frames = (pool[:, None] * self._frames + np.arange(self._frames)).ravel()
         return self._inner.within(queries * self._frames, pool_frames, without * self._frames)
+
+
+def compared_frames(clip: Numbers, count: int) -> Numbers:
+    """Frames of a clip (T, ...), evenly spread."""
+    return np.asarray(clip[np.linspace(0, len(clip) - 1, count).round().astype(int)])
 
 
 class EmbeddingDistance(Distance):
@@ -118,7 +124,10 @@ class EmbeddingDistance(Distance):
 
 
 def standardise(images: Sequence[Numbers]) -> Tensor:
-    """Turn uint8 images into (n, C, h, w) float32, sides at most SIDE, of mean 0 and standard deviation 1 (flat ones less)."""
+    """Turn uint8 images into (n, C, h, w) float32, sides at most SIDE, of mean 0 and standard deviation 1 (flat ones less).
+
+    Colour and alpha are standardised apart: an image that was darkened keeps its alpha.
+    """
     parts = []
     for start in range(0, len(images), CHUNK):
         x = torch.from_numpy(np.stack([np.asarray(i) for i in images[start : start + CHUNK]])).float()
@@ -126,10 +135,14 @@ def standardise(images: Sequence[Numbers]) -> Tensor:
         size = (min(x.shape[2], SIDE), min(x.shape[3], SIDE))
         if size != tuple(x.shape[2:]):
             x = functional.adaptive_avg_pool2d(x, size)
-        x = x - x.mean(dim=(1, 2, 3), keepdim=True)
-        deviation = x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        parts.append((x / (deviation.square() + FLAT_DEVIATION**2).sqrt()).contiguous())
+        parts.append(torch.cat([_standardised(part) for part in torch.split(x, COLOURS, dim=1)], dim=1))
     return torch.cat(parts)
+
+
+def _standardised(x: Tensor) -> Tensor:
+    """Images (n, C, h, w) with mean 0 and, unless they are flat, standard deviation 1."""
+    x = x - x.mean(dim=(1, 2, 3), keepdim=True)
+    return x / (x.square().mean(dim=(1, 2, 3), keepdim=True) + FLAT_DEVIATION**2).sqrt()
 
 
 def axes(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.remembered import SearchProgress, no_progress
-from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType, content_keys
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
 PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
@@ -41,6 +41,18 @@ def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
     if alteration == 1:
         return add_noise(image, rng)
     return jpeg_round_trip(image)
+
+
+def image_keys(image: Numbers) -> list[Hashable]:
+    """A key that is equal for equal images and for mirror images."""
+    return [frozenset(key for view in (image, image[:, ::-1]) for key in content_keys(view))]
+
+
+def clip_keys(clip: NDArray[np.uint8]) -> list[Hashable]:
+    """The keys of the frames of a clip that are compared."""
+    from anew.evaluation.memorization.images import compared_frames
+
+    return [key for frame in compared_frames(clip, FRAMES) for key in image_keys(frame)]
 
 
 def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
@@ -116,6 +128,7 @@ IMAGES = ItemType(
     "Not seen are those that were turned, scaled, cropped, shifted further, made negative, or, if they are colourful, given "
     "other colours.",
     query_cost=IMAGE_QUERY_COST,
+    keys=image_keys,
     likeness=" or to its mirror image",
 )
 CLIPS = ItemType(
@@ -125,6 +138,7 @@ CLIPS = ItemType(
     "Seen are clips with a frame that is the same, or nearly so, in whichever order frames are. Not seen are clips that were "
     "turned, scaled, shifted by several pixels or given other colours.",
     query_cost=IMAGE_QUERY_COST // FRAMES,
+    keys=clip_keys,
     likeness=" in a frame",
 )
 RECORDS = ItemType(
@@ -132,7 +146,7 @@ RECORDS = ItemType(
     lambda items, groups: [EditDistance(items, groups)],
     edit_text,
     "Seen are records of which a few characters were changed, added or left out. Not seen are those in other letter case, "
-    "backwards, or with their parts in another order.",
+    "backwards, with their parts in another order, or joined from two records.",
 )
 PASSAGES = ItemType(
     "passages",
@@ -141,6 +155,7 @@ PASSAGES = ItemType(
     "Seen are passages that are the same word for word, also with a word changed now and then. Not seen are those with every "
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
+    keys=lambda passage: [],
     resembles=lambda a, b: shares_run(a, b),
 )
 
@@ -230,7 +245,7 @@ def audit_texts(
     """
     block, rng = _block(train, held_out), np.random.default_rng(seed)
     sample_passages, train_passages, held_out_passages = (
-        cut_passages(samples, width),
+        cut_passages(samples, width, _block(samples, held_out)),
         cut_passages(train, width, block),
         cut_passages(held_out, width, block),
     )
@@ -249,6 +264,7 @@ def audit_texts(
         [train_passages.texts[i] for i in train_rows],
         [held_out_passages.texts[i] for i in held_out_rows],
         groups,
+        sample_groups=sample_passages.group[sample_rows],
         n_train_total=len(train_passages),
         randomly_held_out=randomly_held_out,
         seed=seed,

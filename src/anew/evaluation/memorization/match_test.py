@@ -10,7 +10,8 @@ real items match each other.
 - Real items pose as samples, each against all the others; their matches show what chance gives. In a family of variants that
   may be many, and then samples have many, too. For samples, only matches with training items count, since only these can be
   copies. Matches are ranked, those with isolated items first, and the test looks at the first 4, 5, 6, ... of them, equal ones
-  together; which of them belong to samples is permuted. Several samples at one item count as one.
+  together; which of them belong to samples is permuted. Several samples at one item count as one, and so do the passages
+  of one text, on either side: texts that share a licence share all of its passages, and a glossary shares some with many.
 - This assumes that samples match real items by chance no more often than real items match each other. The assumption is wrong
   for data without repeats (a list of all names) and a generator that reaches such items. So the labels must agree. They do not
   if samples match held-out items as often as training items, for their numbers (LABEL_ALPHA), or if they match held-out items
@@ -55,30 +56,71 @@ class MatchResult:
     Attributes:
         p: p-value of the test.
         rows: Indices of the samples that match a training item.
-        copied: How many of those are more than chance explains; low, high: ends of its 95% interval.
+        copied: How many of those are more than chance explains; low: lower end of its 95% interval.
     """
 
     p: float
     rows: Indices
     copied: float
     low: float
-    high: float
 
 
-NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
+NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0)
 
 
-def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
-    """The nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """Real items that pose as samples.
+
+    Attributes:
+        items: (h,) their indices.
+        units: (h,) numbers that are equal for stand-ins that pose as one sample: passages of one text.
+    """
+
+    items: Indices
+    units: Indices
+
+    def head(self, count: int) -> StandIns:
+        """The first `count` of them."""
+        return StandIns(self.items[:count], self.units[:count])
+
+    def in_order(self) -> StandIns:
+        """All of them, by rising index."""
+        order = np.argsort(self.items)
+        return StandIns(self.items[order], self.units[order])
+
+
+def choose_stand_ins(pool: Indices, groups: Indices, sizes: Indices, count: int, rng: np.random.Generator) -> StandIns:
+    """Choose real items that pose as samples, in random order: of one group as many as samples have in one of theirs.
+
+    Args:
+        pool: Indices of the real items.
+        groups: (n,) or longer, the group of each item.
+        sizes: Numbers of samples in their groups.
+        count: Number of stand-ins.
+        rng: Generator of the choice.
+    """
+    # Passages of a text in random order: where samples are shorter texts, those of a run would look too much alike
+    items = pool[np.lexsort((rng.random(len(pool)), groups[pool]))]
+    ends = np.cumsum(rng.choice(sizes, len(items)))
+    cuts = np.searchsorted(ends, np.arange(len(items)), side="right")
+    units = np.unique(np.stack([groups[items], cuts]), axis=1, return_inverse=True)[1].reshape(-1)
+    order = np.argsort(rng.permutation(int(units.max()) + 1)[units], kind="stable")[:count]
+    return StandIns(items[order], units[order].astype(np.intp))
+
+
+def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, groups: Indices) -> NearestReal:
+    """The nearest other real item of each stand-in, with the scale of that item when the group of the stand-in is left out.
 
     Where the ratio is below 1, the scale is exact. Elsewhere it may be an upper bound, which is at most the distance.
-    Stand-ins that are the nearest of their own nearest item are left out a fold at a time, so the scale may be a little too
-    large.
+    Stand-ins whose group holds the nearest of their own nearest item are left out a fold at a time, so the scale may be a
+    little too large.
 
     Args:
         distance: Distance over all items.
         stand_ins: (h,) indices of items of the pool.
         pool: Indices of the real items, rising.
+        groups: (n,) or longer, the group of each item, by the grouping of the distance.
     """
     item, away = distance.nearest(stand_ins, pool)
     item = np.where(item < 0, pool[0], item)
@@ -87,8 +129,10 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) 
     close = np.flatnonzero((result.ratio < 1.0) | _is_match(result))
     exact = distance.with_scale(item[close], away[close], pool)
     nearest_own[close], scale[close] = exact.nearest_own, exact.scale
-    for rows in np.array_split(close[exact.nearest_own == stand_ins[close]], STAND_IN_FOLDS):
-        other_rows = np.setdiff1d(pool, stand_ins[rows])
+    own = close[(exact.nearest_own >= 0) & (groups[exact.nearest_own] == groups[stand_ins[close]])]
+    fold = np.unique(groups[stand_ins[own]], return_inverse=True)[1] % STAND_IN_FOLDS
+    for rows in (own[fold == number] for number in range(STAND_IN_FOLDS)):
+        other_rows = pool[~np.isin(groups[pool], groups[stand_ins[rows]])]
         if len(rows) and len(other_rows):
             nearest_own[rows], scale[rows] = distance.nearest(item[rows], other_rows)
     return result
@@ -100,7 +144,9 @@ class MatchTest:
 
     Attributes:
         nearests: Nearest items of all queries, samples and planted copies, by each distance.
-        stand_ins: (h,) real items that pose as samples.
+        groups: (q,) the group of each query.
+        item_groups: (n,) or longer, the group of each real item.
+        stand_ins: Real items that pose as samples.
         real: Nearest items of the stand-ins, by each distance.
         resolutions: Smallest difference between two distances, by each distance; 0 if they are continuous.
         n_pool, n_held_out: Numbers of all real items, and of held-out items among them.
@@ -108,7 +154,9 @@ class MatchTest:
     """
 
     nearests: Sequence[NearestReal]
-    stand_ins: Indices
+    groups: Indices
+    item_groups: Indices
+    stand_ins: StandIns
     real: Sequence[NearestReal]
     resolutions: Sequence[float]
     n_pool: int
@@ -118,7 +166,7 @@ class MatchTest:
     @cached_property
     def pairs(self) -> list[Indices]:
         """Numbers (h,) of the stand-ins, by each distance, that are equal for two which are each other's nearest."""
-        return [mutual_pairs(self.stand_ins, nearest.item) for nearest in self.real]
+        return [mutual_pairs(self.stand_ins.items, nearest.item) for nearest in self.real]
 
     def run(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
@@ -136,7 +184,7 @@ class MatchTest:
             return NOTHING
         best = min(p_values, key=lambda i: p_values[i])
         p = bonferroni_p(*p_values.values())
-        return self._count_copies(p, self.nearests[best].take(rows), self.real[best], labels)
+        return self._count_copies(p, best, rows, labels)
 
     def p(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
@@ -150,23 +198,19 @@ class MatchTest:
     ) -> dict[int, float]:
         """p by each distance for which there are real items to compare with."""
         return {
-            i: self._distance_p(self.nearests[i].take(rows), self.real[i], self.resolutions[i], labels, rng, repeats)
-            for i in range(len(self.real))
-            if len(self.real[i].item)
+            i: self._distance_p(i, rows, labels, rng, repeats) for i in range(len(self.real)) if len(self.real[i].item)
         }
 
     def _distance_p(
-        self,
-        samples: NearestReal,
-        real: NearestReal,
-        resolution: float,
-        labels: LabelPermutations,
-        rng: np.random.Generator,
-        repeats: int,
+        self, distance: int, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int
     ) -> float:
+        """p by one of the distances."""
+        samples, real, resolution = self.nearests[distance].take(rows), self.real[distance], self.resolutions[distance]
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
-        sample_rows, n_repeated = _one_per_item(samples)
-        ratio, is_sample = _rank_matches(samples.take(sample_rows[is_train[sample_rows]]), real, resolution, rng)
+        sample_rows, n_repeated = _independent_matches(samples, self.groups[rows], self.item_groups)
+        real_rows = _independent_matches(real, self.stand_ins.units, self.item_groups)[0]
+        train_rows = sample_rows[is_train[sample_rows]]
+        ratio, is_sample = _rank_matches(samples.take(train_rows), real.take(real_rows), resolution, rng)
         steps = _ends_of_ties(steps_to(len(ratio)), ratio)
         if not len(steps):
             return 1.0
@@ -205,16 +249,17 @@ class MatchTest:
         is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > HELD_OUT_ALPHA
         return p, p <= LABEL_ALPHA and is_usual
 
-    def _count_copies(
-        self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations
-    ) -> MatchResult:
+    def _count_copies(self, p: float, distance: int, rows: Indices, labels: LabelPermutations) -> MatchResult:
         """Count copies: samples that match training items, repeats included, less those that chance explains."""
+        samples, real = self.nearests[distance].take(rows), self.real[distance]
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
-        rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
+        matched, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
         by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)
-        low, high = clopper_pearson(len(rows), n)
-        copied, low, high = (max(count - by_chance, 0.0) for count in (float(len(rows)), low * n, high * n))
-        return MatchResult(p, rows, copied, low, high)
+        # Passages of one text match together: they count as fewer in the interval
+        in_group = np.unique(self.groups[rows[matched]], return_counts=True)[1]
+        independent = len(matched) / max(float((in_group**2.0).sum()), 1.0)
+        low = clopper_pearson(len(matched) * independent, n * independent)[0]
+        return MatchResult(p, matched, max(len(matched) - by_chance, 0.0), max(low * n - by_chance, 0.0))
 
 
 def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
@@ -226,12 +271,11 @@ def mutual_pairs(items: Indices, nearest: Indices) -> Indices:
 def _rank_matches(
     samples: NearestReal, real: NearestReal, resolution: float, rng: np.random.Generator
 ) -> tuple[Array, Flags]:
-    """Rank the matches of samples, each with another item, and of real items, by their ratios, the least likely first.
+    """Rank the matches of samples and of real items by their ratios, the least likely first.
 
     Returns:
         (c,) ratios, and (c,) whether each match belongs to a sample.
     """
-    real = real.take(_one_per_item(real)[0])
     is_sample = np.arange(len(samples.item) + len(real.item)) < len(samples.item)
     ratio = np.concatenate([_ratio(samples, resolution), _ratio(real, resolution)])
     order = np.lexsort((rng.random(len(ratio)), ratio))
@@ -252,12 +296,23 @@ def _ratio(nearest: NearestReal, resolution: float) -> Array:
     return (nearest.distance + resolution / 2.0) / (nearest.scale + resolution / 2.0)
 
 
-def _one_per_item(nearest: NearestReal) -> tuple[Indices, int]:
-    """One row for each matched item, the one that is closest to it, and the number of other rows that match."""
-    rows = np.flatnonzero(_is_match(nearest))
-    rows = rows[np.argsort(nearest.ratio[rows], kind="stable")]
-    first = np.unique(nearest.item[rows], return_index=True)[1]
-    return rows[first], len(rows) - len(first)
+def _independent_matches(nearest: NearestReal, groups: Indices, item_groups: Indices) -> tuple[Indices, int]:
+    """Rows of matches without those that others explain: the closest of each query's group and of each item's group.
+
+    Args:
+        nearest: Nearest items of the queries.
+        groups: The group of each query, of the same length.
+        item_groups: The group of each item.
+
+    Returns:
+        Rows, and how many other rows match an item that a closer one matches.
+    """
+    matched = np.flatnonzero(_is_match(nearest))
+    rows = matched[np.argsort(nearest.ratio[matched], kind="stable")]
+    num_items = len(np.unique(nearest.item[rows]))
+    for group in (item_groups[nearest.item], groups):
+        rows = rows[np.sort(np.unique(group[rows], return_index=True)[1])]
+    return rows, len(matched) - num_items
 
 
 def _is_match(nearest: NearestReal) -> Flags:

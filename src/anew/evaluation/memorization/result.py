@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Generic
 
 import numpy as np
 
-from anew.core.arrays import Integers
+from anew.core.arrays import Integers, Numbers
 from anew.core.wording import are, percent, plural, rounded_up
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
@@ -28,7 +29,7 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
-VAGUE = 0.1  # a share whose interval begins below this part of its end is not known; chosen
+VAGUE = 0.1  # a share whose lower end is below this part of it is not known; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -73,6 +74,14 @@ LIMITS = {
 }
 
 
+def content_keys(item: str | Numbers) -> list[Hashable]:
+    """A key that is equal for equal items."""
+    if isinstance(item, str):
+        return [item]
+    array = np.ascontiguousarray(item)
+    return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
+
+
 @dataclass(frozen=True, slots=True)
 class ItemType(Generic[ItemT]):
     """How items of a type are compared.
@@ -85,8 +94,9 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
+        keys: Keys of an item; two items that share one count as identical.
+        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
         resembles: Whether two training items that samples were found close to show a reader the same thing.
-        likeness: What an item at distance 0 may be identical to instead of the whole other item, for sentences: " or to ...".
     """
 
     name: str
@@ -95,8 +105,9 @@ class ItemType(Generic[ItemT]):
     scope: str
     whole: bool = True
     query_cost: int = 0
-    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
+    keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
+    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,8 @@ class CopyTestResult:
     Attributes:
         found: Whether there are copies (p <= FAMILY_ALPHA and the test holds).
         p: P-value of the scan and the match test together.
-        share: Share of the samples that are copies, 0 if none are found; low, high: its 95% interval.
+        share: Estimated share of the samples that are copies which the tests see, 0 if none are found.
+        low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.
         detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
         method: A key of METHODS.
         pairs: The closest pairs of a sample and a training item.
@@ -164,10 +176,10 @@ class CopyTestResult:
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.
-        identical: Number of samples at distance 0 from a training item, whatever the tests say about them; None if items are
-            draws, where it says nothing.
+        identical: Number of samples that are identical to a training item, whatever the tests say about them; None if items
+            are draws, where it says nothing.
         real_compared: Number of real items that were compared with all other real items.
-        real_identical: How many of those are at distance 0 from another one: what chance gives.
+        real_identical: How many of those are identical to another one: what chance gives.
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
         match_p: p-value of the match test alone; None if it was not run.
@@ -185,7 +197,6 @@ class CopyTestResult:
     p: float
     share: float
     low: float
-    high: float
     detection_limit: float | None
     method: str
     pairs: list[ClosestPair]
@@ -216,20 +227,21 @@ class CopyTestResult:
         return plain | {"verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
-        """The result as scores. If no copies are found, the upper end of their share is the detection limit."""
+        """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
         source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
-        high = self.high if self.found else self.detection_limit
+        has_limit = not self.found and self.detection_limit is not None
         scores = [
             Score(
                 COPIED_SHARE,
-                self.share,
-                low=None if high is None else self.low if self.found else 0.0,
-                high=high,
+                self.low,
+                low=0.0 if has_limit else None,
+                high=self.detection_limit if has_limit else None,
                 real_baseline=0.0,
                 naive_baseline=1.0,
                 n=self.samples,
                 source=source,
                 p=self.p,
+                note="at least so many" if self.found else "",
             )
         ]
         if self.training_distance is not None:
@@ -321,26 +333,21 @@ class CopyTestResult:
         return f" with {self.held_out:,} held-out items; about {rounded_up(needed):,} would settle it"
 
     def _found(self) -> tuple[str, str]:
-        share = percent(self.share)
-        extent, clause = (
-            f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})",
-            f"about {share} of the samples",
-        )
-        unknown = ""
-        if self.low < VAGUE * self.high:
-            extent = clause = "some samples"
-            unknown = "; how many is not known" + (f" (at most {percent(self.high)})" if self.high < 1.0 else "")
+        extent, unknown = f"at least about {percent(self.low)} of the samples", ""
+        if self.low < VAGUE * self.share:
+            extent, unknown = "some samples", "; how many is not known"
         if self.method != "scan":
+            clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
             return (
                 f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
                 "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: {clause} are nearer to one of your items than real items usually are{unknown}"
+            ), f"suspicion: {self._identical() if self.repeats_too_often else clause}"
         fact = clause_fact = ""
         if self._are_altered:
             return (
                 f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
                 f"pair still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
-                f"{clause} are altered copies of training items{unknown}",
+                f"{extent} are altered copies of training items{unknown}",
             )
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
@@ -348,7 +355,7 @@ class CopyTestResult:
             clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
         return (
             f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
-            f"{clause} are copies of training items{unknown}{clause_fact}",
+            f"{extent} are copies of training items{unknown}{clause_fact}",
         )
 
     def _closest(self) -> float:

@@ -29,11 +29,12 @@ from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer, first_tokens, sequences_of
+from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
+from anew.families.transformer.sweep_sequences import first_tokens, sequences_of
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
@@ -126,7 +127,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             )
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
+        end_id = None if spec.packed or spec.shape else spec.special.get("end")
+        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets, end_id) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
 
@@ -384,6 +386,8 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
     parts = []
     if family.mixer is not None and family.mixer.is_fitted:
         parts.append(f"counts of contexts of up to {family.config.ngram_order} tokens, mixed with the network's")
+        if family.mixer.ends.is_counted:
+            parts.append("how long training records are")
         if family.config.aligned:
             parts.append("training records that are similar, which are followed where they fit")
     if family.known is not None and family.known.is_fitted:

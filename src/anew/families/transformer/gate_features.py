@@ -32,6 +32,7 @@ class GateInputs:
         contexts: (order + 1, n) contexts of the counts.
         network: (n, V) log-probabilities of the network.
         recent: (n, S) how well each model did on the tokens before.
+        places: (n,) the number of each target in its record, from 1.
         aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
         log_odds: (n,) nats of evidence for a relative.
         is_near: (n,) whether a relative is nearly a copy.
@@ -40,6 +41,7 @@ class GateInputs:
     contexts: Ints
     network: Floats
     recent: Doubles
+    places: Ints
     aligned: Floats | None = None
     log_odds: Floats | None = None
     is_near: Bools | None = None

@@ -1,6 +1,7 @@
 """The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
 that are aligned with the new one. A gate mixes them with the network's; it sees how sure each model is and how well it did on the
-tokens before. If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
+tokens before. How likely a record is to end follows from its length, too. If the mixture fails, `fixed_share` turns to the network
+alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -17,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anew.core.specs import Batch
-from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
+from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
+from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
-from anew.families.transformer.recent_scores import RecentScores
+from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
 from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
@@ -31,6 +32,7 @@ from anew.functional import token_choice
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
+ENDS = "ends."  # prefix of the buffers of `RecordEnds`
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -38,47 +40,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-class MixerState:
-    """State of n rows that are generated together."""
-
-    def __init__(self, mixer: NgramMixer, n: int) -> None:
-        self.recent = RecentScores(n, mixer.num_models)
-        self.experts: AlignmentExperts | None = mixer.records.experts(n) if mixer.aligned else None
-        self.share = FixedShare(n)
-        self._proposed: list[Floats] = []
-        self._shared: list[Floats] = []
-
-    def select(self, rows: Ints) -> MixerState:
-        """State of rows (k,) of these, by their numbers; a row may be taken several times."""
-        selected = copy(self)
-        selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
-        selected.experts = None if self.experts is None else self.experts.select(rows)
-        return selected
-
-    def begin(self, ids: Ints) -> None:
-        """Read a token of each row that is not a target. ids: (n,)."""
-        if self.experts is not None:
-            self.experts.observe(ids)
-
-    def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
-        """Keep probabilities of the next token until `observe` gives the actual one.
-
-        Args:
-            log_probs: S of (n, V) of network, counts and perhaps aligned records.
-            shared: Probabilities (n, V) of the experts that share the weight; the last is (V,) and uniform.
-        """
-        self._proposed, self._shared = list(log_probs), list(shared)
-
-    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """Read the tokens (n,) that follow the last `propose`."""
-        rows = np.arange(len(tokens))
-        self.recent.add(*(model[rows, tokens] for model in self._proposed))
-        *experts, uniform = self._shared
-        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
-        self.share.observe(log_of(np.stack(columns, 1)))
-        self.begin(tokens)
 
 
 class NgramMixer(nn.Module):
@@ -89,13 +50,22 @@ class NgramMixer(nn.Module):
         order: Longest context that is counted, in tokens.
         aligned: Whether known records are aligned with the new one.
         never_targets: Ids that never follow anything, such as the begin token of a record.
+        end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
     """
 
     gate: Tensor  # (F, S)
 
-    def __init__(self, vocab_size: int, order: int, aligned: bool = False, never_targets: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        vocab_size: int,
+        order: int,
+        aligned: bool = False,
+        never_targets: Collection[int] = (),
+        end_id: int | None = None,
+    ) -> None:
         super().__init__()
         self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
+        self.ends = RecordEnds(end_id)
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
         gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
@@ -104,6 +74,7 @@ class NgramMixer(nn.Module):
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
         self._gate = self._gate_alone = gate.numpy()
+        self._weights_alone: Doubles = np.zeros(2)
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
@@ -116,6 +87,10 @@ class NgramMixer(nn.Module):
         """Whether anything has been counted."""
         return "contexts_0" in self._buffers
 
+    def new_state(self, n: int) -> MixerState:
+        """The state of n rows of which nothing has been read."""
+        return MixerState(n, self.num_models, self.records.experts(n) if self.aligned else None)
+
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
     def fit_counts(self, sequences: Iterable[Ints]) -> None:
@@ -127,6 +102,7 @@ class NgramMixer(nn.Module):
             arrays |= dict(zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True))
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
+        self.ends.count(sequences, self.gate.device)
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
@@ -140,9 +116,9 @@ class NgramMixer(nn.Module):
                 dtype = RECORD_DTYPES.get(name) or LEVEL_DTYPES.get(name.rpartition("_")[0], torch.float32)
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
         if GATE_ALONE in shapes:
-            self.register_buffer(
-                GATE_ALONE, torch.zeros(shapes[GATE_ALONE], dtype=torch.float64, device=self.gate.device)
-            )
+            self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
+        of_ends = {name.removeprefix(ENDS): shape for name, shape in shapes.items() if name.startswith(ENDS)}
+        self.ends.allocate_buffers(of_ends, self.gate.device)
         self.clear_cache()
 
     def check(self) -> None:
@@ -156,6 +132,7 @@ class NgramMixer(nn.Module):
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.counts.check()
+        self.ends.check()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
@@ -170,7 +147,8 @@ class NgramMixer(nn.Module):
     def counts(self) -> KneserNey:
         if self._counts is None:
             own_buffers = {"gate", GATE_ALONE, *RECORD_DTYPES}
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
+            buffers = self.named_buffers(recurse=False)
+            arrays = {name: buffer.cpu().numpy() for name, buffer in buffers if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
         return self._counts
@@ -201,6 +179,7 @@ class NgramMixer(nn.Module):
     def leave_records_out(self) -> None:
         """From now on, draw samples without the aligned records; after `fit`."""
         self.register_buffer(GATE_ALONE, torch.from_numpy(self._gate_alone).to(self.gate.device))
+        self.ends.set_weights(WEIGHTS_ALONE, self._weights_alone)
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
@@ -262,9 +241,8 @@ class NgramMixer(nn.Module):
             prediction = state.experts.predict()
             log_odds = prediction.log_odds
             models.append(Distribution(prediction.probabilities, np.log(prediction.probabilities)))
-        mixed = self._mix(contexts, models, state.recent.means, log_odds)
-        np.exp(mixed, out=mixed)
-        mixed /= mixed.sum(1, keepdims=True)
+        mixed = normalize(self._mix(contexts, models, state.recent.means, log_odds))
+        mixed = np.exp(self.ends.weigh(mixed, state.place, alone=not self.aligned))
         experts = [mixed, models[0].probs, self.uniform]
         state.propose([model.log_probs for model in models], experts)
         return state.share.mix(experts)
@@ -289,12 +267,13 @@ class NgramMixer(nn.Module):
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
         log_odds, is_near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
         log_probs = self.target_log_probs(contexts, network, ids[:, 1:])
-        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, MixerState(self, len(ids)))):
+        for place, (means, prediction) in enumerate(self.replay(ids, log_probs, self.new_state(len(ids)))):
             recent[:, place] = means
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
                 log_odds[:, place], is_near[:, place] = prediction.log_odds, prediction.is_near
-        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models))
+        places = np.tile(np.arange(1, ids.shape[1]), len(ids))
+        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places)
         if not self.aligned:
             return inputs
         aligned = aligned.reshape(-1, self.vocab_size)
@@ -365,7 +344,8 @@ class NgramMixer(nn.Module):
     def mix(self, inputs: GateInputs) -> Floats:
         """(n, V) log-probabilities of all models together, without the floor."""
         models = self._models(inputs)
-        return normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
+        mixed = normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
+        return self.ends.weigh(mixed, inputs.places, alone=not self.aligned)
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
@@ -391,16 +371,19 @@ class NgramMixer(nn.Module):
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
         self._buffers.pop(GATE_ALONE, None)
+        self.ends.drop_weights_alone()
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
+        weights = self._weights_alone = self.ends.fitted_weights
         if self.aligned:
             aligned_gate, aligned_loss = self._fit_gate(inputs, targets)
             if aligned_loss < (1.0 - MIN_GAIN) * loss:
-                self._gate_alone, gate = gate, aligned_gate
+                self._gate_alone, gate, weights = gate, aligned_gate, self.ends.fitted_weights
             else:
                 self._drop_records()
         self._gate = gate
         self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
+        self.ends.set_weights(WEIGHTS, weights)
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
         """A gate and its mean nats. Records that are nearly copies of known ones are left out, unless there are no others: they
@@ -411,7 +394,10 @@ class NgramMixer(nn.Module):
             fitted_inputs, fitted_targets = inputs.rows(far), targets[far]
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
-        self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
+        log_probs = [model.log_probs for model in models]
+        self._gate = fit_gate(features, log_probs, fitted_targets)
+        mixed = normalize(mix_log_probs(features, self._gate, log_probs))
+        self.ends.fit(mixed, fitted_inputs.places, fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
 
@@ -429,7 +415,7 @@ def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callab
     length = tokens.shape[1] - 1
     rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
     log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-    state = MixerState(mixer, len(tokens))
+    state = mixer.new_state(len(tokens))
     for first in range(0, len(tokens) if length else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
         network = network_of(rows)
@@ -448,26 +434,3 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
     shared_log_probs(share, experts.reshape(*targets.shape, 3))
     share.restore_uniform()
     return share
-
-
-def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
-    """Token sequences of a sweep's batches, at most `max_tokens` in total."""
-    return first_tokens(_sequences(sweep), max_tokens)
-
-
-def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
-    """The first sequences, `max_tokens` in total; the last one may be cut."""
-    remaining = max_tokens
-    for ids in sequences:
-        yield ids[:remaining]
-        remaining -= len(ids)
-        if remaining <= 0:
-            return
-
-
-def _sequences(sweep: Iterable[Batch]) -> Iterator[Ints]:
-    for batch in sweep:
-        lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
-        for i, row in enumerate(batch.x.cpu().numpy()):
-            ids = row if lengths is None else row[: int(lengths[i]) + 1]
-            yield ids.astype(np.int64)

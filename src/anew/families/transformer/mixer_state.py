@@ -1,0 +1,68 @@
+"""What the counting head keeps of rows that are generated together.
+
+Legend for shapes: n rows, V vocabulary, S models (network, counts and perhaps aligned records).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.estimators.alignment_experts import AlignmentExperts
+from anew.families.transformer.fixed_share import FixedShare, log_of
+from anew.families.transformer.recent_scores import RecentScores
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class MixerState:
+    """State of n rows that are generated together.
+
+    Args:
+        n: Number of rows.
+        num_models: S.
+        experts: Those of n rows that follow known records; None without any.
+    """
+
+    def __init__(self, n: int, num_models: int, experts: AlignmentExperts | None) -> None:
+        self.recent = RecentScores(n, num_models)
+        self.experts = experts
+        self.share = FixedShare(n)
+        self.place = 0  # tokens that were read: the number of the next target
+        self._proposed: list[Floats] = []
+        self._shared: list[Floats] = []
+
+    def select(self, rows: Ints) -> MixerState:
+        """State of rows (k,) of these, by their numbers; a row may be taken several times."""
+        selected = copy(self)
+        selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
+        selected.experts = None if self.experts is None else self.experts.select(rows)
+        return selected
+
+    def begin(self, ids: Ints) -> None:
+        """Read a token of each row that is not a target. ids: (n,)."""
+        self.place += 1
+        if self.experts is not None:
+            self.experts.observe(ids)
+
+    def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
+        """Keep probabilities of the next token until `observe` gives the actual one.
+
+        Args:
+            log_probs: S of (n, V) of network, counts and perhaps aligned records.
+            shared: Probabilities (n, V) of the experts that share the weight; the last is (V,) and uniform.
+        """
+        self._proposed, self._shared = list(log_probs), list(shared)
+
+    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
+        """Read the tokens (n,) that follow the last `propose`."""
+        rows = np.arange(len(tokens))
+        self.recent.add(*(model[rows, tokens] for model in self._proposed))
+        *experts, uniform = self._shared
+        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
+        self.share.observe(log_of(np.stack(columns, 1)))
+        self.begin(tokens)

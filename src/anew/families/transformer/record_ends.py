@@ -1,0 +1,116 @@
+"""Lengths of known records as buffers of the counting head, and the weights by which they correct the probability of an end.
+
+Legend for shapes: n targets or rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from anew.estimators.record_lengths import EndModel, count_lengths
+
+LENGTHS, WEIGHTS = "lengths", "weights"  # buffers: how many known records have each length; weights of `EndModel`
+WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if samples are drawn without them
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class RecordEnds(nn.Module):
+    """Ends of records by their lengths. Until they are counted, probabilities stay as they are.
+
+    Args:
+        end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
+    """
+
+    def __init__(self, end_id: int | None) -> None:
+        super().__init__()
+        self.end_id = end_id
+        self._models: dict[str, EndModel] = {}  # by the buffer of their weights
+        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether lengths are known."""
+        return LENGTHS in self._buffers
+
+    @property
+    def fitted_weights(self) -> Doubles:
+        """(2,) the weights; 0 without lengths."""
+        return self.get_buffer(WEIGHTS).cpu().numpy() if self.is_counted else np.zeros(2)
+
+    def clear_cache(self) -> None:
+        """Must be called after buffers have changed."""
+        self._models.clear()
+
+    def count(self, sequences: list[Ints], device: torch.device) -> None:
+        """Count the lengths of whole records among sequences."""
+        if self.end_id is not None:
+            self.register_buffer(LENGTHS, torch.from_numpy(count_lengths(sequences, self.end_id)).to(device))
+            self.set_weights(WEIGHTS, np.zeros(2))
+
+    def set_weights(self, name: str, weights: Doubles) -> None:
+        """Set the weights (2,) in the buffer of that name; without lengths there are none."""
+        if self.is_counted:
+            self.register_buffer(name, torch.from_numpy(weights).to(self.get_buffer(LENGTHS).device))
+            self.clear_cache()
+
+    def drop_weights_alone(self) -> None:
+        """Draw samples by the same weights again."""
+        self._buffers.pop(WEIGHTS_ALONE, None)
+        self.clear_cache()
+
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
+        """Make empty buffers for a state dict, whose names have no prefix."""
+        for name, dtype in ((LENGTHS, torch.int64), (WEIGHTS, torch.float64), (WEIGHTS_ALONE, torch.float64)):
+            if name in shapes:
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
+        self.clear_cache()
+
+    def check(self) -> None:
+        """Check the buffers, which may come from anybody.
+
+        Raises:
+            ValueError: They are inconsistent.
+        """
+        lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(WEIGHTS)
+        if lengths is None and weights is None:  # of a run whose records were not counted by length
+            return
+        alone = self._buffers.get(WEIGHTS_ALONE, weights)
+        if lengths is None or weights is None or alone is None or not weights.shape == alone.shape == (2,):
+            raise ValueError("the lengths of records are inconsistent")
+        if lengths.ndim != 1 or len(lengths) < 2 or bool((lengths < 0).any()):
+            raise ValueError("the lengths of records are inconsistent")
+
+    def fit(self, log_probs: Floats, places: Ints, targets: Ints) -> None:
+        """Fit the weights to held-out targets.
+
+        Args:
+            log_probs: (n, V) log-probabilities before.
+            places: (n,) the number of each target in its record, from 1.
+            targets: (n,).
+        """
+        if self.is_counted and self.end_id is not None:
+            lengths = self.get_buffer(LENGTHS).cpu().numpy()
+            model = EndModel.fit(lengths, log_probs[:, self.end_id], places, targets == self.end_id)
+            self.set_weights(WEIGHTS, model.weights)
+
+    def weigh(self, log_probs: Floats, places: Ints | int, alone: bool = False) -> Floats:
+        """(n, V) log-probabilities with those of an end corrected.
+
+        Args:
+            log_probs: (n, V), normalized.
+            places: (n,) the number of each target in its record, from 1, or that of all rows.
+            alone: Whether they come from a mixture without aligned records.
+        """
+        if not self.is_counted or self.end_id is None:
+            return log_probs
+        name = WEIGHTS_ALONE if alone and WEIGHTS_ALONE in self._buffers else WEIGHTS
+        if name not in self._models:
+            self._models[name] = EndModel(self.get_buffer(LENGTHS).cpu().numpy(), self.get_buffer(name).cpu().numpy())
+        return self._models[name].weigh(log_probs, self.end_id, places)
