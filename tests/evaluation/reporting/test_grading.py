@@ -9,6 +9,7 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
+from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
@@ -139,6 +140,13 @@ def test_near_the_end_of_a_figure_a_small_step_matters() -> None:
     assert (
         unlucky is not None and unlucky.grade == "good" and unlucky.clause.endswith("54% of the time (guessing: 50%)")
     )
+
+
+def test_a_share_of_a_large_baseline_is_not_taken_for_the_room_above_it() -> None:
+    """Fréchet distances may be several times the limit of their excess."""
+    part = part_of(Score(FRECHET_DISTANCE, 7.2, low=6.0, high=9.2, real_baseline=5.4, n=600))
+    assert part is not None and part.high is not None and part.high < part.tolerance.small
+    assert part.grade == "good"
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:

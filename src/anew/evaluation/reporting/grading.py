@@ -174,7 +174,7 @@ def part_of(score: Score) -> Part | None:
         excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
     times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
     grade = _grade(tolerance, excess, low, high, has_enough=times_needed <= 1.0)
-    if grade == "good" and high * scale > tolerance.small * room:
+    if grade == "good" and room < 1.0 and high * scale > tolerance.small * room:
         # The nearer the baseline is to the end, the more a step towards it means
         grade, times_needed = "too_few", times_needed / room**2
     part = Part(score, tolerance, excess, low, high, grade, times_needed)
