@@ -91,3 +91,11 @@ def test_certain_probabilities_stay_finite() -> None:
     sure = np.array([[0.0, -np.inf, -np.inf], [-np.inf, -np.inf, 0.0]], dtype=np.float32)
     with np.errstate(invalid="raise"):
         np.testing.assert_allclose(np.exp(model.weigh(sure, 2, 5)).sum(1), 1.0, rtol=1e-6)
+
+
+def test_many_lengths_take_little_memory() -> None:
+    """A run may come from anybody."""
+    counts = np.zeros(1_000_001, dtype=np.int64)
+    counts[[1_000, 1_000_000]] = 5
+    log_odds = end_log_odds(counts)
+    assert np.isfinite(log_odds).all() and log_odds[1_000] > log_odds[2_000]

@@ -107,15 +107,21 @@ def end_log_odds(counts: Ints) -> Doubles:
         return np.zeros(len(counts) + 1)
     lengths = np.arange(1, len(counts), dtype=np.float64)
     own = whole / total
-    offsets = lengths[:, None] - lengths
-    kernel = np.exp(-0.5 * (offsets / _bandwidth(lengths, whole)) ** 2)
-    near = (kernel / kernel.sum(0)) @ own
+    bandwidth = _bandwidth(lengths, whole)
+    near = np.maximum(_smoothed(own / _smoothed(np.ones(len(own)), bandwidth), bandwidth), 0.0)
     smallest = 1.0 / (total + 1.0)
     probability = (1.0 - smallest) * (EXACT_SHARE * own + (1.0 - EXACT_SHARE) * near) + smallest / len(lengths)
     alive = np.cumsum(probability[::-1])[::-1] + num_cut / total
     hazard = np.clip(probability / alive, np.exp(-LARGEST_LOG_ODDS), None)
     log_odds = np.log(hazard) - np.log(np.maximum(1.0 - hazard, np.exp(-LARGEST_LOG_ODDS)))
     return np.concatenate(([0.0], log_odds, log_odds[-1:]))
+
+
+def _smoothed(x: Doubles, bandwidth: float) -> Doubles:
+    """(T,) the sum of x (T,) with weights exp(-(distance / bandwidth)^2 / 2), by FFT: T may be large."""
+    half = np.exp(-0.5 * (np.arange(len(x)) / bandwidth) ** 2)
+    kernel = np.concatenate((half, [0.0], half[:0:-1]))  # (2 T,) as on a circle, so that the ends do not meet
+    return np.asarray(np.fft.irfft(np.fft.rfft(x, len(kernel)) * np.fft.rfft(kernel), len(kernel))[: len(x)])
 
 
 def _bandwidth(lengths: Doubles, counts: Doubles) -> float:

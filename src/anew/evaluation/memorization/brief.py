@@ -1,4 +1,4 @@
-"""What a brief audit leaves out: as many samples as there is no time for, and real items that pose as samples."""
+"""How a brief audit keeps within its time: it searches for fewer samples, and fewer real items pose as samples."""
 
 from __future__ import annotations
 

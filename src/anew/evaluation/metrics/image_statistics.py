@@ -99,7 +99,7 @@ def colours(images: Images) -> Array:
     return np.asarray(counts, dtype=np.float64)
 
 
-def cast(images: Images, axis: int) -> Array:
+def colour_cast(images: Images, axis: int) -> Array:
     """(n,) mean colour of the greys of RGB or RGBA images in steps of VISIBLE_CAST; 0 where there are none.
 
     A colour cast shows there: colours of things differ from image to image, greys do not. axis: 1 from green to red, 2 from blue
@@ -169,7 +169,7 @@ WHITE, BLACK = (
 GREEN_RED, BLUE_YELLOW = (
     ItemStatistic(
         statistic_spec(f"{name}_cast", f"Colour cast, {ends}", f"colour cast from {ends}"),
-        partial(cast, axis=axis),
+        partial(colour_cast, axis=axis),
         f"mean colour of the greys of an image, from {ends}, in steps of {VISIBLE_CAST} of OKLab",
     )
     for name, ends, axis in (("green_red", "green to red", 1), ("blue_yellow", "blue to yellow", 2))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from anew.core.arrays import Numbers
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
@@ -135,27 +136,23 @@ class CodeEvaluation(TextEvaluation):
         unit_clause = (
             f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
         )
-        yield from self._share(PARSE_SHARE, judge, samples, held_out, unit_clause)
-        yield from _whole_programs(judge, samples, held_out)
+        counts, real_counts = _counts(judge, samples), _counts(judge, held_out)
+        yield from self._share(PARSE_SHARE, counts, real_counts, unit_clause)
+        yield from _whole_programs(counts, real_counts)
         if judge is judge_python:
             unit_clause = "functions and methods that end within their sample; real: those of held-out files cut alike"
-            yield from self._share(FUNCTION_SHARE, judge_functions, samples, held_out, unit_clause)
+            counts, real_counts = _counts(judge_functions, samples), _counts(judge_functions, held_out)
+            yield from self._share(FUNCTION_SHARE, counts, real_counts, unit_clause)
 
-    def _share(
-        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], unit_clause: str
-    ) -> Iterator[Score]:
+    def _share(self, spec: MetricSpec, rows: Numbers, real_rows: Numbers, unit_clause: str) -> Iterator[Score]:
         """Yield the score of the share of units that parse.
 
         Args:
             spec: The metric.
-            judge: Returns (units that parse, all units) of a text.
-            samples: Generated texts.
-            held_out: Held-out texts, cut to the same lengths.
+            rows: (n, 2) units that parse, and all units, of each generated text.
+            real_rows: (m, 2) the same of held-out texts, cut to the same lengths.
             unit_clause: Description of the units, a clause for the score's source.
         """
-        rows, real_rows = (
-            np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held_out)
-        )  # each (n, 2): that parse, all
         n, n_real = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
         if not n:
             self.skip(spec.title, "no sample holds a complete one")
@@ -194,11 +191,15 @@ class CodeEvaluation(TextEvaluation):
         return lambda text: judge_tree(parser, text)
 
 
-def _whole_programs(judge: Judge, samples: Sequence[str], held_out: Sequence[str]) -> Iterator[Score]:
-    """Yield the share of samples of which every block parses."""
-    counts, real_counts = ([judge(text) for text in part] for part in (samples, held_out))
-    whole, real_whole = ([parsed == all_ for parsed, all_ in part if all_] for part in (counts, real_counts))
-    if whole and real_whole:
+def _counts(judge: Judge, texts: Sequence[str]) -> Numbers:
+    """(n, 2) units that parse, and all units, of each text."""
+    return np.array([judge(text) for text in texts], dtype=np.float64).reshape(-1, 2)
+
+
+def _whole_programs(rows: Numbers, real_rows: Numbers) -> Iterator[Score]:
+    """Yield the share of texts of which every block parses. rows, real_rows: (n, 2) blocks that parse, and all blocks."""
+    whole, real_whole = (part[part[:, 1] > 0, 0] == part[part[:, 1] > 0, 1] for part in (rows, real_rows))
+    if len(whole) and len(real_whole):
         source = (
             f"{len(whole):,} programs of two blocks or more, the last of each left out; real: held-out files cut alike"
         )
