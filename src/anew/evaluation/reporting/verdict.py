@@ -216,8 +216,8 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     """The answer of a grading in words, with the figures that decide it."""
     if grading.grade == "too_few" and not grading.is_settled:
         return f"Not settled. {grading.count(supply).capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
-    if grading.has_weak_reference:
-        return f"Too few to tell: {grading.count(supply)}. So far: {_preliminary_clause(grading.weakest)}."
+    if grading.has_weak_reference:  # `baseline_warning` says how weak, and why
+        return f"Too few to tell. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
         real = "real" if supply.are_halves else "held-out"
         return (
