@@ -10,7 +10,8 @@ import pytest
 
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, count_passages, cut_passages
+from anew.evaluation.memorization.item_types import IMAGES, RECORDS, count_passages, cut_passages
+from anew.evaluation.memorization.text_audit import _block, audit_texts
 
 WORDS = [
     f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")
@@ -52,8 +53,8 @@ def test_copied_passages_are_found_in_place() -> None:
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:
     train, held_out = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
-    assert item_types._block(train, held_out) == 2_000
-    assert item_types._block(held_out, held_out) is None and item_types._block(train, []) is None
+    assert _block(train, held_out) == 2_000
+    assert _block(held_out, held_out) is None and _block(train, []) is None
     result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held_out, seed=0)
     assert not result.found
 

@@ -8,7 +8,6 @@ import pytest
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, audit
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
-from anew.evaluation.memorization.item_types import audit_texts
 from anew.evaluation.memorization.match_test import (
     MatchResult,
     MatchTest,
@@ -19,6 +18,7 @@ from anew.evaluation.memorization.match_test import (
     nearest_of_stand_ins,
 )
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.memorization.texts import EditDistance
 
 LETTERS = list("ACDEFGHIKLMNPQRSTVWY")

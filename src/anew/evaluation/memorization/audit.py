@@ -3,7 +3,7 @@
     result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
     report["copies"] = result.to_json()
 
-Texts are cut into passages first: `item_types.audit_texts`.
+Running text is audited in passages and in whole texts: `text_audit.audit_texts`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from anew.evaluation.memorization.planting import (
     combined_p,
     detection_limit,
     least_reference,
+    make_planted,
     planted_copies,
     unsuspicious_rows,
 )
@@ -55,7 +56,7 @@ from anew.evaluation.memorization.result import (
     TrainingDistance,
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY_ALPHA
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
@@ -122,9 +123,9 @@ class Audit(Generic[ItemT]):
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
         self.pool = np.arange(self.n_real)
         group = self._without_mixed_groups(group)
-        self.planted = self._choose_planted() if controls else np.zeros((2, 0), dtype=np.intp)
-        exact = [real[i] for i in self.planted[0]]
-        disturbed = [item_type.disturb(real[i], self.rng) for i in self.planted[1]]
+        self.level = item_type.level
+        count = planted_copies(self.n_samples) if controls else 0
+        self.planted, exact, disturbed = make_planted(item_type, real, self.pool[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
@@ -153,11 +154,6 @@ class Audit(Generic[ItemT]):
                 "the training items; each item was compared by itself."
             )
         return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)
-
-    def _choose_planted(self) -> Indices:
-        """Choose the training items (2, e) that planted copies are made of: exact ones in row 0, disturbed ones in row 1."""
-        count, train = planted_copies(self.n_samples), self.pool[self.is_train[self.pool]]
-        return np.stack([self.rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
     def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
         """Run the tests, then the controls for which there is time.
@@ -191,9 +187,9 @@ class Audit(Generic[ItemT]):
         planted: list[PlantedControl] = []
         reference = self._reference(match_test) if scan.p <= ALPHA else None
         training_distance = None
-        if self._affords(remaining, "planted copies"):
+        if self.planted.size and self._affords(remaining, "planted copies"):
             base = unsuspicious_rows(scan, match, self.n_samples)
-            planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples)
+            planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
             planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
@@ -247,7 +243,7 @@ class Audit(Generic[ItemT]):
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = bonferroni_p(scan_p, match.p)
-        is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
+        is_copying = p <= NUM_TESTS * self.level and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
         repeats = self._repeats()
         share = low = 0.0
@@ -370,11 +366,13 @@ class Audit(Generic[ItemT]):
         reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
         repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
-        share = max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
+        share = (
+            max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= self.level else 0.0
+        )
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
-            found=reference.p <= ALPHA,
+            found=reference.p <= self.level,
             p=reference.p,
             share=share,
             low=max(share - half, 0.0),

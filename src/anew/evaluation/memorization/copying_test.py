@@ -72,11 +72,13 @@ class Distance(ABC):
         name: Its name in reports.
         resolution: About the smallest difference between two distances; 0 if they are continuous.
         at_once: Queries of one search where several searches take no longer than one of all queries; 0 where they do.
+        scale: What counts as the distance of every real item to its nearest one; None: that distance itself.
     """
 
     name = ""
     resolution = 0.0
     at_once = 0
+    scale: float | None = None
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -107,6 +109,8 @@ class Distance(ABC):
 
     def with_scale(self, item: Indices, distance: Array, pool: Indices) -> NearestReal:
         """Add to items of the pool, and distances to them, the scale of each item in that pool."""
+        if self.scale is not None:
+            return NearestReal(item, distance, np.full(len(item), self.scale), np.full(len(item), -1, dtype=np.intp))
         different, where = np.unique(item, return_inverse=True)
         nearest_own, scale = self.nearest(different, pool)
         return NearestReal(item, distance, scale[where], nearest_own[where])

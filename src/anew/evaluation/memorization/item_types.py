@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
-from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Distance, Indices
-from anew.evaluation.memorization.remembered import SearchProgress, no_progress
-from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType, content_keys
+from anew.evaluation.memorization.result import ItemType, content_keys
+from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 
 PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
 SHORTEST = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
@@ -24,7 +23,6 @@ EDITS = 0.05  # share of the characters of a text that are edited
 # Standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
 NOISE, QUALITY = 8.0, 75
 SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # shifts of an image, (down, right) in pixels
-SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
 
 
 def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
@@ -114,6 +112,12 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
     return "".join(characters)
 
 
+def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
+    """The part of a text that poses, with the edits of `edit_text`."""
+    text = edit_text(item.text[item.start : item.stop], rng)
+    return WholeText(text, 0, len(text), item.size)
+
+
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
 # 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
@@ -157,6 +161,18 @@ PASSAGES = ItemType(
     whole=False,
     keys=lambda passage: [],
     resembles=lambda a, b: shares_run(a, b),
+    copied=None,  # those of whole texts say what both audits notice
+    level=TEXT_ALPHA,
+)
+WHOLE_TEXTS = ItemType(
+    "whole texts",
+    lambda items, groups: [SoleSourceDistance(items, groups)],
+    lambda item, rng: edited_part(item, rng),
+    PASSAGES.scope,
+    keys=lambda item: [],
+    resembles=lambda a, b: shares_run(a.text, b.text),
+    copied=joined_parts,
+    level=TEXT_ALPHA,
 )
 
 
@@ -215,99 +231,3 @@ def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:
     """The number of passages that `cut_passages` makes."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     return int(((lengths > 0) + np.maximum(lengths - SHORTEST, 0) // width).sum())
-
-
-def audit_texts(
-    samples: Sequence[str],
-    train: Sequence[str],
-    held_out: Sequence[str],
-    *,
-    width: int = PASSAGE,
-    max_samples: int | None = None,
-    most_real: int | None = None,
-    randomly_held_out: bool = True,
-    seed: int = 0,
-    controls: bool = True,
-    brief: bool = False,
-    remaining: Callable[[], float] = lambda: math.inf,
-    progress: SearchProgress = no_progress,
-) -> CopyTestResult:
-    """Audit passages of texts for copies.
-
-    Labels are permuted by what was held out as one piece: a document, or a span if spans were cut out of few documents.
-
-    Args:
-        samples, train, held_out: Texts.
-        width: Characters of a passage.
-        max_samples: Number of passages of samples that are compared, drawn at random; None: all.
-        most_real: Number of passages of training and held-out texts together; None: all.
-        randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
-    """
-    block, rng = _block(train, held_out), np.random.default_rng(seed)
-    sample_passages, train_passages, held_out_passages = (
-        cut_passages(samples, width, _block(samples, held_out)),
-        cut_passages(train, width, block),
-        cut_passages(held_out, width, block),
-    )
-    sample_rows = _choose_groups(np.arange(len(sample_passages)), max_samples, rng)
-    most_held_out = None if most_real is None else max(most_real // 2, most_real - len(train_passages))
-    held_out_rows = _choose_groups(held_out_passages.group, most_held_out, rng)
-    most_train = None if most_real is None else most_real - len(held_out_rows)
-    train_rows = _choose_groups(train_passages.group, most_train, rng)
-    first_held_out_group = int(train_passages.group.max(initial=-1)) + 1
-    groups = np.concatenate(
-        [train_passages.group[train_rows], held_out_passages.group[held_out_rows] + first_held_out_group]
-    )
-    result = audit(
-        PASSAGES,
-        [sample_passages.texts[i] for i in sample_rows],
-        [train_passages.texts[i] for i in train_rows],
-        [held_out_passages.texts[i] for i in held_out_rows],
-        groups,
-        sample_groups=sample_passages.group[sample_rows],
-        n_train_total=len(train_passages),
-        randomly_held_out=randomly_held_out,
-        seed=seed,
-        controls=controls,
-        brief=brief,
-        remaining=remaining,
-        progress=progress,
-    )
-    pairs = [_locate_in_texts(pair, sample_passages, sample_rows, train_passages, train_rows) for pair in result.pairs]
-    notes = list(result.notes)
-    if result.samples < len(sample_rows):
-        counts = f"{result.samples:,} of {len(sample_rows):,} passages of samples"
-        notes.append(f"Copying test: there was time to compare only {counts}.")
-    return replace(result, pairs=pairs, notes=notes)
-
-
-def _locate_in_texts(
-    pair: ClosestPair, sample_passages: Passages, sample_rows: Indices, train_passages: Passages, train_rows: Indices
-) -> ClosestPair:
-    """A pair of passages by the texts that they were cut from, and their offsets there."""
-    sample, train = sample_rows[pair.sample], train_rows[pair.train]
-    return replace(
-        pair,
-        sample=int(sample_passages.owner[sample]),
-        train=int(train_passages.owner[train]),
-        sample_start=int(sample_passages.start[sample]),
-        train_start=int(train_passages.start[train]),
-    )
-
-
-def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Generator) -> Indices:
-    """Sorted indices of about `max_items` items, of whole groups drawn at random; all if there are no more."""
-    if max_items is None or len(groups) <= max_items:
-        return np.arange(len(groups))
-    different, sizes = np.unique(groups, return_counts=True)
-    order = rng.permutation(len(different))
-    last = max(int(np.searchsorted(np.cumsum(sizes[order]), max_items, side="right")), 1)
-    return np.flatnonzero(np.isin(groups, different[order[:last]]))
-
-
-def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:
-    """The characters of a span if held-out texts are spans cut out of documents; None if they are documents."""
-    if not held_out or not train:
-        return None
-    train_length, held_out_length = (float(np.median([len(text) for text in texts])) for texts in (train, held_out))
-    return max(int(held_out_length), 1) if train_length > SPAN_RATIO * held_out_length else None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.wording import percent
+from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
     Indices,
@@ -21,7 +22,7 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
 )
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
-from anew.evaluation.memorization.result import PlantedControl
+from anew.evaluation.memorization.result import ItemType, PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
@@ -82,6 +83,7 @@ class Planting:
         match_test: Match test of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
         n_samples: Number of samples.
+        level: Significance level of each test.
     """
 
     nearests: Sequence[NearestReal]
@@ -90,6 +92,7 @@ class Planting:
     match_test: MatchTest
     planted: NDArray[np.intp]
     n_samples: int
+    level: float = ALPHA
 
     def run(
         self, rng: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
@@ -145,12 +148,12 @@ class Planting:
         """
         chosen, rows = self._plant(rng, planted_row, count)
         truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
-        if self.match_test.p(rows, truth, rng, DRAW_PERMUTATIONS) <= ALPHA:
+        if self.match_test.p(rows, truth, rng, DRAW_PERMUTATIONS) <= self.level:
             return True
-        if copying_test.scan([nearest.take(rows) for nearest in self.nearests], truth, rng).p > ALPHA:
+        if copying_test.scan([nearest.take(rows) for nearest in self.nearests], truth, rng).p > self.level:
             return False
         nearests = [nearest.take(rows) for nearest in self.match_test.nearests]
-        return combined_p(0.0, least_reference(nearests, self.match_test, rng, DRAW_PERMUTATIONS)) <= ALPHA
+        return combined_p(0.0, least_reference(nearests, self.match_test, rng, DRAW_PERMUTATIONS)) <= self.level
 
     def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
         """The planted items that are used, and the rows of samples in which they replace some."""
@@ -218,6 +221,31 @@ def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
         {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
     )
     return min(exact & disturbed, default=None)
+
+
+def make_planted(
+    item_type: ItemType[ItemT], real: Sequence[ItemT], train: Indices, count: int, rng: np.random.Generator
+) -> tuple[Indices, list[ItemT], list[ItemT]]:
+    """Make copies to plant: `count` exact and as many disturbed ones, or none of a type of which none are planted.
+
+    Args:
+        item_type: How copies are made.
+        real: Real items.
+        train: Indices of training items.
+        count: Number of copies of each kind.
+        rng: Generator of all choices.
+
+    Returns:
+        The items (2, count) that copies were made of, for exact ones in row 0; exact copies; and disturbed ones.
+    """
+    copied = item_type.copied
+    if not count or copied is None:
+        return np.zeros((2, 0), dtype=np.intp), [], []
+    planted = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
+    exact, others = (
+        [copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in planted
+    )
+    return planted, exact, [item_type.disturb(item, rng) for item in others]
 
 
 def planted_copies(n_samples: int) -> int:

@@ -41,6 +41,7 @@ class RememberedDistance(Distance):
             progress: Called before each search and, in one of many queries, whenever some of them are found.
         """
         self.name, self.resolution, self.at_once = inner.name, inner.resolution, inner.at_once
+        self.scale = inner.scale
         self._progress = progress
         self._inner, self._pool, self._first = inner, pool, first
         n_items = len(groups)

@@ -97,6 +97,9 @@ class ItemType(Generic[ItemT]):
         keys: Keys of an item; two items that share one count as identical.
         likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
         resembles: Whether two training items that samples were found close to show a reader the same thing.
+        copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
+            item. None: none are planted.
+        level: Significance level of each test; lower where the same data are audited as items of two types.
     """
 
     name: str
@@ -108,6 +111,8 @@ class ItemType(Generic[ItemT]):
     keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
     resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
+    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] | None = lambda item, *_: item
+    level: float = ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ class CopyTestResult:
     """Result of the copying test; report.json holds it under `copies`.
 
     Attributes:
-        found: Whether there are copies (p <= FAMILY_ALPHA and the test holds).
+        found: Whether there are copies (p <= NUM_TESTS * ALPHA and the test holds).
         p: P-value of the scan and the match test together.
         share: Estimated share of the samples that are copies which the tests see, 0 if none are found.
         low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.

@@ -9,8 +9,9 @@ from __future__ import annotations
 # Significance level of each of the two tests: none of 208 runs without copies raised an alarm, all of 40 runs with 1% did.
 ALPHA = 0.01
 NUM_TESTS = 2  # the scan and the match test
-# Significance level of both together, by Bonferroni: an upper bound of the probability of a false "copying found".
-FAMILY_ALPHA = NUM_TESTS * ALPHA
+# Running text is audited in passages and in whole texts: each test at half the level, so that both audits together accuse no more
+# often than one does, at NUM_TESTS * ALPHA (Bonferroni).
+TEXT_ALPHA = ALPHA / 2.0
 # Level of the control with held-out items as samples, which withdraws the result. Every audit runs it, so at ALPHA it would
 # withdraw one good result in a hundred.
 CONTROL_ALPHA = 0.001

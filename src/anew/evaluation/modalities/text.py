@@ -19,11 +19,11 @@ from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
     RECORDS,
-    audit_texts,
     count_passages,
     cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec

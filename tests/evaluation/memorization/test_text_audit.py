@@ -1,0 +1,68 @@
+"""Copies of parts of texts, among real texts that quote each other, and how the results of both audits are combined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization.text_audit import audit_texts, combined
+
+N_TRAIN, N_HELD_OUT, N_SAMPLES = 140, 60, 100
+
+
+def documents(seed: int) -> list[str]:
+    """Texts of ten paragraphs: the first is in all of them; of the others a tenth are quoted from earlier texts."""
+    rng = np.random.default_rng(seed)
+
+    def paragraph() -> str:
+        return "".join(rng.choice(list("abcdefghijklmnop "), 300))
+
+    licence, texts, paragraphs = paragraph(), [], []
+    for _ in range(N_TRAIN + N_HELD_OUT + N_SAMPLES):
+        own = [paragraph() if rng.random() > 0.1 or not paragraphs else rng.choice(paragraphs) for _ in range(9)]
+        paragraphs.extend(own)
+        texts.append("".join([licence, *own]))
+    return [texts[i] for i in rng.permutation(len(texts))]
+
+
+def divided(seed: int, copied: int) -> tuple[list[str], list[str], list[str]]:
+    """Samples, training and held-out texts; the first samples are joined from halves of two training texts."""
+    texts = documents(seed)
+    train, held_out, samples = np.split(np.array(texts, dtype=object), [N_TRAIN, N_TRAIN + N_HELD_OUT])
+    for i in range(copied):
+        samples[i] = train[2 * i][:1500] + train[2 * i + 1][1500:]
+    return list(samples), list(train), list(held_out)
+
+
+@pytest.mark.parametrize("copied", [0, 5])
+def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> None:
+    """Among the passages that real texts quote they were not noticed."""
+    result = audit_texts(*divided(1, copied), seed=0, controls=False)
+    assert result.found == bool(copied)
+    if copied:
+        samples, train, _ = divided(1, copied)
+        assert result.distance == "text that it shares with a single text" and 0.0 < result.low <= 0.05
+        assert {pair.sample for pair in result.pairs[:copied]} == set(range(copied))
+        for pair in result.pairs[:copied]:
+            passage = samples[pair.sample][pair.sample_start :][:256]
+            assert train[pair.train][pair.train_start :].startswith(passage)
+
+
+def test_the_detection_limit_is_that_of_parts_of_texts() -> None:
+    """Whole passages were planted, each as if it were of another text: 2% of them were noticed."""
+    result = audit_texts(*divided(0, 0), seed=0)
+    assert not result.found and result.samples == N_SAMPLES and result.train == N_TRAIN
+    assert result.detection_limit == 0.1 and result.exact_limit is not None and result.exact_limit >= 0.05
+
+
+def test_the_audit_that_found_copies_gives_the_result() -> None:
+    samples, train, held_out = divided(0, 0)
+    clean = audit_texts(samples[:10], train[:20], held_out[:10], seed=0, controls=False)
+    copied = replace(clean, found=True, p=0.004, distance="the other")
+    assert combined(copied, clean).distance == combined(clean, copied).distance == "the other"
+    assert combined(copied, clean).p == 0.008
+    shifted = replace(clean, method="shifted")
+    assert combined(copied, shifted).method == combined(shifted, copied).method == "shifted"
+    assert combined(replace(copied, control_p=0.0005), clean).invalid
