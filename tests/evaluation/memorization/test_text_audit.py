@@ -61,8 +61,8 @@ def test_the_audit_that_found_copies_gives_the_result() -> None:
     samples, train, held_out = divided(0, 0)
     clean = audit_texts(samples[:10], train[:20], held_out[:10], seed=0, controls=False)
     copied = replace(clean, found=True, p=0.004, distance="the other")
-    assert combined(copied, clean).distance == combined(clean, copied).distance == "the other"
-    assert combined(copied, clean).p == 0.008
+    assert all(combined(*pair, clean).distance == "the other" for pair in ((copied, clean), (clean, copied)))
+    assert combined(copied, clean, clean).p == 0.008 and combined(clean, clean, clean).distance == clean.distance
     shifted = replace(clean, method="shifted")
-    assert combined(copied, shifted).method == combined(shifted, copied).method == "shifted"
-    assert combined(replace(copied, control_p=0.0005), clean).invalid
+    assert combined(copied, shifted, shifted).method == combined(shifted, copied, copied).method == "shifted"
+    assert combined(replace(copied, control_p=0.0005), clean, clean).invalid

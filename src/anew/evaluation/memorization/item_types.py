@@ -161,7 +161,6 @@ PASSAGES = ItemType(
     whole=False,
     keys=lambda passage: [],
     resembles=lambda a, b: shares_run(a, b),
-    copied=None,  # those of whole texts say what both audits notice
     level=TEXT_ALPHA,
 )
 WHOLE_TEXTS = ItemType(

@@ -226,7 +226,7 @@ def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
 def make_planted(
     item_type: ItemType[ItemT], real: Sequence[ItemT], train: Indices, count: int, rng: np.random.Generator
 ) -> tuple[Indices, list[ItemT], list[ItemT]]:
-    """Make copies to plant: `count` exact and as many disturbed ones, or none of a type of which none are planted.
+    """Make copies to plant: `count` exact and as many disturbed ones, if any.
 
     Args:
         item_type: How copies are made.
@@ -238,12 +238,9 @@ def make_planted(
     Returns:
         The items (2, count) that copies were made of, for exact ones in row 0; exact copies; and disturbed ones.
     """
-    copied = item_type.copied
-    if not count or copied is None:
-        return np.zeros((2, 0), dtype=np.intp), [], []
     planted = np.stack([rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
     exact, others = (
-        [copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in planted
+        [item_type.copied(real[i], real[j], rng) for i, j in zip(row, np.roll(row, 1), strict=True)] for row in planted
     )
     return planted, exact, [item_type.disturb(item, rng) for item in others]
 

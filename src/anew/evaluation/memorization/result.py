@@ -98,7 +98,7 @@ class ItemType(Generic[ItemT]):
         likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
         resembles: Whether two training items that samples were found close to show a reader the same thing.
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
-            item. None: none are planted.
+            item.
         level: Significance level of each test; lower where the same data are audited as items of two types.
     """
 
@@ -111,7 +111,7 @@ class ItemType(Generic[ItemT]):
     keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
     resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
-    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] | None = lambda item, *_: item
+    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     level: float = ALPHA
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class _Settings(TypedDict):
 
     randomly_held_out: bool
     seed: int
-    controls: bool
     brief: bool
     remaining: Callable[[], float]
     progress: SearchProgress
@@ -104,21 +103,27 @@ def audit_texts(
     most_train = None if most_real is None else most_real - len(chosen_held_out.rows)
     chosen_train = _Chosen(train_passages, _choose_groups(train_passages.group, most_train, rng))
     whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < (max_samples or np.inf)))
+    if not len(sample_passages) or not len(train_passages):
+        raise ValueError("an audit needs samples and training texts")
     settings: _Settings = {
         "randomly_held_out": randomly_held_out,
         "seed": seed,
-        "controls": controls,
         "brief": brief,
         "remaining": remaining,
         "progress": progress,
     }
-    return combined(
-        _audit_passages(chosen_samples, chosen_train, chosen_held_out, settings),
-        _audit_whole_texts(whole_samples, chosen_train, chosen_held_out, rng, settings),
+    # Where spans of few documents were held out, there are too few of them to measure what would be caught
+    is_cut = block is not None
+    whole = _audit_whole_texts(
+        whole_samples, chosen_train, chosen_held_out, rng, controls=controls and not is_cut, **settings
     )
+    passages = _audit_passages(chosen_samples, chosen_train, chosen_held_out, controls=controls and is_cut, **settings)
+    return combined(passages, whole, passages if is_cut else whole)
 
 
-def _audit_passages(samples: _Chosen, train: _Chosen, held_out: _Chosen, settings: _Settings) -> CopyTestResult:
+def _audit_passages(
+    samples: _Chosen, train: _Chosen, held_out: _Chosen, *, controls: bool, **settings: Unpack[_Settings]
+) -> CopyTestResult:
     first_held_out_group = int(train.passages.group.max(initial=-1)) + 1
     result = audit(
         PASSAGES,
@@ -128,6 +133,7 @@ def _audit_passages(samples: _Chosen, train: _Chosen, held_out: _Chosen, setting
         np.concatenate([train.groups, held_out.groups + first_held_out_group]),
         sample_groups=samples.groups,
         n_train_total=len(train.passages),
+        controls=controls,
         **settings,
     )
     pairs = [_in_texts(pair, samples, samples.rows, train, train.rows) for pair in result.pairs]
@@ -139,7 +145,13 @@ def _audit_passages(samples: _Chosen, train: _Chosen, held_out: _Chosen, setting
 
 
 def _audit_whole_texts(
-    samples: _Chosen, train: _Chosen, held_out: _Chosen, rng: np.random.Generator, settings: _Settings
+    samples: _Chosen,
+    train: _Chosen,
+    held_out: _Chosen,
+    rng: np.random.Generator,
+    *,
+    controls: bool,
+    **settings: Unpack[_Settings],
 ) -> CopyTestResult:
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
     real_texts = [*train_texts, *held_out.whole_texts()]
@@ -152,6 +164,7 @@ def _audit_whole_texts(
         real[: len(train_texts)],
         real[len(train_texts) :],
         n_train_total=len(np.unique(train.passages.group)),
+        controls=controls,
         **settings,
     )
     pairs = []
@@ -169,16 +182,30 @@ def _audit_whole_texts(
     return replace(result, pairs=pairs)
 
 
-def combined(passages: CopyTestResult, whole: CopyTestResult) -> CopyTestResult:
-    """The result of the audit that found copies or, if none did, that of whole texts, with the p-value of both together."""
+def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult) -> CopyTestResult:
+    """The result of the audit that found copies with the smaller p-value, if any, with the p-value of both together.
+
+    Args:
+        passages, whole: The results of both audits.
+        measured: The one with controls, which stand for both; the result if neither found copies.
+    """
     p = bonferroni_p(passages.p, whole.p)
     both = (passages, whole)
     doubtful = [result for result in both if result.method == "shifted" or result.invalid]
-    if doubtful and passages.method != "reference":
+    if doubtful:
         return replace(doubtful[0], p=p)
-    decisive = min((result for result in both if result.found), key=lambda result: result.p, default=whole)
-    notes = list(dict.fromkeys([*passages.notes, *whole.notes]))
-    return replace(decisive, p=p, notes=notes, shortened=passages.shortened or whole.shortened)
+    decisive = min((result for result in both if result.found), key=lambda result: result.p, default=measured)
+    return replace(
+        decisive,
+        p=p,
+        detection_limit=measured.detection_limit,
+        controls=measured.controls,
+        control_p=measured.control_p if decisive.control_p is None else decisive.control_p,
+        training_distance=measured.training_distance,
+        picture=measured.picture,
+        shortened=passages.shortened or whole.shortened,
+        notes=list(dict.fromkeys([*passages.notes, *whole.notes])),
+    )
 
 
 def _in_texts(
