@@ -29,7 +29,7 @@ from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import LEAST_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, stretches
 
@@ -164,16 +164,24 @@ class TextEvaluation(Evaluation[str]):
     # ---- what the report shows ----
 
     def report_content(self) -> ReportContent:
+        is_late = not self.records and self.total_clock.remaining() <= SEARCH_SECONDS
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
-        return self._nearest_records(samples) if self.records else self._longest_passages(samples)
+        shown = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
+        nearest = self.nearest(shown, 1 / 8 if is_late else 1.0)
+        return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
 
-    def _longest_passages(self, samples: list[str]) -> ReportContent:
-        max_characters = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
-        training = "\n".join(self._part("train", max_characters))
+    def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
+        """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
+        texts = [str(text) for text in items]
+        return self._nearest_records(texts, effort) if self.records else self._longest_passages(texts, effort)
+
+    def _longest_passages(self, samples: list[str], effort: float) -> NearestPairs:
+        max_characters = int(TRAINING_MOST * effort)
+        texts = self._part("train", max_characters)
+        training, ends = "\n".join(texts), np.cumsum([len(text) + 1 for text in texts])
         searched = f"the {len(training):,} characters of the training text"
         if len(training) >= max_characters:
             searched = f"{len(training):,} characters of the training text (the rest was not searched)"
-        samples = [text[:PAIR_LENGTH] for text in samples]
         pairs = []
         for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
             if match is None:
@@ -184,31 +192,37 @@ class TextEvaluation(Evaluation[str]):
                 text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start), is_cut=True
             )
             sample = ReportItem(text=text, mark=(match.start, match.start + match.length))
-            pairs.append(SamplePair(sample, nearest, f"{match.length} characters in a row in common"))
-        return ReportContent(
-            pairs=pairs,
-            explanation=f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
-            "surroundings there. Real texts share passages too, such as set phrases and names.",
-            closest_pairs=self.closest_pairs,
+            caption = f"{match.length} characters in a row in common"
+            train = int(np.searchsorted(ends, match.place, side="right"))
+            pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
+        explanation = (
+            f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
+            "surroundings there. Real texts share passages too, such as set phrases and names."
         )
+        return NearestPairs(pairs, explanation, None)
 
-    def _nearest_records(self, samples: list[str]) -> ReportContent:
+    def _nearest_records(self, samples: list[str], effort: float) -> NearestPairs:
         longest = max(map(len, [*samples, *map(str, self.inputs.train(RECORDS_MEASURED))]), default=1)
-        searched = max(min(RECORDS_SEARCHED, EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
+        searched = max(
+            min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED
+        )
         training = [str(text) for text in self.inputs.train(searched)]
         drawn = ", drawn at random" if len(training) == searched else ""
         pairs = []
         for text in samples:
             index, edits = nearest_record(text, training)
-            nearest = ReportItem(text=training[index]) if index >= 0 else None
-            caption = "" if nearest is None else edits_caption(edits)
-            pairs.append(SamplePair(ReportItem(text=text), nearest, caption))
-        return ReportContent(
-            pairs=pairs,
-            explanation=f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, "
-            "delete or replace. Short records can match by chance; the copying test says whether they do so too often.",
-            closest_pairs=self.closest_pairs,
+            if index < 0:
+                pairs.append(SamplePair(ReportItem(text=text), None))
+                continue
+            nearest = ReportItem(text=training[index])
+            pairs.append(
+                SamplePair(ReportItem(text=text), nearest, edits_caption(edits), distance=float(edits), train=index)
+            )
+        explanation = (
+            f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
+            "replace. Short records can match by chance; the copying test says whether they do so too often."
         )
+        return NearestPairs(pairs, explanation, searched)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
         """Show records with the number of edits between them, and passages with their longest common part marked."""

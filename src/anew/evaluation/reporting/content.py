@@ -46,12 +46,32 @@ class SamplePair:
         nearest: The training item; None if nothing is near.
         caption: The distance in a few words.
         close: Whether the two are so near that the sample looks like a copy.
+        distance: Their distance, in the unit of the caption; of passages, the length of the one in common.
+        train: Index of the training item among those that were searched; None if nothing is near.
     """
 
     sample: ReportItem
     nearest: ReportItem | None
     caption: str = ""
     close: bool = False
+    distance: float | None = None
+    train: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearestPairs:
+    """Items, each next to its nearest training item.
+
+    Attributes:
+        pairs: One for each item, in their order.
+        explanation: Sentences on how the nearest items were searched and how to read the pairs.
+        requested: The n of `EvaluationInputs.train(n)`, of which the indices `SamplePair.train` are; None if they are of
+            `EvaluationInputs.train_text`.
+    """
+
+    pairs: list[SamplePair]
+    explanation: str
+    requested: int | None
 
 
 @dataclass(frozen=True, slots=True)
