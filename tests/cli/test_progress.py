@@ -83,3 +83,16 @@ def test_a_terminal_gets_a_bar(no_color: bool, monkeypatch: pytest.MonkeyPatch) 
 
 def test_clock() -> None:
     assert [clock(s) for s in (-1.0, 8.4, 65.0, 9000.0)] == ["0 s", "8 s", "1:05", "2:30:00"]
+
+
+def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("anew.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    log = io.StringIO()
+    progress = ProgressLine(log)
+    for now, count in ((100.0, 0), (100.5, 20), (101.0, 40), (110.0, 60), (119.0, 80), (128.0, 100)):
+        progress.progress("sampling", count, 200)
+    progress.progress("looking", 0, 200)
+    assert [line.partition(", ")[2] for line in log.getvalue().splitlines()] == [
+        "", "4 s left", "44 s left", "53 s left", "45 s left",
+    ]  # fmt: skip

@@ -148,6 +148,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     with OutputFolder(out, _request(arguments)) as folder:
         samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
         samples = samples.enlarged(arguments.scale)
+        samples = samples if arguments.format is None else samples.in_format(arguments.format)
         folder.begin()
         paths = samples.save(out)
         # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
@@ -191,6 +192,8 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
     with api.loaded_together(arguments.run, arguments.trust_code) as (model, world):
         if is_first_process():
             print_notes(model)
+        if arguments.format is not None:
+            anew.Samples([], [], model.item_modality).in_format(arguments.format)  # refused before anything is drawn
         return api.sample_together(
             model,
             world,

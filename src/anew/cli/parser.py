@@ -202,6 +202,11 @@ def _sample(p: CommandParser) -> None:
         metavar="N",
         help="images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
     )
+    p.add_argument(
+        "--format",
+        metavar="NAME",
+        help="format of the files: png, webp or jpeg; wav or flac; mp4 or gif (default: png; that of the run; mp4 and gif)",
+    )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)", "temperature=0.8")
     _trust_code(p)
 
