@@ -86,13 +86,20 @@ def test_clock() -> None:
 
 
 def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("anew.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    moments = iter((100.0, 100.5, 101.0, 110.0, 119.0, 128.0, 137.0, 138.0))
+    monkeypatch.setattr("anew.cli.progress.time", SimpleNamespace(monotonic=lambda: next(moments)))
     log = io.StringIO()
     progress = ProgressLine(log)
-    for now, count in ((100.0, 0), (100.5, 20), (101.0, 40), (110.0, 60), (119.0, 80), (128.0, 100)):
+    for count in (0, 20, 40, 60, 80, 100, 120):
         progress.progress("sampling", count, 200)
-    progress.progress("looking", 0, 200)
-    assert [line.partition(", ")[2] for line in log.getvalue().splitlines()] == [
-        "", "4 s left", "44 s left", "53 s left", "45 s left",
-    ]  # fmt: skip
+    progress.progress("looking for copies", 20, 200)
+    lines = [line.split(", ") for line in log.getvalue().splitlines()]
+    assert [line[1:] for line in lines] == [
+        [],
+        ["4 s left"],
+        ["23 s left"],
+        ["37 s left"],
+        ["45 s left"],
+        ["36 s left"],
+        [],
+    ]

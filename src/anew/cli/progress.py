@@ -98,6 +98,7 @@ class ProgressLine:
         if task != self._counted_task or count < self._counts[-1][1]:
             self._counted_task, self._counted_since = task, now
             self._counts.clear()
+            self._logged_count = 0
         self._counts.append((now, count))
         (first_time, first_count), rest = self._counts[0], total - count
         if not rest or count == first_count or now - self._counted_since < ESTIMATE_S:

@@ -355,5 +355,5 @@ def _item_json(item: ReportItem) -> Json:
         "picture": None if item.picture is None else data_url("image/png", item.picture),
         "media": None if item.media is None else data_url(item.media_type, item.media),
         "is_video": item.is_video,
-        "text": None if item.text is None else list(item.marked),
+        "text": None if item.text is None else item.marked,
     }

@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
 from anew.evaluation.modalities import text as text_module
-from anew.evaluation.modalities.text import EXPORT, beginning
+from anew.evaluation.modalities.text import EXPORT, beginning, edited_records
 from anew.evaluation.score import Score
 
 
@@ -212,6 +212,13 @@ def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable
         assert (pair.caption == "identical") == (sample in train)
 
 
+def test_characters_that_differ_are_marked_in_both_records() -> None:
+    sample, train = edited_records("MKVLAAGGQ", "MKVISAAGG", 3)
+    assert sample.marked == ["MKV", "L", "AAGG", "Q", ""] and train.marked == ["MKV", "IS", "AAGG"]
+    assert [item.marks for item in edited_records("abc", "abc", 0)] == [(), ()]
+    assert [item.marks for item in edited_records("abc", "xyz", 3)] == [(), ()]  # marking all would show nothing
+
+
 def test_of_very_long_records_some_are_searched_and_said(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,9 +239,9 @@ def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., Evalu
 def test_shown_match_is_what_stands_in_training(make_inputs: Callable[..., EvaluationInputs]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
     pairs = EXPORT(make_inputs(TRAIN, TEST, [sample, "☃" * 20])).report_content().pairs
-    start, stop = pairs[0].sample.mark
+    ((start, stop),) = pairs[0].sample.marks
     assert sample[start:stop] == pairs[0].nearest.marked[1] and stop - start >= 60
-    assert pairs[1].sample.mark == (0, 0) and pairs[1].nearest is None
+    assert pairs[1].sample.marks == () and pairs[1].nearest is None
 
 
 def test_of_a_long_training_text_part_is_searched_and_said(

@@ -41,6 +41,7 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
+MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
@@ -189,9 +190,9 @@ class TextEvaluation(Evaluation[str]):
                 continue
             start, stop = max(match.place - CONTEXT, 0), match.place + match.length
             nearest = ReportItem(
-                text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start), is_cut=True
+                text=training[start : stop + CONTEXT], marks=((match.place - start, stop - start),), is_cut=True
             )
-            sample = ReportItem(text=text, mark=(match.start, match.start + match.length))
+            sample = ReportItem(text=text, marks=((match.start, match.start + match.length),))
             caption = f"{match.length} characters in a row in common"
             train = int(np.searchsorted(ends, match.place, side="right"))
             pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
@@ -214,13 +215,12 @@ class TextEvaluation(Evaluation[str]):
             if index < 0:
                 pairs.append(SamplePair(ReportItem(text=text), None))
                 continue
-            nearest = ReportItem(text=training[index])
-            pairs.append(
-                SamplePair(ReportItem(text=text), nearest, edits_caption(edits), distance=float(edits), train=index)
-            )
+            sides = edited_records(text, training[index], edits)
+            pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
         explanation = (
             f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-            "replace. Short records can match by chance; the copying test says whether they do so too often."
+            "replace; where fewer than half are, they are marked. Short records can match by chance; the copying test says "
+            "whether they do so too often."
         )
         return NearestPairs(pairs, explanation, searched)
 
@@ -230,7 +230,7 @@ class TextEvaluation(Evaluation[str]):
         if self.records:
             edits = Levenshtein.distance(sample, train)
             caption, close = edits_caption(edits), distance < 0.5 * usual
-            return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption, close)
+            return SamplePair(*edited_records(sample, train, edits), caption, close)
         return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
@@ -369,11 +369,23 @@ def passage_pair(sample: str, train: str) -> SamplePair:
     if match is None:
         return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
     return SamplePair(
-        ReportItem(text=sample, mark=(match.start, match.start + match.length)),
-        ReportItem(text=train, mark=(match.place, match.place + match.length), is_cut=True),
+        ReportItem(text=sample, marks=((match.start, match.start + match.length),)),
+        ReportItem(text=train, marks=((match.place, match.place + match.length),), is_cut=True),
         f"{match.length} characters in a row in common",
         close=match.length > len(sample) / 2,
     )
+
+
+def edited_records(sample: str, train: str, edits: int) -> tuple[ReportItem, ReportItem]:
+    """Two records, the characters in which they differ marked, unless most of them do."""
+    if edits > MARKED_SHARE * max(len(sample), len(train)):
+        return ReportItem(text=sample), ReportItem(text=train)
+    blocks = Levenshtein.editops(sample, train).as_matching_blocks()  # the last one is empty, at both ends
+    starts = [(0, 0), *((block.a + block.size, block.b + block.size) for block in blocks)]
+    gaps = [((a, block.a), (b, block.b)) for (a, b), block in zip(starts, blocks, strict=False)]
+    sides = zip(*gaps, strict=True)
+    marks, train_marks = (tuple(gap for gap in side if gap[0] < gap[1]) for side in sides)
+    return ReportItem(text=sample, marks=marks), ReportItem(text=train, marks=train_marks)
 
 
 def edits_caption(edits: int) -> str:
