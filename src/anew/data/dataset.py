@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,6 @@ from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedReco
 from anew.errors import DataError, printable, restoring
 
 MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
-# Items that are compared for similarity, which takes about 10 s of one core; more are compared only for equality.
-MAX_COMPARED_ITEMS = 20_000
 DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() returns without a limit: bounds memory
 ALL = "all"  # the part with all items, of data that was opened for scoring
 
@@ -308,23 +305,11 @@ class Dataset:
         Where copies are draws from a distribution, each item has its own."""
         if self.are_draws:
             return list(range(len(items)))
-        records = [Item("", item) for item in items]
-        if len(records) <= MAX_COMPARED_ITEMS:
-            return near_duplicates.group_keys(records, self.modality)
-        return list(map(near_duplicates.exact_key, records))
+        return near_duplicates.keys_of_decoded(items, self.modality)
 
-    def item_names(self, part: str, n: int, seed: int, index: Sequence[int]) -> list[str]:
-        """Names in the source of some of the records or grids that `items` returns for the same arguments. index: which of them."""
-        number = self._number(part)
-        rows = self._ready().rows(number, n)
-        chosen = np.sort(permutation(rows.num_items, seed)[:n])[list(index)]
-        return list(map(printable, self._store.names(number, chosen.tolist())))
-
-    def text_names(self, part: str, index: Sequence[int]) -> list[str]:
-        """Names in the source of some of the texts that `text` returns. index: which of them."""
-        items = itertools.islice(self._ready().text(self._number(part), DEFAULT_TEXT_LIMIT), max(index, default=-1) + 1)
-        names = [item.name for item in items]
-        return [printable(names[i]) for i in index]
+    def opened_part(self, part: str) -> tuple[InMemoryStore | StreamingStore, int]:
+        """The store of the data, and the number of a part there."""
+        return self._ready(), self._number(part)
 
     def part_size(self, part: str) -> int:
         """The number of examples in a part."""

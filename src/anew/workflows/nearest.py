@@ -18,6 +18,7 @@ from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import ALL, Dataset
 from anew.data.held_out import held_out_items
+from anew.data.item_names import item_names, text_names
 from anew.data.types import DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.evaluation.base import load_evaluation
@@ -167,11 +168,11 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[De
     with contextlib.closing(Dataset.open_like(record.data, run.path, place, samples=True)) as data:
         if isinstance(data.spec, Tokens) and data.spec.packed:
             texts = data.text(ALL)[:n]
-            return list(texts), data.text_names(ALL, range(len(texts)))
+            return list(texts), text_names(data, ALL, range(len(texts)))
         items = data.items(ALL, n, record.plan.seed)
         if not items:
             raise DataError(f"{place!r} holds nothing to compare")
-        return items, data.item_names(ALL, n, record.plan.seed, range(len(items)))
+        return items, item_names(data, ALL, n, record.plan.seed, range(len(items)))
 
 
 def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
@@ -217,5 +218,5 @@ def _places(data: Dataset, nearest: NearestPairs, seed: int) -> list[str]:
     """The place in the data of each nearest item, "" where nothing is near."""
     index = [pair.train for pair in nearest.pairs if pair.train is not None]
     n = nearest.requested
-    names = iter(data.text_names("train", index) if n is None else data.item_names("train", n, seed, index))
+    names = iter(text_names(data, "train", index) if n is None else item_names(data, "train", n, seed, index))
     return ["" if pair.train is None else next(names) for pair in nearest.pairs]

@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
 from anew.evaluation.modalities import text as text_module
-from anew.evaluation.modalities.text import EXPORT, beginning, edited_records
+from anew.evaluation.modalities.text import EXPORT, beginning
 from anew.evaluation.score import Score
 
 
@@ -212,17 +212,10 @@ def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable
         assert (pair.caption == "identical") == (sample in train)
 
 
-def test_characters_that_differ_are_marked_in_both_records() -> None:
-    sample, train = edited_records("MKVLAAGGQ", "MKVISAAGG", 3)
-    assert sample.marked == ["MKV", "L", "AAGG", "Q", ""] and train.marked == ["MKV", "IS", "AAGG"]
-    assert [item.marks for item in edited_records("abc", "abc", 0)] == [(), ()]
-    assert [item.marks for item in edited_records("abc", "xyz", 3)] == [(), ()]  # marking all would show nothing
-
-
 def test_of_very_long_records_some_are_searched_and_said(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anew.evaluation.modalities.text.EDIT_WORK", 1)
+    monkeypatch.setattr("anew.evaluation.nearest_texts.EDIT_WORK", 1)
     train = [f"record number {n}" * 20 for n in range(50)]
     content = EXPORT(make_inputs(train, train[:1], ["record"], packed=False)).report_content()
     assert "The nearest of 20 training records, drawn at random:" in content.explanation

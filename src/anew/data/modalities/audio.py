@@ -314,8 +314,7 @@ class Audio(Modality):
     def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
         """A decoded item in one of `file_formats`."""
         wave = np.asarray(item, np.float32)
-        if self.config.trim:
-            wave = audio.cut_tail(wave, self._shape.rate)
+        wave = audio.cut_tail(wave, self._shape.rate) if self.config.trim else wave
         data = audio.to_file(wave, self._shape.rate, file_format, comment)
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 

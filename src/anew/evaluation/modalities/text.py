@@ -9,7 +9,6 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.core.wording import plural
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
@@ -24,12 +23,12 @@ from anew.evaluation.memorization.item_types import (
     cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import LEAST_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
+from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, stretches
 
@@ -38,11 +37,6 @@ TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models rea
 TEST_READ = 4_000_000  # held-out characters from which TEST_MOST are drawn evenly; chosen: more take seconds to read
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
-RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
-# Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
-LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
-MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
-CONTEXT = 60  # characters of training text shown around a passage: about a line
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 
@@ -174,55 +168,10 @@ class TextEvaluation(Evaluation[str]):
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
         """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
         texts = [str(text) for text in items]
-        return self._nearest_records(texts, effort) if self.records else self._longest_passages(texts, effort)
-
-    def _longest_passages(self, samples: list[str], effort: float) -> NearestPairs:
+        if self.records:
+            return nearest_records(texts, self.inputs.train, effort)
         max_characters = int(TRAINING_MOST * effort)
-        texts = self._part("train", max_characters)
-        training, ends = "\n".join(texts), np.cumsum([len(text) + 1 for text in texts])
-        searched = f"the {len(training):,} characters of the training text"
-        if len(training) >= max_characters:
-            searched = f"{len(training):,} characters of the training text (the rest was not searched)"
-        pairs = []
-        for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
-            if match is None:
-                pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
-                continue
-            start, stop = max(match.place - CONTEXT, 0), match.place + match.length
-            nearest = ReportItem(
-                text=training[start : stop + CONTEXT], marks=((match.place - start, stop - start),), is_cut=True
-            )
-            sample = ReportItem(text=text, marks=((match.start, match.start + match.length),))
-            caption = f"{match.length} characters in a row in common"
-            train = int(np.searchsorted(ends, match.place, side="right"))
-            pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
-        explanation = (
-            f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
-            "surroundings there. Real texts share passages too, such as set phrases and names."
-        )
-        return NearestPairs(pairs, explanation, None)
-
-    def _nearest_records(self, samples: list[str], effort: float) -> NearestPairs:
-        longest = max(map(len, [*samples, *map(str, self.inputs.train(RECORDS_MEASURED))]), default=1)
-        searched = max(
-            min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED
-        )
-        training = [str(text) for text in self.inputs.train(searched)]
-        drawn = ", drawn at random" if len(training) == searched else ""
-        pairs = []
-        for text in samples:
-            index, edits = nearest_record(text, training)
-            if index < 0:
-                pairs.append(SamplePair(ReportItem(text=text), None))
-                continue
-            sides = edited_records(text, training[index], edits)
-            pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
-        explanation = (
-            f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-            "replace; where fewer than half are, they are marked. Short records can match by chance; the copying test says "
-            "whether they do so too often."
-        )
-        return NearestPairs(pairs, explanation, searched)
+        return nearest_passages(texts, self._part("train", max_characters), max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
         """Show records with the number of edits between them, and passages with their longest common part marked."""
@@ -361,36 +310,6 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
-
-
-def passage_pair(sample: str, train: str) -> SamplePair:
-    """Two passages with their longest common part marked."""
-    match = longest_matches([sample], codes(train))[0]
-    if match is None:
-        return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
-    return SamplePair(
-        ReportItem(text=sample, marks=((match.start, match.start + match.length),)),
-        ReportItem(text=train, marks=((match.place, match.place + match.length),), is_cut=True),
-        f"{match.length} characters in a row in common",
-        close=match.length > len(sample) / 2,
-    )
-
-
-def edited_records(sample: str, train: str, edits: int) -> tuple[ReportItem, ReportItem]:
-    """Two records, the characters in which they differ marked, unless most of them do."""
-    if edits > MARKED_SHARE * max(len(sample), len(train)):
-        return ReportItem(text=sample), ReportItem(text=train)
-    blocks = Levenshtein.editops(sample, train).as_matching_blocks()  # the last one is empty, at both ends
-    starts = [(0, 0), *((block.a + block.size, block.b + block.size) for block in blocks)]
-    gaps = [((a, block.a), (b, block.b)) for (a, b), block in zip(starts, blocks, strict=False)]
-    sides = zip(*gaps, strict=True)
-    marks, train_marks = (tuple(gap for gap in side if gap[0] < gap[1]) for side in sides)
-    return ReportItem(text=sample, marks=marks), ReportItem(text=train, marks=train_marks)
-
-
-def edits_caption(edits: int) -> str:
-    """The difference between two records in words: "identical", "3 edits"."""
-    return "identical" if edits == 0 else plural(edits, "edit")
 
 
 EXPORT = TextEvaluation
