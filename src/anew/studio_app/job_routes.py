@@ -142,6 +142,17 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
         body = parse(CompareBody, await json_body(request, LIMITS))
         return _queued(await run_in_threadpool(commands.compare, studio, body.runs))
 
+    @app.post("/api/comparison/again")
+    async def repeat_comparison(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(commands.repeat_comparison, studio, body.run))
+
+    @app.post("/api/comparison/discard")
+    async def discard_comparison(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        await run_in_threadpool(commands.discard_comparison, studio, body.run)
+        return JSONResponse({"id": body.run})
+
 
 def _queued(job: Job) -> Response:
     return JSONResponse({"id": job.run, "job": job.id})
