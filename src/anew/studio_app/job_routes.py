@@ -137,6 +137,10 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
         await run_in_threadpool(commands.discard, studio, body.run)
         return JSONResponse({"id": body.run})
 
+    _add_comparisons(app, studio)
+
+
+def _add_comparisons(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/compare")
     async def compare(request: Request) -> Response:
         body = parse(CompareBody, await json_body(request, LIMITS))
