@@ -18,9 +18,11 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
+from anew.data.file_names import split_record_name
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
+from anew.data.formats.line_ends import with_line_feeds
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
@@ -39,6 +41,9 @@ TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which boun
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
+UNIFIED = (
+    "line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too; the first file with such is {}"
+)
 REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
 COMPRESSION_BYTES = 20  # what compression adds to any text
 
@@ -113,8 +118,7 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
 
 
 class Text(Modality):
-    """Prose, and any other text. Its unit is a character of the original, line ends included; in a list, the end of each record
-    counts as one character."""
+    """Prose, and any other text. Its unit is a character; a line end counts as one, and so does the end of each record of a list."""
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
@@ -139,6 +143,7 @@ class Text(Modality):
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
         self._notes: list[str] = []
+        self._unified = ""  # the first file with other line ends than LF
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -192,10 +197,17 @@ class Text(Modality):
             return None
 
     def read(self, item: Item) -> str:
-        """The item's text. Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
+        """The item's text, with LF as its line ends.
+
+        Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
         if isinstance(item.data, str):
-            return tokenizer.clean(item.data)
-        return self._decoder.decode(item.name, inflate(item.content), item.sample)
+            text = tokenizer.clean(item.data)
+        else:
+            text = self._decoder.decode(item.name, inflate(item.content), item.sample)
+        if "\r" not in text:
+            return text
+        self._unified = self._unified or split_record_name(item.name)[0]
+        return with_line_feeds(text)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
@@ -222,7 +234,8 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        return [*self._decoder.notes(), *self._notes]
+        unified = [UNIFIED.format(self._unified)] if self._unified else []
+        return [*self._decoder.notes(), *unified, *self._notes]
 
     # ---- learning the tokens ----
 
@@ -352,7 +365,7 @@ class Text(Modality):
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
-        index = find_stop(text, stop, len(self._decode_row(prompt)))
+        index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
@@ -375,6 +388,7 @@ class Text(Modality):
         special = self.spec.special
         if suffix:
             raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
+        prompt = with_line_feeds(prompt)
         if self.layout == "list":
             prompt = _one_line(prompt)
         opening = special.get("begin", special.get("end"))
@@ -422,20 +436,10 @@ def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
 
 def _one_line(prompt: str) -> str:
     """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
-    line = prompt.removesuffix("\n").removesuffix("\r")
+    line = prompt.removesuffix("\n")
     if "\n" in line:
         raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
     return line
-
-
-def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
-    """The position before which a text ends where it is stopped by a string that lies within [start, end); -1 without it.
-
-    A line end may have two characters: where the string begins with the second, the first is not left behind.
-    """
-    index = text.find(stop, start, end)
-    cuts_line_end = index > start and stop.startswith("\n") and text[index - 1] == "\r"
-    return index - 1 if cuts_line_end else index
 
 
 def _lines_of(item: Item) -> bytes:
