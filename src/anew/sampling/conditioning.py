@@ -9,7 +9,7 @@ import torch
 
 from anew.core.settings import check_int
 from anew.core.specs import Condition, Tokens
-from anew.data.formats.line_ends import with_line_feeds
+from anew.data.formats.reading import with_line_feeds
 from anew.errors import ConfigError, did_you_mean, shorten
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from anew.data.formats.gzip_files import inflate
-from anew.data.formats.line_ends import with_line_feeds
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import decode_text
 
 LINE_LENGTH = 60  # residues in a line that is written, as in UniProt's files

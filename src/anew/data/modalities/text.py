@@ -22,7 +22,7 @@ from anew.data.file_names import split_record_name
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
-from anew.data.formats.line_ends import with_line_feeds
+from anew.data.formats.reading import line_ends_note, with_line_feeds
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
@@ -41,9 +41,6 @@ TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which boun
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
-UNIFIED = (
-    "line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too; the first file with such is {}"
-)
 REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
 COMPRESSION_BYTES = 20  # what compression adds to any text
 
@@ -234,7 +231,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        unified = [UNIFIED.format(self._unified)] if self._unified else []
+        unified = [line_ends_note(self._unified)] if self._unified else []
         return [*self._decoder.notes(), *unified, *self._notes]
 
     # ---- learning the tokens ----
