@@ -55,8 +55,3 @@ def too_large(size: int, max_bytes: int) -> str:
 def with_line_feeds(text: str) -> str:
     """The text with LF for each of its line ends: those of Windows (CRLF) and of old Macs (CR) are read so."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def line_ends_note(name: str) -> str:
-    """A sentence on data with other line ends than LF, of which a file has the first."""
-    return f"line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too; the first file with such is {name}"

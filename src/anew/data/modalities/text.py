@@ -18,11 +18,10 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.file_names import split_record_name
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
-from anew.data.formats.reading import line_ends_note, with_line_feeds
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
@@ -140,7 +139,6 @@ class Text(Modality):
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
         self._notes: list[str] = []
-        self._unified = ""  # the first file with other line ends than LF
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -198,13 +196,8 @@ class Text(Modality):
 
         Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
         if isinstance(item.data, str):
-            text = tokenizer.clean(item.data)
-        else:
-            text = self._decoder.decode(item.name, inflate(item.content), item.sample)
-        if "\r" not in text:
-            return text
-        self._unified = self._unified or split_record_name(item.name)[0]
-        return with_line_feeds(text)
+            return self._decoder.with_line_feeds(item.name, tokenizer.clean(item.data))
+        return self._decoder.decode(item.name, inflate(item.content), item.sample)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
@@ -231,8 +224,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        unified = [line_ends_note(self._unified)] if self._unified else []
-        return [*self._decoder.notes(), *unified, *self._notes]
+        return [*self._decoder.notes(), *self._notes]
 
     # ---- learning the tokens ----
 
@@ -385,9 +377,7 @@ class Text(Modality):
         special = self.spec.special
         if suffix:
             raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
-        prompt = with_line_feeds(prompt)
-        if self.layout == "list":
-            prompt = _one_line(prompt)
+        prompt = _one_line(prompt) if self.layout == "list" else with_line_feeds(prompt)
         opening = special.get("begin", special.get("end"))
         ids = self.tokenizer.encode(prompt).astype(np.int64)
         return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
@@ -433,7 +423,7 @@ def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
 
 def _one_line(prompt: str) -> str:
     """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
-    line = prompt.removesuffix("\n")
+    line = with_line_feeds(prompt).removesuffix("\n")
     if "\n" in line:
         raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
     return line
