@@ -106,7 +106,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "diffusion": ("diffusion", shapes, PIXEL),
     "student": ("diffusion", shapes, {**PIXEL, "distillation": 0.5}),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
-    "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
+    "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent", "match_pixels": False}),
     "sound": ("diffusion", tones, PIXEL),
     "stereo": ("diffusion", stereo_tones, PIXEL),
     "clips": ("diffusion", clips, PIXEL),
