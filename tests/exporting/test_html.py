@@ -200,13 +200,25 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0, "colour": [255, 255, 255, 255], "reach": 255.0}],
-    [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]]}],
+    [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]], "common": [], "reach": 0.0}],
+    [
+        {
+            "step": "few_colours",
+            "slope": 0.5,
+            "intercept": 0.1,
+            "flat": [],
+            "common": [[9, 90, 99, 255], [99, 9, 9, 255]],
+            "reach": 80.0,
+        }
+    ],
 ]
 
 
 @needs_node
 @pytest.mark.parametrize(
-    "steps", MATCHING, ids=["alpha and specks", "flat", "palette", "margin", "holes and dots", "dots", "few colours"]
+    "steps",
+    MATCHING,
+    ids=["alpha and specks", "flat", "palette", "margin", "holes and dots", "dots", "few colours", "common colours"],
 )
 def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
     levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)

@@ -120,6 +120,28 @@ def test_images_of_few_colours_each_get_as_few(opaque: bool) -> None:
     assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
 
 
+def test_colours_that_images_share_are_exact() -> None:
+    shades = np.array([[20, 20, 20], [200, 40, 30], [40, 170, 60], [50, 60, 190], [240, 220, 90], [120, 120, 120]])
+
+    def painted(n: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        images = drawings(n, seed)
+        for image in images:
+            for colour in np.unique(image.reshape(4, -1), axis=1).T:
+                if colour[3] and rng.random() < 0.9:  # a tenth of the colours are those of one image
+                    where = (image == colour[:, None, None]).all(axis=0)
+                    image[:3, where] = shades[rng.integers(len(shades))][:, None]
+        return images
+
+    def share(images: np.ndarray) -> float:
+        pixels = np.moveaxis(np.rint(images), 1, -1)[images[:, 3] > 127.5][:, :3]
+        return float((pixels[:, None] == shades).all(axis=2).any(axis=1).mean())
+
+    real = painted(200, 1)
+    matched = PixelMatching.learn(noisy(painted(60, 4), 5, 0.0), real)(noisy(painted(60, 6), 7, 0.0))
+    assert 0.8 < share(real) < 0.98 and abs(share(matched) - share(real)) < 0.06
+
+
 def test_colours_are_not_reduced_among_photographs_nor_frame_by_frame() -> None:
     photographs = np.random.default_rng(0).integers(0, 256, (200, 3, 16, 16)).astype(np.float32)
     mixed = np.concatenate([drawings(150, 1, opaque=True), photographs[:50]])

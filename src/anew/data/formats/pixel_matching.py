@@ -39,6 +39,9 @@ PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colo
 MIN_KNOWN_SHARE = 0.998
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
 MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a background; chosen
+MAX_COMMON = 256  # most colours that images have in common: the time to find the nearest one grows with their number
+MIN_COMMON_SHARE = 0.001  # of the opaque pixels, for each of them; chosen
+MIN_SHARED = 0.5  # share of the opaque pixels that they have together, without which they say little; chosen
 FARTHEST = 512.0  # farther than any colour is from any other: the distance of black and white, with alpha, is 510
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # Samples have too many colours if most of them have this many times the colours of real images of their area; chosen.
@@ -116,6 +119,8 @@ class FewColoursStep(Record):
     slope: Annotated[float, Field(ge=0.0, le=1.0)]
     intercept: Annotated[float, Field(ge=-20.0, le=20.0)]
     flat: Annotated[tuple[Colour, ...], Field(max_length=MAX_FLAT_COLOURS)] = ()
+    common: Annotated[tuple[Colour, ...], Field(max_length=MAX_COMMON)] = ()
+    reach: NotNegative = 0.0
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels, flat: tuple[Colour, ...]) -> FewColoursStep | None:
@@ -133,7 +138,24 @@ class FewColoursStep(Record):
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
         if np.mean(is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))) < 0.5:
             return None
-        return cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
+        step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
+        return step.with_common_colours(samples, real)
+
+    def with_common_colours(self, samples: Levels, real: Levels) -> FewColoursStep:
+        """The step with the colours that most pixels of real images share, if most do: as many pixels of samples get them."""
+        colours, counts = np.unique(_opaque_colours(real), axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:MAX_COMMON]
+        order = order[counts[order] >= MIN_COMMON_SHARE * counts.sum()]
+        share = counts[order].sum() / counts.sum()
+        if share < MIN_SHARED:
+            return self
+        table = colours[order].astype(np.float64)
+        pixels = _opaque_colours(pixel_steps.matched(samples, [self.model_dump()])).astype(np.float64)
+        apart = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
+        channels = np.full((len(table), 1), 255.0)[:, : real.shape[1] - 3]
+        common = np.concatenate([table, channels], axis=1).astype(int).tolist()
+        reach = min(float(np.quantile(apart, share)), MAX_REACH)
+        return self.model_copy(update={"common": tuple(map(tuple, common)), "reach": round(reach, 2)})
 
 
 class FlatStep(Record):
@@ -217,7 +239,8 @@ class PixelMatching(Record):
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
         islands = [step.colour for step in self.steps if isinstance(step, IslandStep)]
         colours += [colour for colour in islands if colour is not None]
-        colours += [colour for step in self.steps if isinstance(step, FewColoursStep) for colour in step.flat]
+        few = [step for step in self.steps if isinstance(step, FewColoursStep)]
+        colours += [colour for step in few for colour in (*step.flat, *step.common)]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
         has_alpha = any(isinstance(step, AlphaStep) for step in self.steps) or None in islands
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
@@ -278,6 +301,12 @@ def _threshold(depth: Levels, single: NDArray[np.bool_], real_share: float) -> f
         return FARTHEST
     surplus = 1.0 - real_share / float(single.mean())
     return round(float(np.quantile(depth[single], surplus)) + 0.01, 2) if surplus > 0.0 else 0.0
+
+
+def _opaque_colours(x: Levels) -> NDArray[np.int64]:
+    """The colours (N, 3) of all opaque pixels of images (n, C, H, W)."""
+    pixels = np.moveaxis(np.rint(x[:, :3]), 1, -1)[pixel_steps.opaque_pixels(x)]
+    return np.asarray(pixels, dtype=np.int64)
 
 
 def _colour_counts(x: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

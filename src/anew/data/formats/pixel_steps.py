@@ -86,7 +86,14 @@ def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
     return np.asarray(mean + (x - mean) * scale[:, None], dtype=np.float32)
 
 
-def few_colours(x: Levels, slope: float, intercept: float, flat: Sequence[Sequence[int]] = ()) -> Levels:
+def few_colours(
+    x: Levels,
+    slope: float,
+    intercept: float,
+    flat: Sequence[Sequence[int]] = (),
+    common: Sequence[Sequence[int]] = (),
+    reach: float = 0.0,
+) -> Levels:
     """Give each image as few colours as real images of its area have: exp(intercept) * area ** slope, by k-means.
 
     The area is the number of opaque pixels; others stay as they are, and so does alpha. An image that has no more colours, or should
@@ -96,8 +103,11 @@ def few_colours(x: Levels, slope: float, intercept: float, flat: Sequence[Sequen
         x: Levels.
         slope, intercept: See above.
         flat: Colours that pixels keep.
+        common: Colours that many real images have.
+        reach: Colours that are at most so far from a common one become that.
     """
     out = x.copy()
+    table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])[:, :3]  # (P, 3)
     for image, opaque in zip(out, opaque_pixels(x), strict=True):
         count = int(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope + 0.5)
         if count > MAX_FEW_COLOURS:
@@ -110,7 +120,8 @@ def few_colours(x: Levels, slope: float, intercept: float, flat: Sequence[Sequen
         count = max(count - kept, 1)
         pixels = image[:3, is_free].T.astype(np.float64)  # (N, 3)
         if len(np.unique(np.rint(pixels), axis=0)) > count:
-            image[:3, is_free] = np.minimum(quantised(pixels, count).T, 255.0 if len(image) < 4 else image[3, is_free])
+            colours = snapped(quantised(pixels, count), table, reach)
+            image[:3, is_free] = np.minimum(colours.T, 255.0 if len(image) < 4 else image[3, is_free])
     return out
 
 
@@ -134,6 +145,15 @@ def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
         index = _nearest_centres(pixels, centres)
     return np.asarray(centres[index])
+
+
+def snapped(pixels: NDArray[np.float64], table: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+    """Pixels (N, 3), of which those that are at most `reach` from a colour of the table (P, 3) have that colour."""
+    if not len(table):
+        return pixels
+    nearest_colour = table[_nearest_centres(pixels, table)]
+    is_near = ((pixels - nearest_colour) ** 2).sum(1) <= reach**2
+    return np.where(is_near[:, None], nearest_colour, pixels)
 
 
 def _nearest_centres(pixels: NDArray[np.float64], centres: NDArray[np.float64]) -> Indices:

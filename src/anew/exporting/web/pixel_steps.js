@@ -115,7 +115,7 @@ function specks(x, [channels, height, width], { sharpness, apart }) {
 }
 
 // Each image gets as few colours as real images of its area have, by k-means. Alpha and flat colours stay.
-function fewColours(x, [channels, height, width], { slope, intercept, flat }) {
+function fewColours(x, [channels, height, width], { slope, intercept, flat, common, reach }) {
   const area = height * width;
   const opaque = [];
   for (let i = 0; i < area; i++) if (channels < 4 || x[3 * area + i] >= HALF) opaque.push(i);
@@ -128,9 +128,10 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat }) {
   const rows = free.map((i) => [0, 1, 2].map((c) => x[c * area + i]));
   if (new Set(rows.map((row) => row.map(roundEven).join())).size <= count) return x;
   const out = x.slice();
+  const table = common.map((colour) => colour.slice(0, 3));
   quantised(rows, count).forEach((row, n) => {
     const most = channels < 4 ? 255 : x[3 * area + free[n]];
-    row.forEach((value, c) => (out[c * area + free[n]] = Math.min(value, most)));
+    snapped(row, table, reach).forEach((value, c) => (out[c * area + free[n]] = Math.min(value, most)));
   });
   return out;
 }
@@ -163,6 +164,13 @@ function quantised(rows, count) {
     index = nearest();
   }
   return index.map((k) => centres[k]);
+}
+
+// A row, or the nearest one of a table if that is at most `reach` away.
+function snapped(row, table, reach) {
+  if (!table.length) return row;
+  const nearest = table.reduce((best, colour) => (squared(row, colour) < squared(row, best) ? colour : best));
+  return squared(row, nearest) <= reach ** 2 ? nearest : row;
 }
 
 function flat(x, [channels, height, width], { colour, reach, near }) {
