@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,57 @@ def test_a_training_in_slurm_that_fails_without_a_mistake_is_queued_again(
     assert not (tmp_path / "anew-7.json").exists()
 
 
+@pytest.mark.parametrize("name", ["DATA", "RUN"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_training_in_slurm_without_its_names_is_not_queued_again(
+    tmp_path: Path, name: str, value: str | None
+) -> None:
+    program(tmp_path, "srun", "exit 0")
+    environment = program(tmp_path, "scontrol", f'[ "$1" = requeue ] && touch {tmp_path}/queued; echo host')
+    environment |= SLURM | {"TMPDIR": str(tmp_path)}
+    del environment[name]
+    environment |= {} if value is None else {name: value}
+    command = ["bash", str(DEPLOY / "slurm" / "train.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 2 and completed.stderr.startswith(f"{name} is not set")
+    assert not (tmp_path / "queued").exists()
+
+
+def test_the_cores_of_a_node_are_taken_where_slurm_names_none_for_a_task(tmp_path: Path) -> None:
+    program(tmp_path, "srun", 'echo "$@"')
+    environment = program(tmp_path, "scontrol", "echo host") | SLURM | {"TMPDIR": str(tmp_path)}
+    del environment["SLURM_CPUS_PER_TASK"]
+    environment |= {"SLURM_CPUS_ON_NODE": "6"}
+    command = ["bash", str(DEPLOY / "slurm" / "train.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 0 and "--cpus-per-task=6 torchrun" in completed.stdout
+
+
+@pytest.mark.parametrize("name", ["RUN", "N", "OUT", "SLURM_ARRAY_TASK_ID"])
+def test_samples_in_slurm_need_their_names(tmp_path: Path, name: str) -> None:
+    environment = program(tmp_path, "anew", 'echo "$@"')
+    environment |= {"SLURM_ARRAY_TASK_ID": "1", "SHARES": "2", "RUN": "run", "N": "9", "OUT": "out"}
+    del environment[name]
+    command = ["bash", str(DEPLOY / "slurm" / "sample.sbatch")]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert completed.returncode == 2 and completed.stderr.startswith(f"{name} is not set")
+
+
+def test_a_pod_waits_for_the_first_one(tmp_path: Path) -> None:
+    environment = program(tmp_path, "torchrun", f"echo begun > {tmp_path}/begun")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*jobset_command(), "--nnodes=2", f"--rdzv-endpoint=127.0.0.1:{port}", "-m"]
+    environment |= {"JOB_COMPLETION_INDEX": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None and process.stderr.readline() == f"waiting for 127.0.0.1:{port}\n"
+        assert not (tmp_path / "begun").exists()
+        with socket.create_server(("127.0.0.1", port)):
+            assert process.wait(60) == 0
+    assert (tmp_path / "begun").exists()
+
+
 @pytest.mark.parametrize(
     ("shares", "task", "sentence"),
     [
@@ -181,9 +233,11 @@ def test_the_number_of_shares_is_given_and_checked(
     [("s3://my-bucket", "s3"), ("gs://my-bucket", "gcs"), ("az://my-bucket", "azure"), ("https://host/data", None)],
 )
 def test_the_client_of_the_bucket_is_installed(tmp_path: Path, bucket: str, extra: str | None) -> None:
-    environment = program(tmp_path, "pip", 'echo "$@"') | {"BUCKET": bucket}
+    environment = program(tmp_path, "uv", 'echo "$@"') | {"BUCKET": bucket, "HOME": str(tmp_path)}
     (document,) = documents(DEPLOY / "skypilot" / "train.yaml")
     command = ["bash", "-c", document["setup"]]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert completed.stdout == ("" if extra is None else f"install .[{extra}]\n")
+    home = tmp_path / "anew-env"
+    expected = f"venv --python 3.12 {home}\npip install --python {home} .[{extra}]\n"
+    assert completed.stdout == ("" if extra is None else expected)
     assert completed.returncode == (2 if extra is None else 0)

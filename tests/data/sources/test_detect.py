@@ -97,6 +97,17 @@ def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     assert detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; ignoring")
 
 
+@pytest.mark.parametrize("name", ["zero.txt", "__init__.py", "z.fasta", "z.smi", "z.wav", "z.txt.gz", "z.png"])
+def test_empty_files_are_not_counted(tmp_path: Path, name: str) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
+    (tmp_path / name).write_bytes(b"")
+    selected = detect_modality(str(tmp_path), None)
+    assert selected.modality == "image" and selected.source.counts["image"] == 3
+    assert not selected.notes and not selected.other
+    assert [(item.name, item.reason) for item in selected.source.refusals] == [(name, "is empty")]
+
+
 def test_packed_text_is_read_like_plain_text(tmp_path: Path) -> None:
     prose = "".join(f"Line {i} of a page that was packed, naïve and long.\n" for i in range(900)).encode()
     write(tmp_path / "d", a__gz=gzip.compress(prose, mtime=0), b__3__gz=gzip.compress(prose[::-1], mtime=0))

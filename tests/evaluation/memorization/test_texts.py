@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
+from anew.evaluation.memorization import texts
 from anew.evaluation.memorization.texts import (
     EditDistance,
     Match,
@@ -66,8 +67,10 @@ def test_texts_without_characters() -> None:
 
 
 @pytest.mark.parametrize("cells", [8_000_000, 7])
-def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: int, threads: int) -> None:
     monkeypatch.setattr("anew.evaluation.memorization.texts.PAIRS_AT_ONCE", cells)
+    monkeypatch.setattr("anew.evaluation.memorization.texts.available_threads", lambda: threads)
     rng = np.random.default_rng(0)
     records = ["".join(rng.choice(list("abc"), rng.integers(1, 8))) for _ in range(40)]
     groups = np.arange(40) // 2
@@ -186,3 +189,17 @@ def test_relatives_of_long_records_are_told_exactly() -> None:
 
 def test_the_nearest_of_no_records() -> None:
     assert nearest_record("abc", []) == (-1, 0)
+
+
+def test_edit_distances_are_computed_in_threads_that_python_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory was limited, a thread of rapidfuzz could not start, and the process waited for it for ever."""
+    asked: list[object] = []
+
+    def cdist(*arguments: object, workers: int, **options: object) -> object:
+        asked.append(workers)
+        return compute(*arguments, workers=workers, **options)
+
+    compute = texts.process.cdist
+    monkeypatch.setattr(texts.process, "cdist", cdist)
+    EditDistance(["ab", "ac", "abd", "x"], np.arange(4)).nearest(np.arange(4), np.arange(4))
+    assert asked and set(asked) == {1}

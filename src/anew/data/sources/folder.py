@@ -104,6 +104,9 @@ class FolderReader:
                     self._files[name], modalities[name], [f.path for f in files]
                 )
                 self.notes = [*self.notes, *notes]
+        for name in [name for name in self._files if name in modalities]:
+            self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[name] if not f.bytes]
+            self._files[name] = [f for f in self._files[name] if f.bytes]
         self.counts: Mapping[str, int] = {name: len(of_modality) for name, of_modality in self._files.items()}
         self.bytes: Mapping[str, int] = {
             name: sum(f.bytes for f in of_modality) for name, of_modality in self._files.items()
@@ -120,8 +123,7 @@ class FolderReader:
         return members_digest(self._label(file if isinstance(file, str) else file.path) for file in place)
 
     def _shards(self, modality: str) -> list[Shard]:
-        files = [f for f in self._files[modality] if f.bytes]
-        self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[modality] if not f.bytes]
+        files = self._files[modality]
         owner = self._owners[modality]
         if not owner.traits.is_text:  # each is read whole, or decoded from end to end
             max_bytes = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)

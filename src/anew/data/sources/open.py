@@ -158,7 +158,7 @@ def _named(source: Source, modality: str, count: int) -> str:
     if count > SHOWN_NAMES or source.bytes.get(modality, 0) > SAMPLE_BYTES:
         return ""
     names = [printable(item.name) for shard in source.shards(modality) for item in source.read(shard, count)]
-    return f", {listed(sorted(names))}"
+    return f", {listed(sorted(names))}" if names else ""  # a table may turn out to hold no rows
 
 
 def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
