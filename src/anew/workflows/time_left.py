@@ -169,7 +169,9 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
 def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[str]:
     """Sentences on what both skipped, without those on what the piece measured. supply: that of all samples."""
     measured = {f"Not measured: {name} ({OUT_OF_TIME})." for name in {*evaluation.unmeasured} - {*piece.unmeasured}}
-    kept = [text for text in evaluation.skipped if text not in {*measured, evaluation.extent}]
+    if evaluation.supply.left_out:
+        measured.add(evaluation.extent)
+    kept = [text for text in evaluation.skipped if text not in measured]
     if supply.left_out:
         n = supply.compared - supply.left_out
         kept.insert(0, extent_of(n, supply.compared, evaluation.counted, "for lack of time"))
