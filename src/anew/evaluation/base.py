@@ -187,7 +187,7 @@ class Evaluation(ABC, Generic[ItemT]):
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
                 if number == 0:  # not before: time may be up until then
-                    self._note_extent()
+                    _note_extent(self)
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
@@ -332,7 +332,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self.extent = extent_of(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=available)
         self._probe_items = train[n:]
-        self._take(samples, test, train, n)
+        _take(self, samples, test, train, n)
         if self._embedder is None:
             return self.inputs.features
         if self.inputs.twins is not None:
@@ -342,18 +342,6 @@ class Evaluation(ABC, Generic[ItemT]):
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
         detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
         return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
-
-    def _note_extent(self) -> None:
-        """Record of how many items the features were compared."""
-        self.supply = replace(self.supply, left_out=self.supply.compared - len(self.sets["samples"]))
-        if self.extent:
-            self.skipped.append(self.extent)
-
-    def _take(self, samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
-        """Make `sets` of the first n items of each."""
-        self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
-        if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.inputs.seed)):
-            self.sets["naive"] = naive
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -409,6 +397,21 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
 
+def _note_extent(evaluation: Evaluation[ItemT]) -> None:
+    """Record of how many items the features are compared."""
+    supply = evaluation.supply
+    evaluation.supply = replace(supply, left_out=supply.compared - len(evaluation.sets["samples"]))
+    if evaluation.extent:
+        evaluation.skipped.append(evaluation.extent)
+
+
+def _take(evaluation: Evaluation[ItemT], samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
+    """Make the `sets` of an evaluation of the first n items of each."""
+    evaluation.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
+    if naive := evaluation.naive(evaluation.sets["train"], n, np.random.default_rng(evaluation.inputs.seed)):
+        evaluation.sets["naive"] = naive
+
+
 def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
     samples = evaluation.items("samples", MAX_SAMPLES)
@@ -419,7 +422,7 @@ def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     n_held_out = len(test) if len(test) < len(samples) else evaluation.num_held_out()
     per_item = len(evaluation.inputs.samples) / len(samples)
     evaluation.supply = Supply(n_held_out, per_item, evaluation.inputs.are_halves, n)
-    evaluation._take(samples, test, train, n)
+    _take(evaluation, samples, test, train, n)
     yield from evaluation.modality_metrics()
 
 
