@@ -123,7 +123,7 @@ class Audit(Generic[ItemT]):
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
         self.pool = np.arange(self.n_real)
         group = self._without_mixed_groups(group)
-        self.level = item_type.level
+        self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.n_samples) if controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.pool[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
@@ -302,6 +302,7 @@ class Audit(Generic[ItemT]):
             n_pool=len(self.pool),
             n_held_out=int((~self.is_train[self.pool]).sum()),
             group_share=float(self.is_train[self.pool[first]].mean()),
+            label_level=self.label_level,
         )
 
     def _repeats(self) -> RepeatedItems:

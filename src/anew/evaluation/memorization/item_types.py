@@ -172,6 +172,7 @@ WHOLE_TEXTS = ItemType(
     resembles=lambda a, b: shares_run(a.text, b.text),
     copied=joined_parts,
     level=TEXT_ALPHA,
+    label_level=1.0,
 )
 
 

@@ -151,6 +151,7 @@ class MatchTest:
         resolutions: Smallest difference between two distances, by each distance; 0 if they are continuous.
         n_pool, n_held_out: Numbers of all real items, and of held-out items among them.
         group_share: Share of the groups that are training items.
+        label_level: Level at which the labels must confirm the test; 1: they only must not contradict it.
     """
 
     nearests: Sequence[NearestReal]
@@ -162,6 +163,7 @@ class MatchTest:
     n_pool: int
     n_held_out: int
     group_share: float
+    label_level: float = LABEL_ALPHA
 
     @cached_property
     def pairs(self) -> list[Indices]:
@@ -247,7 +249,7 @@ class MatchTest:
         pairs, real_pairs = n_samples * self.n_held_out, n_real * self.n_pool
         share = pairs / max(pairs + real_pairs, 1)
         is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > HELD_OUT_ALPHA
-        return p, p <= LABEL_ALPHA and is_usual
+        return p, p <= self.label_level and is_usual
 
     def _count_copies(self, p: float, distance: int, rows: Indices, labels: LabelPermutations) -> MatchResult:
         """Count copies: samples that match training items, repeats included, less those that chance explains."""

@@ -100,6 +100,7 @@ class ItemType(Generic[ItemT]):
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
             item.
         level: Significance level of each test; lower where the same data are audited as items of two types.
+        label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ItemType(Generic[ItemT]):
     resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
     copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     level: float = ALPHA
+    label_level: float = LABEL_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
