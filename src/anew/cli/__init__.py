@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -23,7 +24,15 @@ from anew.cli.parser import options_in, parse
 from anew.cli.terminal import open_closed_streams, write
 from anew.core.allocator import keep_freed_memory
 from anew.core.exit_codes import DONE, STOPPED
-from anew.core.launcher import STARTED, count_gpus, launch, leave_group, processes_to_start, quiet_transport
+from anew.core.launcher import (
+    STARTED,
+    count_gpus,
+    is_first_process,
+    launch,
+    leave_group,
+    processes_to_start,
+    quiet_transport,
+)
 from anew.core.openmp import limit_spinning
 from anew.core.stop_signals import is_ending, stop_signals
 
@@ -61,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
         keep_freed_memory()
         _end_with_parent()
+        _show_waiting()
         with _signals() as signals:
             code = _launched(arguments, words, started)
             if code is None:
@@ -133,6 +143,22 @@ def _end_with_parent() -> None:
 
     if parent.isdecimal() and os.getppid() == int(parent):
         threading.Thread(target=watch, daemon=True).start()
+
+
+class _WaitingLines(logging.Handler):
+    """Prints what is waited for to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write(record.getMessage(), sys.stderr)
+
+
+def _show_waiting() -> None:
+    """Show what is waited for: a store that does not answer, a long copy. Of several processes the first shows it."""
+    logger = logging.getLogger("anew.stores")
+    if is_first_process() and not logger.handlers:
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.addHandler(_WaitingLines())
 
 
 @contextlib.contextmanager

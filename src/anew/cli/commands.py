@@ -386,6 +386,8 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> int:
         _print([*score_table(record), []])
     if report.folder is not None:
         _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
+        if arguments.run is not None and "://" in arguments.run:  # the folder is that of a copy in the cache
+            _print([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
     for outcome in outcomes:
         _print([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
     return DONE if passed else FAILED_CHECK
