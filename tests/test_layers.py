@@ -68,7 +68,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "api": (
         *CORE,
         "runs",
-        "data.dataset",
+        "data.find_data",
         "data.types",
         "sampling",
         "planning",

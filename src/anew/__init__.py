@@ -10,7 +10,7 @@ from anew.core.version import __version__
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
     from anew.api.exporting import export
-    from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.measure import compare, evaluate, look, nearest, score, walk
     from anew.api.sampling import again
     from anew.api.serving import serve
     from anew.api.studio_page import studio
@@ -56,6 +56,7 @@ __all__ = [
     "export",
     "load",
     "look",
+    "nearest",
     "resume",
     "score",
     "serve",

@@ -36,6 +36,12 @@ class AnewError(Exception):
 
     is_reported: bool | None = None
 
+    @property
+    def argument(self) -> str | None:
+        """Name of the argument that the message is about, the first that it names; None if it names none."""
+        match = re.search(r"`(\w+)`", str(self))
+        return match[1] if match else None
+
 
 class UserError(AnewError):
     """A mistake that the user can fix: one sentence."""

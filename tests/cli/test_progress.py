@@ -83,3 +83,23 @@ def test_a_terminal_gets_a_bar(no_color: bool, monkeypatch: pytest.MonkeyPatch) 
 
 def test_clock() -> None:
     assert [clock(s) for s in (-1.0, 8.4, 65.0, 9000.0)] == ["0 s", "8 s", "1:05", "2:30:00"]
+
+
+def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter((100.0, 100.5, 101.0, 110.0, 119.0, 128.0, 137.0, 138.0))
+    monkeypatch.setattr("anew.cli.progress.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    log = io.StringIO()
+    progress = ProgressLine(log)
+    for count in (0, 20, 40, 60, 80, 100, 120):
+        progress.progress("sampling", count, 200)
+    progress.progress("looking for copies", 20, 200)
+    lines = [line.split(", ") for line in log.getvalue().splitlines()]
+    assert [line[1:] for line in lines] == [
+        [],
+        ["4 s left"],
+        ["23 s left"],
+        ["37 s left"],
+        ["45 s left"],
+        ["36 s left"],
+        [],
+    ]

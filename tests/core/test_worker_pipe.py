@@ -30,9 +30,9 @@ def test_values_and_arrays_arrive() -> None:
     ("module", "name"),
     [
         ("os", "system"),
-        ("anew.data.dataset", "check_present"),  # a function of ours
+        ("anew.data.find_data", "check_present"),  # a function of ours
         ("anew.data.dataset", "Path"),  # what a module of ours imports
-        ("anew.data.dataset", "files"),
+        ("anew.data.dataset", "isolation"),
     ],
 )
 def test_an_answer_names_classes_of_data_alone(module: str, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from tests.languages import JAPANESE, OLD_ENCODINGS, RUSSIAN, SPANISH
 
 from anew.core.data_record import DataRecord
-from anew.data.dataset import Dataset, check_present
+from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
@@ -396,27 +395,3 @@ def test_batch_is_cheap(tmp_path: Path) -> None:
     for step in range(100):
         data.batch(step, "main", 0, 32, 32)
     assert (time.process_time() - start) / 100 < 0.003
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders of Unix")
-@pytest.mark.parametrize("place", ["/", "/etc", "/proc/self", "~", "~/.ssh", "link"])
-def test_a_run_may_not_name_the_system_or_a_home_as_its_data(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = tmp_path / "home" / "me"
-    (home / ".ssh").mkdir(parents=True)
-    (home / "data").mkdir()
-    (home / ".anew-studio" / "data").mkdir(parents=True)
-    (tmp_path / "link").symlink_to("/")
-    monkeypatch.setenv("HOME", str(home))
-    path = str(tmp_path / "link") if place == "link" else place.replace("~", str(home))
-    with pytest.raises(DataError, match="a folder of the system or of your settings"):
-        check_present(path)
-    check_present(str(home / "data"))
-    check_present(str(home / ".anew-studio" / "data"))
-
-
-@pytest.mark.parametrize("place", ["/" + "x" * 5_000, "/a\0b"])
-def test_a_run_may_name_what_no_system_can_hold(place: str) -> None:
-    with pytest.raises(DataError, match="is no longer at"):
-        check_present(place)

@@ -93,6 +93,13 @@ def test_a_sequence_that_grows_towards_its_start_keeps_its_end(protein: anew.Mod
     assert ended.artifacts[0].data.startswith(b">")
 
 
+def test_line_ends_of_windows_in_prompt_and_stop_are_those_of_the_data(text: anew.Model) -> None:
+    plain = text.sample(2, prompt="a\nb", max_tokens=60, stop="\n")
+    assert list(text.sample(2, prompt="a\r\nb", max_tokens=60, stop="\r\n")) == list(plain)
+    scores = [text.score([f"a{line_end}b c d e"]).bits for line_end in ("\n", "\r\n", "\r")]
+    assert scores[0] == scores[1] == scores[2]
+
+
 @pytest.mark.parametrize("stop", ["", 5, b"x"])
 def test_what_is_no_text_to_stop_at(text: anew.Model, images: anew.Model, stop: Any) -> None:
     with pytest.raises(anew.ConfigError, match="must be a text of one character or more"):

@@ -35,12 +35,14 @@ def written(file_format: str, comment: str) -> bytes:
         return fasta.to_fasta([fasta.FastaRecord(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
     return {
         "png": pixels.png(picture, comment=comment),
+        "webp": pixels.webp(picture, comment),
+        "jpeg": pixels.jpeg(picture, comment),
         "gif": frames.gif(clip, 8, comment),
         "mp4": frames.mp4(clip, 8, comment),
     }[file_format]
 
 
-@pytest.mark.parametrize("file_format", ["png", "wav", "flac", "gif", "mp4", "fasta"])
+@pytest.mark.parametrize("file_format", ["png", "webp", "jpeg", "wav", "flac", "gif", "mp4", "fasta"])
 def test_each_format_keeps_it(file_format: str, tmp_path: Path) -> None:
     path = tmp_path / f"sample.{file_format}"
     path.write_bytes(written(file_format, ORIGIN.to_comment()))
@@ -85,7 +87,7 @@ def test_what_is_no_json(text: str) -> None:
 def test_what_is_no_file_of_ours(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(data)
-    with pytest.raises(ConfigError, match="give a PNG, WAV"):
+    with pytest.raises(ConfigError, match="give a PNG, WebP"):
         origins_in(path)
 
 
@@ -95,7 +97,7 @@ def test_native_libraries_see_it_in_another_process_alone(tmp_path: Path, monkey
 
     for module in (audio, frames, pixels):
         monkeypatch.setattr(module, "read_comment", forbidden)
-    for file_format in ("png", "wav", "gif", "mp4"):
+    for file_format in ("png", "webp", "jpeg", "wav", "gif", "mp4"):
         path = tmp_path / f"sample.{file_format}"
         path.write_bytes(written(file_format, ORIGIN.to_comment()))
         assert origins_in(path) == [ORIGIN]

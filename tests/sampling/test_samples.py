@@ -7,8 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from anew.data.formats import frames, pixels
+from anew.data.modality import load_modality
 from anew.data.types import Artifact
+from anew.errors import ConfigError
 from anew.sampling.samples import NOTEBOOK_SIZE, Samples
 
 
@@ -73,3 +77,43 @@ def test_a_class_is_named_with_one_separator_where_its_name_has_signs(tmp_path: 
     samples = Samples([np.zeros((4, 4), np.uint8)] * 5, list(labels), Files())  # type: ignore[arg-type]
     names = sorted(path.stem for path in samples.save(tmp_path / "out"))
     assert names == ["0000-perc_cymbal", "0001-up", "0002-label", "0003-großer_Baum", "0004-label"]
+
+
+def of(modality: str, *items: Any) -> Samples:
+    owner = load_modality(modality)
+    return Samples(items, [None] * len(items), owner(owner.Config()))
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+
+
+def test_a_webp_is_the_same_picture_and_a_jpeg_nearly(tmp_path: Path) -> None:
+    images = of("image", PICTURE)
+    paths = [images.in_format(name).save(tmp_path)[0] for name in ("png", "webp", "jpeg")]
+    assert [path.name for path in paths] == ["0000.png", "0000.webp", "0000.jpeg"]
+    png, webp, jpeg = (pixels.open_image(path.read_bytes()) for path in paths)
+    assert np.array_equal(png, PICTURE) and np.array_equal(webp, PICTURE)
+    assert np.abs(np.asarray(jpeg, float) - np.asarray(pixels.on_white(png), float)).mean() < 20
+    (sheet, cells) = of("image", PICTURE, PICTURE).in_format("webp").save_sprite_sheet(tmp_path)
+    assert sheet.suffix == ".png" and "0001.webp" in cells.read_text()
+
+
+def test_a_clip_has_one_file_of_the_format_that_is_chosen(tmp_path: Path) -> None:
+    clips = of("video", np.stack([PICTURE[..., :3]] * 6))
+    assert len(list(clips.files())) == 2
+    for name in ("gif", "mp4"):
+        ((file, data),) = clips.in_format(name).files()
+        assert file == f"0000.{name}" and frames.read_comment(data) == "" if name == "mp4" else data[:4] == b"GIF8"
+
+
+def test_parts_and_enlarged_samples_keep_the_format() -> None:
+    images = of("image", PICTURE, PICTURE).in_format("webp")
+    for samples in (images[:1], images.head(1), images + images, images.enlarged(2)):
+        assert samples.artifact(0).suffix == ".webp"
+
+
+def test_a_format_that_is_never_written_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"`format` must be png, webp or jpeg for images .got 'bmp'."):
+        of("image", PICTURE).in_format("bmp")
+    with pytest.raises(ConfigError, match="`format` is for images, sounds and clips; text has one form of file"):
+        of("text", "a").in_format("pdf")

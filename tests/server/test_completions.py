@@ -73,6 +73,13 @@ def test_an_empty_prompt(name: str, client: TestClient) -> None:
     assert texts(body)[0] == "".join(body["choices"][0]["logprobs"]["tokens"])
 
 
+def test_a_stop_with_a_line_end_of_windows_is_that_of_the_data(client: TestClient) -> None:
+    ended = [
+        texts(complete(client, "book", "the ", seed=2, max_tokens=60, stop=[stop])) for stop in ("\n", "\r\n", "\r")
+    ]
+    assert ended[0] == ended[1] == ended[2]
+
+
 def test_stop_ends_before_the_string(client: TestClient) -> None:
     (plain,) = texts(complete(client, "book", "the ", seed=2, max_tokens=60))
     stop = plain[20:23]

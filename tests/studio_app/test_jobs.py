@@ -197,6 +197,30 @@ def test_only_runs_of_the_same_data_are_compared(root: Path, start: Path) -> Non
         assert client.post("/api/compare", json={"runs": ["runs/old", "runs/twin"]}).status_code == 200
 
 
+def test_a_stopped_comparison_can_be_tried_again_or_discarded(root: Path, start: Path) -> None:
+    write_run(start / "runs" / "twin", root / "runs" / "shapes", 5)
+    with client_of(start) as client:
+        name = client.post("/api/compare", json={"runs": ["runs/old", "runs/twin"]}).json()["id"]
+        store, body = JobStore(start / STATE), {"run": name}
+        for path in ("again", "discard"):
+            refused = client.post(f"/api/comparison/{path}", json=body)
+            assert refused.status_code == 400 and "stop it first" in refused.json()["error"]["message"]
+        (job,) = store.all()
+        with store.changing():
+            store.write(job.model_copy(update={"state": "ended", "exit": 75}))
+        assert client.post("/api/comparison/again", json=body).status_code == 200
+        (again,) = store.all()
+        assert (again.state, again.words, again.run) == ("queued", job.words, name)
+        with store.changing():
+            store.write(again.model_copy(update={"state": "ended", "exit": 1}))
+        (start / name).mkdir()
+        (start / name / "request.json").write_text("{}")
+        assert client.post("/api/comparison/discard", json=body).status_code == 200
+        assert store.all() == [] and not (start / name).exists() and (start / "runs" / "twin").exists()
+        assert client.post("/api/comparison/discard", json=body).status_code == 404
+        assert client.post("/api/comparison/discard", json={"run": "runs/old"}).status_code == 404
+
+
 @pytest.mark.parametrize("family", ["family.py", "runs/old/family.py", "/tmp/family.py"])
 @pytest.mark.parametrize("place", [("request", "family"), ("family", "name")])
 def test_a_run_is_not_trained_again_with_code_of_its_own(place: tuple[str, str], family: str, start: Path) -> None:

@@ -1,4 +1,4 @@
-"""The verbs: look, train, resume, load, again, score, evaluate, walk, compare, export, serve, studio, settings,
+"""The verbs: look, train, resume, load, again, score, evaluate, nearest, walk, compare, export, serve, studio, settings,
 example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
-from anew.api.measure import check_requirements, compare, evaluate, look, parse_requirements, read_report, score, walk
+from anew.api.measure import (
+    check_requirements,
+    compare,
+    evaluate,
+    look,
+    nearest,
+    new_picture_file,
+    parse_requirements,
+    read_report,
+    score,
+    walk,
+)
 from anew.api.sampling import again, loaded_together, sample_together
 from anew.api.serving import serve
 from anew.api.studio_page import studio
@@ -23,10 +34,12 @@ from anew.workflows.requirements import Outcome
 if TYPE_CHECKING:  # they need PyTorch
     from anew.workflows.inspect import Inspection
     from anew.workflows.list_settings import SettingInfo
+    from anew.workflows.nearest import NearestItems
 
 __all__ = [
     "CopiesRecord",
     "Inspection",
+    "NearestItems",
     "Outcome",
     "ReportRecord",
     "RunInspection",
@@ -47,7 +60,9 @@ __all__ = [
     "load",
     "loaded_together",
     "look",
+    "nearest",
     "new_csv_file",
+    "new_picture_file",
     "next_step",
     "parse_requirements",
     "read_report",

@@ -1,7 +1,8 @@
-"""Verbs that look at data, at a run, or at several: look, score, walk, evaluate, compare."""
+"""Verbs that look at data, at a run, or at several: look, score, nearest, walk, evaluate, compare."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
     from anew.workflows.inspect_run import RunInspection
+    from anew.workflows.nearest import NearestItems
 
 
 COMPARISON_BUDGET = "5m"
@@ -125,6 +127,57 @@ def score(
     """
     model = load(run, trust_code=trust_code)
     return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
+
+
+def new_picture_file(path: str | Path) -> Path:
+    """A PNG file that does not exist yet, whose folder is made. Raises ConfigError."""
+    return arguments.new_file(path, ".png")
+
+
+def nearest(
+    run: str | Path,
+    items: str | Path | Sequence[DecodedItem | bytes] | None = None,
+    n: int = 100,
+    *,
+    data: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> NearestItems:
+    """Find the training item nearest to each of some items, to see by eye whether they are copies.
+
+    Args:
+        run: The folder of the run.
+        items: A folder or a file with the same kind of data as the run; or a list of texts or of arrays, such as
+            `model.sample(4)`. A string always names a place; a single text is a list, `["The river."]`. None takes the samples
+            in the folder of the run.
+        n: Most items of a place; of more, so many are drawn at random.
+        data: The new location of the run's data, if it was moved.
+        reporter: Shows the progress. None shows nothing.
+
+    Returns:
+        For each of `items`: its `name`, the place of the `nearest` training item, their `distance`, and that in words (`caption`).
+        Distances are those of the report: of pixels, spectrograms, edits, or characters in a row in common; `explanation` says
+        how to read them. `save("nearest.png")` draws images, sounds and clips next to their nearest ones.
+
+    Raises:
+        UserError: An argument or the data cannot be used; the message is one sentence.
+    """
+    n, reporter = check_int("n", n, 1, MOST_MEASURED), arguments.reporter(reporter) or SilentReporter()
+    data_path = arguments.optional_path("data", data, DataError)
+    queries: str | Sequence[object] | None
+    if items is None:
+        queries = None
+    elif isinstance(items, str | os.PathLike):
+        queries = str(arguments.path("items", items, DataError))
+        if not is_there(Path(queries)):
+            raise DataError(f"`items` {queries!r} does not exist; give a folder or a file, or a text in a list, [TEXT]")
+    elif isinstance(items, bytes) or not isinstance(items, Sequence):
+        raise ConfigError(f"`items` must be a path or a list of items (got {shorten(items)})")
+    else:
+        queries = items
+    folder = open_run(run)
+    from anew.workflows.nearest import nearest_of_run
+
+    return nearest_of_run(folder, queries, n, None if data_path is None else str(data_path), reporter)
 
 
 def walk(

@@ -305,7 +305,7 @@ def _continue(
         if record.status == "begun":
             request = record.request
             if continuation.data is None:
-                from anew.data.dataset import check_present
+                from anew.data.find_data import check_present
 
                 check_present(request.data)
             else:

@@ -7,17 +7,19 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import anew
 from anew import api
+from anew.cli import figures
 from anew.cli.output_folder import OutputFolder
+from anew.cli.printing import print_lines, print_notes, progress_of
 from anew.cli.progress import ProgressLine
-from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
-from anew.cli.terminal import write, write_json, write_spans
+from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
+from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
-from anew.core.exit_codes import DONE, FAILED_CHECK
+from anew.core.exit_codes import DONE
 from anew.core.launcher import is_first_process
 from anew.core.wording import are, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
@@ -53,9 +55,9 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json(inspection.to_json())
     elif isinstance(inspection, api.RunInspection):
-        _print(describe_run(inspection))
+        print_lines(describe_run(inspection))
     else:
-        _print(describe(inspection))
+        print_lines(describe(inspection))
 
 
 # ---- training ----
@@ -102,7 +104,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
 def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: str, arguments: argparse.Namespace) -> None:
     """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
     try:
-        with _progress(arguments) as progress:
+        with progress_of(arguments) as progress:
             folder = _trained(train, progress, run).folder
     except UnsentError as error:
         if is_first_process():
@@ -129,10 +131,10 @@ def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None 
         write_json({"folder": str(folder), **kept, "report": report})
         return
     record = api.as_record(report)
-    _print([[], *closing(record), []])
+    print_lines([[], *closing(record), []])
     if arguments.verbose:
-        _print([*score_table(record), []])
-    _print(places(folder, record, address))
+        print_lines([*score_table(record), []])
+    print_lines(places(folder, record, address))
 
 
 # ---- samples ----
@@ -146,6 +148,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     with OutputFolder(out, _request(arguments)) as folder:
         samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
         samples = samples.enlarged(arguments.scale)
+        samples = samples if arguments.format is None else samples.in_format(arguments.format)
         folder.begin()
         paths = samples.save(out)
         # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
@@ -188,7 +191,9 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
     with api.loaded_together(arguments.run, arguments.trust_code) as (model, world):
         if is_first_process():
-            _print_notes(model)
+            print_notes(model)
+        if arguments.format is not None:
+            anew.Samples([], [], model.item_modality).in_format(arguments.format)  # refused before anything is drawn
         return api.sample_together(
             model,
             world,
@@ -212,12 +217,6 @@ def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
             option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
             raise ConfigError(f"--again repeats what the file records, so {option} has no effect; leave it out")
     return api.again(arguments.again, arguments.run, trust_code=arguments.trust_code)
-
-
-def _print_notes(model: anew.Model) -> None:
-    """Print what the user should know about the model, on standard error."""
-    for note in model.notes:
-        write(note, sys.stderr)
 
 
 def _request(arguments: argparse.Namespace) -> str:
@@ -327,108 +326,6 @@ def _studio(arguments: argparse.Namespace, started: float) -> None:
     )
 
 
-# ---- figures ----
-
-
-def _score(arguments: argparse.Namespace, started: float) -> None:
-    if arguments.out is not None and not arguments.per_item:
-        raise ConfigError("--out is for the rows of --per-item; give both")
-    out = None if arguments.out is None else api.new_csv_file(arguments.out)
-    model = api.load(arguments.run, trust_code=arguments.trust_code)
-    _print_notes(model)
-    # Progress belongs to standard error, whatever the rows are written to.
-    with ProgressLine(sys.stderr) as progress:
-        scores = model.score(
-            Path(arguments.data), per_item=arguments.per_item, settings=dict(arguments.set), reporter=progress
-        )
-    if out is not None:
-        scores.save(out)
-    if arguments.json:
-        write_json(scores.to_json() | ({} if out is None else {"items": str(out)}))
-    elif arguments.per_item and out is None:
-        write(scores.to_csv().removesuffix("\n"))
-        for note in scores.notes:
-            write(note, sys.stderr)
-    else:
-        _print(score_lines(scores))
-        if out is not None:
-            write(f"{len(scores.items):,} rows in {out}")
-
-
-def _evaluate(arguments: argparse.Namespace, started: float) -> int:
-    requirements = [] if arguments.fail_on is None else api.parse_requirements(arguments.fail_on)
-    with _progress(arguments) as progress:
-        report = api.evaluate(
-            arguments.run,
-            arguments.n,
-            samples=arguments.samples,
-            data=arguments.data,
-            held_out=arguments.held_out,
-            features=arguments.features,
-            modality=arguments.modality,
-            out=arguments.out,
-            seed=arguments.seed,
-            settings=dict(arguments.set),
-            trust_code=arguments.trust_code,
-            reporter=progress,
-        )
-    if not is_first_process():
-        return DONE
-    outcomes = api.check_requirements(report, requirements) if requirements else []
-    passed = all(outcome.passed for outcome in outcomes)
-    if arguments.json:
-        checks = [{"condition": o.requirement.text, "passed": o.passed, "found": o.sentence} for o in outcomes]
-        write_json(report.to_json() | ({"checks": checks} if outcomes else {}))
-        return DONE if passed else FAILED_CHECK
-    record = api.as_record(report.to_json())
-    _print([[], *closing(record), []])
-    if arguments.verbose:
-        _print([*score_table(record), []])
-    if report.folder is not None:
-        _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
-        if arguments.run is not None and "://" in arguments.run:  # the folder is that of a copy in the cache
-            _print([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
-    for outcome in outcomes:
-        _print([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
-    return DONE if passed else FAILED_CHECK
-
-
-def _check_line(outcome: api.Outcome) -> str:
-    return f"{outcome.requirement.text}: {outcome.sentence}"
-
-
-def _compare(arguments: argparse.Namespace, started: float) -> None:
-    with _progress(arguments) as progress:
-        report = api.compare(
-            arguments.out,
-            data=arguments.data,
-            families=arguments.families or (),
-            runs=arguments.runs,
-            budget=arguments.budget,
-            steps=arguments.steps,
-            modality=arguments.modality,
-            seed=arguments.seed,
-            settings=dict(arguments.set),
-            n=arguments.n,
-            trust_code=arguments.trust_code,
-            reporter=progress,
-        )
-    if arguments.json:
-        write_json(report.to_json())
-        return
-    write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
-    for sentence in report.findings:
-        write(sentence)
-    tested = [claim for claim in report.claims if claim.outcome != "not tested"]
-    if tested:
-        write("Textbook claims, checked on this data:")
-    for claim in tested:
-        write(f"  {claim.claim}: {claim.outcome} ({claim.evidence})")
-    for note in report.notes:
-        write(note)
-    _print([[("page     ", "bold"), (str(report.folder / "compare.html"), "")]])
-
-
 # ---- settings and examples ----
 
 
@@ -437,7 +334,7 @@ def _settings(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json({"settings": [dataclasses.asdict(setting) for setting in settings]})
     else:
-        _print(setting_lines(api.setting_groups(), settings))
+        print_lines(setting_lines(api.setting_groups(), settings))
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
@@ -446,7 +343,7 @@ def _example(arguments: argparse.Namespace, started: float) -> None:
         if arguments.json:
             write_json({"examples": dict(examples)})
         else:
-            _print([[(f"{name:<14}", "bold"), (meaning, "")] for name, meaning in examples.items()])
+            print_lines([[(f"{name:<14}", "bold"), (meaning, "")] for name, meaning in examples.items()])
         return
     if arguments.dir is None:
         raise ConfigError(f"the folder is missing; use `anew example {arguments.name} DIR`")
@@ -457,28 +354,15 @@ def _example(arguments: argparse.Namespace, started: float) -> None:
         write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '1m')}")
 
 
-# ---- printing ----
-
-
-def _progress(arguments: argparse.Namespace) -> ProgressLine:
-    """Progress on standard output; on standard error where that belongs to JSON."""
-    verbose = getattr(arguments, "verbose", False)
-    return ProgressLine(sys.stderr if arguments.json else sys.stdout, verbose=verbose)
-
-
-def _print(lines: Iterable[Line]) -> None:
-    for line in lines:
-        write_spans(line)
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "look": _look,
     "train": _train,
     "resume": _resume,
     "sample": _sample,
-    "score": _score,
-    "evaluate": _evaluate,
-    "compare": _compare,
+    "score": figures.score,
+    "nearest": figures.nearest,
+    "evaluate": figures.evaluate,
+    "compare": figures.compare,
     "walk": _walk,
     "export": _export,
     "serve": _serve,

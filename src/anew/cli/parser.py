@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from anew.cli.values import OncePerKey, choice, integer, process_count, setting, share
 from anew.core import arguments as checked
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -14,8 +15,6 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
-# On one machine: more than any has processors, so that a slip of the hand starts no thousands; chosen.
-MOST_PROCESSES = 1024
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
@@ -73,61 +72,6 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigError(f"unknown option {shorten(option)}{did_you_mean(option.partition('=')[0], self.options)}")
 
 
-# ---- values ----
-
-
-def _setting(example: str) -> Callable[[str], tuple[str, str]]:
-    def parse_setting(text: str) -> tuple[str, str]:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set takes KEY=VALUE, for example --set {example} (got {shorten(text)})")
-        return key.strip(), value.strip()
-
-    return parse_setting
-
-
-class _OncePerKey(argparse.Action):
-    """Appends a setting, and refuses one that was given already: the last would win without a word."""
-
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
-    ) -> None:
-        key, value = values
-        settings = getattr(namespace, self.dest)
-        earlier = next((text for name, text in settings if name == key), None)
-        if earlier is not None:
-            raise ConfigError(
-                f"--set {key} was given twice ({key}={shorten(earlier)} and {key}={shorten(value)}); give one"
-            )
-        setattr(namespace, self.dest, [*settings, (key, value)])
-
-
-def _integer(option: str) -> Callable[[str], int]:
-    def parse_integer(text: str) -> int:
-        try:
-            return int(text)
-        except ValueError:
-            raise ConfigError(f"{option} must be an integer (got {shorten(text)})") from None
-
-    return parse_integer
-
-
-def _share(text: str) -> tuple[int, int]:
-    number, slash, of = text.partition("/")
-    if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
-        raise ConfigError(f"--share must be I/K with I from 1 to K, like 1/4 (got {shorten(text)})")
-    return int(number), int(of)
-
-
-def _choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
-    def parse_choice(text: str) -> str:
-        if text not in choices:
-            raise ConfigError(f"{option} must be one of {', '.join(choices)} (got {shorten(text)})")
-        return text
-
-    return parse_choice
-
-
 # ---- arguments that several commands share ----
 
 
@@ -144,37 +88,31 @@ def _common(p: CommandParser) -> None:
 
 
 def _seed(p: CommandParser) -> None:
-    p.add_argument("--seed", type=_integer("--seed"), default=0, metavar="N", help=SEED_HELP)
+    p.add_argument("--seed", type=integer("--seed"), default=0, metavar="N", help=SEED_HELP)
 
 
 def _steps(p: CommandParser, help: str) -> None:
-    p.add_argument("--steps", type=_integer("--steps"), metavar="N", help=help)
+    p.add_argument("--steps", type=integer("--steps"), metavar="N", help=help)
 
 
 def _processes(p: CommandParser) -> None:
     p.add_argument(
         "--processes",
-        type=_process_count,
+        type=process_count,
         default=0,
         metavar="N",
         help="processes on this machine that train together (default: one for each GPU)",
     )
 
 
-def _process_count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise ConfigError(f"--processes must be a number from 1 to {MOST_PROCESSES} (got {shorten(text)})")
-    return int(text)
-
-
 def _settings(p: CommandParser, help: str, example: str) -> None:
-    p.add_argument("--set", action=_OncePerKey, type=_setting(example), default=[], metavar="KEY=VALUE", help=help)
+    p.add_argument("--set", action=OncePerKey, type=setting(example), default=[], metavar="KEY=VALUE", help=help)
 
 
 def _prefer(p: CommandParser) -> None:
     p.add_argument(
         "--prefer",
-        type=_choice("--prefer", PREFERENCES),
+        type=choice("--prefer", PREFERENCES),
         default="quality",
         metavar="|".join(PREFERENCES),
         help="optimise for sample quality, sampling speed, or an interpolable latent space (default: quality)",
@@ -238,7 +176,7 @@ def _resume(p: CommandParser) -> None:
 def _sample(p: CommandParser) -> None:
     p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again, only needed if it is not found by its name)")
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
-    p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
+    p.add_argument("-n", type=integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
     p.add_argument("--prompt", help="text the sample must start with")
     p.add_argument(
@@ -252,17 +190,22 @@ def _sample(p: CommandParser) -> None:
     p.add_argument("--label", help="a class of the data (default: classes as common as in the data)")
     p.add_argument(
         "--share",
-        type=_share,
+        type=share,
         metavar="I/K",
         help="make only the I-th of K shares of the samples; all K together equal one command without it",
     )
     p.add_argument("--again", metavar="FILE", help="regenerate the sample in this file")
     p.add_argument(
         "--scale",
-        type=_integer("--scale"),
+        type=integer("--scale"),
         default=1,
         metavar="N",
         help="images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
+    )
+    p.add_argument(
+        "--format",
+        metavar="NAME",
+        help="format of the files: png, webp or jpeg; wav or flac; mp4 or gif (default: png; that of the run; mp4 and gif)",
     )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)", "temperature=0.8")
     _trust_code(p)
@@ -277,9 +220,20 @@ def _score(p: CommandParser) -> None:
     _trust_code(p)
 
 
+def _nearest(p: CommandParser) -> None:
+    p.add_argument("run", help=RUN_HELP)
+    p.add_argument(
+        "items", nargs="?", metavar="ITEMS", help="a folder or a file of items (default: the samples in RUN)"
+    )
+    p.add_argument("--text", action="append", default=[], metavar="TEXT", help="a text to look up; may be repeated")
+    p.add_argument("-n", type=integer("-n"), default=100, metavar="N", help="most items of ITEMS (default: 100)")
+    p.add_argument("--out", metavar="FILE.png", help="also draw each item next to its nearest training item")
+    p.add_argument("--data", help="new location of the data, if it was moved")
+
+
 def _evaluate(p: CommandParser) -> None:
     p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples)")
-    p.add_argument("-n", type=_integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
+    p.add_argument("-n", type=integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
     p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
     p.add_argument(
         "--data",
@@ -316,9 +270,7 @@ def _compare(p: CommandParser) -> None:
     p.add_argument("--budget", metavar="TIME", help="wall-clock time per family: 90s, 10m, 2h (default: 5m)")
     _steps(p, "train each family for N steps instead of a budget")
     p.add_argument("--modality", help=MODALITY_HELP)
-    p.add_argument(
-        "-n", type=_integer("-n"), default=1000, metavar="N", help="samples measured per run (default: 1000)"
-    )
+    p.add_argument("-n", type=integer("-n"), default=1000, metavar="N", help="samples measured per run (default: 1000)")
     _seed(p)
     _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
@@ -327,9 +279,9 @@ def _compare(p: CommandParser) -> None:
 def _walk(p: CommandParser) -> None:
     p.add_argument("run", help=RUN_HELP)
     p.add_argument("--out", required=True, metavar="DIR", help="folder for strip.png, walk.gif and frames/")
-    p.add_argument("-n", type=_integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
+    p.add_argument("-n", type=integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
     p.add_argument(
-        "--stops", type=_integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
+        "--stops", type=integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
     )
     _seed(p)
     p.add_argument("--label", help="use one class of the data only")
@@ -363,7 +315,7 @@ def _serve(p: CommandParser) -> None:
     p.add_argument("run", nargs="+", help="folders of finished runs; the name of the folder is that of the model")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     p.add_argument(
-        "--port", type=_integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
+        "--port", type=integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
     )
     p.add_argument(
         "--api-key",
@@ -393,7 +345,7 @@ def _studio(p: CommandParser) -> None:
         help="folder whose runs are shown, and below which data is chosen (default: the current one)",
     )
     p.add_argument(
-        "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
+        "--port", type=integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
     )
     p.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
 
@@ -417,6 +369,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
     "sample": ("generate new items as ordinary files", _sample),
     "score": ("measure how likely other data is under a model, as a whole or record by record", _score),
+    "nearest": ("find the training item nearest to each sample, or to items of your own", _nearest),
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),

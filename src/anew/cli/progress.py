@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
+ESTIMATE_S = 1.0  # of a counted task, before the time that is left is estimated: less says too little; chosen
+RECENT = 4  # states of a counted task by which its rate is measured: of samples, the first are drawn a few at a time
 LOG_SHARE, LOG_S = 0.1, 60.0  # a plain line is due after a tenth of the way, or a minute
 
 
@@ -32,6 +34,8 @@ class ProgressLine:
         self.live = self.stream.isatty()
         self.steps = 0
         self._times: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS)  # (when, examples so far)
+        self._counts: deque[tuple[float, int]] = deque(maxlen=RECENT)  # (when, parts so far) of a counted task
+        self._counted_task, self._counted_since = "", 0.0
         self._drawn_at = 0.0
         self._logged_progress = -1.0
         self._logged_count = 0
@@ -78,14 +82,28 @@ class ProgressLine:
 
     def progress(self, task: str, count: int, total: int) -> None:
         """Show that `count` of `total` parts of something are finished."""
+        state = f"{count:,} of {total:,}{self._time_left(task, count, total)}"
         if self.live:
-            self._draw(task, count, total, f"{count:,} of {total:,}")
+            self._draw(task, count, total, state)
         elif count >= total or count - self._logged_count >= total * LOG_SHARE:
             self._logged_count = count
-            write(f"{task}: {count:,} of {total:,}", self.stream)
+            write(f"{task}: {state}", self.stream)
         if count >= total:
             self._logged_count = 0
             self._close_bar()
+
+    def _time_left(self, task: str, count: int, total: int) -> str:
+        """As in ", 1:05 left", by how long the last parts took; "" where they say too little."""
+        now = time.monotonic()
+        if task != self._counted_task or count < self._counts[-1][1]:
+            self._counted_task, self._counted_since = task, now
+            self._counts.clear()
+            self._logged_count = 0
+        self._counts.append((now, count))
+        (first_time, first_count), rest = self._counts[0], total - count
+        if not rest or count == first_count or now - self._counted_since < ESTIMATE_S:
+            return ""
+        return f", {clock(rest * (now - first_time) / (count - first_count))} left"
 
     # ---- drawing ----
 

@@ -14,10 +14,11 @@ from anew.errors import command
 
 if TYPE_CHECKING:
     from anew import Scores
-    from anew.api import Inspection, ReportRecord, RunInspection, SettingInfo
+    from anew.api import Inspection, NearestItems, ReportRecord, RunInspection, SettingInfo
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
+SHOWN_TEXT = 40  # characters of a text that is shown next to its name: two of them fit a line
 STYLES = {"good": "bold green", "poor": "bold red", "": "dim"}  # of answers; "": not measured
 OPEN_STYLE = "bold yellow"  # of all other answers
 
@@ -105,6 +106,25 @@ def _number(value: float | None) -> str:
 
 
 # ---- score ----
+
+
+def _with_text(name: str, text: str | None) -> str:
+    """The name of an item, with its text if that is short."""
+    return name if text is None or len(text) > SHOWN_TEXT or "\n" in text else f"{name} {text}"
+
+
+def nearest_lines(nearest: NearestItems) -> list[Line]:
+    """`anew nearest`: a row for each item, and how to read the distances."""
+    cells = [
+        (_with_text(item.name, item.text), _with_text(item.nearest or "nothing", item.nearest_text))
+        for item in nearest.items
+    ]
+    width, place_width = (max(map(len, column)) for column in zip(*cells, strict=True))
+    rows: list[Line] = [
+        [(f"{name:<{width}}  {place:<{place_width}}  ", ""), (item.caption, "bold red" if item.close else "")]
+        for (name, place), item in zip(cells, nearest.items, strict=True)
+    ]
+    return [*rows, [], *([(line, "dim")] for line in textwrap.wrap(nearest.explanation, SETTINGS_WIDTH))]
 
 
 def score_lines(scores: Scores) -> list[Line]:

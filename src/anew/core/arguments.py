@@ -56,6 +56,29 @@ def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> 
     return place
 
 
+def new_file(value: object, suffix: str, advice: str = "") -> Path:
+    """Check that the file `out` does not exist yet, make its folder, and return its path.
+
+    Args:
+        value: The path.
+        suffix: Suffix that it must have.
+        advice: What to do for something else, a clause.
+
+    Raises:
+        ConfigError: The file exists, has another suffix, or its folder cannot be made.
+    """
+    target = new_path("out", value)
+    if target.suffix.lower() != suffix:
+        raise ConfigError(f"`out` {str(target)!r} must end in {suffix}{advice}")
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"`out` {str(target)!r} exists; give another name or delete it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({error.strerror}); give another") from None
+    return target
+
+
 def optional_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path | None:
     """None, or what `path` gives."""
     return None if value is None else path(name, value, error)

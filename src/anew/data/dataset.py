@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core import files, isolation
+from anew.core import isolation
 from anew.core import settings as configs
-from anew.core.addresses import address_of
 from anew.core.arrays import Numbers
 from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Spec
-from anew.data.file_names import is_hub_name
+from anew.data.find_data import check_division, find_data
 from anew.data.loading.epoch_order import permutation
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
@@ -24,14 +22,11 @@ from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
-from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
 MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
-# Items that are compared for similarity, which takes about 10 s of one core; more are compared only for equality.
-MAX_COMPARED_ITEMS = 20_000
 DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() returns without a limit: bounds memory
 ALL = "all"  # the part with all items, of data that was opened for scoring
 
@@ -310,10 +305,11 @@ class Dataset:
         Where copies are draws from a distribution, each item has its own."""
         if self.are_draws:
             return list(range(len(items)))
-        records = [Item("", item) for item in items]
-        if len(records) <= MAX_COMPARED_ITEMS:
-            return near_duplicates.group_keys(records, self.modality)
-        return list(map(near_duplicates.exact_key, records))
+        return near_duplicates.keys_of_decoded(items, self.modality)
+
+    def opened_part(self, part: str) -> tuple[InMemoryStore | StreamingStore, int]:
+        """The store of the data, and the number of a part there."""
+        return self._ready(), self._number(part)
 
     def part_size(self, part: str) -> int:
         """The number of examples in a part."""
@@ -360,9 +356,9 @@ class Dataset:
         Raises:
             DataError: The data is missing, or not what the run was trained on.
         """
-        data = cls._restored(_find_data(state, path), state, folder)
+        data = cls._restored(find_data(state, path), state, folder)
         data._divide(fresh=False)
-        _check_division(state.parts, data.scan.parts)
+        check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
         data._encode()
         data.scan.notes = list(state.notes)
@@ -433,55 +429,3 @@ def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = 
         modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
         modality.restore(dict(state.learned), folder)
     return modality
-
-
-def _find_data(state: DataRecord, path: str | None) -> SelectedData:
-    """Find the data that a run was trained on, at `path` if it was moved. Raises DataError if it is not the same."""
-    if path is None:
-        check_present(state.path)
-    columns = ColumnChoice.of(state.config)
-    chosen = detect_modality(path or state.path, state.modality, is_requested=state.asked, columns=columns)
-    if chosen.fingerprint != state.fingerprint:
-        location = path or state.path
-        advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
-        raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
-    _check_content(path or state.path, state.content, chosen.content)
-    return chosen
-
-
-def _check_content(path: str, content: str | None, content_now: str | None) -> None:
-    """Raise DataError if files of the same names and sizes hold something else than in the run, where that is known of both."""
-    if content is not None and content_now is not None and content != content_now:
-        raise DataError(
-            f"{path!r} is not the data of this run: names and sizes are the same, but files hold something else, or "
-            "items have other classes; give the same, unchanged files"
-        )
-
-
-def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
-    """Raise DataError if the same items are split differently than in the run, which would be scored on training items."""
-    if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
-        raise DataError(
-            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were for training, now "
-            f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
-        )
-
-
-def check_present(path: str) -> None:
-    """Raise DataError if the data of a run is missing, or must not be read from its recorded path.
-
-    The run may be a stranger's, and could make this computer read any file or send any request. So data is not read from
-    folders of the system or of settings, nor from addresses that were never used on this computer.
-    """
-    address = None if is_hub_name(path) else address_of(path)
-    if address is not None and not is_known(address):
-        raise DataError(
-            f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
-        )
-    is_there = os.path.exists(path)  # returns False for invalid names, for which Path.exists could raise an error
-    if Path(path).is_absolute() and not is_there:
-        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
-    if address is None and is_there and files.is_private(Path(path)):
-        raise DataError(
-            f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
-        )

@@ -17,11 +17,17 @@ _PART = {
     "test": "test",
     "testing": "test",
 }
-_PROGRAM_SUFFIXES = (
-    ".c .cc .cpp .cs .cxx .dart .ex .go .h .hpp .hs .java .jl .js .jsx .kt .lua .m "
-    ".mjs .ml .php .pl .pm .py .r .rb .rs .scala .sh .swift .t .ts .tsx"
+# Of the languages that GitHub's linguist knows, without suffixes that are more often something else (.pro, .cls, .ps)
+_PROGRAM_NAMES = (
+    "ada adb ads agda applescript asm awk bas bash bat bats bzl c c++ cbl cc cjs cl clj cljc cljs cmake cmd cob cobol coffee"
+    " cpp cr cs csh csx cu cuh cxx d dart dpr dts dtsi el elm erb erl ex exp exs f f03 f08 f77 f90 f95 fish for forth"
+    " fs fsi fsx g4 gawk gd gleam glsl go gradle graphql groovy h h++ hcl heex hh hlsl hpp hrl hs hx hxx idr ijs inl ino ipp"
+    " itcl java jl js jsp jsx kt kts ksh lean lhs lisp lpr lsp lua m m4 mak mjs mk ml mli mll mly mm nim nims ninja"
+    " nix nu odin p6 pas php pl pm pm6 pony pp proto ps1 psd1 psm1 purs pxd py pyi pyw pyx qml r rake raku rakumod rb rkt"
+    " rktl rs s sc scala scm sh sld sml sol ss st sv svelte svh swift t tcl tcsh tf thrift tk tpp ts tsx v vala vapi"
+    " vb vbs vert frag vh vhd vhdl vim vue wat wgsl zig zsh"
 )
-_PROGRAMS = frozenset(_PROGRAM_SUFFIXES.split())
+PROGRAM_SUFFIXES = frozenset(f".{name}" for name in _PROGRAM_NAMES.split())
 # With so many files, a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
 MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -114,7 +120,7 @@ def _folder_above_part(folder: str) -> str:
 
 def _is_program(path: str) -> bool:
     """Whether a path in lower case has the suffix of a programming language."""
-    return suffix_of(path) in _PROGRAMS
+    return suffix_of(path) in PROGRAM_SUFFIXES
 
 
 @functools.lru_cache(maxsize=4096)

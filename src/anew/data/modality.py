@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core import isolation, registry
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Condition, Spec
-from anew.data.formats.reading import read_whole
+from anew.data.formats.reading import read_whole, with_line_feeds
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
@@ -361,7 +361,7 @@ class Modality(ABC):
     def prompt_file(self, path: Path) -> str:
         """The prompt that a file holds, as `condition_from_prompt` takes it: its text. Raises ValueError (one clause)."""
         try:
-            return read_whole(path).decode("utf-8")
+            return with_line_feeds(read_whole(path).decode("utf-8"))
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 

@@ -36,7 +36,7 @@ from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MOST_ITEMS as PROBE_ITEMS
 from anew.evaluation.metrics.two_sample import MOST_ROWS as CLASSIFIED
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 
@@ -55,7 +55,8 @@ class Evaluation(ABC, Generic[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive
-    generator (`naive`), how items are compared for copies (`item_type`) and how they are shown (`report_content`).
+    generator (`naive`), how items are compared for copies (`item_type`), how the nearest ones are found (`nearest`) and how items are
+    shown (`report_content`).
 
     Attributes:
         noun: Name of the items, plural.
@@ -125,6 +126,11 @@ class Evaluation(ABC, Generic[ItemT]):
     @abstractmethod
     def report_content(self) -> ReportContent:
         """The items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
+
+    @abstractmethod
+    def nearest(self, items: Sequence[ItemT], effort: float = 1.0) -> NearestPairs:
+        """Items, each next to its nearest training item. effort: how many training items are searched, as a multiple of the
+        usual number."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
@@ -379,11 +385,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
             self.cut_off("the class mix")
             return
-        if own_embedder is not None:
-            rows = {part: own_embedder(items) for part, items in self.sets.items()}
-        else:
-            rows = {"samples": features.samples, "test": features.held_out, "train": features.train}
-            rows |= {} if features.naive is None else {"naive": features.naive}
+        rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(
             names=labels.train(1)[0],
             probe_items=LabelledFeatures(embed(self._probe_items[:n_probe]), train[n : n + n_probe]),
@@ -438,6 +440,12 @@ def too_few_of(name: str, n: int) -> str:
     """A clause that says that n items are too few, which are called `name` (plural)."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
+
+
+def rows_of(features: FeatureSets) -> dict[str, Numbers]:
+    """Features (n, d) by the names of `Evaluation.sets`."""
+    rows = {"samples": features.samples, "test": features.held_out, "train": features.train}
+    return rows | ({} if features.naive is None else {"naive": features.naive})
 
 
 def class_numbers(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from anew.core.arrays import Numbers
+from anew.core.arrays import Integers, Numbers
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, resample
 from anew.evaluation.reporting.content import ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
@@ -72,7 +72,8 @@ def distance_score(
 def nearest_pairs(
     show: Callable[[X], ReportItem],
     samples: Sequence[X],
-    nearest: Sequence[X],
+    training: Sequence[X],
+    index: Integers,
     distances: Numbers,
     typical: float,
     exact: float,
@@ -83,7 +84,8 @@ def nearest_pairs(
     Args:
         show: Returns the report's view of an item.
         samples: The samples.
-        nearest: The nearest training item of each sample.
+        training: Training items.
+        index: (n,) index of the nearest of these.
         distances: (n,) distances to these.
         typical: Median distance of held-out items to their nearest training item; pairs within a quarter of it are marked.
         exact: Distance below which two items count as identical.
@@ -92,9 +94,11 @@ def nearest_pairs(
     return [
         SamplePair(
             show(sample),
-            show(item),
+            show(training[i]),
             "exact copy" if distance < exact else form.format(distance),
             close=bool(distance < 0.25 * typical),
+            distance=float(distance),
+            train=int(i),
         )
-        for sample, item, distance in zip(samples, nearest, distances, strict=False)
+        for sample, i, distance in zip(samples, index, distances, strict=True)
     ]

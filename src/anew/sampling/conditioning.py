@@ -9,6 +9,7 @@ import torch
 
 from anew.core.settings import check_int
 from anew.core.specs import Condition, Tokens
+from anew.data.formats.reading import with_line_feeds
 from anew.errors import ConfigError, did_you_mean, shorten
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check_stop(modality: Modality, stop: object) -> str | None:
         raise ConfigError(f"{modality.name} data has no text to stop at; leave `stop` out")
     if not isinstance(stop, str) or not stop:
         raise ConfigError(f"`stop` must be a text of one character or more (got {shorten(stop)})")
-    return stop
+    return with_line_feeds(stop)
 
 
 def class_index(names: list[str], label: object) -> int:

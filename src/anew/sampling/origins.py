@@ -119,7 +119,10 @@ def origins_in(path: Path) -> list[Origin]:
     Raises:
         ConfigError: The file cannot be read, or has no record of its origin.
     """
-    advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote, or a text beside its .origins.json"
+    advice = (
+        "give a PNG, WebP, JPEG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote, or a text beside its "
+        ".origins.json"
+    )
     try:
         # The file may be a stranger's, so native libraries read it only in another process.
         comments = isolation.call(_comments, None, read_whole(path))
@@ -169,14 +172,14 @@ def _comments(_: None, data: bytes) -> list[str] | None:
 
 def _all_comments(data: bytes) -> Sequence[str] | None:
     """The comments of a file, whose format is known by its content; None for a format without comments."""
+    if data[:4] == b"\x89PNG" or data[:4] == b"GIF8" or data[:3] == b"\xff\xd8\xff" or data[8:12] == b"WEBP":
+        return [pixels.read_comment(data)]
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.read_comment(data)]
     if data[4:8] == b"ftyp":
         return [frames.read_comment(data)]
     if data[:1] == b">":
         return [record.header for record in fasta.parse(fasta.decode_file(data))]
-    if data[:4] == b"\x89PNG" or data[:4] == b"GIF8":
-        return [pixels.read_comment(data)]
     return None
 
 

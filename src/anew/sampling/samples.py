@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Protocol, overload, runtime_checkable
 
 from anew.core import files
 from anew.core.arguments import new_path, optional_text
 from anew.core.arrays import Numbers
 from anew.core.settings import check_int
+from anew.core.wording import listed
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
-from anew.errors import ConfigError
+from anew.errors import ConfigError, shorten
 from anew.sampling.origins import Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
+
+
+@runtime_checkable
+class WritesFormats(Protocol):
+    """A modality whose items can be written in several file formats.
+
+    Attributes:
+        file_formats: Their names, which are the suffixes of files.
+    """
+
+    file_formats: tuple[str, ...]
+
+    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
+        """A decoded item in one of these formats."""
+        ...
 
 
 class Samples(Sequence[DecodedItem]):
@@ -47,6 +63,7 @@ class Samples(Sequence[DecodedItem]):
         self.origins = list(origins)
         self.first = first
         self.total = total
+        self._file_format = ""
         self._artifacts: dict[int, Artifact] = {}
 
     @overload
@@ -58,6 +75,7 @@ class Samples(Sequence[DecodedItem]):
             return self._items[index]
         part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index])
         places = range(*index.indices(len(self)))
+        part._file_format = self._file_format
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
 
@@ -69,6 +87,7 @@ class Samples(Sequence[DecodedItem]):
         origins = [*self.origins, *other.origins] if has_origins else []
         joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality, origins)
         moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
+        joined._file_format = self._file_format
         joined._artifacts = self._artifacts | moved
         return joined
 
@@ -101,8 +120,13 @@ class Samples(Sequence[DecodedItem]):
         """
         if index not in self._artifacts:
             comment = self.origins[index].to_comment() if self.origins else ""
-            self._artifacts[index] = self.modality.save_item(self._items[index], comment)
+            self._artifacts[index] = self._written(self._items[index], comment)
         return self._artifacts[index]
+
+    def _written(self, item: DecodedItem, comment: str) -> Artifact:
+        if self._file_format and isinstance(self.modality, WritesFormats):
+            return self.modality.save_as(item, self._file_format, comment)
+        return self.modality.save_item(item, comment)
 
     @property
     def artifacts(self) -> list[Artifact]:
@@ -214,7 +238,7 @@ class Samples(Sequence[DecodedItem]):
             The paths of the PNG and the JSON; empty if samples are not pictures, or too large for a sheet.
         """
         target, stem = _make_folder(folder), _checked_stem(stem)
-        names = [f"{self._stem(index)}.png" for index in range(len(self))]
+        names = [f"{self._stem(index)}.{self._file_format or 'png'}" for index in range(len(self))]
         written = self.modality.sheet_files(self._items, names, stem)
         return [files.write_inside(target, name, data) for name, data in written.items()]
 
@@ -234,7 +258,33 @@ class Samples(Sequence[DecodedItem]):
         if scale == 1:
             return self
         items = [self.modality.enlarge(item, scale) for item in self._items]
-        return Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
+        enlarged = Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
+        enlarged._file_format = self._file_format
+        return enlarged
+
+    def in_format(self, file_format: str) -> Samples:
+        """The same samples, whose files have another format.
+
+        Args:
+            file_format: "wav" or "flac" for sounds; "png", "webp" (without loss) or "jpeg" for images; "mp4" or "gif" for clips,
+                which otherwise have both.
+
+        Returns:
+            The samples, for `save`.
+
+        Raises:
+            ConfigError: Files of such samples are never written in this format.
+        """
+        formats = self.modality.file_formats if isinstance(self.modality, WritesFormats) else ()
+        if not formats:
+            raise ConfigError(f"`format` is for images, sounds and clips; {self.modality.name} has one form of file")
+        if file_format not in formats:
+            raise ConfigError(
+                f"`format` must be {listed(formats, 'or')} for {self.modality.traits.plural} (got {shorten(file_format)})"
+            )
+        samples = Samples(self._items, self.labels, self.modality, self.origins, self.first, self.total)
+        samples._file_format = file_format
+        return samples
 
     def _repr_html_(self) -> str:
         indices = range(min(NOTEBOOK_SIZE, len(self)))

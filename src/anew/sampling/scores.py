@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core import files
-from anew.core.arguments import new_path
+from anew.core.arguments import new_file
 from anew.errors import ConfigError
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
@@ -186,21 +186,8 @@ def _cell(value: object) -> object:
 
 
 def new_csv_file(path: str | Path) -> Path:
-    """Check that a CSV file does not exist yet, make its folder, and return its path.
-
-    Raises:
-        ConfigError: The file exists, has another suffix, or its folder cannot be made.
-    """
-    target = new_path("out", path)
-    if target.suffix.lower() != ".csv":
-        raise ConfigError(f"`out` {str(target)!r} must end in .csv; with `json`, the figures are printed as JSON")
-    if target.exists() or target.is_symlink():
-        raise ConfigError(f"`out` {str(target)!r} exists; give another name or delete it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({error.strerror}); give another") from None
-    return target
+    """A CSV file that does not exist yet, see `arguments.new_file`."""
+    return new_file(path, ".csv", "; with `json`, the figures are printed as JSON")
 
 
 def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:

@@ -18,6 +18,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset
+from anew.data.formats.reading import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
@@ -229,11 +230,12 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
     for number, item in enumerate(items):
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
-        if are_lines and "\n" in str(item).removesuffix("\n"):
+        line = with_line_feeds(str(item)).removesuffix("\n") if are_lines else ""
+        if "\n" in line:
             raise ConfigError(
                 f"`data` cannot be scored: item {number} has several lines, and each record of this run is one; give a list of lines"
             )
-        records.append(Item(f"item {number}", str(item).removesuffix("\n") if are_lines else item))
+        records.append(Item(f"item {number}", line if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
     for number, row in enumerate(rows):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
 
 from anew.core.settings import MAX_INT
+from anew.data.formats.reading import with_line_feeds
 from anew.server.faults import bad_request, from_validation
 from anew.server.limits import (
     MAX_LOG_PROBS,
@@ -52,7 +53,7 @@ def _stops(value: object) -> tuple[str, ...]:
         raise ValueError(f"give a string, or a list of at most {MAX_STOPS} strings")
     if not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
         raise ValueError(f"each stop must be a string of 1 to {MAX_STOP_LENGTH} characters")
-    return tuple(stops)
+    return tuple(map(with_line_feeds, stops))
 
 
 def _only_default(value: object) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from anew.core.specs import Condition, SampleRequest
-from anew.data.modalities.text import Text, find_stop
+from anew.data.modalities.text import Text
 from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
 from anew.sampling.model import Model
@@ -203,7 +203,7 @@ class GrowingText:
         """The new text up to a stop, and whether there was one. ids: None: all."""
         text = self.modality.continuation(self.ids if ids is None else ids, self.prompt)
         if self.modality.grows_forwards(self.prompt):
-            starts = [start for stop in self.request.stops if (start := find_stop(text, stop)) >= 0]
+            starts = [start for stop in self.request.stops if (start := text.find(stop)) >= 0]
             return (text[: min(starts)], True) if starts else (text, False)
         ends = [start + len(stop) for stop in self.request.stops if (start := text.rfind(stop)) >= 0]
         return (text[max(ends) :], True) if ends else (text, False)
@@ -244,7 +244,7 @@ class GrowingText:
 def _num_final(text: str, stops: Sequence[str]) -> int:
     """Number of first characters that no further token can change: not an incomplete character, nor the beginning of a stop."""
     num_final = len(text.rstrip("\ufffd"))
-    for stop in (*stops, *(f"\r{stop}" for stop in stops if stop.startswith("\n"))):  # see `find_stop`
+    for stop in stops:
         longest = min(len(stop) - 1, num_final)
         overlaps = (size for size in range(longest, 0, -1) if text[:num_final].endswith(stop[:size]))
         num_final -= next(overlaps, 0)

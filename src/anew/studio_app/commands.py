@@ -10,6 +10,7 @@ from pathlib import Path
 from anew.core import arguments
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
+from anew.core.own_folders import COMPARISON_MARK
 from anew.errors import ConfigError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
@@ -21,6 +22,8 @@ from anew.studio_app.studio import Studio
 from anew.workflows.compare.comparable import comparable
 
 RUNS = "runs"  # folder of new runs below the start folder
+# Of these, a folder of a comparison has the first from its beginning on, and one of a report on samples the second
+COMPARISON_FILES = (COMPARISON_MARK, "report.json")
 MAX_COMPARED = 20  # runs of a comparison, each of which is measured; chosen
 
 
@@ -194,6 +197,41 @@ def compare(studio: Studio, names: Sequence[str]) -> Job:
     comparable({name: studio_record(run) for name, run in runs.items()})
     out = new_folder(studio, "compare")
     return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs.values())])
+
+
+def repeat_comparison(studio: Studio, name: str) -> Job:
+    """Add a comparison, or a report on samples, that was stopped or failed to the queue again.
+
+    Raises:
+        ApiError: There is none of this name, it is at work, or it is finished.
+    """
+    job = _ended_comparison(studio, name)
+    if studio.comparison(name)["state"] == "finished":
+        raise ApiError(400, "it is finished; discard it, or start another")
+    studio.jobs.remove(job)
+    return studio.jobs.add(job.verb, name, job.words)
+
+
+def discard_comparison(studio: Studio, name: str) -> None:
+    """Delete a comparison, or a report on samples, and the commands of the queue that made it. The runs stay.
+
+    Raises:
+        ApiError: There is none of this name, or it is at work.
+    """
+    _ended_comparison(studio, name)
+    path = studio.folder.path(name)
+    if any((path / written).is_file() for written in COMPARISON_FILES):  # not a folder that somebody made since
+        shutil.rmtree(path)
+    for job in studio.jobs.all():
+        if job.run == name:
+            studio.jobs.remove(job)
+
+
+def _ended_comparison(studio: Studio, name: str) -> Job:
+    job = studio.comparing_job(name)
+    if job.state == "queued" or job.is_alive:
+        raise ApiError(400, "it is at work, or waits in the queue; stop it first")
+    return job
 
 
 def check_idle(studio: Studio, name: str, run: Path) -> None:

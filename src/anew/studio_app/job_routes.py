@@ -137,10 +137,25 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
         await run_in_threadpool(commands.discard, studio, body.run)
         return JSONResponse({"id": body.run})
 
+    _add_comparisons(app, studio)
+
+
+def _add_comparisons(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/compare")
     async def compare(request: Request) -> Response:
         body = parse(CompareBody, await json_body(request, LIMITS))
         return _queued(await run_in_threadpool(commands.compare, studio, body.runs))
+
+    @app.post("/api/comparison/again")
+    async def repeat_comparison(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(commands.repeat_comparison, studio, body.run))
+
+    @app.post("/api/comparison/discard")
+    async def discard_comparison(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        await run_in_threadpool(commands.discard_comparison, studio, body.run)
+        return JSONResponse({"id": body.run})
 
 
 def _queued(job: Job) -> Response:

@@ -69,7 +69,7 @@ def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | No
 
 def _check_data(record: RunRecord) -> None:
     """Raise DataError if the data of a run is missing, or must not be read from where the run says that it is."""
-    from anew.data.dataset import check_present  # PyTorch: only now is it needed
+    from anew.data.find_data import check_present  # PyTorch: only now is it needed
 
     check_present(record.data.path)
 

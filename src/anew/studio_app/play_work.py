@@ -337,19 +337,16 @@ class NearestWork(PlayWork):
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
             evaluation_class = load_evaluation(data.modality.base.name)
-            content = evaluation_class(inputs).report_content()
+            nearest = evaluation_class(inputs).nearest([sample])
         finally:
             data.close()
-        if not content.pairs:
-            raise ConfigError("there is no training item to compare with")
-        pair = content.pairs[0]
-        nearest = None if pair.nearest is None else _item_json(pair.nearest)
+        (pair,) = nearest.pairs
         yield {
             "sample": _item_json(pair.sample),
-            "nearest": nearest,
+            "nearest": None if pair.nearest is None else _item_json(pair.nearest),
             "caption": pair.caption,
             "close": pair.close,
-            "explanation": content.explanation,
+            "explanation": nearest.explanation,
         }
 
 
@@ -358,5 +355,5 @@ def _item_json(item: ReportItem) -> Json:
         "picture": None if item.picture is None else data_url("image/png", item.picture),
         "media": None if item.media is None else data_url(item.media_type, item.media),
         "is_video": item.is_video,
-        "text": None if item.text is None else list(item.marked),
+        "text": None if item.text is None else item.marked,
     }

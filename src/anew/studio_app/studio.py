@@ -109,15 +109,16 @@ class Studio:
         Raises:
             ApiError: 404 there is none of this name.
         """
-        job = self._comparing_job(name)
+        job = self.comparing_job(name)
         words = self.jobs.last_words(job)
         return self._comparison(job) | {"last_words": words, "complaint": run_summary.complaint(words)}
 
     def comparison_page(self, name: str) -> Path:
         """The path of the page of a comparison or a report on samples; ApiError 404 as of `comparison`."""
-        return self.folder.path(name) / PAGES[self._comparing_job(name).verb]
+        return self.folder.path(name) / PAGES[self.comparing_job(name).verb]
 
-    def _comparing_job(self, name: str) -> Job:
+    def comparing_job(self, name: str) -> Job:
+        """The newest job that makes a comparison or a report on samples; ApiError 404 as of `comparison`."""
         job = self.job_of(name)
         if job is None or job.verb not in PAGES:
             raise ApiError(404, f"{name[:200]!r} is not a comparison or report of this Studio")

@@ -18,7 +18,7 @@ JAR = "%\n".join(QUOTES)
     ("text", "expected"),
     [
         (JAR, QUOTES),
-        (JAR.replace("\n%\n", "\n%%\r\n") + "%\n", QUOTES),
+        (JAR.replace("\n%\n", "\n%%\n") + "%\n", QUOTES),
         ("%\n".join(QUOTES[:5]), ["%\n".join(QUOTES[:5])]),
         ("%\n% a comment of TeX\n\\def\\x{1}\n" * 60, ["%\n% a comment of TeX\n\\def\\x{1}\n" * 60]),
         ("plain words\n" * 60, ["plain words\n" * 60]),

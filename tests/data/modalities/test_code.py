@@ -52,6 +52,21 @@ def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> 
     assert chosen.modality == "code" and chosen.other == {"text": 1} and "ignoring 1 text" in chosen.notes[0]
 
 
+@pytest.mark.parametrize("suffix", ["tcl", "adb", "groovy", "d", "awk", "sol", "zig", "nim", "jl", "vhdl", "mk", "f95"])
+def test_programs_of_many_languages_are_code(tmp_path: Path, suffix: str) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.{suffix}").write_text(f"proc f{i} {{x}} {{ return [expr {{$x + {i}}}] }}\n" * 20)
+    chosen = detect_modality(str(tmp_path), None)
+    assert chosen.modality == "code" and not chosen.notes and not chosen.source.notes
+
+
+def test_any_text_is_code_if_the_user_says_so(tmp_path: Path) -> None:
+    for i in range(30):
+        (tmp_path / f"{i}.q").write_text(f"f{i}: {{x + {i}}}\n" * 20)
+    data = Dataset.open(tmp_path, modality="code")
+    assert isinstance(data.modality, Code) and data.modality.suffix == ".q"
+
+
 @pytest.mark.parametrize(
     ("names", "first_line", "suffix"),
     [

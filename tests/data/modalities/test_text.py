@@ -69,14 +69,39 @@ def test_what_is_a_document(text: str) -> None:
 
 
 def test_records_have_no_line_ends() -> None:
-    assert records("a\r\nb\n\n c \n") == ["a", "b", " c "]
+    assert records("a\nb\n\n c \n") == ["a", "b", " c "]
+
+
+@pytest.mark.parametrize("data", [b"a\r\nb\rc\n", "a\r\nb\rc\n".encode("utf-16"), "a\r\nb\rc\n"])
+def test_line_ends_are_read_as_lf_and_a_note_says_so(data: bytes | str) -> None:
+    modality = Text(TextConfig())
+    assert modality.read(Item("plain.txt", b"a\n")) == "a\n" and not modality.remarks()
+    assert modality.read(Item("x.txt:7", data)) == "a\nb\nc\n" and modality.units(Item("x.txt", data)) == 6
+    (note,) = modality.remarks()
+    assert "(CRLF, CR) are read as LF" in note and note.endswith(" x.txt")
+
+
+def test_data_of_a_part_of_windows_files_has_one_kind_of_line_end(tmp_path: Path) -> None:
+    for i in range(30):
+        text = f"Page {i} has {i * 7} words.\n\nAnd a second paragraph, number {i}.\n" * 20
+        (tmp_path / f"{i}.txt").write_text(text, newline="\r\n" if i % 3 else "\n")
+    data = Dataset.open(tmp_path)
+    data.fit(SIZE)
+    assert "\r" not in "".join(data.text("train"))
+    assert sum("are read as LF" in note for note in data.scan.notes) == 1
+    data.close()
+
+
+def test_a_prompt_with_other_line_ends_is_that_with_lf() -> None:
+    modality, _ = fitted("a b\nc d\n" * 60, layout="document", tokens="characters")
+    assert modality.condition_from_prompt("a\r\nb\rc").tolist() == modality.condition_from_prompt("a\nb\nc").tolist()
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (PROSE, "\n\n"),
-        (PROSE.replace("\n", "\r\n"), "\r\n\r\n"),
+        (PROSE.replace("\n", "\r\n"), "\n\n"),
         ("INSERT INTO t VALUES (1);\n" * 200 + "\n", "\n"),
         ("a" * 400, ""),
     ],
@@ -171,19 +196,17 @@ def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-d
         assert again.spec == modality.spec and again.encode(items[0]).tolist() == modality.encode(items[0]).tolist()
 
 
-@pytest.mark.parametrize(
-    ("stop", "expected"), [("\n", "a b"), ("\r\n", "a b"), ("\nc", "a b"), ("c", "a b\r\n"), ("z", None)]
-)
+@pytest.mark.parametrize(("stop", "expected"), [("\n", "a b"), ("\nc", "a b"), ("c", "a b\n"), ("z", None)])
 def test_a_stop_at_a_line_end_leaves_nothing_of_it(stop: str, expected: str | None) -> None:
     modality, _ = fitted("a b\r\nc d\r\n" * 60, layout="document", tokens="characters")
-    ids = modality.tokenizer.encode("a b\r\nc d\r\n")
+    ids = modality.tokenizer.encode("a b\nc d\n")
     assert modality.truncate_at(ids, None, stop) == [expected]
 
 
 def test_a_stop_changes_nothing_of_the_prompt() -> None:
-    modality, _ = fitted("a b\r\nc d\r\n" * 60, layout="document", tokens="characters")
-    ids = modality.tokenizer.encode("a b\r\nc d\r\n")
-    assert modality.truncate_at(ids, ids[:4], "\n") == ["a b\r"]
+    modality, _ = fitted("a b\nc d\n" * 60, layout="document", tokens="characters")
+    ids = modality.tokenizer.encode("a b\nc d\n")
+    assert modality.truncate_at(ids, ids[:4], "\n") == ["a b\nc d"]
 
 
 def test_too_little_text() -> None:

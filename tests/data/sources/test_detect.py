@@ -87,6 +87,33 @@ def test_endings_taken_by_content_are_one_sentence(tmp_path: Path) -> None:
     assert note.endswith("5 .e5 and 7 with 2 other endings")
 
 
+def kinds_as_asked(folder: Path, requested: str) -> tuple[dict[str, list[str]], list[str]]:
+    listing = list_files(folder)
+    modalities = {name: load("data", name) for name in ("text", "image", "code", "protein", "molecule")}
+    result = sort_files(listing.files, folder, modalities, requested)
+    return {kind: [f.path for f in own] for kind, own in result.files.items()}, result.notes
+
+
+def test_texts_are_the_programs_that_the_user_says_they_are(tmp_path: Path) -> None:
+    prose = {"a__q": b"prose " * 50, "b__q": b"more prose " * 50, "c__txt": b"words " * 50, "README": b"read me " * 9}
+    write(tmp_path, **prose, d__png=picture())
+    kinds, notes = kinds_as_asked(tmp_path, "code")
+    assert kinds == {"code": ["README", "a.q", "b.q", "c.txt"], "image": ["d.png"]}
+    assert notes == ["3 files are read as programs, as asked: 2 .q and 1 .txt"]
+
+
+def test_beside_programs_only_a_more_frequent_ending_is_taken_for_one(tmp_path: Path) -> None:
+    write(tmp_path, a__q=b"prose " * 50, b__q=b"more prose " * 50, c__txt=b"words " * 50, d__py=b"x = 1\n" * 9)
+    kinds, notes = kinds_as_asked(tmp_path, "code")
+    assert kinds == {"code": ["a.q", "b.q", "d.py"], "text": ["c.txt"]}
+    assert notes == ["2 .q files are read as programs, as asked"]
+    write(tmp_path, e__py=b"x = 2\n" * 9, f__py=b"x = 3\n" * 9)
+    kinds, notes = kinds_as_asked(tmp_path, "code")
+    assert kinds == {"code": ["d.py", "e.py", "f.py"], "text": ["a.q", "b.q", "c.txt"]}
+    assert notes == ["2 .q files are read as texts, by their content"]
+    assert kinds_as_asked(tmp_path, "image")[0].keys() == {"code", "text"}
+
+
 def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
     write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
     (note,) = detect_modality(str(tmp_path), None).notes

@@ -34,6 +34,22 @@ def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> 
     assert [f.path for f in listing.files] == ["a/x.txt"] and listing.hidden == 1 and not listing.refusals
 
 
+def test_each_file_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "data", tmp_path / "elsewhere.txt"
+    (inside / "sub").mkdir(parents=True)
+    outside.write_text("outside")
+    (inside / "sub" / "real.txt").write_text("hello")
+    for name in ("a.txt", "b.txt", "sub/c.txt"):
+        (inside / name).symlink_to(inside / "sub" / "real.txt")
+    os.link(inside / "sub" / "real.txt", inside / "z.txt")
+    (inside / "d.txt").symlink_to(outside)
+    (inside / "e.txt").symlink_to(inside / "d.txt")
+    listing = list_files(inside)
+    assert [f.path for f in listing.files] == ["d.txt", "sub/real.txt"]
+    assert listing.notes == ["5 links to files of this folder are left out: each file counts once"]
+    assert listing.notes[0] in Source.open(inside, KINDS).notes
+
+
 def test_links_that_lead_nowhere_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "dangling").symlink_to("missing")

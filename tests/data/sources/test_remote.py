@@ -21,7 +21,8 @@ import pytest
 from anew.core import addresses, files
 from anew.core.addresses import address_of, without_query
 from anew.data import limits
-from anew.data.dataset import Dataset, check_present
+from anew.data.dataset import Dataset
+from anew.data.find_data import check_present
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
 from anew.data.sources.remote import local_copy

@@ -124,6 +124,18 @@ def test_a_packed_folder_named_test_among_others_is_a_class(tmp_path: Path) -> N
     assert opened.labels == ("cat", "test") and {shard.part for shard in opened.shards("image")} == {None}
 
 
+@pytest.mark.parametrize("most_labelled", [1000, 0])
+def test_a_folder_that_holds_all_files_is_no_class(
+    most_labelled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.data.sources.tar.MAX_LABELLED", most_labelled)
+    names = ["data-1.0/logo.png", *(f"data-1.0/{name}/{i}.png" for name in ("cat", "dog") for i in range(3))]
+    opened = reader(tmp_path, tar(dict.fromkeys(names, b"png")))
+    assert opened.labels == ("cat", "dog")
+    labels = {item.name: item.label for item in everything(opened, "image") if isinstance(item, Item)}
+    assert labels["shard.tar/data-1.0/logo.png"] is None and labels["shard.tar/data-1.0/cat/1.png"] == "cat"
+
+
 def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
     entries = {f"{i}.txt": bytes([65 + i]) * 1000 for i in range(8)}
     opened = reader(tmp_path, tar(entries, form=tarfile.USTAR_FORMAT)[: 5 * 1536 + 700])

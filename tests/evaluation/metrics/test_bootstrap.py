@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.bootstrap import interval, mean_interval, ratio_interval, resample
+from anew.evaluation.metrics.bootstrap import interval, log_interval, mean_interval, ratio_interval, resample
 from anew.evaluation.metrics.frechet import frechet_distance
 
 
@@ -30,6 +30,12 @@ def test_interval_is_centred_and_absent_with_few_resamples() -> None:
     assert low == pytest.approx(3.0 - 0.475) and high == pytest.approx(3.0 + 0.475)
     assert interval(3.0, [1.0] * 19) == (None, None)
     assert ratio_interval(np.ones(1), np.ones(1), 0) == (None, None)
+
+
+def test_the_interval_of_a_ratio_is_above_zero_and_a_factor_wide() -> None:
+    low, high = log_interval(0.8, [10.0**exponent for exponent in np.linspace(-1.0, 1.0, 101)])
+    assert low == pytest.approx(0.8 * 10.0**-0.95) and high == pytest.approx(0.8 * 10.0**0.95)
+    assert log_interval(3.0, [1.0] * 19) == (None, None)
 
 
 def test_resample_is_fixed_by_its_seed_and_stops_when_out_of_time() -> None:

@@ -215,7 +215,7 @@ def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable
 def test_of_very_long_records_some_are_searched_and_said(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anew.evaluation.modalities.text.EDIT_WORK", 1)
+    monkeypatch.setattr("anew.evaluation.nearest_texts.EDIT_WORK", 1)
     train = [f"record number {n}" * 20 for n in range(50)]
     content = EXPORT(make_inputs(train, train[:1], ["record"], packed=False)).report_content()
     assert "The nearest of 20 training records, drawn at random:" in content.explanation
@@ -232,9 +232,9 @@ def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., Evalu
 def test_shown_match_is_what_stands_in_training(make_inputs: Callable[..., EvaluationInputs]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
     pairs = EXPORT(make_inputs(TRAIN, TEST, [sample, "☃" * 20])).report_content().pairs
-    start, stop = pairs[0].sample.mark
+    ((start, stop),) = pairs[0].sample.marks
     assert sample[start:stop] == pairs[0].nearest.marked[1] and stop - start >= 60
-    assert pairs[1].sample.mark == (0, 0) and pairs[1].nearest is None
+    assert pairs[1].sample.marks == () and pairs[1].nearest is None
 
 
 def test_of_a_long_training_text_part_is_searched_and_said(

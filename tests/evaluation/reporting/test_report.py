@@ -154,7 +154,7 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content_type", ["text", "image", "records", "sound", "clips", "nothing"])
 def test_the_page_loads_nothing_from_outside(tmp_path: Path, content_type: str) -> None:
-    long, short = ReportItem(text=HOSTILE + "\n" * 3, mark=(0, 5)), ReportItem(text=HOSTILE[:90])
+    long, short = ReportItem(text=HOSTILE + "\n" * 3, marks=((0, 5),)), ReportItem(text=HOSTILE[:90])
     picture = image_content().pairs[0].sample.picture
     sound, clip = ReportItem(picture, b"RIFF", "audio/wav"), ReportItem(None, b"ftyp", "video/mp4")
     content = {
@@ -203,8 +203,14 @@ def test_samples_whose_nearest_items_were_not_searched_for_are_only_samples(tmp_
     assert "pair" not in [attributes.get("class") for _, attributes in unsearched.tags]
 
 
+def test_marked_characters_of_records_are_highlighted_in_the_table(tmp_path: Path) -> None:
+    row = SamplePair(ReportItem(text="MKVLA", marks=((1, 2), (4, 5))), ReportItem(text="MKV"), "2 edits")
+    html, _, _ = written(tmp_path, content=ReportContent(pairs=[row]))
+    assert "<td>M<mark>K</mark>VL<mark>A</mark></td><td>MKV</td>" in html
+
+
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
-    row = SamplePair(ReportItem(text=HOSTILE, mark=(0, 5)), ReportItem(text=HOSTILE), HOSTILE)
+    row = SamplePair(ReportItem(text=HOSTILE, marks=((0, 5),)), ReportItem(text=HOSTILE), HOSTILE)
     hostile = [score(HOSTILE, 1.0, 0.9, 1.1, 1.0, source=HOSTILE)]
     _, page, _ = written(
         tmp_path,
@@ -464,6 +470,12 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
     proven = copies(found=True, share=0.15, low=0.06)
     assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {proven.clause()}"
     assert verdict.verdict([recited()], proven)["novelty"].endswith(proven.verdict())
+
+
+@pytest.mark.parametrize("share", [recited(), recited(low=0.7)])
+def test_the_page_says_once_how_much_is_verbatim(share: Score, tmp_path: Path) -> None:
+    _, page, _ = written(tmp_path, scores=[share], copies=copies(detection_limit=None))
+    assert page.text.count("97.0% of the generated text appears word for word") == 1
 
 
 @pytest.mark.parametrize(

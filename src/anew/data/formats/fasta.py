@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from anew.data.formats.gzip_files import inflate
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import decode_text
 
 LINE_LENGTH = 60  # residues in a line that is written, as in UniProt's files
@@ -114,8 +115,7 @@ def parse(text: str) -> Iterator[FastaRecord]:
 
 def _lines(text: str) -> Iterator[str]:
     """Yield the lines of a text. It is split in pieces, since a list of all lines takes several times its memory."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = with_line_feeds(text)
     start = 0
     while start <= len(text):
         end = text.find("\n", start + CHARACTERS_AT_ONCE)
@@ -200,7 +200,7 @@ def looks_like(head: bytes) -> bool:
         text = decode_text(head, is_complete=False).text
     except ValueError:
         return False
-    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    lines = [line.strip() for line in with_line_feeds(text).split("\n")]
     lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]
     if not lines or not lines[0].startswith(">"):
         return False

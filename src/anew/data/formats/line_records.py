@@ -44,7 +44,6 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
 def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
     """None if a text is a list, else the first reason (one clause) why it is a document."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
-    lines = [line.rstrip("\r") for line in lines]
     if lines and not lines[-1]:
         lines.pop()
     full = [line for line in lines if line.strip()]
@@ -109,7 +108,7 @@ def header_of(text: str) -> str | None:
 
 def records(text: str) -> list[str]:
     """The records of a list: its lines without line ends and without blank lines."""
-    return [line for line in (piece.rstrip("\r") for piece in text.split("\n")) if line.strip()]
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def passage_break(texts: Sequence[str], num_documents: int) -> str:
@@ -120,8 +119,7 @@ def passage_break(texts: Sequence[str], num_documents: int) -> str:
     """
     if num_documents >= MIN_DOCUMENTS:
         return ""
-    line_end = "\r\n" if any("\r\n" in text for text in texts) else "\n"
-    num_lines, num_empty = (sum(text.count(line_end * count) for text in texts) for count in (1, 2))
+    num_lines, num_empty = (sum(text.count("\n" * count) for text in texts) for count in (1, 2))
     if num_empty * MAX_PARAGRAPH_LINES >= num_lines > 0:
-        return line_end * 2
-    return line_end if num_lines else ""
+        return "\n\n"
+    return "\n" if num_lines else ""

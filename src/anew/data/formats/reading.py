@@ -50,3 +50,8 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 def too_large(size: int, max_bytes: int) -> str:
     """The reason why a file of `size` bytes is not read whole, one clause."""
     return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"
+
+
+def with_line_feeds(text: str) -> str:
+    """The text with LF for each of its line ends: those of Windows (CRLF) and of old Macs (CR) are read so."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

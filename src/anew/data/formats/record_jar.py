@@ -12,7 +12,7 @@ MIN_DIVIDERS = 20  # fewest separators of a file of records; fewer may mean anyt
 # With more other lines that begin with %, as a share of records, they are comments (TeX, PostScript, Prolog)
 MAX_OTHERS = 0.02
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
-_DIVIDER = re.compile(r"^%%?[ \t]*\r?$\n?", re.MULTILINE)
+_DIVIDER = re.compile(r"^%%?[ \t]*$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
 
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from anew.core import encodings
 from anew.core.encodings import AUTO
 from anew.core.wording import plural
+from anew.data.file_names import split_record_name
 from anew.data.formats import encoding_recognition as recognition
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import BEYOND_ASCII, WINDOWS, decode_lines, decode_unicode, divide_lines
 from anew.errors import shorten
 
@@ -56,6 +58,7 @@ class TextDecoder:
         self.encoding = WINDOWS if asked in (None, AUTO) else encodings.codec_name(asked)
         self.is_sure = asked != AUTO
         self.agree = asked != AUTO
+        self._other_line_ends = ""  # the first file that has some
         self._choices: dict[str, _FileEncoding | ValueError] = {}
         # By file and span, since a span may be read more than once
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}
@@ -83,7 +86,7 @@ class TextDecoder:
         self.agree = all(choice == (self.encoding, True) for choice in own)
 
     def decode(self, name: str, data: bytes, sample: bytes | None = None) -> str:
-        """The text of a file, or of a span of one.
+        """The text of a file, or of a span of one, with LF as its line ends.
 
         Args:
             name: The file.
@@ -94,7 +97,14 @@ class TextDecoder:
             ValueError: It is binary, or not in the encoding that is asked for (one clause).
         """
         decoded = decode_unicode(data)
-        return self.decode_other(name, data, sample) if decoded is None else decoded.text
+        return self.with_line_feeds(name, self.decode_other(name, data, sample) if decoded is None else decoded.text)
+
+    def with_line_feeds(self, name: str, text: str) -> str:
+        """A text with LF as its line ends. name: the item that holds it."""
+        if "\r" not in text:
+            return text
+        self._other_line_ends = self._other_line_ends or split_record_name(name)[0]
+        return with_line_feeds(text)
 
     def decode_other(self, name: str, data: bytes, sample: bytes | None = None) -> str:
         """The text of a file, or of a span of one, that is known not to be UTF-8; see `decode`."""
@@ -140,12 +150,18 @@ class TextDecoder:
         return (usual, self.is_sure) if usual is not None else (WINDOWS, False)
 
     def notes(self) -> list[str]:
-        """Sentences on the files read so far that are not UTF-8."""
+        """Sentences on the files read so far that are not UTF-8, or have other line ends than LF."""
         chosen = {name: choice for name, choice in self._choices.items() if isinstance(choice, _FileEncoding)}
         groups: dict[tuple[bool, str, bool], list[str]] = {}
         for name, (encoding, is_sure, _) in sorted(chosen.items()):
             groups.setdefault((name in self._guessed, encoding, is_sure), []).append(name)
-        return [self._note(*group, names) for group, names in sorted(groups.items())] + self._damage_notes(chosen)
+        notes = [self._note(*group, names) for group, names in sorted(groups.items())] + self._damage_notes(chosen)
+        if self._other_line_ends:
+            notes.append(
+                "line ends of Windows or old Macs (CRLF, CR) are read as LF, which samples have too; the first file with such is "
+                f"{self._other_line_ends}"
+            )
+        return notes
 
     def _note(self, is_part: bool, encoding: str, is_sure: bool, names: Sequence[str]) -> str:
         listed, called = ", ".join(names[:NAMED]), encodings.title(encoding)

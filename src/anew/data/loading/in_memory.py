@@ -71,6 +71,7 @@ class InMemoryStore:
         else:
             self._divide(shards)
         self._rows: dict[int, Examples] = {}
+        self._names: dict[int, list[str]] = {}
         self._orders: dict[tuple[str, int], tuple[NDArray[np.int64], int]] = {}
 
     # ---- reading and dividing ----
@@ -194,12 +195,15 @@ class InMemoryStore:
             items = self.of(part)
             encoded: list[Numbers] = []
             classes: list[int] = []
+            names: list[str] = []
             for item, row in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(row, str):
                     self.refusals.add([SkippedItem(item.name, row, item.group)])
                 else:
                     encoded.append(row)
                     classes.append(number.get(item.label or "", 0))
+                    names.append(item.name)
+            self._names[part] = names
             self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
         if not self._rows[split.TEST if self._undivided else split.TRAIN].count:
             raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.sentence()}")
@@ -239,6 +243,10 @@ class InMemoryStore:
     def rows(self, part: int, min_rows: int = 0) -> Examples:
         """The encoded examples of a part, always all."""
         return self._rows[part]
+
+    def names(self, part: int, numbers: Sequence[int]) -> list[str]:
+        """Names of the items of `rows` with these numbers."""
+        return [self._names[part][number] for number in numbers]
 
     def text(self, part: int, limit: int) -> list[Item]:
         """The items of a part."""

@@ -34,12 +34,14 @@ class Examples(Protocol):
 
     Attributes:
         count: Number of examples.
+        num_items: Number of items that `samples` draws from.
         shift_range: By how many positions all examples of an epoch may be shifted together (0..shift_range-1).
         units: Characters, pixels and so on of all examples.
         labels: Class numbers; None without classes.
     """
 
     count: int
+    num_items: int
     shift_range: int
     units: float
     labels: Integers | None
@@ -111,6 +113,7 @@ class PackedExamples:
         fits = max((len(ids) - 1) // length, 0)
         # One window fewer leaves room for a random shift, so that window borders differ from epoch to epoch.
         self.count = fits - 1 if fits > 8 else max(fits, min(len(ids), 1))
+        self.num_items = max(len(ids) // length, 1)
         self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
 
@@ -148,8 +151,7 @@ class PackedExamples:
             yield _masked_batch(modality, rows, is_counted, continues[first : first + batch])
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
-        windows = max(len(self.ids) // self.length, 1)
-        numbers = np.sort(permutation(windows, seed)[:n])
+        numbers = np.sort(permutation(self.num_items, seed)[:n])
         return [self.ids[number * self.length : (number + 1) * self.length] for number in numbers]
 
 
@@ -178,7 +180,7 @@ class RecordExamples:
         self.owner = np.repeat(np.arange(len(lengths)), pieces)
         self.starts = starts[self.owner] + piece_index * self.length
         self.lengths = np.minimum(lengths[self.owner] - piece_index * self.length, self.length + 1)
-        self.records = (starts, lengths)
+        self.records, self.num_items = (starts, lengths), len(starts)
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
 
@@ -202,7 +204,7 @@ class RecordExamples:
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         starts, lengths = self.records
-        numbers = np.sort(permutation(len(starts), seed)[:n])
+        numbers = np.sort(permutation(self.num_items, seed)[:n])
         return [self.flat[starts[number] : starts[number] + lengths[number]] for number in numbers]
 
 
@@ -213,7 +215,7 @@ class GridExamples:
 
     def __init__(self, values: Numbers, labels: Integers | None, size: int) -> None:
         self.values, self.labels = values, labels
-        self.count = len(values)
+        self.count = self.num_items = len(values)
         self.units = float(self.count * size)
 
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:

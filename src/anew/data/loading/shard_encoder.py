@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -63,6 +64,17 @@ class ShardEncoder:
         lengths = np.fromiter(map(len, encoded.values), dtype=np.int64, count=len(encoded.values))
         labels, parts = np.array(encoded.labels, dtype=np.int64), np.array(encoded.parts, dtype=np.uint8)
         return EncodedShard(self._concatenate(encoded.values), lengths, labels, parts, encoded.refused)
+
+    def names(self, number: int, part: int, refusals: Sequence[Sequence[str | None]]) -> list[str]:
+        """Names of the items of a part that `encode` gives for this number, in their order. refusals: see `EncodedShard`."""
+        refused = Counter(name for name, *_ in refusals)
+        names = []
+        for record, record_part in self.items(number % len(self._shards), number >= len(self._shards)):
+            if refused[record.name]:
+                refused[record.name] -= 1
+            elif record_part == part:
+                names.append(record.name)
+        return names
 
     def _encode_batch(self, items: Sequence[tuple[Item, int]], encoded: _EncodedItems) -> None:
         """Encode items with their parts, and add them to `encoded`."""

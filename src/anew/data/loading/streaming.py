@@ -59,6 +59,7 @@ class StreamingStore:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
+        self._held_numbers: dict[int, list[int]] = {}  # which shards these are of
         # Set by `fit_items`; `encode` measures the items and drops them
         self._fit_items: list[Item] = []
         self._fit_bytes = 0.0
@@ -289,6 +290,7 @@ class StreamingStore:
             is_train = part == split.TRAIN
             numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
             examples = self._held[part] = self._examples(list(map(self._encoded, numbers)), part)
+            self._held_numbers[part] = numbers
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
@@ -307,6 +309,18 @@ class StreamingStore:
         if len(held_shards) > OWN_SHARDS and isinstance(self._split.parts[held_shards[0] - offset], int):
             return [held_shards[i] for i in np.linspace(0, len(held_shards) - 1, OWN_SHARDS).round().astype(int)]
         return held_shards
+
+    def names(self, part: int, numbers: Sequence[int]) -> list[str]:
+        """Names of the items of `rows` with these numbers; their shards are read again."""
+        shards = self._held_numbers[part]
+        counts = [int((self._encoded(shard).parts == part).sum()) for shard in shards]
+        starts = np.cumsum([0, *counts])
+        places = (np.searchsorted(starts, numbers, side="right") - 1).tolist()
+        names = {
+            place: self._encoder.names(shards[place], part, self._encoded(shards[place]).refusals)
+            for place in set(places)
+        }
+        return [names[place][number - starts[place]] for place, number in zip(places, numbers, strict=True)]
 
     def text(self, part: int, limit: int) -> Iterator[Item]:
         """Items of a part as they are read, until they have `limit` characters."""

@@ -44,6 +44,7 @@ SUFFIXES = frozenset(
     [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"]
 )
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
+FILE_FORMATS = ("wav", "flac")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class AudioConfig:
         choices=("data", "clip", "keep"),
     )
     rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
-    file: str = setting("wav", "file format of samples", choices=("wav", "flac"))
+    file: str = setting("wav", "file format of samples", choices=FILE_FORMATS)
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
@@ -74,6 +75,7 @@ class Audio(Modality):
     suffixes = SUFFIXES
     Config = AudioConfig
     unit = "dimension"
+    file_formats = FILE_FORMATS
     traits = ModalityTraits(
         singular="audio clip",
         reads_file_slices=True,
@@ -307,13 +309,14 @@ class Audio(Modality):
             self._levels = self._levels.matched_to(self._scale.levels(samples), np.asarray(loudest))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        extension = self.config.file
+        return self.save_as(item, self.config.file, comment)
+
+    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
+        """A decoded item in one of `file_formats`."""
         wave = np.asarray(item, np.float32)
-        if self.config.trim:
-            wave = audio.cut_tail(wave, self._shape.rate)
-        return Artifact(
-            f".{extension}", audio.to_file(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
-        )
+        wave = audio.cut_tail(wave, self._shape.rate) if self.config.trim else wave
+        data = audio.to_file(wave, self._shape.rate, file_format, comment)
+        return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
     def drawn(self, x: Tensor) -> Tensor:
         return drawn(x)

@@ -21,11 +21,12 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch
-from anew.data.file_names import suffix_of, unpacked
+from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
 from anew.data.formats.gzip_files import inflate_head
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
-from anew.data.modalities.text import TEXT_CONFIDENCE, Text, find_stop
+from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError
 
@@ -34,21 +35,31 @@ if TYPE_CHECKING:
 
 Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
 
-_SUFFIXES = (
-    "py pyi c h cc cpp hpp cxx java js mjs jsx ts tsx go rs rb php pl pm lua r jl m swift kt kts scala clj ex exs erl hs ml"
-    " mli fs cs vb sh bash zsh fish ps1 bat sql html htm css scss xml yaml yml toml ini cfg json lisp el scm vim asm s f90 f"
-    " pas dart nim zig v sv vhd cmake"
-)
+# Suffixes of pages, styles, settings and data
+_OTHER_NAMES = "html htm xhtml css scss sass less xml xsl xslt yaml yml toml ini cfg json sql"
 # The ending of samples if most files have none, by the program that their first line (`#!`) names
 _INTERPRETED = {
     **dict.fromkeys(("sh", "bash", "dash", "ash", "ksh"), ".sh"),
-    **{name: f".{name}" for name in ("zsh", "fish", "php", "lua", "tcl")},
+    **{name: f".{name}" for name in ("zsh", "fish", "php", "lua", "tcl", "groovy", "raku")},
     "python": ".py",
     "perl": ".pl",
     "ruby": ".rb",
     "node": ".js",
     "rscript": ".r",
-    "tclsh": ".tcl",
+    **dict.fromkeys(("tclsh", "wish", "expect"), ".tcl"),
+    **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), ".awk"),
+    "bb": ".clj",
+    "clojure": ".clj",
+    "elixir": ".exs",
+    "escript": ".erl",
+    "guile": ".scm",
+    "julia": ".jl",
+    "ocaml": ".ml",
+    "pwsh": ".ps1",
+    "racket": ".rkt",
+    "runghc": ".hs",
+    "runhaskell": ".hs",
+    "scala": ".scala",
     "make": ".mk",
 }
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
@@ -76,7 +87,7 @@ class Code(Text):
     """Source code. Sample files have the most common suffix of the training files, see `_ending`."""
 
     name = "code"
-    suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
+    suffixes = PROGRAM_SUFFIXES | {f".{name}" for name in _OTHER_NAMES.split()}
     Config = CodeConfig
     traits = replace(
         Text.traits,
@@ -156,7 +167,7 @@ class Code(Text):
             return super().condition_from_prompt(prompt)
         if not self.config.fim:
             raise ConfigError("this run was trained with fim=0 and fills no gaps; leave `suffix` out")
-        prefix, tail = self.tokenizer.encode(prompt), self.tokenizer.encode(suffix)
+        prefix, tail = (self.tokenizer.encode(with_line_feeds(text)) for text in (prompt, suffix))
         room = max(self.spec.length // 2, 8)
         max_prefix = max(room // 2, room - len(tail))
         max_suffix = max(room // 2, room - len(prefix))
@@ -183,7 +194,7 @@ class Code(Text):
         before, middle, after = self._split_gap(row)
         text = self._text([*before, *middle, *after])
         after_start = len(text) - len(self._text(after))
-        index = find_stop(text, stop, len(self._text(before)), after_start)
+        index = text.find(stop, len(self._text(before)), after_start)
         return None if index < 0 else text[:index] + text[after_start:]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:

@@ -156,6 +156,7 @@ class Image(Modality):
     suffixes = pixels.SUFFIXES
     Config = ImageConfig
     unit = "dimension"
+    file_formats = ("png", "webp", "jpeg")
     traits = ModalityTraits(
         singular="image",
         decodes_natively=True,
@@ -377,6 +378,13 @@ class Image(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
+
+    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
+        """A decoded item in one of `file_formats`. PNG and WebP are without loss."""
+        if file_format == "png":
+            return self.save_item(item, comment)
+        encode = pixels.webp if file_format == "webp" else pixels.jpeg
+        return Artifact(f".{file_format}", encode(np.asarray(item, np.uint8), comment), media=f"image/{file_format}")
 
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
         images = [np.asarray(item, np.uint8) for item in items]

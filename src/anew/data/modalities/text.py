@@ -21,6 +21,7 @@ from anew.core.wording import plural
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
+from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
@@ -113,8 +114,7 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
 
 
 class Text(Modality):
-    """Prose, and any other text. Its unit is a character of the original, line ends included; in a list, the end of each record
-    counts as one character."""
+    """Prose, and any other text. Its unit is a character; a line end counts as one, and so does the end of each record of a list."""
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
@@ -192,9 +192,11 @@ class Text(Modality):
             return None
 
     def read(self, item: Item) -> str:
-        """The item's text. Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
+        """The item's text, with LF as its line ends.
+
+        Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
         if isinstance(item.data, str):
-            return tokenizer.clean(item.data)
+            return self._decoder.with_line_feeds(item.name, tokenizer.clean(item.data))
         return self._decoder.decode(item.name, inflate(item.content), item.sample)
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -352,7 +354,7 @@ class Text(Modality):
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
-        index = find_stop(text, stop, len(self._decode_row(prompt)))
+        index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
@@ -375,8 +377,7 @@ class Text(Modality):
         special = self.spec.special
         if suffix:
             raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
-        if self.layout == "list":
-            prompt = _one_line(prompt)
+        prompt = _one_line(prompt) if self.layout == "list" else with_line_feeds(prompt)
         opening = special.get("begin", special.get("end"))
         ids = self.tokenizer.encode(prompt).astype(np.int64)
         return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
@@ -422,20 +423,10 @@ def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
 
 def _one_line(prompt: str) -> str:
     """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
-    line = prompt.removesuffix("\n").removesuffix("\r")
+    line = with_line_feeds(prompt).removesuffix("\n")
     if "\n" in line:
         raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
     return line
-
-
-def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
-    """The position before which a text ends where it is stopped by a string that lies within [start, end); -1 without it.
-
-    A line end may have two characters: where the string begins with the second, the first is not left behind.
-    """
-    index = text.find(stop, start, end)
-    cuts_line_end = index > start and stop.startswith("\n") and text[index - 1] == "\r"
-    return index - 1 if cuts_line_end else index
 
 
 def _lines_of(item: Item) -> bytes:

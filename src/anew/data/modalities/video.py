@@ -130,6 +130,7 @@ class Video(Modality):
     )
     Config = VideoConfig
     unit = "dimension"
+    file_formats = ("mp4", "gif")
     traits = ModalityTraits(
         singular="video", reads_file_slices=True, decodes_natively=True, folder_advice=frame_folders.ADVICE
     )
@@ -360,6 +361,11 @@ class Video(Modality):
         clip = _pad_to_min_frames(np.asarray(item))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
+
+    def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
+        """A decoded item in one of `file_formats`, alone."""
+        artifact = self.save_item(item, comment)
+        return artifact.also[0] if file_format == "gif" else replace(artifact, also=())
 
     def picture(self, item: DecodedItem) -> Numbers:
         """All frames side by side."""

@@ -32,24 +32,24 @@ class SortedFiles:
     Attributes:
         files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
-        other: By (plural noun of the modality, suffix), paths of files whose content is of another modality than their suffix.
+        other: By (modality as a plural noun, reason, suffix), paths of files that are of another modality than their suffix.
         gathered: Sentences on folders that are one item each.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
     files: dict[str, list[File]] = field(default_factory=dict)
     refusals: list[SkippedItem] = field(default_factory=list)
-    other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    other: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on files whose content does not fit their suffix, one for each modality."""
-        by_modality: dict[str, dict[str, list[str]]] = {}
-        for (modality, suffix), names in self.other.items():
-            by_modality.setdefault(modality, {})[suffix] = names
-        notes = self.gathered + [_by_content(modality, names) for modality, names in sorted(by_modality.items())]
+        """Sentences on files that are not what their suffix says, one for each modality."""
+        groups: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for (modality, reason, suffix), names in self.other.items():
+            groups.setdefault((modality, reason), {})[suffix] = names
+        notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
         if self.unknown:
             notes.append(
                 f"not used are {_by_suffix(self.unknown)}: nothing that can be learned is recognised in their content"
@@ -57,15 +57,16 @@ class SortedFiles:
         return notes
 
 
-def _by_content(modality: str, names: Mapping[str, Sequence[str]]) -> str:
-    """A sentence on files that are read as a modality (plural noun) by their content. names: their paths by suffix."""
+def _read_as(modality: str, reason: str, names: Mapping[str, Sequence[str]]) -> str:
+    """A sentence on files that are read as a modality (plural noun) for a reason. names: their paths by suffix."""
     n = sum(map(len, names.values()))
     if n == 1:
-        return f"{next(iter(names.values()))[0]} is read as {modality}, by its content"
+        its_reason = reason.replace("their", "its")
+        return f"{next(iter(names.values()))[0]} is read as {modality}, {its_reason}"
     if len(names) == 1:
-        return f"{n:,} {next(iter(names))} files are read as {modality}, by their content"
+        return f"{n:,} {next(iter(names))} files are read as {modality}, {reason}"
     counts = {suffix: len(paths) for suffix, paths in names.items()}
-    return f"{n:,} files are read as {modality}, by their content: {_by_suffix(counts)}"
+    return f"{n:,} files are read as {modality}, {reason}: {_by_suffix(counts)}"
 
 
 def _by_suffix(counts: Mapping[str, int]) -> str:
@@ -87,7 +88,7 @@ def sort_files(
         files: All files.
         root: Folder that paths are relative to.
         modalities: All modalities by name.
-        requested: The modality that the user asks for, see `Modality.folders`.
+        requested: The modality that the user asks for, see `Modality.folders` and `_take_as_asked`.
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
@@ -97,12 +98,19 @@ def sort_files(
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
+    groups: list[_FilesOfSuffix] = []
     for suffix, same_suffix in by_suffix.items():
         if suffix in CONVERSIONS:  # a compressed table must be unpacked first: it is not read as text
             result.files[suffix] = same_suffix
             continue
         owner = suffixes.get(suffix) or texts.get(unpacked(suffix))
-        _FilesOfSuffix(suffix, owner, same_suffix, root, modalities).into(result, opens_all)
+        groups.append(_FilesOfSuffix(suffix, owner, same_suffix, root, modalities))
+        groups[-1].judge(result, opens_all)
+    # Tables and archives have texts too, beside which programs are not meant; they have no other kind of text
+    if requested is not None and requested != "text" and modalities[requested].traits.is_text:
+        _take_as_asked(groups, requested)
+    for group in groups:
+        group.into(result)
     convertible = {suffix for modality in modalities.values() for suffix in modality.traits.unsupported_suffixes}
     for name, own_files in result.files.items():
         own_files.sort()
@@ -135,8 +143,25 @@ def _gather_frame_folders(
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
+def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
+    """Let a modality of texts that the user asks for have texts that would be of another one.
+
+    It takes all of them if it has no file else, and otherwise those of unknown endings that outnumber its own files."""
+    n_own = sum(group.kinds.count(requested) for group in groups)
+    for group in groups:
+        outnumbers = bool(group.suffix) and group.owner is None and len(group.files) > n_own
+        if requested in group.claimants and (outnumbers or not n_own):
+            group.take_texts(requested)
+
+
 class _FilesOfSuffix:
-    """The files of one suffix. owner: the modality that has the suffix, if any."""
+    """The files of one suffix. owner: the modality that has the suffix, if any.
+
+    Attributes:
+        kinds: The modality of each file, None for one that no modality reads.
+        claimants: The modalities that may read some of them, judging by their content.
+        asked: Whether they are read as the user asks.
+    """
 
     def __init__(
         self,
@@ -147,23 +172,36 @@ class _FilesOfSuffix:
         modalities: Mapping[str, type[Modality]],
     ) -> None:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
+        self.kinds: list[str | None] = []
+        self.claimants: set[str] = set()
+        self.asked = False
 
-    def into(self, out: SortedFiles, opens_all: bool) -> None:
-        """Sort the files into `out`. opens_all: whether there are so few that each may be opened."""
+    def judge(self, out: SortedFiles, opens_all: bool) -> None:
+        """Set `kinds` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be opened."""
         sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED_FILES)]
         by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
+        self.claimants = {name for claim in claims.values() for name in claim}
         unsure = self._unsure_modality(list(claims.values()))
         if len(sampled) < len(self.files):
             votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MAX_OPENED:
-                winner = votes.most_common(1)[0][0]
-                for file in self.files:
-                    self._put(out, file, winner)
+                self.kinds = [votes.most_common(1)[0][0]] * len(self.files)
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
-        for file in self.files:
-            self._put(out, file, self._modality_of(claims[file.path], unsure))
+        self.kinds = [self._modality_of(claims[file.path], unsure) for file in self.files]
+
+    def take_texts(self, modality: str) -> None:
+        """Let a modality have all files that are text of any kind."""
+        self.kinds = [
+            modality if name is not None and self.modalities[name].traits.is_text else name for name in self.kinds
+        ]
+        self.asked = True
+
+    def into(self, out: SortedFiles) -> None:
+        """Put the files into `out`."""
+        for file, owner in zip(self.files, self.kinds, strict=True):
+            self._put(out, file, owner)
 
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
@@ -202,4 +240,5 @@ class _FilesOfSuffix:
     def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
         if owner is not None and owner != self.owner and self.suffix:
-            out.other.setdefault((self.modalities[owner].traits.plural, self.suffix), []).append(file.path)
+            reason = "as asked" if self.asked else "by their content"
+            out.other.setdefault((self.modalities[owner].traits.plural, reason, self.suffix), []).append(file.path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from pathlib import Path
 from typing import NamedTuple
 
+from anew.core.wording import are, plural
 from anew.data import limits
 from anew.data.types import SkippedItem
 from anew.errors import DataError
@@ -35,16 +37,27 @@ class Listing(NamedTuple):
         files: Files in the order of paths.
         hidden: Number of entries that are left out because of their names.
         refusals: Files that cannot be used.
+        aliases: Number of links that are left out, since they lead to other files of the listing.
     """
 
     root: Path
     files: list[File]
     hidden: int
     refusals: list[SkippedItem]
+    aliases: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence on the links, if some are left out."""
+        if not self.aliases:
+            return []
+        return [
+            f"{plural(self.aliases, 'link')} to files of this folder {are(self.aliases)} left out: each file counts once"
+        ]
 
 
 def list_files(place: Path) -> Listing:
-    """Every file below a folder, or the one file. Follows links, but no loops.
+    """Every file below a folder, or the one file, once. Follows links, but no loops.
 
     Raises DataError if `place` itself cannot be read or is neither a folder nor a regular file."""
     info = _info(place)
@@ -53,6 +66,7 @@ def list_files(place: Path) -> Listing:
     if not stat.S_ISDIR(info.st_mode):
         raise DataError(f"{str(place)!r} is {_describe_mode(info.st_mode)}; give a folder or a file")
     listing = Listing(place, [], 0, [])
+    identities = _Identities()
     hidden = 0
     visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
     waiting = [""]
@@ -60,13 +74,41 @@ def list_files(place: Path) -> Listing:
         folder = waiting.pop()
         try:
             with os.scandir(f"{place}/{folder}") as entries:
-                hidden += sum(_add(entry, folder, listing, waiting, visited) for entry in entries)
+                hidden += sum(_add(entry, folder, listing, waiting, visited, identities) for entry in entries)
         except OSError as error:
             if not folder:
                 raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
             _refuse(listing, folder.rstrip("/"), f"cannot be read ({error.strerror})")
-    listing.files.sort()
-    return listing._replace(hidden=hidden)
+    files = identities.without_aliases(listing.files)
+    return listing._replace(files=sorted(files), hidden=hidden, aliases=len(listing.files) - len(files))
+
+
+class _Identities:
+    """Which file each path leads to: several paths may lead to one, through links of both kinds."""
+
+    def __init__(self) -> None:
+        # Arrays, since a million tuples would take 100 MB
+        self._devices, self._inodes, self._are_links = array("Q"), array("Q"), bytearray()
+        self._has_links = False
+
+    def add(self, info: os.stat_result, is_link: bool) -> None:
+        """Add the next file of the listing."""
+        self._devices.append(info.st_dev)
+        self._inodes.append(info.st_ino)
+        self._are_links.append(is_link)
+        self._has_links |= is_link or info.st_nlink > 1
+
+    def without_aliases(self, files: list[File]) -> list[File]:
+        """One of the paths to each file, in the order of `add`: none that is a symbolic link, if there is another one."""
+        if not self._has_links:
+            return files
+        identities = list(zip(self._devices, self._inodes, strict=True))
+        order = sorted(range(len(files)), key=lambda i: (self._are_links[i], files[i].path))
+        kept: dict[tuple[int, int], int] = {}
+        for i in order:
+            kept.setdefault(identities[i], i)
+        # Some network file systems have no inodes
+        return [file for i, file in enumerate(files) if not identities[i][1] or kept[identities[i]] == i]
 
 
 def _info(place: Path) -> os.stat_result:
@@ -79,7 +121,12 @@ def _info(place: Path) -> os.stat_result:
 
 
 def _add(
-    entry: os.DirEntry[str], folder: str, listing: Listing, waiting: list[str], visited: set[tuple[int, int]]
+    entry: os.DirEntry[str],
+    folder: str,
+    listing: Listing,
+    waiting: list[str],
+    visited: set[tuple[int, int]],
+    identities: _Identities,
 ) -> bool:
     """Add an entry to the listing, or to the waiting folders if it is a new one; returns whether it is hidden."""
     if entry.name.startswith(".") or entry.name == "__pycache__":
@@ -95,6 +142,7 @@ def _add(
         return False
     if stat.S_ISREG(info.st_mode):
         listing.files.append(File(path, info.st_size, info.st_mtime_ns))
+        identities.add(info, entry.is_symlink())
     elif not stat.S_ISDIR(info.st_mode):
         _refuse(listing, path, f"is {_describe_mode(info.st_mode)}, not a file")
     elif (info.st_dev, info.st_ino) not in visited:

@@ -145,7 +145,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping
     shown = [name for name in distant if not _is_hidden(name)]
     entries = [*on_disk.files, *(File(name, distant[name].bytes or 0, stamp) for name in shown)]
     hidden = on_disk.hidden + len(distant) - len(shown)
-    return Listing(folder, sorted(entries), hidden, on_disk.refusals)
+    return Listing(folder, sorted(entries), hidden, on_disk.refusals, on_disk.aliases)
 
 
 def _is_hidden(name: str) -> bool:

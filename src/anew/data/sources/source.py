@@ -129,7 +129,7 @@ class Source:
         requested: str | None,
         choice: ColumnChoice,
     ) -> Source:
-        root, files, hidden, refusals = listing
+        root, files, hidden, refusals, _ = listing
         refuse_own_folder(text, place, files)
         files, own_folders = drop_own_folders(text, root, files)
         refusals = [*refusals, *own_folders]
@@ -141,7 +141,7 @@ class Source:
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
-        notes = [*side_notes, *notes]
+        notes = [*listing.notes, *side_notes, *notes]
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)

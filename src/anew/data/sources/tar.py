@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
 from anew.data import limits
-from anew.data.file_names import label_of, part_of, parts_of
+from anew.data.file_names import label_of, part_of, parts_of, shared_folder
 from anew.data.formats import by_range, gzip_files
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
@@ -29,6 +29,18 @@ MAX_LABELLED = 200_000  # of at most so many samples classes are read while list
 _RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
 _SCANNED_BYTES = 1 << 16  # bytes that are searched for the next record at a time
+
+
+class Naming(NamedTuple):
+    """What names of folders in archives mean.
+
+    Attributes:
+        has_parts: See `label_of`.
+        shared_folder: A folder that holds all files, with a slash at its end, which is no class; "" if there is none.
+    """
+
+    has_parts: bool = True
+    shared_folder: str = ""
 
 
 class ByteRange(NamedTuple):
@@ -115,7 +127,8 @@ class ArchiveReader:
         folders = {_in_folder(sample) for archive in self._archives.values() for sample in archive.samples}
         parts = {path: part_of(path) for path in folders}
         self._parts = parts if "train" in map(part_of, self._archives) else parts_of(folders)
-        self._has_parts = parts == self._parts
+        stems = [sample.stem for archive in self._archives.values() for sample in archive.samples]
+        self._naming = Naming(has_parts=parts == self._parts, shared_folder=shared_folder(stems))
         self.labels: tuple[str, ...] | None = self._labels()
 
     def _count(self, modality: str, size: int) -> None:
@@ -191,7 +204,7 @@ class ArchiveReader:
         for archive in self._archives.values():
             with self._open(archive) as stream:
                 for sample in archive.samples:
-                    sample.label = label_of_sample(stream, sample, self._has_parts)
+                    sample.label = label_of_sample(stream, sample, self._naming)
                     labels.update([sample.label] if sample.label is not None else [])
         return tuple(sorted(labels))
 
@@ -228,7 +241,7 @@ class ArchiveReader:
         try:
             with self._open(archive) as stream:
                 for index in chunk:
-                    yield item_of(stream, path, archive.samples[index], modality)
+                    yield item_of(stream, path, archive.samples[index], modality, self._naming)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
 
@@ -294,10 +307,8 @@ def _in_folder(sample: TarSample) -> str:
     return str(PurePosixPath(sample.stem).parent / "_")
 
 
-def label_of_sample(stream: IO[bytes], sample: TarSample, has_parts: bool = True) -> str | None:
-    """The class of a sample, from its `.cls` or `.json` member, else from its folder; None without one.
-
-    has_parts: see `label_of`."""
+def label_of_sample(stream: IO[bytes], sample: TarSample, naming: Naming) -> str | None:
+    """The class of a sample, from its `.cls` or `.json` member, else from its folder; None without one."""
     try:
         if ".cls" in sample.places:
             start, size = sample.places[".cls"]
@@ -310,16 +321,16 @@ def label_of_sample(stream: IO[bytes], sample: TarSample, has_parts: bool = True
                 return label
     except (ValueError, RecursionError):
         return None  # with a damaged description the sample only loses its class
-    return label_of(sample.stem, has_parts)
+    return label_of(sample.stem.removeprefix(naming.shared_folder), naming.has_parts)
 
 
-def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str) -> Item | SkippedItem:
+def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str, naming: Naming) -> Item | SkippedItem:
     """The item of a modality in a sample; a refusal if it is damaged. path: of the archive, for the item's name."""
     ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
         data = _bytes(stream, sample.places[ending])
-        label = label_of_sample(stream, sample) if sample.label is None else sample.label
+        label = label_of_sample(stream, sample, naming) if sample.label is None else sample.label
         return Item(name, _text_of(data) if ending == ".json" else data, label)
     except (ValueError, RecursionError) as error:
         return SkippedItem(name, str(error))

@@ -6,12 +6,12 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 from anew.data import limits
-from anew.data.file_names import part_of
+from anew.data.file_names import part_of, shared_folder
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
@@ -38,6 +38,7 @@ class _Survey:
         sizes: Bytes of members by modality or ending.
         is_labelled: Whether samples have classes.
         is_plain: Whether each span can be read without the others.
+        folders: Their folders, each with a slash at its end, "" for the top level.
     """
 
     bytes: int
@@ -45,6 +46,12 @@ class _Survey:
     sizes: Counter[str]
     is_labelled: bool = False
     is_plain: bool = True
+    folders: set[str] = field(default_factory=set)
+
+    @property
+    def naming(self) -> tar.Naming:
+        """What names of folders mean, as far as they are known."""
+        return tar.Naming(shared_folder=shared_folder(list(self.folders)))
 
 
 _Place = tuple[str, str, int, int]  # `Shard.where`: path, modality, first byte, end
@@ -57,7 +64,7 @@ class SpanReader:
         self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], survey: _Survey
     ) -> None:
         self._files, self._root, self._survey = list(files), root, survey
-        self._owners = tar.owners_of(modalities)
+        self._owners, self._naming = tar.owners_of(modalities), survey.naming
         total = sum(file.bytes for file in files)
         self.counts = {name: round(n * total / survey.bytes) for name, n in survey.members.items()}
         self.bytes = {name: round(n * total / survey.bytes) for name, n in survey.sizes.items()}
@@ -93,7 +100,7 @@ class SpanReader:
             with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)
                 for sample in (sample for sample in samples if modality in sample.endings):
-                    yield tar.item_of(stream, path, sample, modality)
+                    yield tar.item_of(stream, path, sample, modality, self._naming)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
@@ -175,11 +182,14 @@ def _survey_archive(stream: IO[bytes], stop: int, owners: Mapping[str, str], sur
         if ending not in tar.TEXT_ENDINGS and ending not in owners:
             survey.members[ending or "no suffix"] += 1
             survey.sizes[ending or "no suffix"] += entry.place.size
-    for sample in samples_in(stream, 0, stop, owners):
+    samples = list(samples_in(stream, 0, stop, owners))
+    survey.folders |= {sample.stem[: sample.stem.rfind("/") + 1] for sample in samples}
+    naming = survey.naming
+    for sample in samples:
         for modality, ending in sample.endings.items():
             survey.members[modality] += 1
             survey.sizes[modality] += sample.places[ending].size
-        survey.is_labelled |= tar.label_of_sample(stream, sample) is not None
+        survey.is_labelled |= tar.label_of_sample(stream, sample, naming) is not None
 
 
 def open_reader(

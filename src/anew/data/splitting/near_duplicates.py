@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
 from anew.data.modality import Modality
-from anew.data.types import FileSlice, Item
+from anew.data.types import DecodedItem, FileSlice, Item
 
 SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
 SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the standard error of the similarity is about 0.06
@@ -148,3 +148,9 @@ def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
         leader[key] = key if match is None else leader[match]
         index.add(key, signature)
     return [leader.get(key, key) for key in keys]
+
+
+def keys_of_decoded(items: Sequence[DecodedItem], modality: Modality) -> list[int]:
+    """The keys of decoded items; among more than MAX_DOCUMENTS, only exact duplicates share one."""
+    records = [Item("", item) for item in items]
+    return group_keys(records, modality) if len(records) <= MAX_DOCUMENTS else list(map(exact_key, records))

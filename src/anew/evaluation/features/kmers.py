@@ -21,17 +21,25 @@ CELLS = 512  # cells of the hash table of each width: a few runs that share a ce
 MIXED_FEATURES = 96  # random projections of all cells: few enough for covariances of some hundred texts
 PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_statistics`
 FEATURES = MIXED_FEATURES + PLAIN_FEATURES
+LEAST_LENGTH_SCALE = 0.1  # scale of the log of a length, at least: a tenth of the length; chosen
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
 
 class Kmers:
-    """Computes features (n, FEATURES) float64 of texts, each of standard deviation 1 over the texts it was fitted to."""
+    """Computes features (n, FEATURES) float64 of texts, each of standard deviation 1 over the texts it was fitted to.
+
+    Plain statistics that hardly vary there have a smaller one: where all lengths are nearly the same, a text that is a little
+    longer would be hundreds of deviations away, and distances would see nothing else (docs/log.md, 2026-11-28).
+    """
 
     def __init__(self, train: Sequence[str]) -> None:
         gaussian = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED_FEATURES))  # (c, d)
         self._mix = gaussian / np.sqrt(MIXED_FEATURES)
         raw = self._read(train)
         self._centre, deviation = raw.mean(axis=0), raw.std(axis=0)
+        deviation[MIXED_FEATURES:] = np.maximum(
+            deviation[MIXED_FEATURES:], _least_scales(train, self._centre[MIXED_FEATURES:])
+        )
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
 
     def __call__(self, texts: Sequence[str]) -> Numbers:
@@ -61,6 +69,20 @@ def _plain_statistics(text: str) -> list[float]:
     shares = [sum(map(test, text)) / n for test in (str.isalpha, str.isupper, str.isdigit, str.isspace)]
     length = float(np.mean([len(w) for w in words])) if words else 0.0
     return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *shares]
+
+
+def _least_scales(texts: Sequence[str], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The least scale of each plain statistic (PLAIN_FEATURES,): that of a share is its deviation if each character were drawn
+    by itself, at least one character of a text.
+
+    Args:
+        texts: Training texts.
+        mean: The mean of each statistic over them.
+    """
+    length = max(float(np.mean([len(text) for text in texts])), 1.0)
+    shares = np.clip(mean[2:], 0.0, 1.0)
+    deviations = np.maximum(np.sqrt(shares * (1.0 - shares) / length), 1.0 / length)
+    return np.concatenate([np.full(2, LEAST_LENGTH_SCALE), deviations])
 
 
 def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:

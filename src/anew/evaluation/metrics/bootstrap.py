@@ -56,6 +56,12 @@ def interval(
     return max(value + low, minimum), value + high
 
 
+def log_interval(value: float, resampled: Sequence[float] | Array) -> Interval:
+    """The same as `interval` for a positive ratio: its ends are `value` times and divided by factors, so both are positive."""
+    low, high = interval(float(np.log(value)), np.log(np.asarray(resampled, dtype=np.float64)))
+    return None if low is None else float(np.exp(low)), None if high is None else float(np.exp(high))
+
+
 def mean_interval(x: Rows, seed: int, repeats: int = 400) -> Interval:
     """Bootstrap interval of the mean of x (n,)."""
     return ratio_interval(x, np.ones(len(x)), seed, repeats)

@@ -66,7 +66,7 @@ def _around_mean(x: Rows, same: float) -> Rows:
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     method = "ratio of Vendi scores (effective number of different items), each set around its own mean"
-    yield comparison.bootstrap_score(DIVERSITY, diversity_ratio, method, time_share=0.85)
+    yield comparison.bootstrap_score(DIVERSITY, diversity_ratio, method, time_share=0.85, is_ratio=True)
 
 
 EXPORT = FeatureMetric("diversity", compute, order=40)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.bootstrap import interval, log_interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import MetricSpec, Score
 
@@ -101,7 +101,14 @@ class FeatureComparison:
         return real, statistic(sets.naive, sets.held_out)
 
     def bootstrap_score(
-        self, spec: MetricSpec, statistic: Statistic, method: str, time_share: float, minimum: float = -np.inf
+        self,
+        spec: MetricSpec,
+        statistic: Statistic,
+        method: str,
+        time_share: float,
+        minimum: float = -np.inf,
+        *,
+        is_ratio: bool = False,
     ) -> Score:
         """The score of a statistic of all samples and held-out items, with its interval and baselines.
 
@@ -111,13 +118,14 @@ class FeatureComparison:
             method: How it is computed, a clause for its source.
             time_share: Share of the evaluation's time after which the bootstrap stops.
             minimum: Smallest possible value of the statistic.
+            is_ratio: Whether it is a ratio, which varies by factors.
         """
         sets = self.sets
         value = statistic(sets.samples, sets.held_out)
         resampled = resample(
             statistic, (sets.samples, sets.held_out), seed=self.seed, out_of_time=lambda: self.over(time_share)
         )
-        low, high = interval(value, resampled, minimum=minimum)
+        low, high = log_interval(value, resampled) if is_ratio else interval(value, resampled, minimum=minimum)
         real, naive = self.baselines(sets, statistic)
         return Score(
             spec,

@@ -25,7 +25,7 @@ from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
 from anew.evaluation.metrics.spectrum import sound_spectrum, spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
@@ -144,45 +144,52 @@ class AudioEvaluation(Evaluation[Samples]):
         return np.asarray(coarse.flatten(1).numpy())
 
     def report_content(self) -> ReportContent:
-        """Spectrograms with players.
-
-        Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have.
-        """
+        """Spectrograms with players."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
-        training = self.inputs.train(MAX_SEARCHED if self.total_clock.remaining() > 2.0 else MAX_SEARCHED // 8)
-        training_pictures = audio.pictures(training, self.rate)
-        decibels = audio.FLOOR_DB / 255.0  # of a grey level
-        index, distances = nearest_pixels(audio.pictures(samples[:PAIRS], self.rate), training_pictures)
-        typical = 0.0
-        if held_out:
-            typical = (
-                float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), training_pictures)[1])) * decibels
-            )
-        nearest = [training[i] for i in index]
-        pairs = nearest_pairs(
-            self.report_item,
-            samples[:PAIRS],
-            nearest,
-            distances * decibels,
-            typical,
-            exact=0.1,
-            form="difference {:.1f} dB",
-        )
+        held_out = self._shown_held_out()
+        nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 1 / 8)
         draw = self.inputs.modality.pictures
         return ReportContent(
             sheet=sheet.sheet(draw(samples[:SHEET]), gap=2, columns=6),
             real_sheet=sheet.sheet(draw(held_out), gap=2, columns=6) if held_out else None,
             samples=[self.report_item(sample) for sample in samples[:PLAYERS]],
             real=[self.report_item(clip) for clip in held_out[:PLAYERS_REAL]],
-            pairs=pairs,
-            explanation="Spectrograms: time from left to right, low tones at the bottom. Nearest by spectrogram, among "
-            f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy); for a real "
-            f"clip that was held out it is typically {typical:.1f} dB.",
+            pairs=nearest.pairs,
+            explanation=nearest.explanation,
             closest_pairs=self.closest_pairs,
         )
+
+    def nearest(self, items: Sequence[Samples], effort: float = 1.0) -> NearestPairs:
+        """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
+        requested = int(MAX_SEARCHED * effort)
+        training, held_out = self.inputs.train(requested), self._shown_held_out()
+        pictures = audio.pictures(training, self.rate)
+        decibels = audio.FLOOR_DB / 255.0  # of a grey level
+        index, distances = nearest_pixels(audio.pictures(items, self.rate), pictures)
+        typical = 0.0
+        if held_out:
+            typical = float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), pictures)[1])) * decibels
+        explanation = (
+            "Spectrograms: time from left to right, low tones at the bottom. Nearest by spectrogram, among "
+            f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)"
+        )
+        explanation += f"; for a real clip that was held out it is typically {typical:.1f} dB." if held_out else "."
+        pairs = nearest_pairs(
+            self.report_item,
+            items,
+            training,
+            index,
+            distances * decibels,
+            typical,
+            exact=0.1,
+            form="difference {:.1f} dB",
+        )
+        return NearestPairs(pairs, explanation, requested)
+
+    def _shown_held_out(self) -> list[Samples]:
+        return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Samples) -> ReportItem:
         file = self.inputs.modality.save_item(item)

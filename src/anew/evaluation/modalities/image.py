@@ -25,10 +25,11 @@ from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
+SEARCHED, LEAST_SEARCHED = 20_000, 500  # training images that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched for the nearest one: 256 MB as float32
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
 STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
@@ -74,27 +75,37 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def report_content(self) -> ReportContent:
-        """Sheets and pairs. Distances are root mean squared differences of values of 0 to 255, next to those that
-        held-out images usually have."""
+        """Sheets and pairs."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        values = int(np.prod(samples[0].shape))
-        share = 1.0 if self.total_clock.remaining() > 2.0 else 0.1  # late: search among fewer
-        training = stack(self.inputs.train(int(max(min(20_000, SEARCH_VALUES // values) * share, 500))))
-        held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
-        index, distances = nearest_pixels(stack(samples[:PAIRS]), training)
-        typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
-        nearest = [training[i] for i in index]
-        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
+        nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 0.1)
+        held_out = self._shown_held_out()
         return ReportContent(
             sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
             real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,
-            pairs=pairs,
-            explanation=f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their "
-            f"values (0 = exact copy, 255 = the most possible); for a real image that was held out it is typically {typical:.0f}.",
+            pairs=nearest.pairs,
+            explanation=nearest.explanation,
             closest_pairs=self.closest_pairs,
         )
+
+    def nearest(self, items: Sequence[Numbers], effort: float = 1.0) -> NearestPairs:
+        """Distances are root mean squared differences of values of 0 to 255, next to those that held-out images usually have."""
+        values = int(np.prod(items[0].shape))
+        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, LEAST_SEARCHED))
+        training, held_out = stack(self.inputs.train(requested)), self._shown_held_out()
+        index, distances = nearest_pixels(stack(items), training)
+        typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
+        explanation = (
+            f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their values "
+            "(0 = exact copy, 255 = the most possible)"
+        )
+        explanation += f"; for a real image that was held out it is typically {typical:.0f}." if held_out else "."
+        pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
+        return NearestPairs(pairs, explanation, requested)
+
+    def _shown_held_out(self) -> list[Numbers]:
+        return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Numbers) -> ReportItem:
         return ReportItem(sheet.png(sheet.shrink(item)))

@@ -9,7 +9,6 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.core.wording import plural
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
@@ -24,12 +23,12 @@ from anew.evaluation.memorization.item_types import (
     cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import LEAST_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, stretches
 
@@ -38,10 +37,6 @@ TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models rea
 TEST_READ = 4_000_000  # held-out characters from which TEST_MOST are drawn evenly; chosen: more take seconds to read
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
-RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
-# Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
-LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
-CONTEXT = 60  # characters of training text shown around a passage: about a line
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 
@@ -164,51 +159,19 @@ class TextEvaluation(Evaluation[str]):
     # ---- what the report shows ----
 
     def report_content(self) -> ReportContent:
+        is_late = not self.records and self.total_clock.remaining() <= SEARCH_SECONDS
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
-        return self._nearest_records(samples) if self.records else self._longest_passages(samples)
+        shown = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
+        nearest = self.nearest(shown, 1 / 8 if is_late else 1.0)
+        return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
 
-    def _longest_passages(self, samples: list[str]) -> ReportContent:
-        max_characters = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
-        training = "\n".join(self._part("train", max_characters))
-        searched = f"the {len(training):,} characters of the training text"
-        if len(training) >= max_characters:
-            searched = f"{len(training):,} characters of the training text (the rest was not searched)"
-        samples = [text[:PAIR_LENGTH] for text in samples]
-        pairs = []
-        for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
-            if match is None:
-                pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
-                continue
-            start, stop = max(match.place - CONTEXT, 0), match.place + match.length
-            nearest = ReportItem(
-                text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start), is_cut=True
-            )
-            sample = ReportItem(text=text, mark=(match.start, match.start + match.length))
-            pairs.append(SamplePair(sample, nearest, f"{match.length} characters in a row in common"))
-        return ReportContent(
-            pairs=pairs,
-            explanation=f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
-            "surroundings there. Real texts share passages too, such as set phrases and names.",
-            closest_pairs=self.closest_pairs,
-        )
-
-    def _nearest_records(self, samples: list[str]) -> ReportContent:
-        longest = max(map(len, [*samples, *map(str, self.inputs.train(RECORDS_MEASURED))]), default=1)
-        searched = max(min(RECORDS_SEARCHED, EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
-        training = [str(text) for text in self.inputs.train(searched)]
-        drawn = ", drawn at random" if len(training) == searched else ""
-        pairs = []
-        for text in samples:
-            index, edits = nearest_record(text, training)
-            nearest = ReportItem(text=training[index]) if index >= 0 else None
-            caption = "" if nearest is None else edits_caption(edits)
-            pairs.append(SamplePair(ReportItem(text=text), nearest, caption))
-        return ReportContent(
-            pairs=pairs,
-            explanation=f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, "
-            "delete or replace. Short records can match by chance; the copying test says whether they do so too often.",
-            closest_pairs=self.closest_pairs,
-        )
+    def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
+        """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
+        texts = [str(text) for text in items]
+        if self.records:
+            return nearest_records(texts, self.inputs.train, effort)
+        max_characters = int(TRAINING_MOST * effort)
+        return nearest_passages(texts, self._part("train", max_characters), max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
         """Show records with the number of edits between them, and passages with their longest common part marked."""
@@ -216,7 +179,7 @@ class TextEvaluation(Evaluation[str]):
         if self.records:
             edits = Levenshtein.distance(sample, train)
             caption, close = edits_caption(edits), distance < 0.5 * usual
-            return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption, close)
+            return SamplePair(*edited_records(sample, train, edits), caption, close)
         return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
@@ -347,24 +310,6 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
-
-
-def passage_pair(sample: str, train: str) -> SamplePair:
-    """Two passages with their longest common part marked."""
-    match = longest_matches([sample], codes(train))[0]
-    if match is None:
-        return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
-    return SamplePair(
-        ReportItem(text=sample, mark=(match.start, match.start + match.length)),
-        ReportItem(text=train, mark=(match.place, match.place + match.length), is_cut=True),
-        f"{match.length} characters in a row in common",
-        close=match.length > len(sample) / 2,
-    )
-
-
-def edits_caption(edits: int) -> str:
-    """The difference between two records in words: "identical", "3 edits"."""
-    return "identical" if edits == 0 else plural(edits, "edit")
 
 
 EXPORT = TextEvaluation

@@ -28,7 +28,7 @@ from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
@@ -36,6 +36,7 @@ SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
 HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
 FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
+SEARCHED, LEAST_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
 VALUES = 32_000_000  # values of each set that metrics of motion see: bounds time and memory
 Clip = NDArray[np.uint8]
@@ -155,35 +156,43 @@ class VideoEvaluation(Evaluation[Clip]):
                 yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
     def report_content(self) -> ReportContent:
-        """Sheets of frames, one clip in a row.
-
-        Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
-        usually have.
-        """
+        """Sheets of frames, one clip in a row."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out = (self.sets.get("test") or self.inputs.test(HELD_OUT))[:HELD_OUT]
-        frames = max(len(clip) for clip in [*samples[:PAIRS], *held_out])
-        values = int(np.prod(samples[0].shape[1:])) * frames
-        training = self.inputs.train(int(max(min(10_000, SEARCH_VALUES // values), 200)))
-        frames = max(frames, *(len(clip) for clip in training))
-        stacked = stack_clips(training, frames)
-        index, distances = nearest_pixels(stack_clips(samples[:PAIRS], frames), stacked)
-        typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
-        nearest = [training[i] for i in index]
-        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
+        held_out, nearest = self._shown_held_out(), self.nearest(samples[:PAIRS])
         return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
             real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,
             samples=[self.report_item(clip) for clip in samples[:PLAYERS]],
             real=[self.report_item(clip) for clip in held_out[:PLAYERS_REAL]],
-            pairs=pairs,
-            explanation=f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the "
-            "difference of their values (0 = exact copy, 255 = the most possible); for a real clip that was held out it is "
-            f"typically {typical:.0f}.",
+            pairs=nearest.pairs,
+            explanation=nearest.explanation,
             closest_pairs=self.closest_pairs,
         )
+
+    def nearest(self, items: Sequence[Clip], effort: float = 1.0) -> NearestPairs:
+        """Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
+        usually have."""
+        held_out = self._shown_held_out()
+        frames = max(len(clip) for clip in [*items, *held_out])
+        values = int(np.prod(items[0].shape[1:])) * frames
+        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, LEAST_SEARCHED))
+        training = self.inputs.train(requested)
+        frames = max(frames, *(len(clip) for clip in training))
+        stacked = stack_clips(training, frames)
+        index, distances = nearest_pixels(stack_clips(items, frames), stacked)
+        typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
+        explanation = (
+            f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the difference of "
+            "their values (0 = exact copy, 255 = the most possible)"
+        )
+        explanation += f"; for a real clip that was held out it is typically {typical:.0f}." if held_out else "."
+        pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
+        return NearestPairs(pairs, explanation, requested)
+
+    def _shown_held_out(self) -> list[Clip]:
+        return (self.sets.get("test") or self.inputs.test(HELD_OUT))[:HELD_OUT]
 
     def report_item(self, item: Clip) -> ReportItem:
         rate = float(getattr(self.inputs.modality, "rate", 10.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +16,7 @@ class ReportItem:
         media: Bytes that a browser can play.
         media_type: Media type of these, "audio/wav" or "video/mp4".
         text: Text that is shown as it is.
-        mark: The characters of the text from mark[0] up to mark[1] are highlighted.
+        marks: The (start, stop) of each stretch of characters that is highlighted, in order.
         is_cut: Whether the text is a part of a longer one.
     """
 
@@ -23,14 +24,15 @@ class ReportItem:
     media: bytes | None = None
     media_type: str = ""
     text: str | None = None
-    mark: tuple[int, int] = (0, 0)
+    marks: tuple[tuple[int, int], ...] = ()
     is_cut: bool = False
 
     @property
-    def marked(self) -> tuple[str, str, str]:
-        """The text before, within and after the mark."""
-        text, (start, stop) = self.text or "", self.mark
-        return text[:start], text[start:stop], text[stop:]
+    def marked(self) -> list[str]:
+        """The text in pieces: one that is not highlighted, one that is, and so on in turn."""
+        text = self.text or ""
+        bounds = [0, *(place for mark in self.marks for place in mark), len(text)]
+        return [text[start:stop] for start, stop in itertools.pairwise(bounds)]
 
     @property
     def is_video(self) -> bool:
@@ -46,12 +48,32 @@ class SamplePair:
         nearest: The training item; None if nothing is near.
         caption: The distance in a few words.
         close: Whether the two are so near that the sample looks like a copy.
+        distance: Their distance, in the unit of the caption; of passages, the length of the one in common.
+        train: Index of the training item among those that were searched; None if nothing is near.
     """
 
     sample: ReportItem
     nearest: ReportItem | None
     caption: str = ""
     close: bool = False
+    distance: float | None = None
+    train: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearestPairs:
+    """Items, each next to its nearest training item.
+
+    Attributes:
+        pairs: One for each item, in their order.
+        explanation: Sentences on how the nearest items were searched and how to read the pairs.
+        requested: The n of `EvaluationInputs.train(n)`, of which the indices `SamplePair.train` are; None if they are of
+            `EvaluationInputs.train_text`.
+    """
+
+    pairs: list[SamplePair]
+    explanation: str
+    requested: int | None
 
 
 @dataclass(frozen=True, slots=True)

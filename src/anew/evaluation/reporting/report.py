@@ -267,7 +267,7 @@ def render_report(
         report=report,
         content=content,
         cards=verdict.cards(report.verdict, report.grades),
-        further=[report.verdict[q] for q in verdict.FURTHER if q in report.verdict],
+        further=_further(report.verdict),
         copies=report.copies,
         copies_json=None if report.copies is None else report.copies.to_json(),
         rates=[percent(rate) for rate in RATES],
@@ -278,6 +278,12 @@ def render_report(
         command=command,
         subtitle=subtitle,
     )
+
+
+def _further(sentences: Mapping[str, str]) -> list[str]:
+    """The sentences below the answers, without what an answer says already."""
+    further = [sentences[question] for question in verdict.FURTHER if question in sentences]
+    return [sentence for sentence in further if sentence not in sentences.get("novelty", "")]
 
 
 def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:

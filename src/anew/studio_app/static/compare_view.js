@@ -1,7 +1,7 @@
 // The page of a comparison, or of a report on samples of another tool: its log while it runs, then its result.
 
 import { address, get, onChange, post } from "./api.js";
-import { asSentence, busy, fill, h, say } from "./dom.js";
+import { asSentence, busy, confirmed, fill, h, say } from "./dom.js";
 import { badge, throttled } from "./runs_view.js";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -14,7 +14,7 @@ export function showComparison(main, id) {
       if (shown === "finished") return;
       shown = value.state;
       fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`),
-        h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), stopButton(value)),
+        h("div", { class: "head" }, h("h1", {}, value.name), badge(value.state), h("span", { class: "grow" }), buttons(value)),
         h("p", { class: "sub" }, value.of),
         value.state === "failed" && value.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.complaint)) : null,
         value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
@@ -32,18 +32,47 @@ export function showComparison(main, id) {
 }
 
 /** @param {any} value */
-function stopButton({ id, state }) {
-  if (state !== "queued" && state !== "measuring") return null;
-  const text = state === "queued" ? "Remove from the queue" : "Stop";
-  const stop = async () => {
+function buttons(value) {
+  if (value.state === "queued" || value.state === "measuring") return stopButton(value);
+  return [value.state === "finished" ? null : againButton(value), discardButton(value)];
+}
+
+/** @param {string} text @param {() => any} action @param {string} [look] */
+function button(text, action, look = "") {
+  const element = h("button", { type: "button", class: look, onclick: () => busy(element, text, async () => {
     try {
-      await post("/api/stop", { run: id });
-      if (state === "queued") location.hash = "#/";
-      say(state === "queued" ? "Removed from the queue." : "It stops.");
+      await action();
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     }
-  };
-  const button = h("button", { type: "button", onclick: () => busy(button, text, stop) }, text);
-  return button;
+  }) }, text);
+  return element;
+}
+
+/** @param {any} value */
+function againButton({ id }) {
+  return button("Try again", async () => {
+    await post("/api/comparison/again", { run: id });
+    say("It begins again, as soon as the commands before it have ended.");
+  });
+}
+
+/** @param {any} value */
+function discardButton({ id, name }) {
+  return button("Discard", async () => {
+    if (!await confirmed(`Discard ${name}?`, "Its folder is deleted, with the report in it. The runs and your data stay.", "Discard")) return;
+    await post("/api/comparison/discard", { run: id });
+    say("Discarded.");
+    location.hash = "#/";
+  }, "bad");
+}
+
+/** @param {any} value */
+function stopButton({ id, state }) {
+  const text = state === "queued" ? "Remove from the queue" : "Stop";
+  return button(text, async () => {
+    await post("/api/stop", { run: id });
+    if (state === "queued") location.hash = "#/";
+    say(state === "queued" ? "Removed from the queue." : "It stops.");
+  });
 }

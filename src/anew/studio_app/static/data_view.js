@@ -83,7 +83,8 @@ async function showData(main, data, signal, reading) {
   keepReading(data, reading);
   const look = () => showData(main, data, signal, reading);
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
-  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }));
+  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }),
+    h("p", {}, h("a", { class: "button", href: "#/new" }, "Cancel"))); // whoever leaves the page ends the looking
   try {
     const seen = await (await send("/api/look", { data, ...asked(reading) }, signal)).json();
     if (signal.aborted) return;

@@ -6,7 +6,7 @@ import { shownItem } from "./items.js";
 
 /** @param {any} side an item of a pair @param {string} title */
 function pairSide(side, title) {
-  const text = side?.text ? h("pre", {}, side.text[0], side.text[1] ? h("mark", {}, side.text[1]) : null, side.text[2]) : null;
+  const text = side?.text ? h("pre", {}, ...side.text.map((/** @type {string} */ piece, /** @type {number} */ place) => (place % 2 ? h("mark", {}, piece) : piece))) : null;
   return h("figure", { class: "item" }, h("figcaption", {}, title),
     side?.picture ? h("img", { src: side.picture, alt: title }) : null,
     side?.media ? h(side.is_video ? "video" : "audio", { controls: true, src: side.media, "aria-label": title }) : null,

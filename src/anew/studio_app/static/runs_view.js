@@ -125,10 +125,8 @@ export function showRuns(main) {
       const atWork = runs.filter((/** @type {any} */ run) => ACTIVE.includes(run.state)).length;
       const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
       title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
-      if (all.length) {
-        fill(comparisons, h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
-          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state)))));
-      }
+      fill(comparisons, all.length ? [h("h2", {}, "Comparisons and other reports"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+        h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.of} `, badge(entry.state))))] : []);
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
         const wanted = [...drawn.values()].map(({ element }) => element);

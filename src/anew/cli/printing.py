@@ -1,0 +1,29 @@
+"""Progress and lines, as every command prints them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+import anew
+from anew.cli.progress import ProgressLine
+from anew.cli.summary import Line
+from anew.cli.terminal import write, write_spans
+
+
+def progress_of(arguments: argparse.Namespace) -> ProgressLine:
+    """Progress on standard output; on standard error where that belongs to JSON."""
+    verbose = getattr(arguments, "verbose", False)
+    return ProgressLine(sys.stderr if arguments.json else sys.stdout, verbose=verbose)
+
+
+def print_lines(lines: Iterable[Line]) -> None:
+    for line in lines:
+        write_spans(line)
+
+
+def print_notes(model: anew.Model) -> None:
+    """Print what the user should know about the model, on standard error."""
+    for note in model.notes:
+        write(note, sys.stderr)

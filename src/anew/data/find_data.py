@@ -1,0 +1,68 @@
+"""Find the data of a saved run again, and check that it is what the run was trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from anew.core import files
+from anew.core.addresses import address_of
+from anew.core.data_record import DataRecord
+from anew.data.file_names import is_hub_name
+from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.open import SelectedData, detect_modality
+from anew.data.sources.remote import is_known
+from anew.errors import DataError
+
+
+def find_data(state: DataRecord, path: str | None) -> SelectedData:
+    """Find the data that a run was trained on, at `path` if it was moved. Raises DataError if it is not the same."""
+    if path is None:
+        check_present(state.path)
+    columns = ColumnChoice.of(state.config)
+    chosen = detect_modality(path or state.path, state.modality, is_requested=state.asked, columns=columns)
+    if chosen.fingerprint != state.fingerprint:
+        location = path or state.path
+        advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
+        raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
+    _check_content(path or state.path, state.content, chosen.content)
+    return chosen
+
+
+def _check_content(path: str, content: str | None, content_now: str | None) -> None:
+    """Raise DataError if files of the same names and sizes hold something else than in the run, where that is known of both."""
+    if content is not None and content_now is not None and content != content_now:
+        raise DataError(
+            f"{path!r} is not the data of this run: names and sizes are the same, but files hold something else, or "
+            "items have other classes; give the same, unchanged files"
+        )
+
+
+def check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
+    """Raise DataError if the same items are split differently than in the run, which would be scored on training items."""
+    if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
+        raise DataError(
+            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were for training, now "
+            f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
+        )
+
+
+def check_present(path: str) -> None:
+    """Raise DataError if the data of a run is missing, or must not be read from its recorded path.
+
+    The run may be a stranger's, and could make this computer read any file or send any request. So data is not read from
+    folders of the system or of settings, nor from addresses that were never used on this computer.
+    """
+    address = None if is_hub_name(path) else address_of(path)
+    if address is not None and not is_known(address):
+        raise DataError(
+            f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
+        )
+    is_there = os.path.exists(path)  # returns False for invalid names, for which Path.exists could raise an error
+    if Path(path).is_absolute() and not is_there:
+        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
+    if address is None and is_there and files.is_private(Path(path)):
+        raise DataError(
+            f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
+        )

@@ -1,0 +1,102 @@
+"""Texts next to the nearest training texts: records by edits, running text by the longest passage in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from anew.core.wording import plural
+from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
+from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
+
+RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
+# Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
+LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
+MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
+CONTEXT = 60  # characters of training text shown around a passage: about a line
+
+
+def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_characters: int) -> NearestPairs:
+    """Samples of running text, each next to its longest passage in training texts, which are cut at `max_characters`."""
+    training, ends = "\n".join(texts), np.cumsum([len(text) + 1 for text in texts])
+    searched = f"the {len(training):,} characters of the training text"
+    if len(training) >= max_characters:
+        searched = f"{len(training):,} characters of the training text (the rest was not searched)"
+    pairs = []
+    for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
+        if match is None:
+            pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
+            continue
+        start, stop = max(match.place - CONTEXT, 0), match.place + match.length
+        nearest = ReportItem(
+            text=training[start : stop + CONTEXT], marks=((match.place - start, stop - start),), is_cut=True
+        )
+        sample = ReportItem(text=text, marks=((match.start, match.start + match.length),))
+        caption = f"{match.length} characters in a row in common"
+        train = int(np.searchsorted(ends, match.place, side="right"))
+        pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
+    explanation = (
+        f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
+        "surroundings there. Real texts share passages too, such as set phrases and names."
+    )
+    return NearestPairs(pairs, explanation, None)
+
+
+def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], effort: float) -> NearestPairs:
+    """Samples that are records, each next to the training record with the fewest edits.
+
+    Args:
+        samples: The samples.
+        train: Returns n training records.
+        effort: How many records are searched, as a multiple of the usual number.
+    """
+    longest = max(map(len, [*samples, *map(str, train(RECORDS_MEASURED))]), default=1)
+    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
+    training = [str(text) for text in train(searched)]
+    drawn = ", drawn at random" if len(training) == searched else ""
+    pairs = []
+    for text in samples:
+        index, edits = nearest_record(text, training)
+        if index < 0:
+            pairs.append(SamplePair(ReportItem(text=text), None))
+            continue
+        sides = edited_records(text, training[index], edits)
+        pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
+    explanation = (
+        f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
+        "replace, which are marked where they are at most half of a record. Short records can match by chance; the copying test says "
+        "whether they do so too often."
+    )
+    return NearestPairs(pairs, explanation, searched)
+
+
+def passage_pair(sample: str, train: str) -> SamplePair:
+    """Two passages with their longest common part marked."""
+    match = longest_matches([sample], codes(train))[0]
+    if match is None:
+        return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
+    return SamplePair(
+        ReportItem(text=sample, marks=((match.start, match.start + match.length),)),
+        ReportItem(text=train, marks=((match.place, match.place + match.length),), is_cut=True),
+        f"{match.length} characters in a row in common",
+        close=match.length > len(sample) / 2,
+    )
+
+
+def edited_records(sample: str, train: str, edits: int) -> tuple[ReportItem, ReportItem]:
+    """Two records, the characters in which they differ marked, unless most of them do."""
+    if edits > MARKED_SHARE * max(len(sample), len(train)):
+        return ReportItem(text=sample), ReportItem(text=train)
+    blocks = Levenshtein.editops(sample, train).as_matching_blocks()  # the last one is empty, at both ends
+    starts = [(0, 0), *((block.a + block.size, block.b + block.size) for block in blocks)]
+    gaps = [((a, block.a), (b, block.b)) for (a, b), block in zip(starts, blocks, strict=False)]
+    sides = zip(*gaps, strict=True)
+    marks, train_marks = (tuple(gap for gap in side if gap[0] < gap[1]) for side in sides)
+    return ReportItem(text=sample, marks=marks), ReportItem(text=train, marks=train_marks)
+
+
+def edits_caption(edits: int) -> str:
+    """The difference between two records in words: "identical", "3 edits"."""
+    return "identical" if edits == 0 else plural(edits, "edit")

@@ -1,0 +1,222 @@
+"""`nearest`: the training item that is nearest to each of some items."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anew.core import files
+from anew.core.arguments import new_file
+from anew.core.reporter import Reporter
+from anew.core.specs import Grid, Tokens
+from anew.core.threads import use_threads
+from anew.data.dataset import ALL, Dataset
+from anew.data.held_out import held_out_items
+from anew.data.item_names import item_names, text_names
+from anew.data.types import DecodedItem, Item
+from anew.errors import ConfigError, DataError, shorten
+from anew.evaluation.base import load_evaluation
+from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.reporting import sheet
+from anew.evaluation.reporting.content import NearestPairs, SamplePair
+from anew.runs.folder import RunFolder
+
+EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
+BETWEEN = 2  # pixels between an item and its nearest one
+
+
+@dataclass(frozen=True, slots=True)
+class NearestItem:
+    """An item and the training item nearest to it.
+
+    Attributes:
+        name: Place of the item: its file, with the record in it if there are several, or "item 1" of a list.
+        nearest: Place of the training item in the data; "" if nothing is near.
+        text, nearest_text: Both as text, of long texts the part that is compared; None for other kinds of data.
+        distance: Their distance in the unit of `caption`; of long texts, the characters in a row in common. None if nothing is
+            near.
+        caption: The distance in words: "exact copy", "difference 12", "3 edits".
+        close: Whether the two are so near that the item looks like a copy.
+    """
+
+    name: str
+    nearest: str
+    text: str | None
+    nearest_text: str | None
+    distance: float | None
+    caption: str
+    close: bool
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values."""
+        texts = {} if self.text is None else {"text": self.text, "nearest_text": self.nearest_text}
+        return {
+            "item": self.name,
+            "nearest": self.nearest or None,
+            **texts,
+            "distance": self.distance,
+            "caption": self.caption,
+            "close": self.close,
+        }
+
+
+class NearestItems:
+    """The training items nearest to some items; `save` draws them.
+
+    Attributes:
+        items: One entry for each item, in order.
+        explanation: Sentences on how they were searched and how to read the distances.
+    """
+
+    def __init__(self, names: Sequence[str], places: Sequence[str], nearest: NearestPairs) -> None:
+        self._pairs = nearest.pairs
+        self.explanation = nearest.explanation
+        self.items = tuple(
+            NearestItem(name, place, *_texts(pair), pair.distance, pair.caption, pair.close)
+            for name, place, pair in zip(names, places, nearest.pairs, strict=True)
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values: what `anew nearest` prints as JSON."""
+        return {"items": [item.to_json() for item in self.items], "explanation": self.explanation}
+
+    def __repr__(self) -> str:
+        rows = [f"{item.name} -> {item.nearest or 'nothing'}: {item.caption}" for item in self.items]
+        return "\n".join([*rows, self.explanation])
+
+    def save(self, path: str | Path) -> Path:
+        """Draw each item next to its nearest training item.
+
+        Args:
+            path: A PNG file to write.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            ConfigError: The items have no pictures, or the file exists or cannot be made.
+        """
+        target = new_file(path, ".png")
+        files.write(target, self.picture())
+        return target
+
+    def picture(self) -> bytes:
+        """PNG of each item next to its nearest training item, with the distance below. Raises ConfigError where items are texts."""
+        drawn = [pair for pair in self._pairs if pair.sample.picture is not None]
+        if not drawn:
+            raise ConfigError("texts have no picture; leave out `out`")
+        return sheet.sheet([_side_by_side(pair) for pair in drawn], labels=[pair.caption for pair in drawn], gap=8)
+
+
+def _texts(pair: SamplePair) -> tuple[str | None, str | None]:
+    return pair.sample.text, None if pair.nearest is None else pair.nearest.text
+
+
+def _side_by_side(pair: SamplePair) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """An item to the left of its nearest one, (H, W, 3)."""
+    pngs = [item.picture for item in (pair.sample, pair.nearest) if item is not None and item.picture is not None]
+    pictures = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in pngs]
+    height = max(len(picture) for picture in pictures)
+    parts = [
+        np.pad(picture, ((0, height - len(picture)), (0, BETWEEN), (0, 0)), constant_values=255) for picture in pictures
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def nearest_of_run(
+    run: RunFolder,
+    items: str | Sequence[object] | None,
+    n: int,
+    data: str | None,
+    reporter: Reporter,
+) -> NearestItems:
+    """Find the nearest training items of a run.
+
+    Args:
+        run: The run.
+        items: A path, or texts, arrays or bytes of files; None for the samples that the run holds.
+        n: Most items of a path; of more, so many are drawn at random.
+        data: Where the data of the run lies now, if it was moved.
+        reporter: Receives the progress.
+    """
+    use_threads()
+    record = run.record()
+    reporter.message("  reading the data")
+    with contextlib.closing(Dataset.reopen(record.data, run.path, data)) as training:
+        if items is None or isinstance(items, str):
+            place = str(run.path / "samples") if items is None else items
+            queries, names = _items_at(place, run, n, is_own=items is None)
+        else:
+            queries, names = _decoded(training, items), [f"item {number}" for number in range(1, len(items) + 1)]
+        reporter.message("  searching for the nearest training items")
+        evaluation = load_evaluation(record.data.modality)(_inputs(training, queries, record.plan.seed))
+        nearest = evaluation.nearest(queries, EFFORT)
+        return NearestItems(names, _places(training, nearest, record.plan.seed), nearest)
+
+
+def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[DecodedItem], list[str]]:
+    """Items at a path and their names, at most n. is_own: whether they are the samples of the run."""
+    if is_own and not Path(place).is_dir():
+        raise ConfigError(f"the run {str(run.path)!r} holds no samples; name the items to compare")
+    record = run.record()
+    with contextlib.closing(Dataset.open_like(record.data, run.path, place, samples=True)) as data:
+        if isinstance(data.spec, Tokens) and data.spec.packed:
+            texts = data.text(ALL)[:n]
+            return list(texts), text_names(data, ALL, range(len(texts)))
+        items = data.items(ALL, n, record.plan.seed)
+        if not items:
+            raise DataError(f"{place!r} holds nothing to compare")
+        return items, item_names(data, ALL, n, record.plan.seed, range(len(items)))
+
+
+def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
+    """Items as the data has them. Raises ConfigError, which names the first one that cannot be used."""
+    modality = data.modality.base
+    accepted = str if isinstance(data.spec, Tokens) else bytes | np.ndarray
+    expected = "strings" if accepted is str else "arrays or the bytes of files"
+    if not items:
+        raise ConfigError("`items` must hold at least one item (got an empty list)")
+    records = []
+    for number, item in enumerate(items, 1):
+        if not isinstance(item, accepted):
+            raise ConfigError(f"`items` must be a path or a list of {expected} (item {number} is {shorten(item)})")
+        records.append(Item(f"item {number}", item))
+    rows = []
+    for number, row in enumerate(modality.encode_many(records), 1):
+        if isinstance(row, str):
+            raise ConfigError(f"`items` cannot be compared: item {number} {row}; leave it out")
+        rows.append(row)
+    if isinstance(data.spec, Grid):
+        return list(modality.to_items(np.stack(rows)))
+    return [modality.decode(row[None].astype(np.int64))[0] for row in rows]
+
+
+def _inputs(data: Dataset, items: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
+    """What the search for nearest items needs of an evaluation."""
+    is_text = isinstance(data.spec, Tokens)
+    return EvaluationInputs(
+        modality=data.modality.base,
+        spec=data.spec,
+        train=lambda n: data.items("train", n, seed),
+        test=lambda n: held_out_items(data, n, seed),
+        train_text=(lambda limit: data.text("train", limit)) if is_text else None,
+        test_text=(lambda limit: data.text("test", limit)) if is_text else None,
+        samples=items,
+        bits=None,
+        seconds=None,
+        seed=seed,
+    )
+
+
+def _places(data: Dataset, nearest: NearestPairs, seed: int) -> list[str]:
+    """The place in the data of each nearest item, "" where nothing is near."""
+    index = [pair.train for pair in nearest.pairs if pair.train is not None]
+    n = nearest.requested
+    names = iter(text_names(data, "train", index) if n is None else item_names(data, "train", n, seed, index))
+    return ["" if pair.train is None else next(names) for pair in nearest.pairs]

@@ -1,0 +1,117 @@
+"""The nearest training items: each by its place in the data, by the distance of the report."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import anew
+from anew.errors import ConfigError, DataError
+from commands import anew as command
+from samples import TINY, names, prose, shapes, tones, trained
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("images")
+    data = shapes(folder / "data", 80)
+    for name in ("bar/0001a.png", "bar/0000.png"):  # refused: the names of those after them must not shift
+        (data / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    trained(data, folder / "run", steps=1, settings={"batch_size": 8})
+    return data, folder / "run"
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("lines")
+    data = names(folder / "names.txt", 300)
+    trained(data, folder / "run", steps=1, settings=TINY)
+    return data, folder / "run"
+
+
+def test_images_find_themselves_by_their_files(images: tuple[Path, Path]) -> None:
+    data, run = images
+    nearest = anew.nearest(run, data)
+    same = [item for item in nearest.items if item.distance == 0.0]
+    assert len(nearest.items) == 79 and len(same) >= 50
+    pixels = {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*.png")}
+    assert all(pixels[item.name] == pixels[item.nearest] and item.close for item in same)
+    assert {item.caption for item in same} == {"exact copy"}
+
+
+def test_lines_are_found_by_the_number_of_their_line(lines: tuple[Path, Path]) -> None:
+    data, run = lines
+    rows = data.read_text().splitlines()
+    nearest = anew.nearest(run, rows[:40])
+    places = [item.nearest.removeprefix("names.txt:") for item in nearest.items]
+    assert [rows[int(place) - 1] for place in places] == [item.nearest_text for item in nearest.items]
+    same = [item for item in nearest.items if item.distance == 0.0]
+    assert len(same) >= 20 and all(item.text == item.nearest_text and item.caption == "identical" for item in same)
+    assert anew.nearest(run, [rows[0] + "q"]).items[0].distance in (1.0, 2.0)
+
+
+def test_a_passage_is_found_in_its_document(tmp_path: Path) -> None:
+    for i in range(12):
+        prose(tmp_path / "data" / f"{i:02d}.txt", 60, seed=i)
+    trained(tmp_path / "data", tmp_path / "run", steps=1, settings=TINY)
+    texts = {path.name: path.read_text() for path in (tmp_path / "data").iterdir()}
+    nearest = anew.nearest(tmp_path / "run", [text[200:500] for text in texts.values()])
+    whole = [(name, item.nearest) for name, item in zip(texts, nearest.items, strict=True) if item.distance == 300.0]
+    assert len(whole) >= 6 and all(name == place for name, place in whole)
+
+
+def test_sounds_are_drawn_too(tmp_path: Path) -> None:
+    data = tones(tmp_path / "data", 30)
+    trained(data, tmp_path / "run", steps=1, settings={"batch_size": 4})
+    picture = anew.nearest(tmp_path / "run", data, 4).save(tmp_path / "pairs.png")
+    with Image.open(picture) as image:
+        assert image.width > 100
+
+
+def test_the_command_prints_a_row_for_each_item(images: tuple[Path, Path], tmp_path: Path) -> None:
+    data, run = images
+    printed = command("nearest", run, data / "bar", "-n", 5, "--out", tmp_path / "pairs.png").stdout
+    assert len(re.findall(r"^\d+[.]png +\S+[.]png  ", printed, re.M)) == 5 and "Nearest by pixels, among" in printed
+    with Image.open(tmp_path / "pairs.png") as picture:
+        assert picture.width > 2 * 56
+    output = json.loads(command("nearest", run, data / "bar", "-n", 5, "--json").stdout)
+    assert set(output["items"][0]) == {"item", "nearest", "distance", "caption", "close"} and len(output["items"]) == 5
+
+
+def test_the_command_takes_texts(lines: tuple[Path, Path], tmp_path: Path) -> None:
+    data, run = lines
+    assert "names.txt:" in command("nearest", run, "--text", "anbelcor", "--text", "dafi").stdout
+    (item, _) = json.loads(command("nearest", run, "--text", "anbelcor", "--text", "x", "--json").stdout)["items"]
+    assert item["text"] == "anbelcor" and item["nearest_text"] in data.read_text().splitlines()
+    refused = command("nearest", run, "--text", "dafi", "--out", tmp_path / "pairs.png", code=2).stderr
+    assert refused == "anew: texts have no picture; leave out --out\n"
+
+
+def test_the_samples_of_the_run_are_what_it_searches_for_first(lines: tuple[Path, Path]) -> None:
+    _, run = lines
+    with pytest.raises(ConfigError, match="holds no samples"):
+        anew.nearest(run)
+    anew.load(run).sample(3).save(run / "samples")
+    assert len(anew.nearest(run).items) == 3
+
+
+@pytest.mark.parametrize(
+    ("items", "error", "sentence"),
+    [
+        ("nowhere.txt", DataError, "does not exist; give a folder or a file, or a text in a list"),
+        ([], ConfigError, "at least one item"),
+        ([3], ConfigError, "a list of strings .item 1 is 3"),
+        (b"abc", ConfigError, "a path or a list of items"),
+        ([np.zeros((2, 2), np.uint8)], ConfigError, "a list of strings"),
+    ],
+)
+def test_what_cannot_be_looked_up(
+    lines: tuple[Path, Path], items: object, error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        anew.nearest(lines[1], items)  # type: ignore[arg-type]
