@@ -70,8 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
         keep_freed_memory()
         _end_with_parent()
-        _show_waiting()
-        with _signals() as signals:
+        with _signals() as signals, _waiting_shown():
             code = _launched(arguments, words, started)
             if code is None:
                 code = commands.run(arguments, started)
@@ -145,20 +144,25 @@ def _end_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-class _WaitingLines(logging.Handler):
-    """Prints what is waited for to standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        write(record.getMessage(), sys.stderr)
-
-
-def _show_waiting() -> None:
+@contextlib.contextmanager
+def _waiting_shown() -> Iterator[None]:
     """Show what is waited for: a store that does not answer, a long copy. Of several processes the first shows it."""
     logger = logging.getLogger("anew.stores")
-    if is_first_process() and not logger.handlers:
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        logger.addHandler(_WaitingLines())
+    level = logger.level
+    logger.addFilter(_print_waiting)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_print_waiting)
+        logger.setLevel(level)
+
+
+def _print_waiting(record: logging.LogRecord) -> bool:
+    """Print a record to standard error in place of its handlers, which would not escape it."""
+    if is_first_process():
+        write(record.getMessage(), sys.stderr)
+    return False
 
 
 @contextlib.contextmanager
