@@ -107,8 +107,9 @@ def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
     assert evaluation_slice(90.0, 20.0) == 22.5
     assert evaluation_slice(15.0, 20.0) == 6.5
     assert saving_slice(60.0, 2.0) == 2.0 and saving_slice(60.0, 20.0) == 5.0
+    assert calibration_slice(120.0, 2.0) == pytest.approx(6.8) and calibration_slice(120.0, 20.0) == 10.0
     crowded = dataclasses.replace(context(), crowding=1.5)
-    assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 6.5 - 0.6, abs=0.3)
+    assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 6.5 - 0.6 - 1.4, abs=0.3)
 
 
 def test_what_preparing_took_is_shared_by_training_and_report() -> None:

@@ -201,6 +201,35 @@ def test_a_decay_that_began_early_is_replayed_once(tmp_path: Path) -> None:
         assert torch.equal(value, again.weights()[name])
 
 
+@pytest.mark.parametrize(
+    ("steps", "losses"),
+    [
+        ([4, 9, 14, 21], [1.5988, 1.6012, 1.6054, 1.6192]),  # hardly trained, in the warm-up
+        ([39, 73, 111, 146, 183, 222, 259], [1.05, 0.95, 0.922, 0.9018, 0.9048, 0.9021, 0.9046]),  # noise
+        ([60, 90, 120, 150, 180, 210], [1.0, 0.9, 1.2, 1.3, 1.25, 1.1]),  # falls again
+    ],
+)
+def test_a_loss_that_wavers_or_is_measured_too_early_is_not_rising(steps: list[int], losses: list[float]) -> None:
+    validation = Validation(trainer(), lambda: iter([]))
+    validation.history = list(zip(steps, losses, strict=True))
+    assert not validation.is_rising()
+    validation.history = [(step + 50, 1.0 + 0.1 * abs(step - 2)) for step in range(7)]
+    assert validation.is_rising()
+
+
+def test_a_run_that_ended_early_goes_on_from_where_its_decay_began(tmp_path: Path) -> None:
+    run = trainer(400)
+    loop = TrainingLoop(run, RunFolder(tmp_path), None, validation=worsening(run), checkpoint_seconds=1e9)
+    assert loop.run() == "stopped_early" and run.early_decay is not None
+    state, _ = RunFolder(tmp_path).decay_start()
+    assert state is not None and state["meta"]["early_decay"] is None
+    assert state["meta"]["step"] - 1 == round(run.early_decay * 400) < 200
+    longer = trainer(800)
+    longer.load_state_dict(state)
+    assert TrainingLoop(longer, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run() == "finished"
+    assert longer.step == 800
+
+
 def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     run = trainer(400)
     validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))

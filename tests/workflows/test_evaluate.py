@@ -170,6 +170,19 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     assert len(samples) >= 40
 
 
+def test_more_of_the_time_goes_into_the_samples_that_any_figure_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 2.5 + 0.02 * n  # a pass of an autoregressive network on crowded cores
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    samples, _, _ = _sampled(Timed(10**6), 1_000, SampleTargets(150, 300), 0, 17.0, SilentReporter(), 1)  # type: ignore[arg-type]
+    assert len(samples) >= 20 and clock[0] < 0.65 * 17.0
+
+
 def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:
     slow, fast = Pace(), Pace()
     slow.add(1, 4.0)

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import pytest
 
 from anew.core.reporter import SilentReporter
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.time_left import _affordable, _latest, measure_in_time_left
+from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
 FURTHER = "the remaining figures"
@@ -33,10 +34,12 @@ class Slow:
     """An evaluation whose figures take a hundredth of a second for each sample; there is no copying test."""
 
     item_type = None
+    counted = "sample"
     pieces: ClassVar[list[int]] = []
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.skipped, self.unmeasured, self.supply = inputs, [], [FURTHER], Supply()
+        self.inputs, self.skipped, self.unmeasured = inputs, [], [FURTHER]
+        self.supply, self.extent = Supply(compared=len(inputs.samples)), ""
         self.announcements = SimpleNamespace(reporter=None)
 
     def answer_scores(self) -> Any:
@@ -71,6 +74,81 @@ def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: li
     evaluation: Any = Slow(Inputs(list(range(100))))
     measured = Measurements(unmeasured=unmeasured)
     assert measure_in_time_left(evaluation, measured, time.monotonic() + seconds, 1.0, SilentReporter()) is None
+
+
+def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
+    Slow.pieces = []
+    evaluation: Any = Slow(Inputs(list(range(223))))
+    evaluation.extent = "Quality was measured on 40 of 223 samples, for lack of time."
+    evaluation.skipped = [evaluation.extent, "Not measured: the spectrum (out of time)."]
+    supply = Supply(476, compared=223, left_out=183)
+    measured = Measurements(scores=[score("coverage", 0.5, n=40)], supply=supply)
+    evaluation.supply = supply
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
+    assert supplement is not None and Slow.pieces == [60, 223]
+    assert supplement.measurements.supply.left_out == 0 and supplement.measurements.scores[0].n == 223
+    assert supplement.skipped == ["Not measured: the spectrum (out of time)."]
+    enough = Measurements(
+        supply=Supply(476, compared=476, left_out=176)
+    )  # a piece has no more samples than were measured
+    assert measure_in_time_left(evaluation, enough, time.monotonic() + 30.0, 1.0, SilentReporter()) is None
+
+
+def test_of_a_part_of_the_samples_the_report_says_so() -> None:
+    piece = Supply(476, compared=32)
+    assert _supply(Supply(), piece, 223 / 32) == Supply(476, compared=223, left_out=191)
+    earlier = Supply(476, compared=223, left_out=183)
+    assert _supply(earlier, piece, 223 / 32) == Supply(476, compared=223, left_out=183)
+    assert _supply(Supply(), Supply(100, compared=100), 2.0) == Supply(100, compared=100)
+
+
+class Copied(Slow):
+    """An evaluation whose copying test compares more training items each time."""
+
+    item_type = object()
+
+    def copy_tests(self) -> Iterator[CopyTestResult]:
+        self.closest_pairs = ["pair"]
+        yield copies(train=self.train)
+
+
+def copies(train: int) -> CopyTestResult:
+    return CopyTestResult(
+        found=False,
+        p=0.5,
+        share=0.0,
+        low=0.0,
+        detection_limit=None,
+        method="scan",
+        pairs=[],
+        distance="edits",
+        samples=64,
+        train=train,
+        held_out=64,
+        n_train_total=1_454,
+        limited_by="time",
+        notes=[f"{train} compared"],
+    )
+
+
+@pytest.mark.parametrize(("train", "is_better"), [(900, True), (57, False)])
+def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) -> None:
+    evaluation: Any = Copied(Inputs(list(range(64))))
+    Copied.train = train  # type: ignore[attr-defined]
+    cut = "Not measured: copies of all training items (there was time to compare only 152 of 1,454 training items)."
+    evaluation.skipped = [cut]
+    measured = Measurements(
+        copies=copies(train=152), notes=["152 compared", "a note"], scores=copies(train=152).scores()
+    )
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
+    if not is_better:
+        assert supplement is None
+        return
+    assert supplement is not None and supplement.skipped == [] and supplement.closest_pairs == ["pair"]
+    further = supplement.measurements
+    assert further.copies is not None and further.copies.train == 900
+    assert further.notes == ["a note", "900 compared"]
+    assert [s.name for s in further.scores] == [s.name for s in copies(train=900).scores()]
 
 
 def test_a_further_piece_counts_half_of_the_time_as_fixed() -> None:

@@ -11,10 +11,12 @@ import torch
 
 import anew
 from anew.errors import RunError
+from anew.runs.events import last_step
+from anew.runs.folder import RunFolder
 from anew.runs.report_record import is_stopped, read_record
 from processes import together
 from reporters import Lines
-from samples import TINY, names
+from samples import TINY, names, trained
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
 
@@ -82,6 +84,20 @@ def test_a_finished_run_without_its_weights_is_given_more_time(tmp_path: Path) -
     model = anew.resume(run, budget=13, reporter=reporter)
     assert any(line.startswith("model.safetensors is missing; continuing") for line in reporter.lines)
     assert len(model.sample(2)) == 2
+
+
+def test_a_run_that_ended_early_takes_all_steps_that_it_is_given(tmp_path: Path) -> None:
+    """Also one whose checkpoints are all from its early decay."""
+    data, run, reporter = names(tmp_path / "names.txt", 300), tmp_path / "run", Lines()
+    trained(data, run, steps=4, settings=SETTINGS)
+    folder = RunFolder(run)
+    state, _ = folder.latest()
+    assert state is not None
+    state["meta"]["early_decay"] = 0.25
+    folder.save("step-00000004", state)
+    shutil.rmtree(folder.checkpoints / "decay-start")
+    anew.resume(run, steps=8, reporter=reporter)
+    assert last_step(run)["step"] == 8 and not any("ended sooner" in line for line in reporter.lines)
 
 
 COMPARED = """

@@ -71,6 +71,7 @@ class Evaluation(ABC, Generic[ItemT]):
             complete once `scores` has ended or was stopped.
         too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
         supply: What limits the number of items that are compared.
+        extent: A sentence on how many samples are measured, if not all are.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
         groups: Group numbers of the first held-out and training items of `sets`; near-duplicates share one. Empty if that is not
@@ -96,6 +97,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.unmeasured = [FURTHER]
         self.too_few = ""
         self.supply = Supply()
+        self.extent = ""
         self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
         self.groups: list[Integers] = []
@@ -189,7 +191,10 @@ class Evaluation(ABC, Generic[ItemT]):
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
-            yield from fidelity_scores(comparison, self.cut_off)
+            for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
+                if number == 0:  # not before: time may be up until then
+                    _note_extent(self)
+                yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
         self.unmeasured.remove(FURTHER)
@@ -330,9 +335,10 @@ class Evaluation(ABC, Generic[ItemT]):
         if n < n_samples:
             limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
             reason = f"as many as there are {limit}" if n == available else "for lack of time"
-            self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} {self.counted}s, {reason}.")
+            self.extent = extent_of(n, n_samples, self.counted, reason)
+        self.supply = replace(self.supply, left_out=available)
         self._probe_items = train[n:]
-        self._take(samples, test, train, n)
+        _take(self, samples, test, train, n)
         if self._embedder is None:
             return self.inputs.features
         if self.inputs.twins is not None:
@@ -342,12 +348,6 @@ class Evaluation(ABC, Generic[ItemT]):
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
         detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
         return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
-
-    def _take(self, samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
-        """Make `sets` of the first n items of each."""
-        self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
-        if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.inputs.seed)):
-            self.sets["naive"] = naive
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -399,6 +399,21 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
 
+def _note_extent(evaluation: Evaluation[ItemT]) -> None:
+    """Record of how many items the features are compared."""
+    supply = evaluation.supply
+    evaluation.supply = replace(supply, left_out=supply.compared - len(evaluation.sets["samples"]))
+    if evaluation.extent:
+        evaluation.skipped.append(evaluation.extent)
+
+
+def _take(evaluation: Evaluation[ItemT], samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
+    """Make the `sets` of an evaluation of the first n items of each."""
+    evaluation.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
+    if naive := evaluation.naive(evaluation.sets["train"], n, np.random.default_rng(evaluation.inputs.seed)):
+        evaluation.sets["naive"] = naive
+
+
 def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
     samples = evaluation.items("samples", MAX_SAMPLES)
@@ -407,8 +422,9 @@ def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     if n < MIN_ITEMS:
         return
     n_held_out = len(test) if len(test) < len(samples) else evaluation.num_held_out()
-    evaluation.supply = Supply(n_held_out, len(evaluation.inputs.samples) / len(samples))
-    evaluation._take(samples, test, train, n)
+    per_item = len(evaluation.inputs.samples) / len(samples)
+    evaluation.supply = Supply(n_held_out, per_item, evaluation.inputs.are_halves, n)
+    _take(evaluation, samples, test, train, n)
     yield from evaluation.modality_metrics()
 
 
@@ -434,6 +450,11 @@ def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping
     parts = [sets[name][:PAIRS_MOST] for name in ("test", "train")]
     groups = np.unique(np.array(twins([*parts[0], *parts[1]]), dtype=np.uint64), return_inverse=True)[1]
     return [groups[: len(parts[0])], groups[len(parts[0]) :]]
+
+
+def extent_of(n: int, total: int, counted: str, reason: str) -> str:
+    """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
+    return f"Quality was measured on {n:,} of {total:,} {counted}s, {reason}."
 
 
 def too_few_of(name: str, n: int) -> str:

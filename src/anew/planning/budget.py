@@ -43,9 +43,13 @@ def saving_slice(budget: float, crowding: float = 1.0) -> float:
     return stretched(min(3.0, 0.7 + budget / 200), crowding, budget / 12)
 
 
-def calibration_slice(budget: float) -> float:
-    """The seconds kept for choosing the weights and for fitting what needs validation data at the end."""
-    return min(30.0, 0.02 * budget + min(1.0, budget / 60))
+def calibration_slice(budget: float, crowding: float = 1.0) -> float:
+    """The seconds kept for choosing the weights and for fitting what needs validation data at the end.
+
+    On crowded cores they are longer by the factor `crowding`, up to a twelfth of the budget: even one batch took so long that
+    the report lacked the time.
+    """
+    return stretched(min(30.0, 0.02 * budget + min(1.0, budget / 60)), crowding, budget / 12)
 
 
 def training_seconds(
@@ -131,7 +135,7 @@ def still_reading(budget: float, context: RunContext) -> BudgetError:
 
 def _reserved(budget: float, crowding: float) -> float:
     """The seconds kept for all that follows training."""
-    return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget)
+    return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget, crowding)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:

@@ -24,7 +24,9 @@ from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
 Listener = Callable[[StepResult], str | None]  # returns a warning, which is reported like one of the family
-Outcome = Literal["finished", "interrupted", "stopped_early"]  # "stopped_early": validation made the decay begin early
+Outcome = Literal[
+    "finished", "interrupted", "stopped_early"
+]  # "stopped_early": the validation loss rose, so the decay began early
 
 MOST_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
@@ -127,6 +129,8 @@ class TrainingLoop:
         with self.trainer.progress.paused():
             if self.validation is not None and self.validation.is_due(result, self._previous_progress):
                 self._write("validation", step=result.step, loss=self.validation.check(result))
+                if self.validation.is_rising() and self.trainer.may_decay_at(result.progress):
+                    self._begin_decay(result)
             warnings = [listener(result) for listener in self.listeners]
             self._warn_once(result, [self.trainer.family.warning(result.progress), *warnings])
             self._checkpoint_if_due(result)
@@ -145,17 +149,25 @@ class TrainingLoop:
             self._write("warning", step=result.step, text=warning)
             self.say(warning)
 
+    def _begin_decay(self, result: StepResult) -> None:
+        """Begin the decay before its time. A run that is given more goes on from here, so the state is kept as it is without it."""
+        self._save_decay_start()
+        self.trainer.early_decay = result.progress
+
     # -- checkpoints ----------------------------------------------------------------------------------------------------
 
     def _checkpoint_if_due(self, result: StepResult) -> None:
         if self._is_last_before_decay(result):
-            self._kept_decay_start = True
-            self._save(DECAY_START)
+            self._save_decay_start()
         self.saver.poll()
         waited = time.monotonic() - self.saver.saved_at
         is_due = waited >= max(self.checkpoint_seconds, CHECKPOINT_SHARE * self.saver.cost_seconds)
         if self.trainer.world.broadcast(is_due and not self.saver.is_busy):
             self._save()
+
+    def _save_decay_start(self) -> None:
+        self._kept_decay_start = True
+        self._save(DECAY_START)
 
     def _is_last_before_decay(self, result: StepResult) -> bool:
         """Whether the next step, if it is as long as this one, is in the decay."""

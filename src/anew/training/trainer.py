@@ -105,7 +105,7 @@ class Trainer:
         self.step = 0
         self.examples = 0
         self.lr_scale = 1.0  # halved after a non-finite loss
-        self.early_decay: float | None = None  # progress at which validation made the decay begin
+        self.early_decay: float | None = None  # progress at which the decay began earlier than planned
         self.stopping = False
         self.phases = family.phases()
         self.wrapped = wrap_phases(family, self.phases, world, shard)
@@ -136,10 +136,9 @@ class Trainer:
         progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
         return progress if progress < 1.0 else None
 
-    def start_decay(self, progress: float) -> None:
-        """Begin the decay at once, as validation requests when more training at the full rate would make things worse."""
-        if self.early_decay is None and 0.0 < progress < 1.0 - self.decay:
-            self.early_decay = progress
+    def may_decay_at(self, progress: float) -> bool:
+        """Whether the decay has not begun, so that it may begin at this progress, earlier than planned."""
+        return self.early_decay is None and 0.0 < progress < 1.0 - self.decay
 
     # -- a step ---------------------------------------------------------------------------------------------------------
 

@@ -1,22 +1,28 @@
-"""The loss on held-out data, which selects the best weights, and begins the decay when more training makes things worse."""
+"""The loss on held-out data, which selects the best weights, and says when more training makes things worse."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean, median
 
 import torch
 from torch import Tensor
 
 from anew.core import random
 from anew.core.random import StepContext
+from anew.core.short_training import BARELY_TRAINED
 from anew.core.specs import Batch
 from anew.families.base import Family
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint
 from anew.training.distributed import shard_like
 from anew.training.trainer import StepResult, Trainer, strip_prefix
+
+# A rise counts if it is this many times as large as losses usually deviate from the line between their neighbours. Measured in
+# 20 runs: 2.1 and more where the loss went on rising, at most 1.3 where it wavered (docs/log.md, 2026-11-28).
+LEAST_RISE = 2.0
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
@@ -50,14 +56,13 @@ def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> floa
 class Validation:
     """Measures the loss of the averaged weights on validation data, at fixed points of progress.
 
-    The best weights are kept. If `patience` measurements in a row do not improve on them before the decay, the decay begins at
-    once.
+    The best weights are kept.
 
     Args:
         trainer: The trainer.
         batches: Returns the validation batches, the same each time.
         points: Number of measurements in a run.
-        patience: Number of measurements without improvement after which the decay begins.
+        patience: Number of measurements that must be higher than the best one for the loss to be rising.
     """
 
     def __init__(
@@ -78,8 +83,7 @@ class Validation:
         return int(result.progress * self.points) != int(previous_progress * self.points)
 
     def check(self, result: StepResult) -> float:
-        """Measure and return the mean loss, keep the best weights, and begin the decay if it is time. A loss that is not finite says
-        nothing about either."""
+        """Measure and return the mean loss, and keep the best weights. A loss that is not finite says nothing about them."""
         loss = self.loss()
         if not math.isfinite(loss):
             return loss
@@ -87,11 +91,17 @@ class Validation:
         if not losses or loss < min(losses):
             self.best_weights = self._weights_now()
         self.history.append((result.step, loss))
-        losses.append(loss)
-        since_best = len(losses) - 1 - losses.index(min(losses))
-        if since_best >= self.patience:
-            self.trainer.start_decay(result.progress)
         return loss
+
+    def is_rising(self) -> bool:
+        """Whether more training at the full rate makes things worse: the last measurements are higher than the best one by more than
+        their noise, and are not falling again. Those of a hardly trained network do not count."""
+        losses = [loss for _, loss in self.history]
+        recent = [loss for step, loss in self.history[-self.patience :] if step >= BARELY_TRAINED]
+        if len(recent) < self.patience or min(losses) >= min(recent) or recent[-1] < recent[-2]:
+            return False
+        deviations = [abs(b - (a + c) / 2.0) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
+        return fmean(recent) - min(losses) > LEAST_RISE * median(deviations)
 
     def _weights_now(self) -> dict[str, Tensor]:
         """Copies of the weights whose loss is measured: on the CPU of the main process, or shards on each process."""

@@ -30,11 +30,12 @@ from anew.planning.budget import CROWDED
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
+from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.measuring import measure_all
-from anew.workflows.run_report import Measurements, warnings, write_run_report
+from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.time_left import measure_in_time_left
 
@@ -51,7 +52,7 @@ PARTS_MOST = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MOST_WRITING = 0.25, 1.2
-# Share of the time that the page and what it shows took, for writing it again: rather too much, as cores may be more crowded.
+# Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
 ENDING_SECONDS = 0.15
@@ -64,6 +65,8 @@ SAMPLING_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and
 LEAST_SHARE = 0.15
 # Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
 MOST_SHARE = 0.5
+# Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
+FEWEST_SHARE = 0.65
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 LATE = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
@@ -177,7 +180,6 @@ def _write(
         content_until: See `report_content`.
         ends_at: See `evaluate_run`.
     """
-    meter, begin = CrowdingMeter(), time.monotonic()
     record, folder = model.record, model.folder.path
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     data_notes = [*data.scan.notes, *describe_skipped(data.scan)]
@@ -187,14 +189,17 @@ def _write(
 
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
         measured = replace(measured, notes=[*run_notes, *skipped, *measured.notes])
-        num_saved = num_saved_samples(model)
-        return write_run_report(folder, record, measured, content, samples, num_saved, reporter, replaced)
+        return write_run_report(folder, record, measured, content, len(samples), reporter, replaced)
 
+    meter, begin = CrowdingMeter(), time.monotonic()
     report = write(measurements, evaluation.skipped)
+    writing = time.monotonic() - begin
+    if report.folder == folder / REPORT:
+        save_samples(samples.head(num_saved_samples(model)), folder / "samples")
     if ends_at is None or measurements.is_stopped:
         return report
     crowding = meter.read()
-    until = ends_at - REWRITING * (time.monotonic() - begin) - ENDING_SECONDS * crowding
+    until = ends_at - REWRITING * writing - ENDING_SECONDS * crowding
     supplement = measure_in_time_left(evaluation, measurements, until, crowding, reporter)
     if supplement is None:
         return report
@@ -235,8 +240,10 @@ def _sampled(
     reporter.progress("sampling", 0, n)
     while chunk >= 1:
         chunk_begin = time.monotonic()
+        share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MOST_SHARE
+        latest = None if seconds is None or not samples else LATE * share * seconds
         try:
-            with hard_stop(begin + LATE * MOST_SHARE * seconds - time.monotonic() if seconds and samples else None):
+            with hard_stop(None if latest is None else begin + latest - time.monotonic()):
                 more = model.sample(chunk, seed=seed, first_index=len(samples))
         except TimeIsUp:
             break
@@ -285,7 +292,8 @@ def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spen
         max_chunk: Largest chunk that is allowed.
     """
     chunk = min(max_chunk, pace.affordable(LEAST_SHARE * seconds - spent))
-    for target, share in ((targets.ample, SAMPLING_SHARE), (targets.least, MOST_SHARE)):
+    shares = {targets.ample: SAMPLING_SHARE, targets.least: MOST_SHARE, min(MIN_ITEMS, targets.least): FEWEST_SHARE}
+    for target, share in shares.items():
         if chunk < target - n:
             chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))
     return chunk

@@ -284,7 +284,7 @@ def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share:
         log = replayed_run(job.request.plan_from).path / events_file.NAME
         max_batches = events_file.batches_record(log, event)
     elif job.plan.budget_s is not None:
-        deadline = time.monotonic() + share * calibration_slice(job.plan.budget_s)
+        deadline = time.monotonic() + share * calibration_slice(job.plan.budget_s, job.context.crowding)
     count = 0
     try:
         for batch in batches:

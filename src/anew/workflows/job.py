@@ -249,6 +249,9 @@ def extend_job(
     checkpoint = latest
     if before_decay is not None and (latest is None or latest["meta"]["step"] > before_decay["meta"]["step"]):
         checkpoint = before_decay
+    is_before_decay = checkpoint is not None and checkpoint is before_decay
+    if checkpoint is not None:  # where the decay of the shorter training began early says nothing about the longer one
+        checkpoint = {**checkpoint, "meta": {**checkpoint["meta"], "early_decay": None}}
     plan, previous_weights = job.plan, None
     if steps is not None:
         _check_more_steps(job, steps, [latest, before_decay])
@@ -273,7 +276,7 @@ def extend_job(
     if checkpoint is not None:  # first, so that a kill in between leaves a finished run
         job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
     longer.write_status("training")
-    return longer, checkpoint, checkpoint is not None and checkpoint is before_decay
+    return longer, checkpoint, is_before_decay
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:

@@ -139,20 +139,18 @@ def write_run_report(
     record: RunRecord,
     measurements: Measurements,
     content: ReportContent,
-    samples: Samples,
-    num_saved: int,
+    num_samples: int,
     reporter: Reporter,
     replaced: EvaluationReport | None = None,
 ) -> EvaluationReport:
-    """Write the report of a run and, if it becomes the run's report, the samples and the model card.
+    """Write the report of a run and, if it becomes the run's report, the model card.
 
     Args:
         run: The run's folder.
         record: What its config.json says.
         measurements: The results.
         content: Items that the report shows.
-        samples: All samples that were drawn.
-        num_saved: Number of samples that are kept as files.
+        num_samples: Number of samples that were drawn.
         reporter: Receives where the report is, if that is not report/.
         replaced: A report on the same samples that this one completes and replaces.
     """
@@ -173,14 +171,12 @@ def write_run_report(
         steps=steps,
         outlook=outlook(events_file.spread(run / events_file.NAME), passes),
     )
-    basis = basis_of(run, report, len(samples), measurements.is_stopped, passes)
+    basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
     if replaced is None or replaced.folder is None:
         out, is_best = make_room(run, basis, reporter)
     else:
         out, is_best = replaced.folder, replaced.folder == run / REPORT
     report = replace(report, folder=out, basis=basis)
-    if is_best and replaced is None:
-        save_samples(samples.head(num_saved), run / "samples")
     write_report(
         out,
         report,

@@ -7,19 +7,24 @@ only if the one before says that it will end in time.
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from dataclasses import dataclass, replace
 
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, Evaluation, scores_without_features
+from anew.evaluation.base import OUT_OF_TIME, Evaluation, extent_of, scores_without_features
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
+from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.measuring import COPIES_MISSING, SCORES_SHARE, look_for_copies, measure_scores
 from anew.workflows.run_report import Measurements
 
+COPIES_SKIPPED = "Not measured: copies "  # how sentences on what a copying test left out begin; see `audits_in_time`
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
 WORTHWHILE = 1.5  # a further piece has at least this many times the samples of the one before; chosen
 # Seconds on an idle core that the first piece takes at least, and one without features: measured .7 and .1 s for small images.
@@ -52,8 +57,10 @@ def measure_in_time_left(
         reporter: Receives the progress.
     """
     left = stop_at - time.monotonic()
-    lacks_scores = bool(measurements.unmeasured) and evaluation.inputs.features is None and not measurements.too_few
-    lacks_copies = measurements.copies is None and evaluation.item_type is not None
+    may_lack_scores = evaluation.inputs.features is None and not measurements.too_few
+    is_few = bool(measurements.supply.left_out) and WORTHWHILE * _measured(measurements.supply) <= QUICK
+    lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
+    lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
     if not (lacks_scores or lacks_copies) or left < LEAST_PLAIN * crowding or not can_stop():
         return None
     reporter.message(f"measuring what is missing in the {left:.0f} s that are left")
@@ -66,12 +73,22 @@ def measure_in_time_left(
     if lacks_copies:
         piece, further = _piece(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
         look_for_copies(piece, further, reporter, stop_at)
-        if further.copies is not None:
-            supplemented, pairs = _with_copies(supplemented, further), piece.closest_pairs
-            skipped += piece.skipped
+        if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
+            supplemented, pairs = _with_copies(supplemented, further.copies), piece.closest_pairs
+            skipped = [text for text in skipped if not text.startswith(COPIES_SKIPPED)] + piece.skipped
     if supplemented is measurements:
         return None
     return Supplement(supplemented, skipped, pairs)
+
+
+def _is_limited(copies: CopyTestResult | None) -> bool:
+    """Whether a copying test with more time would compare more items."""
+    return copies is None or copies.limited_by == "time"
+
+
+def _compared(copies: CopyTestResult | None) -> int:
+    """The number of pairs of a sample and a training item that were compared."""
+    return 0 if copies is None else copies.samples * copies.train
 
 
 def _piece(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evaluation[DecodedItem]:
@@ -86,28 +103,53 @@ def _with_scores(
 ) -> tuple[Measurements, list[str]]:
     """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
-    plain, further = _piece(evaluation, n_all, stop_at), Measurements()
-    measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
-    if further.scores:
-        scores = _latest(measurements.scores, further.scores)
-        measurements = replace(measurements, scores=scores, supply=plain.supply)
-    n = n_all if n_all < WORTHWHILE * FIRST_PIECE else FIRST_PIECE
-    needed = LEAST_PIECE * crowding
+    if measurements.unmeasured:
+        plain, further = _piece(evaluation, n_all, stop_at), Measurements()
+        measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
+        if further.scores:
+            measurements = replace(measurements, scores=_latest(measurements.scores, further.scores))
+    n, needed = _first_piece(measurements, n_all), LEAST_PIECE * crowding
     while (left := stop_at - time.monotonic()) >= needed:
         piece, further = _piece(evaluation, n, stop_at), Measurements()
         is_whole = measure_scores(piece.answer_scores(), further, reporter, left)
         if further.scores:
-            scores = _latest(measurements.scores, further.scores)
-            measurements = replace(measurements, scores=scores, supply=piece.supply)
+            measurements = replace(measurements, scores=_latest(measurements.scores, further.scores))
         if is_whole:
-            skipped = _skipped(evaluation, piece)
-            measurements = replace(measurements, unmeasured=piece.unmeasured)
+            supply = _supply(measurements.supply, piece.supply, len(evaluation.inputs.samples) / n)
+            skipped = _skipped(evaluation, piece, supply)
+            measurements = replace(measurements, unmeasured=piece.unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
         if not is_whole or n == n_all or following < min(WORTHWHILE * n, n_all):
             break
         n, needed = following, spent
     return measurements, skipped
+
+
+def _first_piece(measurements: Measurements, n_all: int) -> int:
+    """How many samples the first piece has: more than were measured, or few of which everything can be measured."""
+    n = FIRST_PIECE
+    if not measurements.unmeasured:
+        n = max(n, math.ceil(WORTHWHILE * _measured(measurements.supply)))
+    return n_all if n_all < WORTHWHILE * n else n
+
+
+def _measured(supply: Supply) -> float:
+    """The number of samples that were measured."""
+    return (supply.compared - supply.left_out) * supply.samples_per_item
+
+
+def _supply(earlier: Supply, piece: Supply, ratio: float) -> Supply:
+    """The supply of all samples, of which a piece was measured.
+
+    Args:
+        earlier: That of what was measured before; nothing compared if time was up at once.
+        piece: That of the piece.
+        ratio: How many times the samples of the piece there are.
+    """
+    available = earlier.compared or min(int(piece.compared * ratio), piece.held_out or sys.maxsize)
+    measured = max(piece.compared - piece.left_out, earlier.compared - earlier.left_out)
+    return replace(piece, compared=available, left_out=max(available - measured, 0))
 
 
 def _affordable(n: int, spent: float, left: float, n_all: int) -> int:
@@ -124,20 +166,25 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
     return list(scores.values())
 
 
-def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem]) -> list[str]:
-    """Sentences on what both skipped, without those on what the piece measured."""
+def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[str]:
+    """Sentences on what both skipped, without those on what the piece measured. supply: that of all samples."""
     measured = {f"Not measured: {name} ({OUT_OF_TIME})." for name in {*evaluation.unmeasured} - {*piece.unmeasured}}
+    if evaluation.supply.left_out:
+        measured.add(evaluation.extent)
     kept = [text for text in evaluation.skipped if text not in measured]
-    return [*kept, *(text for text in piece.skipped if text not in kept)]
+    if supply.left_out:
+        n = supply.compared - supply.left_out
+        kept.insert(0, extent_of(n, supply.compared, evaluation.counted, "for lack of time"))
+    return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.extent})]
 
 
-def _with_copies(measurements: Measurements, further: Measurements) -> Measurements:
-    """The measurements with the copying test of further ones."""
-    assert further.copies is not None
-    notes = [note for note in measurements.notes if note != COPIES_MISSING]
+def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:
+    """The measurements with another copying test."""
+    replaced = set() if measurements.copies is None else {*measurements.copies.notes}
+    names = {score.name for score in copies.scores()}
     return replace(
         measurements,
-        copies=further.copies,
-        scores=_latest(measurements.scores, list(further.copies.scores())),
-        notes=[*notes, *further.copies.notes],
+        copies=copies,
+        scores=[*(score for score in measurements.scores if score.name not in names), *copies.scores()],
+        notes=[*(note for note in measurements.notes if note not in {COPIES_MISSING, *replaced}), *copies.notes],
     )

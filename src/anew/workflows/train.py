@@ -405,7 +405,7 @@ def _run_to_end(
             raise KeyboardInterrupt
         if outcome == "stopped_early":
             job.context.reporter.message(
-                "ended sooner than planned: several measurements of the validation loss in a row were no lower"
+                "ended sooner than planned: the validation loss had begun to rise, so more training would have made things worse"
             )
         skipped_items.update(job.data)
         return _report(job, skipped_items, pace)

@@ -113,6 +113,18 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     assert grade(differs, None, cut) == grade(differs)  # a difference that was found stands
 
 
+def test_what_the_time_was_too_short_for_is_not_settled_and_asks_for_no_data() -> None:
+    supply = Supply(476, compared=223, left_out=183)
+    small = [auc(0.49, 0.19, 40)]
+    assert grade(small, supply=supply) == {"closeness": "not_settled"} and samples_needed(small, supply) == {}
+    assert figures(small, supply=supply)["closeness"] == "there was time to compare only 40 of 223 samples"
+    sentence = verdict(small, supply=supply)["closeness"]
+    assert sentence.startswith("Not settled. There was time to compare only 40 of 223 samples; the notes say why.")
+    assert grade(CLOSE, supply=supply)["closeness"] == "good"  # enough, although not all
+    told_apart = [*CLOSE[1:], score("two_sample_auc", 0.92, 0.885, 0.955, 0.823, n=240)]
+    assert grade(told_apart, supply=supply)["closeness"] == "too_few"  # more time would not settle that
+
+
 def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
     """Samples that differ as much from training as from held-out items would pass as real data."""
     log = [

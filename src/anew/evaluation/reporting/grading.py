@@ -210,12 +210,14 @@ class Supply:
         samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
         are_halves: Whether one half of the data stands in for held-out items, since there are none.
         compared: Number of items that could be compared.
+        left_out: How many of these were not, for lack of time.
     """
 
     held_out: int | None = None
     samples_per_item: float = 1.0
     are_halves: bool = False
     compared: int = 0
+    left_out: int = 0
 
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
@@ -260,6 +262,7 @@ class Grading:
         needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
         unmeasured: Names of what was not measured for lack of time, if the grade would otherwise be "good".
+        left_out: Number of items that were left out for lack of time, if so few were compared that there is no answer.
     """
 
     grade: Grade
@@ -269,15 +272,16 @@ class Grading:
     is_decided: bool = True
     unmeasured: tuple[str, ...] = ()
     counted: str = "sample"
+    left_out: int = 0
 
     @property
     def is_settled(self) -> bool:
         """Whether everything was measured that an answer needs."""
-        return self.is_decided and not self.unmeasured
+        return self.is_decided and not self.unmeasured and not self.left_out
 
     @property
     def answer(self) -> Answer:
-        """The grade as reports give it: "not_settled" in place of "too_few" where figures are missing, not items."""
+        """The grade as reports give it: "not_settled" in place of "too_few" where time was missing, not items."""
         return self.grade if self.grade != "too_few" or self.is_settled else "not_settled"
 
     @property
@@ -298,6 +302,9 @@ class Grading:
 
     def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
+        if self.left_out and self.is_decided and not self.unmeasured:
+            total = self.n + self.left_out
+            return f"there was time to compare only {self.n:,} of {plural(total, self.counted)}"
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
@@ -314,13 +321,16 @@ class Grading:
         return f"{clause}, but {supply.extent()}"
 
 
-def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
+def grade_question(
+    scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = (), left_out: int = 0
+) -> Grading | None:
     """The grade of a question by all parts that answer it; None if there are none.
 
     Args:
         scores: All scores.
         question: The question.
         unmeasured: Names of what was not measured for lack of time; no grade is good then.
+        left_out: See `Supply`.
     """
     answers = [part for part in parts(scores) if part.tolerance.question == question]
     if not answers:
@@ -344,7 +354,10 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
-    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted)
+    # Real items that differ among themselves do so in any number
+    is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
+    left_out = left_out if is_hurried else 0
+    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out)
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
@@ -371,8 +384,10 @@ def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
     return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
 
 
-def grade_by_question(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> Mapping[Question, Grading]:
-    """The gradings of all questions that scores answer. unmeasured: see `grade_question`."""
+def grade_by_question(
+    scores: Sequence[Score], unmeasured: Sequence[str] = (), left_out: int = 0
+) -> Mapping[Question, Grading]:
+    """The gradings of all questions that scores answer. unmeasured, left_out: see `grade_question`."""
     questions: tuple[Question, ...] = ("closeness", "variety")
-    gradings = {question: grade_question(scores, question, unmeasured) for question in questions}
+    gradings = {question: grade_question(scores, question, unmeasured, left_out) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

@@ -65,7 +65,8 @@ class EvaluationReport:
         copies: The copying test; None without one.
         verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
         grades: Answers to closeness, variety and novelty, without those that were not measured: "good" (yes), "fair" (partly),
-            "poor" (no), "too_few" (items to tell) or "not_settled" (time was up before all figures were ready).
+            "poor" (no), "too_few" (items to tell) or "not_settled" (time was up before all figures were ready, or before enough
+            samples were compared).
         figures: What decides each of the three grades, one clause each; or why a question was not measured.
         samples_needed: For each question with too few items, how many samples would do, or would let all held-out items be
             compared, which may show a difference; 0: only more data would help.
@@ -120,7 +121,7 @@ class EvaluationReport:
             outlook: What more training would bring, if known.
         """
         open_answers = verdict.too_few_answers(too_few)
-        grades = verdict.grade(scores, copies, unmeasured) | dict.fromkeys(open_answers, "too_few")
+        grades = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
         ungraded = dict.fromkeys(verdict.QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
         return cls(
             run=run,

@@ -78,10 +78,14 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
 
 
 def grade(
-    scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
+    scores: Sequence[Score],
+    copies: CopyTestResult | None = None,
+    unmeasured: Sequence[str] = (),
+    supply: Supply = UNLIMITED,
 ) -> dict[str, Answer]:
     """The grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
-    grades: dict[str, Answer] = {question: g.answer for question, g in grade_by_question(scores, unmeasured).items()}
+    gradings = grade_by_question(scores, unmeasured, supply.left_out)
+    grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         is_proven = is_proven and not copies.repeats_too_often
@@ -101,7 +105,7 @@ def figures(
 ) -> dict[str, str]:
     """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
-    for question, grading in grade_by_question(scores, unmeasured).items():
+    for question, grading in grade_by_question(scores, unmeasured, supply.left_out).items():
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
     if copies is not None:
         recited = recited_text(scores, copies)
@@ -111,7 +115,7 @@ def figures(
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
     """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
-    gradings = grade_by_question(scores, unmeasured)
+    gradings = grade_by_question(scores, unmeasured, supply.left_out)
     return {q: supply.samples_for(g) for q, g in gradings.items() if g.grade == "too_few" and g.is_settled}
 
 
@@ -136,7 +140,7 @@ def verdict(
     """
     by_name = {score.name: score for score in scores}
     warning = short_training_warning(steps)
-    gradings = grade_by_question(scores, unmeasured)
+    gradings = grade_by_question(scores, unmeasured, supply.left_out)
     closeness, variety = gradings.get("closeness"), gradings.get("variety")
     answers = {
         "closeness": []
