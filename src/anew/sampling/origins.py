@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import nn
 
 from anew.core import files, isolation
+from anew.core.provenance import ORIGIN_MARK
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
@@ -25,7 +26,6 @@ from anew.errors import ConfigError, RunError, shorten
 MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
-MARK = "anew="  # precedes the JSON object in a comment
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
@@ -75,7 +75,7 @@ class Origin:
 
     def to_comment(self) -> str:
         """The comment for a file, one line of ASCII."""
-        return MARK + json.dumps(self.to_json(), separators=(",", ":"))
+        return ORIGIN_MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
 class _StoredOrigin(Record):
@@ -98,7 +98,7 @@ class _StoredOrigin(Record):
 
 def from_comment(comment: str) -> Origin | None:
     """The origin in a comment; None if there is none. Raises ValueError (one clause) if it is damaged."""
-    _, mark, text = comment.partition(MARK)
+    _, mark, text = comment.partition(ORIGIN_MARK)
     if not mark:
         return None
     try:
@@ -171,7 +171,7 @@ def _origins_beside(path: Path) -> list[Origin | None]:
 def _comments(_: None, data: bytes) -> list[str] | None:
     """The beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
     comments = _all_comments(data)
-    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
+    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if ORIGIN_MARK in text]
 
 
 def _all_comments(data: bytes) -> Sequence[str] | None:

@@ -531,3 +531,13 @@ def test_gifs_whose_palette_is_lost_in_a_smaller_size_say_so(tmp_path: Path) -> 
         and data.modality.form() == "6 frames of 10x10 pixels, in colour, 12.5 per second"
     )
     data.close()
+
+
+def test_a_sample_of_one_frame_is_a_clip_by_its_comment() -> None:
+    clip = np.zeros((1, 8, 8, 3), np.uint8)
+    origin = 'anew={"run":"r","seed":0}'
+    sample, picture = frames.gif(clip, 8.0, origin), frames.gif(clip, 8.0)
+    assert frames.sniff_video(sample) == 1.0 > frames.sniff_video(picture)
+    assert len(frames.timing(sample).times) == 1
+    with pytest.raises(ValueError, match="a single frame"):
+        frames.timing(picture)
