@@ -106,7 +106,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "diffusion": ("diffusion", shapes, PIXEL),
     "student": ("diffusion", shapes, {**PIXEL, "distillation": 0.5}),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
-    "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
+    "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent", "match_pixels": False}),
     "sound": ("diffusion", tones, PIXEL),
     "stereo": ("diffusion", stereo_tones, PIXEL),
     "clips": ("diffusion", clips, PIXEL),
@@ -198,11 +198,28 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
     [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
+    [{"step": "islands", "dots": 60.0, "holes": 90.0}],
+    [{"step": "islands", "dots": 60.0, "holes": 90.0, "colour": [255, 255, 255, 255], "reach": 255.0}],
+    [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]], "common": [], "reach": 0.0}],
+    [
+        {
+            "step": "few_colours",
+            "slope": 0.5,
+            "intercept": 0.1,
+            "flat": [],
+            "common": [[9, 90, 99, 255], [99, 9, 9, 255]],
+            "reach": 80.0,
+        }
+    ],
 ]
 
 
 @needs_node
-@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette", "margin"])
+@pytest.mark.parametrize(
+    "steps",
+    MATCHING,
+    ids=["alpha and specks", "flat", "palette", "margin", "holes and dots", "dots", "few colours", "common colours"],
+)
 def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
     levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)
     (tmp_path / "page.html").write_text('<script id="program">{}</script>')

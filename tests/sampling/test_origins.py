@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
+from anew.core.provenance import ORIGIN_MARK
 from anew.data.formats import audio, fasta, frames, pixels
 from anew.errors import ConfigError
 from anew.sampling.drawing import draw_again
-from anew.sampling.origins import MARK, Origin, from_comment, one_run, origins_in
+from anew.sampling.origins import Origin, from_comment, one_run, origins_in
 
 if TYPE_CHECKING:
     from anew.sampling.generator import Generator
@@ -61,7 +62,7 @@ def test_it_is_one_line_of_ascii_and_short() -> None:
     assert ORIGIN.to_comment().isascii() and ORIGIN.to_comment().isprintable()
 
 
-GOOD = json.loads(ORIGIN.to_comment().removeprefix(MARK))
+GOOD = json.loads(ORIGIN.to_comment().removeprefix(ORIGIN_MARK))
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,13 @@ GOOD = json.loads(ORIGIN.to_comment().removeprefix(MARK))
 )  # fmt: skip
 def test_a_damaged_comment(value: object, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="origin"):
-        from_comment(MARK + json.dumps(value))
+        from_comment(ORIGIN_MARK + json.dumps(value))
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 10_000, '{"run": NaN', ""])
 def test_what_is_no_json(text: str) -> None:
     with pytest.raises(ValueError, match="damaged"):
-        from_comment(MARK + text)
+        from_comment(ORIGIN_MARK + text)
 
 
 @pytest.mark.parametrize(

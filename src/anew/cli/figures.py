@@ -123,7 +123,8 @@ def compare(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json(report.to_json())
         return
-    write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
+    legend = "* the best, or no worse than chance explains\n" if "*" in report.table else ""
+    write(f"\n{report.table}\n{legend}")
     for sentence in report.findings:
         write(sentence)
     tested = [claim for claim in report.claims if claim.outcome != "not tested"]

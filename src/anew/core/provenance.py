@@ -9,6 +9,7 @@ from pathlib import Path
 from anew.core.version import __version__
 from anew.errors import command, without_secrets
 
+ORIGIN_MARK = "anew="  # precedes the JSON object in the comment of a sample's file
 PROGRAM_NAMES = ("anew", "anew.exe")
 
 

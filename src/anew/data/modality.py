@@ -55,6 +55,7 @@ class ModalityTraits:
         default_sampling: Sampling settings that suit such items, for families that have them.
         tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
+        exact_suffix: Of samples that are saved in several formats, the suffix of the one that keeps them as they are.
     """
 
     singular: str
@@ -74,6 +75,7 @@ class ModalityTraits:
     default_sampling: Mapping[str, float] = field(default_factory=dict)
     tries_families: bool = False
     files_hold_comments: bool = True
+    exact_suffix: str = ""
 
     @property
     def plural(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import nn
 
 from anew.core import files, isolation
+from anew.core.provenance import ORIGIN_MARK
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
@@ -25,8 +26,8 @@ from anew.errors import ConfigError, RunError, shorten
 MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
-MARK = "anew="  # precedes the JSON object in a comment
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 LONGEST_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
@@ -48,6 +49,7 @@ class Origin:
         suffix: The text that it ends with.
         stop: The text before which it ends.
         settings: Sampling settings that are not the usual ones; None if there are none.
+        scale: The factor by which its pixels were enlarged; None: they were not.
         is_given: Whether it depends on something that a comment cannot hold: pixels, frames, a long prompt.
         version: Version of this package.
     """
@@ -62,6 +64,7 @@ class Origin:
     suffix: str | None = None
     stop: str | None = None
     settings: dict[str, bool | int | float | str] | None = None
+    scale: int | None = None
     is_given: bool = False
     version: str = __version__
 
@@ -72,7 +75,7 @@ class Origin:
 
     def to_comment(self) -> str:
         """The comment for a file, one line of ASCII."""
-        return MARK + json.dumps(self.to_json(), separators=(",", ":"))
+        return ORIGIN_MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
 class _StoredOrigin(Record):
@@ -88,13 +91,14 @@ class _StoredOrigin(Record):
     suffix: Text | None = None
     stop: Text | None = None
     settings: Annotated[dict[str, SettingValue], Field(max_length=100)] | None = None
+    scale: Annotated[int, Field(ge=1, le=MOST_SCALE, strict=True)] | None = None
     is_given: Flag = False
     version: Text
 
 
 def from_comment(comment: str) -> Origin | None:
     """The origin in a comment; None if there is none. Raises ValueError (one clause) if it is damaged."""
-    _, mark, text = comment.partition(MARK)
+    _, mark, text = comment.partition(ORIGIN_MARK)
     if not mark:
         return None
     try:
@@ -167,7 +171,7 @@ def _origins_beside(path: Path) -> list[Origin | None]:
 def _comments(_: None, data: bytes) -> list[str] | None:
     """The beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
     comments = _all_comments(data)
-    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
+    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if ORIGIN_MARK in text]
 
 
 def _all_comments(data: bytes) -> Sequence[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.data.formats.image_size import choose_size, size_notes
+from anew.data.formats.image_size import choose_size, settings_like, size_notes
 from anew.data.modalities.image import Image, ImageConfig
 from anew.data.types import DataBudget, Item
 
@@ -61,3 +61,11 @@ def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
     note = next(note for note in modality.remarks() if "differ in size" in note)
     assert "canvas at 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
     assert "size=80x60 keeps more" in note
+
+
+def test_real_items_take_the_size_of_smaller_samples() -> None:
+    assert settings_like([(24, 24)] * 9, [(64, 64)] * 9, 32) == {"size": "24x24"}
+    assert settings_like([(24, 24)] * 9, [(20, 16)] * 9, 32) == {}
+    assert settings_like([(24, 24), (25, 24)], [(64, 64)] * 9, 32) == {}
+    # Most are smaller, but they lie on a canvas of the size of the largest
+    assert settings_like([(24, 24)] * 9, [(20, 20)] * 6 + [(48, 40)] * 3, 32) == {"size": "24x24"}

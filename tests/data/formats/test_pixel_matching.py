@@ -59,6 +59,108 @@ def test_sprites_get_alpha_palette_and_no_more_specks(matching: PixelMatching) -
     assert alone[0] > 2 * alone[2] and alone[1] <= 1.5 * alone[2] + 0.002
 
 
+def drawings(n: int, seed: int, opaque: bool = False) -> np.ndarray:
+    """(n, 4 or 3, 16, 16) discs in three colours of their own each, on a clear or white background."""
+    rng, images = np.random.default_rng(seed), []
+    down, right = np.mgrid[:16, :16]
+    for _ in range(n):
+        colours = np.concatenate([rng.integers(30, 225, (3, 3)), np.full((3, 1), 255)], axis=1)
+        distance = np.hypot(down - rng.uniform(6, 10), right - rng.uniform(6, 10))
+        ring = np.digitize(distance, [2, 4, rng.uniform(5, 6)])
+        table = np.concatenate([colours, [[255, 255, 255, 255] if opaque else [0, 0, 0, 0]]])
+        images.append(table[ring].transpose(2, 0, 1)[: 3 if opaque else 4])
+    return np.stack(images).astype(np.float32)
+
+
+def noisy(images: np.ndarray, seed: int, share: float = 0.02) -> np.ndarray:
+    """Images as a generator would make them: noise on every pixel, and single pixels of any colour, or clear."""
+    rng = np.random.default_rng(seed)
+    x = images + rng.normal(0, 8, images.shape)
+    is_speck = rng.random((len(x), 1, *x.shape[2:])) < share
+    other = rng.uniform(0, 255, x.shape)
+    if x.shape[1] == 4:
+        other[:, 3] = np.where(x[:, 3] < 127.5, 220.0, 30.0)
+        other[:, :3] = np.minimum(other[:, :3], other[:, 3:])
+    return np.where(is_speck, other, x).astype(np.float32)
+
+
+def num_colours(images: np.ndarray) -> list[int]:
+    return [len(np.unique(np.rint(image).reshape(len(image), -1), axis=1).T) for image in images]
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_no_single_pixels_lie_in_a_background_that_has_none(opaque: bool) -> None:
+    real, samples = drawings(200, 1, opaque), noisy(drawings(80, 2, opaque), 3)
+    matching = PixelMatching.learn(samples[:40], real)
+    background = ((255, 255, 255), 64.0) if opaque else (None, 0.0)
+
+    def dots(x: np.ndarray) -> float:
+        return float(pixel_steps.single_pixels(pixel_steps.foreground_depth(x, *background))[0].sum()) / len(x)
+
+    assert matching.steps[0].step == "islands"
+    assert dots(real) == 0.0 and dots(samples[40:]) > 1.0 and dots(matching(samples[40:])) < 0.1
+
+
+def test_single_pixels_of_the_data_remain() -> None:
+    real, samples = drawings(200, 1), drawings(80, 2)
+    for images in (real, samples):
+        images[::2, :, 0, 0] = 255.0
+    matched = PixelMatching.learn(noisy(samples[:40], 3, share=0.0), real)(noisy(samples[40:], 4, share=0.0))
+    assert (matched[::2, 3, 0, 0] == 255.0).mean() > 0.9
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_images_of_few_colours_each_get_as_few(opaque: bool) -> None:
+    real, clean = drawings(200, 1, opaque), drawings(60, 2, opaque)
+    matching = PixelMatching.learn(noisy(drawings(60, 4, opaque), 5, 0.0), real)
+    samples = noisy(clean, 3, 0.0)
+    matched = matching(samples)
+    assert not matching.is_paletted and "few_colours" in {step.step for step in matching.steps}
+    assert np.median(num_colours(samples)) > 50 and set(num_colours(matched)) <= {2, 3, 4}
+    assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
+
+
+def test_colours_that_images_share_are_exact() -> None:
+    shades = np.array([[20, 20, 20], [200, 40, 30], [40, 170, 60], [50, 60, 190], [240, 220, 90], [120, 120, 120]])
+
+    def painted(n: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        images = drawings(n, seed)
+        for image in images:
+            for colour in np.unique(image.reshape(4, -1), axis=1).T:
+                if colour[3] and rng.random() < 0.9:  # a tenth of the colours are those of one image
+                    where = (image == colour[:, None, None]).all(axis=0)
+                    image[:3, where] = shades[rng.integers(len(shades))][:, None]
+        return images
+
+    def share(images: np.ndarray) -> float:
+        pixels = np.moveaxis(np.rint(images), 1, -1)[images[:, 3] > 127.5][:, :3]
+        return float((pixels[:, None] == shades).all(axis=2).any(axis=1).mean())
+
+    real = painted(200, 1)
+    matched = PixelMatching.learn(noisy(painted(60, 4), 5, 0.0), real)(noisy(painted(60, 6), 7, 0.0))
+    assert 0.8 < share(real) < 0.98 and abs(share(matched) - share(real)) < 0.06
+
+
+def test_colours_are_not_reduced_among_photographs_nor_frame_by_frame() -> None:
+    photographs = np.random.default_rng(0).integers(0, 256, (200, 3, 16, 16)).astype(np.float32)
+    mixed = np.concatenate([drawings(150, 1, opaque=True), photographs[:50]])
+    samples, real = noisy(drawings(60, 2, opaque=True), 3, 0.0), drawings(150, 1, opaque=True)
+    learned = [
+        PixelMatching.learn(samples, mixed[np.random.default_rng(1).permutation(200)]),
+        PixelMatching.learn(photographs[:60] + np.float32(0.3), photographs),
+        PixelMatching.learn(samples, real, are_frames=True),
+    ]
+    assert all("few_colours" not in {step.step for step in matching.steps} for matching in learned)
+
+
+def test_samples_are_not_half_transparent_where_few_real_images_are() -> None:
+    real = drawings(200, 1)
+    real[::5, 3][real[::5, 3] == 255.0] = 200.0
+    matched = PixelMatching.learn(noisy(drawings(60, 2), 3), real)(noisy(drawings(60, 4), 5))
+    assert half_transparent(matched) == 0.0
+
+
 def test_a_background_is_exact_and_shades_remain() -> None:
     def digits(n: int, seed: int) -> np.ndarray:
         shape = sprites(n, seed)[:, 3:]

@@ -491,7 +491,11 @@ def test_clips_are_cut_to_their_beginnings_where_rate_and_length_are_given(tmp_p
     assert cut == [[(0, 8)], [(0, 8)], [(0, 5)]] and video.rate == 12.5
     assert note == "Of clips of up to 16 frames, the first 8 are used: as asked."
     thinned, video, note = spans(frames=8)
-    assert thinned == [[(0, 16)], [(0, 12)], [(0, 5)]] and video.rate == 6.25 and "One frame in 2" in note
+    assert (
+        thinned == [[(0, 16)], [(0, 12)], [(0, 5)]]
+        and video.rate == 6.25
+        and "One frame in 2 of a clip is used, mostly up to 8 of 16:" in note
+    )
     assert spans(rate=12.5)[0] == thinned and not spans(rate=12.5)[2]
 
 
@@ -527,3 +531,13 @@ def test_gifs_whose_palette_is_lost_in_a_smaller_size_say_so(tmp_path: Path) -> 
         and data.modality.form() == "6 frames of 10x10 pixels, in colour, 12.5 per second"
     )
     data.close()
+
+
+def test_a_sample_of_one_frame_is_a_clip_by_its_comment() -> None:
+    clip = np.zeros((1, 8, 8, 3), np.uint8)
+    origin = 'anew={"run":"r","seed":0}'
+    sample, picture = frames.gif(clip, 8.0, origin), frames.gif(clip, 8.0)
+    assert frames.sniff_video(sample) == 1.0 > frames.sniff_video(picture)
+    assert len(frames.timing(sample).times) == 1
+    with pytest.raises(ValueError, match="a single frame"):
+        frames.timing(picture)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.extras import require
+from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
 from anew.data.formats import frame_folders
 
@@ -75,7 +76,14 @@ def sniff_video(head: bytes) -> float:
         return 0.9
     if head[:4] == b"OggS":
         return 0.9 if b"\x80theora" in head[:512] else 0.0
-    return sniff_animation(head) if head.startswith(_GIF) else 0.0
+    if not head.startswith(_GIF):
+        return 0.0
+    return 1.0 if _is_sample(head) else sniff_animation(head)
+
+
+def _is_sample(head: bytes) -> bool:
+    """Whether a GIF that begins with `head` is a sample: a clip, even if it has a single frame."""
+    return f"{ORIGIN_MARK}{{".encode() in head
 
 
 def sniff_animation(head: bytes) -> float:
@@ -104,13 +112,13 @@ def _table(flags: bytes) -> int:
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
-def _ends(data: Data) -> tuple[bytes, bytes]:
-    """The first 6 and the last 64 bytes of a file."""
+def _ends(data: Data, size: int = 6) -> tuple[bytes, bytes]:
+    """The first `size` and the last 64 bytes of a file."""
     if not isinstance(data, Path):
-        return data[:6], data[-64:]
+        return data[:size], data[-64:]
     try:
         with open(data, "rb") as stream:
-            head = stream.read(6)
+            head = stream.read(size)
             stream.seek(max(0, stream.seek(0, 2) - 64))
             return head, stream.read()
     except OSError as error:
@@ -192,6 +200,8 @@ def _timing(data: Data) -> Timing:
         if gif and len(times) < 2 and not _ends(data)[1].rstrip(b"\0").endswith(b";"):
             raise ValueError("it is truncated")
         usual = float(stream.average_rate or 0) or 10.0
+    if gif and len(times) == 1 and _is_sample(_ends(data, 4096)[0]):
+        return Timing(width, height, np.zeros(1), 1.0 / usual, True)
     return _timing_from_stamps(width, height, sorted(times), usual, more)
 
 

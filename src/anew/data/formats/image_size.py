@@ -61,13 +61,14 @@ def settings_like(
 ) -> dict[str, object]:
     """The setting that gives real images, or clips, the (width, height) of samples.
 
-    It is empty unless all samples have one size, which is smaller than that of most real ones, with sides of RUNGS[0] to `limit`
-    pixels.
+    It is empty unless all samples have one size, with sides of RUNGS[0] to `limit` pixels, which is smaller than that of most
+    real ones, or than the canvas on which real ones of many sizes lie.
     """
     width, height = sizes[0]
-    usual_area = float(np.median([w * h for w, h in real_sizes]))
+    canvas = choose_size(real_sizes, limit, "pad") if usual_size(real_sizes) is None else (0, 0)
+    area = max(float(np.median([w * h for w, h in real_sizes])), canvas[0] * canvas[1])
     is_one = len(set(sizes)) == 1 and RUNGS[0] <= min(width, height) and max(width, height) <= limit
-    return {"size": f"{width}x{height}"} if is_one and width * height < usual_area else {}
+    return {"size": f"{width}x{height}"} if is_one and width * height < area else {}
 
 
 def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:

@@ -1,4 +1,5 @@
-"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, few specks, a margin.
+"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, a margin, few specks,
+few colours, no single pixels in the background.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
@@ -37,6 +38,19 @@ PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colo
 # With more colours, each half of the images must have those of at least this share of the pixels of the other half.
 MIN_KNOWN_SHARE = 0.998
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
+MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a background; chosen
+MAX_COMMON = 256  # most colours that images have in common: the time to find the nearest one grows with their number
+MIN_COMMON_SHARE = 0.001  # of the opaque pixels, for each of them; chosen
+MIN_SHARED = 0.5  # share of the opaque pixels that they have together, without which they say little; chosen
+FARTHEST = 512.0  # farther than any colour is from any other: the distance of black and white, with alpha, is 510
+MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
+# Samples have too many colours if most of them have this many times the colours of real images of their area; chosen.
+TOO_MANY_COLOURS = 1.25
+# A tenth of real images may have more than this many times the colours expected: with more, as where photographs lie among
+# drawings, no number suits all; chosen.
+MOST_SPREAD = 4.0
+# If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
+MOSTLY_HARD = 0.75
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
 
 Levels = NDArray[np.float32]
@@ -45,6 +59,27 @@ Curve = tuple[Distances, Distances]
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
 Extent = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
+
+
+class IslandStep(Record):
+    """See `pixel_steps.islands`: afterwards as many single pixels lie in the background as in real images, and as many holes."""
+
+    step: Literal["islands"] = "islands"
+    dots: NotNegative
+    holes: NotNegative
+    colour: Colour | None = None
+    reach: NotNegative = 0.0
+
+    @classmethod
+    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None, reach: float = 0.0) -> IslandStep:
+        depth, real_depth = (pixel_steps.foreground_depth(x, colour, reach) for x in (samples, real))
+        dots, holes = (
+            _threshold(np.abs(depth), single, float(real_single.mean()))
+            for single, real_single in zip(
+                pixel_steps.single_pixels(depth), pixel_steps.single_pixels(real_depth), strict=True
+            )
+        )
+        return cls(dots=dots, holes=holes, colour=colour, reach=reach)
 
 
 class AlphaStep(Record):
@@ -56,6 +91,9 @@ class AlphaStep(Record):
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels) -> AlphaStep:
+        is_hard = np.isin(np.rint(real[:, 3]), (0.0, 255.0)).all(axis=(1, 2))  # (n,)
+        if is_hard.mean() >= MOSTLY_HARD:
+            real = real[is_hard]
         clear = [x[:, 3][x[:, 3] < 127.5] for x in (samples, real)]
         opaque = [255.0 - x[:, 3][x[:, 3] >= 127.5] for x in (samples, real)]
         return cls(clear=curve(*clear), opaque=curve(*opaque))
@@ -72,6 +110,52 @@ class SpeckStep(Record):
     def learn(cls, samples: Levels, real: Levels, sharpness: float) -> SpeckStep:
         apart = [distances(x, neighbourhood(x, sharpness)) for x in (samples, real)]
         return cls(sharpness=sharpness, apart=curve(*apart))
+
+
+class FewColoursStep(Record):
+    """See `pixel_steps.few_colours`."""
+
+    step: Literal["few_colours"] = "few_colours"
+    slope: Annotated[float, Field(ge=0.0, le=1.0)]
+    intercept: Annotated[float, Field(ge=-20.0, le=20.0)]
+    flat: Annotated[tuple[Colour, ...], Field(max_length=MAX_FLAT_COLOURS)] = ()
+    common: Annotated[tuple[Colour, ...], Field(max_length=MAX_COMMON)] = ()
+    reach: NotNegative = 0.0
+
+    @classmethod
+    def learn(cls, samples: Levels, real: Levels, flat: tuple[Colour, ...]) -> FewColoursStep | None:
+        """None unless most samples have too many colours, and nearly all real images few."""
+        areas, counts = _colour_counts(real)
+        sample_areas, sample_counts = _colour_counts(samples)
+        if len(areas) < 2 or not len(sample_areas):
+            return None
+        varies = float(np.ptp(areas)) > 0.0
+        slope = float(np.clip(np.polyfit(areas, counts, 1)[0], 0.0, 1.0)) if varies else 0.0
+        intercept = float(np.median(counts - slope * areas))
+        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MOST_SPREAD):
+            return None
+        expected = intercept + slope * sample_areas
+        is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
+        if np.mean(is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))) < 0.5:
+            return None
+        step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
+        return step.with_common_colours(samples, real)
+
+    def with_common_colours(self, samples: Levels, real: Levels) -> FewColoursStep:
+        """The step with the colours that most pixels of real images share, if most do: as many pixels of samples get them."""
+        colours, counts = np.unique(_opaque_colours(real), axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:MAX_COMMON]
+        order = order[counts[order] >= MIN_COMMON_SHARE * counts.sum()]
+        share = counts[order].sum() / counts.sum()
+        if share < MIN_SHARED:
+            return self
+        table = colours[order].astype(np.float64)
+        pixels = _opaque_colours(pixel_steps.matched(samples, [self.model_dump()])).astype(np.float64)
+        apart = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
+        channels = np.full((len(table), 1), 255.0)[:, : real.shape[1] - 3]
+        common = np.concatenate([table, channels], axis=1).astype(int).tolist()
+        reach = min(float(np.quantile(apart, share)), MAX_REACH)
+        return self.model_copy(update={"common": tuple(map(tuple, common)), "reach": round(reach, 2)})
 
 
 class FlatStep(Record):
@@ -116,7 +200,7 @@ class MarginStep(Record):
     sides: Annotated[tuple[Extent, ...], Field(min_length=4, max_length=4)]
 
 
-Step = AlphaStep | SpeckStep | FlatStep | PaletteStep | MarginStep
+Step = IslandStep | AlphaStep | SpeckStep | FewColoursStep | FlatStep | PaletteStep | MarginStep
 
 
 class PixelMatching(Record):
@@ -125,15 +209,23 @@ class PixelMatching(Record):
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 
     @classmethod
-    def learn(cls, samples: Numbers, real: Numbers) -> PixelMatching:
-        """Learn the steps from samples and training images, both (n, C, H, W) levels; those of images are whole numbers."""
+    def learn(cls, samples: Numbers, real: Numbers, *, are_frames: bool = False) -> PixelMatching:
+        """Learn the steps from samples and training images.
+
+        Args:
+            samples: (m, C, H, W) levels.
+            real: (n, C, H, W) levels, whole numbers.
+            are_frames: Whether they are frames of clips, each of which chooses no colours of its own: they would flicker.
+        """
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
         subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
         steps: list[Step] = []
-        for learn in _learners(real):
-            steps.append(learn(x, subset))
-            x = pixel_steps.matched(x, [steps[-1].model_dump()])
+        for learn in _learners(real, are_frames):
+            step = learn(x, subset)
+            if step is not None:
+                steps.append(step)
+                x = pixel_steps.matched(x, [step.model_dump()])
         edge = margin_of(real)
         return cls(steps=(*steps, edge) if edge is not None else tuple(steps))
 
@@ -145,8 +237,12 @@ class PixelMatching(Record):
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
+        islands = [step.colour for step in self.steps if isinstance(step, IslandStep)]
+        colours += [colour for colour in islands if colour is not None]
+        few = [step for step in self.steps if isinstance(step, FewColoursStep)]
+        colours += [colour for step in few for colour in (*step.flat, *step.common)]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
-        has_alpha = any(isinstance(step, AlphaStep) for step in self.steps)
+        has_alpha = any(isinstance(step, AlphaStep) for step in self.steps) or None in islands
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
             raise ValueError(f"data.learned.matching is not for images of {channels} channels")
 
@@ -173,20 +269,55 @@ def curve(samples: Numbers, real: Numbers) -> Curve:
     return before, after
 
 
-def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
+def _learners(real: Numbers, are_frames: bool) -> Iterator[Callable[[Levels, Levels], Step | None]]:
     """Yield the function that learns each step, from samples after the earlier steps, and from real images."""
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
+    colours, counts = _colours(real)
+    flat_colours = list(_flat_colours(colours, counts))
+    if has_neighbours and has_alpha:
+        yield IslandStep.learn
+    elif has_neighbours and flat_colours and counts.max() >= MIN_BACKGROUND * counts.sum():
+        colour, reach = flat_colours[0]
+        yield partial(IslandStep.learn, colour=colour, reach=reach)
     if has_alpha:
         yield AlphaStep.learn
     if has_neighbours:
         yield from (partial(SpeckStep.learn, sharpness=sharpness) for sharpness in SHARPNESS)
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
-    flat_colours = _flat_colours(*_colours(real))
     yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)
-    colours = palette_of(real)
-    if colours is not None:
-        yield partial(PaletteStep.learn, colours=colours)
+    if real.shape[1] > 1 and not are_frames:
+        yield partial(FewColoursStep.learn, flat=tuple(colour for colour, _ in flat_colours))
+    palette = palette_of(real)
+    if palette is not None:
+        yield partial(PaletteStep.learn, colours=palette)
+
+
+def _threshold(depth: Levels, single: NDArray[np.bool_], real_share: float) -> float:
+    """The depth up to which single pixels (n, H, W) are changed so that the others are their share in real images."""
+    if not single.any():
+        return 0.0
+    if real_share == 0.0:
+        return FARTHEST
+    surplus = 1.0 - real_share / float(single.mean())
+    return round(float(np.quantile(depth[single], surplus)) + 0.01, 2) if surplus > 0.0 else 0.0
+
+
+def _opaque_colours(x: Levels) -> NDArray[np.int64]:
+    """The colours (N, 3) of all opaque pixels of images (n, C, H, W)."""
+    pixels = np.moveaxis(np.rint(x[:, :3]), 1, -1)[pixel_steps.opaque_pixels(x)]
+    return np.asarray(pixels, dtype=np.int64)
+
+
+def _colour_counts(x: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithms of the numbers of opaque pixels and of their colours, of each image (n, C, H, W) with MIN_AREA of them."""
+    rows = []
+    for image, opaque in zip(x, pixel_steps.opaque_pixels(x), strict=True):
+        area = int(opaque.sum())
+        if area >= MIN_AREA:
+            rows.append((area, len(np.unique(np.rint(image[:, opaque]), axis=1).T)))
+    areas, counts = np.log(np.array(rows, dtype=np.float64).reshape(-1, 2)).T
+    return areas, counts
 
 
 def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -18,12 +18,17 @@ S = TypeVar("S", bound=np.generic)
 
 EVEN = 4.0  # neighbours within this squared distance have about the same weight
 STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
+HALF = 127.5  # alpha from which a pixel counts as opaque
+MAX_FEW_COLOURS = (
+    64  # an image that should have more colours keeps its own: the time for choosing them grows with their number
+)
+ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
 
 def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
     """Levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
-    functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat}
-    functions |= {"palette": palette, "margin": margin}
+    functions: dict[str, Callable[..., Levels]] = {"islands": islands, "alpha": alpha, "specks": specks}
+    functions |= {"few_colours": few_colours, "flat": flat, "palette": palette, "margin": margin}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
@@ -36,10 +41,38 @@ def shrink(distance: Levels, curve: Curve) -> Levels:
     return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
 
 
+def islands(x: Levels, dots: float, holes: float, colour: Sequence[int] | None = None, reach: float = 0.0) -> Levels:
+    """Give single pixels that lie in the background, or are holes in what is before it, the mean of their neighbours.
+
+    Args:
+        x: Levels.
+        dots: How far such a pixel may be from the background, at most, beyond where it begins.
+        holes: How far into the background such a hole may be, at most.
+        colour: Colour of the background; None where it is transparent.
+        reach: Distance from that colour at which the background ends.
+    """
+    depth = foreground_depth(x, colour, reach)
+    is_dot, is_hole = single_pixels(depth)
+    changed = (is_dot & (depth <= dots)) | (is_hole & (-depth <= holes))
+    return np.where(changed[:, None], sum(shifts(x)) / np.float32(8.0), x)
+
+
+def foreground_depth(x: Levels, colour: Sequence[int] | None, reach: float) -> Levels:
+    """How far each pixel is beyond the background, in levels, (n, H, W); below 0 within it. For the arguments see `islands`."""
+    return x[:, 3] - np.float32(HALF) if colour is None else distances(x, as_pixel(colour)) - np.float32(reach)
+
+
+def single_pixels(depth: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The single pixels in the background and those that are holes, by the depth of `foreground_depth`, both (n, H, W)."""
+    inside = depth >= 0.0
+    count = sum(shifts(inside.astype(np.uint8)))
+    return inside & (count == 0), ~inside & (count == 8)
+
+
 def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
     """Move alpha towards clear or opaque; colour keeps its ratio to alpha."""
     before = x[:, 3]  # (n, H, W)
-    after = np.where(before < 127.5, shrink(before, clear), 255.0 - shrink(255.0 - before, opaque))
+    after = np.where(before < HALF, shrink(before, clear), 255.0 - shrink(255.0 - before, opaque))
     scale = after / np.maximum(before, 1.0)
     colour = np.minimum(x[:, :3] * scale[:, None], after[:, None])
     return np.concatenate([colour, after[:, None]], axis=1).astype(np.float32)  # (n, 4, H, W)
@@ -51,6 +84,80 @@ def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
     distance = distances(x, mean)
     scale = shrink(distance, apart) / np.maximum(distance, 1e-6)
     return np.asarray(mean + (x - mean) * scale[:, None], dtype=np.float32)
+
+
+def few_colours(
+    x: Levels,
+    slope: float,
+    intercept: float,
+    flat: Sequence[Sequence[int]] = (),
+    common: Sequence[Sequence[int]] = (),
+    reach: float = 0.0,
+) -> Levels:
+    """Give each image as few colours as real images of its area have: exp(intercept) * area ** slope, by k-means.
+
+    The area is the number of opaque pixels; others stay as they are, and so does alpha. An image that has no more colours, or should
+    have more than MAX_FEW_COLOURS, is left alone.
+
+    Args:
+        x: Levels.
+        slope, intercept: See above.
+        flat: Colours that pixels keep.
+        common: Colours that many real images have.
+        reach: Colours that are at most so far from a common one become that.
+    """
+    out = x.copy()
+    table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])[:, :3]  # (P, 3)
+    for image, opaque in zip(out, opaque_pixels(x), strict=True):
+        count = int(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope + 0.5)
+        if count > MAX_FEW_COLOURS:
+            continue
+        is_free, kept = opaque.copy(), 0
+        for colour in flat:
+            is_flat = opaque & (np.rint(image) == as_pixel(colour)[0]).all(axis=0)
+            is_free &= ~is_flat
+            kept += int(is_flat.any())
+        count = max(count - kept, 1)
+        pixels = image[:3, is_free].T.astype(np.float64)  # (N, 3)
+        if len(np.unique(np.rint(pixels), axis=0)) > count:
+            colours = snapped(quantised(pixels, count), table, reach)
+            image[:3, is_free] = np.minimum(colours.T, 255.0 if len(image) < 4 else image[3, is_free])
+    return out
+
+
+def opaque_pixels(x: Levels) -> NDArray[np.bool_]:
+    """Which pixels (n, H, W) are opaque: all where there is no alpha."""
+    return x[:, 3] >= HALF if x.shape[1] == 4 else np.ones((len(x), *x.shape[2:]), dtype=np.bool_)
+
+
+def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Pixels (N, C) with so many colours: k-means, which begins with colours that are far from those before them."""
+    centres = pixels.mean(axis=0, keepdims=True)  # (1, C)
+    distance = ((pixels - centres) ** 2).sum(1)
+    for _ in range(count - 1):
+        farthest = pixels[distance.argmax()]
+        centres = np.concatenate([centres, farthest[None]])
+        distance = np.minimum(distance, ((pixels - farthest) ** 2).sum(1))
+    index = _nearest_centres(pixels, centres)
+    for _ in range(ROUNDS):
+        sizes = np.bincount(index, minlength=count)
+        sums = np.stack([np.bincount(index, channel, count) for channel in pixels.T], axis=1)  # (count, C)
+        centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
+        index = _nearest_centres(pixels, centres)
+    return np.asarray(centres[index])
+
+
+def snapped(pixels: NDArray[np.float64], table: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+    """Pixels (N, 3), of which those that are at most `reach` from a colour of the table (P, 3) have that colour."""
+    if not len(table):
+        return pixels
+    nearest_colour = table[_nearest_centres(pixels, table)]
+    is_near = ((pixels - nearest_colour) ** 2).sum(1) <= reach**2
+    return np.where(is_near[:, None], nearest_colour, pixels)
+
+
+def _nearest_centres(pixels: NDArray[np.float64], centres: NDArray[np.float64]) -> Indices:
+    return np.asarray(np.argmin((centres**2).sum(1) - 2.0 * (pixels @ centres.T), axis=1))
 
 
 def flat(x: Levels, colour: Sequence[int], reach: float, near: Curve) -> Levels:

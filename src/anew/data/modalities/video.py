@@ -132,7 +132,11 @@ class Video(Modality):
     unit = "dimension"
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
-        singular="video", reads_file_slices=True, decodes_natively=True, folder_advice=frame_folders.ADVICE
+        singular="video",
+        reads_file_slices=True,
+        decodes_natively=True,
+        folder_advice=frame_folders.ADVICE,
+        exact_suffix=".gif",  # MP4s of samples are enlarged and never transparent
     )
 
     config: VideoConfig

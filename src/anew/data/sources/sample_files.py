@@ -36,8 +36,13 @@ def drop_duplicate_formats(
     by_stem: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in singles:
         by_stem[_stem(file.path)].append(file)
-    # Prefer a format that belongs to this modality only (a GIF may be an image), then the largest file.
-    best = {max(copies, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for copies in by_stem.values()}
+
+    def preference(file: File) -> tuple[bool, bool, int]:
+        # A format that belongs to this modality only is better (a GIF may be an image), then the largest file.
+        is_exact = bool(_SINGLE.fullmatch(_stem(file.path)[1])) and suffix_of(file.path) == modality.traits.exact_suffix
+        return is_exact, suffix_of(file.path) in modality.suffixes, file.bytes
+
+    best = {max(copies, key=preference) for copies in by_stem.values()}
     duplicates = [f for f in singles if f not in best]
     if duplicates:
         notes.append(f"left out: {_name_files(duplicates)}, which differ from another sample only in their extension")

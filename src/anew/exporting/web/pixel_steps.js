@@ -1,8 +1,11 @@
-// Steps that match the pixel values of samples to those of the data: alpha, specks, flat colours, palettes, margins (as in
-// data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
+// Steps that match the pixel values of samples to those of the data: single pixels, alpha, specks, few colours, flat colours,
+// palettes, margins (as in data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
 const EVEN = 4; // squared distance under which neighbours count alike
+const HALF = 127.5; // alpha from which a pixel counts as opaque
+const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
+const ROUNDS = 4; // of k-means
 
 // Values (C, H, W) in [-1, 1] after all steps. steps: each with its name under `step`, and its numbers.
 export function matched(values, shape, steps) {
@@ -66,6 +69,25 @@ function eachNeighbourhood(height, width, visit) {
     }
 }
 
+// Single pixels in the background, or holes in what is before it, get the mean of their neighbours.
+function islands(x, [channels, height, width], { dots, holes, colour, reach }) {
+  const area = height * width;
+  const depth = Float32Array.from({ length: area }, (_, i) => {
+    if (!colour) return x[3 * area + i] - HALF;
+    let distance = 0;
+    for (let c = 0; c < channels; c++) distance += (x[c * area + i] - colour[c]) ** 2;
+    return Math.sqrt(distance) - reach;
+  });
+  const out = x.slice();
+  eachNeighbourhood(height, width, (at, others) => {
+    const inside = depth[at] >= 0;
+    if (others.some((other) => depth[other] >= 0 === inside)) return;
+    if (inside ? depth[at] > dots : -depth[at] > holes) return;
+    for (let c = 0; c < channels; c++) out[c * area + at] = others.reduce((sum, other) => sum + x[c * area + other], 0) / 8;
+  });
+  return out;
+}
+
 function specks(x, [channels, height, width], { sharpness, apart }) {
   const area = height * width;
   const out = x.slice();
@@ -90,6 +112,65 @@ function specks(x, [channels, height, width], { sharpness, apart }) {
     for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
   });
   return out;
+}
+
+// Each image gets as few colours as real images of its area have, by k-means. Alpha and flat colours stay.
+function fewColours(x, [channels, height, width], { slope, intercept, flat, common, reach }) {
+  const area = height * width;
+  const opaque = [];
+  for (let i = 0; i < area; i++) if (channels < 4 || x[3 * area + i] >= HALF) opaque.push(i);
+  let count = Math.floor(Math.exp(intercept) * Math.max(opaque.length, 1) ** slope + 0.5);
+  if (count > MAX_FEW_COLOURS) return x;
+  const flatOf = (i) => flat.findIndex((colour) => colour.every((level, c) => roundEven(x[c * area + i]) === level));
+  const kept = new Set(opaque.map(flatOf).filter((index) => index >= 0));
+  const free = opaque.filter((i) => flatOf(i) < 0);
+  count = Math.max(count - kept.size, 1);
+  const rows = free.map((i) => [0, 1, 2].map((c) => x[c * area + i]));
+  if (new Set(rows.map((row) => row.map(roundEven).join())).size <= count) return x;
+  const out = x.slice();
+  const table = common.map((colour) => colour.slice(0, 3));
+  quantised(rows, count).forEach((row, n) => {
+    const most = channels < 4 ? 255 : x[3 * area + free[n]];
+    snapped(row, table, reach).forEach((value, c) => (out[c * area + free[n]] = Math.min(value, most)));
+  });
+  return out;
+}
+
+// As NumPy rounds: halves to even numbers.
+function roundEven(value) {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
+}
+
+const squared = (a, b) => a.reduce((sum, value, c) => sum + (value - b[c]) ** 2, 0);
+const meanRow = (rows) => rows[0].map((_, c) => rows.reduce((sum, row) => sum + row[c], 0) / rows.length);
+
+// Rows with so many different values: k-means, which begins with rows that are far from those before them.
+function quantised(rows, count) {
+  let centres = [meanRow(rows)];
+  let distance = rows.map((row) => squared(row, centres[0]));
+  while (centres.length < count) {
+    const farthest = rows[distance.reduce((best, value, i) => (value > distance[best] ? i : best), 0)];
+    centres.push(farthest);
+    distance = distance.map((value, i) => Math.min(value, squared(rows[i], farthest)));
+  }
+  const nearest = () =>
+    rows.map((row) => centres.reduce((best, centre, k) => (squared(row, centre) < squared(row, centres[best]) ? k : best), 0));
+  let index = nearest();
+  for (let round = 0; round < ROUNDS; round++) {
+    const groups = centres.map(() => []);
+    index.forEach((k, n) => groups[k].push(rows[n]));
+    centres = centres.map((centre, k) => (groups[k].length ? meanRow(groups[k]) : centre));
+    index = nearest();
+  }
+  return index.map((k) => centres[k]);
+}
+
+// A row, or the nearest one of a table if that is at most `reach` away.
+function snapped(row, table, reach) {
+  if (!table.length) return row;
+  const nearest = table.reduce((best, colour) => (squared(row, colour) < squared(row, best) ? colour : best));
+  return squared(row, nearest) <= reach ** 2 ? nearest : row;
 }
 
 function flat(x, [channels, height, width], { colour, reach, near }) {
@@ -133,4 +214,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { alpha, specks, flat, palette, margin };
+const STEPS = { islands, alpha, specks, few_colours: fewColours, flat, palette, margin };
