@@ -51,6 +51,18 @@ class DataError(UserError):
     """The data cannot be used as it is."""
 
 
+class ChangedDataError(DataError):
+    """The data changed while it was read.
+
+    Attributes:
+        change: What changed, without advice.
+    """
+
+    def __init__(self, change: str) -> None:
+        super().__init__(f"{change}; run the command again when nobody writes there")
+        self.change = change
+
+
 class ConfigError(UserError):
     """An argument or setting is unknown or out of range."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from anew.cli import main
+from anew.cli import _waiting_shown, main
 from anew.cli.commands import _print_if_nothing_follows
 from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
@@ -250,6 +251,14 @@ def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, P
     assert not [
         line for line in completed.stdout.splitlines() if line.startswith("  ")
     ]  # details and the table: --verbose
+
+
+def test_what_is_waited_for_is_printed_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("anew.stores")
+    with _waiting_shown():
+        logger.info("copying %s", "s3://bucket\x1b[2J")
+    logger.info("of another program")
+    assert capsys.readouterr().err == "copying s3://bucket\\x1b[2J\n"
 
 
 def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:

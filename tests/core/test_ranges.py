@@ -13,8 +13,8 @@ import pytest
 
 from anew.core import addresses, files, ranges
 from anew.core.block_cache import BlockCache
-from anew.core.ranges import RangeFile, RangeStore, StoredFile, stored_file
-from anew.errors import DataError
+from anew.core.ranges import LostObjectError, RangeFile, RangeStore, StoredFile, stored_file
+from anew.errors import ChangedDataError, DataError
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
 FILE = StoredFile("bucket/a.bin", len(BODY), "v1")
@@ -152,7 +152,10 @@ def test_a_store_that_stutters_costs_nothing(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (FileNotFoundError("gone"), "there is nothing at 's3://bucket: a.bin'"),
+        (
+            FileNotFoundError("gone"),
+            "'s3://bucket' changed while it was read: 1 of 1 file is gone or changed, such as 'a.bin'",
+        ),
         (PermissionError("Access Denied"), "check your permissions"),
         (ConnectionResetError("connection reset"), "check the address and the network"),
     ],
@@ -164,6 +167,24 @@ def test_what_goes_wrong_is_said_to_who_reads(tmp_path: Path, fault: Exception, 
     with pytest.raises(DataError, match=message):
         reader.read(FILE, 0, 100)
     assert reader.read(FILE, 0, 100) == BODY[:100]  # once it is back
+
+
+def test_one_object_among_many_may_go_and_more_may_not(tmp_path: Path) -> None:
+    store, forgotten = Store(BODY[:50]), list[int]()
+    reader = RangeStore(store, "s3://bucket", BlockCache(tmp_path / "blocks"), 250, lambda: forgotten.append(1))
+    many = [StoredFile(f"bucket/{number}.png", 50, "v1") for number in range(4)]
+    for _ in range(2):  # it counts once
+        store.faults = [FileNotFoundError("gone")]
+        with pytest.raises(LostObjectError, match="removed after the data was listed"):
+            reader.read(many[0], 0, 50)
+    assert reader.read(many[1], 0, 50) == BODY[:50]
+    store.body = BODY[:40]
+    with pytest.raises(LostObjectError, match="changed after the data was listed"):
+        reader.read(many[2], 0, 50)
+    assert not forgotten
+    with pytest.raises(ChangedDataError, match=r"3 of 250 files are gone or changed, such as '3\.png'"):
+        reader.read(many[3], 0, 50)
+    assert forgotten == [1]
 
 
 def test_an_object_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

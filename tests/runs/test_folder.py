@@ -179,7 +179,9 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
     folder.save("decay-start", state(2))
     folder.save("step-00000002", state(2))
     folder.save("step-00000004", state(4))
+    assert folder.saved_step() == 4
     folder.delete_checkpoints_after(2)
+    assert folder.saved_step() == 2
     checkpoint, _ = folder.latest()
     assert checkpoint is not None and checkpoint["meta"]["step"] == 2
     assert folder.decay_start()[0] is not None

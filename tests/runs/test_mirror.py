@@ -324,7 +324,7 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     assert len(anew.load(ADDRESS).sample(2, seed=3)) == 2
     assert not (place_of(ADDRESS) / "checkpoints").exists()
     assert "transformer" in str(api.look(ADDRESS))
-    assert api.evaluate(ADDRESS, n=20).scores
+    assert f"kept at  {ADDRESS}/report" in printed("evaluate", ADDRESS, "-n", 20).stdout
     assert api.resume(ADDRESS, steps=9).folder.address == ADDRESS
     printed("train", *words, "--run", tmp_path / "plain")
     assert (tmp_path / "plain" / "model.safetensors").read_bytes() == weights

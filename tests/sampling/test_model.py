@@ -181,8 +181,16 @@ def test_shares_that_are_none(share: object, images: anew.Model) -> None:
 def test_a_sample_once_more(images: anew.Model, tmp_path: Path) -> None:
     paths = images.sample(20, seed=4, label="disc", first_index=3, steps=3).save(tmp_path)
     again = anew.again(paths[7], images.folder.path)
-    assert files_of(again) == {"0000-disc.png": paths[7].read_bytes()}
+    assert files_of(again) == {"0010-disc.png": paths[7].read_bytes()}
     assert again.origins[0].index == 10
+
+
+def test_an_enlarged_sample_comes_back_with_its_name_and_size(images: anew.Model, tmp_path: Path) -> None:
+    path = images.sample(4, seed=4, steps=2).enlarged(3).save(tmp_path)[2]
+    again = anew.again(path, images.folder.path)
+    assert files_of(again) == {path.name: path.read_bytes()}
+    with pytest.raises(anew.ConfigError, match="enlarged 3 times already; leave `scale` out"):
+        again.enlarged(2)
 
 
 @pytest.mark.parametrize("n", [1, 5])

@@ -159,3 +159,4 @@ def test_steps_without_a_budget_have_reports_that_take_their_time(tmp_path: Path
 def test_look_says_it_of_each_budget(tmp_path: Path) -> None:
     estimates = anew.look(shapes(tmp_path / "data", 240)).budgets
     assert all(estimate.report.startswith("Close? and Varied? ") for estimate in estimates)
+    assert sum("anew evaluate RUN" in estimate.report for estimate in estimates) <= 1  # it is the same for all

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import anew
-from anew.errors import RunError
+from anew.errors import ChangedDataError, DataError, RunError
 from anew.runs.events import last_step
 from anew.runs.folder import RunFolder
 from anew.runs.report_record import is_stopped, read_record
+from anew.workflows import train
 from processes import together
 from reporters import Lines
 from samples import TINY, names, trained
@@ -51,6 +52,24 @@ def test_a_damaged_tokenizer_that_can_be_derived_is_written_again(tmp_path: Path
     (run / "tokenizer.json").write_bytes(whole[:-20])
     anew.resume(run, steps=2)
     assert (run / "tokenizer.json").read_bytes() == whole
+
+
+def test_data_that_changes_while_it_is_read_ends_with_what_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = names(tmp_path / "names.txt", 300), tmp_path / "run"
+    anew.train(data, run, steps=2, settings=SETTINGS)
+
+    def change(*arguments: object, **options: object) -> None:
+        raise ChangedDataError("'s3://bucket' changed while it was read: 9 of 90 files are gone")
+
+    monkeypatch.setattr(train, "fit", change)
+    with pytest.raises(DataError) as refusal:
+        anew.resume(run, steps=4)
+    assert str(refusal.value) == (
+        "'s3://bucket' changed while it was read: 9 of 90 files are gone; step 2 is saved; put back what was there and repeat "
+        "the command, which continues the training, or begin a new run"
+    )
 
 
 class Stopping(Lines):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -23,7 +24,15 @@ from anew.cli.parser import options_in, parse
 from anew.cli.terminal import open_closed_streams, write
 from anew.core.allocator import keep_freed_memory
 from anew.core.exit_codes import DONE, STOPPED
-from anew.core.launcher import STARTED, count_gpus, launch, leave_group, processes_to_start, quiet_transport
+from anew.core.launcher import (
+    STARTED,
+    count_gpus,
+    is_first_process,
+    launch,
+    leave_group,
+    processes_to_start,
+    quiet_transport,
+)
 from anew.core.openmp import limit_spinning
 from anew.core.stop_signals import is_ending, stop_signals
 
@@ -61,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
 
         keep_freed_memory()
         _end_with_parent()
-        with _signals() as signals:
+        with _signals() as signals, _waiting_shown():
             code = _launched(arguments, words, started)
             if code is None:
                 code = commands.run(arguments, started)
@@ -133,6 +142,27 @@ def _end_with_parent() -> None:
 
     if parent.isdecimal() and os.getppid() == int(parent):
         threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _waiting_shown() -> Iterator[None]:
+    """Show what is waited for: a store that does not answer, a long copy. Of several processes the first shows it."""
+    logger = logging.getLogger("anew.stores")
+    level = logger.level
+    logger.addFilter(_print_waiting)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_print_waiting)
+        logger.setLevel(level)
+
+
+def _print_waiting(record: logging.LogRecord) -> bool:
+    """Print a record to standard error in place of its handlers, which would not escape it."""
+    if is_first_process():
+        write(record.getMessage(), sys.stderr)
+    return False
 
 
 @contextlib.contextmanager

@@ -92,6 +92,8 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
         print_lines([*score_table(record), []])
     if report.folder is not None:
         print_lines([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
+        if arguments.run is not None and "://" in arguments.run:  # the folder is that of a copy in the cache
+            print_lines([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
     for outcome in outcomes:
         print_lines([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
     return DONE if passed else FAILED_CHECK
@@ -121,7 +123,8 @@ def compare(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json(report.to_json())
         return
-    write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
+    legend = "* the best, or no worse than chance explains\n" if "*" in report.table else ""
+    write(f"\n{report.table}\n{legend}")
     for sentence in report.findings:
         write(sentence)
     tested = [claim for claim in report.claims if claim.outcome != "not tested"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import http
 import logging
+import math
 import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from anew.core import files
@@ -37,10 +38,28 @@ WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 # A store that fails for so long is given up: what goes away by itself (a limit of requests, a restart) takes seconds;
 # chosen.
 RETRY_S = 60.0
+QUIET_S = 5.0  # of failures before that is said; chosen
+# Seconds until S3 must take a connection, and until it must send something: three attempts fit into RETRY_S. Computing a page of a
+# listing takes some stores seconds; chosen.
+CONNECT_S, ANSWER_S = 5, 20
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
+_CUT, _SILENT = "the connection was cut before the end of the file", "the server sent nothing for a minute"
+# Errors of clients, by type, whose own words are none or hold the names of classes.
+_OWN_WORDS = {
+    "ClientPayloadError": _CUT,
+    "ContentLengthError": _CUT,
+    "IncompleteReadError": _CUT,
+    "ResponseStreamingError": _CUT,
+    "FSTimeoutError": _SILENT,
+    "ServerTimeoutError": _SILENT,
+    "SocketTimeoutError": _SILENT,
+    "ReadTimeoutError": f"the server sent nothing for {ANSWER_S} s",
+    "ConnectTimeoutError": f"no connection within {CONNECT_S} s",
+}
 R = TypeVar("R")
 Info = Mapping[str, object]  # what a store says of an object
+_log = logging.getLogger("anew.stores")  # what is waited for: whoever runs Anew decides where that is shown
 signed: dict[str, str] = {}  # signed addresses of this process by what runs keep of them
 
 
@@ -143,7 +162,7 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
 
     for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
-    options: Mapping[str, object] = {}
+    options: dict[str, object] = {}
     if scheme in ("http", "https"):
         from anew.core.web_client import web_files  # not above: it needs aiohttp
 
@@ -151,9 +170,33 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
     if scheme == "s3":
         from anew.core.s3_session import s3_session  # not above: it needs aiobotocore
 
-        options = {"session": s3_session()}
+        _check_endpoint(error_type)
+        options["session"] = s3_session()
     store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
+    if scheme == "s3":
+        _bound_attempts(store[0])
     return store
+
+
+def _check_endpoint(error_type: type[UserError]) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        endpoint = os.environ.get(name, "")
+        if endpoint and "://" not in endpoint:
+            raise error_type(
+                f"the environment variable {name} is {endpoint!r}, without http:// or https://; put one of them before it"
+            )
+
+
+def _bound_attempts(system: object) -> None:
+    """Have each attempt end by itself: the client would wait and try again for minutes before `reached` hears of a fault. What the
+    user's own settings of fsspec say counts."""
+    settings = {
+        "connect_timeout": CONNECT_S,
+        "read_timeout": ANSWER_S,
+        "retries": {"total_max_attempts": 1},
+    }
+    system.retries = 1  # type: ignore[attr-defined]
+    system.config_kwargs = settings | system.config_kwargs  # type: ignore[attr-defined]
 
 
 def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = DataError, verb: str = "read") -> R:
@@ -168,16 +211,12 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
     Raises:
         UserError: Of that type: it failed for so long, or nothing is there, or it is not allowed.
     """
-    begin, pause = time.monotonic(), 0.5
+    begin, pause, is_told = time.monotonic(), 0.5, False
     while True:
         try:
             return action()
         except FileNotFoundError as error:
-            if (cause := internal_cause(error)) is not None:
-                raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
-            if verb == "written":
-                raise error_type(f"{shown!r} cannot be written, as its bucket does not exist; make it first") from None
-            raise error_type(f"there is nothing at {shown!r}; check the address") from None
+            raise error_type(_absence(error, shown, verb)) from None
         except PermissionError as error:
             place = "there" if error.filename is None else f"of {str(error.filename)!r}"  # a file of this machine
             raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions {place}") from None
@@ -190,22 +229,48 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
             if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
+            if not is_told and time.monotonic() - begin > QUIET_S:
+                is_told = True
+                _say_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); trying for a minute")
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
+
+
+def _absence(error: FileNotFoundError, shown: str, verb: str) -> str:
+    """The sentence on an address where nothing is, or that leads where nobody may read."""
+    if (cause := internal_cause(error)) is not None:
+        return f"{shown!r} cannot be {verb} ({cause})"
+    if verb == "written":
+        return f"{shown!r} cannot be written, as its bucket does not exist; make it first"
+    if lacks_bucket(error):
+        return f"{shown!r} cannot be read, as its bucket does not exist; check the address"
+    return f"there is nothing at {shown!r}; check the address"
+
+
+_told_at = [-math.inf]  # when waiting was last spoken of: many requests at once fail together
+
+
+def _say_waiting(sentence: str) -> None:
+    now = time.monotonic()
+    if now - _told_at[0] > RETRY_S:
+        _told_at[0] = now
+        _log.warning("%s", sentence)
 
 
 class TooLongError(ValueError):
     """An object has more bytes than it may have."""
 
 
-def at_most(max_bytes: int) -> object:
+def at_most(max_bytes: int, watch: Callable[[int], None] = lambda size: None) -> object:
     """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for
-    long: a server may send without end, or bit by bit. For one attempt: it counts from here on."""
+    long: a server may send without end, or bit by bit. For one attempt: it counts from here on. watch: is told how much came, and
+    may end it, too."""
     from fsspec.callbacks import Callback
 
     begin = time.monotonic()
 
     def check(size: int | None, value: int, **_: object) -> None:
+        watch(value)
         check_pace(value, begin)
         if value > max_bytes:
             raise TooLongError(f"it sends more than {max_bytes:,} bytes")
@@ -221,7 +286,12 @@ def _is_settled(error: Exception) -> bool:
     if getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME:
         return True
     refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
-    return refused or _is_full(error) or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+    return (
+        refused
+        or _is_full(error)
+        or _is_store_full(error)
+        or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+    )
 
 
 def _is_bug(error: Exception) -> bool:
@@ -238,9 +308,35 @@ def _is_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def _answers(error: BaseException | None) -> Iterator[tuple[str, str, int]]:
+    """(operation, code, status) of the answers of S3 that an error comes of; clients wrap errors in their own."""
+    seen: set[int] = set()  # an error that was raised again may follow from itself
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        answer = getattr(error, "response", None)
+        if isinstance(answer, dict):
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            yield getattr(error, "operation_name", ""), str(answer.get("Error", {}).get("Code", "")), status
+        error = error.__cause__ or error.__context__
+
+
+def lacks_bucket(error: BaseException) -> bool:
+    """Whether a store says that the bucket itself does not exist."""
+    return any(
+        code == "NoSuchBucket" or (operation, status) == ("HeadBucket", 404)
+        for operation, code, status in _answers(error)
+    )
+
+
+def _is_store_full(error: BaseException) -> bool:
+    return any(status == http.HTTPStatus.INSUFFICIENT_STORAGE for _, _, status in _answers(error))
+
+
 def _advice(error: Exception) -> str:
     if _is_full(error):
         return "free some space on this machine"
+    if _is_store_full(error):
+        return "free some space there"
     return "check your permissions there" if _status(error) in (401, 403) else "check the address and the network"
 
 
@@ -252,6 +348,10 @@ def _status(error: BaseException) -> int:
 
 def _reason(error: BaseException) -> str:
     """Why, in a few words, without an address that may carry a key."""
+    if _is_store_full(error):
+        return "the store is full"
+    if words := _OWN_WORDS.get(type(error).__name__):
+        return words
     cause = getattr(error, "os_error", None)
     if isinstance(cause, ConnectionError):  # asyncio's own words name a call
         return os.strerror(cause.errno).lower() if cause.errno else files.clause(cause)

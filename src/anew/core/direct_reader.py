@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from anew.core.addresses import FileSystem
+from anew.core.addresses import ANSWER_S, CONNECT_S, FileSystem
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
@@ -24,7 +24,7 @@ MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; ch
 # Seconds after which the client is asked for its credentials again, as it may have renewed them. `obstore` asks five minutes
 # before that, and those that a client renews are good for longer.
 CREDENTIALS_S = 600.0
-TIMEOUT = "60s"  # of a request
+TIMEOUT = "60s"  # of a request with all its bytes
 
 ReadObject = Callable[[str, int], bytes]  # (key in the bucket, size) -> bytes
 
@@ -100,7 +100,12 @@ def _open_bucket(system: object, bucket: str) -> ReadObject:
     store = stores.S3Store(
         bucket,
         **options,
-        client_options={"allow_http": endpoint.startswith("http://"), "timeout": TIMEOUT},
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "timeout": TIMEOUT,
+            "connect_timeout": f"{CONNECT_S}s",
+            "read_timeout": f"{ANSWER_S}s",
+        },
         retry_config={"max_retries": 0},  # the client tries again
     )
 

@@ -5,13 +5,14 @@ A block lies in memory while it is new, and in the cache on the disk until other
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,9 @@ from anew.core import addresses
 from anew.core.addresses import FileSystem
 from anew.core.block_cache import BlockCache
 from anew.core.direct_reader import DirectReader
-from anew.errors import DataError
+from anew.core.internal_hosts import internal_cause
+from anew.core.wording import are, plural
+from anew.errors import ChangedDataError
 
 # Bytes; the unit of the cache: a picture or some records, so that little is fetched that nobody reads; chosen.
 BLOCK = 128 * 1024
@@ -29,6 +32,8 @@ REQUEST = 8 * 1024 * 1024
 STREAMS = 8  # requests at once: they hide the time that each waits for its first byte; chosen
 MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request of each stream
 AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
+# Share of the objects that may be gone or changed before the reading ends: one among thousands is skipped like a damaged one; chosen.
+MAX_LOST = 0.01
 # Seconds after which an object is looked at again, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
 
@@ -45,6 +50,10 @@ class StoredFile:
 Blocks = dict[str, bytes]  # by name
 
 
+class LostObjectError(OSError):
+    """An object is gone, or not what was listed any more."""
+
+
 class RangeStore:
     """Reads objects of one store by range. Thread-safe.
 
@@ -52,14 +61,25 @@ class RangeStore:
         system: The store.
         shown: Its address, for sentences.
         cache: Where blocks are kept.
+        num_objects: How many objects were listed.
+        forget: Called when too many of them are not what was listed any more.
 
     Attributes:
         requests: How many ranges were asked for.
         bytes_read: How much came.
     """
 
-    def __init__(self, system: FileSystem, shown: str, cache: BlockCache) -> None:
+    def __init__(
+        self,
+        system: FileSystem,
+        shown: str,
+        cache: BlockCache,
+        num_objects: int = 1,
+        forget: Callable[[], object] = lambda: None,
+    ) -> None:
         self._system, self._shown, self._cache = system, shown, cache
+        self._num_objects, self._forget = num_objects, forget
+        self._lost: set[str] = set()  # keys of objects that are gone or changed
         self._reader = DirectReader(system)
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
@@ -75,7 +95,8 @@ class RangeStore:
         """The bytes [start, stop) of an object.
 
         Raises:
-            DataError: It is gone, forbidden or not the same any more, or the store fails for a minute.
+            LostObjectError: It is gone, or not the same any more.
+            DataError: That is so of more than MAX_LOST of all objects; or it is forbidden, or the store fails for a minute.
         """
         names = _Names(file)
         numbers = range(start // BLOCK, -(-stop // BLOCK)) if stop > start else range(0)
@@ -166,22 +187,42 @@ class RangeStore:
         shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
         stop = start + job.bytes
 
-        def fetch() -> bytes:
-            if start == 0 and stop == file.bytes:
-                return self._reader.read(file.key, stop)
-            return self._system.cat_file(file.key, start=start, end=stop)
+        def fetch() -> bytes | None:
+            try:
+                if start == 0 and stop == file.bytes:
+                    return self._reader.read(file.key, stop)
+                return self._system.cat_file(file.key, start=start, end=stop)
+            except FileNotFoundError as error:
+                if addresses.lacks_bucket(error) or internal_cause(error) is not None:
+                    raise
+                return None
 
         data = addresses.reached(fetch, shown)
+        if data is None:
+            raise self._loss(file, "it was removed after the data was listed")
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
         if len(data) != job.bytes or not self._is_same(file, shown):
-            raise DataError(f"{shown!r} changed while it was read; run the command again when nobody writes there")
+            raise self._loss(file, "it changed after the data was listed")
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
         self._remember(blocks)
         for name, block in blocks.items():
             self._cache.store(name, block)
         return blocks
+
+    def _loss(self, file: StoredFile, reason: str) -> Exception:
+        """The error for an object that is not what was listed."""
+        with self._lock:
+            self._lost.add(file.key)
+            count = len(self._lost)
+        if count <= MAX_LOST * self._num_objects:
+            return LostObjectError(errno.ENOENT, reason)
+        self._forget()
+        return ChangedDataError(
+            f"{self._shown!r} changed while it was read: {count:,} of {plural(self._num_objects, 'file')} "
+            f"{are(count)} gone or changed, such as {file.key.rpartition('/')[2]!r}"
+        )
 
     def _is_same(self, file: StoredFile, shown: str) -> bool:
         """Whether an object is what was listed; one that takes one request shows it by its size alone."""
@@ -192,9 +233,14 @@ class RangeStore:
                 return True
             self._checked[file.key] = now
 
-        def look() -> StoredFile:
+        def look() -> StoredFile | None:
             self._system.invalidate_cache()
-            return stored_file(file.key, self._system.info(file.key))
+            try:
+                return stored_file(file.key, self._system.info(file.key))
+            except FileNotFoundError as error:
+                if addresses.lacks_bucket(error):
+                    raise
+                return None
 
         return addresses.reached(look, shown) == file
 

@@ -45,11 +45,14 @@ class Frames:
         count = spectrum.shape[2]
         # Frames are made contiguous: across strides, the rounding of a transform depends on how many clips there are.
         frames = spectrum.transpose(1, 2).contiguous()  # (B, T, F)
-        pieces = (torch.fft.irfft(frames, self.size) * window).transpose(1, 2)  # (B, size, T)
-        output_size = (1, (count - 1) * self.hop + self.size)
-        added = functional.fold(pieces, output_size, (1, self.size), stride=(1, self.hop))[:, 0, 0]
-        square = window.square()[None, :, None].expand(1, self.size, count)
-        weight = functional.fold(square, output_size, (1, self.size), stride=(1, self.hop))[0, 0, 0]
+        pieces = torch.fft.irfft(frames, self.size) * window  # (B, T, size)
+        square = window.square()
+        added = torch.zeros(len(pieces), (count - 1) * self.hop + self.size)
+        weight = torch.zeros(added.shape[1])
+        for frame in range(count):  # `fold` takes ten times as long
+            place = slice(frame * self.hop, frame * self.hop + self.size)
+            added[:, place] += pieces[:, frame]
+            weight[place] += square
         edge = (self.size - self.hop) // 2
         return (added / weight.clamp_min(1e-3))[:, edge : edge + length]
 
@@ -113,6 +116,11 @@ def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
         before = turned.gather(1, near)
         out[:, :, frame] = before + math.pi * (place - near)  # a Hann window turns neighbouring bins by half a turn
     return out
+
+
+def power(spectrum: Tensor) -> Tensor:
+    """The squared magnitudes of a spectrum: `abs` and `square` take three times as long."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def griffin_lim(magnitude: Tensor, frames: Frames, length: int, rounds: int, phase: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anew.functional.spectrogram import Frames
+from anew.functional.spectrogram import Frames, power
 
 HALF = 0.5  # largest value of an image: it varies less than the level does, which is heard first
 BALANCE = 20.0  # decibels between the channels that become HALF: one of them is hardly heard then
@@ -24,10 +24,10 @@ FAINT = 1e-7  # power, as a share of a clip's loudest, below which channels coun
 def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
     """(B, 2, M, T) in [-.5, .5] of spectra (B, F, T): how much louder the left channel is, and how alike both are: .5 the same,
     0 unrelated, -.5 the same with opposite signs."""
-    powers = [_smooth(bank @ spectrum.abs().square()) for spectrum in (left, right)]
-    shared = _smooth(bank @ (left * right.conj()).real)
+    powers = [_smooth(bank @ power(spectrum)) for spectrum in (left, right)]
+    shared = _smooth(bank @ (left.real * right.real + left.imag * right.imag))
     floor = FAINT * (powers[0] + powers[1]).amax((1, 2), keepdim=True).clamp_min(1e-20)
-    first, second = (power + floor for power in powers)
+    first, second = (channel + floor for channel in powers)
     balance = (10.0 * HALF / BALANCE) * (first / second).log10()
     coherence = ((shared + floor) / (first * second).sqrt()).clamp(-1.0, 1.0)
     return torch.stack([balance.clamp(-HALF, HALF), HALF - coherence.arccos() / math.pi], 1)

@@ -251,6 +251,10 @@ class RunFolder:
         numbered = [(int(m[1]), p) for p in self.checkpoints.iterdir() if (m := _STEP.fullmatch(p.name))]
         return [path for _, path in sorted(numbered, reverse=True)]
 
+    def saved_step(self) -> int | None:
+        """The step of the newest checkpoint, None without one."""
+        return next((int(folder.name.removeprefix("step-")) for folder in self._steps()), None)
+
     def delete_checkpoints_after(self, step: int) -> None:
         """Remove checkpoints after a step: their decay is undone, and a resume must not find them."""
         for folder in self._steps():

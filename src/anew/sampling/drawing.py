@@ -124,14 +124,14 @@ def with_settings(origin: Origin, generator: Generator, sampling: DataclassInsta
 
 
 def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
-    """Draw samples again, each with the batch that it was drawn in.
+    """Draw samples again, each with the batch that it was drawn in, and as large as it was; they are numbered by their index.
 
     Raises:
         ConfigError: A sample depends on something that its file does not record, or the batches are too large in all.
     """
     samples = Samples([], [], generator.item_modality)
     last: tuple[Origin, Samples] | None = None
-    drawn = sum(common.batch[1] for common, _ in itertools.groupby(replace(origin, index=0) for origin in origins))
+    drawn = sum(common.batch[1] for common, _ in itertools.groupby(map(_in_common, origins)))
     if drawn > MAX_SAMPLES:
         raise ConfigError(
             f"the file asks for {drawn:,} samples to be drawn again, and {MAX_SAMPLES:,} are the most; cut it"
@@ -141,12 +141,19 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
             raise ConfigError(
                 "the file was made from a given prompt, pixels or frames that it does not hold; repeat the command instead"
             )
-        common = replace(origin, index=0)
+        common = _in_common(origin)
         if last is None or last[0] != common:
             last = common, _batch_of(generator, origin)
         place = origin.index - origin.batch[0]
-        samples += last[1][place : place + 1]
+        samples += last[1][place : place + 1].enlarged(origin.scale or 1)
+    if [origin.index for origin in origins] == list(range(origins[0].index, origins[0].index + len(origins))):
+        samples.first = origins[0].index
     return samples
+
+
+def _in_common(origin: Origin) -> Origin:
+    """What the origins of all samples have in common that are drawn in the same batch."""
+    return replace(origin, index=0, scale=None)
 
 
 def _batch_of(generator: Generator, origin: Origin) -> Samples:
@@ -154,4 +161,4 @@ def _batch_of(generator: Generator, origin: Origin) -> Samples:
     first, count = origin.batch
     condition = condition_from_prompt(generator.modality, origin.prompt, origin.suffix)
     sampling = generator.sampling_config(origin.settings or {})
-    return draw_samples(generator, replace(origin, index=0), condition, sampling, count, first)
+    return draw_samples(generator, _in_common(origin), condition, sampling, count, first)

@@ -27,6 +27,7 @@ MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 LONGEST_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
@@ -48,6 +49,7 @@ class Origin:
         suffix: The text that it ends with.
         stop: The text before which it ends.
         settings: Sampling settings that are not the usual ones; None if there are none.
+        scale: The factor by which its pixels were enlarged; None: they were not.
         is_given: Whether it depends on something that a comment cannot hold: pixels, frames, a long prompt.
         version: Version of this package.
     """
@@ -62,6 +64,7 @@ class Origin:
     suffix: str | None = None
     stop: str | None = None
     settings: dict[str, bool | int | float | str] | None = None
+    scale: int | None = None
     is_given: bool = False
     version: str = __version__
 
@@ -88,6 +91,7 @@ class _StoredOrigin(Record):
     suffix: Text | None = None
     stop: Text | None = None
     settings: Annotated[dict[str, SettingValue], Field(max_length=100)] | None = None
+    scale: Annotated[int, Field(ge=1, le=MOST_SCALE, strict=True)] | None = None
     is_given: Flag = False
     version: Text
 

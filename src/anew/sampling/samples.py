@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, overload, runtime_checkable
 
@@ -14,10 +15,9 @@ from anew.core.wording import listed
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
-from anew.sampling.origins import Origin, side_file
+from anew.sampling.origins import MOST_SCALE, Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
-MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
 
@@ -252,13 +252,16 @@ class Samples(Sequence[DecodedItem]):
             The enlarged samples; these samples themselves for a factor of 1.
 
         Raises:
-            ConfigError: Samples have no pixels, or the scale is out of range.
+            ConfigError: Samples have no pixels, are enlarged already, or the scale is out of range.
         """
         scale = check_int("scale", scale, 1, MOST_SCALE)
         if scale == 1:
             return self
+        if before := next((origin.scale for origin in self.origins if origin.scale), None):
+            raise ConfigError(f"the samples are enlarged {before} times already; leave `scale` out")
         items = [self.modality.enlarge(item, scale) for item in self._items]
-        enlarged = Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
+        origins = [replace(origin, scale=scale) for origin in self.origins]
+        enlarged = Samples(items, self.labels, self.modality, origins, self.first, self.total)
         enlarged._file_format = self._file_format
         return enlarged
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -19,6 +20,7 @@ from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
+from anew.data.skipped import with_subject
 from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
@@ -33,7 +35,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import MOST_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.report_forecast import EVALUATED, MOST_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -210,7 +212,8 @@ class Inspection:
             lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
         if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             count_of = about if self.is_estimate else "{:,}".format
-            begin = "split, about: " if self.is_estimate else "split: "
+            is_pieces = not self.is_estimate and sum(self.parts.values()) > self.items  # of a few long documents
+            begin = "split, about: " if self.is_estimate else "split into pieces: " if is_pieces else "split: "
             lines.append(begin + ", ".join(f"{name} {count_of(count)}" for name, count in self.parts.items()))
         lines += self.notes
         if self.not_taken:
@@ -218,7 +221,7 @@ class Inspection:
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             shown = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {file.reason}" for file in shown]
+            lines += [f"  {file.name}: {with_subject(file.reason)}" for file in shown]
             n_more = self.skipped - sum(file.count for file in shown)
             lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
@@ -337,7 +340,12 @@ def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int)
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
-    return tuple(dataclasses.replace(estimate, report=forecast.describe(estimate.seconds)) for estimate in estimates)
+    reports = [forecast.describe(estimate.seconds) for estimate in estimates]
+    first = next((i for i, report in enumerate(reports) if EVALUATED in report), 0)  # once is enough
+    reports[first + 1 :] = [re.sub(f"(; |, or ){re.escape(EVALUATED)}$", "", report) for report in reports[first + 1 :]]
+    return tuple(
+        dataclasses.replace(estimate, report=report) for estimate, report in zip(estimates, reports, strict=True)
+    )
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # Share of the measuring time that is left to the audit if the scores take only a fifth, as for digits and clothes; chosen.
 MOST_AUDIT = 0.8
+EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit"
 TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
 # Held-out items with which even figures of rare faults are settled: odd records of web logs needed 920; chosen.
 ALWAYS_ENOUGH = 1_000
@@ -165,8 +166,7 @@ class ReportForecast:
         if best == self.prospects(budget):
             return ""
         longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
-        evaluated = "run `anew evaluate RUN` afterwards, which has no time limit"
-        return evaluated if longer is None else f"give about {duration(longer)}, or {evaluated}"
+        return EVALUATED if longer is None else f"give about {duration(longer)}, or {EVALUATED}"
 
 
 def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportForecast:

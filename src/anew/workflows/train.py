@@ -20,7 +20,7 @@ from anew.core.version import __version__
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.errors import restoring
+from anew.errors import ChangedDataError, DataError, restoring
 from anew.families.base import Family, load_family_file
 from anew.planning.budget import (
     LEAST_TRAINING,
@@ -409,6 +409,12 @@ def _run_to_end(
             )
         skipped_items.update(job.data)
         return _report(job, skipped_items, pace)
+    except ChangedDataError as error:
+        step = job.folder.saved_step() if job.world.is_main else None
+        saved = "" if step is None else f"; step {step:,} is saved"
+        raise DataError(
+            f"{error.change}{saved}; put back what was there and repeat the command, which continues the training, or begin a new run"
+        ) from None
     finally:
         job.data.close()
 

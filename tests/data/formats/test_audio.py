@@ -48,3 +48,16 @@ def test_random_bytes_are_not_called_missing() -> None:
         with pytest.raises(ValueError, match="not a sound file of a known format, or is damaged") as refusal:
             audio.read_header(data)
         assert "exist" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("number", "codec"), [(0x674F, "Vorbis"), (0x6771, "Vorbis"), (0x0161, "Windows Media sound")])
+def test_a_wav_file_with_another_codec_is_named(tmp_path: Path, number: int, codec: str) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.zeros(4_000, np.float32), 8_000, format="WAV")
+    plain = path.read_bytes()
+    place = plain.index(b"fmt ") + 8
+    data = plain[:place] + number.to_bytes(2, "little") + plain[place + 2 :]
+    path.write_bytes(data)
+    for sound in (data, path, FileSlice(path)):
+        with pytest.raises(ValueError, match=f"^it is a WAV file with {codec} inside, which is not read; convert it"):
+            audio.read_header(sound)

@@ -59,7 +59,7 @@ def test_what_nothing_tells_is_windows_1252_and_said() -> None:
     texts, notes = read({"a.txt": b"\xbd\n", "b.txt": b"\xbe\n"})
     assert texts == {"a.txt": "½\n", "b.txt": "¾\n"}
     assert notes == [
-        "2 files are not UTF-8; read as Windows-1252, since nothing tells their encoding: a.txt, b.txt "
+        "2 files are not UTF-8; read as Windows-1252, since their encoding cannot be recognised: a.txt, b.txt "
         "(encoding=NAME reads them in another one)"
     ]
 

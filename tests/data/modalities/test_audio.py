@@ -134,7 +134,7 @@ def test_too_few_good_files_name_some_of_the_bad_ones(tmp_path: Path) -> None:
     for index in range(5):
         (tmp_path / f"bad{index}.wav").write_bytes(b"RIFF" + bytes(9 + index))
     with pytest.raises(
-        DataError, match=r"2 audio clips are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
+        DataError, match=r"2 audio clips are too few.*cannot be used: bad\d.wav: .*empty.wav: it is empty; and others"
     ):
         Dataset.open(tmp_path, size=SIZE)
 

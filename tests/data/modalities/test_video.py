@@ -491,7 +491,11 @@ def test_clips_are_cut_to_their_beginnings_where_rate_and_length_are_given(tmp_p
     assert cut == [[(0, 8)], [(0, 8)], [(0, 5)]] and video.rate == 12.5
     assert note == "Of clips of up to 16 frames, the first 8 are used: as asked."
     thinned, video, note = spans(frames=8)
-    assert thinned == [[(0, 16)], [(0, 12)], [(0, 5)]] and video.rate == 6.25 and "One frame in 2" in note
+    assert (
+        thinned == [[(0, 16)], [(0, 12)], [(0, 5)]]
+        and video.rate == 6.25
+        and "One frame in 2 of a clip is used, mostly up to 8 of 16:" in note
+    )
     assert spans(rate=12.5)[0] == thinned and not spans(rate=12.5)[2]
 
 

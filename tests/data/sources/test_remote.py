@@ -7,7 +7,10 @@ import functools
 import http.server
 import io
 import json
+import logging
+import re
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +212,90 @@ def test_an_endless_file_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(DataError, match=r"sends more than 20,971,520 bytes"):
             local_copy(f"http://127.0.0.1:{server.server_port}/names.txt")
         server.shutdown()
+
+
+class _Slow(http.server.BaseHTTPRequestHandler):
+    """Sends the head of a long file, half of it, and then one byte now and then, or nothing more."""
+
+    is_cut = False
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"x" * 50_000)
+        with contextlib.suppress(OSError):
+            while not self.is_cut:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Cut(_Slow):
+    is_cut = True
+
+
+def test_a_slow_copy_says_how_far_it_is_and_ends_when_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote, "FIRST_PROGRESS_S", 0.5)
+    show = remote._CopyProgress.show
+
+    def stop(progress: remote._CopyProgress) -> None:
+        show(progress)
+        if caplog.messages:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(remote._CopyProgress, "show", stop)
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server,
+        caplog.at_level(logging.INFO, "anew.stores"),
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/names.txt"
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            local_copy(address)
+        assert time.monotonic() - begin < 20
+        server.shutdown()
+    message = rf"copying {address}: [\d.]+ KB of 97.7 KB so far, [\d.]+ KB/s"
+    assert re.fullmatch(message, caplog.messages[0])
+
+
+def test_a_connection_that_is_cut_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/names.txt"
+        with pytest.raises(DataError) as refusal:
+            local_copy(address)
+        server.shutdown()
+    reason = "the connection was cut before the end of the file"
+    assert str(refusal.value) == f"{address!r} cannot be read ({reason}); check the address and the network"
+
+
+def test_a_file_that_was_removed_meanwhile_costs_one_file(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.pipe_file("bucket/data/a.txt", b"one\n" * 300)
+    store.pipe_file("bucket/data/b.txt", b"two\n" * 300)
+    get_file = type(store).get_file
+
+    def get(system: fsspec.AbstractFileSystem, rpath: str, lpath: str, **options: object) -> None:
+        if rpath.endswith("b.txt"):
+            raise FileNotFoundError(rpath)
+        get_file(system, rpath, lpath, **options)
+
+    monkeypatch.setattr(type(store), "get_file", get)
+    copy = local_copy("memory://bucket/data")
+    assert [(item.name, item.reason) for item in copy.refusals] == [("b.txt", "was removed after it was listed")]
 
 
 def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:

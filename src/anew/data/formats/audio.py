@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from anew.core.deadline import held_back
 from anew.core.extras import require
+from anew.data.formats.by_range import open_file
 from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO
 from anew.data.types import FileSlice
@@ -32,6 +33,15 @@ SILENT = 1e-4  # a peak below this is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 SILENCE_RATIO = 1e-3  # ends of a clip below this share of its loudest window are cut off (-60 dB)
 LEVEL_SECONDS = 0.01  # window in which levels are measured
+WAV_HEAD = 4096  # bytes at the beginning of a WAV file in which its format stands, after chunks of notes; chosen
+# Numbers of RFC 2361 and of Vorbis in ACM
+WAV_CODECS = {
+    **dict.fromkeys((0x674F, 0x6750, 0x6751, 0x676F, 0x6770, 0x6771), "Vorbis"),
+    **dict.fromkeys((0x0050, 0x0055), "MPEG sound"),
+    **dict.fromkeys((0x0160, 0x0161, 0x0162, 0x0163), "Windows Media sound"),
+    **dict.fromkeys((0x00FF, 0x1600, 0x1610, 0xA106), "AAC"),
+    **dict.fromkeys((0x0092, 0x2000), "AC-3"),
+}
 _IN_ORDER = Recordings()
 atexit.register(_IN_ORDER.close)
 
@@ -130,8 +140,16 @@ def _clause(error: BaseException) -> str:
 
 def read_header(data: SoundData) -> Header:
     """The header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
-    with _open_file(data) as file:
-        head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
+    try:
+        with _open_file(data) as file:
+            head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
+    except ValueError as error:
+        codec = _wav_codec(_first_bytes(data))
+        if codec is None:
+            raise
+        raise ValueError(
+            f"it is a WAV file with {codec} inside, which is not read; convert it to FLAC or OGG"
+        ) from error
     if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
         raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
     if head.frames <= 0:
@@ -143,6 +161,25 @@ def read_header(data: SoundData) -> Header:
             f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * MIN_SECONDS:.0f} ms are needed"
         )
     return head
+
+
+def _first_bytes(data: SoundData) -> bytes:
+    body = (data.path if data.body is None else data.body) if isinstance(data, FileSlice) else data
+    if not isinstance(body, Path):
+        return bytes(body[:WAV_HEAD])
+    try:
+        with open_file(body, WAV_HEAD) as stream:
+            return bytes(stream.read(WAV_HEAD))
+    except OSError:
+        return b""
+
+
+def _wav_codec(head: bytes) -> str | None:
+    """The name of the codec of a WAV file that libsndfile does not read; None for any other file."""
+    place = head.find(b"fmt ", 12) + 8  # its size follows the name of the chunk
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or place < 8:
+        return None
+    return WAV_CODECS.get(int.from_bytes(head[place : place + 2], "little"))
 
 
 def _bytes(data: SoundData) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter sound is hardly heard
 STORED_SCALE = 32767.0  # 16-bit value that stands for 1
 CLIPS_AT_ONCE = 64  # clips whose phases are estimated at once: bounds memory
+# Values of the windows that are transformed at once: of more, the memory (100 MB here) takes more time than the transform
+VALUES_AT_ONCE = 1 << 22
 # Candidates in Hz for the frequency above which a sound is made of noise, highest first.
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 # Largest value that may count as silence anywhere, 3 decibels above the quietest that is kept; chosen.
@@ -66,8 +68,8 @@ class SoundScale:
     lag: int | None = None
 
     @classmethod
-    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> SoundScale:
-        """Fit the scale to stored clips.
+    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> tuple[SoundScale, Tensor]:
+        """The scale of stored clips, and their grids (n, 1 or 3, M, T).
 
         Args:
             shape: Shape of the clips.
@@ -76,11 +78,12 @@ class SoundScale:
             peak: Largest value of a clip.
         """
         gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
-        loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
+        unscaled = cls(shape, 0.0, gain).decibels(rows)
+        loudest = unscaled[:, 0].flatten(1).amax(1)  # (n,)
         scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
         mono = replace(scale, shape=replace(shape, channels=1))
         noise_from, pitched = mono._pulsing_as_real(_mix_to_mono(rows[:COMPARED_CLIPS]))
-        return replace(scale, noise_from=noise_from, pitched=pitched)
+        return replace(scale, noise_from=noise_from, pitched=pitched), scale._scaled(unscaled)
 
     @property
     def frames(self) -> Frames:
@@ -129,23 +132,34 @@ class SoundScale:
         return best
 
     def decibels(self, rows: Numbers) -> Tensor:
-        """Stored clips (B, N) or (B, N, 2) -> decibels (B, M, T), of the mean power of two channels."""
-        return self._level(self._spectra(rows))
-
-    def _spectra(self, rows: Numbers) -> list[Tensor]:
-        """(B, F, T) of each channel."""
+        """Stored clips (B, N) or (B, N, 2) -> (B, 1 or 3, M, T): decibels of the mean power of the channels, and where two stand."""
         import torch
 
-        x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED_SCALE)
-        return [self.frames.stft(channel) for channel in (x.unbind(2) if x.ndim == 3 else [x])]
+        at_once = max(1, VALUES_AT_ONCE // (self.shape.frames * self.shape.window))
+        pieces = [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
+        return torch.cat([self._decibels(piece) for piece in pieces])
 
-    def _level(self, spectra: list[Tensor]) -> Tensor:
-        """(B, M, T) decibels of spectra (B, F, T)."""
-        size = spectra[0].abs()
-        if len(spectra) == 2:
-            size = ((size.square() + spectra[1].abs().square()) / 2.0).sqrt()
-        level: Tensor = 20.0 * (self._bank @ size).clamp_min(1e-7).log10()
-        return level
+    def _decibels(self, rows: Numbers) -> Tensor:
+        """`decibels` of a few clips."""
+        import torch
+
+        from anew.functional.spectrogram import power
+        from anew.functional.stereo import stereo_image
+
+        x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED_SCALE)
+        spectra = [self.frames.stft(channel) for channel in (x.unbind(2) if x.ndim == 3 else [x])]  # (B, F, T) each
+        size = torch.stack(list(map(power, spectra))).mean(0).sqrt()
+        level = 20.0 * (self._bank @ size).clamp_min(1e-7).log10()[:, None]
+        if len(spectra) == 1:
+            return level
+        return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
+
+    def _scaled(self, decibels: Tensor) -> Tensor:
+        """The grids (B, 1 or 3, M, T) of `decibels`."""
+        import torch
+
+        level = ((decibels[:, :1] - self.top) * (2.0 / RANGE_DB) + 1.0).clamp(-1.0, 1.0)
+        return torch.cat([level, decibels[:, 1:]], 1)
 
     @property
     def _bank(self) -> Tensor:
@@ -155,15 +169,7 @@ class SoundScale:
 
     def grid(self, rows: Numbers) -> Tensor:
         """(B, N) or (B, N, 2) stored -> (B, 1 or 3, M, T) in [-1, 1]."""
-        import torch
-
-        from anew.functional.stereo import stereo_image
-
-        spectra = self._spectra(rows)
-        level = ((self._level(spectra) - self.top) * (2.0 / RANGE_DB) + 1.0).clamp(-1.0, 1.0)[:, None]
-        if len(spectra) == 1:
-            return level
-        return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
+        return self._scaled(self.decibels(rows))
 
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
         """Turn grids (B, 1 or 3, M, T) in [-1, 1] into sounds, (N,) or (N, 2) each, with the magnitudes of the bands.
@@ -272,7 +278,7 @@ class SoundScale:
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """Draw the spectrogram of samples (N,) or (N, 2) in colour, low tones at the bottom, (H, W, 3)."""
-        level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0].numpy()[::-1]
+        level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0, 0].numpy()[::-1]
         unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
         return coloured(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))

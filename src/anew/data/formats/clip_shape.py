@@ -152,7 +152,9 @@ def choose_length(
     if not fixed_frames:
         setting = f"frames={usual_count}"
         reason += what_keeps(setting, True, budget, lambda longer: size_limits(longer)[1] >= usual_count)
-    note = f"One frame in {stride} of a clip is used, at most {max_frames} in all: {reason}."
+    kept = f"{math.ceil(usual_count / stride)} of {usual_count}"
+    varied = "" if len(set(frame_counts)) == 1 else "mostly up to "
+    note = f"One frame in {stride} of a clip is used, {varied}{kept}: {reason}."
     return ClipLength(stride, stride * max_frames, False, [note] if stride > 1 else [])
 
 

@@ -169,15 +169,17 @@ class TextDecoder:
             count = sum(sum(self._guessed[name].values()) for name in names)
             note = f"{_files_are(names)} UTF-8 in part only; {plural(count, 'line')} that are not were read as {called}: {listed}"
         else:
-            note = f"{_files_are(names)} not UTF-8; read as {called}{self._reason(is_sure)}: {listed}"
+            note = f"{_files_are(names)} not UTF-8; read as {called}{self._reason(is_sure, len(names))}: {listed}"
         return note + (" (encoding=NAME reads them in another one)" if self.asked == AUTO else "")
 
-    def _reason(self, is_sure: bool) -> str:
+    def _reason(self, is_sure: bool, num_files: int) -> str:
         if self.asked is None:
             return ""
         if self.asked != AUTO:
             return ", as asked"
-        return ", which fits best" if is_sure else ", since nothing tells their encoding"
+        if is_sure:
+            return ", which fits best"
+        return f", since {'its encoding' if num_files == 1 else 'their encoding'} cannot be recognised"
 
     def _damage_notes(self, chosen: Mapping[str, _FileEncoding]) -> list[str]:
         names = sorted(chosen.keys() & self._damaged.keys())

@@ -234,14 +234,14 @@ class Audio(Modality):
             self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
-        self._scale = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
+        scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
-        self._scale = self._scale.lagging_as(self._scale.grid(clips[:CALIBRATION_CLIPS]), endings)
+        self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
-            self._levels = ClipLevels.learn(self._scale.levels(self._scale.grid(clips)), levels, self._loudness(clips))
+            self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
-        std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
+        std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))

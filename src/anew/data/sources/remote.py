@@ -9,12 +9,15 @@ is refused, since runs keep the address.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import logging
 import os
+import queue
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,19 +26,30 @@ from filelock import FileLock
 from anew.core import addresses, block_cache, files
 from anew.core.addresses import FileSystem, without_query
 from anew.core.block_cache import BlockCache
+from anew.core.internal_hosts import internal_cause
 from anew.core.json_values import JsonValue
 from anew.core.ranges import RangeStore, StoredFile
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
 from anew.data.sources.listing import File, Listing, list_files
-from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANIFEST_MEMORY, StoreListing, list_store
+from anew.data.sources.store_listing import (
+    LOCK,
+    MANIFEST,
+    MANIFEST_BYTES,
+    MANIFEST_MEMORY,
+    NAMES,
+    StoreListing,
+    list_store,
+)
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
 MAX_STREAMS = 8  # files that are fetched at once, which hides the latency of the requests
 SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
 RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
+FIRST_PROGRESS_S = 5.0  # until a copy says how far it is, and again after twice as long each time; chosen
+_log = logging.getLogger("anew.stores")  # see `core.addresses`
 _STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
 
 
@@ -81,12 +95,14 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
         copy.bring({name: file for name, file in listing.files.items() if name not in distant})
     refusals = [*listing.refusals, *copy.refusals]
     if len(copy.refusals) == len(listing.files):
-        first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(
-            f"nothing from {public_address!r} could be copied{first}; check the address and your permissions"
-        )
+        first = copy.refusals[0]
+        if listing.is_file:
+            raise DataError(f"{public_address!r} {first.reason}")
+        raise DataError(f"nothing from {public_address!r} could be copied; {first.name} {first.reason}")
     if distant:
-        store = RangeStore(system, public_address, BlockCache(files.cache_root(None) / "blocks"))
+        blocks = BlockCache(files.cache_root(None) / "blocks")
+        forget = functools.partial((folder / NAMES).unlink, missing_ok=True)
+        store = RangeStore(system, public_address, blocks, len(distant), forget)
         by_range.register(folder, store, distant)
     else:
         by_range.unregister(folder)
@@ -146,6 +162,49 @@ def _folder_of(public_address: str) -> Path:
     return files.cache_root(None) / "remote" / hashlib.blake2b(public_address.encode(), digest_size=12).hexdigest()
 
 
+def _remove_partial(temporary: Path) -> None:
+    if temporary.is_dir():  # some stores fetch a name that is also a folder as one
+        shutil.rmtree(temporary, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it does not exist, because its folder is a file
+        temporary.unlink()
+
+
+class _CopyProgress:
+    """How far a copy is, which is said where it takes long.
+
+    Attributes:
+        is_over: Set where nobody waits for it any more.
+    """
+
+    def __init__(self, shown: str, missing: Mapping[str, StoredFile]) -> None:
+        self.is_over = threading.Event()
+        self._shown, self._total = shown, sum(file.bytes or 0 for file in missing.values())
+        self._received: dict[str, int] = {}  # bytes of each file
+        self._begin = time.monotonic()
+        self._next = FIRST_PROGRESS_S
+
+    def watch(self, name: str, received: int) -> None:
+        """Take note of how much of a file came.
+
+        Raises:
+            ValueError: The copy is over.
+        """
+        if self.is_over.is_set():
+            raise ValueError("it is not waited for any more")
+        self._received[name] = received
+
+    def show(self) -> None:
+        """Say how far it is, now and then."""
+        seconds = time.monotonic() - self._begin
+        if seconds < self._next:
+            return
+        self._next = 2 * seconds
+        received = sum(list(self._received.values()))
+        of = f" of {limits.size(self._total)}" if self._total else ""
+        rate = limits.size(round(received / seconds))
+        _log.info("copying %s: %s%s so far, %s/s", self._shown, limits.size(received), of, rate)
+
+
 class _Copy:
     """Local copy of an address in a folder. The manifest keeps the size and stamp that each file was fetched with."""
 
@@ -178,25 +237,60 @@ class _Copy:
                 self._save()
 
     def _fetch_all(self, missing: Mapping[str, StoredFile]) -> Iterator[tuple[str, StoredFile, str | None]]:
-        with ThreadPoolExecutor(MAX_STREAMS) as pool:
-            jobs = {pool.submit(self._fetch, name, file): name for name, file in missing.items()}
-            try:
-                for job in as_completed(jobs):
-                    yield jobs[job], missing[jobs[job]], job.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        """(name, file, why it could not be fetched) of each, as they end."""
+        jobs, ended = queue.SimpleQueue[str](), queue.SimpleQueue[tuple[str, str | BaseException | None]]()
+        for name in missing:
+            jobs.put(name)
+        progress = _CopyProgress(self.shown, missing)
 
-    def _fetch(self, name: str, file: StoredFile) -> str | None:
+        def work() -> None:
+            with contextlib.suppress(queue.Empty):
+                while not progress.is_over.is_set():
+                    name = jobs.get_nowait()
+                    try:
+                        ended.put((name, self._fetch(name, missing[name], progress)))
+                    except BaseException as error:  # raised where it is waited for
+                        ended.put((name, error))
+
+        for _ in range(min(MAX_STREAMS, len(missing))):
+            # Daemons: whoever is stopped does not wait for a slow server
+            threading.Thread(target=work, name="anew-copy", daemon=True).start()
+        try:
+            remaining = len(missing)
+            while remaining:
+                try:
+                    name, outcome = ended.get(timeout=1.0)
+                except queue.Empty:
+                    progress.show()
+                    continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                remaining -= 1
+                progress.show()
+                yield name, missing[name], outcome
+        finally:
+            progress.is_over.set()
+
+    def _fetch(self, name: str, file: StoredFile, progress: _CopyProgress) -> str | None:
         """Fetch a file; returns why it could not be fetched (one clause), or None."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
+        most = limits.FETCHED.bytes if file.bytes is None else file.bytes
+
+        def fetch() -> bool:
+            callback = addresses.at_most(most, functools.partial(progress.watch, name))
+            try:
+                self.system.get_file(file.key, str(temporary), callback=callback)
+            except FileNotFoundError as error:
+                if addresses.lacks_bucket(error) or internal_cause(error) is not None:
+                    raise
+                return False
+            return True
+
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            most = limits.FETCHED.bytes if file.bytes is None else file.bytes
-            addresses.reached(
-                lambda: self.system.get_file(file.key, str(temporary), callback=addresses.at_most(most)),
-                f"{self.shown}: {name}",
-            )
+            if not addresses.reached(fetch, f"{self.shown}: {name}"):
+                return "was removed after it was listed"
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
             os.replace(temporary, place)
@@ -205,10 +299,8 @@ class _Copy:
         except OSError as error:  # a store may have both `a` and `a/b`; a disk can have only one of them
             return f"cannot be kept ({files.clause(error)})"
         finally:
-            if temporary.is_dir():  # some stores fetch a name that is also a folder as one
-                shutil.rmtree(temporary, ignore_errors=True)
-            with contextlib.suppress(OSError):  # it does not exist, because its folder is a file
-                temporary.unlink()
+            if not progress.is_over.is_set():  # else the next copy may be writing there already
+                _remove_partial(temporary)
         return None
 
     def _has(self, name: str, file: StoredFile) -> bool:

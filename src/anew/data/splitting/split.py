@@ -76,7 +76,7 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"clips that were cut from one of the {len(recordings)} files stay in one part"]
+        return shared, [f"{len(recordings)} files were cut into clips; all clips of a file stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     subject = "1 file that was cut is" if len(recordings) == 1 else f"{len(recordings)} files that were cut are"
@@ -213,7 +213,8 @@ def split_notes(
         notes.append(draws_note(n_copies, len(parts)))
     elif n_copies:
         notes.append(
-            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; what is alike stays in one part"
+            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; what is recognised "
+            "as alike stays in one part"
         )
     n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"

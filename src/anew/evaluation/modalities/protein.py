@@ -84,7 +84,7 @@ USUAL_IDENTITY = MetricSpec(
         "closeness",
         0.1,
         0.5,
-        "{value:.0%} of the sequences have as near a relative in the data as real ones have (real data: {real:.0%})",
+        "{value:.0%} of the samples have as near a relative in the data as real ones have (real data: {real:.0%})",
         least=50,
         least_to_pass=300,
     ),

@@ -21,6 +21,7 @@ from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.reporting.verdict import UNLIMITED
 from anew.evaluation.score import Group, Score
 
+ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
 NOUNS = {"protein": "sequence"}  # name of a modality's data, if the name of the modality claims too much
 
 
@@ -237,15 +238,15 @@ def write_report(
         command: The command that made the report.
         subtitle: A sentence under the title; None for the usual one.
     """
+    noun = NOUNS.get(report.modality, report.modality)
+    family = ABBREVIATIONS.get(report.family, report.family)
     page = render_report(
         report,
         content=content,
         curves=charts.training_curves(history),
         tables={"Settings": flatten(settings), "Plan": flatten(plan)},
         command=command,
-        subtitle=subtitle
-        or f"New {NOUNS.get(report.modality, report.modality)} data from a {report.family} model, compared with real data "
-        "that it never saw.",
+        subtitle=subtitle or f"New {noun} data from a {family} model, compared with real data that it never saw.",
     )
     files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
