@@ -50,6 +50,13 @@ def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> 
             assert train[pair.train][pair.train_start :].startswith(passage)
 
 
+def test_a_few_copied_texts_are_found_where_few_are_held_out() -> None:
+    """Labels had to agree, and those of eight training texts hardly can where a tenth is held out."""
+    samples, train, held_out = divided(1, 8)
+    result = audit_texts(samples, [*train, *held_out[20:]], held_out[:20], seed=0, controls=False)
+    assert result.found and result.distance == "text that it shares with a single text"
+
+
 def test_the_detection_limit_is_that_of_parts_of_texts() -> None:
     """Whole passages were planted, each as if it were of another text: 2% of them were noticed."""
     result = audit_texts(*divided(0, 0), seed=0)
