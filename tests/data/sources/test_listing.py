@@ -148,7 +148,7 @@ def test_data_that_is_no_place_to_read_is_one_sentence(tmp_path: Path, make, mes
 
 def test_a_folder_without_a_readable_file_says_why(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="holds no files; pipe: is a named pipe"):
+    with pytest.raises(DataError, match="holds no files; pipe: it is a named pipe"):
         Source.open(tmp_path, KINDS)
 
 

@@ -57,6 +57,14 @@ def test_a_few_copied_texts_are_found_where_few_are_held_out() -> None:
     assert result.found and result.distance == "text that it shares with a single text"
 
 
+def test_samples_without_a_part_of_a_training_text_have_no_pair() -> None:
+    """Their distance is infinite, which JSON cannot hold."""
+    samples, train, held_out = divided(1, 8)
+    random = ["".join(np.random.default_rng(i).choice(list("qrstuvwxyz"), 3000)) for i in range(20)]
+    pairs = audit_texts([*samples[:10], *random], train, held_out, seed=0, controls=False).pairs
+    assert pairs and all(np.isfinite(pair.distance) and np.isfinite(pair.usual) for pair in pairs)
+
+
 def test_the_detection_limit_is_that_of_parts_of_texts() -> None:
     """Whole passages were planted, each as if it were of another text: 2% of them were noticed."""
     result = audit_texts(*divided(0, 0), seed=0)

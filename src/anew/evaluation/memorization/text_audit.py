@@ -169,6 +169,8 @@ def _audit_whole_texts(
     )
     pairs = []
     for pair in result.pairs:
+        if math.isinf(pair.distance):  # no part of it stands in a single training text
+            continue
         match = longest_matches([parts[pair.sample]], codes(train_texts[pair.train]), WINDOW)[0]
         starts = (0, 0) if match is None else (posing[pair.sample].start + match.start, match.place)
         located = _in_texts(pair, samples, samples.first_rows, train, train.first_rows)
