@@ -38,8 +38,8 @@ def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_character
         train = int(np.searchsorted(ends, match.place, side="right"))
         pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
     explanation = (
-        f"The longest passage of each sample that also occurs word for word in {searched}; pages mark it, with its "
-        "surroundings there. Real texts share passages too, such as set phrases and names."
+        f"The longest passage of each sample that also occurs word for word in {searched} (marked on pages, with its "
+        "surroundings there). Real texts share passages too, such as set phrases and names."
     )
     return NearestPairs(pairs, explanation, None)
 
@@ -66,7 +66,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
         pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
     explanation = (
         f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        "replace; pages mark these where they are at most half of a record. Short records can match by chance; the copying test says "
+        "replace (marked on pages where they are at most half of a record). Short records can match by chance; the copying test says "
         "whether they do so too often."
     )
     return NearestPairs(pairs, explanation, searched)
