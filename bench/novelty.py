@@ -5,7 +5,8 @@ python bench/novelty.py --mnist DIR --pictures DIR --books DIR --names DIR --pro
 Each run draws 1,000 training, 1,000 held-out and 1,000 further real items; samples are made of the last (null runs: as
 they are, sharpened, blurred, of one mode only), with planted copies of training items in their place (power), or are all
 training items (copycat), or come of a naive generator fitted to the training items (naive; copies nothing). The part
-`twins` has 900 training and 400 held-out items of families of near-twins, and 300 samples (see `_novelty_twins`).
+`twins` has 900 training and 400 held-out items of families of near-twins, and 300 samples (see `_novelty_twins`), `documents`
+up to 650 of the text files of a folder, a tenth of them held out (see `_novelty_documents`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import _novelty_data as data
+import _novelty_documents
 import _novelty_twins
 from _common import Table, fresh, parser, pinned
 from _novelty_data import Data
@@ -132,7 +134,7 @@ def speed_texts(folder: Path) -> dict[str, Any]:
     order = np.random.default_rng(1).permutation(len(cut))
     begin = time.monotonic()
     distance = PassageDistance([cut[i] for i in order], np.arange(len(order)))
-    distance.near(np.arange(2000), np.arange(2000, len(order)))
+    distance.nearest_real(np.arange(2000), np.arange(2000, len(order)))
     return {"seconds": time.monotonic() - begin, "characters": 10_500_000}
 
 
@@ -202,10 +204,11 @@ def main() -> None:
     build.add_argument("--books", type=Path, help="folder of .txt books")
     build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
     build.add_argument("--proteins", type=Path, help="FASTA file whose records become ancestors of variants")
-    build.add_argument("--first-seed", type=int, default=1_000, help="of the runs of near-twins")
+    build.add_argument("--documents", type=Path, nargs="+", default=[], help="folders of text files, each a document")
+    build.add_argument("--first-seed", type=int, default=1_000, help="of the runs of near-twins and of documents")
     build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
     build.add_argument("--quick", action="store_const", dest="fraction", const=QUICK, help="a tenth of the runs")
-    build.add_argument("--parts", default="calibration,power,twins,speed", help="which of them")
+    build.add_argument("--parts", default="calibration,power,twins,documents,speed", help="which of them")
     build.add_argument("--cases", help='only these, with commas between them, as in "real,2%% jpeg"')
     build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
     arguments = build.parse_args()
@@ -226,6 +229,10 @@ def main() -> None:
         counts = (max(round(arguments.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
         for row in _novelty_twins.cases(family, *counts, arguments.first_seed):
             rows.add(part="twins", **row)
+    for folder in arguments.documents if "documents" in parts else ():
+        counts = (max(round(arguments.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
+        for row in _novelty_documents.cases(folder, *counts, arguments.first_seed):
+            rows.add(part="documents", **row)
     for verdict in [*judged(rows.rows), *judged_twins(rows.rows)]:
         rows.add(part="verdict", **verdict)
     if "speed" in parts:
