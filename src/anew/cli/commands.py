@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anew
 from anew import api
-from anew.cli import figures
+from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
 from anew.cli.printing import print_lines, print_notes, progress_of
 from anew.cli.progress import ProgressLine
@@ -359,10 +359,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "train": _train,
     "resume": _resume,
     "sample": _sample,
-    "score": figures.score,
-    "nearest": figures.nearest,
-    "evaluate": figures.evaluate,
-    "compare": figures.compare,
+    "score": score,
+    "nearest": nearest,
+    "evaluate": evaluate,
+    "compare": compare,
     "walk": _walk,
     "export": _export,
     "serve": _serve,
