@@ -263,8 +263,10 @@ class TooLongError(ValueError):
 
 def at_most(max_bytes: int, watch: Callable[[int], None] = lambda size: None) -> object:
     """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for
-    long: a server may send without end, or bit by bit. For one attempt: it counts from here on. watch: is told how much came, and
-    may end it, too."""
+    long: a server may send without end, or bit by bit. For one attempt: it counts from here on.
+
+    watch: called with the number of bytes received so far; what it raises ends the transfer, too.
+    """
     from fsspec.callbacks import Callback
 
     begin = time.monotonic()

@@ -24,9 +24,8 @@ from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
 Listener = Callable[[StepResult], str | None]  # returns a warning, which is reported like one of the family
-Outcome = Literal[
-    "finished", "interrupted", "stopped_early"
-]  # "stopped_early": the validation loss rose, so the decay began early
+# "stopped_early": the validation loss rose, so the decay began early
+Outcome = Literal["finished", "interrupted", "stopped_early"]
 
 MOST_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).

@@ -22,8 +22,8 @@ PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
 NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
-# A sequence of at least so many letters that are all A, C, G, T, U or N is no protein: the chance that so many letters of a
-# protein are is below one in a billion.
+# A sequence of at least so many letters, all of them A, C, G, T, U or N, does not count as a protein: a protein has so many of
+# these in a row with a chance below one in a billion.
 LEAST_NUCLEOTIDES = 20
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _GAPS = re.compile(r"[-.~]")

@@ -27,6 +27,7 @@ MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K
 MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
 STEADY_TOLERANCE = 0.1  # largest relative difference of frame durations at a steady rate; chosen
 MAX_FRAME_SECONDS = 10.0  # longest time that a frame is shown: damaged files have one that lasts for years
+COMMENT_WITHIN = 4096  # first bytes of a GIF in which the comment of a sample lies: only a table of colours precedes it
 UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
@@ -200,7 +201,7 @@ def _timing(data: Data) -> Timing:
         if gif and len(times) < 2 and not _ends(data)[1].rstrip(b"\0").endswith(b";"):
             raise ValueError("it is truncated")
         usual = float(stream.average_rate or 0) or 10.0
-    if gif and len(times) == 1 and _is_sample(_ends(data, 4096)[0]):
+    if gif and len(times) == 1 and _is_sample(_ends(data, COMMENT_WITHIN)[0]):
         return Timing(width, height, np.zeros(1), 1.0 / usual, True)
     return _timing_from_stamps(width, height, sorted(times), usual, more)
 

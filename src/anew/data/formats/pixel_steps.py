@@ -19,9 +19,8 @@ S = TypeVar("S", bound=np.generic)
 EVEN = 4.0  # neighbours within this squared distance have about the same weight
 STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
 HALF = 127.5  # alpha from which a pixel counts as opaque
-MAX_FEW_COLOURS = (
-    64  # an image that should have more colours keeps its own: the time for choosing them grows with their number
-)
+# An image that should have more colours keeps its own: the time for choosing them grows with their number.
+MAX_FEW_COLOURS = 64
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
 

@@ -36,7 +36,7 @@ class Naming(NamedTuple):
 
     Attributes:
         has_parts: See `label_of`.
-        shared_folder: A folder that holds all files, with a slash at its end, which is no class; "" if there is none.
+        shared_folder: A folder that holds all files, with a slash at its end, which is not taken for a class; "" if there is none.
     """
 
     has_parts: bool = True

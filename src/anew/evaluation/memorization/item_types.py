@@ -166,7 +166,7 @@ PASSAGES = ItemType(
 WHOLE_TEXTS = ItemType(
     "whole texts",
     lambda items, groups: [SoleSourceDistance(items, groups)],
-    lambda item, rng: edited_part(item, rng),
+    edited_part,
     PASSAGES.scope,
     keys=lambda item: [],
     resembles=lambda a, b: shares_run(a.text, b.text),
