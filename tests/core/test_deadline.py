@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +72,29 @@ def test_another_thread_is_left_alone() -> None:
     thread.start()
     thread.join()
     assert ended == [True]
+
+
+@needs_alarm
+def test_an_import_ends_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a package whose import was broken off do not fit those of its second import."""
+    (tmp_path / "slow_import.py").write_text("import time\nfor _ in range(20):\n    time.sleep(0.01)\nend = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    begin = time.monotonic()
+    with pytest.raises(TimeIsUp), hard_stop(0.05):
+        importlib.import_module("slow_import")
+        time.sleep(20.0)
+    assert sys.modules["slow_import"].end and time.monotonic() - begin < 5.0
+
+
+@needs_alarm
+def test_work_of_a_module_that_is_imported_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "import time\nfrom anew.core.deadline import TimeIsUp, hard_stop\nis_stopped = False\ntry:\n    with hard_stop(0.05):\n"
+        "        time.sleep(20.0)\nexcept TimeIsUp:\n    is_stopped = True\n"
+    )
+    (tmp_path / "experiment.py").write_text(script)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert importlib.import_module("experiment").is_stopped
 
 
 @needs_alarm

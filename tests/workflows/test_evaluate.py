@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -16,15 +17,18 @@ import pytest
 import anew
 from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
+from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.reporting.grading import Supply
-from anew.evaluation.score import Score
+from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
     POOL_BYTES,
     Pace,
     _first_chunk,
     _sampled,
+    division_of,
     evaluate_run,
     page_seconds,
     pool_limit,
@@ -33,7 +37,7 @@ from anew.workflows.evaluate import (
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.run_report import Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
-from samples import shapes
+from samples import names, prose, shapes
 from scores import score
 
 SILENT = Announcements(in_limited_time=False)
@@ -285,6 +289,22 @@ def test_the_audit_holds_more_sounds_than_images_of_their_size() -> None:
     assert pool_limit(image) == POOL_BYTES // (10 * image.nbytes)
     assert pool_limit(sound) == POOL_BYTES // (2 * sound.nbytes)
     assert pool_limit(np.zeros(2**22, np.float32)) == 1_000  # fewer say nothing
+
+
+def test_how_real_items_were_divided_decides_why_they_may_differ(tmp_path: Path) -> None:
+    def division(path: Path) -> Division:
+        with contextlib.closing(Dataset.open(path)) as data:
+            data.fit(DataBudget(None, 0, 0))
+            return division_of(data)
+
+    images = shapes(tmp_path / "images", 60)
+    assert division(images) is Division.ITEMS
+    assert division(prose(tmp_path / "book.txt")) is Division.FILES
+    assert division(names(tmp_path / "names.txt")) is Division.ITEMS
+    parts = tmp_path / "parts"
+    for part in ("train", "test"):
+        shutil.copytree(images, parts / part)
+    assert division(parts) is Division.GIVEN
 
 
 def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

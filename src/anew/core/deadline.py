@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ def can_stop() -> bool:
 
 @contextmanager
 def hard_stop(seconds: float | None) -> Iterator[None]:
-    """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first.
+    """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
+    import.
 
     Only the main thread of a system with SIGALRM can be stopped so; elsewhere the body has to watch the clock by itself.
 
@@ -36,7 +38,11 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         yield
         return
 
+    body = sys._getframe(2)  # above are this function and `contextlib`
+
     def stop(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame, body):
+            return  # it is raised again soon
         if not _held_back:
             raise TimeIsUp
         _missed.append(number)
@@ -49,6 +55,19 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         _missed.clear()
         signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)  # None: set outside of Python
+
+
+def _is_importing(frame: FrameType | None, body: FrameType) -> bool:
+    """Whether a module is being imported at this frame, by what was called from the frame `body`.
+
+    A package whose import is broken off is imported anew, but modules of it that were loaded keep the types of the first time:
+    PyAV then refuses its own frames (docs/log.md, 2026-11-29).
+    """
+    while frame is not None and frame is not body:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

@@ -318,7 +318,7 @@ class Evaluation(ABC, Generic[ItemT]):
         n = min(n_samples, len(test), len(train))
         n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
         per_item = len(self.inputs.samples) / max(n_samples, 1)
-        self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n)
+        self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n, division=self.inputs.division)
         if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {
@@ -423,7 +423,8 @@ def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
         return
     n_held_out = len(test) if len(test) < len(samples) else evaluation.num_held_out()
     per_item = len(evaluation.inputs.samples) / len(samples)
-    evaluation.supply = Supply(n_held_out, per_item, evaluation.inputs.are_halves, n)
+    inputs = evaluation.inputs
+    evaluation.supply = Supply(n_held_out, per_item, inputs.are_halves, n, division=inputs.division)
     _take(evaluation, samples, test, train, n)
     yield from evaluation.modality_metrics()
 

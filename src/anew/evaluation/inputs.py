@@ -15,6 +15,7 @@ from anew.data.modality import Modality
 from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.score import Division
 
 MIN_ITEMS = 20  # items that a metric needs; chosen: with fewer, intervals cover nearly the whole scale
 EMBEDDER_ITEMS = 256  # training items to which an embedder is fitted: twice as many as its features
@@ -101,6 +102,7 @@ class EvaluationInputs(Generic[ItemT]):
         twins: Function that returns a number for each of some real items, which near-duplicates share; None if it is not known.
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
+        division: How the items of `train` and `test` were divided.
     """
 
     modality: Modality
@@ -123,6 +125,7 @@ class EvaluationInputs(Generic[ItemT]):
     twins: Callable[[Sequence[ItemT]], Sequence[int]] | None = None
     n_held_out: int | None = None
     are_halves: bool = False
+    division: Division = Division.GIVEN
 
 
 class Clock:

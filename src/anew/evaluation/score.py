@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Literal
 
 Better = Literal["lower", "higher", "closer to real"]
 Role = Literal["metric", "reference", "fact"]
 ValueFormat = Literal["number", "percent", "ratio", "seconds", "count"]
 Question = Literal["closeness", "variety"]
+
+
+class Division(Enum):
+    """How real items were divided into the part to train on and held-out ones.
+
+    Attributes:
+        ITEMS: At random, each item (with its near-duplicates) by itself.
+        FILES: At random, but what lies together in a file (its clips or passages) stays in one part.
+        GIVEN: The parts are the user's own.
+    """
+
+    ITEMS = "items"
+    FILES = "files"
+    GIVEN = "given"
 
 
 class Group(StrEnum):

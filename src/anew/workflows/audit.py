@@ -31,6 +31,7 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
+from anew.evaluation.score import Division
 from anew.workflows.evaluate import grouped_pool
 from anew.workflows.measuring import measure_all
 
@@ -199,6 +200,13 @@ class Sets:
         """Whether there are held-out items."""
         return self.held_out is not None or bool(self.held_out_parts)
 
+    @property
+    def _division(self) -> Division:
+        """How the items of `_train_and_test` were divided."""
+        if self.has_held_out:
+            return Division.GIVEN
+        return Division.FILES if self.packed else Division.ITEMS
+
     def summary(self) -> str:
         """A sentence on which items are compared with which."""
         if self.held_out is not None:
@@ -295,6 +303,7 @@ class Sets:
             twins=self.real.twins,
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,
+            division=self._division,
         )
 
 

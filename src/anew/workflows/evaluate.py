@@ -25,6 +25,7 @@ from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
+from anew.evaluation.score import Division
 from anew.families.base import Family
 from anew.planning.budget import CROWDED
 from anew.planning.pilots import describe_pilots
@@ -381,7 +382,16 @@ def evaluation_inputs(
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
         twins=data.twins,
         n_held_out=held_out_size(data),
+        division=division_of(data),
     )
+
+
+def division_of(data: Dataset) -> Division:
+    """How the items of a run's data were divided."""
+    _, is_drawn_one_by_one = data.held_out()
+    if "test" not in data.carved:
+        return Division.GIVEN
+    return Division.ITEMS if is_drawn_one_by_one and not is_running_text(data.spec) else Division.FILES
 
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:

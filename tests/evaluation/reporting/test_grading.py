@@ -14,7 +14,7 @@ from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import Division, MetricSpec, Score, Tolerance
 from scores import score
 
 CLOSE = [
@@ -167,6 +167,28 @@ def test_training_and_held_out_items_that_differ_are_said() -> None:
     words = "A classifier tells training from held-out items 64% of the time (guessing: 50%)"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
     assert "tells training from" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
+
+
+def test_a_split_at_random_is_not_blamed_for_what_chance_does_to_few_items() -> None:
+    """Of 599 icons that were split at random, 40 and 40 were told apart 75% of the time; 180 and 180 were not."""
+    icons = [auc(0.68, 0.17, 40, real=0.75)]
+    at_random = Supply(180, division=Division.ITEMS)
+    assert "tells training from" in verdict(icons)["closeness"]
+    assert "tells training from" not in verdict(icons, supply=at_random)["closeness"]
+    plain = verdict([auc(0.68, 0.04, 400, real=0.75)], supply=at_random)["closeness"]
+    assert "75% of the time (guessing: 50%): near-duplicates are in one part, or chance made it so." in plain
+    assert "times or sources" not in plain
+
+
+def test_what_training_and_held_out_items_differ_by_follows_from_their_division() -> None:
+    sound = [auc(0.91, 0.034, 300, real=0.74)]
+    assert (
+        "what lies together in a file is in one part"
+        in verdict(sound, supply=Supply(division=Division.FILES))["closeness"]
+    )
+    assert "of different times or sources, or items of one file" in verdict(sound)["closeness"]
+    halves = verdict(sound, supply=Supply(are_halves=True, division=Division.FILES))["closeness"]
+    assert "A classifier tells two halves of the data apart 74% of the time (guessing: 50%)" in halves
 
 
 def test_few_items_hide_no_plain_difference() -> None:

@@ -36,7 +36,7 @@ from typing import Literal
 from anew.core.wording import UNMEASURED, are, listed, plural, rounded_up, unsigned_zero
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
-from anew.evaluation.score import Question, Score, Tolerance
+from anew.evaluation.score import Division, Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
 Answer = Grade | Literal["not_settled"]
@@ -46,6 +46,12 @@ LEAST_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns
 ENOUGH = 300  # items that usually suffice; no sentence asks for fewer, so that all ask for the same number
 # By how much more than half its interval a classifier may separate training from held-out items without a warning.
 SEPARABILITY_SLACK = 0.05
+# Why real items of two parts may differ, by how they were divided.
+REASONS = {
+    Division.ITEMS: "near-duplicates are in one part, or chance made it so",
+    Division.FILES: "what lies together in a file is in one part, and is alike",
+    Division.GIVEN: "they are of different times or sources, or items of one file resemble each other",
+}
 MOST_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
@@ -211,6 +217,7 @@ class Supply:
         are_halves: Whether one half of the data stands in for held-out items, since there are none.
         compared: Number of items that could be compared.
         left_out: How many of these were not, for lack of time.
+        division: How real items were divided.
     """
 
     held_out: int | None = None
@@ -218,6 +225,7 @@ class Supply:
     are_halves: bool = False
     compared: int = 0
     left_out: int = 0
+    division: Division = Division.GIVEN
 
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
@@ -360,18 +368,22 @@ def grade_question(
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out)
 
 
-def baseline_warning(scores: Iterable[Score]) -> str:
-    """A warning if a classifier can tell training from held-out items, so that real baselines are weak; else ""."""
+def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
+    """A warning if a classifier can tell training from held-out items, so that real baselines are weak; else "".
+
+    Items that were divided one by one at random hardly differ, so only what is beyond twice the chance of one figure counts there.
+    """
     score = next((score for score in scores if score.name == TWO_SAMPLE_AUC.name), None)
     if score is None or score.real_baseline is None or score.interval is None:
         return ""
-    half = (score.interval[1] - score.interval[0]) / 2.0
-    if score.real_baseline - 0.5 <= half + SEPARABILITY_SLACK:
+    chance = _chance(score) * (2.0 if supply.division is Division.ITEMS else 1.0)
+    if score.real_baseline - 0.5 <= chance + SEPARABILITY_SLACK:
         return ""
+    parts_told_apart = "two halves of the data" if supply.are_halves else "training from held-out items"
     return (
-        f"A classifier tells training from held-out items {score.real_baseline:.0%} of the time (guessing: 50%): they are of "
-        "different times or sources, or items of one file resemble each other. So the figures of real data are a "
-        "weak reference: samples may differ as much from either set."
+        f"A classifier tells {parts_told_apart} {'apart ' if supply.are_halves else ''}{score.real_baseline:.0%} of the time "
+        f"(guessing: 50%): {REASONS[supply.division]}. So the figures of real data are a weak reference: samples may differ as "
+        "much from either set."
     )
 
 

@@ -145,7 +145,7 @@ def verdict(
     answers = {
         "closeness": []
         if closeness is None
-        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores)],
+        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores, supply)],
         "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
