@@ -124,6 +124,23 @@ def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(
     assert "first 100 of them" in anew("sample", run, "--out", tmp_path / "many", "-n", 101).stdout
 
 
+@pytest.mark.parametrize("run_fixture", ["image_run", "text_run"])
+def test_samples_that_the_run_shows_already_are_counted(
+    run_fixture: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    _, run = request.getfixturevalue(run_fixture)
+    count = len({path.stem for path in (run / "samples").glob("0*")})
+    assert 0 < count < 40
+    said = (
+        f"{f'the first {count} are' if count > 1 else 'the first is'} also in {run / 'samples'}; --seed 1 gives others"
+    )
+    assert said in anew("sample", run, "--out", tmp_path / "same", "-n", count + 1).stderr
+    assert "also in" not in anew("sample", run, "--out", tmp_path / "new", "-n", 2, "--seed", 1).stderr
+    setting = "max_tokens=9" if run_fixture == "text_run" else "steps=2"
+    other = ["sample", run, "--out", tmp_path / "other", "-n", 2, "--set", setting]
+    assert "also in" not in anew(*other).stderr
+
+
 def test_shares_and_samples_once_more(
     image_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

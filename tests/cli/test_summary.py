@@ -81,7 +81,7 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     (tmp_path / "samples" / "final.png").touch()
     lines = text(places(tmp_path, record()))
     assert lines[0].endswith("final.png") and lines[1].endswith("report.html")
-    assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100"
+    assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100 --seed 1"
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
     good = record(grades={"closeness": "good"})
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"

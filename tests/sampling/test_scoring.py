@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 import anew
+from anew.sampling.scoring import OWN_DATA
 from samples import TINY, names, prose, trained
 
 FEW = {"evaluate_samples": 1, "previews": 0}
@@ -36,6 +39,33 @@ def test_each_item_is_scored_by_itself(run_fixture: str, request: pytest.Fixture
     assert together.bits == pytest.approx(sum(item.bits for item in together.items))
     figures = json.loads(json.dumps(together.to_json()))
     assert len(figures["items"]) == 3 and figures["bits_per_character"] == pytest.approx(together.bits_per_unit)
+
+
+def test_training_records_are_counted_and_marked(records: anew.Model, tmp_path: Path) -> None:
+    """They are more likely than new ones, which said nothing of new ones and was not said."""
+    trained_on = (records.folder.path.parent / "names.txt").read_text().splitlines()
+    scores = records.score(records.folder.path.parent / "names.txt", per_item=True)
+    count = sum(item.in_training is True for item in scores.items)
+    assert 0.5 * len(trained_on) < count < len(trained_on)  # some were held out
+    assert scores.notes[0].startswith(
+        f"{count:,} of {len(scores.items):,} records are training records, whose likelihood"
+    )
+    others = [item for item in scores.items if item.in_training is False]
+    bits = sum(item.bits for item in others) / sum(item.units for item in others)
+    assert f"those that are not take {bits:.4g} bits per character." in scores.notes[0]
+    row = next(csv.DictReader(io.StringIO(scores.to_csv())))
+    assert row["in_training"] in ("True", "False")
+    new = records.score(["nnn", "aaa"])
+    assert not new.notes and [item.in_training for item in new.items] == [False, False]
+    alone = records.score([trained_on[next(item.record for item in scores.items if item.in_training) - 1]])
+    assert alone.notes == ("1 of 1 record is a training record, whose likelihood says nothing about new data.",)
+
+
+def test_the_data_of_the_run_itself_is_said_to_be_that(text: anew.Model, tmp_path: Path) -> None:
+    book = text.folder.path.parent / "book.txt"
+    assert text.score(book).notes == (OWN_DATA,)
+    (tmp_path / "new.txt").write_text(book.read_text()[:2_000])
+    assert text.score(tmp_path / "new.txt").notes == ()
 
 
 def test_a_string_names_a_place_and_is_never_a_text(text: anew.Model, tmp_path: Path, monkeypatch: Any) -> None:

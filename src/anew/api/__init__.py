@@ -20,7 +20,7 @@ from anew.api.measure import (
     score,
     walk,
 )
-from anew.api.sampling import again, loaded_together, sample_together
+from anew.api.sampling import again, loaded_together, num_repeated, sample_together
 from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import device_of, is_begun, load, resume, train
@@ -64,6 +64,7 @@ __all__ = [
     "new_csv_file",
     "new_picture_file",
     "next_step",
+    "num_repeated",
     "parse_requirements",
     "read_report",
     "resume",

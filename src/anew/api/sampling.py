@@ -98,6 +98,13 @@ def sample_together(
     return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw)
 
 
+def num_repeated(samples: Samples, run: str | Path) -> int:
+    """How many samples of a run are those that lie in its folder, in samples/, since they have the same seed and settings."""
+    from anew.sampling import origins
+
+    return origins.num_repeated(samples.origins, Path(run) / "samples")
+
+
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:

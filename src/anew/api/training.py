@@ -160,7 +160,7 @@ def _load_in_time(folder: RunFolder, budget: float | None, started: float, clean
         BudgetError: It does.
     """
     try:
-        with hard_stop(None if budget is None else budget - (time.monotonic() - started)):
+        with hard_stop(None if budget is None else budget - (time.monotonic() - started), during_imports=True):
             import anew.workflows.train  # noqa: F401
     except TimeIsUp:
         remove_begun(folder, with_folder=cleanup == "folder")

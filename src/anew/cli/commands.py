@@ -147,6 +147,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         return
     with OutputFolder(out, _request(arguments)) as folder:
         samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
+        num_repeated = 0 if arguments.again is not None else api.num_repeated(samples, arguments.run)
         samples = samples.enlarged(arguments.scale)
         samples = samples if arguments.format is None else samples.in_format(arguments.format)
         folder.begin()
@@ -159,6 +160,10 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
     _print_if_nothing_follows(samples)
+    if num_repeated:
+        subject = f"the first {num_repeated:,} are" if num_repeated > 1 else "the first is"
+        seed = 1 if arguments.seed == 0 else 0
+        write(f"{subject} also in {Path(arguments.run) / 'samples'}; --seed {seed} gives others", sys.stderr)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         files["sprite_sheet"] = [str(path) for path in sprite_sheet]

@@ -84,7 +84,8 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
     if address is not None:
         rows.append(("kept at", address))
-    sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
+    # With the usual seed, 0, the first ones would be those that lie in the run
+    sample = command("anew", "sample", run, "--out", "DIR", "-n", "100", "--seed", "1")
     further = next_step(run, report)
     rows += [("more", sample), (further.purpose, further.text)]
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]

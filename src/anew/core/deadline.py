@@ -25,7 +25,7 @@ def can_stop() -> bool:
 
 
 @contextmanager
-def hard_stop(seconds: float | None) -> Iterator[None]:
+def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterator[None]:
     """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
     import.
 
@@ -33,6 +33,7 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
 
     Args:
         seconds: From now on; None for no limit.
+        during_imports: Whether imports are broken off, too, since nothing follows.
     """
     if seconds is None or not can_stop():
         yield
@@ -41,7 +42,7 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
     body = sys._getframe(2)  # above are this function and `contextlib`
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame, body):
+        if not during_imports and _is_importing(frame, body):
             return  # it is raised again soon
         if not _held_back:
             raise TimeIsUp

@@ -405,6 +405,10 @@ class Dataset:
         data.scan.labels = tuple(state.labels)
         return data
 
+    def holds_content_of(self, state: DataRecord) -> bool:
+        """Whether it holds the same as the data of this state; False where that is not known."""
+        return state.content is not None and self._chosen.content == state.content
+
     def records(self) -> list[EncodedRecord]:
         """Every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):

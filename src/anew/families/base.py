@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from anew.core import registry
+from anew.core.arrays import Numbers
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
@@ -335,6 +336,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Results of `bits` and `bits_by_part`; a family may compute both in one pass."""
         return self.bits(batch), self.bits_by_part(batch)
+
+    def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
+        """Whether each of these encoded records was trained on, None for one of which that is not known; None if for no record."""
+        return None
 
     # -- export ---------------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from anew.errors import ConfigError, RunError, shorten
 MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
+NAMED = re.compile(r"(samples\.|\d{4})")  # beginning of the names of files that `Samples.save` writes
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
@@ -185,6 +187,27 @@ def _all_comments(data: bytes) -> Sequence[str] | None:
     if data[:1] == b">":
         return [record.header for record in fasta.parse(fasta.decode_file(data))]
     return None
+
+
+def num_repeated(origins: Sequence[Origin], folder: Path) -> int:
+    """How many samples of these origins are those of files in the samples/ of their run; 0 where that is not known.
+
+    origins: of samples of one request; folder: that samples/.
+    """
+    paths = sorted(path for path in folder.glob("*") if NAMED.match(path.name))
+    try:
+        stored = origins_in(paths[0]) if paths else []
+    except ConfigError:
+        stored = []
+    count = len(stored) if len(stored) > 1 else len({path.stem for path in paths})
+    if not stored or not any(_is_same_draw(origin, stored[0]) for origin in origins):
+        return 0
+    return sum(origin.index < count for origin in origins)
+
+
+def _is_same_draw(origin: Origin, other: Origin) -> bool:
+    """Whether two origins are those of one sample, perhaps drawn in other batches, or in a run that was renamed."""
+    return replace(origin, run=other.run, batch=other.batch, version=other.version) == other
 
 
 def weights_digest(modules: Sequence[nn.Module]) -> str:

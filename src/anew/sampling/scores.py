@@ -6,12 +6,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core import files
 from anew.core.arguments import new_file
+from anew.core.wording import plural
 from anew.errors import ConfigError
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
@@ -62,17 +63,20 @@ class ItemScore(Likelihood):
         file: Path of its file; "" for an item that was given directly.
         record: Number of the record in its file or in the list, from 1.
         name: Its name in the file (the first word of a FASTA header), or "".
+        in_training: Whether the model was trained on it; None if that is not known.
     """
 
     file: str = ""
     record: int = 1
     name: str = ""
+    in_training: bool | None = None
 
     def to_json(self, unit: str) -> dict[str, object]:
         """As JSON values, named after the unit."""
         file = {"file": self.file} if self.file else {}
         name = {"name": self.name} if self.name else {}
-        return {**file, "record": self.record, **name, **self.figures(unit)}
+        training = {} if self.in_training is None else {"in_training": self.in_training}
+        return {**file, "record": self.record, **name, **self.figures(unit), **training}
 
 
 @dataclass(frozen=True)
@@ -142,15 +146,16 @@ class Scores:
         return {**totals, **scores, "bound": self.bound, "skipped": self.skipped, "notes": list(self.notes)}
 
     def to_csv(self) -> str:
-        """A CSV table with one row per record: its place, tokens and units, log-likelihood in nats, and bits.
+        """A CSV table with one row per record: its place, tokens and units, log-likelihood in nats, bits, and whether it was trained on.
 
         Raises:
             ConfigError: The scores were not kept per record.
         """
         if not self.items:
             raise ConfigError("these scores are not per record; set `per_item`")
+        training = ["in_training"] if any(item.in_training is not None for item in self.items) else []
         names = ["file", "record", "name", "tokens", f"{self.unit}s", "log_likelihood", "bits"]
-        names += ["bits_per_token", f"bits_per_{self.unit}"]
+        names += ["bits_per_token", f"bits_per_{self.unit}", *training]
         if not self.tokens:
             names = [name for name in names if "token" not in name]
         table = io.StringIO()
@@ -205,6 +210,19 @@ def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
         )
         for file, members in sorted(records.items(), key=lambda pair: natural_key(pair[0]))
     )
+
+
+def training_notes(items: Sequence[ItemScore], unit: str) -> list[str]:
+    """A sentence on how many of these records were trained on, if any are known to be."""
+    num_trained = sum(item.in_training is True for item in items)
+    if not num_trained:
+        return []
+    subject = f"{num_trained:,} of {plural(len(items), 'record')}"
+    noun = "is a training record" if num_trained == 1 else "are training records"
+    note = f"{subject} {noun}, whose likelihood says nothing about new data"
+    new = [item for item in items if item.in_training is False]
+    bits, units = sum(item.bits for item in new), sum(item.units for item in new)
+    return [f"{note}; those that are not take {bits / units:.4g} bits per {unit}." if units else f"{note}."]
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

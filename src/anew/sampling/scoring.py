@@ -29,8 +29,9 @@ from anew.functional.likelihood import mean_bits
 from anew.runs.record import RunRecord
 from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
-from anew.sampling.scores import ItemScore, Scores, by_file
+from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
+OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
 MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are read piece by piece
 
 
@@ -123,7 +124,10 @@ def score_dataset(
         if limit is not None:
             return _score_evenly(generator, data, path, limit)
         items, parts = _score_records(generator, data.records(), reporter)
-        notes = tuple(describe_skipped(data.scan))
+        notes = training_notes(items, generator.modality.unit)
+        if not notes and data.holds_content_of(record.data):
+            notes = [OWN_DATA]
+        notes += describe_skipped(data.scan)
     finally:
         data.close()
     scores = _summed(generator, items, parts)
@@ -134,7 +138,7 @@ def score_dataset(
         items=scores.items if per_item else (),
         files=by_file(items),
         skipped=data.scan.refused,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -158,6 +162,7 @@ def score_items(generator: Generator, items: Sequence[object], reporter: Reporte
     rows = _encoded_rows(generator, items)
     records = [EncodedRecord("", number, "", row) for number, row in enumerate(rows, 1)]
     scores = _summed(generator, *_score_records(generator, records, reporter))
+    scores = replace(scores, notes=tuple(training_notes(scores.items, scores.unit)))
     if scores.units <= 0:
         raise DataError("`data` holds nothing to score; give items that are not empty")
     return scores
@@ -182,9 +187,11 @@ def _score_records(
         scored += int(rows[:, 2].sum()) if has_tokens else len(rows)
         reporter.progress("scoring", min(scored, total - 1), total)
     reporter.progress("scoring", total, total)
+    rows_of_ids = [record.row for record in records] if has_tokens else []
+    in_training = generator.family.training_records(rows_of_ids) or [None] * len(records)
     items = [
-        ItemScore(float(bits), float(units), int(tokens), record.file, record.number, record.name)
-        for (bits, units, tokens), record in zip(sums, records, strict=True)
+        ItemScore(float(bits), float(units), int(tokens), record.file, record.number, record.name, is_training)
+        for (bits, units, tokens), record, is_training in zip(sums, records, in_training, strict=True)
     ]
     return items, bits_by_part
 

@@ -110,6 +110,13 @@ def test_records_are_found_among_rows_of_any_length() -> None:
     assert len(known.among(shorter)) == len(RECORDS)
 
 
+def test_of_records_that_were_cut_it_is_not_known() -> None:
+    known = KnownRecords(SPECIAL)
+    known.fit(list(RECORDS))
+    rows = [RECORDS[0], RECORDS[0][:3], np.array([4, *RECORDS[0][1:], *RECORDS[0]])]
+    assert known.are_known(rows, len(RECORDS[0])) == [True, False, None]
+
+
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 320,000 words half were known, and 7% of the samples were others of them."""
     monkeypatch.setattr("anew.families.transformer.family.MOST_COUNTED_TOKENS", 10)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Numbers
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
@@ -322,6 +323,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         sampler = TokenSampler(self, request, request.sampling_as(TransformerSampling), keys, reads_prompt, True)
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
+
+    def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
+        if self.known is None or not self.known.is_fitted:
+            return None
+        return self.known.are_known([row.astype(np.int64) for row in rows], self.spec.length)
 
     # -- export ---------------------------------------------------------------------------------------------------------
 

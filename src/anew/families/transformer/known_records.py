@@ -60,13 +60,18 @@ class KnownRecords(nn.Module):
         content = ids[first : int(ends[0])].astype("<i4")
         return int.from_bytes(blake2b(content.tobytes(), digest_size=8).digest(), "little", signed=True)
 
-    def among(self, rows: Ints) -> Ints:
-        """Indices of those rows (n, L) that are training records."""
+    def among(self, rows: Ints | Sequence[Ints]) -> Ints:
+        """Indices of those rows, (n, L) or of any lengths, that are training records."""
         row_hashes = [self.hash_of(row) for row in rows]
         stored, values = self.stored(), np.array([value or 0 for value in row_hashes], dtype=np.int64)
         places = np.searchsorted(stored, values).clip(max=len(stored) - 1)
         is_known = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
+
+    def are_known(self, rows: Sequence[Ints], max_length: int) -> list[bool | None]:
+        """Whether each of these records (ids) is a training record; None for those of more than `max_length` ids, which are cut."""
+        known = set(self.among(rows).tolist())
+        return [None if len(row) > max_length else i in known for i, row in enumerate(rows)]
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
