@@ -169,12 +169,12 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()
     next(scores)
-    assert evaluation.unmeasured == ["the remaining figures"]  # stopped here, nothing more is known
+    assert evaluation.unmeasured == ["further figures"]  # stopped here, nothing more is known
     list(scores)
     assert evaluation.unmeasured == []
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     evaluation.cut_off("the spectrum")
-    assert evaluation.unmeasured == ["the spectrum", "the remaining figures"]
+    assert evaluation.unmeasured == ["the spectrum", "further figures"]
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 
@@ -194,7 +194,7 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
     assert len(list(evaluation.copy_tests())) == 1
     (note,) = evaluation.skipped
-    assert note == "Not measured: copies among all samples (there was time to compare only 64 of 200 samples)."
+    assert note == "Not measured: copies among the other samples (there was time to compare only 64 of 200 samples)."
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:

@@ -19,7 +19,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER = "the remaining figures"
+FURTHER = "further figures"
 
 
 @dataclass
@@ -135,7 +135,9 @@ def copies(train: int) -> CopyTestResult:
 def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) -> None:
     evaluation: Any = Copied(Inputs(list(range(64))))
     Copied.train = train  # type: ignore[attr-defined]
-    cut = "Not measured: copies of all training items (there was time to compare only 152 of 1,454 training items)."
+    cut = (
+        "Not measured: copies of the other training items (there was time to compare only 152 of 1,454 training items)."
+    )
     evaluation.skipped = [cut]
     measured = Measurements(
         copies=copies(train=152), notes=["152 compared", "a note"], scores=copies(train=152).scores()

@@ -71,9 +71,9 @@ def audits_in_time(
     samples = f"{compared.samples:,} of {n_all:,} samples"
     if compared.samples < n_all:
         counts = f"{items} and {samples}" if limited else samples
-        evaluation.skip("copies among all samples", f"there was time to compare only {counts}")
+        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}")
     elif limited:
-        evaluation.skip("copies of all training items", f"there was time to compare only {items}")
+        evaluation.skip("copies of the other training items", f"there was time to compare only {items}")
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:

@@ -45,7 +45,8 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "the remaining figures"  # entry of `unmeasured` until `scores` has ended
+WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
+FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -136,7 +137,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
-        caption = f"distance {distance:.2g} ({usual:.2g} is usual there)"
+        caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
@@ -334,7 +335,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self._embedder, n = self._fit_embedder(train, n)
         if n < n_samples:
             limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
-            reason = f"as many as there are {limit}" if n == available else "for lack of time"
+            reason = f"as many as there are {limit}" if n == available else WITHIN_TIME
             self.extent = extent_of(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=available)
         self._probe_items = train[n:]

@@ -19,7 +19,7 @@ from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.base import Evaluation, load_evaluation
+from anew.evaluation.base import WITHIN_TIME, Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -235,10 +235,11 @@ def _sampled(
         there are too few samples for metrics).
     """
     begin = time.monotonic()
-    pace, stopped = Pace(), False
+    pace, stopped, is_late = Pace(), False, False
     chunk = min(first_chunk, n)
     samples = Samples([], [], model.item_modality)
-    reporter.progress("sampling", 0, n)
+    shown = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
+    reporter.progress("sampling", 0, shown)
     while chunk >= 1:
         chunk_begin = time.monotonic()
         share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MOST_SHARE
@@ -247,6 +248,7 @@ def _sampled(
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
                 more = model.sample(chunk, seed=seed, first_index=len(samples))
         except TimeIsUp:
+            is_late = True
             break
         except KeyboardInterrupt:
             if len(samples) < MIN_ITEMS:
@@ -254,13 +256,14 @@ def _sampled(
             stopped = True
             break
         samples += more
-        reporter.progress("sampling", len(samples), n)
+        if len(samples) - chunk < shown:
+            reporter.progress("sampling", min(len(samples), shown), shown)
         pace.add(chunk, time.monotonic() - chunk_begin)
         max_chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
-    reason = "because it was stopped" if stopped else "for lack of time"
+    reason = "because it was stopped" if stopped else "for lack of time" if is_late else WITHIN_TIME
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, Evaluation, extent_of, scores_without_features
+from anew.evaluation.base import OUT_OF_TIME, WITHIN_TIME, Evaluation, extent_of, scores_without_features
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
@@ -174,7 +174,7 @@ def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem]
     kept = [text for text in evaluation.skipped if text not in measured]
     if supply.left_out:
         n = supply.compared - supply.left_out
-        kept.insert(0, extent_of(n, supply.compared, evaluation.counted, "for lack of time"))
+        kept.insert(0, extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME))
     return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.extent})]
 
 

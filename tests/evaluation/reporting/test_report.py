@@ -297,8 +297,10 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     assert still["prediction"].endswith(
         "predicted 0.53 bits better than held-out ones, although the validation loss still fell."
     )
-    once = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training"))
+    once = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training", 1.0))
     assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
+    half = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training", 0.53))
+    assert half["prediction"].endswith("although the training made only 0.53 of a pass over the data.")
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
         over = verdict.verdict(figures, outlook=end)
         assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get(
@@ -394,7 +396,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
-    assert "caught 40%" in page.text and "not tried" in page.text
+    assert "caught in 40%" in page.text and "not tried" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text

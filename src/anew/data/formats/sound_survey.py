@@ -171,8 +171,10 @@ def _describe_loss(
         return loss
     highest = max(header.rate for header in headers)
     rate = next((r for r in RATES if r >= highest - 1), RATES[-1])
+    is_highest = rate == highest and min(header.rate for header in headers) < rate
+    setting = f"rate={rate}, the highest of them," if is_highest else f"rate={rate}"
     return loss + what_keeps(
-        f"rate={rate}", rate >= highest, budget, lambda longer: choose(headers, longer, None, None).rate >= rate
+        setting, rate >= highest, budget, lambda longer: choose(headers, longer, None, None).rate >= rate
     )
 
 
@@ -186,9 +188,10 @@ def _describe_cutting(
     if has_singles(contents, shape):
         singles = [c.header for c in contents if c.is_single]
         num_listened = sum(is_long(c.header, shape) for c in contents)
+        hold = "holds" if len(singles) == 1 else "hold"
         rest = sum(int(header.seconds / shape.seconds) - 1 for header in singles)
         notes.append(
-            f"Of {plural(num_listened, 'file')} of {least} and more, {len(singles):,} hold a single sound that dies away: "
+            f"Of {plural(num_listened, 'file')} of {least} and more, {len(singles):,} {hold} a single sound that dies away: "
             f"each is one clip, its loudest {shape.seconds:.2f} s, and the fainter rest ({plural(rest, 'clip')}) is left out."
         )
         if num_listened > len(singles):

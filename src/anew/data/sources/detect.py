@@ -22,7 +22,7 @@ MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a 
 SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
 MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
 SHOWN_SUFFIXES = 6  # suffixes that one sentence names
-UNKNOWN = "no suffix"  # key of files without a suffix that no modality recognizes
+UNKNOWN = "without a suffix"  # key of files without a suffix that no modality recognizes
 
 
 @dataclass(slots=True)

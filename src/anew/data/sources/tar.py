@@ -179,7 +179,7 @@ class ArchiveReader:
             raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
         stem, ending = split_name(name)
         if ending not in TEXT_ENDINGS and ending not in self._owners:
-            self._count(ending or "no suffix", place.size)
+            self._count(ending or "without a suffix", place.size)
         elif place.size > limits.TAR.member:
             self.refusals.append(SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
         else:

@@ -180,8 +180,8 @@ def _survey_archive(stream: IO[bytes], stop: int, owners: Mapping[str, str], sur
             stems.add(stem)
         previous = stem
         if ending not in tar.TEXT_ENDINGS and ending not in owners:
-            survey.members[ending or "no suffix"] += 1
-            survey.sizes[ending or "no suffix"] += entry.place.size
+            survey.members[ending or "without a suffix"] += 1
+            survey.sizes[ending or "without a suffix"] += entry.place.size
     samples = list(samples_in(stream, 0, stop, owners))
     survey.folders |= {sample.stem[: sample.stem.rfind("/") + 1] for sample in samples}
     naming = survey.naming

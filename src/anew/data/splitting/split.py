@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
-from anew.core.wording import are
+from anew.core.wording import are, plural
 from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -79,10 +79,12 @@ def keep_groups_together(
         return shared, [f"{len(recordings)} files were cut into clips; all clips of a file stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
-    subject = "1 file that was cut is" if len(recordings) == 1 else f"{len(recordings)} files that were cut are"
+    verb, their = ("was", "its") if len(recordings) == 1 else ("were", "their")
+    division = f"runs of {run_length} neighbouring clips stay in one part"
+    division = f"{their} clips are divided one by one" if run_length == 1 else division
     return shared, [
-        f"{subject} too few to hold whole ones out (fewer than {MANY_RECORDINGS}): runs of {run_length} neighbouring clips stay in "
-        "one part"
+        f"only {plural(len(recordings), 'file')} {verb} cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): "
+        f"{division}"
     ]
 
 

@@ -18,10 +18,10 @@ from anew.evaluation.score import MetricSpec, Score
 FINE_DETAIL = MetricSpec(
     "fine_detail",
     "Fine detail",
-    "Power at high spatial frequencies as a multiple of real images (1 = as sharp, less = blurrier, more = rougher).",
+    "Power at high spatial frequencies as a multiple of real images (1 = as much; less: blurrier; more: rougher).",
     better="closer to real",
     order=16,
-    award="Sharpness closest to real",
+    award="Fine detail closest to real",
     format="ratio",
 )
 SPECTRUM_MOST = 500  # images whose spectra are computed: the mean hardly changes with more

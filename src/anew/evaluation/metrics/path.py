@@ -32,7 +32,7 @@ PATH_EVENNESS = MetricSpec(
     group=Group.INTERPOLATION,
     maximum=1.0,
     order=31,
-    award="Most even interpolation",
+    award="Steadiest interpolation",
 )
 PATH_REALISM = MetricSpec(
     "path_realism",

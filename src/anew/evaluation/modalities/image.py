@@ -122,8 +122,15 @@ class ImageEvaluation(Evaluation[Numbers]):
         fine = slice(spectra.samples.shape[1] // 2, None)
         ratio = spectra.samples[:, fine].mean() / max(spectra.test[:, fine].mean(), 1e-12)
         level = 10.0 * float(np.log10(ratio + 1e-12))
-        words = "about as sharp as real images" if abs(level) < 0.5 else "sharper" if level > 0 else "blurrier"
-        source = f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}"
+        amount = (
+            "about as much fine detail as"
+            if abs(level) < 0.5
+            else f"{'more' if level > 0 else 'less'} fine detail than"
+        )
+        source = (
+            f"mean difference in decibels of radial power spectra; {amount} in real images ({level:+.1f} dB in mean power, most of "
+            "which is that of the images with the strongest detail)"
+        )
         yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
     def _statistics(self) -> Iterator[Score]:

@@ -33,12 +33,14 @@ class Outlook:
         half: The loss after half of the training.
         quarter: The loss after a quarter; None if it is not known.
         measured_on: Data on which the loss is measured: "validation" or "training".
+        passes: Passes over the data; None if they are not known.
     """
 
     now: float
     half: float
     quarter: float | None
     measured_on: str
+    passes: float | None = None
 
     @property
     def fall(self) -> float:
@@ -84,10 +86,10 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
     curves = _curves(history, ("validation", "step"))
     checks, points = (np.array(curves[name], dtype=np.float64).reshape(-1, 2) for name in ("validation", "step"))
     if len(checks) >= LEAST_CHECKS:
-        return _of_checks(checks)
+        return _of_checks(checks, epochs)
     if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
         return None
-    return _of_steps(points)
+    return _of_steps(points, epochs)
 
 
 def _curves(
@@ -103,17 +105,18 @@ def _curves(
     return {event_type: sorted(points.items()) for event_type, points in curves.items()}
 
 
-def _of_checks(checks: NDArray[np.float64]) -> Outlook | None:
+def _of_checks(checks: NDArray[np.float64], passes: float | None) -> Outlook | None:
     """The outlook of validation losses (n, 2) at steps; None if they begin after half of the training."""
     steps, losses = checks.T
     last = steps[-1]
     half, quarter = np.exp(np.interp(np.log([last / 2.0, last / 4.0]), np.log(steps), np.log(losses)))
     if steps[0] > last / 2.0:
         return None
-    return Outlook(float(losses[-1]), float(half), float(quarter) if steps[0] <= last / 4.0 else None, "validation")
+    known_quarter = float(quarter) if steps[0] <= last / 4.0 else None
+    return Outlook(float(losses[-1]), float(half), known_quarter, "validation", passes)
 
 
-def _of_steps(points: NDArray[np.float64]) -> Outlook | None:
+def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:
     """The outlook of noisy training losses (n, 2) of steps; None if they vary too much to tell whether they fall."""
     steps, losses = points.T
     windows = [
@@ -125,4 +128,4 @@ def _of_steps(points: NDArray[np.float64]) -> Outlook | None:
     error = math.hypot(*(float(window.std(ddof=1)) / math.sqrt(len(window)) for window in windows[:2])) / half
     if abs(1.0 - now / half - LEAST_FALL) < SURE * error:
         return None
-    return Outlook(now, half, quarter, "training")
+    return Outlook(now, half, quarter, "training", passes)

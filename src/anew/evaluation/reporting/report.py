@@ -274,6 +274,7 @@ def render_report(
         copies_json=None if report.copies is None else report.copies.to_json(),
         rates=[percent(rate) for rate in RATES],
         planted=_planted_table(report.copies),
+        power=f"{DETECTION_POWER:.0%}",
         groups=group_scores(report.scores),
         curves=curves,
         tables={title: rows for title, rows in tables.items() if rows},
@@ -310,7 +311,7 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["not tried"] * len(RATES))
         cells[RATES.index(control.rate)] = (
-            "caught" if control.caught >= DETECTION_POWER else f"caught {control.caught:.0%}"
+            "caught" if control.caught >= DETECTION_POWER else f"caught in {control.caught:.0%}"
         )
     return table
 

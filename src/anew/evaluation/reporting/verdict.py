@@ -28,6 +28,7 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
 # (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
+ABOUT_ONCE = 0.9  # passes over the data below which many items were not seen at all; chosen
 LEAST_SAID = 0.0005  # a smaller share would be shown as 0.0%
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
@@ -299,12 +300,18 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook
     if bits and gap.value > 0.1 * bits[0]:
         conclusion = "a sign of overfitting"
         if outlook is not None and outlook.is_learning:
-            was_seen_once = outlook.measured_on == "training"
-            conclusion = (
-                f"although {'each was seen only about once' if was_seen_once else 'the validation loss still fell'}"
-            )
+            conclusion = f"although {_why_not_overfitted(outlook)}"
         return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, {conclusion}."
     return f"Training items are predicted a little better than held-out ones ({gap.value:.2g} bits)."
+
+
+def _why_not_overfitted(outlook: Outlook) -> str:
+    """What speaks against overfitting, where the loss still falls, a clause."""
+    if outlook.measured_on == "validation" or outlook.passes is None:
+        return f"the {outlook.measured_on} loss still fell"
+    if outlook.passes < ABOUT_ONCE:
+        return f"the training made only {outlook.passes:.2g} of a pass over the data"
+    return "each was seen only about once"
 
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
