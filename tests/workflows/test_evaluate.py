@@ -20,6 +20,7 @@ from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.announcements import Announcements
+from anew.evaluation.base import WITHIN_TIME
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
@@ -170,8 +171,17 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
     targets = SampleTargets(least, ample)
     samples, notes, _ = _sampled(Timed(10**6), 5000, targets, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
-    assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
+    assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and WITHIN_TIME in notes[0]
     assert len(samples) >= 40
+
+
+def test_progress_counts_the_samples_that_are_needed_if_there_may_be_no_time_for_more() -> None:
+    """It ended at 180 of 1,000, "1:00 left", in a report that was over half a minute later."""
+    heard = Heard()
+    samples, _, _ = _sampled(Drawn(10**6), 5_000, SampleTargets(300, 600), 0, 60.0, heard)  # type: ignore[arg-type]
+    counts = [(count, total) for _, count, total in heard.parts]
+    assert len(samples) > 300 and counts[-1] == (300, 300) and counts.count((300, 300)) == 1
+    assert all(total == 300 for _, total in counts)
 
 
 def test_more_of_the_time_goes_into_the_samples_that_any_figure_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_one_file(text: str, encoding: str) -> None:
     texts, notes = read({"a.txt": text.encode(encoding)})
     assert texts == {"a.txt": text}
     assert len(notes) == 1 and notes[0].startswith("1 file is not UTF-8; read as ")
-    assert notes[0].endswith(", which fits best: a.txt (encoding=NAME reads them in another one)")
+    assert notes[0].endswith(", which fits best: a.txt (encoding=NAME reads it in another one)")
 
 
 def test_files_in_several_encodings() -> None:

@@ -20,11 +20,11 @@ from tests.languages import OLD_ENCODINGS, RUSSIAN
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.sources import delimited_rows
-from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, image_bytes
+from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
 from anew.data.types import DataBudget, Item, SkippedItem
-from anew.errors import ConfigError, DataError
+from anew.errors import ConfigError, DataError, shorten
 
 TEXTS = [
     "first",
@@ -146,10 +146,10 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     assert [item.data for item in records if isinstance(item, Item)] == ["good", "fine", "a"]
     reasons = {result.name: result.reason for result in records if isinstance(result, SkippedItem)}
     assert reasons == {
-        "a.csv#1": "the row has 1 cells for 2 columns",
-        "b.jsonl#1": "the line is not valid JSON",
-        "b.jsonl#2": "the line is not a JSON object",
-        "b.jsonl#3": "column 'text' is empty",
+        "a.csv#2": "the row has 1 cells for 2 columns",
+        "b.jsonl#2": "the line is not valid JSON",
+        "b.jsonl#3": "the line is not a JSON object",
+        "b.jsonl#4": "column 'text' is empty",
     }
     assert {result.group for result in records if isinstance(result, SkippedItem)} == {"a.csv", "b.jsonl"}
 
@@ -251,6 +251,44 @@ def test_a_first_row_that_looks_like_data_is_said(tmp_path: Path) -> None:
     assert "its first row looks like data ('0')" in opened.notes[0] and texts(opened) == COMMENTS[1:]
     rows = [["country", "2019", "2020"], *([f"land {text}", i, i] for i, text in enumerate(COMMENTS))]
     assert len(reader(tmp_path, {"b.csv": csv_of(rows)}).notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "name"),
+    [
+        ([f"C1=CC=C(C=C1)C(=O)N{'C' * (i % 7)}O" for i in range(40)], "N(NC(=O)C1CCC1)c2ccc(cc2)"),
+        (
+            [f"{'Role-playing' if i % 2 else 'Strategy'} game about {text}" for i, text in enumerate(COMMENTS)],
+            "Real-time strategy game of ancient warfare",
+        ),
+    ],
+)
+def test_a_first_row_that_looks_like_the_cells_below_it_is_said(cells: list[str], name: str, tmp_path: Path) -> None:
+    """The first molecule of a table without names was lost in silence."""
+    opened = reader(tmp_path, {"a.csv": csv_of([[name], *([cell] for cell in cells)])})
+    assert f"its first row looks like data ({shorten(name)})" in opened.notes[0]
+
+
+def test_names_of_columns_are_no_data() -> None:
+    """Questions, names with units, and long names above numbers and short cells."""
+    answers = [f"I think that it is a {text}, mostly" for text in COMMENTS]
+    for header, cells in (
+        ("What do you think of this place?", answers),
+        ("value(mm)[x]", answers),
+        ("the name of the town", [text.split()[0] for text in COMMENTS]),
+        ("smiles", ["C1=CC=C(C=C1)C(=O)N"] * 20),
+    ):
+        assert data_in_header([header], [{header: cell} for cell in cells]) is None
+    rows: list[dict[str, object]] = [{"A long name that is a sentence": cell, "size": "12.5"} for cell in answers]
+    assert data_in_header(list(rows[0]), rows) is None
+
+
+def test_a_first_line_that_is_no_row_of_names_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"CC(=O)C=CC1=O,{i}.14\n" for i in range(20))
+    refusal = reader(tmp_path, {"a.csv": f"# made by a program\n{rows}".encode()}).refusals[0].reason
+    assert refusal.startswith("no row has as many cells as its first line, '# made by a program', which is taken for")
+    utf16 = reader(tmp_path, {"b.csv": "text\na line\n".encode("utf-16")}).refusals[0].reason
+    assert utf16 == "it is a table in UTF-16, in which only plain text (.txt) is read; save it as UTF-8"
 
 
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.measure import _add_bits, draw
+from anew.workflows.compare.run import extent_of
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -30,6 +31,11 @@ def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = shapes(folder / "data")
     anew.compare(folder / "out", data=data, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
     return data, folder / "out"
+
+
+def test_what_no_budget_limits_is_said_beforehand() -> None:
+    """Two families of 75 s each took 201 s."""
+    assert extent_of(2, 75.0) == "training takes at most 2.5 min; comparing comes after that, which no budget limits"
 
 
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:

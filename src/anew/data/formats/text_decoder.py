@@ -170,7 +170,7 @@ class TextDecoder:
             note = f"{_files_are(names)} UTF-8 in part only; {plural(count, 'line')} that are not were read as {called}: {listed}"
         else:
             note = f"{_files_are(names)} not UTF-8; read as {called}{self._reason(is_sure, len(names))}: {listed}"
-        them = "it" if len(names) == 1 else "them"
+        them = "it" if len(names) == 1 and not is_part else "them"
         return note + (f" (encoding=NAME reads {them} in another one)" if self.asked == AUTO else "")
 
     def _reason(self, is_sure: bool, num_files: int) -> str:

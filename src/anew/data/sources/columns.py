@@ -28,6 +28,8 @@ ENOUGH_CELLS = 5  # fewer cells may look alike by chance
 FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
 CATEGORY_SHARE = 0.05  # and so are fewer different ones than this share of the cells; chosen
 DECISIVE_SHARE = 0.9  # share of the cells of a column that decides what it holds; chosen
+SENTENCE = 5  # words that hardly any name of a column has; chosen
+SIGNS, FEW_SIGNS = "()[]=#@", 3  # signs of which a SMILES has many, and names of columns hardly two: "size(mm)"
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d.,'\u00a0\u202f]*(e[-+]?\d+)?\s?[%€$£]?|[-+]?\.\d+", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d.*)?|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
 _YEAR = re.compile(r"(1[5-9]|20)\d\d")
@@ -177,13 +179,38 @@ def _are_identifiers(cells: Sequence[str]) -> bool:
 
 
 def data_in_header(header: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str | None:
-    """The first name in a header that looks like data, a number or a date; None if none does.
+    """The first name in a header that looks like data: a number or a date, or what looks like the cells below it; None if none does.
 
     Years and the numbers of the columns are usual names.
     """
     if len(rows) < ENOUGH_CELLS or all(name in (str(i), str(i + 1)) for i, name in enumerate(header)):
         return None
-    return next((name for name in header if _is_number_or_date(name) and not _YEAR.fullmatch(name)), None)
+    measured = next((name for name in header if _is_number_or_date(name) and not _YEAR.fullmatch(name)), None)
+    if measured is not None:
+        return measured
+    cells_of = {name: [str(row[name]) for row in rows[:JUDGED_ROWS] if row.get(name)] for name in header}
+    if any(cells and _is_measured(cells) for cells in cells_of.values()):
+        return None  # a name above numbers that is none says that the others are names, too
+    return next((name for name, cells in cells_of.items() if _is_like_cells(name, cells)), None)
+
+
+def _is_like_cells(name: str, cells: Sequence[str]) -> bool:
+    """Whether the name of a column is about as long as the cells below it and, as most are, a sentence or full of signs (a SMILES)."""
+    if len(cells) < ENOUGH_CELLS or not min(map(len, cells)) / 2 <= len(name) <= 2 * max(map(len, cells)):
+        return False
+    has_words = _has_words(name) and not name.endswith(("?", ":"))  # a question heads its answers
+    return any(
+        is_like and sum(map(measure, cells)) >= len(cells) / 2
+        for is_like, measure in ((has_words, _has_words), (_has_signs(name), _has_signs))
+    )
+
+
+def _has_words(text: str) -> bool:
+    return len(text.split()) >= SENTENCE
+
+
+def _has_signs(text: str) -> bool:
+    return " " not in text and sum(map(text.count, SIGNS)) >= FEW_SIGNS
 
 
 def is_image(cell: object) -> bool:

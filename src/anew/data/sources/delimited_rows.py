@@ -19,6 +19,7 @@ from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
 from anew.data.sources.columns import text_columns
+from anew.errors import shorten
 
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
 MAX_SCANNED_BYTES = 1 << 28
@@ -72,7 +73,7 @@ class DelimitedFile:
         if not ends_in_row_end and _row_end(start, False, quote) is None:
             raise ValueError(_too_long_reason())
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise ValueError("it is UTF-16; save it as UTF-8")
+            raise ValueError("it is a table in UTF-16, in which only plain text (.txt) is read; save it as UTF-8")
         if not start.strip():
             raise ValueError("it is empty")
         text = self._decode(start, True)
@@ -83,12 +84,13 @@ class DelimitedFile:
             if len(self.header) > limits.ROWS.cells:
                 raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
-        self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
+        rows = list(self._parse(start, first=True))
+        self.head = [row for row in rows if not isinstance(row, Broken)]
         self.columns = self.header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
         self.texts = text_columns(self.columns, self.head)
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
-            raise ValueError("it holds no row that can be read")
+            raise ValueError(_no_row_reason(text, self.header if rows else []))
 
     @property
     def samples(self) -> dict[str, object]:
@@ -161,6 +163,16 @@ class DelimitedFile:
                     yield Broken(f"the row has {len(row)} cells for {len(self.header)} columns")
         except csv.Error as error:
             yield Broken(f"the rest of its part cannot be read ({error})")
+
+
+def _no_row_reason(text: str, header: Sequence[str]) -> str:
+    """Why no row of a file can be read, a clause. text: its beginning; header: its first row, if others follow."""
+    if not header:
+        return "it holds no row that can be read"
+    return (
+        f"no row has as many cells as its first line, {shorten(text.partition(chr(10))[0].strip())}, which is taken for the names of "
+        "columns; remove it if it is something else"
+    )
 
 
 def _too_long_reason() -> str:

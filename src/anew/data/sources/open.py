@@ -85,7 +85,10 @@ def detect_modality(
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         counted = f" ({counts or 'nothing'})" if counts or not source.refusals else ""
         reasons = f": {name_reasons(source.refusals)}" if source.refusals else ""
-        sentence = f"{path!r} holds nothing that can be learned{counted}{reasons}"
+        what = (
+            "cannot be learned as it is" if source.counts and source.refusals else "holds nothing that can be learned"
+        )
+        sentence = f"{path!r} {what}{counted}{reasons}"
         # A refusal says what to change
         advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))

@@ -193,10 +193,10 @@ def _rows(
 
 
 def _row_name(path: str, where: Span | RowRange, number: int) -> str:
-    """Name of a row: its number in the file, or in its row group or span if only that is known."""
+    """Name of a row: its number in the file, from 1, or in its row group or span if only that is known."""
     if isinstance(where, RowRange):
-        return f"{path}#{where.group}:{where.start + number}"
-    return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"
+        return f"{path}#{where.group}:{where.start + number + 1}"
+    return f"{path}#{number + 1}" if where.start == 0 else f"{path}@{where.start}#{number + 1}"
 
 
 def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | None:

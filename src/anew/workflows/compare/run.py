@@ -15,6 +15,7 @@ from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Grid
 from anew.core.threads import use_threads
+from anew.core.wording import duration
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
@@ -61,11 +62,18 @@ def compare_families(
             check_budget(request.budget)
         _check_families(entries, request)
         _reserve_folder(out, _saved_request(request, entries))
+        if request.budget is not None:
+            reporter.message(extent_of(len(entries), request.budget))
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _release_folder(out, entries)
         _require_one(failed, entries)
     return _measure_and_write(out, entries, failed, request, n, trust_code, reporter)
+
+
+def extent_of(count: int, budget: float) -> str:
+    """A sentence on how long so many trainings with this budget (s) take, and that comparing them takes longer."""
+    return f"training takes at most {duration(count * budget)}; comparing comes after that, which no budget limits"
 
 
 def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
