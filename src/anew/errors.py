@@ -63,6 +63,10 @@ class ChangedDataError(DataError):
         self.change = change
 
 
+class MovedDataError(DataError):
+    """The data of a run is not where the run says, or must not be read from there without being named."""
+
+
 class ConfigError(UserError):
     """An argument or setting is unknown or out of range."""
 
