@@ -42,6 +42,12 @@ answer.isOfItsClass = sameTokens(await next({ seed }), await next({ label: Numbe
 answer.differs = !sameTokens(await next({ label: 0 }), await next({ label: 1 }));
 answer.inside = (await engine.handle({ id: 4, what: "inside", prompt: "AC", seed })).label;
 
+// Tokens that are impossible stay so at any temperature; where only such may come, each is drawn alike.
+const { filtered } = await load("tokens");
+const settings = { never: [], characters: null, temperature: 10, top_k: 0, top_p: 1, min_p: 0 };
+answer.hot = Array.from(filtered([0, 1, -2000], settings));
+answer.impossible = Array.from(filtered([0, -2000, -3000], { ...settings, never: [0] }));
+
 // Of several requests of one view, the latest counts.
 const asked = [];
 const client = {

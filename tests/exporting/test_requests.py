@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import anew
 
@@ -21,3 +24,5 @@ def test_requests_of_a_page(text_run: Callable[[str], Path], tmp_path: Path) -> 
     assert answer["isOfItsClass"] and answer["differs"] and answer["inside"] == 1
     assert answer["results"] == [None, "the second", None] and answer["drafts"] == ["new"]
     assert answer["faults"] == ["no memory"] and answer["cancelled"] == [True, True, False]
+    assert answer["hot"][2] == 0 and answer["hot"][1] / answer["hot"][0] == pytest.approx(math.exp(0.1))
+    assert answer["impossible"] == [0, 0.5, 0.5]

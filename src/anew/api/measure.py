@@ -18,7 +18,6 @@ from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report
-from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
     MOST_MEASURED,
     Settings,

@@ -57,7 +57,7 @@ Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
 Curve = tuple[Distances, Distances]
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
-Extent = Annotated[int, Field(strict=True, ge=0, le=2**16)]
+MarginWidth = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
 
 
@@ -94,8 +94,8 @@ class AlphaStep(Record):
         is_hard = np.isin(np.rint(real[:, 3]), (0.0, 255.0)).all(axis=(1, 2))  # (n,)
         if is_hard.mean() >= MOSTLY_HARD:
             real = real[is_hard]
-        clear = [x[:, 3][x[:, 3] < 127.5] for x in (samples, real)]
-        opaque = [255.0 - x[:, 3][x[:, 3] >= 127.5] for x in (samples, real)]
+        clear = [x[:, 3][x[:, 3] < pixel_steps.HALF] for x in (samples, real)]
+        opaque = [255.0 - x[:, 3][x[:, 3] >= pixel_steps.HALF] for x in (samples, real)]
         return cls(clear=curve(*clear), opaque=curve(*opaque))
 
 
@@ -197,7 +197,7 @@ class MarginStep(Record):
 
     step: Literal["margin"] = "margin"
     colour: Colour
-    sides: Annotated[tuple[Extent, ...], Field(min_length=4, max_length=4)]
+    sides: Annotated[tuple[MarginWidth, ...], Field(min_length=4, max_length=4)]
 
 
 Step = IslandStep | AlphaStep | SpeckStep | FewColoursStep | FlatStep | PaletteStep | MarginStep

@@ -200,7 +200,7 @@ export class Engine {
       const logits = this.streamOf(rows, labels).next(rows).logits.values().slice(0, step.vocab);
       probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0, characters: null });
     }
-    const logits = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
+    const logits = probabilities.map((p) => Math.log(p));
     const drawShares = filtered(logits, { ...step, ...settings });
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
     const shown = order.filter((token) => drawShares[token] > 0).slice(0, SHOWN_TOKENS);
