@@ -48,7 +48,7 @@ MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours im
 TOO_MANY_COLOURS = 1.25
 # A tenth of real images may have more than this many times the colours expected: with more, as where photographs lie among
 # drawings, no number suits all; chosen.
-MOST_SPREAD = 4.0
+MAX_SPREAD = 4.0
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
@@ -132,7 +132,7 @@ class FewColoursStep(Record):
         varies = float(np.ptp(areas)) > 0.0
         slope = float(np.clip(np.polyfit(areas, counts, 1)[0], 0.0, 1.0)) if varies else 0.0
         intercept = float(np.median(counts - slope * areas))
-        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MOST_SPREAD):
+        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MAX_SPREAD):
             return None
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
