@@ -405,10 +405,6 @@ class Dataset:
         data.scan.labels = tuple(state.labels)
         return data
 
-    def holds_content_of(self, state: DataRecord) -> bool:
-        """Whether it holds the same as the data of this state; False where that is not known."""
-        return state.content is not None and self._chosen.content == state.content
-
     def records(self) -> list[EncodedRecord]:
         """Every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):
@@ -424,6 +420,11 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+
+
+def is_content_of(data: Dataset, state: DataRecord) -> bool:
+    """Whether data holds the same as the data of a saved run; False where that is not known."""
+    return state.content is not None and data._chosen.content == state.content
 
 
 def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:

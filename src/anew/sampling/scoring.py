@@ -17,7 +17,7 @@ from anew.core.arrays import Numbers
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, is_content_of
 from anew.data.formats.reading import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
@@ -125,7 +125,7 @@ def score_dataset(
             return _score_evenly(generator, data, path, limit)
         items, parts = _score_records(generator, data.records(), reporter)
         notes = training_notes(items, generator.modality.unit)
-        if not notes and data.holds_content_of(record.data):
+        if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
         notes += describe_skipped(data.scan)
     finally:
