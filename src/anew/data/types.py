@@ -239,7 +239,7 @@ class DataBudget:
             return "a run without a budget"
         place = self.device if self.device != "cpu" else plural(self.threads, "thread")
         assumed = " (assumed, as no budget was given)" if self.is_assumed else ""
-        return f"{self.seconds:g} s on {place}{assumed}"
+        return f"{self.seconds:,.10g} s on {place}{assumed}"
 
     @property
     def use(self) -> str:
