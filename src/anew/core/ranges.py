@@ -20,7 +20,7 @@ from datetime import datetime
 from anew.core import addresses
 from anew.core.addresses import FileSystem
 from anew.core.block_cache import BlockCache
-from anew.core.direct_reader import DirectReader
+from anew.core.direct_store import DirectStore
 from anew.core.internal_hosts import internal_cause
 from anew.core.wording import are, plural
 from anew.errors import ChangedDataError
@@ -80,7 +80,7 @@ class RangeStore:
         self._system, self._shown, self._cache = system, shown, cache
         self._num_objects, self._forget = num_objects, forget
         self._lost: set[str] = set()  # keys of objects that are gone or changed
-        self._reader = DirectReader(system)
+        self._objects = DirectStore(system)
         self.requests = self.bytes_read = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0  # bytes in memory
@@ -190,7 +190,7 @@ class RangeStore:
         def fetch() -> bytes | None:
             try:
                 if start == 0 and stop == file.bytes:
-                    return self._reader.read(file.key, stop)
+                    return self._objects.read(file.key, stop)
                 return self._system.cat_file(file.key, start=start, end=stop)
             except FileNotFoundError as error:
                 if addresses.lacks_bucket(error) or internal_cause(error) is not None:

@@ -64,3 +64,24 @@ def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypat
     if keys[0].startswith("data/") and "/" in keys[0][5:]:
         assert listed_whole != by_folder
     assert len(bucket.requests) <= -(-len(keys) // A_PAGE) + 30
+
+
+class Direct:
+    """Lists the folders in `known`; only the client can list others."""
+
+    def __init__(self, known: Mapping[str, list[str]]) -> None:
+        self.known = known
+
+    def entries(self, bucket: str, prefix: str) -> list[tuple[str, Mapping[str, object]]] | None:
+        keys = self.known.get(prefix)
+        return None if keys is None else [(key, {"size": 3, "ETag": "e", "LastModified": 1}) for key in keys]
+
+
+def test_folders_are_listed_directly_where_that_works() -> None:
+    keys = [f"data/{i % 9}/{i:03}.png" for i in range(90)]
+    bucket = FakeBucket(keys)
+    known = {f"data/{folder}/": [key for key in keys if key.startswith(f"data/{folder}/")] for folder in range(8)}
+    direct = Direct(known)
+    entries = list(PagedStore(bucket, "b", "s3://b/data", direct).entries("data/"))  # type: ignore[arg-type]
+    assert sorted(entries) == sorted((f"b/{key}", {"size": 3, "ETag": "e", "LastModified": 1}) for key in keys)
+    assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}

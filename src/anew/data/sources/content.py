@@ -35,11 +35,11 @@ def content_digest(source: ReadableSource, shards: Sequence[Shard]) -> str | Non
     """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
     data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
     ordered = sorted(shards, key=lambda shard: shard.name)
-    ranges = {shard.name: source.ranges(shard) for shard in ordered}
-    if by_range.has_stores() and any(
-        by_range.find_stored(place.path) for places in ranges.values() for place in places
-    ):
-        return None
+    ranges: dict[str, Sequence[Range]] = {}
+    for shard in ordered:
+        ranges[shard.name] = source.ranges(shard)
+        if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges[shard.name]):
+            return None
     digest = hashlib.blake2b(digest_size=16)
     for shard in ordered:
         digest.update(f"{shard.name}\0{shard.members}\n".encode("utf-8", "surrogateescape"))

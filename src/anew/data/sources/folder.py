@@ -93,6 +93,7 @@ class FolderReader:
         self._parts: dict[str, str | None] = {}  # by path
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
         self._shared_folder = ""  # a folder that holds all files is not a class
+        self._folder_labels: dict[str, tuple[str | None, str | None]] = {}  # classes without and with names of parts
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
@@ -131,7 +132,7 @@ class FolderReader:
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
         named = self._parts = parts_of([f.path for f in files])
-        self._shared_folder = shared_folder([f.path for f in files])
+        self._shared_folder, self._folder_labels = shared_folder([f.path for f in files]), {}
         self.notes += _undivided_note(named)
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
@@ -171,8 +172,11 @@ class FolderReader:
     def _label(self, path: str) -> str | None:
         if path in self._classes:
             return self._classes[path]
-        below = path.removeprefix(self._shared_folder)
-        label, undivided = label_of(below), label_of(below, has_parts=False)
+        folder = path[: path.rfind("/") + 1]
+        if folder not in self._folder_labels:
+            below = folder.removeprefix(self._shared_folder)
+            self._folder_labels[folder] = label_of(below), label_of(below, has_parts=False)
+        label, undivided = self._folder_labels[folder]
         # The parts in a path are looked up where they matter alone: that takes time, with a million files.
         if label == undivided:
             return label

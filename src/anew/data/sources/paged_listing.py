@@ -15,6 +15,7 @@ from typing import cast
 
 from anew.core import addresses
 from anew.core.addresses import Info
+from anew.core.direct_store import DirectStore
 
 Entry = tuple[str, Info]  # key with the bucket, description
 MAX_STREAMS = 8  # requests at once
@@ -30,10 +31,11 @@ class PagedStore:
         call: Runs a request of S3 by its name.
         bucket: The bucket.
         shown: Its address in sentences.
+        direct: Lists whole folders in less time, where it can; None: only `call` does.
     """
 
-    def __init__(self, call: Callable[..., object], bucket: str, shown: str) -> None:
-        self._call, self._bucket, self._shown = call, bucket, shown
+    def __init__(self, call: Callable[..., object], bucket: str, shown: str, direct: DirectStore | None = None) -> None:
+        self._call, self._bucket, self._shown, self._direct = call, bucket, shown, direct
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """All objects below a prefix, in no order."""
@@ -76,7 +78,10 @@ class PagedStore:
         return list(self._contents(next(self._pages(prefix))))
 
     def _list_below(self, prefix: str) -> list[Entry]:
-        return list(self._below(prefix))
+        entries = None if self._direct is None else self._direct.entries(self._bucket, prefix)
+        if entries is None:
+            return list(self._below(prefix))
+        return [(f"{self._bucket}/{key}", info) for key, info in entries]
 
     def _below(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages(prefix):

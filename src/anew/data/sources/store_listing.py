@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem, Info, without_query
+from anew.core.direct_store import DirectStore
 from anew.core.ranges import StoredFile, stored_file
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.data.sources.paged_listing import PagedStore
@@ -23,6 +25,8 @@ MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files,
 MAX_COPIED_BYTES, MAX_COPIED_FILES = 1 << 30, 20_000
 FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and `train` after it list once
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
+# Names that are safe without a closer look, as almost all are
+_PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
 
 
 class _KeptNames(Record):
@@ -138,11 +142,13 @@ def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, I
         yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
         return
     bucket, _, prefix = root.partition("/")
-    yield from PagedStore(call, bucket, shown).entries(prefix)
+    yield from PagedStore(call, bucket, shown, DirectStore(system)).entries(prefix)
 
 
 def is_safe(name: str) -> bool:
     """Whether a name in a store may become a path below a folder of the cache."""
+    if len(name) <= MAX_NAME_BYTES and _PLAIN_NAME.fullmatch(name) is not None:
+        return True
     parts = name.split("/")
     if not name.isprintable() or parts[0] in (MANIFEST, NAMES, LOCK):  # lone surrogates are not printable
         return False

@@ -1,18 +1,21 @@
-"""Small objects are read directly where that works, and by the store's own client where it does not."""
+"""Folders are listed and small objects read directly where that works, and by the store's own client where it does not."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from anew.core import direct_reader
-from anew.core.direct_reader import DirectReader
+from anew.core import direct_store
+from anew.core.direct_store import DirectStore
 
 BODY = b"small object"
+TIME = datetime(2024, 5, 6, tzinfo=UTC)
 
 
 class Client:
@@ -38,7 +41,9 @@ class Direct:
         self.asked: list[str] = []
         self.options: dict[str, Any] = {}
         self.body, self.fails = BODY, False
-        for name, members in (("obstore", {"get": self.get}), ("obstore.store", {"S3Store": self.store})):
+        self.sizes = {"a/1.png": 3, "a/b/2.png": 4}
+        functions = {"get": self.get, "list": self.list}
+        for name, members in (("obstore", functions), ("obstore.store", {"S3Store": self.store})):
             module = ModuleType(name)
             module.__spec__ = ModuleSpec(name, None)
             vars(module).update(members)
@@ -47,6 +52,13 @@ class Direct:
     def store(self, bucket: str, **options: object) -> str:
         self.options = dict(options)
         return bucket
+
+    def list(self, store: str, prefix: str, chunk_size: int) -> Iterator[Sequence[Mapping[str, object]]]:
+        self.asked.append(f"{store}/{prefix}")
+        if self.fails:
+            raise OSError("refused")
+        for key, size in self.sizes.items():
+            yield [{"path": key, "size": size, "e_tag": '"e"', "last_modified": TIME, "version": None}]
 
     def get(self, store: str, key: str) -> object:
         self.asked.append(f"{store}/{key}")
@@ -62,29 +74,29 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> Direct:
 
 def test_an_object_is_read_directly(direct: Direct) -> None:
     client = Client()
-    assert DirectReader(client).read("bucket/a/b 1.png", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert DirectStore(client).read("bucket/a/b 1.png", len(BODY)) == BODY  # type: ignore[arg-type]
     assert direct.asked == ["bucket/a/b 1.png"] and not client.asked
 
 
 @pytest.mark.parametrize("key", ["a//b", "a/../b", "./a", "a/", "é.png", "100%.png", "a#1", "a~b", " a", "a\nb", "."])
 def test_keys_that_may_be_written_in_another_way_are_left_to_the_client(direct: Direct, key: str) -> None:
     client = Client()
-    assert DirectReader(client).read(f"bucket/{key}", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert DirectStore(client).read(f"bucket/{key}", len(BODY)) == BODY  # type: ignore[arg-type]
     assert client.asked == [f"bucket/{key}"] and not direct.asked
 
 
 def test_an_object_that_has_grown_is_read_up_to_its_size(direct: Direct) -> None:
     direct.body = BODY + b"more"
-    assert DirectReader(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert DirectStore(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
 
 
 def test_after_some_failures_the_client_reads_alone(direct: Direct) -> None:
     client = Client()
-    reader = DirectReader(client)  # type: ignore[arg-type]
+    reader = DirectStore(client)  # type: ignore[arg-type]
     for fails in (True, True, False, True, True, True, True, True):
         direct.fails = fails
         assert reader.read("bucket/a", len(BODY)) == BODY
-    assert len(direct.asked) == 3 + direct_reader.MAX_FAILURES
+    assert len(direct.asked) == 3 + direct_store.MAX_FAILURES
     assert len(client.asked) == 7
 
 
@@ -92,9 +104,9 @@ def test_without_the_package_or_for_other_stores_the_client_reads(
     direct: Direct, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = SimpleNamespace(cat_file=Client().cat_file)
-    assert DirectReader(other).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert DirectStore(other).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert DirectReader(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
+    assert DirectStore(Client()).read("bucket/a", len(BODY)) == BODY  # type: ignore[arg-type]
     assert not direct.asked
 
 
@@ -109,8 +121,33 @@ def test_without_the_package_or_for_other_stores_the_client_reads(
 def test_place_and_region_are_those_of_the_client(
     direct: Direct, endpoint: str, region: str, bucket: str, expected: tuple[object, ...]
 ) -> None:
-    DirectReader(Client(endpoint, region)).read(f"{bucket}/a", len(BODY))  # type: ignore[arg-type]
+    DirectStore(Client(endpoint, region)).read(f"{bucket}/a", len(BODY))  # type: ignore[arg-type]
     options = direct.options
     assert options["skip_signature"] and "credential_provider" not in options
     place = options.get("aws_endpoint_url_s3")
     assert (options["region"], place, options["virtual_hosted_style_request"]) == expected
+
+
+def test_a_folder_is_listed_directly(direct: Direct) -> None:
+    entries = DirectStore(Client()).entries("bucket", "a/")  # type: ignore[arg-type]
+    assert entries == [(key, {"size": size, "ETag": '"e"', "LastModified": TIME}) for key, size in direct.sizes.items()]
+    assert direct.asked == ["bucket/a/"]
+
+
+@pytest.mark.parametrize("prefix", ["", "a//", "é/", "../"])
+def test_folders_that_may_be_written_in_another_way_are_left_to_the_client(direct: Direct, prefix: str) -> None:
+    assert DirectStore(Client()).entries("bucket", prefix) is None  # type: ignore[arg-type]
+    assert not direct.asked
+
+
+def test_folders_with_empty_objects_are_left_to_the_client(direct: Direct) -> None:
+    direct.sizes["a/b"] = 0  # perhaps the mark of the folder a/b/
+    assert DirectStore(Client()).entries("bucket", "a/") is None  # type: ignore[arg-type]
+
+
+def test_after_some_failures_the_client_lists_alone(direct: Direct) -> None:
+    store = DirectStore(Client())  # type: ignore[arg-type]
+    direct.fails = True
+    for _ in range(5):
+        assert store.entries("bucket", "a/") is None
+    assert len(direct.asked) == direct_store.MAX_FAILURES
