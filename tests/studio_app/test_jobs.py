@@ -184,6 +184,25 @@ def test_more_of_a_run(start: Path) -> None:
     assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
 
 
+@pytest.mark.parametrize(
+    ("request_of_run", "sentence"),
+    [
+        ({"data": "http://169.254.169.254/latest"}, "was never read on this computer"),
+        ({"data": "/etc"}, "a folder of the system or of your settings"),
+        ({"data": "/nowhere/else"}, "is no longer at"),
+        ({"plan_from": "s3://stranger/run"}, "replays the plan of another one"),
+    ],
+)
+def test_a_run_of_a_stranger_names_no_data(request_of_run: dict[str, str], sentence: str, start: Path) -> None:
+    config = start / "runs/old" / "config.json"
+    record = json.loads(config.read_text())
+    config.write_text(json.dumps(record | {"request": record["request"] | request_of_run}))
+    with client_of(start) as client:
+        answer = client.post("/api/again", json={"run": "runs/old", "seed": 5})
+        assert answer.status_code == 400 and sentence in answer.json()["error"]["message"]
+    assert JobStore(start / STATE).all() == []
+
+
 def test_only_runs_of_the_same_data_are_compared(root: Path, start: Path) -> None:
     for name, source in (("twin", "shapes"), ("other", "names"), ("begun", "shapes")):
         run = write_run(start / "runs" / name, root / "runs" / source, 5)

@@ -144,7 +144,8 @@ class Samples(Sequence[DecodedItem]):
         The origins of samples are recorded in their files, or in a hidden file next to them if the format has no comments.
 
         Args:
-            folder: Folder of the files; made if missing.
+            folder: Folder of the files; made if missing. Files of the same names are overwritten, and others stay, so a folder of
+                its own is best.
 
         Returns:
             The path of each sample's first file, or of the one file.

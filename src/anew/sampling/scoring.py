@@ -145,8 +145,10 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
     bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
+    has_tokens = isinstance(generator.spec, Tokens)
+    tokens = sum(int(_tokens(batch).sum()) for batch in data.scoring("all", limit=limit)) if has_tokens else 0
     notes = tuple(describe_skipped(data.scan))
-    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
+    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes, tokens)
 
 
 def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:

@@ -363,6 +363,15 @@ def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_
     assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
 
 
+def test_what_else_lies_in_folders_of_frames_is_ignored(tmp_path: Path) -> None:
+    for folder in [path for path in framed(tmp_path).glob("*/*")]:
+        (folder / "Thumbs.db").write_bytes(b"of a file manager")
+    (folder / "masks").mkdir()
+    data = fitted(tmp_path)
+    assert data.modality.name == "video" and data.scan.items == 24
+    data.close()
+
+
 def test_a_missing_number_leaves_a_folder_a_clip(tmp_path: Path) -> None:
     (framed(tmp_path) / "down" / "01" / "frame_3.png").unlink()
     data = fitted(tmp_path)
