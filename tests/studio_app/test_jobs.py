@@ -164,7 +164,8 @@ def test_what_cannot_be_trained(body: dict[str, object], sentence: str, start: P
     assert JobStore(start / STATE).all() == []
 
 
-def test_more_of_a_run(start: Path) -> None:
+def test_more_of_a_run(root: Path, start: Path) -> None:
+    (start / "shapes").symlink_to(root / "shapes")
     with client_of(start) as client:
         assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).json()["id"] == "runs/shapes-1"
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "later"}).status_code == 400
