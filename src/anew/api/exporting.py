@@ -27,7 +27,7 @@ def export(
     """Write a run in the format of another program. This needs only the run folder, not the data.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         to: The target, one of `export_targets()`.
         out: The folder to create, or, for the target html, a file that ends in .html. If the export fails, nothing is left of it.
         number_type: The number format of the weights. None takes the default of the target.

@@ -229,7 +229,7 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
     modality = generator.item_modality
     are_lines = isinstance(modality, Text) and modality.layout == "list"
     records: list[Item] = []
-    for number, item in enumerate(items):
+    for number, item in enumerate(items, 1):
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
         line = with_line_feeds(str(item)).removesuffix("\n") if are_lines else ""
@@ -240,7 +240,7 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
         records.append(Item(f"item {number}", line if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, 1):
         if isinstance(row, str):
             raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
         encoded.append(row)

@@ -275,8 +275,8 @@ def inspect_data(
     try:
         data.fit(size)
         rivals = contenders(data, prefer)
-        plural = data.modality.traits.plural
-        choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=plural)
+        items_name = data.modality.traits.plural
+        choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)
         visit(data)
         scan = data.scan
         return Inspection(
