@@ -45,7 +45,7 @@ def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
     lines = describe_skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
     assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
-    assert len(scan.refusals) == MAX_KEPT
+    assert len(scan.skipped_items) == MAX_KEPT
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -105,7 +105,8 @@ def again(
 
     Args:
         file: A file that `sample` or a training run wrote.
-        run: The run: a folder or an address. None looks for the run that the file names: in the folders above the file, in `runs/`, and here.
+        run: The run: a folder or an address. None looks for the run that the file names: in the folders above the file, in
+            `runs/`, and here.
         device: As in `load`. On another device sums are rounded differently, so the last bits may differ.
         trust_code: As in `load`.
 

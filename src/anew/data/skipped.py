@@ -46,8 +46,8 @@ class SkippedItems:
 
     def write_to(self, summary: DatasetSummary) -> None:
         """Put the count and the first items into the summary."""
-        summary.refusals = self.first
-        summary.refused = self.count
+        summary.skipped_items = self.first
+        summary.skipped = self.count
 
     def sentence(self) -> str:
         """`: NAME: REASON; ...` of some, for an error; "" if nothing was skipped."""
@@ -76,10 +76,10 @@ class _Repeats:
 
 def describe_skipped(summary: DatasetSummary) -> list[str]:
     """Lines about skipped items for people, the first few by name."""
-    if not summary.refused:
+    if not summary.skipped:
         return []
-    lines = [f"skipped {item.name}: {with_subject(item.reason)}" for item in summary.refusals[:MAX_LISTED]]
-    return [*lines, f"skipped in all: {summary.refused}"]
+    lines = [f"skipped {item.name}: {with_subject(item.reason)}" for item in summary.skipped_items[:MAX_LISTED]]
+    return [*lines, f"skipped in all: {summary.skipped}"]
 
 
 def with_subject(reason: str) -> str:

@@ -133,7 +133,7 @@ def score_dataset(
         scores,
         items=scores.items if per_item else (),
         files=by_file(items),
-        skipped=data.scan.refused,
+        skipped=data.scan.skipped,
         notes=notes,
     )
 
@@ -148,7 +148,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
     has_tokens = isinstance(generator.spec, Tokens)
     tokens = sum(int(_tokens(batch).sum()) for batch in data.scoring("all", limit=limit)) if has_tokens else 0
     notes = tuple(describe_skipped(data.scan))
-    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes, tokens)
+    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.skipped, notes, tokens)
 
 
 def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:

@@ -62,7 +62,7 @@ class Alternative:
 
     def to_json(self) -> dict[str, str]:
         """As JSON values."""
-        return {"family": self.family, "why": self.reason}
+        return {"family": self.family, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,16 @@ class Inspection:
         """As JSON values: what `anew look` prints as JSON."""
         return {
             "modality": self.modality,
-            "noun": self.item_name,
+            "item_name": self.item_name,
             "items": self.items,
             "is_estimate": self.is_estimate,
             "bytes": self.bytes,
             "family": self.family,
-            "why": self.reason,
-            "tried": {"families": list(self.tried), "why": describe_trying(self.tried)} if self.tried else None,
-            "instead": {preference: alternative.to_json() for preference, alternative in self.alternatives.items()},
+            "reason": self.reason,
+            "tried": {"families": list(self.tried), "reason": describe_trying(self.tried)} if self.tried else None,
+            "alternatives": {
+                preference: alternative.to_json() for preference, alternative in self.alternatives.items()
+            },
             "path": self.path,
             "fingerprint": self.fingerprint,
             "labels": list(self.labels),
@@ -178,9 +180,9 @@ class Inspection:
             "shape": list(self.shape),
             "form": self.form,
             "notes": list(self.notes),
-            "refused": self.skipped,
-            "refusals": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
-            "other": dict(self.not_taken),
+            "skipped": self.skipped,
+            "skipped_files": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
+            "not_taken": dict(self.not_taken),
             "budgets": [dataclasses.asdict(estimate) for estimate in self.budgets],
         }
 
@@ -294,8 +296,8 @@ def inspect_data(
             examples=data.train_items,
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
             notes=tuple(scan.notes),
-            skipped=scan.refused,
-            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.refusals),
+            skipped=scan.skipped,
+            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
             budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,

@@ -114,7 +114,7 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.txt", (good + bad).encode()))
     assert data.modality.name == "protein"
     notes = " ".join(data.scan.notes)
-    refused = {r.name: r.reason for r in data.scan.refusals}
+    refused = {r.name: r.reason for r in data.scan.skipped_items}
     assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
     for words in ("by content", "lower case", "contained gaps", "contained a stop", "share their name"):
         assert words in notes
@@ -157,7 +157,7 @@ def test_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     text = "".join(f">s\u00e9{i}\n{'MKVLAAGIVG'[i % 7 :]}{'ACDEFGHIKL'[: i % 9]}\n" for i in range(60))
     bom = "\ufeff" * (encoding == "utf-16-be")
     data = Dataset.open(file(tmp_path / "d", "a.fasta", (bom + text).encode(encoding)))
-    assert data.scan.items == 60 and not data.scan.refused
+    assert data.scan.items == 60 and not data.scan.skipped
     data.close()
 
 
@@ -165,7 +165,7 @@ def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
     folder = file(tmp_path / "d", "bad.fasta.gz", gzip.compress(b">a\nMKV\n" * 50, mtime=0)[:30])
     sequences(folder / "good.fasta", 100)
     data = Dataset.open(folder)
-    assert [r.name for r in data.scan.refusals] == ["bad.fasta.gz"]
+    assert [r.name for r in data.scan.skipped_items] == ["bad.fasta.gz"]
     data.close()
 
 

@@ -250,8 +250,8 @@ def test_bad_files_among_good_ones_are_named_and_skipped(tmp_path: Path) -> None
     (tmp_path / "right" / "bad.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     (tmp_path / "down" / "cut.gif").write_bytes(moving_dot(5)[:-200])
     data = fitted(tmp_path)
-    assert data.scan.refused == 2
-    assert {refusal.name for refusal in data.scan.refusals} == {"right/bad.mp4", "down/cut.gif"}
+    assert data.scan.skipped == 2
+    assert {refusal.name for refusal in data.scan.skipped_items} == {"right/bad.mp4", "down/cut.gif"}
     data.close()
 
 
