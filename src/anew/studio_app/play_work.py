@@ -320,7 +320,7 @@ class WalkWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         options = self.options
         settings = arguments.keywords(options.settings, model.walk)
-        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, **settings)
+        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
         yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
 
 

@@ -275,11 +275,13 @@ class _Copy:
                     progress.show()
                     continue
                 failures = failures + 1 if isinstance(outcome, OutageError) else 0
-                if isinstance(outcome, BaseException) and not 0 < failures < MAX_STREAMS:
+                if isinstance(outcome, OutageError) and failures < MAX_STREAMS:
+                    outcome = self._clause(name, outcome)
+                if isinstance(outcome, BaseException):
                     raise outcome
                 remaining -= 1
                 progress.show()
-                yield name, missing[name], self._clause(name, outcome)
+                yield name, missing[name], outcome
         finally:
             progress.is_over.set()
 
@@ -317,8 +319,8 @@ class _Copy:
                 _remove_partial(temporary)
         return None
 
-    def _clause(self, name: str, outcome: str | BaseException | None) -> str | None:
-        return str(outcome).removeprefix(f"{f'{self.shown}: {name}'!r} ") if isinstance(outcome, DataError) else outcome
+    def _clause(self, name: str, error: DataError) -> str:
+        return str(error).removeprefix(f"{f'{self.shown}: {name}'!r} ")
 
     def _has(self, name: str, file: StoredFile) -> bool:
         # Without a stamp nothing says that the file did not change.
