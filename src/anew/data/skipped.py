@@ -12,7 +12,6 @@ from anew.data.types import DatasetSummary, SkippedItem
 MAX_KEPT = 20  # reasons, files of each, and lines in total: more than anybody reads, and little to keep in a run
 MAX_LISTED = 5  # skipped items in a list that people read
 MAX_NAMED = 3  # skipped items in a sentence
-VERBS = frozenset(("is", "has", "holds", "cannot", "contains", "vanished"))  # with which reasons begin
 
 
 class SkippedItems:
@@ -78,19 +77,14 @@ def describe_skipped(summary: DatasetSummary) -> list[str]:
     """Lines about skipped items for people, the first few by name."""
     if not summary.skipped:
         return []
-    lines = [f"skipped {item.name}: {with_subject(item.reason)}" for item in summary.skipped_items[:MAX_LISTED]]
+    lines = [f"skipped {item.name}: {item.reason}" for item in summary.skipped_items[:MAX_LISTED]]
     return [*lines, f"skipped in all: {summary.skipped}"]
-
-
-def with_subject(reason: str) -> str:
-    """A reason as a whole clause: many begin with their verb."""
-    return f"it {reason}" if reason.split(" ", 1)[0] in VERBS else reason
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:
     """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED, and whether there are other items."""
     first_of_reason = {item.reason: item for item in reversed(items)}
     examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
-    sentence = "; ".join(f"{item.name}: {with_subject(item.reason)}" for item in examples)
+    sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
     more = {item.name for item in items} - {item.name for item in examples}
     return f"{sentence}; and others" if more else sentence

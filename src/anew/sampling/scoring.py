@@ -242,7 +242,7 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
     encoded: list[Numbers] = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, str):
-            raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
+            raise ConfigError(f"`data` cannot be scored: item {number}: {row}; leave it out")
         encoded.append(row)
     return encoded
 

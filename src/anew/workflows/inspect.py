@@ -20,7 +20,6 @@ from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
-from anew.data.skipped import with_subject
 from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
@@ -223,7 +222,7 @@ class Inspection:
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             shown = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {with_subject(file.reason)}" for file in shown]
+            lines += [f"  {file.name}: {file.reason}" for file in shown]
             n_more = self.skipped - sum(file.count for file in shown)
             lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):

@@ -190,7 +190,7 @@ def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
     rows = []
     for number, row in enumerate(modality.encode_many(records), 1):
         if isinstance(row, str):
-            raise ConfigError(f"`items` cannot be compared: item {number} {row}; leave it out")
+            raise ConfigError(f"`items` cannot be compared: item {number}: {row}; leave it out")
         rows.append(row)
     if isinstance(data.spec, Grid):
         return list(modality.to_items(np.stack(rows)))

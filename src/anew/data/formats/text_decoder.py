@@ -131,7 +131,7 @@ class TextDecoder:
         if self.asked != AUTO:
             if self.asked is not None and not in_part and _damage(others, self.encoding) > MAX_DAMAGED:
                 return ValueError(
-                    f"is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
+                    f"it is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
                     "recognises the encoding"
                 )
             return _FileEncoding(self.encoding, True, in_part)

@@ -98,8 +98,8 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     if len(copy.refusals) == len(listing.files):
         first = copy.refusals[0]
         if listing.is_file:
-            raise DataError(f"{public_address!r} {first.reason}")
-        raise DataError(f"nothing from {public_address!r} could be copied; {first.name} {first.reason}")
+            raise DataError(f"{public_address!r} cannot be copied: {first.reason}")
+        raise DataError(f"nothing from {public_address!r} could be copied; {first.name}: {first.reason}")
     if distant:
         blocks = BlockCache(files.cache_root(None) / "blocks")
         forget = functools.partial((folder / NAMES).unlink, missing_ok=True)
@@ -304,23 +304,24 @@ class _Copy:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             if not addresses.reached(fetch, f"{self.shown}: {name}", outage_type=OutageError):
-                return "was removed after it was listed"
+                return "it was removed after it was listed"
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
-                return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
+                return f"it has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
             os.replace(temporary, place)
         except OutageError:
             raise
         except DataError as error:
             return self._clause(name, error)
         except OSError as error:  # a store may have both `a` and `a/b`; a disk can have only one of them
-            return f"cannot be kept ({files.clause(error)})"
+            return f"it cannot be kept ({files.clause(error)})"
         finally:
             if not progress.is_over.is_set():  # else the next copy may be writing there already
                 _remove_partial(temporary)
         return None
 
     def _clause(self, name: str, error: DataError) -> str:
-        return str(error).removeprefix(f"{f'{self.shown}: {name}'!r} ")
+        address = f"{self.shown}: {name}"
+        return f"it {str(error).removeprefix(f'{address!r} ')}"
 
     def _has(self, name: str, file: StoredFile) -> bool:
         # Without a stamp nothing says that the file did not change.

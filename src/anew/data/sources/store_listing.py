@@ -122,7 +122,7 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         if is_safe(name):
             listing.files[name] = stored_file(key, about)
         else:
-            listing.refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
+            listing.refusals.append(SkippedItem(name, "it has a name that no file on this disk can have"))
     if not listing.files:
         raise DataError(f"{public_address!r} holds no files; check the address")
     listing.files = dict(sorted(listing.files.items()))
