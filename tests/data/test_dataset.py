@@ -341,7 +341,7 @@ def test_files_in_another_encoding_than_asked_are_named(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
     data = opened(tmp_path, settings={"encoding": "euc-jp", "layout": "document"})
     assert [(item.name, item.reason.partition(",")[0]) for item in data.scan.skipped_items] == [
-        ("b.txt", "is not EUC-JP")
+        ("b.txt", "it is not EUC-JP")
     ]
     with pytest.raises(ConfigError, match="encoding='utf-16' is not allowed"):
         opened(tmp_path, settings={"encoding": "utf-16"})

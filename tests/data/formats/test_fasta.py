@@ -115,7 +115,7 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     assert data.modality.name == "protein"
     notes = " ".join(data.scan.notes)
     refused = {r.name: r.reason for r in data.scan.skipped_items}
-    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
+    assert refused == {"a.txt:none": "it has no residues", "a.txt:odd": "it holds '?', which is not a residue"}
     for words in ("by content", "lower case", "contained gaps", "contained a stop", "share their name"):
         assert words in notes
     data.close()
@@ -366,7 +366,7 @@ def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypat
     source = Source.open(tmp_path, {"protein": Protein})
     records = [item for shard in source.shards("protein") for item in source.read(shard)]
     assert [item.reason for item in records if isinstance(item, SkippedItem)] == [
-        "holds a record of more than 48.8 KB; split it"
+        "it holds a record of more than 48.8 KB; split it"
     ]
     assert sum(bytes(item.data).count(b">c") for item in records if isinstance(item, Item)) >= 990
 

@@ -165,7 +165,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
     (tmp_path / "b.smi").write_text(LICENCE)
     data = Dataset.open(tmp_path)
     assert sum(data.scan.parts.values()) == 60
-    assert [(r.name, r.reason) for r in data.scan.skipped_items] == [("b.smi", "holds no molecule")]
+    assert [(r.name, r.reason) for r in data.scan.skipped_items] == [("b.smi", "it holds no molecule")]
     assert "6 lines begin with # " in " ".join(data.scan.notes)
     data.close()
 

@@ -37,7 +37,7 @@ def test_a_run_in_its_data_folder_is_left_out(pictures: Path, monkeypatch: pytes
     after = Dataset.open(".")
     assert after.fingerprint == before.fingerprint and after.scan.labels == ("cats", "dogs")
     assert [(item.name, item.reason) for item in after.scan.skipped_items] == [
-        (run.as_posix(), "is a run that Anew made, not data")
+        (run.as_posix(), "it is a run that Anew made, not data")
     ]
     anew.resume(run, steps=3)
 

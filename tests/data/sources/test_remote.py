@@ -194,7 +194,7 @@ def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem)
     for name in ("bell\a.txt", "\ud800.txt", ".lock", "..\\evil.txt"):
         store.store[f"/bucket/books/{name}"] = store.store["/bucket/books/00.txt"]
     copy = local_copy("memory://bucket/books")
-    assert {refusal.reason for refusal in copy.refusals} == {"has a name that no file on this disk can have"}
+    assert {refusal.reason for refusal in copy.refusals} == {"it has a name that no file on this disk can have"}
     assert not list(copy.place.parent.glob("evil.txt"))
 
 
@@ -339,7 +339,7 @@ def test_a_file_that_was_removed_meanwhile_costs_one_file(
 
     monkeypatch.setattr(type(store), "get_file", get)
     copy = local_copy("memory://bucket/data")
-    assert [(item.name, item.reason) for item in copy.refusals] == [("b.txt", "was removed after it was listed")]
+    assert [(item.name, item.reason) for item in copy.refusals] == [("b.txt", "it was removed after it was listed")]
 
 
 def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:
