@@ -98,7 +98,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     if len(copy.refusals) == len(listing.files):
         first = copy.refusals[0]
         if listing.is_file:
-            raise DataError(f"{public_address!r} cannot be copied: {first.reason}")
+            raise DataError(f"{public_address!r} {first.reason.removeprefix('it ')}")
         raise DataError(f"nothing from {public_address!r} could be copied; {first.name}: {first.reason}")
     if distant:
         blocks = BlockCache(files.cache_root(None) / "blocks")
