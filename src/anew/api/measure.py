@@ -18,9 +18,8 @@ from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report
-from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
-    MOST_MEASURED,
+    MAX_MEASURED,
     Settings,
     is_there,
     make_request,
@@ -161,7 +160,7 @@ def nearest(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
-    n, reporter = check_int("n", n, 1, MOST_MEASURED), arguments.reporter(reporter) or SilentReporter()
+    n, reporter = check_int("n", n, 1, MAX_MEASURED), arguments.reporter(reporter) or SilentReporter()
     data_path = arguments.optional_path("data", data, DataError)
     queries: str | Sequence[object] | None
     if items is None:
@@ -263,7 +262,7 @@ def evaluate(
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
-    n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
+    n, seed, values = check_int("n", n, 1, MAX_MEASURED), check_int("seed", seed), arguments.settings(settings)
     modality = arguments.optional_text("modality", modality)
     reporter = arguments.reporter(reporter) or SilentReporter()
     trust_code = arguments.switch("trust_code", trust_code)
@@ -370,7 +369,7 @@ def compare(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
-    n = check_int("n", n, 1, MOST_MEASURED)
+    n = check_int("n", n, 1, MAX_MEASURED)
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)

@@ -9,7 +9,7 @@ from numbers import Real
 from anew.errors import ConfigError, shorten
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds in each
-LONGEST = 366 * 86400  # seconds; whoever gives more has mistaken a unit
+MAX_SECONDS = 366 * 86400  # seconds; whoever gives more has mistaken a unit
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _ALONE = re.compile(_NUMBER, re.ASCII)
 _WITH_UNITS = re.compile(rf"(?:{_NUMBER}\s*[smhd]\s*)+", re.ASCII)  # a number after a unit needs its own: not "1h30"
@@ -17,7 +17,7 @@ _PART = re.compile(rf"({_NUMBER})\s*([smhd])", re.ASCII)
 
 
 def parse_duration(duration: str | float) -> float:
-    """The duration in seconds, above 0 and below LONGEST.
+    """The duration in seconds, above 0 and below MAX_SECONDS.
 
     Args:
         duration: A number of seconds, or text: a bare number of seconds, or numbers with units ("1h 30m").
@@ -29,7 +29,7 @@ def parse_duration(duration: str | float) -> float:
         seconds = _parse_text(duration.strip().lower())
     else:  # NumPy's numbers are Real, too
         seconds = float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
-    if seconds <= 0 or seconds >= LONGEST:
+    if seconds <= 0 or seconds >= MAX_SECONDS:
         raise ConfigError(f"`budget` must be a time of more than 0 s and less than a year (got {shorten(duration)})")
     if math.isnan(seconds):
         raise ConfigError(

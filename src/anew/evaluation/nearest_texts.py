@@ -13,7 +13,7 @@ from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePa
 
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
-LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
+MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
@@ -53,7 +53,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
         effort: How many records are searched, as a multiple of the usual number.
     """
     longest = max(map(len, [*samples, *map(str, train(RECORDS_MEASURED))]), default=1)
-    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
+    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), MIN_SEARCHED)
     training = [str(text) for text in train(searched)]
     drawn = ", drawn at random" if len(training) == searched else ""
     pairs = []

@@ -15,7 +15,7 @@ from anew.core.wording import listed
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
-from anew.sampling.origins import MOST_SCALE, Origin, side_file
+from anew.sampling.origins import MAX_SCALE, Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
@@ -254,7 +254,7 @@ class Samples(Sequence[DecodedItem]):
         Raises:
             ConfigError: Samples have no pixels, are enlarged already, or the scale is out of range.
         """
-        scale = check_int("scale", scale, 1, MOST_SCALE)
+        scale = check_int("scale", scale, 1, MAX_SCALE)
         if scale == 1:
             return self
         if before := next((origin.scale for origin in self.origins if origin.scale), None):

@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anew.errors import AnewError
-from anew.server.faults import ApiError, bad_request
+from anew.errors import AnewError, MovedDataError
+from anew.server.faults import ApiError
 from anew.server.guard import error_response
 
 
@@ -30,7 +30,8 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _anew_error(request: Request, error: Exception) -> Response:
     """An error of the library. Its message may name paths, since the user is on this machine."""
-    return error_response(bad_request(str(error)))
+    code = "data_moved" if isinstance(error, MovedDataError) else None
+    return error_response(ApiError(400, str(error), code=code))
 
 
 def full_disk(error: OSError) -> ApiError | None:

@@ -35,7 +35,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import EVALUATED, MOST_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.report_forecast import EVALUATED, MAX_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -338,7 +338,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
-    seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
+    seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
     reports = [forecast.describe(estimate.seconds) for estimate in estimates]
     first = next((i for i, report in enumerate(reports) if EVALUATED in report), 0)  # once is enough

@@ -29,7 +29,7 @@ WARM_UP = AuditSize(8, 16)
 # What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials said.
 TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
-LEAST_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
+MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
 PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 
 
@@ -71,7 +71,7 @@ def trial_audit(
     available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
         available=available,
-        most_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
+        max_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=max(1.0, pieces),
@@ -84,7 +84,7 @@ def trial_audit(
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
-            trials = costs.trials or ((trial.size, max(remaining, LEAST_TRIAL)),)
+            trials = costs.trials or ((trial.size, max(remaining, MIN_TRIAL)),)
             return replace(costs, trials=trials, is_whole=bool(costs.trials))
         remaining -= spent
         costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from anew.core.settings import setting
 from anew.data.formats.text_encoding import looks_like_text
-from anew.data.formats.tokenizer_file import MOST_IDS
+from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
@@ -25,7 +25,7 @@ class MoleculeConfig:
     """Settings for turning molecules into tokens."""
 
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MOST_IDS)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
 
 

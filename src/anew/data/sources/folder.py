@@ -256,7 +256,7 @@ def _chunk(
     files: Sequence[File],
     parts: Mapping[str, str | None],
     max_items: int,
-    most_bytes: int | None,
+    max_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
     """Shards of whole files, each from one part of the data. parts: by path; streamed: whether files are read as slices."""
@@ -268,7 +268,7 @@ def _chunk(
         chunk: list[File] = []
         size = 0
         for file in part_files:
-            if chunk and (len(chunk) == max_items or (most_bytes is not None and size + file.bytes > most_bytes)):
+            if chunk and (len(chunk) == max_items or (max_bytes is not None and size + file.bytes > max_bytes)):
                 shards.append(_shard(chunk, part, streamed))
                 chunk, size = [], 0
             chunk.append(file)
