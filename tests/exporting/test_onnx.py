@@ -79,6 +79,11 @@ def test_a_gan(tmp_path: Path) -> None:
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     chosen = sampler.sample(40, label="disc")
     assert chosen.shape == (40, 1, 12, 12)
+    with pytest.raises(ValueError, match=r"^the class 'cat' is unknown; there is 'bar', 'disc'$"):
+        sampler.sample(1, label="cat")
+    sampler.program["labels"] = None
+    with pytest.raises(ValueError, match=r"^the class 'cat' is unknown; there is none$"):
+        sampler.sample(1, label="cat")
     classes = np.array(next(step["classes"] for step in sampler.program["steps"] if step["step"] == "choose"))
     drawn = sampler._choose(sampler.program["steps"][0], 40, {"classes": np.ones(40)}, np.random.default_rng(0))
     assert (classes[drawn] == 1).all()

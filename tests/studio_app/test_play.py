@@ -144,6 +144,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         ("sample", {"run": SHAPES, "made": "made-99", "mask": ""}, "generate them again"),
         ("tokens", {"run": SHAPES}, "token by token"),
         ("walk", {"run": NAMES}, ""),
+        ("walk", {"run": SHAPES, "settings": {"seed": "1"}}, "'seed' is an argument of its own"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_sentence(

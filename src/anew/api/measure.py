@@ -106,7 +106,7 @@ def score(
     Each document, line, sequence or row of a table is scored by itself.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
             string always names a place; a single text is a list, `["The river."]`.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
@@ -144,7 +144,7 @@ def nearest(
     """Find the training item nearest to each of some items, to see by eye whether they are copies.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         items: A folder or a file with the same kind of data as the run; or a list of texts or of arrays, such as
             `model.sample(4)`. A string always names a place; a single text is a list, `["The river."]`. None takes the samples
             in the folder of the run.
@@ -193,7 +193,7 @@ def walk(
     """Interpolate between samples: `anew.walk(run).save("walk/")`.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         n: Number of frames.
         stops: Number of samples that the path passes through.
         seed: Seed of the samples.

@@ -8,7 +8,7 @@ from typing import Any
 
 from anew.errors import ConfigError, shorten
 
-# On one machine: more than any has processors, so that a slip of the hand starts no thousands; chosen.
+# On one machine: more than any has processors, so that a typo does not start thousands; chosen.
 MAX_PROCESSES = 1024
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from numbers import Real
 
 from anew.errors import ConfigError, shorten
@@ -38,6 +39,11 @@ def parse_duration(duration: str | float) -> float:
     return seconds
 
 
+def as_duration(seconds: float) -> str:
+    """The text that `parse_duration` reads as exactly so many seconds, for the arguments of a command."""
+    return f"{Decimal(repr(float(seconds))).normalize():f}s"
+
+
 def _parse_text(text: str) -> float:
     if _ALONE.fullmatch(text):
         return float(text)
@@ -46,4 +52,4 @@ def _parse_text(text: str) -> float:
     return math.nan
 
 
-__all__ = ["parse_duration"]
+__all__ = ["as_duration", "parse_duration"]

@@ -209,7 +209,7 @@ MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
 
 
 def clause(error: BaseException) -> str:
-    """Why, in a few words on one line."""
+    """The reason, on one line."""
     strerror = getattr(error, "strerror", None)
     lines = str(strerror or error).strip().splitlines() or [""]
     text = lines[0].strip().rstrip(".")

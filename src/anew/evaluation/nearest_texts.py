@@ -8,7 +8,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
-from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
+from anew.evaluation.memorization.texts import EDIT_WORK, MIN_MATCH, codes, longest_matches, nearest_record
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
 
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
@@ -27,7 +27,9 @@ def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_character
     pairs = []
     for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
         if match is None:
-            pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
+            pairs.append(
+                SamplePair(ReportItem(text=text), None, f"fewer than {MIN_MATCH} characters in a row in common")
+            )
             continue
         start, stop = max(match.place - CONTEXT, 0), match.place + match.length
         nearest = ReportItem(

@@ -128,7 +128,7 @@ def still_reading(budget: float, context: RunContext) -> BudgetError:
     while needed - elapsed - _reserved(needed, 1.0) < MIN_TRAINING:
         needed += 1.0
     return BudgetError(
-        f"a budget of {budget:g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
         f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
     )
 
@@ -146,7 +146,7 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     crowding = context.crowding
     crowded = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
     return BudgetError(
-        f"a budget of {budget:g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
         f"{evaluation_slice(budget, crowding):.1f} s{crowded}; give at least {int(needed) + 1}s"
     )
 
@@ -162,7 +162,7 @@ def check_budget(budget: float) -> None:
         needed += 1.0
     if needed > budget:
         raise BudgetError(
-            f"a budget of {budget:g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
+            f"a budget of {budget:,.10g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
             f"give at least {int(needed) + 1}s, plus the time that reading takes"
         )
 
@@ -185,7 +185,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     while spent + needed - context.elapsed() - _reserved(needed, context.crowding) < GAIN * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
-        f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "
+        f"a budget of {budget:,.10g} s is too short to improve this run: it continues from where its learning rate began to fall, "
         f"{trained - spent:.0f} s of training before its end; give at least {int(needed) + 1}s"
     )
 

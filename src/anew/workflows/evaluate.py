@@ -16,7 +16,7 @@ from anew.core.threads import CrowdingMeter, stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_items, held_out_labels, held_out_size
+from anew.data.held_out import held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
@@ -34,6 +34,7 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
+from anew.workflows.item_inputs import item_inputs
 from anew.workflows.measuring import measure_all
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
@@ -361,17 +362,10 @@ def evaluation_inputs(
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
-    return EvaluationInputs(
-        modality=data.modality.base,
-        spec=model.item_spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: held_out_items(data, n, seed),
-        train_text=(lambda limit: data.text("train", limit)) if text else None,
-        test_text=(lambda limit: data.text("test", limit)) if text else None,
-        samples=samples,
+    return replace(
+        item_inputs(data, model.item_spec, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
-        seed=seed,
         bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,

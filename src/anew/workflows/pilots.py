@@ -227,9 +227,9 @@ class Pilots:
             for rounds_left in range(num_rounds(len(trials)), 0, -1):
                 round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
                 trials = self._round(judge, trials, round_end, end)
-                ranked = self._compared(judge, trials)
-                judged |= {pilot.family: pilot for pilot in ranked}
-                order = [pilot.family for pilot in ranked]
+                ranking = self._compared(judge, trials)
+                judged |= {pilot.family: pilot for pilot in ranking}
+                order = [pilot.family for pilot in ranking]
                 trials = sorted(trials, key=lambda trial: order.index(trial.choice.name))[: num_kept(len(trials))]
         winner = trials[0]
         pilots = sorted(judged.values(), key=lambda pilot: (pilot.family != winner.choice.name, pilot.expected))

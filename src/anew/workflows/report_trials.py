@@ -20,6 +20,7 @@ from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, Pace, audit_pool, pool_limit
+from anew.workflows.item_inputs import item_inputs
 from anew.workflows.sample_counts import is_running_text
 
 if TYPE_CHECKING:
@@ -168,16 +169,7 @@ def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[Deco
 def _inputs(
     data: Dataset, spec: Spec, pool: AuditPool[DecodedItem], samples: list[DecodedItem], seed: int
 ) -> EvaluationInputs[DecodedItem]:
-    return EvaluationInputs(
-        modality=data.modality.base,
-        spec=spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.items("test", n, seed),
-        train_text=None,
-        test_text=None,
-        samples=samples,
-        bits=None,
-        seconds=None,
-        seed=seed,
-        pool=lambda n: pool,
+    inputs = item_inputs(data, spec, samples, seed)
+    return replace(
+        inputs, test=lambda n: data.items("test", n, seed), train_text=None, test_text=None, pool=lambda n: pool
     )

@@ -460,6 +460,6 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     )
     skipped_items.update(job.data)
     scan = job.data.scan
-    refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}
-    job.write_status("finished", job.record.data.model_copy(update=refusals))
+    skipped = {"refused": scan.skipped, "refusals": scan.skipped_lines()}
+    job.write_status("finished", job.record.data.model_copy(update=skipped))
     return model

@@ -89,6 +89,8 @@ def _from_bytes(data: bytes) -> Image.Image:
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
             raise ValueError("it is not an image of a known format") from None
+        except MemoryError:  # `isolation` says what this means
+            raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
             raise ValueError(f"its header is damaged ({clause(error)})") from None
     return image
@@ -117,6 +119,8 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
             image.draft(image.mode, min_size[::-1] if turned else min_size)
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
+    except MemoryError:  # `isolation` says what this means
+        raise
     except Exception as error:  # Pillow's decoders raise almost anything on damaged bodies
         raise ValueError(f"it is damaged or truncated ({clause(error)})") from None
 

@@ -76,16 +76,16 @@ class Molecule(Text):
         span = item.name, len(text), text[:64]  # spans may be read more than once
         self._left_out[span] = (with_names, comments)
         if not molecules:
-            raise ValueError("holds no molecule")
+            raise ValueError("it holds no molecule")
 
     def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
             return super().validate_header(item)
         if len(item.data) > MAX_CHARACTERS:
-            return f"is longer than {MAX_CHARACTERS} characters"
+            return f"it is longer than {MAX_CHARACTERS} characters"
         if self.generated or _is_smiles(item.data):
             return None
-        return "is not SMILES (it contains characters that SMILES does not use)"
+        return "it is not SMILES (it contains characters that SMILES does not use)"
 
     def remarks(self) -> list[str]:
         notes = super().remarks()

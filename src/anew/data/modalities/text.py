@@ -181,11 +181,11 @@ class Text(Modality):
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
-            return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
+            return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
         head = item.content[:8192]
         text_head = inflate_head(head)
         if not text_head.strip():
-            return "is empty or damaged gzip data" if is_packed(head) else "is empty"
+            return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
         try:
             decode_text(text_head, is_complete=False)
         except ValueError as error:

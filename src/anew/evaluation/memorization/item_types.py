@@ -121,7 +121,7 @@ def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
 # 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
-# Of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
+# Frames of a clip that are compared, evenly spaced: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
 
 IMAGES = ItemType(

@@ -63,6 +63,9 @@ class Sampler:
         values: Values = dict(known or {})
         labels = self.program["labels"]
         classes = None
+        names = [] if labels is None else labels["names"]
+        if label is not None and label not in names:
+            raise ValueError(f"the class {label!r} is unknown; there is {', '.join(map(repr, names)) or 'none'}")
         if labels is not None and label is not None:
             classes = np.full(n, labels["names"].index(label))
         elif labels is not None and "classes" not in values:
