@@ -47,7 +47,7 @@ REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
 FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
-DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
+DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
@@ -348,6 +348,7 @@ class Evaluation(ABC, Generic[ItemT]):
             return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
         detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
+        detail = replace(detail, views=self._embedder.views)
         return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
