@@ -189,6 +189,10 @@ def test_recordings_stay_whole_or_in_runs() -> None:
     assert len(set(keys)) == MANY_RECORDINGS and str(MANY_RECORDINGS) in notes[0]
     keys, notes = keep_groups_together(range(400), ["one"] * 400, 0.1)
     assert len(set(keys)) == 40 and "runs of 10" in notes[0]
+    keys, notes = keep_groups_together(range(30), ["one"] * 30, 0.1)
+    assert len(set(keys)) == 30 and notes == [
+        f"only 1 file was cut into clips, too few to hold whole ones out (that takes {MANY_RECORDINGS}): its clips are divided one by one"
+    ]
     assert keep_groups_together([4, 5], [None, None], 0.1) == ([4, 5], [])
 
 
