@@ -9,7 +9,8 @@ import pytest
 
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import header_of, records, why_document
-from anew.data.modalities.text import Text, TextConfig, choose_tokens
+from anew.data.formats.token_choice import choose_tokens
+from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -245,3 +246,56 @@ def test_control_characters_are_counted_and_kept() -> None:
     assert "1 file holds control characters, such as ESC" in " ".join(modality.inspect(items))
     assert "\x1b" in modality.read(items[0])
     assert "control" not in " ".join(Text(TextConfig()).inspect(items[1:]))
+
+
+def lists(folder: Path, stems: list[str]) -> Path:
+    for number, stem in enumerate(stems):
+        path = folder / f"{stem}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{'xyzuvw'[number]}{line}\n" for line in names().splitlines()))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("stems", "classes"),
+    [
+        (["Greek", "Polish"], ["Greek", "Polish"]),
+        (["train/Greek", "train/Polish", "test/Greek", "test/Polish"], ["Greek", "Polish"]),
+        (["Greek/a", "Polish/a"], ["Greek", "Polish"]),
+        (["Greek/a", "Greek/b"], ["a", "b"]),
+        (["names"], []),
+        (["train", "test"], []),
+        (["names_train", "names_test"], []),
+        (["train/names", "test/names"], []),
+        (["part-1", "part-2"], []),
+        (["Greek", "Polish", "2024"], []),
+    ],
+)
+def test_each_list_may_be_a_class(tmp_path: Path, stems: list[str], classes: list[str]) -> None:
+    data = Dataset.open(lists(tmp_path, stems))
+    data.fit(SIZE)
+    assert list(data.scan.labels) == classes
+    assert data.spec.classes == len(classes)
+    if classes:
+        x, labels = (batch := data.batch(0, "test", 0, 64, 64)).x, batch.labels
+        assert labels is not None
+        begins = {
+            (text[0], classes[label]) for text, label in zip(data.modality.decode(x.numpy()), labels, strict=True)
+        }
+        assert len(begins) == len({stems.index(stem) for stem in stems} if "train" not in stems[0] else classes)
+
+
+def test_labels_off_learns_no_classes(tmp_path: Path) -> None:
+    data = Dataset.open(lists(tmp_path, ["Greek", "Polish"]), settings={"labels": "off"})
+    data.fit(SIZE)
+    assert not data.scan.labels and not data.spec.classes
+
+
+@pytest.mark.parametrize(("length", "classes"), [(0, 2), (300, 0)])
+def test_rows_of_a_table_have_the_classes_of_a_column(tmp_path: Path, length: int, classes: int) -> None:
+    rows = "".join(f"{name}{'x' * length},{'Greek' if i % 2 else 'Polish'}\n" for i, name in enumerate(names().split()))
+    (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
+    data = Dataset.open(tmp_path / "rows.csv")
+    data.fit(SIZE)
+    assert data.spec.classes == classes
+    assert any("without their classes" in note for note in data.scan.notes) is not bool(classes)

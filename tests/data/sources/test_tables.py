@@ -133,7 +133,7 @@ def test_many_blocks_and_a_fair_estimate(tmp_path: Path) -> None:
 
 def test_small_tables_know_their_classes(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.csv": b"text,label\nx,dog\ny,cat\nz,\n"})
-    assert "'text' as text; 'label' is not read: texts have no classes" in opened.notes[0]
+    assert "'text' as text, 'label' as class" in opened.notes[0]
     assert opened.labels == ("cat", "dog")
     assert [item.label for item in everything(opened)] == ["dog", "cat", None]  # type: ignore[union-attr]
 

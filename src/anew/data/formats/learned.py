@@ -69,7 +69,7 @@ class _Sequences(Record):
 
 
 class LearnedText(_Sequences):
-    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`."""
+    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`."""
 
     class LearnedDecoder(Record):
         encoding: Text = "cp1252"
@@ -77,6 +77,8 @@ class LearnedText(_Sequences):
         agree: Flag = True  # older runs read every file that is not UTF-8 as Windows-1252
 
     tokens: dict[str, object]
+    classes: Whole = 0
+    by_file: Flag = False
     opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
     files: LearnedDecoder = LearnedDecoder()
 

@@ -382,3 +382,12 @@ def _byte_of_letter() -> dict[str, int]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     unprintable = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}
+
+
+def encode_lines(tokens: TextTokenizer, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
+    """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
+    if not lines or not isinstance(tokens, Characters):
+        return [tokens.encode(line) for line in lines]
+    ids = tokens.encode("".join(lines))
+    starts = np.append(np.flatnonzero(tokens.widths()[ids] > 0), len(ids))  # where each character begins
+    return np.split(ids, starts[np.cumsum([len(line) for line in lines])[:-1]])

@@ -310,9 +310,6 @@ class Protein(Text):
             self._widths = np.append(self._widths, np.float32(0))
         self.spec = Tokens(vocab, length, special, self._num_classes, self.spec.packed)
 
-    def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
-        return [self.tokenizer.encode(line) for line in lines]
-
     # ---- directions ----
 
     def orderings(self, batch: Batch) -> list[Batch]:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
+from anew.data.formats.token_choice import TokenChoice, choose_tokens, record_context
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -39,6 +41,8 @@ MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
+UNLABELLED = "the rows are joined into one text, without their classes: those of short records can be learned"
 NOTHING_TO_LEARN = "The text repeats itself almost wholly: there is hardly anything to learn."
 REPEATED_SHARE = 0.01  # text that is compressed to this share of itself says hardly anything new; chosen
 COMPRESSION_BYTES = 20  # what compression adds to any text
@@ -54,7 +58,9 @@ class TextConfig:
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
+    labels: str = setting("auto", "learn the classes of the records of lists", choices=("auto", "off"))
     text_column: str = setting("", "table column of the text; empty: found by its name")
+    label_column: str = setting("", "table column of the classes; empty: found by its name")
     encoding: str = setting(
         AUTO, "encoding of files that are not UTF-8, such as koi8-r; auto: recognised", why_not=why_not_encoding
     )
@@ -71,46 +77,6 @@ class TokenSettings(Protocol):
 
     @property
     def context(self) -> int: ...
-
-
-class TokenChoice(NamedTuple):
-    """The default tokens: "characters" or "bpe", ids of the vocabulary, and tokens that the model sees at once (0: any)."""
-
-    tokens: str
-    vocab: int
-    context: int
-
-
-# (characters, sub-words): the vocabulary of texts with fewer characters than that
-VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))
-LARGE_VOCAB = 4096  # for more text, and for scripts with many letters, which need room beside the 256 bytes
-MANY_LETTERS = 1024  # scripts with more different characters have many letters
-FEW_CHARACTERS = 100_000  # a shorter text is too short to learn sub-words from
-CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
-LONG_BUDGET = 900  # seconds; from this budget on, the context has 256 tokens
-
-
-def choose_tokens(characters: int, distinct: int, seconds: float | None, layout: Layout) -> TokenChoice:
-    """The default tokens for a text.
-
-    Lists get characters: their records are short, and a sub-word hides how a molecule or a name is built. Documents get
-    sub-words, which have more text in each token: 1,024 of them won at short budgets on one megabyte of English and on code.
-
-    Args:
-        characters: Number of characters of the train part.
-        distinct: How many different ones.
-        seconds: The budget; None: a number of steps was given instead.
-        layout: Whether files are lists or documents.
-    """
-    if layout == "list" and distinct <= MANY_LETTERS:
-        return TokenChoice("characters", 0, 0)
-    if characters < FEW_CHARACTERS and distinct <= 256:
-        return TokenChoice("characters", 0, 128)
-    vocab = next((vocab for limit, vocab in VOCAB_BY_CHARACTERS if characters < limit), LARGE_VOCAB)
-    if distinct > MANY_LETTERS:
-        vocab = LARGE_VOCAB
-    context = 256 if seconds is not None and seconds >= LONG_BUDGET else 128
-    return TokenChoice("bpe", vocab, context)
 
 
 class Text(Modality):
@@ -139,6 +105,8 @@ class Text(Modality):
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
         self._notes: list[str] = []
+        self._num_classes = 0
+        self._labels = RecordLabels(getattr(config, "labels", "off") != "off")
         self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
@@ -152,6 +120,10 @@ class Text(Modality):
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
         notes = self._inspect_layout(sample, texts)
+        if self.layout == "list":
+            notes += self._labels.inspect(sample)
+            are_learned, by_file = self._labels.are_learned, self._labels.by_file
+            self.traits = replace(type(self).traits, supports_labels=are_learned, labels_from_content=by_file)
         return notes if budget is not None and budget.only_compared else [*notes, *_control_notes(texts)]
 
     def _inspect_layout(self, sample: Sequence[Item], texts: Sequence[str]) -> list[str]:
@@ -162,7 +134,11 @@ class Text(Modality):
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
         if rows and not texts:
-            return self._inspect_rows(rows)
+            if not _are_short_records(rows):
+                has_labels = any(item.label is not None for item in sample) and self.config.labels != "off"
+                return [UNLABELLED] if has_labels else []
+            self.layout = "list"
+            return ["each row is a separate short record; layout=document joins the rows into one text"]
         if any(len(record_jar.records(text)) > 1 for text in texts):
             return [record_jar.RULE]
         objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
@@ -176,13 +152,6 @@ class Text(Modality):
         if most_lines >= line_records.MIN_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
             return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
-        return []
-
-    def _inspect_rows(self, rows: Sequence[str]) -> list[str]:
-        short_rows = sum(len(row) <= line_records.MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
-        if len(rows) >= line_records.MIN_LINES and short_rows >= 0.99 * len(rows):
-            self.layout = "list"
-            return ["each row is a separate short record; layout=document joins the rows into one text"]
         return []
 
     def _read_or_none(self, item: Item) -> str | None:
@@ -208,7 +177,7 @@ class Text(Modality):
         records = line_records.records(text)
         for number, record in enumerate(records, 1):
             name = f"{item.name}:{number}" if len(records) > 1 else item.name
-            yield Item(name, record, item.label)
+            yield Item(name, record, self._labels.label(item))
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
@@ -247,6 +216,7 @@ class Text(Modality):
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
+        self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), num_documents > 1)
         opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
@@ -265,16 +235,8 @@ class Text(Modality):
                 return length
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
-        record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
-        return _record_context(record_lengths, int(self._token_settings.context))
-
-    def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
-        """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
-        if not lines or not isinstance(self.tokenizer, tokenizer.Characters):
-            return [self.tokenizer.encode(line) for line in lines]
-        ids = self.tokenizer.encode("".join(lines))
-        starts = np.append(np.flatnonzero(self.tokenizer.widths()[ids] > 0), len(ids))  # where each character begins
-        return np.split(ids, starts[np.cumsum([len(line) for line in lines])[:-1]])
+        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(self.tokenizer, texts[:50_000])]) + 1
+        return record_context(record_lengths, int(self._token_settings.context))
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
@@ -290,7 +252,8 @@ class Text(Modality):
             special["rare"] = self.tokenizer.rare
         self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
         spellings = (*self.tokenizer.spellings(), *[b"\0"] * (vocab - num_ids))
-        self.spec = Tokens(vocab, length, special, packed=self.layout == "document", spellings=spellings)
+        packed = self.layout == "document"
+        self.spec = Tokens(vocab, length, special, self._num_classes, packed, spellings=spellings)
 
     # ---- ids ----
 
@@ -308,7 +271,7 @@ class Text(Modality):
         if "begin" not in self.spec.special or not are_records:
             return super().encode_many(items)
         begin, end = (np.array([self.spec.special[name]], dtype=np.uint16) for name in ("begin", "end"))
-        lines = self._encode_lines([self.read(item) for item in items])
+        lines = tokenizer.encode_lines(self.tokenizer, [self.read(item) for item in items])
         return [np.concatenate((begin, ids, end)) for ids in lines]
 
     def units(self, item: Item) -> int:
@@ -391,13 +354,16 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
+            "classes": spec.classes,
+            "by_file": self._labels.by_file,
             "opening": list(spec.opening),
             "files": self._decoder.state(),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedText, state)
-        self.layout = record.layout
+        self.layout, self._num_classes = record.layout, record.classes
+        self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
@@ -412,13 +378,10 @@ class Text(Modality):
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
 
 
-def _record_context(record_lengths: NDArray[np.int64], context: int) -> int:
-    """Tokens of the longest record that is read whole. context: the setting; 0: hardly any of these lengths (n,) are cut."""
-    longest = int(record_lengths.max())
-    if context:
-        return min(context, longest)
-    usual = float(np.percentile(record_lengths, 99.5))
-    return int(min(longest, max(1.5 * usual, 16.0), 1024))
+def _are_short_records(rows: Sequence[str]) -> bool:
+    """Whether nearly all rows of a table are a short line each."""
+    short_rows = sum(len(row) <= line_records.MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
+    return len(rows) >= line_records.MIN_LINES and short_rows >= 0.99 * len(rows)
 
 
 def _one_line(prompt: str) -> str:

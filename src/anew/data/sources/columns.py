@@ -259,10 +259,7 @@ def item_of(
 def describe_columns(columns: Columns, path: str, choice: ColumnChoice) -> str:
     """A sentence on the columns that are read of a table, and why they are, unless their names say it."""
     roles = [f"{shorten(c)} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
-    label = ""
-    if columns.label is not None:
-        name = shorten(columns.label)
-        label = f", {name} as class" if columns.image is not None else f"; {name} is not read: texts have no classes"
+    label = "" if columns.label is None else f", {shorten(columns.label)} as class"
     is_guessed = columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
     reason = "; no other holds text" if is_guessed else ""
     return f"{path}: column {' and '.join(roles)}{label}{reason}."

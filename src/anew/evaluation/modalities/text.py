@@ -199,7 +199,9 @@ class TextEvaluation(Evaluation[str]):
         scored = "whole test part"
         if n < 0.99 * total < TEST_MOST:
             scored = f"{n:,} of {total:,} {self.unit}s of the test part"
-        yield bits_score(bits_spec(self.unit), examples, f"{scored}, each {self.unit} counted once", self.inputs.seed)
+        condition = "" if self.inputs.labels is None else ", given the class of each"
+        source = f"{scored}, each {self.unit} counted once{condition}"
+        yield bits_score(bits_spec(self.unit), examples, source, self.inputs.seed)
 
     def _bits_of_parts(self) -> Iterator[Score]:
         """Yield the bits of single parts of a mixed model, such as the network without its counts."""
