@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from anew.core.programs import own_command
 
 LEAST_SHARE = 0.1  # share of the work from which its pace tells how long the rest takes; chosen
-POLL_SECONDS = 0.05
-LOWEST_PRIORITY = 19
+POLL_SECONDS = 0.05  # between two looks at the process: no time that anyone notices; chosen
+LOWEST_PRIORITY = 19  # of Unix: only what all others leave of the cores
 
 
 @dataclass(frozen=True, slots=True)
