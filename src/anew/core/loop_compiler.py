@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from anew.core.programs import own_command
 
-LEAST_SHARE = 0.1  # share of the work from which its pace tells how long the rest takes; chosen
+MIN_SHARE = 0.1  # share of the work from which its pace tells how long the rest takes; chosen
 POLL_SECONDS = 0.05  # between two looks at the process: no time that anyone notices; chosen
 LOWEST_PRIORITY = 19  # of Unix: only what all others leave of the cores
 
@@ -91,7 +91,7 @@ class LoopCompiler:
 
     def _expected(self, spent: float) -> float:
         """Seconds that all of the work takes at its pace so far; 0 while that is not known."""
-        return spent / self._share if self._share >= LEAST_SHARE else 0.0
+        return spent / self._share if self._share >= MIN_SHARE else 0.0
 
     def _yield_cores(self) -> None:
         if hasattr(os, "setpriority") and self._process is not None:
