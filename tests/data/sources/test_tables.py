@@ -22,6 +22,7 @@ from anew.data.dataset import Dataset
 from anew.data.sources import delimited_rows
 from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
+from anew.data.sources.open import detect_modality
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
 from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError, shorten
@@ -253,18 +254,9 @@ def test_a_first_row_that_looks_like_data_is_said(tmp_path: Path) -> None:
     assert len(reader(tmp_path, {"b.csv": csv_of(rows)}).notes) == 1
 
 
-@pytest.mark.parametrize(
-    ("cells", "name"),
-    [
-        ([f"C1=CC=C(C=C1)C(=O)N{'C' * (i % 7)}O" for i in range(40)], "N(NC(=O)C1CCC1)c2ccc(cc2)"),
-        (
-            [f"{'Role-playing' if i % 2 else 'Strategy'} game about {text}" for i, text in enumerate(COMMENTS)],
-            "Real-time strategy game of ancient warfare",
-        ),
-    ],
-)
-def test_a_first_row_that_looks_like_the_cells_below_it_is_said(cells: list[str], name: str, tmp_path: Path) -> None:
-    """The first molecule of a table without names was lost in silence."""
+def test_a_sentence_above_sentences_is_said_to_look_like_data(tmp_path: Path) -> None:
+    name = "Real-time strategy game of ancient warfare"
+    cells = [f"{'Role-playing' if i % 2 else 'Strategy'} game about {text}" for i, text in enumerate(COMMENTS)]
     opened = reader(tmp_path, {"a.csv": csv_of([[name], *([cell] for cell in cells)])})
     assert f"its first row looks like data ({shorten(name)})" in opened.notes[0]
 
@@ -278,9 +270,9 @@ def test_names_of_columns_are_no_data() -> None:
         ("the name of the town", [text.split()[0] for text in COMMENTS]),
         ("smiles", ["C1=CC=C(C=C1)C(=O)N"] * 20),
     ):
-        assert data_in_header([header], [{header: cell} for cell in cells]) is None
+        assert data_in_header([header], [{header: cell} for cell in cells], Columns(), {}) is None
     rows: list[dict[str, object]] = [{"A long name that is a sentence": cell, "size": "12.5"} for cell in answers]
-    assert data_in_header(list(rows[0]), rows) is None
+    assert data_in_header(list(rows[0]), rows, Columns(), {}) is None
 
 
 def test_a_first_line_that_is_no_row_of_names_is_named(tmp_path: Path) -> None:
@@ -289,6 +281,50 @@ def test_a_first_line_that_is_no_row_of_names_is_named(tmp_path: Path) -> None:
     assert refusal.startswith("no row has as many cells as its first line, '# made by a program', which is taken for")
     utf16 = reader(tmp_path, {"b.csv": "text\na line\n".encode("utf-16")}).refusals[0].reason
     assert utf16 == "it is a table in UTF-16, in which only plain text (.txt) is read; save it as UTF-8"
+
+
+def made_molecules(count: int) -> list[str]:
+    return ["C" * (i % 7 + 1) + f"(=O)N{'c1ccccc1' * (i % 3 + 1)}" for i in range(count)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_column_of_smiles_holds_molecules(tmp_path: Path, suffix: str) -> None:
+    smiles = made_molecules(60)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        parquet_of(path, {"structure": smiles, "weight": list(range(60))})
+    elif suffix == ".csv":
+        path.write_bytes(csv_of([["structure", "weight"], *([text, i] for i, text in enumerate(smiles))]))
+    else:
+        path.write_text("".join(json.dumps({"structure": text, "weight": i}) + "\n" for i, text in enumerate(smiles)))
+    data = Dataset.open(path)
+    assert data.modality.name == "molecule" and data.scan.items == 60
+    assert any(
+        "column 'structure' as molecules (modality=text would take it as text)" in note for note in data.scan.notes
+    )
+    as_text = Dataset.open(path, modality="text")
+    assert as_text.modality.name == "text" and not any("molecule" in note for note in as_text.scan.notes)
+
+
+def test_among_other_columns_of_text_that_of_smiles_is_taken_by_its_name(tmp_path: Path) -> None:
+    rows = [[f"{COMMENTS[i % len(COMMENTS)]} {i}", text] for i, text in enumerate(made_molecules(40))]
+    (tmp_path / "a.csv").write_bytes(csv_of([["remark", "SMILES"], *rows]))
+    assert Dataset.open(tmp_path / "a.csv").modality.name == "molecule"
+
+
+def test_a_few_cells_are_molecules_for_who_asks_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(csv_of([["structure", "weight"], *([text, i] for i, text in enumerate(made_molecules(5)))]))
+    assert detect_modality(str(path), None).modality == "text"
+    assert detect_modality(str(path), "molecule", is_requested=False).modality == "molecule"
+    chosen = detect_modality(str(path), "molecule", columns=ColumnChoice(text="structure"))
+    assert chosen.modality == "molecule" and "(modality=" not in chosen.source.notes[0]
+
+
+def test_a_molecule_in_the_place_of_names_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(csv_of([[text, i] for i, text in enumerate(made_molecules(40))]))
+    notes = Dataset.open(tmp_path / "a.csv").scan.notes
+    assert any("its first row looks like data ('C(=O)Nc1ccccc1')" in note for note in notes)
 
 
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from anew.data.formats import by_range
 from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
-from anew.data.sources.columns import text_columns
+from anew.data.sources.columns import first_cells, text_columns
 from anew.errors import shorten
 
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
@@ -91,6 +91,10 @@ class DelimitedFile:
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError(_no_row_reason(text, self.header if rows else []))
+
+    def first_cells(self, column: str) -> list[str]:
+        """See `columns.first_cells`."""
+        return first_cells(column, self.head)
 
     @property
     def samples(self) -> dict[str, object]:
