@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable
 
@@ -21,6 +22,25 @@ def progress_of(arguments: argparse.Namespace) -> ProgressLine:
 def print_lines(lines: Iterable[Line]) -> None:
     for line in lines:
         write_spans(line)
+
+
+class _Lines(logging.Handler):
+    """Prints records with the time of day, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write(self.format(record), sys.stderr)
+
+
+def print_requests() -> None:
+    """Print a line for each request that `anew serve` answers."""
+    logger = logging.getLogger("anew.server.requests")
+    if logger.handlers:
+        return
+    handler = _Lines()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def print_notes(model: anew.Model) -> None:

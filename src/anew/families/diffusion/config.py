@@ -59,7 +59,7 @@ class DiffusionConfig:
 class DiffusionSampling:
     steps: int = setting(
         0,
-        "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant, and 1 with a student (distillation)",
+        "sampling steps; 0: as many as suit the model, which are 12, of clips 8, on latents 4, and 1 with a student (distillation)",
         low=0,
         high=1000,
     )

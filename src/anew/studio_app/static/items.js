@@ -11,7 +11,7 @@ export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
   if (item.kind === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
   if (item.kind === "sound") {
-    const audio = h("audio", { controls: true, preload: "none", src: item.src, "aria-label": name });
+    const audio = h("audio", { controls: true, preload: "metadata", src: item.src, "aria-label": name });
     const loop = h("label", { class: "loop" }, h("input", { type: "checkbox", onchange: (/** @type {Event} */ event) => { audio.loop = /** @type {HTMLInputElement} */ (event.target).checked; } }), "loop");
     return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
       audio, loop, label);
