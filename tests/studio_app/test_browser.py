@@ -391,8 +391,7 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         page.fill("#number", "2")
         page.get_by_role("button", name="Generate", exact=True).click()
         page.wait_for_function("location.hash.includes('seed%3D7')")
-        page.locator(".items.big .made").nth(1).wait_for()
-        assert page.locator(".items.big .made").count() == 2
+        page.wait_for_function("document.querySelectorAll('.items.big .made').length === 2")
         texts = page.locator(".items.big pre").all_inner_texts()
         page.reload()
         page.locator(".items.big .made").nth(1).wait_for(timeout=60_000)
