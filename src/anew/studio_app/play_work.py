@@ -240,7 +240,7 @@ class SampleWork(PlayWork):
             "items": shown_items(samples),
             "made": self.player.keep(samples, last.cpu()),
             "drafts": count,
-            "notes": _notes(samples),
+            "notes": [*_notes(samples), *_cut_off(model, last, count)],
         }
 
     @staticmethod
@@ -256,6 +256,24 @@ def _notes(samples: Samples) -> list[str]:
     return [
         f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} what you gave alone: the model ended there, as nothing in the "
         "data may begin like this."
+    ]
+
+
+def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
+    """A sentence on texts (n, L) that did not end by themselves; none of other items."""
+    spec, modality = model.item_spec, model.item_modality
+    if (
+        not isinstance(spec, Tokens)
+        or not isinstance(modality, Text)
+        or model.codec is not None
+        or "end" not in spec.special
+    ):
+        return []
+    n_cut = int((ids != spec.special["end"]).all(1).sum())
+    if not n_cut:
+        return []
+    return [
+        f"{n_cut:,} of {plural(len(ids), 'sample')} {are(n_cut)} cut off after {plural(num_tokens, 'token')}; max tokens gives more."
     ]
 
 

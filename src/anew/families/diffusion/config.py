@@ -69,7 +69,12 @@ class DiffusionSampling:
         "auto: sde-multistep, of clips multistep",
         choices=("auto", STOCHASTIC, *SOLVERS),
     )
-    guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
+    guidance: float = setting(
+        1.0,
+        "how closely the label or component is followed (guidance); 0: not at all; 1: as learned; more: closer, with less variety",
+        low=0.0,
+        high=20.0,
+    )
     autoguidance: float = setting(
         1.2,
         "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",

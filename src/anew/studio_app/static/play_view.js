@@ -200,6 +200,10 @@ function makePanel(play) {
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
         const unit = about.prompts ? "token" : "step";
         status.textContent = event.made ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ") : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
+        if (event.made) {
+          terminal.hidden = false;
+          /** @type {HTMLElement} */ (terminal.lastChild).textContent = command(body);
+        }
         if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
       });
     } catch (error) {
@@ -208,13 +212,21 @@ function makePanel(play) {
     }
     stop.hidden = true;
   };
+  const terminal = h("details", { hidden: true }, h("summary", {}, "The same in the terminal"), h("pre", { class: "words", tabindex: 0 }));
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
     about.gap ? [h("label", { for: "suffix" }, "End with (what lies between is written)"), suffix] : null,
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status);
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
   return panel;
+}
+
+/** The command that generates the same, in the start folder. @param {any} body of a request */
+function command({ run, n, seed, label, prompt, suffix, settings }) {
+  const options = Object.entries({ seed, label, prompt, suffix }).filter(([, value]) => value !== undefined).map(([name, value]) => `--${name}=${value}`);
+  const words = ["anew", "sample", run, "-n", n, ...options, ...Object.entries(settings).map(([name, value]) => `--set=${name}=${value}`), "--out", "samples"];
+  return words.map(String).map((word) => (/^[\w./=:,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 }
 
 /** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play */
