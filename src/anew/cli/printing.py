@@ -24,19 +24,12 @@ def print_lines(lines: Iterable[Line]) -> None:
         write_spans(line)
 
 
-class _Lines(logging.Handler):
-    """Prints records with the time of day, on standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        write(self.format(record), sys.stderr)
-
-
 def print_requests() -> None:
-    """Print a line for each request that `anew serve` answers."""
+    """Print a line for each request that `anew serve` answers, on standard error."""
     logger = logging.getLogger("anew.server.requests")
     if logger.handlers:
         return
-    handler = _Lines()
+    handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
@@ -53,8 +53,8 @@ def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
     return _shape(lines, full) or _flow(full)
 
 
-def _share(lines: Sequence[str], holds: object) -> float:
-    return sum(map(holds, lines)) / max(len(lines), 1)  # type: ignore[call-overload]
+def _share(lines: Sequence[str], holds: Callable[[str], bool]) -> float:
+    return sum(map(holds, lines)) / max(len(lines), 1)
 
 
 def _shape(lines: list[str], full: list[str]) -> str | None:

@@ -51,11 +51,11 @@ COLUMNS_AUC = MetricSpec(
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
 # names of two words.
 DELIMITERS = "\t;|, "
-MOST_READ = 20_000  # training rows that columns are learned from; more hardly change them
+MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields
 # Least shares of fields that are numbers in a column of numbers, and that are numbers or frequent other values ("", "NA")
 NUMERIC, KNOWN = 0.5, 0.95
-LEAST_ROWS = 50  # training rows that columns are learned from, at least
+MIN_ROWS = 50  # training rows that columns are learned from, at least
 LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 VARIANCE_FLOOR = 1e-6  # least variance of a direction, as a share of the mean one: fields are rounded
@@ -129,8 +129,8 @@ def split(record: str, delimiter: str) -> list[str]:
 
 def row_format(records: Sequence[str]) -> RowFormat | None:
     """The format of records that are rows of at least two fields; None for others."""
-    records = [record for record in records[:MOST_READ] if record]
-    for delimiter in DELIMITERS if len(records) >= LEAST_ROWS else "":
+    records = [record for record in records[:MAX_READ] if record]
+    for delimiter in DELIMITERS if len(records) >= MIN_ROWS else "":
         rows = [split(record, delimiter) for record in records]
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if width >= 2 and count >= REGULAR * len(rows):
@@ -162,7 +162,7 @@ def row_scores(
         seed: Seed of the classifier's halves.
     """
     rng = np.random.default_rng(seed)
-    form = row_format([training[i] for i in rng.permutation(len(training))[:MOST_READ]])
+    form = row_format([training[i] for i in rng.permutation(len(training))[:MAX_READ]])
     if form is None:
         return
     rows = [[fields for record in part if (fields := form.fields(record))] for part in (samples, held_out, train)]
@@ -170,10 +170,10 @@ def row_scores(
     source = f"rows of the data have {len(form.columns)} fields, divided by {form.delimiter!r}"
     yield share_score(MALFORMED_ROWS, malformed, real_malformed, source)
     n = min(map(len, rows))
-    if n < LEAST_ROWS:
+    if n < MIN_ROWS:
         return
     features = [form.features(part[:n]) for part in rows]
-    centre, whiten = _whitening(form.features([fields for row in training[:MOST_READ] if (fields := form.fields(row))]))
+    centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
     own, real, real_samples = (_compressed((part - centre) @ whiten) for part in features)  # each (n, 2 d)
     result = two_sample_test(own, real, seed)
