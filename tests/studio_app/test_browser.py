@@ -159,7 +159,12 @@ def test_a_curve_above_the_line_is_explained_where_nothing_was_found(root: Path,
             "crosses the line at the 10 most suspicious samples, but the samples are no closer to your items"
         ).wait_for()
         page.get_by_text("Copies that were planted on purpose were caught by another test").wait_for()
-        page.wait_for_function("document.querySelector('iframe').getBoundingClientRect().height > 3000")
+        frame = page.locator("iframe")
+        for _ in range(100):
+            if frame.bounding_box()["height"] > 3000:
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError("the frame is not as high as its page")
 
 
 def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -390,15 +395,19 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         page.fill("#prompt", "A")
         page.fill("#number", "2")
         page.get_by_role("button", name="Generate", exact=True).click()
-        page.wait_for_function("location.hash.includes('seed%3D7')")
-        page.wait_for_function("document.querySelectorAll('.items.big .made').length === 2")
+        page.wait_for_url(lambda url: "seed%3D7" in url)
+        page.locator(".items.big .item").nth(2).wait_for(state="detached")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
         texts = page.locator(".items.big pre").all_inner_texts()
         page.reload()
         page.locator(".items.big .made").nth(1).wait_for(timeout=60_000)
         assert page.input_value("#seed") == "7" and page.input_value("#prompt") == "A"
         assert page.locator(".items.big pre").all_inner_texts() == texts
+        go(page, "#/which")
+        page.get_by_role("heading", name="Which is which").wait_for()
         go(page, "#/play/runs%2Fnames/make?seed%3D7%26set.temperature%3D0.5%26n%3D1")
-        page.wait_for_function("document.querySelector('#sampling-temperature')?.value === '0.5'")
+        page.locator("#sampling-temperature").wait_for()
+        assert page.input_value("#sampling-temperature") == "0.5"
 
 
 def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:
