@@ -21,7 +21,7 @@ from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
 from anew.core.exit_codes import DONE
 from anew.core.launcher import is_first_process
-from anew.core.wording import are, plural
+from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
@@ -158,6 +158,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
+    _print_if_prompt_is_strange(samples)
     _print_if_nothing_follows(samples)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
@@ -170,6 +171,16 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}{atlas}")
+
+
+def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
+    """Print which characters of the prompt the training text does not have, on standard error."""
+    absent = samples.absent_characters
+    if absent:
+        write(
+            f"the training text has no {listed([repr(c) for c in absent])}, so the model cannot know what follows",
+            sys.stderr,
+        )
 
 
 def _print_if_nothing_follows(samples: anew.Samples) -> None:

@@ -12,6 +12,8 @@ from anew.core.arguments import new_path, optional_text
 from anew.core.arrays import Numbers
 from anew.core.settings import check_int
 from anew.core.wording import listed, plural
+from anew.data.formats.tokenizer import absent_characters
+from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
@@ -98,6 +100,12 @@ class Samples(Sequence[DecodedItem]):
         shape = getattr(self._items[0], "shape", None)
         size = f"{sum(map(len, self._items)):,} characters" if shape is None else f"shape {tuple(shape)}"
         return f"Samples({plural(len(self), 'item')}, {self.modality.name!r}, {size})"
+
+    @property
+    def absent_characters(self) -> str:
+        """Characters of the prompt, each once, that the training text does not have, as far as that is known."""
+        prompt = self.origins[0].prompt if self.origins else None
+        return absent_characters(self.modality.tokenizer, prompt) if prompt and isinstance(self.modality, Text) else ""
 
     def head(self, n: int) -> Samples:
         """The first samples.
