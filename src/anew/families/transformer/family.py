@@ -330,9 +330,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             yield TokenDraft(draft.numpy(), sampler.weights)
 
     def training_records(self, rows: Sequence[Numbers]) -> list[bool | None] | None:
-        if self.known is None or not self.known.is_fitted:
-            return None
-        return self.known.are_known([row.astype(np.int64) for row in rows], self.spec.length)
+        return None if self.known is None else self.known.are_known(rows, self.spec.length)
 
     # -- export ---------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from anew.core.arrays import Numbers
+
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
 # reported (docs/log.md, 2026-11-27).
 MAX_REPEATED = 0.5
@@ -68,9 +70,12 @@ class KnownRecords(nn.Module):
         is_known = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
-    def are_known(self, rows: Sequence[Ints], max_length: int) -> list[bool | None]:
-        """Whether each of these records (ids) is a training record; None for those of more than `max_length` ids, which are cut."""
-        known = set(self.among(rows).tolist())
+    def are_known(self, rows: Sequence[Numbers], max_length: int) -> list[bool | None] | None:
+        """Whether each of these records (ids) is a training record, None for those of more than `max_length` ids, which are cut; None
+        if no records are kept."""
+        if not self.is_fitted:
+            return None
+        known = set(self.among([row.astype(np.int64) for row in rows]).tolist())
         return [None if len(row) > max_length else i in known for i, row in enumerate(rows)]
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
