@@ -194,3 +194,15 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")
+
+
+def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_among_them(
+    place: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(place / "held", mixed)
+    for i in range(120):
+        shutil.copy(place / "data" / "000.png", mixed / f"again_{i}.png")
+    report = anew.evaluate(samples=place / "new", data=place / "data", held_out=mixed, out=tmp_path / "out")
+    assert "120 of 240 held-out items are also in the training data; they are left out." in report.notes
+    assert not any(note.startswith("Quality was measured on") for note in report.notes)

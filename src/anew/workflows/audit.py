@@ -250,7 +250,7 @@ class Sets:
 
     def _held_out(self, n: int) -> list[DecodedItem]:
         if self.held_out is not None:
-            items = self._items([(self.held_out, "all")], n + len(self._training_keys))
+            items = self._items([(self.held_out, "all")], n + self._num_left_out)
             return [item for item in items if _key(item) not in self._training_keys][:n]
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
