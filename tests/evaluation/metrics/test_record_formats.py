@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.delimited import row_format
 from anew.evaluation.metrics.record_formats import FORMATS, format_scores
+from anew.evaluation.metrics.row_formats import Delimited, row_format
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
 
@@ -88,5 +88,5 @@ def test_short_lists_have_no_scores() -> None:
 
 def test_log_lines_are_rows_but_names_are_not() -> None:
     form = row_format(log_lines(400, 0))
-    assert form is not None and form.delimiter == " " and len(form.columns) == 7
+    assert form is not None and form.layout == Delimited(" ", 7) and len(form.columns) == 7
     assert row_format(["Ada Lovelace", "Grace Hopper", "Kurt Gödel"] * 60) is None

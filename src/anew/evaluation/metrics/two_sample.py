@@ -1,8 +1,8 @@
 """Classifier two-sample test: can a classifier tell samples from real items? (Lopez-Paz and Oquab 2017, arXiv 1610.06545)
 
-The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates of real items are in the
-same half: they are in the same part, too, so a classifier that has seen one of them knows the part of the others, although
-the parts do not differ (docs/log.md, 2026-11-28).
+The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates are in the same half: of
+real items they are in the same part, too, so a classifier that has seen one of them knows the part of the others, although
+the parts do not differ (docs/log.md, 2026-11-28). Samples that repeat each other are a lack of variety, not of closeness.
 
 Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """
@@ -161,7 +161,7 @@ def _ratings(train: Array, n_samples: int, test: Array) -> Array:
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets.detail or comparison.pair_sets
     groups, seed = sets.held_out_groups, comparison.seed
-    result = two_sample_test(sets.samples, sets.held_out, seed, real_groups=groups)
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
     real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
     naive = None
     if sets.naive is not None and len(sets.naive) >= len(sets.samples):
