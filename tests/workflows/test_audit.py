@@ -206,3 +206,17 @@ def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_amo
     report = anew.evaluate(samples=place / "new", data=place / "data", held_out=mixed, out=tmp_path / "out")
     assert "120 of 240 held-out items are also in the training data; they are left out." in report.notes
     assert not any(note.startswith("Quality was measured on") for note in report.notes)
+
+
+def test_that_lines_are_read_as_one_text_is_said_where_samples_are_few(tmp_path: Path) -> None:
+    for name in ("data", "made"):
+        lines = [f"2026-11-{day:02d} {hour:02d}:00 {name} is well" for day in range(1, 29) for hour in range(24)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    heard = Heard()
+    report = anew.evaluate(
+        samples=tmp_path / "made.txt", data=tmp_path / "data.txt", out=tmp_path / "out", reporter=heard
+    )
+    assert any("layout=list reads each line as a record" in message for message in heard.said)
+    assert not any("too few for most metrics" in note for note in report.notes)  # passages are compared, not samples
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Compared: 1 sample with" in page and "1 samples" not in page

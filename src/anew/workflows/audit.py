@@ -190,8 +190,11 @@ class Sets:
         self._num_left_out = 0
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings
-        if len(self.samples) < MIN_ITEMS:
-            n = len(self.samples)
+        n = len(self.samples)
+        if self.packed and n < MIN_ITEMS:
+            # The reason may be that lines are no items of their own, and a note says how they would be
+            self.warnings += own_notes
+        elif n < MIN_ITEMS:
             self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")
 
     @property
