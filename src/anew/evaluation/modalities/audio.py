@@ -23,7 +23,7 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
-from anew.evaluation.metrics.spectrum import sound_spectrum, spectrum_distance
+from anew.evaluation.metrics.spectrum import LEAST_POWER, level_distance, sound_spectrum
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -114,14 +114,14 @@ class AudioEvaluation(Evaluation[Samples]):
             yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = SetStatistics(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
-        source = "mean difference in decibels of the mean spectra of clips, in mel bands"
-        yield distance_score(sound_spectrum(), spectrum_distance, spectra, seed=self.inputs.seed, source=source)
+        spectra = SetStatistics(*(self._levels(part) for part in ("samples", "test", "train", "naive")))
+        source = "mean difference of the mean levels of clips, in decibels, in mel bands"
+        yield distance_score(sound_spectrum(), level_distance, spectra, seed=self.inputs.seed, source=source)
 
-    def _mean_power(self, part: str) -> NDArray[np.float64]:
-        """(n, M) mean power of each band of each clip of a set."""
+    def _levels(self, part: str) -> NDArray[np.float64]:
+        """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
         level = audio.spectrograms(self.sets[part][:PAIRS_MOST], self.rate).double()  # (n, M, T)
-        return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
+        return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + LEAST_POWER).log10().numpy())
 
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str

@@ -189,7 +189,9 @@ def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | Non
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
-    reason = "; but the samples do not look like your data" if not copies.found and looks_like_nothing_real(scores) else ""
+    reason = (
+        "; but the samples do not look like your data" if not copies.found and looks_like_nothing_real(scores) else ""
+    )
     return copies.clause() + reason
 
 
