@@ -12,13 +12,13 @@ from anew.evaluation.memorization.text_audit import audit_texts
 
 DOCUMENTS = 650  # of a draw, at most
 TRAIN, HELD_OUT = 0.68, 0.77  # of which the first are for training, the next held out, and the others samples
-LEAST_BYTES = 1_000
+MIN_BYTES = 1_000
 Copy = Callable[[list[str], np.random.Generator], str]
 
 
 def documents(folder: Path) -> list[str]:
     """The different texts of a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size >= LEAST_BYTES)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size >= MIN_BYTES)
     return sorted({path.read_text(encoding="utf-8", errors="replace") for path in paths})
 
 

@@ -37,27 +37,27 @@ class Figures:
     errors: int = 0
 
 
-def body_of(options: argparse.Namespace, sort: str, seed: int) -> dict[str, object]:
+def body_of(options: argparse.Namespace, modality: str, seed: int) -> dict[str, object]:
     """What one request asks for."""
-    if sort != "text":
+    if modality != "text":
         return {"model": options.model, "seed": seed}
     text = {"model": options.model, "prompt": options.prompt, "max_tokens": options.tokens, "seed": seed}
     return text | {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def ask(options: argparse.Namespace, sort: str, seed: int, figures: Figures) -> None:
+def ask(options: argparse.Namespace, modality: str, seed: int, figures: Figures) -> None:
     """One request."""
     begun = time.monotonic()
     connection = http.client.HTTPConnection(options.host, options.port, timeout=120)
     try:
-        body = json.dumps(body_of(options, sort, seed))
-        connection.request("POST", PATHS[sort], body, {"Content-Type": "application/json"})
+        body = json.dumps(body_of(options, modality, seed))
+        connection.request("POST", PATHS[modality], body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         if answer.status == 429:
             figures.refused += 1
             time.sleep(float(answer.headers["Retry-After"]))
             return
-        first, generated = read(answer, sort, begun)
+        first, generated = read(answer, modality, begun)
     except (OSError, http.client.HTTPException, ValueError):
         first, generated = None, 0
     finally:
@@ -70,13 +70,13 @@ def ask(options: argparse.Namespace, sort: str, seed: int, figures: Figures) -> 
     figures.seconds.append(time.monotonic() - begun)
 
 
-def read(answer: http.client.HTTPResponse, sort: str, begun: float) -> tuple[float | None, int]:
+def read(answer: http.client.HTTPResponse, modality: str, begun: float) -> tuple[float | None, int]:
     """Seconds until the first piece, and how many tokens or items came."""
     if answer.status != 200:
         return None, 0
-    if sort != "text":
+    if modality != "text":
         whole = answer.read()
-        return time.monotonic() - begun, 1 if sort == "audio" else len(json.loads(whole)["data"])
+        return time.monotonic() - begun, 1 if modality == "audio" else len(json.loads(whole)["data"])
     first, usage = None, None
     for line in answer:
         if line.startswith(b"data: {"):
@@ -85,7 +85,7 @@ def read(answer: http.client.HTTPResponse, sort: str, begun: float) -> tuple[flo
     return first, usage["completion_tokens"] if usage else 0
 
 
-def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, object]:
+def measure(options: argparse.Namespace, modality: str, clients: int) -> dict[str, object]:
     """Load of so many clients."""
     # One for each thread: several that add to one would lose counts.
     by_client, begun = [Figures() for _ in range(clients)], time.monotonic()
@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, o
     def client(number: int) -> None:
         seed = number * 1_000_000
         while time.monotonic() - begun < options.seconds:
-            ask(options, sort, seed, by_client[number])
+            ask(options, modality, seed, by_client[number])
             seed += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
@@ -160,40 +160,40 @@ def line(row: dict[str, object], unit: str) -> str:
     )
 
 
-def sort_of(options: argparse.Namespace) -> str:
+def modality_of(options: argparse.Namespace) -> str:
     """What the model makes."""
     connection = http.client.HTTPConnection(options.host, options.port, timeout=60)
     connection.request("GET", f"/v1/models/{options.model}")
     answer = connection.getresponse()
     if answer.status != 200:
         raise SystemExit(f"the server has no model {options.model}")
-    sort: str = json.loads(answer.read())["architecture"]["output_modalities"][0]
+    modality: str = json.loads(answer.read())["architecture"]["output_modalities"][0]
     connection.close()
-    if sort not in PATHS:
-        raise SystemExit(f"the model {options.model} makes {sort}, which is not measured here")
-    return sort
+    if modality not in PATHS:
+        raise SystemExit(f"the model {options.model} makes {modality}, which is not measured here")
+    return modality
 
 
 def main() -> None:
-    build = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    build.add_argument("--model", required=True, help="name of a run that is served")
-    build.add_argument("--host", default="127.0.0.1")
-    build.add_argument("--port", type=int, default=8000)
-    build.add_argument("--clients", type=int, default=32)
-    build.add_argument("--seconds", type=float, default=60.0)
-    build.add_argument("--prompt", default="The ")
-    build.add_argument("--tokens", type=int, default=100)
-    build.add_argument("--pid", type=int, help="process of the server, whose memory is watched")
-    build.add_argument("--cores", type=core_list, help="cores that the clients use, e.g. 0,1 (default: all)")
-    options = build.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="name of a run that is served")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--prompt", default="The ")
+    parser.add_argument("--tokens", type=int, default=100)
+    parser.add_argument("--pid", type=int, help="process of the server, whose memory is watched")
+    parser.add_argument("--cores", type=core_list, help="cores that the clients use, e.g. 0,1 (default: all)")
+    options = parser.parse_args()
     if options.cores is not None:
         os.sched_setaffinity(0, options.cores)
-    sort = sort_of(options)
-    unit = {"text": "tokens", "image": "pictures", "audio": "sounds"}[sort]
-    rows = [measure(options, sort, clients) for clients in (1, options.clients)]
+    modality = modality_of(options)
+    unit = {"text": "tokens", "image": "pictures", "audio": "sounds"}[modality]
+    rows = [measure(options, modality, clients) for clients in (1, options.clients)]
     for row in rows:
         print(line(row, unit), flush=True)
-        record("serve", {"sort": sort, **row})
+        record("serve", {"modality": modality, **row})
     if all("made_per_s" in row for row in rows):
         alone, batch = (float(str(row["made_per_s"])) for row in rows)
         print(f"{options.clients} clients get {batch / alone:.1f} times the {unit} of one")

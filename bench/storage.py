@@ -158,6 +158,8 @@ def fault_rows(options: argparse.Namespace, server: _store.Server) -> Iterator[d
             server.start()
         time.sleep(0.2)
     relay.close()
+    if away_at is None:
+        raise SystemExit("the training ended before the store went away; give more --fault-steps")
     weights = [path for path in (folder / "cache").rglob("model.safetensors")]
     stored = json.loads((bucket / "one" / "anew-run.json").read_text()) if process.returncode == 0 else {}
     said = (work / "faults.err").read_text() + (work / "faults.out").read_text()

@@ -109,7 +109,7 @@ def test_what_is_no_path_is_said(tmp_path: Path) -> None:
     data = names(tmp_path / "names.txt")
     with pytest.raises(anew.ConfigError, match="`run` must be a path"):
         anew.train(data, 5)  # type: ignore[arg-type]
-    with pytest.raises(anew.RunError, match="`run` must be a path"):
+    with pytest.raises(anew.ConfigError, match="`run` must be a path"):
         anew.resume(None)  # type: ignore[arg-type]
 
 

@@ -85,7 +85,7 @@ def test_a_mistake_does_not_start_a_container_again(tmp_path: Path, code: int, p
     command = ["sh", str(DEPLOY / "docker" / "stop-on-mistake.sh"), "train", "a b"]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (completed.returncode, completed.stdout) == (passed_on, "train a b\n")
-    assert completed.stderr.startswith("not started again") == (code == 2)
+    assert completed.stderr.startswith("not restarted") == (code == 2)
 
 
 @pytest.mark.parametrize("name", ["anew", "torchrun"])

@@ -1,4 +1,4 @@
-"""Files stay under 500 lines, nesting is at most 3 blocks deep, `Any` is rare; without docstrings, classes stay under 280 lines
+"""Files have at most 500 lines, nesting is at most 3 blocks deep, `Any` is rare; without docstrings, classes stay under 280 lines
 and functions under 60."""
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ CHILD=$!
 wait "$CHILD"; CODE=$?
 while kill -0 "$CHILD" 2>/dev/null; do wait "$CHILD"; CODE=$?; done
 if [ "$CODE" -eq 2 ]; then
-  echo "not started again: what is wrong is said above; mend it and start the container again" >&2
+  echo "not restarted: see the error above; fix it and start the container again" >&2
   exit 0
 fi
 exit "$CODE"

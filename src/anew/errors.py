@@ -63,6 +63,10 @@ class ChangedDataError(DataError):
         self.change = change
 
 
+class MovedDataError(DataError):
+    """The data of a run is not where the run says, or must not be read from there without being named."""
+
+
 class ConfigError(UserError):
     """An argument or setting is unknown or out of range."""
 
@@ -115,7 +119,7 @@ def about(number: float) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
 
 
-MOST_LISTED = 60  # names in a sentence
+MAX_LISTED = 60  # names in a sentence
 # Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
 SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 
@@ -127,7 +131,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
     if close:
         return f"; did you mean {close[0]!r}?"
-    if len(names) > MOST_LISTED:
+    if len(names) > MAX_LISTED:
         return f"; it is none of the {len(names)} that there are"
     return f"; allowed: {', '.join(names) or 'none'}"
 

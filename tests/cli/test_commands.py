@@ -187,7 +187,7 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
         assert main(["evaluate", str(run), "--fail-on", condition]) == 2  # before anything is measured
     report = json.loads(anew("evaluate", run, "-n", 4, "--json", "--fail-on", "copies,sharpness<1", code=3).stdout)
     checks = {check["condition"]: check for check in report["checks"]}
-    assert not checks["sharpness<1"]["passed"] and "was not measured" in checks["sharpness<1"]["found"]
+    assert not checks["sharpness<1"]["passed"] and "was not measured" in checks["sharpness<1"]["measured"]
     assert (run / "report" / "badge.svg").exists() and (run / "report" / "junit.xml").exists()
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
@@ -449,7 +449,7 @@ MISTAKES = [
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
     (("sample", "{none}", "--out", "x"), "is not a folder"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
-    (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
+    (("sample", "{run}", "--out", "x", "--label", "cat"), "has no classes"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),
     (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "--prompt-file .* does not exist"),
     (("sample", "{run}", "--out", "x", "--prompt-file", "{empty}"), "is a folder; give a file"),

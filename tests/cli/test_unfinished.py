@@ -90,6 +90,23 @@ def test_half_written_samples(
     assert "exists and is not empty" in capsys.readouterr().err
 
 
+def test_a_command_that_was_killed_as_it_marked_the_folder_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    load_fake(monkeypatch, killed=False)
+
+    def killed(self: Path, target: Path) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            main(SAMPLE)
+    assert main(SAMPLE) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["0000.txt"]
+
+
 def test_what_is_refused_leaves_the_folder_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     load_fake(monkeypatch, killed=False)

@@ -133,7 +133,7 @@ def test_a_long_wait_is_announced_once(monkeypatch: pytest.MonkeyPatch, caplog: 
         for name in ("x", "y"):  # requests of one store that fail together
             with pytest.raises(DataError, match="connection reset"):
                 addresses.reached(failing(ConnectionResetError("connection reset"), []), f"s3://bucket/{name}")
-    assert caplog.messages == ["s3://bucket/x cannot be read yet (connection reset); trying for a minute"]
+    assert caplog.messages == ["s3://bucket/x cannot be read yet (connection reset); retrying for up to a minute"]
 
 
 def test_an_endpoint_without_a_scheme_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

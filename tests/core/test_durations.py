@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anew.core.durations import parse_duration
+from anew.core.durations import as_duration, parse_duration
 from anew.errors import ConfigError
 
 
@@ -75,3 +75,11 @@ def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:
         assert parse_duration(text) > 0
     except ConfigError as error:
         assert "must be a time" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(60, "60s"), (300.0, "300s"), (1_200_000.0, "1200000s"), (1234567.891, "1234567.891s"), (1e-7, "0.0000001s")],
+)
+def test_seconds_are_written_as_they_are_read(seconds: float, text: str) -> None:
+    assert as_duration(seconds) == text and parse_duration(text) == seconds

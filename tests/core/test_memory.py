@@ -40,4 +40,4 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
 
 
 def test_this_machine_has_some_memory() -> None:
-    assert memory.LEAST_BYTES <= free_memory(torch.device("cpu")) < 2.0**60
+    assert memory.MIN_BYTES <= free_memory(torch.device("cpu")) < 2.0**60

@@ -75,6 +75,7 @@ def test_two_that_live_leave_in_peace(pair: tuple[Monitor, Monitor]) -> None:
     main.leave()
     other.wait_for_main()
     other.leave()
+    assert not fails(main) and not fails(other)
 
 
 def test_a_failure_ends_the_others_and_the_main_process_says_it(pair: tuple[Monitor, Monitor]) -> None:

@@ -187,6 +187,14 @@ def test_one_object_among_many_may_go_and_more_may_not(tmp_path: Path) -> None:
     assert forgotten == [1]
 
 
+@pytest.mark.parametrize("size", [50, len(BODY) - 7])  # one block, and several
+def test_an_object_that_was_overwritten_by_a_longer_one_is_noticed(tmp_path: Path, size: int) -> None:
+    store = Store()
+    with pytest.raises(DataError, match="changed while it was read"):
+        opened(tmp_path, store).read(StoredFile("bucket/a.bin", size, "v1"), 0, size)
+    assert store.asked == [(0, size + 1)]
+
+
 def test_an_object_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="changed while it was read"):
         opened(tmp_path, Store(BODY[:50])).read(FILE, 0, 100)

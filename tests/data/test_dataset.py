@@ -259,7 +259,7 @@ def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
     data = opened(tmp_path)
     assert sum(len("".join(data.text(part))) for part in ("train", "validation", "test")) == 3 * len(text)
     assert any("not UTF-8" in note and "b.txt" in note for note in data.scan.notes)
-    assert data.scan.refused == 1 and data.scan.refusals[0].name == "d.txt"
+    assert data.scan.skipped == 1 and data.scan.skipped_items[0].name == "d.txt"
 
 
 def whole_text(data: Dataset) -> str:
@@ -340,7 +340,9 @@ def test_files_in_another_encoding_than_asked_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes((JAPANESE * 50).encode("euc_jp"))
     (tmp_path / "b.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
     data = opened(tmp_path, settings={"encoding": "euc-jp", "layout": "document"})
-    assert [(item.name, item.reason.partition(",")[0]) for item in data.scan.refusals] == [("b.txt", "is not EUC-JP")]
+    assert [(item.name, item.reason.partition(",")[0]) for item in data.scan.skipped_items] == [
+        ("b.txt", "it is not EUC-JP")
+    ]
     with pytest.raises(ConfigError, match="encoding='utf-16' is not allowed"):
         opened(tmp_path, settings={"encoding": "utf-16"})
 

@@ -114,7 +114,7 @@ def test_a_picture_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypat
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     data = Dataset.open(tmp_path)
-    assert [(item.name, "what is read whole (256 MB)" in item.reason) for item in data.scan.refusals] == [
+    assert [(item.name, "what is read whole (256 MB)" in item.reason) for item in data.scan.skipped_items] == [
         ("sparse.jpg", True)
     ]
 
@@ -140,7 +140,7 @@ def test_damaged_files_among_good_ones_are_skipped(
     data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
     assert sum(len(batch) for batch in data.sweep()) >= 10
     data.close()
-    assert data.scan.refused <= 8 and capfd.readouterr().err == ""
+    assert data.scan.skipped <= 8 and capfd.readouterr().err == ""
 
 
 def _good(medium: str, number: int) -> bytes:

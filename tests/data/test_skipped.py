@@ -32,20 +32,20 @@ def test_many_rows_of_one_table_are_one_line() -> None:
 
 
 def test_one_file_in_many_spans_is_all_there_is() -> None:
-    assert name_reasons([SkippedItem("a.txt", "is binary") for _ in range(9)]) == "a.txt: it is binary"
-    others = [SkippedItem("a.txt", "is binary"), SkippedItem("b.txt", "is binary")]
+    assert name_reasons([SkippedItem("a.txt", "it is binary") for _ in range(9)]) == "a.txt: it is binary"
+    others = [SkippedItem("a.txt", "it is binary"), SkippedItem("b.txt", "it is binary")]
     assert name_reasons(others) == "a.txt: it is binary; and others"
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
     skipped_items, scan = SkippedItems(), DatasetSummary("audio", 0, 0)
     skipped_items.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
-    skipped_items.add([SkippedItem("z.wav", "holds NaN")])
+    skipped_items.add([SkippedItem("z.wav", "it holds NaN")])
     skipped_items.write_to(scan)
     lines = describe_skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
     assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
-    assert len(scan.refusals) == MAX_KEPT
+    assert len(scan.skipped_items) == MAX_KEPT
 
 
 def test_what_is_kept_is_bounded() -> None:
@@ -66,4 +66,4 @@ def test_names_and_reasons_are_printable() -> None:
     skipped_item = SkippedItem("a\x1b[2J\udce9\n.png", "it names '\u202e'", "a\x07")
     fields = (skipped_item.name, skipped_item.reason, skipped_item.group)
     assert fields == (r"a\x1b[2J\xe9\x0a.png", r"it names '\u202e'", r"a\x07")
-    assert SkippedItem("Zürich 日本.png", "is empty").name == "Zürich 日本.png"
+    assert SkippedItem("Zürich 日本.png", "it is empty").name == "Zürich 日本.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.estimators.record_lengths import LARGEST_LOG_ODDS, EndModel, count_lengths, end_log_odds
+from anew.estimators.record_lengths import MAX_LOG_ODDS, EndModel, count_lengths, end_log_odds
 
 END = 9
 
@@ -40,7 +40,7 @@ def test_hazards_are_those_of_a_distribution_near_the_counts(seed: int) -> None:
 def test_records_of_one_length_end_there_alone() -> None:
     log_odds = end_log_odds(count_lengths(records([238] * 700), END))
     assert log_odds[1:200].max() < -10 and log_odds[237] < -1 and log_odds[238] == log_odds[239]
-    assert log_odds[238] == pytest.approx(LARGEST_LOG_ODDS, abs=0.1)
+    assert log_odds[238] == pytest.approx(MAX_LOG_ODDS, abs=0.1)
 
 
 def test_records_that_are_cut_say_that_others_go_on() -> None:

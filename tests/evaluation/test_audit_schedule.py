@@ -8,7 +8,7 @@ import pytest
 
 from anew.evaluation.audit_schedule import (
     FIRST_AUDIT,
-    LEAST_EVIDENCE,
+    MIN_EVIDENCE,
     PLANNED,
     AuditSchedule,
     AuditSize,
@@ -54,12 +54,12 @@ def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_ta
     schedule.add(FIRST_AUDIT, 0.1)
     size = schedule.next(5.0, AVAILABLE, AVAILABLE.total)
     assert size is not None and size.samples < 1000
-    assert PLANNED * LEAST_EVIDENCE <= 0.1 * evidence(size, AVAILABLE) <= 2.0 * LEAST_EVIDENCE
+    assert PLANNED * MIN_EVIDENCE <= 0.1 * evidence(size, AVAILABLE) <= 2.0 * MIN_EVIDENCE
     more_samples = AuditSchedule(1000, QUERY_COST)
     more_samples.add(FIRST_AUDIT, 0.1)
     in_little_time = more_samples.next(0.7, AVAILABLE, AVAILABLE.total)  # nothing can be proven: most evidence
     assert in_little_time is not None and in_little_time.real < size.real
-    assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * LEAST_EVIDENCE
+    assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * MIN_EVIDENCE
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)
 
@@ -87,7 +87,7 @@ def test_the_first_reading_of_few_items_says_little_of_later_ones() -> None:
 
 def test_samples_that_are_needed_prove_copies_among_all_real_items() -> None:
     needed = samples_needed(AVAILABLE)
-    assert 0.1 * evidence(AuditSize(needed, AVAILABLE.total), AVAILABLE) >= LEAST_EVIDENCE
+    assert 0.1 * evidence(AuditSize(needed, AVAILABLE.total), AVAILABLE) >= MIN_EVIDENCE
     assert samples_needed(RealItems(3400, 0)) > 0 == samples_needed(RealItems(0, 600))
 
 

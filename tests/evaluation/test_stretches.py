@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import SHORTEST, equal_pieces, random_pieces, stretches
+from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, stretches
 
 RNG = np.random.default_rng
 
@@ -29,7 +29,7 @@ def test_some_of_many_short_texts_are_drawn_whole_wherever_they_lie() -> None:
 
 
 def test_one_text_is_cut() -> None:
-    assert [len(part) for part in stretches(["x" * 9_000] * 3, SHORTEST // 2, RNG(0))] == [SHORTEST // 2]
+    assert [len(part) for part in stretches(["x" * 9_000] * 3, MIN_CHARACTERS // 2, RNG(0))] == [MIN_CHARACTERS // 2]
 
 
 def test_sets_are_equal() -> None:

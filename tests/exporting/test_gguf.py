@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -49,6 +50,17 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields and tensors of a file."""
     reader = gguf.GGUFReader(path)
     return {name: field.contents() for name, field in reader.fields.items()}, {t.name: t for t in reader.tensors}
+
+
+def test_weights_that_overflow_f16_stay_f32() -> None:
+    added: dict[str, Any] = {}
+    writer: Any = SimpleNamespace(add_tensor=lambda name, values: added.update({name: values}))
+    small, large = np.ones((2, 3), np.float32), np.full((2, 3), 1e6, np.float32)
+    for number_type in ("f16", "q8_0"):  # rows of three values are no whole blocks
+        target._add_tensor(writer, "small", small, number_type)
+        target._add_tensor(writer, "large", large, number_type)
+        assert added["small"].dtype == np.float16 and added["large"].dtype == np.float32
+        assert (added["large"] == large).all()
 
 
 @pytest.mark.parametrize("number_type", ["f32", "f16", "q8_0"])

@@ -122,6 +122,7 @@ def elementwise() -> list[Case]:
             lambda x: (x.isinf(), x.isnan(), torch.where(x.isinf(), 0.0, x)),
             torch.tensor([1.0, torch.inf, -torch.inf, torch.nan]),
         ),
+        Case("of NaN", lambda x: (x.relu(), x.amin(1), x.amax(1)), torch.tensor([[1.0, torch.nan], [torch.nan, -1.0]])),
     ]
 
 

@@ -504,12 +504,12 @@ class Visit:
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.faults.append(message.text))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        own_addresses = (path.as_uri(), "blob:", "data:")
+        self.page.on(
+            "request", lambda request: request.url.startswith(own_addresses) or self.requests.append(request.url)
+        )
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("body[data-state=made]", state="attached", timeout=60_000)
-        self.requests = [
-            url for url in self.requests if url != path.as_uri() and not url.startswith(("blob:", "data:"))
-        ]
 
     def close(self) -> None:
         """Assert that all went well."""
@@ -560,4 +560,88 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.click("#tab-about")
     assert "New? No copying found." in visit.page.inner_text("#panel-about")
     assert "2.50 by the network, 2.00 by the whole run" in visit.page.inner_text("header")
+    visit.close()
+
+
+@pytest.mark.slow
+def test_only_the_latest_film_is_shown_and_faults_are_said(
+    browser: Any, grid_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    _, path = exported(grid_run("diffusion"), tmp_path / "page.html")
+    visit = Visit(browser, path)
+    page = visit.page
+    page.click("#tab-look")
+    page.wait_for_selector("body[data-looked]", state="attached")
+    num_steps = page.locator("#panel-look .strip figure").count()
+    page.evaluate("delete document.body.dataset.looked")
+    page.evaluate("""() => {
+        const index = document.querySelector("#panel-look input[type=number]");
+        for (const value of ["-4", "1e9", "3"]) { index.value = value; index.dispatchEvent(new Event("change")); }
+    }""")
+    page.wait_for_selector("body[data-looked]", state="attached")
+    assert page.locator("#panel-look .strip figure").count() == num_steps
+    page.click("#tab-fill")
+    page.wait_for_selector("#fill-go:enabled")
+    page.evaluate("""() => {
+        anew.client.ask = () => ({ promise: Promise.reject(new Error("no memory <b>left</b>")), cancel() {} });
+    }""")
+    page.click("#half-right")
+    page.click("#fill-go")
+    page.get_by_text("The model failed: no memory <b>left</b>").wait_for()
+    page.click("#tab-make")
+    page.click("#make")
+    page.locator("#status").get_by_text("The model failed: no memory").wait_for()
+    assert page.is_hidden("#stop")
+    page.click("#tab-look")
+    page.evaluate("document.querySelector('#panel-look input[type=number]').dispatchEvent(new Event('change'))")
+    page.locator("#look-status").get_by_text("The model failed").wait_for()
+    visit.close()
+
+
+@pytest.mark.slow
+def test_sounds_are_freed(browser: Any, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    _, path = exported(grid_run("sound"), tmp_path / "page.html")
+    visit = Visit(browser, path)
+    page = visit.page
+    page.evaluate("""() => {
+        window.held = 0;
+        const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+        URL.createObjectURL = (blob) => { held++; return create.call(URL, blob); };
+        URL.revokeObjectURL = (address) => { held--; revoke.call(URL, address); };
+    }""")
+    page.click("#tab-walk")
+    page.wait_for_selector("body[data-walked]", state="attached")
+    for position in (3, 9, 24):
+        page.evaluate(
+            "at => { const way = document.getElementById('walk-position'); way.value = at; way.dispatchEvent(new Event('input')) }",
+            position,
+        )
+    assert page.locator("#walk-view audio").count() == 1 and page.evaluate("held") == 1
+    page.click("#tab-make")
+    page.fill("#count", "3")
+    page.evaluate("delete document.body.dataset.state")
+    page.click("#make")
+    page.wait_for_selector("body[data-state=made]", state="attached")
+    assert page.evaluate("held") == 1 + 3 - 4  # of the four before, whose addresses were made before the count began
+    visit.close()
+
+
+@pytest.mark.slow
+def test_the_class_of_a_text_is_shown(browser: Any, text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
+    visit = Visit(browser, text_page("labels")[1])
+    page = visit.page
+    for choice in ("any", "Genus b"):
+        page.click("#tab-make")
+        page.select_option("#label", label=choice)
+        for tab, note in (("continue", "#continue-class"), ("look", "#panel-look p.quiet")):
+            page.evaluate("delete document.body.dataset.next")
+            page.click(f"#tab-{tab}")
+            if tab == "continue":
+                page.wait_for_selector("body[data-next]", state="attached")
+            page.wait_for_function("note => document.querySelector(note).textContent", arg=note)
+            shown = page.inner_text(note)
+            if choice == "any":
+                assert re.fullmatch(r"Class: Genus [ab], drawn at random\. Choose another one under Generate\.", shown)
+            elif tab == "continue":
+                assert shown == "Class: Genus b, as chosen under Generate."
     visit.close()

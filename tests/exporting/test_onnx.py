@@ -79,6 +79,11 @@ def test_a_gan(tmp_path: Path) -> None:
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     chosen = sampler.sample(40, label="disc")
     assert chosen.shape == (40, 1, 12, 12)
+    with pytest.raises(ValueError, match=r"^the class 'cat' is unknown; there is 'bar', 'disc'$"):
+        sampler.sample(1, label="cat")
+    sampler.program["labels"] = None
+    with pytest.raises(ValueError, match=r"^the class 'cat' is unknown; there is none$"):
+        sampler.sample(1, label="cat")
     classes = np.array(next(step["classes"] for step in sampler.program["steps"] if step["step"] == "choose"))
     drawn = sampler._choose(sampler.program["steps"][0], 40, {"classes": np.ones(40)}, np.random.default_rng(0))
     assert (classes[drawn] == 1).all()
@@ -190,15 +195,20 @@ def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path:
     from anew.functional.token_choice import filter_probabilities
 
     logits = torch.randn(6, 30, generator=generator("logits"))
+    logits[:, 10:] -= 200.0  # whose probability is 0, at any temperature
     for temperature, top_k, top_p, min_p in [
         (1.0, 0, 1.0, 0.0),
         (0.7, 5, 1.0, 0.0),
         (1.5, 0, 0.6, 0.1),
+        (10.0, 0, 1.0, 0.0),
         (0.0, 0, 1.0, 0.0),
     ]:
         step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         expected = filter_probabilities(logits.softmax(1), temperature, top_k, top_p, min_p).numpy()
         assert np.abs(sample._filter(logits.numpy(), step, np.ones((6, 30), dtype=bool)) - expected).max() < 1e-5
+        only_impossible = np.arange(30)[None] >= 28  # of these, each is drawn alike
+        shares = sample._filter(logits.numpy(), step, only_impossible.repeat(6, 0))
+        assert (shares[:, :28] == 0).all() and np.isin(shares[:, 28:], (0, 1) if temperature == 0 else (0.5,)).all()
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
     data.close()
     if lost and modality is not None:
         raise Failed("lost", f"a good file was refused: {lost[0]}")
-    return {"refused": data.scan.refused, "state": len(state)}
+    return {"refused": data.scan.skipped, "state": len(state)}
 
 
 def preload() -> None:

@@ -31,7 +31,7 @@ def test_crowded_cores_time_one_long_step_for_each_number_of_threads(
 
     monkeypatch.setattr(benchmark, "Trainer", Timed)
     monkeypatch.setattr(benchmark, "rows_in_memory", lambda *arguments: 1_000)
-    monkeypatch.setattr(benchmark, "LEAST_SHARE_S", 0.0)
+    monkeypatch.setattr(benchmark, "MIN_SHARE_S", 0.0)
     monkeypatch.setattr(benchmark, "choose_thread_count", lambda seconds, measure: max(seconds, measure()))
     scale = Scale(items=100, units=100.0, seconds=60.0, crowding=crowding)
     spec = Grid((1, 8, 8), "CHW")

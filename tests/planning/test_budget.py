@@ -13,7 +13,7 @@ from anew.core.world import World
 from anew.errors import BudgetError
 from anew.planning.budget import (
     GAIN,
-    LEAST_REST,
+    MIN_REST,
     calibration_slice,
     check_gain,
     evaluation_slice,
@@ -99,7 +99,7 @@ def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_m
         and not is_hurried(None, None, delayed)
     )
     with pytest.raises(BudgetError, match="work takes 4 times as long"):
-        time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * LEAST_REST + 0.5), crowding=4.0))
+        time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * MIN_REST + 0.5), crowding=4.0))
 
 
 def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:

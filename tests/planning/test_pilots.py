@@ -19,9 +19,9 @@ def pilot(family: str, distance: float, expected: float) -> Pilot:
 
 
 def test_pilots_take_a_share_of_a_budget_that_is_large_enough() -> None:
-    assert pilots.pilot_seconds(pilots.LEAST_BUDGET - 1) == 0.0
+    assert pilots.pilot_seconds(pilots.MIN_BUDGET - 1) == 0.0
     assert pilots.pilot_seconds(600.0) == pytest.approx(72.0)
-    assert pilots.pilot_seconds(1e6) == pilots.MOST_SECONDS
+    assert pilots.pilot_seconds(1e6) == pilots.MAX_SECONDS
 
 
 @pytest.mark.parametrize("family", [Diffusion, Gan])
@@ -42,7 +42,7 @@ def test_a_description_names_each_family_and_why_the_winner_won() -> None:
         "Tried: gan 34 after 12 s, vae 49 after 12 s (Fréchet distance of 200 samples to validation items; real items 9.1). "
         "As each learns at its own pace, gan is expected to end closest; so gan was trained further."
     )
-    hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.LEAST_PROGRESS / 2)
+    hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.MIN_PROGRESS / 2)
     assert pilots.describe_pilots([hasty, pilot("vae", 49.0, 20.0)]) == (
         "Tried: gan 12 s, vae 12 s. That was too short to tell them apart, so gan was trained further, which most often comes "
         "closest."
@@ -67,6 +67,6 @@ def test_a_difference_within_its_noise_decides_nothing() -> None:
     # The distance does, against the order.
     ahead = replace(close, expected=65.0)
     assert pilots.criterion([likelier, ahead]) == "distance" and pilots.ranked([likelier, ahead])[0] is ahead
-    hasty = replace(ahead, progress=pilots.LEAST_PROGRESS / 2)
+    hasty = replace(ahead, progress=pilots.MIN_PROGRESS / 2)
     assert pilots.criterion([likelier, hasty]) == "none" and pilots.ranked([likelier, hasty])[0] is likelier
     assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

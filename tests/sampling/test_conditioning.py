@@ -64,7 +64,7 @@ def test_where_records_are_lines_one_line_end_is_dropped_and_others_are_refused(
         with pytest.raises(anew.ConfigError, match="the prompt has several lines"):
             model.sample(1, prompt=prompt)
     assert model.score(["anna\n"]).bits == model.score(["anna"]).bits
-    with pytest.raises(anew.ConfigError, match="item 1 has several lines"):
+    with pytest.raises(anew.ConfigError, match="item 2 has several lines"):
         model.score(["bob", "anna\nbob"])
 
 
@@ -222,11 +222,11 @@ def test_ends_of_a_walk_are_two_items(images: anew.Model, ends: Any) -> None:
 
 
 def test_paths_and_times_that_are_none(images: anew.Model, tmp_path: Path) -> None:
-    with pytest.raises(anew.RunError, match="`run` must be a path"):
+    with pytest.raises(anew.ConfigError, match="`run` must be a path"):
         anew.load(None)  # type: ignore[arg-type]
     with pytest.raises(anew.ConfigError, match=r"`budget` must be a time .* \(got \[1\]\)"):
         anew.train(images.folder.path.parent / "data", tmp_path / "run", budget=[1])  # type: ignore[arg-type]
-    with pytest.raises(anew.DataError, match="`data` must be a path"):
+    with pytest.raises(anew.ConfigError, match="`data` must be a path"):
         anew.train(None, tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 

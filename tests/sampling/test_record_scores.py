@@ -134,6 +134,11 @@ def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:
     assert scores.items[0].file.endswith(".png")
 
 
+def test_a_part_of_the_data_has_tokens_and_no_files(text: anew.Model, tmp_path: Path) -> None:
+    scores = text.score(prose(tmp_path / "a.txt", 300), limit=500)
+    assert scores.tokens == scores.units and not scores.files  # its tokens are characters
+
+
 def test_wrong_arguments(text: anew.Model, tmp_path: Path) -> None:
     other = prose(tmp_path / "a.txt", 30)
     with pytest.raises(anew.ConfigError, match="`per_item` must be True or False"):

@@ -68,6 +68,7 @@ def test_parts_keep_the_files_that_were_made() -> None:
 def test_what_their_repr_says() -> None:
     assert repr(thousand(Files())) == "Samples(1,000 items, 'image', shape (4, 4))"
     assert repr(thousand(Files())[:0]) == "Samples(0 items)"
+    assert repr(thousand(Files())[:1]) == "Samples(1 item, 'image', shape (4, 4))"
     texts = Samples(["ab", "cde"], [None, None], SimpleNamespace(name="text"))  # type: ignore[arg-type]
     assert repr(texts) == "Samples(2 items, 'text', 5 characters)"
 

@@ -62,7 +62,7 @@ def test_bits_are_of_batches(text: anew.Model, batches: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "message"), [([], "at least one item"), (["a", 5], "item 1 is 5"), ([b"a"], "list of strings")]
+    ("items", "message"), [([], "at least one item"), (["a", 5], "item 2 is 5"), ([b"a"], "list of strings")]
 )
 def test_items_that_cannot_be_scored(text: anew.Model, items: Any, message: str) -> None:
     with pytest.raises(anew.ConfigError, match=message):

@@ -62,6 +62,13 @@ def test_a_malformed_chat_gets_400(fields: dict[str, Any], chatty: TestClient) -
     assert chatty.post("/v1/chat/completions", json=CHAT | fields).status_code == 400
 
 
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_a_chat_has_at_least_one_token(field: str, chatty: TestClient) -> None:
+    answer = chatty.post("/v1/chat/completions", json=CHAT | {field: 0})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == field and "must be at least 1" in answer.json()["error"]["message"]
+
+
 # ---- scores ----
 
 

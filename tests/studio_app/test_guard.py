@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from anew.errors import RunError
+from anew.errors import ConfigError, RunError
 from anew.server.faults import ApiError
 from anew.studio_app.start_folder import StartFolder
 from studio_runs import OWN, TOKEN, client_of
@@ -108,6 +108,17 @@ def test_the_token_stays_and_is_for_this_user_alone(tmp_path: Path) -> None:
     token = folder.token()
     assert len(token) >= 40 and StartFolder(tmp_path).token() == token
     assert (tmp_path / ".anew-studio" / "token").stat().st_mode & 0o077 == 0
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("anew.core.files.write", full)
+        with pytest.raises(ConfigError, match="cannot write in"):
+            StartFolder(tmp_path).make_state()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_state_that_is_a_link_is_refused(tmp_path: Path) -> None:

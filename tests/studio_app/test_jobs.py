@@ -164,7 +164,8 @@ def test_what_cannot_be_trained(body: dict[str, object], sentence: str, start: P
     assert JobStore(start / STATE).all() == []
 
 
-def test_more_of_a_run(start: Path) -> None:
+def test_more_of_a_run(root: Path, start: Path) -> None:
+    (start / "shapes").symlink_to(root / "shapes")
     with client_of(start) as client:
         assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).json()["id"] == "runs/shapes-1"
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "later"}).status_code == 400
@@ -182,6 +183,25 @@ def test_more_of_a_run(start: Path) -> None:
         and any(word.startswith("--steps=") for word in first.words)
     )
     assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
+
+
+@pytest.mark.parametrize(
+    ("request_of_run", "sentence"),
+    [
+        ({"data": "http://169.254.169.254/latest"}, "was never read on this computer"),
+        ({"data": "/etc"}, "a folder of the system or of your settings"),
+        ({"data": "/nowhere/else"}, "is no longer at"),
+        ({"plan_from": "s3://stranger/run"}, "replays the plan of another one"),
+    ],
+)
+def test_a_run_of_a_stranger_names_no_data(request_of_run: dict[str, str], sentence: str, start: Path) -> None:
+    config = start / "runs/old" / "config.json"
+    record = json.loads(config.read_text())
+    config.write_text(json.dumps(record | {"request": record["request"] | request_of_run}))
+    with client_of(start) as client:
+        answer = client.post("/api/again", json={"run": "runs/old", "seed": 5})
+        assert answer.status_code == 400 and sentence in answer.json()["error"]["message"]
+    assert JobStore(start / STATE).all() == []
 
 
 def test_only_runs_of_the_same_data_are_compared(root: Path, start: Path) -> None:

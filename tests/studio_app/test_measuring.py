@@ -59,13 +59,25 @@ def test_a_run_is_measured_as_the_command_of_a_user(start: Path) -> None:
     assert JobStore(start / STATE).all() == []
 
 
+def test_data_that_must_not_be_read_has_the_code_of_data_that_was_moved(start: Path) -> None:
+    config = json.loads((start / RUN / "config.json").read_text())
+    with client_of(start) as client:
+        for place in ("https://example.invalid/names.txt", "/etc"):
+            config["data"]["path"] = place
+            (start / RUN / "config.json").write_text(json.dumps(config))
+            assert client.post("/api/evaluate", json={"run": RUN, "n": 500}).json()["error"]["code"] == "data_moved"
+    assert JobStore(start / STATE).all() == []
+
+
 def test_a_run_whose_data_was_moved_says_so_before_it_is_queued(start: Path) -> None:
     config = json.loads((start / RUN / "config.json").read_text())
     config["data"]["path"] = str(start / "moved.txt")
     (start / RUN / "config.json").write_text(json.dumps(config))
     with client_of(start) as client:
         refused = client.post("/api/evaluate", json={"run": RUN, "n": 500})
-        assert refused.status_code == 400 and "give its new place as `data`" in refused.json()["error"]["message"]
+        error = refused.json()["error"]
+        assert refused.status_code == 400 and "give its new place as `data`" in error["message"]
+        assert error["code"] == "data_moved"
         assert client.post("/api/evaluate", json={"run": RUN, "n": 500, "data": "names.txt"}).status_code == 200
     (job,) = JobStore(start / STATE).all()
     assert job.words == ["evaluate", str(start / RUN), "-n", "500", f"--data={start / 'names.txt'}"]
@@ -132,7 +144,7 @@ def test_buttons_beside_the_report(start: Path, browser: Any) -> None:
         dialog.get_by_role("button", name="Checking...").wait_for()
         (request,) = asked
         assert request.request.post_data_json == {"run": RUN, "n": 300}
-        request.fulfill(status=400, json={"error": {"message": "it has moved; give its new place as `data`"}})
+        request.fulfill(status=400, json={"error": {"message": "it is elsewhere", "code": "data_moved"}})
         dialog.get_by_label("Where the data is now").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         page.keyboard.press("Escape")

@@ -86,7 +86,9 @@ def test_a_part_is_kept_and_the_rest_filled_in(client: TestClient) -> None:
     source = made(client, run=SHAPES, n=1, seed=2)
     mask = np.ones((12, 12), np.uint8)
     mask[6:] = 0
-    filled = made(client, run=SHAPES, n=2, seed=5, made=source["made"], mask=base64.b64encode(mask.tobytes()).decode())
+    filled = made(
+        client, run=SHAPES, n=2, seed=5, made=source["made"], mask=base64.b64encode(np.packbits(mask)).decode()
+    )
     before = pixels(source["items"][0]["src"])
     for item in filled["items"]:
         assert (pixels(item["src"])[:6] == before[:6]).all()
@@ -142,6 +144,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         ("sample", {"run": SHAPES, "made": "made-99", "mask": ""}, "generate them again"),
         ("tokens", {"run": SHAPES}, "token by token"),
         ("walk", {"run": NAMES}, ""),
+        ("walk", {"run": SHAPES, "settings": {"seed": "1"}}, "'seed' is an argument of its own"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_sentence(

@@ -40,7 +40,7 @@ def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def filmed(data: Path, run: Path, **options: Any) -> Path:
     """A short run with a frame after each step."""
     with (
-        mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
+        mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
         mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
     ):
         anew.train(data, run, **options)
@@ -224,7 +224,7 @@ def test_a_resumed_training_forgets_later_weights_and_goes_on_with_its_clock(gan
         log.write_text(re.sub(r'"seconds": ?([0-9.]+)', r'"seconds": 10\1', log.read_text()))  # some hundred more
         snapshots.keep(run, {"later": torch.zeros(2)}, 99, 99.0)
         with (
-            mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
+            mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, FRAME_SHARE=1e9),
             mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
         ):
             anew.resume(run, steps=6)
@@ -259,7 +259,7 @@ import anew
 from anew.workflows import film
 from samples import TINY
 place = Path({place!r})
-patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, FILM_SHARE=1e9, STEPS_BETWEEN_QUESTIONS=1)
+patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, MIN_SECONDS=0.0, FILM_SHARE=1e9, STEPS_BETWEEN_QUESTIONS=1)
 with patched, mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
     anew.train(place / "names.txt", place / "run", steps=3, settings={{**TINY, "previews": 0, "parallel": "fsdp"}})
 """

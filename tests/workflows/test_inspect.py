@@ -99,8 +99,8 @@ def test_pieces_of_a_few_documents_are_not_called_items() -> None:
 
 def test_an_inspection_is_plain_json() -> None:
     values = json.loads(json.dumps(inspection().to_json()))
-    assert values["family"] == "diffusion" and values["why"] == "few images" and values["noun"] == "image"
-    assert values["instead"] == {"speed": {"family": "gan", "why": "one pass"}}
-    assert values["tried"]["families"] == ["diffusion", "gan"] and "3 min" in values["tried"]["why"]
-    assert values["refused"] == 1 and values["refusals"] == [{"name": "x.png", "reason": "empty"}]
+    assert values["family"] == "diffusion" and values["reason"] == "few images" and values["item_name"] == "image"
+    assert values["alternatives"] == {"speed": {"family": "gan", "reason": "one pass"}}
+    assert values["tried"]["families"] == ["diffusion", "gan"] and "3 min" in values["tried"]["reason"]
+    assert values["skipped"] == 1 and values["skipped_files"] == [{"name": "x.png", "reason": "empty"}]
     assert values["budgets"][0]["seconds"] == 600.0

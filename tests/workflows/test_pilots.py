@@ -43,8 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pilots for any budget, by a clock that each look at it moves: their steps do not depend on the machine."""
     ticks = count()
-    monkeypatch.setattr(rules, "LEAST_BUDGET", 1.0)
-    monkeypatch.setattr(rules, "LEAST_PROGRESS", 0.0)
+    monkeypatch.setattr(rules, "MIN_BUDGET", 1.0)
+    monkeypatch.setattr(rules, "MIN_PROGRESS", 0.0)
     monkeypatch.setattr(pilots, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(ticks)))
 
 
@@ -78,7 +78,7 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(
     assert {pilot.family for pilot in tried} == {"diffusion", "gan"}
     assert tried[0].family == model.family_name == rules.ranked(tried)[0].family
     assert all(pilot.expected_error > 0.0 and pilot.auc_error > 0.0 for pilot in tried)
-    assert all(0.0 < pilot.progress < 1.0 and pilot.items >= pilots.LEAST_ITEMS for pilot in tried)
+    assert all(0.0 < pilot.progress < 1.0 and pilot.items >= pilots.MIN_ITEMS for pilot in tried)
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["checkpoints", "report", "samples"]
     assert tried[0].progress in progress_record(run / NAME)  # steps of the pilot are steps of the run
     # Samples of a pilot have the pixel values of the data, as those of a run have: half-clear pixels would decide else.
@@ -142,7 +142,7 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
 def test_where_time_is_short_the_likeliest_family_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, message: str
 ) -> None:
-    monkeypatch.setattr(rules, "LEAST_PROGRESS", 1.0)
+    monkeypatch.setattr(rules, "MIN_PROGRESS", 1.0)
     monkeypatch.setattr(pilots, "SETUP_SHARE", share)
     lines = Lines()
     model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)

@@ -83,7 +83,7 @@ def test_features_that_are_cut_short_tell_their_pace_nevertheless(
 
 
 def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None:
-    few = replace(COSTS, available=RealItems(970, 30), most_real=1000)
+    few = replace(COSTS, available=RealItems(970, 30), max_real=1000)
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
         "Close? and Varied? will probably stay open (they need about 300 held-out items, and there are 30); "

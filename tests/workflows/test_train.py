@@ -141,8 +141,8 @@ def compared(path, modality=None):
     try:
         _check_same_data(world, data)
     except AnewError as error:
-        return str(error), data.scan.notes, data.scan.refused
-    return "", data.scan.notes, data.scan.refused
+        return str(error), data.scan.notes, data.scan.skipped
+    return "", data.scan.notes, data.scan.skipped
 
 with together() as world:
     first = world.is_main

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.core import arguments
-from anew.planning.folder_names import default_run as default_run
 
 if TYPE_CHECKING:
     from anew.workflows.list_settings import SettingInfo

@@ -27,7 +27,7 @@ def export(
     """Write a run in the format of another program. This needs only the run folder, not the data.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         to: The target, one of `export_targets()`.
         out: The folder to create, or, for the target html, a file that ends in .html. If the export fails, nothing is left of it.
         number_type: The number format of the weights. None takes the default of the target.
@@ -51,7 +51,7 @@ def export(
     number_type = arguments.optional_text("number_type", number_type)
     repository = arguments.optional_text("push", push)
     trust_code = arguments.switch("trust_code", trust_code)
-    open_run(run)
+    folder = open_run(run)
     from anew.exporting.base import check_new, check_number_type, export_model, load_target
 
     target = load_target(name)
@@ -62,7 +62,7 @@ def export(
         raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")
     if repository is not None:
         target.check_push(repository)
-    result = export_model(load(run, "cpu", trust_code=trust_code), target, target_path, number_type)
+    result = export_model(load(folder.path, "cpu", trust_code=trust_code), target, target_path, number_type)
     return result if repository is None else replace(result, address=target.push(result.folder, repository))
 
 

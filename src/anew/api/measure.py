@@ -18,9 +18,8 @@ from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report
-from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
-    MOST_MEASURED,
+    MAX_MEASURED,
     Settings,
     is_there,
     make_request,
@@ -107,7 +106,7 @@ def score(
     Each document, line, sequence or row of a table is scored by itself.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
             string always names a place; a single text is a list, `["The river."]`.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
@@ -145,7 +144,7 @@ def nearest(
     """Find the training item nearest to each of some items, to see by eye whether they are copies.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         items: A folder or a file with the same kind of data as the run; or a list of texts or of arrays, such as
             `model.sample(4)`. A string always names a place; a single text is a list, `["The river."]`. None takes the samples
             in the folder of the run.
@@ -161,7 +160,7 @@ def nearest(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
-    n, reporter = check_int("n", n, 1, MOST_MEASURED), arguments.reporter(reporter) or SilentReporter()
+    n, reporter = check_int("n", n, 1, MAX_MEASURED), arguments.reporter(reporter) or SilentReporter()
     data_path = arguments.optional_path("data", data, DataError)
     queries: str | Sequence[object] | None
     if items is None:
@@ -194,7 +193,7 @@ def walk(
     """Interpolate between samples: `anew.walk(run).save("walk/")`.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         n: Number of frames.
         stops: Number of samples that the path passes through.
         seed: Seed of the samples.
@@ -263,7 +262,7 @@ def evaluate(
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
-    n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
+    n, seed, values = check_int("n", n, 1, MAX_MEASURED), check_int("seed", seed), arguments.settings(settings)
     modality = arguments.optional_text("modality", modality)
     reporter = arguments.reporter(reporter) or SilentReporter()
     trust_code = arguments.switch("trust_code", trust_code)
@@ -370,7 +369,7 @@ def compare(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
-    n = check_int("n", n, 1, MOST_MEASURED)
+    n = check_int("n", n, 1, MAX_MEASURED)
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)

@@ -27,7 +27,7 @@ def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple
     first process reads the run, which need not be on a shared disk.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         trust_code: As in `load`.
     """
     with several_processes() as world:
@@ -105,7 +105,8 @@ def again(
 
     Args:
         file: A file that `sample` or a training run wrote.
-        run: The folder of the run. None looks for the run that the file names: in the folders above the file, in `runs/`, and here.
+        run: The run: a folder or an address. None looks for the run that the file names: in the folders above the file, in
+            `runs/`, and here.
         device: As in `load`. On another device sums are rounded differently, so the last bits may differ.
         trust_code: As in `load`.
 

@@ -17,7 +17,7 @@ from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
 from anew.errors import BudgetError, ConfigError, RunError, UserError, command
-from anew.planning.folder_names import default_run as default_run
+from anew.planning.folder_names import default_run
 from anew.planning.request import (
     DEFAULT_BUDGET,
     Settings,
@@ -244,7 +244,7 @@ def resume(
     """Finish a run that was stopped, or train a finished one for longer.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         budget: Additional time, as in `train`.
         steps: A new total number of steps, instead of a budget.
         data: New location of the data, if it was moved.
@@ -342,7 +342,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     """Load the model of a run. This needs only the run folder, not the data.
 
     Args:
-        run: The folder of the run.
+        run: The run: a folder or an address.
         device: "auto", "cpu", "cuda" or "cuda:N".
         trust_code: Allow running the `family.py` stored in the run. Read it first: it is code.
 

@@ -60,8 +60,8 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
 
 
 def _to_its_own_end(work: Callable[[], int]) -> int:
-    """Carry out a command. Where it fails in one of several processes, torchrun, which stops all when one has ended, is not obeyed
-    any more: this one ends by itself, with its own exit code."""
+    """Carry out a command. Where it fails in one of several processes, SIGTERM from torchrun, which stops all when one has ended, is
+    ignored from here on: this one ends by itself, with its own exit code."""
     try:
         return work()
     except BaseException:  # whatever it is, it is raised again

@@ -83,7 +83,7 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
     outcomes = api.check_requirements(report, requirements) if requirements else []
     passed = all(outcome.passed for outcome in outcomes)
     if arguments.json:
-        checks = [{"condition": o.requirement.text, "passed": o.passed, "found": o.sentence} for o in outcomes]
+        checks = [{"condition": o.requirement.text, "passed": o.passed, "measured": o.sentence} for o in outcomes]
         write_json(report.to_json() | ({"checks": checks} if outcomes else {}))
         return DONE if passed else FAILED_CHECK
     record = api.as_record(report.to_json())

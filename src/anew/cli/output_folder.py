@@ -7,6 +7,7 @@ from pathlib import Path
 from anew.errors import ConfigError
 
 UNFINISHED = ".unfinished.json"  # present while files are written; it holds the command that writes them
+_TEMPORARY = f"{UNFINISHED}.tmp"  # until it is whole: a command that is killed meanwhile can be repeated, too
 
 
 class OutputFolder:
@@ -27,7 +28,7 @@ class OutputFolder:
         self.request = request
 
     def __enter__(self) -> OutputFolder:
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        if not self.path.exists() or (self.path.is_dir() and all(p.name == _TEMPORARY for p in self.path.iterdir())):
             return self
         mark = self.path / UNFINISHED
         if not mark.is_file():
@@ -45,7 +46,9 @@ class OutputFolder:
         """Make the folder; from here on it is unfinished."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / UNFINISHED).write_text(self.request, encoding="utf-8")
+            temporary = self.path / _TEMPORARY
+            temporary.write_text(self.request, encoding="utf-8")
+            temporary.replace(self.path / UNFINISHED)
         except OSError as error:
             raise ConfigError(
                 f"--out {str(self.path)!r} cannot be written ({error.strerror}); give another folder"

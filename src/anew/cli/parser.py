@@ -226,7 +226,9 @@ def _nearest(p: CommandParser) -> None:
         "items", nargs="?", metavar="ITEMS", help="a folder or a file of items (default: the samples in RUN)"
     )
     p.add_argument("--text", action="append", default=[], metavar="TEXT", help="a text to look up; may be repeated")
-    p.add_argument("-n", type=integer("-n"), default=100, metavar="N", help="most items of ITEMS (default: 100)")
+    p.add_argument(
+        "-n", type=integer("-n"), default=100, metavar="N", help="at most N items are looked up (default: 100)"
+    )
     p.add_argument("--out", metavar="FILE.png", help="also draw each item next to its nearest training item")
     p.add_argument("--data", help="new location of the data, if it was moved")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from anew.errors import ConfigError, shorten
 
-# On one machine: more than any has processors, so that a slip of the hand starts no thousands; chosen.
-MOST_PROCESSES = 1024
+# On one machine: more than any has processors, so that a typo does not start thousands; chosen.
+MAX_PROCESSES = 1024
 
 
 def setting(example: str) -> Callable[[str], tuple[str, str]]:
@@ -73,6 +73,6 @@ def choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
 
 def process_count(text: str) -> int:
     """A number of processes."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise ConfigError(f"--processes must be a number from 1 to {MOST_PROCESSES} (got {shorten(text)})")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise ConfigError(f"--processes must be a number from 1 to {MAX_PROCESSES} (got {shorten(text)})")
     return int(text)

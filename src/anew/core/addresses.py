@@ -188,8 +188,8 @@ def _check_endpoint(error_type: type[UserError]) -> None:
 
 
 def _bound_attempts(system: object) -> None:
-    """Have each attempt end by itself: the client would wait and try again for minutes before `reached` hears of a fault. What the
-    user's own settings of fsspec say counts."""
+    """Bound each attempt, since the client would otherwise retry for minutes before `reached` sees an error. The user's fsspec
+    settings take precedence."""
     settings = {
         "connect_timeout": CONNECT_S,
         "read_timeout": ANSWER_S,
@@ -199,7 +199,17 @@ def _bound_attempts(system: object) -> None:
     system.config_kwargs = settings | system.config_kwargs  # type: ignore[attr-defined]
 
 
-def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = DataError, verb: str = "read") -> R:
+class OutageError(DataError):
+    """A store failed for RETRY_S, although trying again could have helped."""
+
+
+def reached(
+    action: Callable[[], R],
+    shown: str,
+    error_type: type[UserError] = DataError,
+    verb: str = "read",
+    outage_type: type[UserError] | None = None,
+) -> R:
     """What an action on a store returns. It is tried again for RETRY_S.
 
     Args:
@@ -207,9 +217,10 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         shown: The address, for sentences.
         error_type: Type of the errors that are raised.
         verb: What is done to the address: "read" or "written".
+        outage_type: Type of the error where it failed for so long; None: `error_type`.
 
     Raises:
-        UserError: Of that type: it failed for so long, or nothing is there, or it is not allowed.
+        UserError: Of these types: it failed for so long, or nothing is there, or it is not allowed.
     """
     begin, pause, is_told = time.monotonic(), 0.5, False
     while True:
@@ -227,11 +238,13 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
                 raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
             if "Credentials" in type(error).__name__:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
-            if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
-                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
+            is_settled = _is_settled(error)
+            if is_settled or time.monotonic() - begin + pause > RETRY_S:
+                final_type = error_type if is_settled else outage_type or error_type
+                raise final_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
             if not is_told and time.monotonic() - begin > QUIET_S:
                 is_told = True
-                _say_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); trying for a minute")
+                _say_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
 

@@ -26,10 +26,10 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
     Args:
         name: The argument, for the sentence.
         value: What was given.
-        error: Raised where it is not a path.
+        error: Raised where nothing can be there. Something of another type is always a ConfigError.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise error(f"`{name}` must be a path (got {shorten(value)})")
+        raise ConfigError(f"`{name}` must be a path (got {shorten(value)})")
     if not os.fspath(value):
         raise error(f"`{name}` must be a path (got an empty string)")
     try:

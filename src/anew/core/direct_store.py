@@ -64,18 +64,18 @@ class DirectStore:
 
         Args:
             path: Its key with its bucket.
-            size: Its bytes. Of one that has grown, only so many are read.
+            size: Its bytes. Of one that has grown, one more is read, so that the caller notices.
 
         Raises:
             Exception: What the store's client raises.
         """
         bucket, _, key = path.partition("/")
         if not self._is_direct or _PLAIN_KEY.fullmatch(key) is None:
-            return self._system.cat_file(path, start=0, end=size)
+            return self._system.cat_file(path, start=0, end=size + 1)
         try:
             data = self._bucket(bucket).read(key, size)
         except Exception:  # of any kind: the client tries the same, and says what it meets
-            data = self._system.cat_file(path, start=0, end=size)
+            data = self._system.cat_file(path, start=0, end=size + 1)
             self._count_failure()
         else:
             self._failures = 0

@@ -205,16 +205,16 @@ def write_inside(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
-MOST_OF_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
+MAX_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
 
 
 def clause(error: BaseException) -> str:
-    """Why, in a few words on one line."""
+    """The reason, on one line."""
     strerror = getattr(error, "strerror", None)
     lines = str(strerror or error).strip().splitlines() or [""]
     text = lines[0].strip().rstrip(".")
-    if len(text) > MOST_OF_CLAUSE:  # cut between words, where there are any
-        text = text[:MOST_OF_CLAUSE].rpartition(" ")[0] or text[:MOST_OF_CLAUSE]
+    if len(text) > MAX_CLAUSE:  # cut between words, where there are any
+        text = text[:MAX_CLAUSE].rpartition(" ")[0] or text[:MAX_CLAUSE]
         text += " ..."
     return text or type(error).__name__
 

@@ -19,7 +19,7 @@ from torch.nn.modules.module import (
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 BUFFER_BYTES = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
-LEAST_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
+MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -30,7 +30,7 @@ def free_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     free = min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP))
-    return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), LEAST_BYTES)
+    return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MIN_BYTES)
 
 
 _ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buffers within `parameters_within`

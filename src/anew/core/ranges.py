@@ -105,7 +105,7 @@ class RangeStore:
         return data[start - origin : stop - origin]
 
     def prefetch(self, file: StoredFile, start: int, stop: int) -> None:
-        """Have these bytes fetched in the background, as far as there is room for them."""
+        """Fetch these bytes in the background, as far as they fit."""
         names = _Names(file)
         numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
         absent = [number for number in numbers if not self._cache.holds(names[number], names.bytes_of(number))]
@@ -186,10 +186,11 @@ class RangeStore:
         file, start = job.names.file, job.run.start * BLOCK
         shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
         stop = start + job.bytes
+        is_whole = start == 0 and stop == file.bytes
 
         def fetch() -> bytes | None:
             try:
-                if start == 0 and stop == file.bytes:
+                if is_whole:
                     return self._objects.read(file.key, stop)
                 return self._system.cat_file(file.key, start=start, end=stop)
             except FileNotFoundError as error:
@@ -203,7 +204,7 @@ class RangeStore:
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
-        if len(data) != job.bytes or not self._is_same(file, shown):
+        if len(data) != job.bytes or not (is_whole or self._is_same(file, shown)):
             raise self._loss(file, "it changed after the data was listed")
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
         self._remember(blocks)
@@ -225,11 +226,11 @@ class RangeStore:
         )
 
     def _is_same(self, file: StoredFile, shown: str) -> bool:
-        """Whether an object is what was listed; one that takes one request shows it by its size alone."""
+        """Whether an object is what was listed; one that comes whole in one request shows it by its size instead."""
         now = time.monotonic()
         with self._lock:
             since = self._checked.setdefault(file.key, now)
-            if (file.bytes or 0) <= REQUEST or now - since < CHECK_S:
+            if now - since < CHECK_S:
                 return True
             self._checked[file.key] = now
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
-MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20
+MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:
@@ -53,8 +53,8 @@ class Grid:
     bounded: bool = True
 
     def __post_init__(self) -> None:
-        _check_extents(self.shape, MOST_VALUES)
-        _check_number("classes", self.classes, 0, MOST_CLASSES)
+        _check_extents(self.shape, MAX_VALUES)
+        _check_number("classes", self.classes, 0, MAX_CLASSES)
         if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
             raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
         if not isinstance(self.std, int | float) or not 0.0 <= self.std < 1e6:
@@ -93,9 +93,9 @@ class Tokens:
     opening: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_number("vocab", self.vocab, 1, MOST_IDS)
-        _check_number("length", self.length, 1, MOST_LENGTH)
-        _check_number("classes", self.classes, 0, MOST_CLASSES)
+        _check_number("vocab", self.vocab, 1, MAX_IDS)
+        _check_number("length", self.length, 1, MAX_LENGTH)
+        _check_number("classes", self.classes, 0, MAX_CLASSES)
         _check_extents(self.shape, self.length)
         for name, number in self.special.items():
             _check_number(f"special.{name}", number, 0, self.vocab - 1)

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 # Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
 SCHEDULE = Path("/proc/thread-self/schedstat")
-LEAST_METERED = 0.25  # seconds on a core, some 60 turns on crowded ones: in less, a few turns of others decide
+MIN_METERED = 0.25  # seconds on a core, some 60 turns on crowded ones: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
 
@@ -103,7 +103,7 @@ class CrowdingMeter:
     def read(self) -> float:
         """At least 1 (idle cores). Measured now if the meter has hardly run, or the system does not count the times."""
         on_core, queued = _schedule()
-        if on_core - self._on_core < LEAST_METERED:
+        if on_core - self._on_core < MIN_METERED:
             return measure_crowding()
         return 1.0 + (queued - self._queued) / (on_core - self._on_core)
 

@@ -35,7 +35,7 @@ V = TypeVar("V")
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
 # That a process may be late by: one writes, calibrates or samples while the others wait
 COLLECTIVE = timedelta(minutes=30)
-MOST_NAMED, MOST_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
+MAX_NAMED, MAX_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
 
 
@@ -354,14 +354,14 @@ def _digest(value: object) -> str:
 
 def _short(value: object) -> str:
     """A value as a sentence shows it; "" where it is too long."""
-    return shorten(value) if len(json.dumps(value)) <= MOST_SHOWN else ""
+    return shorten(value) if len(json.dumps(value)) <= MAX_SHOWN else ""
 
 
 def _values(differing: Sequence[str], other: Mapping[str, Sequence[str]], main: Mapping[str, Sequence[str]]) -> str:
     """The paths that differ and both values, in parentheses: " (settings.width: 32 and 48)"."""
     described = []
-    for path in differing[:MOST_NAMED]:
+    for path in differing[:MAX_NAMED]:
         values = [entries[path][1] if path in entries else "not given" for entries in (other, main)]
         described.append(": ".join(filter(None, [path, " and ".join(values) if all(values) else ""])))
-    text = ", ".join(filter(None, described)) + (", ..." if len(differing) > MOST_NAMED else "")
+    text = ", ".join(filter(None, described)) + (", ..." if len(differing) > MAX_NAMED else "")
     return f" ({text})" if text else ""

@@ -339,8 +339,8 @@ class Dataset:
             content=self._chosen.content,
             parts=dict(scan.parts),
             notes=list(scan.notes),
-            refused=scan.refused,
-            refusals=scan.refusal_lines(),
+            refused=scan.skipped,
+            refusals=scan.skipped_lines(),
             seconds=None if size is None else size.seconds,
         )
 

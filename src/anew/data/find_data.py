@@ -13,7 +13,7 @@ from anew.data.file_names import is_hub_name
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import SelectedData, detect_modality
 from anew.data.sources.remote import is_known
-from anew.errors import DataError
+from anew.errors import DataError, MovedDataError
 
 
 def find_data(state: DataRecord, path: str | None) -> SelectedData:
@@ -49,20 +49,20 @@ def check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> No
 
 
 def check_present(path: str) -> None:
-    """Raise DataError if the data of a run is missing, or must not be read from its recorded path.
+    """Raise MovedDataError if the data of a run is missing, or must not be read from its recorded path.
 
     The run may be a stranger's, and could make this computer read any file or send any request. So data is not read from
     folders of the system or of settings, nor from addresses that were never used on this computer.
     """
     address = None if is_hub_name(path) else address_of(path)
     if address is not None and not is_known(address):
-        raise DataError(
+        raise MovedDataError(
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
     is_there = os.path.exists(path)  # returns False for invalid names, for which Path.exists could raise an error
     if Path(path).is_absolute() and not is_there:
-        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
+        raise MovedDataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
     if address is None and is_there and files.is_private(Path(path)):
-        raise DataError(
+        raise MovedDataError(
             f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
         )

@@ -12,7 +12,6 @@ from anew.data.types import DatasetSummary, SkippedItem
 MAX_KEPT = 20  # reasons, files of each, and lines in total: more than anybody reads, and little to keep in a run
 MAX_LISTED = 5  # skipped items in a list that people read
 MAX_NAMED = 3  # skipped items in a sentence
-VERBS = frozenset(("is", "has", "holds", "cannot", "contains", "vanished"))  # with which reasons begin
 
 
 class SkippedItems:
@@ -46,8 +45,8 @@ class SkippedItems:
 
     def write_to(self, summary: DatasetSummary) -> None:
         """Put the count and the first items into the summary."""
-        summary.refusals = self.first
-        summary.refused = self.count
+        summary.skipped_items = self.first
+        summary.skipped = self.count
 
     def sentence(self) -> str:
         """`: NAME: REASON; ...` of some, for an error; "" if nothing was skipped."""
@@ -76,21 +75,16 @@ class _Repeats:
 
 def describe_skipped(summary: DatasetSummary) -> list[str]:
     """Lines about skipped items for people, the first few by name."""
-    if not summary.refused:
+    if not summary.skipped:
         return []
-    lines = [f"skipped {item.name}: {with_subject(item.reason)}" for item in summary.refusals[:MAX_LISTED]]
-    return [*lines, f"skipped in all: {summary.refused}"]
-
-
-def with_subject(reason: str) -> str:
-    """A reason as a whole clause: many begin with their verb."""
-    return f"it {reason}" if reason.split(" ", 1)[0] in VERBS else reason
+    lines = [f"skipped {item.name}: {item.reason}" for item in summary.skipped_items[:MAX_LISTED]]
+    return [*lines, f"skipped in all: {summary.skipped}"]
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:
     """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED, and whether there are other items."""
     first_of_reason = {item.reason: item for item in reversed(items)}
     examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
-    sentence = "; ".join(f"{item.name}: {with_subject(item.reason)}" for item in examples)
+    sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
     more = {item.name for item in items} - {item.name for item in examples}
     return f"{sentence}; and others" if more else sentence

@@ -239,7 +239,7 @@ class DataBudget:
             return "a run without a budget"
         place = self.device if self.device != "cpu" else plural(self.threads, "thread")
         assumed = " (assumed, as no budget was given)" if self.is_assumed else ""
-        return f"{self.seconds:g} s on {place}{assumed}"
+        return f"{self.seconds:,.10g} s on {place}{assumed}"
 
     @property
     def use(self) -> str:
@@ -264,8 +264,8 @@ class DatasetSummary:
         bytes: Size of the source.
         labels: Names of the classes.
         parts: Items (or spans of text) in train, validation and test.
-        refusals: One for each file and reason.
-        refused: Number of refused items.
+        skipped_items: One for each file and reason.
+        skipped: Number of items that cannot be used.
         other: Items that are not of this modality, by modality or suffix.
         notes: Sentences for `anew look`.
     """
@@ -275,12 +275,12 @@ class DatasetSummary:
     bytes: int
     labels: tuple[str, ...] = ()
     parts: dict[str, int] = field(default_factory=dict)
-    refusals: list[SkippedItem] = field(default_factory=list)
-    refused: int = 0
+    skipped_items: list[SkippedItem] = field(default_factory=list)
+    skipped: int = 0
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_estimate: bool = False
 
-    def refusal_lines(self) -> list[str]:
+    def skipped_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""
-        return [f"{item.name}: {item.reason}" for item in self.refusals]
+        return [f"{item.name}: {item.reason}" for item in self.skipped_items]

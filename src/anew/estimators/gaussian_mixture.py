@@ -23,7 +23,7 @@ ANY_CLASS = -1  # class of a component that serves all classes
 FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
 ITEMS_PER_DIRECTION = 2  # at least: with fewer, directions are those of single items
 # Items times values of one times principal components, up to which folds are fitted: a second or two.
-MOST_CROSS_FIT = 2**30
+MAX_CROSS_FIT = 2**30
 CROSS_FIT_ROUNDS = 4  # rounds of subspace iteration, half as many as for the basis itself: only variances are needed
 
 
@@ -202,7 +202,7 @@ def fit_mixture(
     else:
         rotations, residual_variance = _no_rotation(shape), residual.square().mean(0)
     scales = torch.ones(rank)  # (R,)
-    if x.numel() * rank <= MOST_CROSS_FIT and len(x) >= FOLDS:
+    if x.numel() * rank <= MAX_CROSS_FIT and len(x) >= FOLDS:
         scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, rng)
     cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, rng)
     pooled = _covariance(coordinates)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 EXACT_SHARE = 0.5  # of a length's probability, by its own count; the other half comes from those near it; chosen
 QUARTILES_IN_DEVIATIONS = 1.34  # of a normal distribution
-LARGEST_LOG_ODDS = 16.0  # that a record ends where every known one has ended
+MAX_LOG_ODDS = 16.0  # that a record ends where every known one has ended
 NEWTON_STEPS = 20  # of the fit of two weights; it usually ends sooner
 RIDGE = 1.0  # penalty of the weights, as much as one target more or less
 ENOUGH_PROGRESS = 1e-7  # nats a target; the fit ends when a step gains less
@@ -112,8 +112,8 @@ def end_log_odds(counts: Ints) -> Doubles:
     smallest = 1.0 / (total + 1.0)
     probability = (1.0 - smallest) * (EXACT_SHARE * own + (1.0 - EXACT_SHARE) * near) + smallest / len(lengths)
     alive = np.cumsum(probability[::-1])[::-1] + num_cut / total
-    hazard = np.clip(probability / alive, np.exp(-LARGEST_LOG_ODDS), None)
-    log_odds = np.log(hazard) - np.log(np.maximum(1.0 - hazard, np.exp(-LARGEST_LOG_ODDS)))
+    hazard = np.clip(probability / alive, np.exp(-MAX_LOG_ODDS), None)
+    log_odds = np.log(hazard) - np.log(np.maximum(1.0 - hazard, np.exp(-MAX_LOG_ODDS)))
     return np.concatenate(([0.0], log_odds, log_odds[-1:]))
 
 

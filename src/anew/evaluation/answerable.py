@@ -9,13 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from anew.evaluation.audit_schedule import LEAST_EVIDENCE, AuditSchedule, AuditSize, RealItems, evidence
+from anew.evaluation.audit_schedule import MIN_EVIDENCE, AuditSchedule, AuditSize, RealItems, evidence
 from anew.evaluation.memorization.thresholds import RATES
-from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
+from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
 
 Prospect = Literal["likely", "perhaps", "unlikely"]  # whether a question can be answered
 
-# With this many times LEAST_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
+# With this many times MIN_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
 # rank behind other samples. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 AMPLE = 2.0
 
@@ -26,7 +26,7 @@ class AuditCosts:
 
     Attributes:
         available: Numbers of real items in the data.
-        most_real: Number of real items that memory holds.
+        max_real: Number of real items that memory holds.
         query_cost: See `AuditSchedule`.
         trials: Sizes of trial audits, FIRST_AUDIT first, and the seconds that they took.
         is_whole: Whether the last trial ended; if not, it would have taken longer.
@@ -34,7 +34,7 @@ class AuditCosts:
     """
 
     available: RealItems
-    most_real: int
+    max_real: int
     query_cost: int
     trials: tuple[tuple[AuditSize, float], ...]
     is_whole: bool = True
@@ -45,21 +45,21 @@ def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.in
     """Whether an audit of so many samples can tell, within the seconds, if there are copies."""
     nats = RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
     is_known = costs.is_whole or math.isinf(seconds)
-    if nats >= AMPLE * LEAST_EVIDENCE and is_known:
+    if nats >= AMPLE * MIN_EVIDENCE and is_known:
         return "likely"
-    return "perhaps" if nats >= LEAST_EVIDENCE else "unlikely"
+    return "perhaps" if nats >= MIN_EVIDENCE else "unlikely"
 
 
 def closeness_prospect(compared: int) -> Prospect:
     """Whether closeness and variety can be told by so many samples and as many held-out items."""
     if compared >= ENOUGH:
         return "likely"
-    return "perhaps" if compared >= LEAST_FOR_GOOD else "unlikely"
+    return "perhaps" if compared >= MIN_FOR_GOOD else "unlikely"
 
 
 def held_out_needed(costs: AuditCosts, n_samples: int) -> int:
     """How many of all real items must be held out so that an audit of so many samples could prove anything."""
-    share = 1.0 - math.exp(-LEAST_EVIDENCE / max(RATES[-1] * costs.pieces * n_samples, 1e-9))
+    share = 1.0 - math.exp(-MIN_EVIDENCE / max(RATES[-1] * costs.pieces * n_samples, 1e-9))
     return math.ceil(share * costs.available.total)
 
 
@@ -68,14 +68,14 @@ def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
     if not n_samples or not costs.available.held_out:
         return 0.0
     if math.isinf(seconds):
-        return evidence(AuditSize(n_samples, costs.most_real), costs.available)
+        return evidence(AuditSize(n_samples, costs.max_real), costs.available)
     schedule = AuditSchedule(n_samples, costs.query_cost)
     for trial_size, trial_seconds in costs.trials:
         schedule.add(trial_size, trial_seconds)
     remaining, nats = seconds - costs.trials[0][1], 0.0
     while remaining > 0.0:
         nats = evidence(schedule.size, costs.available)
-        size = schedule.next(remaining, costs.available, costs.most_real)
+        size = schedule.next(remaining, costs.available, costs.max_real)
         if size is None:
             break
         spent = schedule.seconds(size)

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from anew.evaluation.memorization.audit import MOST_CONTROLS
+from anew.evaluation.memorization.audit import MAX_CONTROLS
 from anew.evaluation.memorization.brief import stand_ins
 from anew.evaluation.memorization.copying_test import LOOKS
 from anew.evaluation.memorization.thresholds import ALPHA, RATES
 
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
 WORTHWHILE = 1.5  # another audit is worth its time if it has at least this many times the evidence
-LEAST_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
+MIN_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
 # A comparison of a later audit takes this many times as long as one of the first: a later audit also plants copies, and its
 # items are in no cache. Measured: 1.2 to 1.9 for digits, .9 for sounds, 1.3 for sprites.
 LATER = 1.3
@@ -30,10 +30,10 @@ CAUTION = 0.9  # share of the time left that is planned with; an audit that turn
 # Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
 ITEM_SHARE = 0.2
 # Nats with which the scan can prove the highest planted rate of copies, if all of them rank before other samples.
-LEAST_EVIDENCE = -math.log(ALPHA / LOOKS)
-# An audit is planned for this many times LEAST_EVIDENCE: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
+MIN_EVIDENCE = -math.log(ALPHA / LOOKS)
+# An audit is planned for this many times MIN_EVIDENCE: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
 PLANNED = 0.8
-MARGIN = 1.15  # samples are drawn for this many times LEAST_EVIDENCE, as some may be left out; chosen
+MARGIN = 1.15  # samples are drawn for this many times MIN_EVIDENCE, as some may be left out; chosen
 
 
 class AuditSize(NamedTuple):
@@ -81,20 +81,20 @@ class AuditSchedule:
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
         self._reading = reading  # the first, of few items, is mostly fixed
 
-    def next(self, seconds: float, available: RealItems, most_real: int) -> AuditSize | None:
+    def next(self, seconds: float, available: RealItems, max_real: int) -> AuditSize | None:
         """The size of the next audit; None if nothing more is left to compare, or there is no time for much more.
 
         Args:
             seconds: Time left.
             available: Numbers of real items in the data.
-            most_real: Number of real items that can be compared: all, or as many as memory holds.
+            max_real: Number of real items that can be compared: all, or as many as memory holds.
         """
         sizes = [
-            AuditSize(n, largest_within(CAUTION * seconds, most_real, partial(self._seconds_with_reading, n)))
+            AuditSize(n, largest_within(CAUTION * seconds, max_real, partial(self._seconds_with_reading, n)))
             for n in sample_counts(self.n_samples)
         ]
         size = max(sizes, key=partial(_worth, available=available))
-        is_last = size == AuditSize(self.n_samples, most_real)
+        is_last = size == AuditSize(self.n_samples, max_real)
         latest = evidence(self.size, available)
         if size.real < 1 or evidence(size, available) <= (1.0 if is_last else WORTHWHILE) * latest:
             return None
@@ -120,7 +120,7 @@ class AuditSchedule:
         pace, (other_pairs, other_spent) = spent / pairs, self._times[-2]
         if pairs > other_pairs:  # else memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)
-            pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
+            pace = min(max(slope, MIN_VARIABLE * spent / pairs), spent / pairs)
         return spent - pace * pairs, pace
 
 
@@ -148,18 +148,18 @@ def evidence(size: AuditSize, available: RealItems) -> float:
 def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
     """A sort key that rises with what an audit can prove."""
     nats = evidence(size, available)
-    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), available.part(size.real).train, nats
+    return min(RATES[-1] * nats, PLANNED * MIN_EVIDENCE), available.part(size.real).train, nats
 
 
 def samples_needed(available: RealItems) -> int:
     """How many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
     nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
-    return math.ceil(MARGIN * LEAST_EVIDENCE / nats) if nats > 0.0 else 0
+    return math.ceil(MARGIN * MIN_EVIDENCE / nats) if nats > 0.0 else 0
 
 
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:
     """The number of comparisons of a brief audit, up to a factor; real items that pose as samples are included."""
-    queries = samples + min(MOST_CONTROLS, real // 4) + min(stand_ins(samples), real)
+    queries = samples + min(MAX_CONTROLS, real // 4) + min(stand_ins(samples), real)
     return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
 
 

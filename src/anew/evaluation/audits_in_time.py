@@ -41,14 +41,14 @@ def audits_in_time(
         query_cost: See `AuditSchedule`.
         n_all: Number of samples.
     """
-    schedule, most_real, is_whole = AuditSchedule(n_all, query_cost), 0, False
+    schedule, max_real, is_whole = AuditSchedule(n_all, query_cost), 0, False
     cached_pool: AuditPool[ItemT] | None = None
     size: AuditSize | None = schedule.size
     reading = 0.0
     while size is not None:
         begin = evaluation.total_clock.spent()
         # Read again only if more is needed: reading all of a large dataset may take minutes.
-        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, most_real):
+        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, max_real):
             cached_pool = pool_of(min(size.real, MAX_POOL))
             reading = evaluation.total_clock.spent() - begin
             begin += reading
@@ -58,14 +58,14 @@ def audits_in_time(
         n_held = evaluation.pool_size(pool)
         is_whole = is_whole or n_held < size.real  # no more is held in memory
         available = evaluation.real_items(pool)
-        most_real = n_held if is_whole else min(available.total, MAX_POOL)
+        max_real = n_held if is_whole else min(available.total, MAX_POOL)
         max_items = None if n_held <= size.real else size.real
-        is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
+        is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
         result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
         yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
         compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(evaluation.audit_seconds(), available, most_real)
+        size = schedule.next(evaluation.audit_seconds(), available, max_real)
     limited = not is_whole and result.train < result.n_train_total
     items = f"{result.train:,} of {result.n_train_total:,} training items"
     samples = f"{compared.samples:,} of {n_all:,} samples"

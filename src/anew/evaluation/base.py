@@ -30,8 +30,8 @@ from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.metrics.probe import MOST_ITEMS as PROBE_ITEMS
-from anew.evaluation.metrics.two_sample import MOST_ROWS as CLASSIFIED
+from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
+from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply

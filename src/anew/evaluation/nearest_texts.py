@@ -8,12 +8,12 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
-from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
+from anew.evaluation.memorization.texts import EDIT_WORK, MIN_MATCH, codes, longest_matches, nearest_record
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
 
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
-LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
+MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
@@ -27,7 +27,9 @@ def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_character
     pairs = []
     for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
         if match is None:
-            pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
+            pairs.append(
+                SamplePair(ReportItem(text=text), None, f"fewer than {MIN_MATCH} characters in a row in common")
+            )
             continue
         start, stop = max(match.place - CONTEXT, 0), match.place + match.length
         nearest = ReportItem(
@@ -53,7 +55,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
         effort: How many records are searched, as a multiple of the usual number.
     """
     longest = max(map(len, [*samples, *map(str, train(RECORDS_MEASURED))]), default=1)
-    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
+    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), MIN_SEARCHED)
     training = [str(text) for text in train(searched)]
     drawn = ", drawn at random" if len(training) == searched else ""
     pairs = []

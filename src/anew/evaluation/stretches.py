@@ -6,19 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SHORTEST = 2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
+MIN_CHARACTERS = (
+    2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
+)
 
 
 def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
     """One stretch of each text, at a random place, `most` characters in all; whole texts if they have no more.
 
-    If stretches of SHORTEST characters are too many, those of some texts are drawn at random. They stay in order.
+    If stretches of MIN_CHARACTERS characters are too many, those of some texts are drawn at random. They stay in order.
     """
     total = sum(map(len, texts))
     if total <= most:
         return list(texts)
     lengths = np.array([len(text) for text in texts])
-    wanted = np.minimum(lengths, np.maximum(lengths * most // total, SHORTEST))
+    wanted = np.minimum(lengths, np.maximum(lengths * most // total, MIN_CHARACTERS))
     order = rng.permutation(len(texts))
     chosen = np.sort(order[np.cumsum(wanted[order]) <= most])
     if not len(chosen):  # no stretch of the shortest length fits

@@ -24,6 +24,7 @@ from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import language_model_card, run_name
+from anew.exporting.graph import Q8_0_BLOCK, to_f16
 from anew.exporting.language_model import LanguageModel, language_model
 from anew.sampling.model import Model
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 PRE_TOKENIZER = "gpt-2"  # llama.cpp's name of the regular expression of `tokenizer.words`
 MAX_DIFFERING_SHARE = 0.001  # of ids that llama.cpp may split differently; chosen: the network hardly notices
 MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one id in a thousand
-BLOCK = 32  # values of a row that share a scale in q8_0
 SPACE = "\u2581"  # a space in a unigram vocabulary
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # GGUF's token types
 TENSOR_NAMES = {
@@ -135,16 +135,18 @@ def _rename(name: str) -> str:
 
 
 def _add_tensor(writer: GGUFWriter, name: str, values: NDArray[np.float32], number_type: str) -> None:
-    """Add a tensor: vectors in f32, matrices in the number type, or in f16 where q8_0 needs rows of whole blocks."""
+    """Add a tensor: vectors in f32, matrices in the number type, or in f16 where q8_0 needs rows of whole blocks, or in f32 where f16
+    overflows."""
     import gguf
 
     if values.ndim == 1 or number_type == "f32":
         writer.add_tensor(name, values)
-    elif number_type == "q8_0" and values.shape[1] % BLOCK == 0:
+    elif number_type == "q8_0" and values.shape[1] % Q8_0_BLOCK == 0:
         quantization = gguf.GGMLQuantizationType.Q8_0
         writer.add_tensor(name, gguf.quants.quantize(values, quantization), raw_dtype=quantization)
     else:
-        writer.add_tensor(name, values.astype(np.float16))
+        halves = to_f16(values)
+        writer.add_tensor(name, values if halves is None else halves)
 
 
 # ---- tokens ----

@@ -48,10 +48,10 @@ FORMAT = 1  # of a container
 WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
-BLOCK = 32  # values of q8_0 that share a scale
+Q8_0_BLOCK = 32  # values of q8_0 that share a scale
 # Smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
 MIN_ROUNDED_VALUES = 1024
-# Relative error above which a tensor is stored in f32: in f16 only overflow or tiny values reach it
+# Relative error above which a tensor is not stored in f16: only overflow or tiny values reach it
 MAX_F16_ERROR = 1e-3
 ALIGNMENT = 4  # bytes: JavaScript's views on f32 need it
 ASSERTIONS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
@@ -171,17 +171,21 @@ def _to_stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
         return "f32", values.tobytes()
     if number_type == "q8_0":
         return "q8_0", _to_q8_0(values)
+    halves = to_f16(values)
+    return ("f32", values.tobytes()) if halves is None else ("f16", halves.tobytes())
+
+
+def to_f16(values: NDArray[np.float32]) -> NDArray[np.float16] | None:
+    """The values in f16; None if their relative error would be above MAX_F16_ERROR, as where f16 overflows."""
     with np.errstate(over="ignore"):
         halves = values.astype("<f2")
     error = np.linalg.norm((halves.astype(np.float32) - values).ravel())
-    if not error <= MAX_F16_ERROR * np.linalg.norm(values.ravel()):  # also where f16 overflows
-        return "f32", values.tobytes()
-    return "f16", halves.tobytes()
+    return halves if error <= MAX_F16_ERROR * np.linalg.norm(values.ravel()) else None
 
 
 def _to_q8_0(values: NDArray[np.float32]) -> bytes:
     flat = values.ravel()
-    blocks = np.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
+    blocks = np.pad(flat, (0, -len(flat) % Q8_0_BLOCK)).reshape(-1, Q8_0_BLOCK)
     scales = (np.abs(blocks).max(1, keepdims=True) / 127.0).astype("<f2")
     steps = np.rint(blocks / np.where(scales > 0, scales.astype(np.float32), 1.0))
     return np.concatenate((scales.view(np.int8), np.clip(steps, -127, 127).astype(np.int8)), 1).tobytes()

@@ -30,8 +30,6 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; media-src data: blob:"
 )
-PLURALS = {"protein": "sequences", "molecule": "molecules", "code": "code", "text": "text", "image": "images"}
-PLURALS |= {"audio": "sounds", "video": "clips"}
 
 
 class Html(Target):
@@ -140,11 +138,10 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
     if number_type != "f32":
         differences.append(f"Weights are rounded to {number_type}.")
     differences.append("Random numbers: the same seed gives other samples than in Anew.")
-    modality = model.item_modality.name
     return {
         "name": run_name(model),
         "family": model.family_name.removesuffix(".py"),
-        "makes": PLURALS.get(modality, "data"),
+        "makes": model.item_modality.traits.plural,
         "data": Path(model.record.data.path).name or "data",
         "parameters": num_parameters(model.family),
         "alone": cost,

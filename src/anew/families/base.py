@@ -113,7 +113,7 @@ def check_clusters(setting: str, number: int, classes: int) -> None:
 def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
     """The labels (n,) of a request. Raises ConfigError if there are labels, but the data has no classes."""
     if request.labels is not None and not classes:
-        raise ConfigError("a label was given, but the data has no labels; leave it out")
+        raise ConfigError("a label was given, but the data has no classes; leave it out")
     return request.labels
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 UNENDING = 10**6  # planned steps of a training that is only timed: its schedule stays at the beginning
 # Seconds that each size is timed for, even if fewer are left: a single step would say too little; chosen.
-LEAST_SHARE_S = 0.2
-MOST_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
+MIN_SHARE_S = 0.2
+MAX_TIMED_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
 # Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
 MEMORY_SHARE = 1 / 3
 PROBE_ROWS = 4  # rows whose saved activations are measured: a single row would overrate what does not grow with rows
@@ -72,7 +72,7 @@ def measure_candidates(
         size_scale = dataclasses.replace(scale, model_size=model_size)
         config = agreed_config(family_class, spec, size_scale, overrides, world)
         remaining = seconds - (time.monotonic() - begin)
-        share = world.broadcast(max(LEAST_SHARE_S, remaining / (len(sizes) - number)))
+        share = world.broadcast(max(MIN_SHARE_S, remaining / (len(sizes) - number)))
         if candidates:
             larger = _built_if_there_is_room(family_class, spec, config, world)
             if larger is None:
@@ -163,7 +163,7 @@ def median_step_seconds(
     while True:
         durations.append(_seconds_of_next(steps))
         spent = time.monotonic() - begin
-        is_sure = len(durations) >= MOST_TIMED_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
+        is_sure = len(durations) >= MAX_TIMED_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
         if world.broadcast(
             is_sure or spent > seconds
         ):  # by the main process's clock: all take the same number of steps
@@ -200,9 +200,9 @@ def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World)
     return world.minimum(int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows)))
 
 
-def largest_micro_batch(batch_size: int, most_rows: int, world: World) -> int:
-    """A process's rows of a batch, halved (rounded up) until they are at most `most_rows`, and at least 1."""
+def largest_micro_batch(batch_size: int, max_rows: int, world: World) -> int:
+    """A process's rows of a batch, halved (rounded up) until they are at most `max_rows`, and at least 1."""
     micro_batch = world.largest_share(batch_size)
-    while micro_batch > 1 and micro_batch > most_rows:
+    while micro_batch > 1 and micro_batch > max_rows:
         micro_batch = -(-micro_batch // 2)
     return micro_batch

@@ -17,10 +17,10 @@ GAIN = 1.1
 CROWDED = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
 MORE = 3
-LEAST_TRAINING = 1.0  # seconds: less would be hardly one step
+MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
 # 3 s for names, 4 s for clips.
-LEAST_REST = 3.0
+MIN_REST = 3.0
 # Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
 # without is left out; chosen.
 UNHURRIED_SHARE = 0.25
@@ -80,19 +80,19 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     elapsed = context.elapsed()
     seconds = budget - elapsed - context.reserved - _reserved(budget, context.crowding)
     if minimum is None and _can_hurry(budget - elapsed - context.reserved, context.crowding):
-        minimum = LEAST_TRAINING
+        minimum = MIN_TRAINING
     if minimum is not None:
         report = evaluation_slice(budget, context.crowding)
         # Preparing may take far longer than it was expected to: a long report on a network that took one step helps nobody.
         seconds = max(seconds, (seconds + report) / 2)
-    if seconds < LEAST_TRAINING and minimum is None:
+    if seconds < MIN_TRAINING and minimum is None:
         raise _too_small(budget, elapsed, context)
-    return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))
+    return float(context.world.broadcast(max(seconds, minimum or MIN_TRAINING)))
 
 
 def _can_hurry(remaining: float, crowding: float) -> bool:
     """Whether crowded cores leave just enough of a budget for one step and a short report."""
-    return crowding >= CROWDED and remaining >= LEAST_REST * crowding
+    return crowding >= CROWDED and remaining >= MIN_REST * crowding
 
 
 def is_hurried(budget: float | None, seconds: float | None, context: RunContext) -> bool:
@@ -118,17 +118,17 @@ def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) 
         return None
     assert request.budget is not None, "a request without a budget has no limit"
     # How crowded the cores are is known only once the data is read
-    return request.budget - context.elapsed() - _reserved(request.budget, 1.0) - LEAST_TRAINING
+    return request.budget - context.elapsed() - _reserved(request.budget, 1.0) - MIN_TRAINING
 
 
 def still_reading(budget: float, context: RunContext) -> BudgetError:
     """The error for a budget that is over, but for the report, before the data is read."""
     elapsed = context.elapsed()
     needed = budget
-    while needed - elapsed - _reserved(needed, 1.0) < LEAST_TRAINING:
+    while needed - elapsed - _reserved(needed, 1.0) < MIN_TRAINING:
         needed += 1.0
     return BudgetError(
-        f"a budget of {budget:g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
         f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
     )
 
@@ -146,7 +146,7 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     crowding = context.crowding
     crowded = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
     return BudgetError(
-        f"a budget of {budget:g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
         f"{evaluation_slice(budget, crowding):.1f} s{crowded}; give at least {int(needed) + 1}s"
     )
 
@@ -158,11 +158,11 @@ def check_budget(budget: float) -> None:
         BudgetError: The budget is too small.
     """
     needed = budget
-    while needed - evaluation_slice(needed) - saving_slice(needed) - calibration_slice(needed) < LEAST_TRAINING:
+    while needed - evaluation_slice(needed) - saving_slice(needed) - calibration_slice(needed) < MIN_TRAINING:
         needed += 1.0
     if needed > budget:
         raise BudgetError(
-            f"a budget of {budget:g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
+            f"a budget of {budget:,.10g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
             f"give at least {int(needed) + 1}s, plus the time that reading takes"
         )
 
@@ -185,7 +185,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     while spent + needed - context.elapsed() - _reserved(needed, context.crowding) < GAIN * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
-        f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "
+        f"a budget of {budget:,.10g} s is too short to improve this run: it continues from where its learning rate began to fall, "
         f"{trained - spent:.0f} s of training before its end; give at least {int(needed) + 1}s"
     )
 

@@ -13,7 +13,7 @@ Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory, for what DDP copies to every process; activations have the other third
 SMALL = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
-MOST_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
+MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
@@ -45,7 +45,7 @@ def has_room(family: Family, world: World) -> bool:
     """
     parameters = num_parameters(family)
     # Each process builds the whole network, and holds at least its part of the state.
-    needed = 4.0 * parameters * (1 + MOST_COPIES / world.size)
+    needed = 4.0 * parameters * (1 + MAX_COPIES / world.size)
     return parameters < SMALL or needed <= free_memory(world.device)
 
 

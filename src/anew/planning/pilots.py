@@ -17,13 +17,13 @@ from anew.runs.record import Pilot
 PILOT_SHARE = 0.12
 # Seconds for all pilots, at most. Longer pilots would not make the choice surer: in a training of hours, a few percent of it
 # suffice; chosen.
-MOST_SECONDS = 900.0
+MAX_SECONDS = 900.0
 # Smallest budget with pilots, in seconds: 12% of 180 s leaves each of two pilots 6 s of steps, 12% of 60 s hardly one
 # (docs/log.md, 2026-11-26).
-LEAST_BUDGET = 180.0
+MIN_BUDGET = 180.0
 # Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 datasets, at 1.6%
 # and .9% nothing could be told (docs/log.md, 2026-11-26).
-LEAST_PROGRESS = 0.02
+MIN_PROGRESS = 0.02
 # Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
 # ones are smaller.
 SURE = 2.0
@@ -34,7 +34,7 @@ Criterion = Literal["distance", "classifier", "none"]
 
 def pilot_seconds(budget: float) -> float:
     """The seconds of a budget for all pilots together; 0 if it is too small for pilots."""
-    return min(MOST_SECONDS, PILOT_SHARE * budget) if budget >= LEAST_BUDGET else 0.0
+    return min(MAX_SECONDS, PILOT_SHARE * budget) if budget >= MIN_BUDGET else 0.0
 
 
 def expected_distance(family_class: type[Family], distance: float, real: float, progress: float) -> float:
@@ -54,7 +54,7 @@ def expected_distance(family_class: type[Family], distance: float, real: float, 
 
 def were_long_enough(pilots: Sequence[Pilot]) -> bool:
     """Whether all pilots were trained for long enough to choose one by its samples."""
-    return all(pilot.progress >= LEAST_PROGRESS for pilot in pilots)
+    return all(pilot.progress >= MIN_PROGRESS for pilot in pilots)
 
 
 def criterion(pilots: Sequence[Pilot]) -> Criterion:
@@ -95,7 +95,7 @@ def describe_trying(families: Sequence[str]) -> str:
     if len(families) < 2:
         return ""
     return (
-        f"with {LEAST_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
+        f"with {MIN_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
         f"in {PILOT_SHARE:.0%} of the time; the more promising one is trained further"
     )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
 CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly change what is fitted; chosen
-LEAST_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
+MIN_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
@@ -145,7 +145,7 @@ def _calibration_units(budget: float | None, chosen: Candidate | None, data: Tra
         return CALIBRATION_UNITS
     units_per_item = data.train_units / max(1, data.train_items)
     affordable = 0.02 * budget * chosen.batch / chosen.step_s * units_per_item / 3
-    return float(round(min(CALIBRATION_UNITS, max(LEAST_CALIBRATION_UNITS, affordable))))
+    return float(round(min(CALIBRATION_UNITS, max(MIN_CALIBRATION_UNITS, affordable))))
 
 
 def describe_plan(family: str, plan: Plan) -> str:

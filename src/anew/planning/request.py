@@ -19,10 +19,10 @@ from anew.runs.record import PREFERENCES, Request, requested
 
 Settings: TypeAlias = Mapping[str, SettingValue]
 
-MOST_STEPS = 10**12  # no training reaches this: a larger number is a slip, and steps stay exact as floats
+MAX_STEPS = 10**12  # no training reaches this: a larger number is a slip, and steps stay exact as floats
 DEFAULT_BUDGET = "10m"
 # Most samples of a report: far more than any figure needs, and all are kept in memory; chosen
-MOST_MEASURED = 1_000_000
+MAX_MEASURED = 1_000_000
 
 
 def make_request(
@@ -76,7 +76,7 @@ def check_request(request: Request) -> Request:
 
 def check_steps(steps: int | None) -> int | None:
     """A number of steps, or None. Raises ConfigError if it is out of range."""
-    return None if steps is None else check_int("steps", steps, 1, MOST_STEPS)
+    return None if steps is None else check_int("steps", steps, 1, MAX_STEPS)
 
 
 def trains_by_seconds(request: Request) -> bool:

@@ -13,14 +13,14 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
-MOST_FILES = 100_000  # of a checkpoint: more than any number of processes writes; a stranger's may have any number
+MAX_FILES = 100_000  # of a checkpoint: more than any number of processes writes; a stranger's may have any number
 
 
 class CheckpointManifest(Record):
     """SHA-256 of all files of a checkpoint. No other file is read."""
 
     step: Whole
-    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=MOST_FILES)]
+    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=MAX_FILES)]
 
     @model_validator(mode="after")
     def _both(self) -> CheckpointManifest:

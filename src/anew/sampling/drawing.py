@@ -13,7 +13,7 @@ from anew.core.specs import Condition
 from anew.errors import ConfigError, shorten
 from anew.sampling.conditioning import class_index, condition_from_prompt
 from anew.sampling.generator import Generator
-from anew.sampling.origins import LONGEST_TEXT, SAMPLE_BATCH, Origin
+from anew.sampling.origins import MAX_TEXT, SAMPLE_BATCH, Origin
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def request_origin(
     if label is not None:
         generator.sample_labels(1, 0, label)  # refuses an unknown class
         label = generator.labels[class_index(generator.labels, label)]
-    if any(text is not None and len(text) > LONGEST_TEXT for text in (prompt, suffix, stop)):
+    if any(text is not None and len(text) > MAX_TEXT for text in (prompt, suffix, stop)):
         is_given = True
     texts = (None, None) if is_given else (prompt, suffix)
     return Origin(run, weights, seed, 0, (0, 1), label, *texts, stop, is_given=is_given)

@@ -128,7 +128,7 @@ class Generator:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no classes; leave it out")
             return None
         conflict = label_conflict(sampling)
         if conflict and label is not None:

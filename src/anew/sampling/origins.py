@@ -23,13 +23,13 @@ from anew.data.formats import audio, fasta, frames, pixels
 from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, RunError, shorten
 
-MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
+MAX_SIDE_BYTES, MAX_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
 SHEETS = ("all", "sheet", "final")  # names of files that show many samples
 SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
-MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
-LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
-LONGEST_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
+MAX_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
+MAX_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
+MAX_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -91,7 +91,7 @@ class _StoredOrigin(Record):
     suffix: Text | None = None
     stop: Text | None = None
     settings: Annotated[dict[str, SettingValue], Field(max_length=100)] | None = None
-    scale: Annotated[int, Field(ge=1, le=MOST_SCALE, strict=True)] | None = None
+    scale: Annotated[int, Field(ge=1, le=MAX_SCALE, strict=True)] | None = None
     is_given: Flag = False
     version: Text
 
@@ -160,7 +160,7 @@ def _origins_beside(path: Path) -> list[Origin | None]:
     """The origins of a file's samples from the `side_file` next to it; empty if there is none."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
-            values = files.read_json(side_file, MOST_SIDE_BYTES, MOST_SIDE_MEMORY)
+            values = files.read_json(side_file, MAX_SIDE_BYTES, MAX_SIDE_MEMORY)
         except RunError:
             raise ValueError(f"{side_file.name} beside it is damaged") from None
         if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
@@ -171,7 +171,7 @@ def _origins_beside(path: Path) -> list[Origin | None]:
 def _comments(_: None, data: bytes) -> list[str] | None:
     """The beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
     comments = _all_comments(data)
-    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if ORIGIN_MARK in text]
+    return None if comments is None else [text[:MAX_COMMENT] for text in comments if ORIGIN_MARK in text]
 
 
 def _all_comments(data: bytes) -> Sequence[str] | None:

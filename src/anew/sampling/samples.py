@@ -11,11 +11,11 @@ from anew.core import files
 from anew.core.arguments import new_path, optional_text
 from anew.core.arrays import Numbers
 from anew.core.settings import check_int
-from anew.core.wording import listed
+from anew.core.wording import listed, plural
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
-from anew.sampling.origins import MOST_SCALE, Origin, side_file
+from anew.sampling.origins import MAX_SCALE, Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
@@ -96,7 +96,7 @@ class Samples(Sequence[DecodedItem]):
             return "Samples(0 items)"
         shape = getattr(self._items[0], "shape", None)
         size = f"{sum(map(len, self._items)):,} characters" if shape is None else f"shape {tuple(shape)}"
-        return f"Samples({len(self):,} items, {self.modality.name!r}, {size})"
+        return f"Samples({plural(len(self), 'item')}, {self.modality.name!r}, {size})"
 
     def head(self, n: int) -> Samples:
         """The first samples.
@@ -144,7 +144,8 @@ class Samples(Sequence[DecodedItem]):
         The origins of samples are recorded in their files, or in a hidden file next to them if the format has no comments.
 
         Args:
-            folder: Folder of the files; made if missing.
+            folder: Folder of the files; made if missing. Files of the same names are overwritten, and others stay, so a folder of
+                its own is best.
 
         Returns:
             The path of each sample's first file, or of the one file.
@@ -254,7 +255,7 @@ class Samples(Sequence[DecodedItem]):
         Raises:
             ConfigError: Samples have no pixels, are enlarged already, or the scale is out of range.
         """
-        scale = check_int("scale", scale, 1, MOST_SCALE)
+        scale = check_int("scale", scale, 1, MAX_SCALE)
         if scale == 1:
             return self
         if before := next((origin.scale for origin in self.origins if origin.scale), None):

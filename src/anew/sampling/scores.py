@@ -106,7 +106,7 @@ class Scores:
         skipped: Number of items that could not be used.
         notes: Sentences that say which, and why.
         tokens: Number of tokens that were predicted; 0 for a model without tokens.
-        files: Scores of each file, in order; empty if items were given.
+        files: Scores of each file, in order; empty if items were given, or `limit` was.
     """
 
     unit: str

@@ -133,7 +133,7 @@ def score_dataset(
         scores,
         items=scores.items if per_item else (),
         files=by_file(items),
-        skipped=data.scan.refused,
+        skipped=data.scan.skipped,
         notes=notes,
     )
 
@@ -145,8 +145,10 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
     bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
+    has_tokens = isinstance(generator.spec, Tokens)
+    tokens = sum(int(_tokens(batch).sum()) for batch in data.scoring("all", limit=limit)) if has_tokens else 0
     notes = tuple(describe_skipped(data.scan))
-    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
+    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.skipped, notes, tokens)
 
 
 def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
@@ -227,7 +229,7 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
     modality = generator.item_modality
     are_lines = isinstance(modality, Text) and modality.layout == "list"
     records: list[Item] = []
-    for number, item in enumerate(items):
+    for number, item in enumerate(items, 1):
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
         line = with_line_feeds(str(item)).removesuffix("\n") if are_lines else ""
@@ -238,9 +240,9 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
         records.append(Item(f"item {number}", line if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, 1):
         if isinstance(row, str):
-            raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
+            raise ConfigError(f"`data` cannot be scored: item {number}: {row}; leave it out")
         encoded.append(row)
     return encoded
 

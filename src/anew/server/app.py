@@ -14,7 +14,7 @@ from anew.core.version import __version__
 from anew.server.answering import Service
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
-from anew.server.guard import Guard, error_response
+from anew.server.guard import Guard, error_response, handle_api_error
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
@@ -41,7 +41,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
 
     # FastAPI's own pages load scripts from other sites, so /docs is made here.
     app = FastAPI(title=TITLE, version=__version__, docs_url=None, redoc_url=None)
-    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     service = Service(catalog, limits, Metrics(catalog.counts), chats)
@@ -79,11 +79,6 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
 
 
 # ---- errors ----
-
-
-async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error_response(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -23,6 +23,9 @@ def completion_of(body: ChatBody) -> CompletionBody:
     maxima = (body.max_tokens, body.max_completion_tokens)
     if None not in maxima and maxima[0] != maxima[1]:
         raise bad_request("max_tokens and max_completion_tokens differ; give only one of them", "max_tokens")
+    if 0 in maxima:  # of completions, it asks for the prompt's likelihood alone
+        name = "max_completion_tokens" if body.max_tokens is None else "max_tokens"
+        raise bad_request(f"{name} must be at least 1 (got 0)", name)
     max_tokens = next((number for number in maxima if number is not None), CHAT_TOKENS)
     shared_fields = (
         "model",

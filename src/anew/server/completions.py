@@ -83,7 +83,7 @@ def _check_label(body: CompletionBody, entry: CatalogEntry) -> None:
     if body.label is None:
         return
     if not entry.spec.classes:
-        raise bad_request("this model has no labels; leave label out", "label")
+        raise bad_request("this model has no classes; leave label out", "label")
     try:
         class_index(list(entry.labels), body.label)
     except ConfigError as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anew.errors import shorten
@@ -120,6 +120,12 @@ def _host_of(origin: str) -> str:
 def error_response(error: ApiError) -> JSONResponse:
     """The response for an error."""
     return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def handle_api_error(request: Request, error: Exception) -> Response:
+    """The response for an ApiError, as a handler of an app."""
+    assert isinstance(error, ApiError)
+    return error_response(error)
 
 
 async def json_body(request: Request, limits: Limits) -> bytes:

@@ -107,7 +107,7 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
     }
     for field, name in chosen.items():
         if not entry.spec.classes:
-            message = f"this model has no labels, so {field} cannot choose one; leave it empty"
+            message = f"this model has no classes, so {field} cannot choose one; leave it empty"
             raise bad_request(message, field)
         if name not in entry.labels:
             labels = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")

@@ -44,7 +44,7 @@ class ScoreWork(Work):
             try:
                 scores = model.score([item])
             except (ConfigError, DataError) as error:
-                message = str(error).removeprefix("`data` cannot be scored: ").replace("item 0", f"item {index}")
+                message = str(error).removeprefix("`data` cannot be scored: ").replace("item 1", f"item {index + 1}")
                 raise bad_request(message, "input") from None
             self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anew.core import arguments
 from anew.core import settings as cfg
-from anew.core.durations import parse_duration
+from anew.core.durations import as_duration, parse_duration
 from anew.core.own_folders import COMPARISON_MARK
 from anew.errors import ConfigError
 from anew.planning.request import make_request, trains_by_seconds
@@ -90,19 +90,27 @@ def new_folder(studio: Studio, stem: str) -> str:
 
 
 def train_again(studio: Studio, name: str, seed: int) -> Job:
-    """Add the same training run with another seed to the queue."""
+    """Add the same training run with another seed to the queue.
+
+    Raises:
+        UserError: Its family is code, it replays a plan, or its data is missing or must not be read.
+    """
+    from anew.data.find_data import check_present  # PyTorch: only now is it needed
+
     run = studio.run(name)
     record = studio_record(run)
     request = record.request
     for family in (request.family, record.family.name):
         _check_no_code(family)
+    if request.plan_from is not None:
+        raise ConfigError("this run replays the plan of another one, and with it the seed; train again from that run")
+    check_present(request.data)
     words = ["train", _as_positional(request.data), "--seed", str(seed), "--prefer", request.prefer]
     options = {
-        "--budget": None if request.budget is None else f"{request.budget:g}s",
+        "--budget": None if request.budget is None else as_duration(request.budget),
         "--steps": request.steps,
         "--family": request.family,
         "--modality": request.modality,
-        "--plan": request.plan_from,
     }
     for option, value in options.items():
         words += [] if value is None else [f"{option}={value}"]
@@ -154,7 +162,7 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
 
         seconds = parse_duration(budget)
         check_budget(seconds)
-        words += ["--budget", f"{seconds:g}s"]
+        words += ["--budget", as_duration(seconds)]
     return studio.jobs.add("resume", name, words)
 
 

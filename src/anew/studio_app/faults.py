@@ -9,28 +9,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from anew.errors import AnewError
-from anew.server.faults import ApiError, bad_request
-from anew.server.guard import error_response
+from anew.errors import AnewError, MovedDataError
+from anew.server.faults import ApiError
+from anew.server.guard import error_response, handle_api_error
 
 
 def add_faults(app: FastAPI) -> None:
     """Add handlers for all errors."""
-    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(AnewError, _anew_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(Exception, _internal_error)
 
 
-async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error_response(error)
-
-
 async def _anew_error(request: Request, error: Exception) -> Response:
     """An error of the library. Its message may name paths, since the user is on this machine."""
-    return error_response(bad_request(str(error)))
+    code = "data_moved" if isinstance(error, MovedDataError) else None
+    return error_response(ApiError(400, str(error), code=code))
 
 
 def full_disk(error: OSError) -> ApiError | None:

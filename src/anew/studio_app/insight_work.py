@@ -100,7 +100,7 @@ class NoiseWork(PlayWork):
         if not self.each_label:
             return model.request(LEVEL_ITEMS, self.options.seed, label=self.options.label, sampling=sampling)
         if not model.spec.classes:
-            raise ConfigError("this model has no labels")
+            raise ConfigError("this model has no classes")
         count = min(MAX_LABELS, model.spec.classes)
         keys = ((self.options.seed, 0),) * count
         return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)

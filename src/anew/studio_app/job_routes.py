@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.settings import MAX_INT
-from anew.planning.request import MOST_MEASURED
+from anew.planning.request import MAX_MEASURED
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import Limits
@@ -22,7 +22,7 @@ from anew.studio_app.studio import Studio
 LIMITS = Limits(body_bytes=2**18)
 ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
-SampleCount = Annotated[int, Strict(), Field(ge=1, le=MOST_MEASURED)]
+SampleCount = Annotated[int, Strict(), Field(ge=1, le=MAX_MEASURED)]
 Settings = dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]]
 
 

@@ -48,13 +48,13 @@ NumSamples = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 
 
 class SampleBody(SampleOptionsBody):
-    """made, index: A sample of which to keep a part. mask: Base64 of one byte per pixel, not 0 where it is kept. anew: Instead of a
-    mask, the stretch of time to fill in, as shares of the length. suffix: End of a program."""
+    """made, index: A sample of which to keep a part. mask: Base64 of one bit per pixel, 1 where it is kept. anew: Instead of a mask,
+    the stretch of time to fill in, as shares of the length. suffix: End of a program."""
 
     n: NumSamples = 9
     made: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
-    mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None
+    mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None  # of 1024 x 1024 pixels: 174,764
     anew: tuple[Share, Share] | None = None
     suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
 
@@ -165,12 +165,13 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
         assert values is not None, "samples that were drawn for the page have their values"
         return _outside_stretch(body.anew, values[body.index].float(), model)
     try:
-        mask = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
+        packed = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):
         raise bad_request("the mask is not base64", "mask") from None
-    if mask.size != item.shape[0] * item.shape[1]:
-        raise bad_request("the mask must have a byte for each pixel of the sample", "mask")
-    return item, mask.reshape(item.shape[:2]) > 0
+    height, width = item.shape[:2]
+    if packed.size != -(-height * width // 8):
+        raise bad_request("the mask must have a bit for each pixel of the sample", "mask")
+    return item, np.unpackbits(packed, count=height * width).reshape(height, width) > 0
 
 
 def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:

@@ -8,13 +8,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core import arguments
 from anew.core.arrays import Numbers
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
@@ -319,8 +319,8 @@ class WalkWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         options = self.options
-        settings: dict[str, Any] = dict(options.settings)
-        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, **settings)
+        settings = arguments.keywords(options.settings, model.walk)
+        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
         yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
 
 

@@ -51,9 +51,11 @@ def run_queue(root: Path) -> None:
             if attempt == LOCK_ATTEMPTS - 1:
                 return
             time.sleep(0.02)
-    with lock:
+    try:
         while _run_next(store, root):
             pass
+    finally:
+        lock.release()
 
 
 def _run_next(store: JobStore, root: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -81,7 +82,7 @@ class StartFolder:
                     "if you do not need it, then start the Studio again"
                 )
             if not os.access(self.state, os.W_OK):
-                raise PermissionError(13, "Permission denied")
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except (OSError, RunError) as error:
             reason = files.clause(error)
             raise ConfigError(
@@ -99,7 +100,7 @@ class StartFolder:
             record.parent.mkdir(parents=True, exist_ok=True)
             files.write(record, b"")
             temporary.rename(self.state)
-        except OSError:
+        except (OSError, RunError):
             shutil.rmtree(temporary, ignore_errors=True)
             if not self.state.exists():  # unless another Studio has just created it
                 raise

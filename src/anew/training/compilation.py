@@ -20,7 +20,7 @@ from anew.families.phases import Phase
 from anew.training.recomputing import repeated_blocks
 
 CPP_COMPILERS = ("g++", "clang++", "c++", "cl")
-MOST_SHAPES = 64  # shapes of the blocks of a network: after more, torch.compile would silently stop compiling
+MAX_SHAPES = 64  # shapes of the blocks of a network: after more, torch.compile would silently stop compiling
 
 
 def missing_compiler(device: torch.device) -> str:
@@ -56,7 +56,7 @@ def compile_blocks(family: Family) -> None:
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
     # Worker processes of Inductor would import from the current folder, and stay
     torch._inductor.config.compile_threads = 1
-    torch._dynamo.config.recompile_limit = MOST_SHAPES
+    torch._dynamo.config.recompile_limit = MAX_SHAPES
     # Records have other lengths in each step. Grids do not, and with dynamic shapes Inductor fails on channels_last.
     spec = family.spec
     is_dynamic = None if isinstance(spec, Tokens) else False

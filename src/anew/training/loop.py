@@ -27,7 +27,7 @@ Listener = Callable[[StepResult], str | None]  # returns a warning, which is rep
 # "stopped_early": the validation loss rose, so the decay began early
 Outcome = Literal["finished", "interrupted", "stopped_early"]
 
-MOST_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
+MAX_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 
@@ -219,9 +219,9 @@ class TrainingLoop:
         state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
-        if restores > MOST_RESTORES:
+        if restores > MAX_RESTORES:
             raise TrainingError(
-                f"{error}, and going back to step {step} {MOST_RESTORES} times with a lower learning rate did not help; "
+                f"{error}, and going back to step {step} {MAX_RESTORES} times with a lower learning rate did not help; "
                 "set a lower learning rate, or check the data for values out of range"
             ) from error
         lr_scale = self.trainer.lr_scale * 0.5

@@ -18,7 +18,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 # Values of sharded matrices that are gathered at once: when all were, sharding saved only 16% of memory instead of 37%
 # (docs/log.md, 2026-11-26).
-MOST_GATHERED = 2**22
+MAX_GATHERED = 2**22
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -125,7 +125,7 @@ class Optimizer:
             by_shape[parameter.shape].append((name, parameter))
         for shape, members in by_shape.items():
             # Matrices of one shape are batched: for small ones, launching a kernel costs more than the arithmetic.
-            count = max(1, MOST_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
+            count = max(1, MAX_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
             for first in range(0, len(members), count):
                 self._orthogonal_step(group, members[first : first + count], lr)
 

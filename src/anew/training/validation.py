@@ -22,7 +22,7 @@ from anew.training.trainer import StepResult, Trainer, strip_prefix
 
 # A rise counts if it is this many times as large as losses usually deviate from the line between their neighbours. Measured in
 # 20 runs: 2.1 and more where the loss went on rising, at most 1.3 where it wavered (docs/log.md, 2026-11-28).
-LEAST_RISE = 2.0
+MIN_RISE = 2.0
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
@@ -101,7 +101,7 @@ class Validation:
         if len(recent) < self.patience or min(losses) >= min(recent) or recent[-1] < recent[-2]:
             return False
         deviations = [abs(b - (a + c) / 2.0) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
-        return fmean(recent) - min(losses) > LEAST_RISE * median(deviations)
+        return fmean(recent) - min(losses) > MIN_RISE * median(deviations)
 
     def _weights_now(self) -> dict[str, Tensor]:
         """Copies of the weights whose loss is measured: on the CPU of the main process, or shards on each process."""

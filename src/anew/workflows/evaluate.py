@@ -16,7 +16,7 @@ from anew.core.threads import CrowdingMeter, stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_items, held_out_labels, held_out_size
+from anew.data.held_out import held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
@@ -34,6 +34,7 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
+from anew.workflows.item_inputs import item_inputs
 from anew.workflows.measuring import measure_all
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
@@ -51,7 +52,7 @@ STOPPED_SECONDS = 20.0
 PARTS_MOST = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
-WRITING_SHARE, MOST_WRITING = 0.25, 1.2
+WRITING_SHARE, MAX_WRITING = 0.25, 1.2
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
@@ -62,16 +63,16 @@ BRIEF = 12  # samples that a report shows if there was no time for more; chosen
 SAMPLING_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
 # of a minute the copying test needs the time; chosen.
-LEAST_SHARE = 0.15
+MIN_SHARE = 0.15
 # Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
-MOST_SHARE = 0.5
+MAX_SHARE = 0.5
 # Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
 FEWEST_SHARE = 0.65
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 LATE = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
-LARGEST_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
+MAX_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
 GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
 
@@ -88,7 +89,7 @@ def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
         seconds: Seconds of the whole evaluation.
         crowding: Factor by which crowded cores make it longer; the result is at most half of the evaluation.
     """
-    return stretched(min(MOST_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
+    return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
 
 
 def page_seconds(seconds: float, crowding: float = 1.0) -> float:
@@ -240,7 +241,7 @@ def _sampled(
     reporter.progress("sampling", 0, n)
     while chunk >= 1:
         chunk_begin = time.monotonic()
-        share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MOST_SHARE
+        share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MAX_SHARE
         latest = None if seconds is None or not samples else LATE * share * seconds
         try:
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
@@ -255,7 +256,7 @@ def _sampled(
         samples += more
         reporter.progress("sampling", len(samples), n)
         pace.add(chunk, time.monotonic() - chunk_begin)
-        max_chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - len(samples))
+        max_chunk = min(MAX_CHUNK, GROWTH * chunk, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
@@ -275,13 +276,13 @@ def _first_chunk(seconds: float | None, crowding: float, pace: Pace | None) -> i
         return FIRST_CHUNK
     if crowding >= CROWDED:
         return 1
-    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MOST_SHARE * seconds)))
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * seconds)))
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
     """The size of the next chunk: samples for which there is time, up to the next target.
 
-    Beyond the targets, only samples within LEAST_SHARE of the time are drawn.
+    Beyond the targets, only samples within MIN_SHARE of the time are drawn.
 
     Args:
         pace: How long chunks take.
@@ -291,8 +292,8 @@ def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spen
         spent: Seconds of it that the samples so far took.
         max_chunk: Largest chunk that is allowed.
     """
-    chunk = min(max_chunk, pace.affordable(LEAST_SHARE * seconds - spent))
-    shares = {targets.ample: SAMPLING_SHARE, targets.least: MOST_SHARE, min(MIN_ITEMS, targets.least): FEWEST_SHARE}
+    chunk = min(max_chunk, pace.affordable(MIN_SHARE * seconds - spent))
+    shares = {targets.ample: SAMPLING_SHARE, targets.least: MAX_SHARE, min(MIN_ITEMS, targets.least): FEWEST_SHARE}
     for target, share in shares.items():
         if chunk < target - n:
             chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))
@@ -308,7 +309,7 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
     while chunk >= 1:
         batches.append((chunk, first))
         first += chunk
-        chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - first)
+        chunk = min(MAX_CHUNK, GROWTH * chunk, n - first)
     return draw_together(
         world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
     )
@@ -325,16 +326,16 @@ class Pace:
         self._chunks.append((n, seconds))
 
     def affordable(self, seconds: float) -> int:
-        """How many samples a chunk of so many seconds has, at most LARGEST_CHUNK."""
+        """How many samples a chunk of so many seconds has, at most MAX_CHUNK."""
         if seconds <= 0.0:
             return 0
         fixed, per_sample = self._costs()
-        return int(min(LARGEST_CHUNK, max(seconds - fixed, 0.0) / per_sample))
+        return int(min(MAX_CHUNK, max(seconds - fixed, 0.0) / per_sample))
 
     def samples_within(self, seconds: float) -> int:
         """How many samples can be drawn in so many seconds, in chunks of the largest size."""
         fixed, per_sample = self._costs()
-        return int(max(seconds, 0.0) / (per_sample + fixed / LARGEST_CHUNK))
+        return int(max(seconds, 0.0) / (per_sample + fixed / MAX_CHUNK))
 
     def _costs(self) -> tuple[float, float]:
         """The fixed seconds of a chunk, and the seconds of each sample.
@@ -361,17 +362,10 @@ def evaluation_inputs(
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
-    return EvaluationInputs(
-        modality=data.modality.base,
-        spec=model.item_spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: held_out_items(data, n, seed),
-        train_text=(lambda limit: data.text("train", limit)) if text else None,
-        test_text=(lambda limit: data.text("test", limit)) if text else None,
-        samples=samples,
+    return replace(
+        item_inputs(data, model.item_spec, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
-        seed=seed,
         bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,

@@ -25,7 +25,7 @@ STEPS_A_FRAME = 2
 STEPS_BETWEEN_QUESTIONS = 10
 WEIGHTS_SHARE = 0.5  # of the film's time, at most, for keeping weights: frames come first; chosen
 BYTES_A_SECOND = 100e6  # expected speed of keeping weights, until it was measured: that of a slow disk
-LEAST_SECONDS = 10.0  # shortest training that has a film: a shorter one has no time for a frame
+MIN_SECONDS = 10.0  # shortest training that has a film: a shorter one has no time for a frame
 
 
 class Film:
@@ -96,7 +96,7 @@ class Film:
         """Whether one more frame leaves the film within its share of the training so far."""
         # The cost of the first frame is not known; it is about that of a few steps.
         expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
-        is_long = self._total_seconds(progress, elapsed) >= LEAST_SECONDS
+        is_long = self._total_seconds(progress, elapsed) >= MIN_SECONDS
         return is_long and self.cost + expected <= self._allowed(progress, elapsed)
 
     def _allowed(self, progress: float, elapsed: float) -> float:
@@ -127,7 +127,7 @@ class Film:
         data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)
-        # No view of codes uses earlier weights (`can_be_explained` in studio_app/play_work.py).
+        # No view of codes uses earlier weights (`insight_view` in studio_app/play_work.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:
             self._keep_weights(family, result, now)

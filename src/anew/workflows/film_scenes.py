@@ -24,7 +24,7 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.latents import fitted_latents
 
 REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
-LEAST_MADE = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
+MIN_MADE = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
 PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
@@ -103,11 +103,11 @@ class MapScene:
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         begun = time.monotonic()
         with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
-            generated, labels = self._make(family, self.num_made or LEAST_MADE)
+            generated, labels = self._make(family, self.num_made or MIN_MADE)
         shown = self._shown(generated)
         if not self.num_made:  # how long the first few took says how many the next frames have time for
-            affordable = LEAST_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
-            self.num_made = int(max(LEAST_MADE, min(REAL, affordable // LEAST_MADE * LEAST_MADE)))
+            affordable = MIN_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
+            self.num_made = int(max(MIN_MADE, min(REAL, affordable // MIN_MADE * MIN_MADE)))
         arrays: Arrays = {"made": float32(self.plane.places(pooled(generated)))}
         facts: dict[str, object] = {"made": len(generated), "shown": 0 if shown is None else len(shown)}
         if shown is not None:

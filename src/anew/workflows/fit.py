@@ -19,7 +19,7 @@ from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import (
     CROWDED,
-    LEAST_TRAINING,
+    MIN_TRAINING,
     calibration_slice,
     evaluation_slice,
     saving_slice,
@@ -42,8 +42,8 @@ from anew.workflows.latents import latent_batches
 from anew.workflows.run_copy import share_trained
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
-MOST_EPOCHS_UNWATCHED = 1.5
-LEAST_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
+MAX_EPOCHS_UNWATCHED = 1.5
+MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
 def fit(
@@ -127,7 +127,7 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
     seconds = plan.train_s
     if plan.budget_s is not None and spent == 0.0:
         # The time left is known exactly only now, after reading, measuring and preparing.
-        seconds = time_to_train(plan.budget_s, job.context, minimum=LEAST_TRAINING)
+        seconds = time_to_train(plan.budget_s, job.context, minimum=MIN_TRAINING)
     assert seconds is not None, "a plan has steps or seconds"
     return TimeProgress(seconds, spent, on_step_time=on_step_time)
 
@@ -155,7 +155,7 @@ def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
 
 def _uses_validation(job: TrainingJob) -> bool:
     """Whether the loss on validation data may choose the weights and begin the decay early."""
-    repeats_data = job.plan.epochs is None or job.plan.epochs > MOST_EPOCHS_UNWATCHED
+    repeats_data = job.plan.epochs is None or job.plan.epochs > MAX_EPOCHS_UNWATCHED
     return job.train_config.validation and repeats_data and _can_validate(job)
 
 
@@ -234,7 +234,7 @@ def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
     limit, budget, crowding = None, job.plan.budget_s, job.context.crowding
     if budget is not None and crowding >= CROWDED:
         reserved = saving_slice(budget, crowding) + evaluation_slice(budget, crowding) / 2
-        limit = max(LEAST_CALIBRATION, budget - job.context.elapsed() - reserved)
+        limit = max(MIN_CALIBRATION, budget - job.context.elapsed() - reserved)
     try:
         with hard_stop(limit):
             calibrate_modality(job, family, job.data.modality)

@@ -20,7 +20,6 @@ from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
-from anew.data.skipped import with_subject
 from anew.data.sources.columns import ColumnChoice
 from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
@@ -35,7 +34,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import EVALUATED, MOST_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.report_forecast import EVALUATED, MAX_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -62,7 +61,7 @@ class Alternative:
 
     def to_json(self) -> dict[str, str]:
         """As JSON values."""
-        return {"family": self.family, "why": self.reason}
+        return {"family": self.family, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +161,16 @@ class Inspection:
         """As JSON values: what `anew look` prints as JSON."""
         return {
             "modality": self.modality,
-            "noun": self.item_name,
+            "item_name": self.item_name,
             "items": self.items,
             "is_estimate": self.is_estimate,
             "bytes": self.bytes,
             "family": self.family,
-            "why": self.reason,
-            "tried": {"families": list(self.tried), "why": describe_trying(self.tried)} if self.tried else None,
-            "instead": {preference: alternative.to_json() for preference, alternative in self.alternatives.items()},
+            "reason": self.reason,
+            "tried": {"families": list(self.tried), "reason": describe_trying(self.tried)} if self.tried else None,
+            "alternatives": {
+                preference: alternative.to_json() for preference, alternative in self.alternatives.items()
+            },
             "path": self.path,
             "fingerprint": self.fingerprint,
             "labels": list(self.labels),
@@ -178,9 +179,9 @@ class Inspection:
             "shape": list(self.shape),
             "form": self.form,
             "notes": list(self.notes),
-            "refused": self.skipped,
-            "refusals": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
-            "other": dict(self.not_taken),
+            "skipped": self.skipped,
+            "skipped_files": [{"name": file.name, "reason": file.reason} for file in self.skipped_files],
+            "not_taken": dict(self.not_taken),
             "budgets": [dataclasses.asdict(estimate) for estimate in self.budgets],
         }
 
@@ -221,7 +222,7 @@ class Inspection:
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
             shown = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {with_subject(file.reason)}" for file in shown]
+            lines += [f"  {file.name}: {file.reason}" for file in shown]
             n_more = self.skipped - sum(file.count for file in shown)
             lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
@@ -275,8 +276,8 @@ def inspect_data(
     try:
         data.fit(size)
         rivals = contenders(data, prefer)
-        plural = data.modality.traits.plural
-        choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=plural)
+        items_name = data.modality.traits.plural
+        choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)
         visit(data)
         scan = data.scan
         return Inspection(
@@ -294,8 +295,8 @@ def inspect_data(
             examples=data.train_items,
             shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
             notes=tuple(scan.notes),
-            skipped=scan.refused,
-            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.refusals),
+            skipped=scan.skipped,
+            skipped_files=tuple(SkippedFile(item.name, item.reason, item.count) for item in scan.skipped_items),
             not_taken=dict(scan.other),
             budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
@@ -338,7 +339,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
-    seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
+    seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
     reports = [forecast.describe(estimate.seconds) for estimate in estimates]
     first = next((i for i, report in enumerate(reports) if EVALUATED in report), 0)  # once is enough

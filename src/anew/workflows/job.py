@@ -169,19 +169,19 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
     If memory does not hold the activations of one row, blocks of the family are set to recompute them.
     """
     is_forced = train_config.recompute == "on"
-    most_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world)
-    if (is_forced or most_rows == 0) and train_config.recompute != "off":
+    max_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world)
+    if (is_forced or max_rows == 0) and train_config.recompute != "off":
         if can_recompute(family.phases()):
             recompute_blocks(family)
             reason = "as asked" if is_forced else "those of one example do not fit in memory"
             plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are recomputed: {reason}"))
-            most_rows = None
+            max_rows = None
         elif is_forced:
             raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
     if plan.micro_batch == 0:
-        if most_rows is None:
-            most_rows = rows_in_memory(family, plan.batch, data, world)
-        plan = replace(plan, micro_batch=largest_micro_batch(plan.batch, most_rows, world))
+        if max_rows is None:
+            max_rows = rows_in_memory(family, plan.batch, data, world)
+        plan = replace(plan, micro_batch=largest_micro_batch(plan.batch, max_rows, world))
     return plan
 
 

@@ -13,11 +13,11 @@ from anew.core.specs import Batch
 from anew.families.base import Family
 from anew.workflows.job import TrainingJob
 
-MOST_ITEMS = 10_240  # items that latents are fitted to at most: seconds of an encoder; more hardly move a fit; chosen
+MAX_ITEMS = 10_240  # items that latents are fitted to at most: seconds of an encoder; more hardly move a fit; chosen
 FEW_ITEMS = 512  # items for samples of an unfinished network: a tenth of a second or two; chosen
 
 
-def latent_batches(job: TrainingJob, items: int = MOST_ITEMS) -> Iterator[Batch]:
+def latent_batches(job: TrainingJob, items: int = MAX_ITEMS) -> Iterator[Batch]:
     """Yield at most so many training items in a random order of their own, on the job's device."""
     size, items = job.plan.batch, min(items, job.data.train_items)
     for step in range(-(-items // size)):

@@ -17,15 +17,14 @@ from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import ALL, Dataset
-from anew.data.held_out import held_out_items
 from anew.data.item_names import item_names, text_names
 from anew.data.types import DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.evaluation.base import load_evaluation
-from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
+from anew.workflows.item_inputs import item_inputs
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
@@ -155,7 +154,9 @@ def nearest_of_run(
         else:
             queries, names = _decoded(training, items), [f"item {number}" for number in range(1, len(items) + 1)]
         reporter.message("  searching for the nearest training items")
-        evaluation = load_evaluation(record.data.modality)(_inputs(training, queries, record.plan.seed))
+        evaluation = load_evaluation(record.data.modality)(
+            item_inputs(training, training.spec, queries, record.plan.seed)
+        )
         nearest = evaluation.nearest(queries, EFFORT)
         return NearestItems(names, _places(training, nearest, record.plan.seed), nearest)
 
@@ -190,28 +191,11 @@ def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
     rows = []
     for number, row in enumerate(modality.encode_many(records), 1):
         if isinstance(row, str):
-            raise ConfigError(f"`items` cannot be compared: item {number} {row}; leave it out")
+            raise ConfigError(f"`items` cannot be compared: item {number}: {row}; leave it out")
         rows.append(row)
     if isinstance(data.spec, Grid):
         return list(modality.to_items(np.stack(rows)))
     return [modality.decode(row[None].astype(np.int64))[0] for row in rows]
-
-
-def _inputs(data: Dataset, items: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
-    """What the search for nearest items needs of an evaluation."""
-    is_text = isinstance(data.spec, Tokens)
-    return EvaluationInputs(
-        modality=data.modality.base,
-        spec=data.spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: held_out_items(data, n, seed),
-        train_text=(lambda limit: data.text("train", limit)) if is_text else None,
-        test_text=(lambda limit: data.text("test", limit)) if is_text else None,
-        samples=items,
-        bits=None,
-        seconds=None,
-        seed=seed,
-    )
 
 
 def _places(data: Dataset, nearest: NearestPairs, seed: int) -> list[str]:

@@ -27,7 +27,7 @@ from anew.evaluation.base import Embedder, load_evaluation
 from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
-from anew.planning.budget import LEAST_TRAINING, time_to_train
+from anew.planning.budget import MIN_TRAINING, time_to_train
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
 from anew.planning.pilots import describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds, ranked
@@ -46,14 +46,14 @@ from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen
 from anew.workflows.latents import FEW_ITEMS, latent_batches
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
-# Least and most validation items and samples that pilots are judged by; samples are drawn in chunks of LEAST_ITEMS. With 100
+# Least and most validation items and samples that pilots are judged by; samples are drawn in chunks of MIN_ITEMS. With 100
 # items, the floor of the distance hides late differences (docs/log.md, 2026-11-26).
-LEAST_ITEMS, MOST_ITEMS = 50, 250
+MIN_ITEMS, MAX_ITEMS = 50, 250
 # Random halves of the samples, whose distances spread as those of other samples would: as measured, or up to a half more;
 # drawn with replacement they spread twice as much (docs/log.md, 2026-11-28).
 HALVES = 16
 # Samples on the wrong side: where none is, the error that the classifier measures is zero; chosen
-LEAST_AUC_ERROR = 0.5
+MIN_AUC_ERROR = 0.5
 REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
 SETUP_SHARE = 0.5  # of all time; after it no further pilot is set up, so that the others still train; chosen
 MEASURING_SHARE = 0.15  # of all time, for timing model sizes: more would be lost to training; chosen
@@ -107,10 +107,10 @@ class Judge:
                 seed=seed,
             )
         )
-        train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MOST_ITEMS))
+        train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MAX_ITEMS))
         self.embed: Embedder[DecodedItem] = evaluation.embedder(train[:EMBEDDER_ITEMS])
-        self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
-        self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
+        self.validation = self.embed(evaluation.items("test", MAX_ITEMS))  # (n, d)
+        self.train = self.embed(train[: REAL_SETS * MAX_ITEMS])  # (m, d)
 
     def features(self, job: TrainingJob, seconds: float) -> Numbers:
         """Features (n, d) of samples of the newest weights.
@@ -128,7 +128,7 @@ class Judge:
         items: list[DecodedItem] = []
         max_items = min(len(self.validation), len(self.train))
         while len(items) < max_items and (not items or time.monotonic() - begin < seconds):
-            count = min(LEAST_ITEMS, max_items - len(items))
+            count = min(MIN_ITEMS, max_items - len(items))
             items += list(generator.generate_samples(count, self.seed, first_index=len(items)))
         return self.embed(items)
 
@@ -154,7 +154,7 @@ class Judge:
             real=real,
             expected=expected_distance(trial.choice.family_class, distance, real, progress),
             expected_error=expected_distance(trial.choice.family_class, self._spread(samples), 0.0, progress),
-            auc_error=max(classified.error, LEAST_AUC_ERROR / n),
+            auc_error=max(classified.error, MIN_AUC_ERROR / n),
         )
 
     def _spread(self, samples: Numbers) -> float:
@@ -227,9 +227,9 @@ class Pilots:
             for rounds_left in range(num_rounds(len(trials)), 0, -1):
                 round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
                 trials = self._round(judge, trials, round_end, end)
-                ranked = self._compared(judge, trials)
-                judged |= {pilot.family: pilot for pilot in ranked}
-                order = [pilot.family for pilot in ranked]
+                ranking = self._compared(judge, trials)
+                judged |= {pilot.family: pilot for pilot in ranking}
+                order = [pilot.family for pilot in ranking]
                 trials = sorted(trials, key=lambda trial: order.index(trial.choice.name))[: num_kept(len(trials))]
         winner = trials[0]
         pilots = sorted(judged.values(), key=lambda pilot: (pilot.family != winner.choice.name, pilot.expected))
@@ -259,7 +259,7 @@ class Pilots:
                 self._quiet(reserved),
                 self.data,
                 trial.choice,
-                minimum_seconds=LEAST_TRAINING,
+                minimum_seconds=MIN_TRAINING,
                 measuring_seconds=measuring_seconds,
             )
             trial.record = job.record
@@ -332,7 +332,7 @@ class Pilots:
             for name in (CHECKPOINTS, events_file.NAME):
                 os.replace(winner.folder.path / name, self.folder.path / name)
         self.context.world.barrier()
-        train_s = winner.seconds + time_to_train(self.request.budget, self.context, LEAST_TRAINING)
+        train_s = winner.seconds + time_to_train(self.request.budget, self.context, MIN_TRAINING)
         plan = replace(winner.record.plan, train_s=train_s, pilots=pilots)
         record = winner.record.model_copy(update={"plan": plan})
         job = reopen_job(self.folder, record, winner.choice.family_class, self.context, self.data)
@@ -350,7 +350,7 @@ def affordable_seconds(
     """The seconds for pilots: 0 for a single family, no budget or a small one, or too few items to judge by."""
     if request.budget is None or train_config.train_seconds or len(choices) < 2:
         return 0.0
-    can_judge = min(data.part_size("validation"), data.part_size("train")) >= LEAST_ITEMS
+    can_judge = min(data.part_size("validation"), data.part_size("train")) >= MIN_ITEMS
     return pilot_seconds(request.budget) if can_judge else 0.0
 
 

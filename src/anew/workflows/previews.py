@@ -24,14 +24,14 @@ SAMPLES, TEXTS = 16, 2  # samples of a preview; texts are fewer: all are drawn w
 JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier, all may be the same blur; chosen
 JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
 # Shares of the training time: for all previews, and for one before it is given up; chosen.
-TOTAL_SHARE, MOST_SHARE = 0.01, 0.1
+TOTAL_SHARE, MAX_SHARE = 0.01, 0.1
 ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to compare with
 
 
 class Previews:
     """Writes samples of the averaged weights into `samples/` while training, as long as their cost stays under TOTAL_SHARE.
 
-    A preview that would take MOST_SHARE of a time-limited training is given up: on crowded cores little time may be left for it.
+    A preview that would take MAX_SHARE of a time-limited training is given up: on crowded cores little time may be left for it.
     Called after each step; returns a warning if the samples have collapsed.
     """
 
@@ -56,7 +56,7 @@ class Previews:
         weights = self.trainer.weights()
         if self.job.world.is_main:
             try:
-                with hard_stop(None if total is None else MOST_SHARE * total):
+                with hard_stop(None if total is None else MAX_SHARE * total):
                     warning = self._draw(weights, result)
             except TimeIsUp:
                 pass

@@ -22,10 +22,10 @@ from anew.evaluation.answerable import (
     novelty_prospect,
 )
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
-from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
+from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
-from anew.workflows.evaluate import MOST_SHARE, SAMPLING_SHARE, Pace
+from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE, Pace
 from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
 from anew.workflows.sample_counts import SampleCounts
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
 # Share of the measuring time that is left to the audit if the scores take only a fifth, as for digits and clothes; chosen.
-MOST_AUDIT = 0.8
+MAX_AUDIT = 0.8
 EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit"
-TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
+TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
 # Held-out items with which even figures of rare faults are settled: odd records of web logs needed 920; chosen.
 ALWAYS_ENOUGH = 1_000
 LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
@@ -98,7 +98,7 @@ class ReportForecast:
             return closeness, None
         novelty = novelty_prospect(self.audit, n_samples, (1.0 - METRICS_SHARE) * seconds)
         if novelty == "unlikely":  # scores may take less than their share, and leave the rest to the audit
-            is_open = novelty_prospect(self.audit, n_samples, MOST_AUDIT * seconds) != "unlikely"
+            is_open = novelty_prospect(self.audit, n_samples, MAX_AUDIT * seconds) != "unlikely"
             novelty = "perhaps" if is_open else novelty
         return closeness, novelty
 
@@ -115,7 +115,7 @@ class ReportForecast:
         n = self.pace.samples_within(SAMPLING_SHARE * seconds)
         if n >= self.min_samples:
             return min(n, self.n_samples), SAMPLING_SHARE * seconds
-        return min(self.pace.samples_within(MOST_SHARE * seconds), self.min_samples), MOST_SHARE * seconds
+        return min(self.pace.samples_within(MAX_SHARE * seconds), self.min_samples), MAX_SHARE * seconds
 
     def _in_words(self, prospect: Prospect, reason: str) -> str:
         if prospect == "likely":
@@ -130,7 +130,7 @@ class ReportForecast:
 
     def _few(self, budget: float) -> str:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""
-        if self.held_out < LEAST_FOR_GOOD:
+        if self.held_out < MIN_FOR_GOOD:
             return f"they need about {ENOUGH} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
         n, seconds = self._measuring(budget)
         if n < self.min_samples:
@@ -173,7 +173,7 @@ def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportFo
     """Forecast the report of a training, from short trials with the weights that it begins with, closed forms included."""
     budget = job.plan.budget_s
     assert budget is not None
-    seconds = min(TRIAL_SHARE * budget, MOST_TRIAL)
+    seconds = min(TRIAL_SHARE * budget, MAX_TRIAL)
     pace = None if isinstance(job.data.spec, Tokens) else trial_sampling(job, weights, seconds)
     modality, seed = job.record.data.modality, job.plan.seed
     item_spec = job.record.codec.spec if job.record.codec is not None else job.data.spec

@@ -20,6 +20,7 @@ from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, Pace, audit_pool, pool_limit
+from anew.workflows.item_inputs import item_inputs
 from anew.workflows.sample_counts import is_running_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WARM_UP = AuditSize(8, 16)
 # What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials said.
 TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
-LEAST_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
+MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
 PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 
 
@@ -71,7 +72,7 @@ def trial_audit(
     available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
         available=available,
-        most_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
+        max_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=max(1.0, pieces),
@@ -84,7 +85,7 @@ def trial_audit(
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
-            trials = costs.trials or ((trial.size, max(remaining, LEAST_TRIAL)),)
+            trials = costs.trials or ((trial.size, max(remaining, MIN_TRIAL)),)
             return replace(costs, trials=trials, is_whole=bool(costs.trials))
         remaining -= spent
         costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
@@ -168,16 +169,7 @@ def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[Deco
 def _inputs(
     data: Dataset, spec: Spec, pool: AuditPool[DecodedItem], samples: list[DecodedItem], seed: int
 ) -> EvaluationInputs[DecodedItem]:
-    return EvaluationInputs(
-        modality=data.modality.base,
-        spec=spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.items("test", n, seed),
-        train_text=None,
-        test_text=None,
-        samples=samples,
-        bits=None,
-        seconds=None,
-        seed=seed,
-        pool=lambda n: pool,
+    inputs = item_inputs(data, spec, samples, seed)
+    return replace(
+        inputs, test=lambda n: data.items("test", n, seed), train_text=None, test_text=None, pool=lambda n: pool
     )

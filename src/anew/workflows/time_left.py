@@ -28,7 +28,7 @@ COPIES_SKIPPED = "Not measured: copies "  # how sentences on what a copying test
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
 WORTHWHILE = 1.5  # a further piece has at least this many times the samples of the one before; chosen
 # Seconds on an idle core that the first piece takes at least, and one without features: measured .7 and .1 s for small images.
-LEAST_PIECE, LEAST_PLAIN = 1.0, 0.2
+MIN_PIECE, MIN_PLAIN = 1.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def measure_in_time_left(
     is_few = bool(measurements.supply.left_out) and WORTHWHILE * _measured(measurements.supply) <= QUICK
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
     lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
-    if not (lacks_scores or lacks_copies) or left < LEAST_PLAIN * crowding or not can_stop():
+    if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
     reporter.message(f"measuring what is missing in the {left:.0f} s that are left")
     supplemented, skipped, pairs = measurements, list(evaluation.skipped), None
@@ -108,7 +108,7 @@ def _with_scores(
         measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
         if further.scores:
             measurements = replace(measurements, scores=_latest(measurements.scores, further.scores))
-    n, needed = _first_piece(measurements, n_all), LEAST_PIECE * crowding
+    n, needed = _first_piece(measurements, n_all), MIN_PIECE * crowding
     while (left := stop_at - time.monotonic()) >= needed:
         piece, further = _piece(evaluation, n, stop_at), Measurements()
         is_whole = measure_scores(piece.answer_scores(), further, reporter, left)

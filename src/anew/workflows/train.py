@@ -23,7 +23,7 @@ from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, restoring
 from anew.families.base import Family, load_family_file
 from anew.planning.budget import (
-    LEAST_TRAINING,
+    MIN_TRAINING,
     check_budget,
     is_hurried,
     saving_slice,
@@ -71,7 +71,7 @@ LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 # Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
 HURRIED = "other programs use the cores, which leaves little time to train"
-LEAST_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
+MIN_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -432,7 +432,7 @@ def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> Pace | Non
     budget = job.plan.budget_s
     if budget is None or job.world.size > 1:
         return None
-    if is_hurried(budget, time_to_train(budget, job.context, LEAST_TRAINING), job.context):
+    if is_hurried(budget, time_to_train(budget, job.context, MIN_TRAINING), job.context):
         job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
         return None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
@@ -452,7 +452,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
         ends_at = time.monotonic() + budget - job.context.elapsed()
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
         remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
-        seconds = max(LEAST_REPORT_SECONDS, remaining)
+        seconds = max(MIN_REPORT_SECONDS, remaining)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
     evaluate_run(
@@ -460,6 +460,6 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     )
     skipped_items.update(job.data)
     scan = job.data.scan
-    refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}
-    job.write_status("finished", job.record.data.model_copy(update=refusals))
+    skipped = {"refused": scan.skipped, "refusals": scan.skipped_lines()}
+    job.write_status("finished", job.record.data.model_copy(update=skipped))
     return model

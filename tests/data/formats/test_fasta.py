@@ -114,8 +114,8 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.txt", (good + bad).encode()))
     assert data.modality.name == "protein"
     notes = " ".join(data.scan.notes)
-    refused = {r.name: r.reason for r in data.scan.refusals}
-    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
+    refused = {r.name: r.reason for r in data.scan.skipped_items}
+    assert refused == {"a.txt:none": "it has no residues", "a.txt:odd": "it holds '?', which is not a residue"}
     for words in ("by content", "lower case", "contained gaps", "contained a stop", "share their name"):
         assert words in notes
     data.close()
@@ -157,7 +157,7 @@ def test_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     text = "".join(f">s\u00e9{i}\n{'MKVLAAGIVG'[i % 7 :]}{'ACDEFGHIKL'[: i % 9]}\n" for i in range(60))
     bom = "\ufeff" * (encoding == "utf-16-be")
     data = Dataset.open(file(tmp_path / "d", "a.fasta", (bom + text).encode(encoding)))
-    assert data.scan.items == 60 and not data.scan.refused
+    assert data.scan.items == 60 and not data.scan.skipped
     data.close()
 
 
@@ -165,7 +165,7 @@ def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
     folder = file(tmp_path / "d", "bad.fasta.gz", gzip.compress(b">a\nMKV\n" * 50, mtime=0)[:30])
     sequences(folder / "good.fasta", 100)
     data = Dataset.open(folder)
-    assert [r.name for r in data.scan.refusals] == ["bad.fasta.gz"]
+    assert [r.name for r in data.scan.skipped_items] == ["bad.fasta.gz"]
     data.close()
 
 
@@ -366,7 +366,7 @@ def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypat
     source = Source.open(tmp_path, {"protein": Protein})
     records = [item for shard in source.shards("protein") for item in source.read(shard)]
     assert [item.reason for item in records if isinstance(item, SkippedItem)] == [
-        "holds a record of more than 48.8 KB; split it"
+        "it holds a record of more than 48.8 KB; split it"
     ]
     assert sum(bytes(item.data).count(b">c") for item in records if isinstance(item, Item)) >= 990
 

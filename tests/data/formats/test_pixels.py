@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import numpy as np
@@ -21,3 +22,16 @@ def test_of_a_long_strip_the_middle_alone_is_scaled(mode: str) -> None:
     whole = strip.resize((4096 * 12, 24), Image.Resampling.BICUBIC)
     middle = whole.crop((2048 * 12 - 12, 0, 2048 * 12 + 12, 24))
     assert np.abs(np.asarray(shaped, np.int16) - np.asarray(middle, np.int16)).max() <= 2
+
+
+@pytest.mark.parametrize("step", ["PIL.Image.open", "PIL.Image.Image.load"])
+def test_a_picture_that_takes_too_much_memory_is_not_called_damaged(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+
+    def greedy(*arguments: object, **keywords: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(step, greedy)
+    with pytest.raises(MemoryError):
+        pixels.load(pixels.open_image(file.getvalue()))

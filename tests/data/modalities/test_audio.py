@@ -101,7 +101,7 @@ def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
     (folder / "a_99.wav").write_bytes(b"RIFF" + bytes(100))
     (folder / "a_98.wav").write_bytes(b"")
     data = Dataset.open(folder, size=SIZE)
-    assert data.scan.refused == 2 and {r.name for r in data.scan.refusals} == {"a_99.wav", "a_98.wav"}
+    assert data.scan.skipped == 2 and {r.name for r in data.scan.skipped_items} == {"a_99.wav", "a_98.wav"}
     assert sum(data.scan.parts.values()) == 30 and data.scan.labels == ("a", "b")
     assert any("first word of every file name" in note for note in data.scan.notes)
     data.fit(SIZE)
@@ -115,7 +115,10 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
     (folder / "a_98.wav").write_bytes(encoded(np.zeros(4000)))
     (folder / "a_99.wav").write_bytes(encoded(np.full(4000, np.nan), subtype="FLOAT"))
     data = Dataset.open(folder, size=SIZE)
-    assert {r.name: r.reason for r in data.scan.refusals}.keys() == {"a_98.wav", "a_99.wav"} and data.scan.refused == 2
+    assert {r.name: r.reason for r in data.scan.skipped_items}.keys() == {
+        "a_98.wav",
+        "a_99.wav",
+    } and data.scan.skipped == 2
     assert sum(data.scan.parts.values()) == 60
     data.close()
 
@@ -262,7 +265,7 @@ def test_a_long_silence_is_refused_and_the_rest_trained_on(
     assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
     held_out = [data.part_size(part) for part in ("validation", "test")]
     assert held_out == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
-    (line,) = data.scan.refusals
+    (line,) = data.scan.skipped_items
     assert line.name == "a.wav" and line.reason.startswith("it is silent (") and " stretches, one at " in line.reason
     assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()
     data.close()

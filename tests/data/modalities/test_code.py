@@ -165,7 +165,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
     (tmp_path / "b.smi").write_text(LICENCE)
     data = Dataset.open(tmp_path)
     assert sum(data.scan.parts.values()) == 60
-    assert [(r.name, r.reason) for r in data.scan.refusals] == [("b.smi", "holds no molecule")]
+    assert [(r.name, r.reason) for r in data.scan.skipped_items] == [("b.smi", "it holds no molecule")]
     assert "6 lines begin with # " in " ".join(data.scan.notes)
     data.close()
 
@@ -188,7 +188,7 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
     with open(folder / "made.smi", "a") as out:
         out.write("\nC(C\nhello there\n" + "C" * 500 + "\n")
     data = Dataset.open(folder)
-    reasons = [r.reason for r in data.scan.refusals]
+    reasons = [r.reason for r in data.scan.skipped_items]
     assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
     assert "a name after the molecule" in " ".join(data.scan.notes)
     data.close()

@@ -250,8 +250,8 @@ def test_bad_files_among_good_ones_are_named_and_skipped(tmp_path: Path) -> None
     (tmp_path / "right" / "bad.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     (tmp_path / "down" / "cut.gif").write_bytes(moving_dot(5)[:-200])
     data = fitted(tmp_path)
-    assert data.scan.refused == 2
-    assert {refusal.name for refusal in data.scan.refusals} == {"right/bad.mp4", "down/cut.gif"}
+    assert data.scan.skipped == 2
+    assert {refusal.name for refusal in data.scan.skipped_items} == {"right/bad.mp4", "down/cut.gif"}
     data.close()
 
 
@@ -361,6 +361,15 @@ def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_
         (tmp_path / "counted" / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(tmp_path / "counted" / "ab"[index % 2] / f"{index // 2}.png")
     assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
+
+
+def test_what_else_lies_in_folders_of_frames_is_ignored(tmp_path: Path) -> None:
+    for folder in [path for path in framed(tmp_path).glob("*/*")]:
+        (folder / "Thumbs.db").write_bytes(b"of a file manager")
+    (folder / "masks").mkdir()
+    data = fitted(tmp_path)
+    assert data.modality.name == "video" and data.scan.items == 24
+    data.close()
 
 
 def test_a_missing_number_leaves_a_folder_a_clip(tmp_path: Path) -> None:

@@ -275,5 +275,5 @@ def test_small_files_may_not_expand_to_any_amount_of_text(tmp_path: Path, monkey
     (tmp_path / "a.fasta").write_text("".join(f">s{i}\nACDE{'FGHIKLMN'[i % 8]}ACD{i % 7 * 'W'}Y\n" for i in range(200)))
     (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000, mtime=0))
     data = Dataset.open(tmp_path)
-    assert data.scan.items == 200 and data.scan.refused == 1
-    assert "beyond the 19.5 KB of text" in data.scan.refusals[0].reason
+    assert data.scan.items == 200 and data.scan.skipped == 1
+    assert "beyond the 19.5 KB of text" in data.scan.skipped_items[0].reason

@@ -159,7 +159,7 @@ def test_damaged_packed_text_is_refused_by_name(tmp_path: Path) -> None:
         tmp_path, **pages, x__txt__gz=gzip.compress(bytes(range(32, 127)) * 300)[:-20], y__txt__gz=b"\x1f\x8b\x08none"
     )
     data = Dataset.open(tmp_path)
-    assert {r.name: r.reason for r in data.scan.refusals} == {
+    assert {r.name: r.reason for r in data.scan.skipped_items} == {
         "x.txt.gz": "is damaged gzip data", "y.txt.gz": "is damaged gzip data"
     }  # fmt: skip
     assert data.scan.items == 60

@@ -54,7 +54,7 @@ def test_links_that_lead_nowhere_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "dangling").symlink_to("missing")
     reasons = refused(tmp_path)
-    assert "cannot be read" in reasons["itself"] and reasons["dangling"] == "is a broken link"
+    assert "cannot be read" in reasons["itself"] and reasons["dangling"] == "it is a broken link"
 
 
 def test_what_is_not_a_regular_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_what_is_not_a_regular_file_is_refused_by_name(tmp_path: Path) -> None:
         listener.bind(os.path.relpath(tmp_path / "sock.txt"))
         reasons = refused(tmp_path)
     assert reasons == {
-        "pipe.txt": "is a named pipe, not a file",
-        "zero.txt": "is a device, not a file",
-        "sock.txt": "is a socket, not a file",
+        "pipe.txt": "it is a named pipe, not a file",
+        "zero.txt": "it is a device, not a file",
+        "sock.txt": "it is a socket, not a file",
     }
 
 
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_read_is_refused_and_the_rest_is_listed(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    assert refused(tmp_path) == {"closed": "cannot be read (Permission denied)"}
+    assert refused(tmp_path) == {"closed": "it cannot be read (Permission denied)"}
 
 
 def test_a_folder_that_is_too_deep_is_refused_with_a_short_name(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_an_entry_that_vanishes_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "scandir", Late)
     listing = list_files(tmp_path)
     assert [f.path for f in listing.files] == ["a.txt"]
-    assert [r.reason for r in listing.refusals] == ["vanished while the folder was listed"]
+    assert [r.reason for r in listing.refusals] == ["it vanished while the folder was listed"]
 
 
 def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_a_run_in_its_data_folder_is_left_out(pictures: Path, monkeypatch: pytes
     run = anew.train(".", steps=2, settings={"evaluate_samples": "1"}).folder.path
     after = Dataset.open(".")
     assert after.fingerprint == before.fingerprint and after.scan.labels == ("cats", "dogs")
-    assert [(item.name, item.reason) for item in after.scan.refusals] == [
-        (run.as_posix(), "is a run that Anew made, not data")
+    assert [(item.name, item.reason) for item in after.scan.skipped_items] == [
+        (run.as_posix(), "it is a run that Anew made, not data")
     ]
     anew.resume(run, steps=3)
 
@@ -51,13 +51,13 @@ def test_comparisons_and_unfinished_runs_are_left_out(pictures: Path) -> None:
     shutil.copy(pictures / "cats" / "0.png", pictures / "duel" / "gan" / "final.png")
     data = Dataset.open(pictures)
     assert data.scan.items == 80
-    assert [item.name for item in data.scan.refusals] == ["begun", "duel"]
+    assert [item.name for item in data.scan.skipped_items] == ["begun", "duel"]
 
 
 def test_a_config_of_another_program_is_not_a_run(pictures: Path) -> None:
     write_json(pictures / "cats" / "config.json", {"format": 1, "model_type": "llama"})
     data = Dataset.open(pictures)
-    assert not data.scan.refusals and data.scan.items == 80
+    assert not data.scan.skipped_items and data.scan.items == 80
 
 
 def test_a_run_or_a_comparison_cannot_be_the_data(tmp_path: Path) -> None:

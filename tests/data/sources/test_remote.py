@@ -145,12 +145,56 @@ def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypa
     assert "abc" not in str(refusal.value)
 
 
+def test_a_store_that_goes_away_ends_the_copy(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
+    original, tried = type(store).get_file, list[str]()
+
+    def broken(self: object, rpath: str, lpath: str, **more: object) -> object:
+        tried.append(rpath)
+        if len(tried) > 3:
+            raise ConnectionResetError("connection reset")
+        return original(self, rpath, lpath, **more)
+
+    for i in range(12, 60):
+        store.pipe(f"/bucket/books/{i:02d}.txt", b"A book.\n")
+    monkeypatch.setattr(type(store), "get_file", broken)
+    with pytest.raises(
+        DataError, match=r"^'memory://bucket/books: \d+\.txt' cannot be read \(connection reset\); check"
+    ):
+        local_copy("memory://bucket/books")
+    monkeypatch.setattr(type(store), "get_file", original)
+    assert len(list(local_copy("memory://bucket/books").place.glob("*.txt"))) == 60
+
+
+def test_an_old_copy_is_removed_where_the_new_one_cannot_be_fetched(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = local_copy("memory://bucket/books").place
+    store.pipe("/bucket/books/07.txt", b"another book\n")
+    original = type(store).get_file
+
+    def refusing(self: object, rpath: str, lpath: str, **more: object) -> object:
+        if rpath.endswith("07.txt"):
+            raise PermissionError("not yours")
+        return original(self, rpath, lpath, **more)
+
+    monkeypatch.setattr(type(store), "get_file", refusing)
+    copy = local_copy("memory://bucket/books")
+    assert [refusal.name for refusal in copy.refusals] == ["07.txt"]
+    assert not (place / "07.txt").exists() and "07.txt" not in {file.path for file in copy.listing.files}
+    monkeypatch.setattr(type(store), "get_file", original)
+    local_copy("memory://bucket/books")
+    assert (place / "07.txt").read_bytes() == b"another book\n"
+
+
 def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem) -> None:
     store.store["/bucket/books/../../evil.txt"] = store.store["/bucket/books/00.txt"]
     for name in ("bell\a.txt", "\ud800.txt", ".lock", "..\\evil.txt"):
         store.store[f"/bucket/books/{name}"] = store.store["/bucket/books/00.txt"]
     copy = local_copy("memory://bucket/books")
-    assert {refusal.reason for refusal in copy.refusals} == {"has a name that no file on this disk can have"}
+    assert {refusal.reason for refusal in copy.refusals} == {"it has a name that no file on this disk can have"}
     assert not list(copy.place.parent.glob("evil.txt"))
 
 
@@ -295,7 +339,7 @@ def test_a_file_that_was_removed_meanwhile_costs_one_file(
 
     monkeypatch.setattr(type(store), "get_file", get)
     copy = local_copy("memory://bucket/data")
-    assert [(item.name, item.reason) for item in copy.refusals] == [("b.txt", "was removed after it was listed")]
+    assert [(item.name, item.reason) for item in copy.refusals] == [("b.txt", "it was removed after it was listed")]
 
 
 def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:

@@ -426,7 +426,7 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
     place = TablePlace(tmp_path, tmp_path)
     assert image_bytes("good.png", place) == image_bytes(b"picture", None) == b"picture"
     for cell, where, reason in [
-        ("p.png", place, "'p.png' is not a regular file"),
+        ("p.png", place, "'p.png': it is not a regular file"),
         ("loop.png", place, "'loop.png'"),
         ("a\0.png", place, "null"),
         ("x" * 5000 + ".png", place, "cannot be read"),

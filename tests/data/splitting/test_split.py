@@ -159,7 +159,7 @@ def test_spans_hold_out_their_share_at_line_ends() -> None:
     pieces = split.split_spans([Item("a", text)], [split.VALIDATION, split.TEST])
     share = sum(len(item.data) for item, part in pieces if part == split.TEST) / len(text)
     assert 0.045 < share < 0.055 and all(item.data.endswith("\n") for item, _ in pieces)
-    assert sum(part == split.TEST for _, part in pieces) == split.MOST_REGIONS
+    assert sum(part == split.TEST for _, part in pieces) == split.MAX_REGIONS
 
 
 def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
@@ -174,7 +174,7 @@ def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
 
 def test_small_data_holds_out_what_a_report_needs() -> None:
     assert split.held_out_share(1_200, split.ENOUGH_ITEMS) * 1_200 == pytest.approx(split.NEEDED_ITEMS)
-    assert split.held_out_share(2_000, split.ENOUGH_ITEMS) == split.LARGEST_SHARE
+    assert split.held_out_share(2_000, split.ENOUGH_ITEMS) == split.MAX_SHARE
     assert split.held_out_share(500, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(40, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(3_657, split.ENOUGH_ITEMS) * 3_657 == pytest.approx(split.ENOUGH_ITEMS)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from anew.evaluation.metrics.odd_records import LEAST_RECORDS, odd_scores
+from anew.evaluation.metrics.odd_records import MIN_RECORDS, odd_scores
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
 
@@ -46,7 +46,7 @@ def test_few_real_records_are_not_held_up() -> None:
 
 
 def test_combinations_of_few_records_are_not_counted() -> None:
-    train = records(LEAST_RECORDS, 2)
+    train = records(MIN_RECORDS, 2)
     assert not list(odd_scores(train, records(60, 1), train, [*train, *records(20, 3)], 0))
 
 

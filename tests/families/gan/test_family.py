@@ -193,7 +193,7 @@ def test_constant_images_train_to_the_end() -> None:
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot keep given values"):
         last(made(), SampleRequest(2, condition=Condition(torch.zeros(1, 8, 8))))
-    with pytest.raises(ConfigError, match="no labels"):
+    with pytest.raises(ConfigError, match="no classes"):
         last(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ConfigError, match="at least the number of classes, 3"):
         made(3, num_clusters=2)

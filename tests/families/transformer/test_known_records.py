@@ -112,7 +112,7 @@ def test_records_are_found_among_rows_of_any_length() -> None:
 
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 320,000 words half were known, and 7% of the samples were others of them."""
-    monkeypatch.setattr("anew.families.transformer.family.MOST_COUNTED_TOKENS", 10)
+    monkeypatch.setattr("anew.families.transformer.family.MAX_COUNTED_TOKENS", 10)
     assert known_share(make_family(RECORDS)) == 0.0
-    monkeypatch.setattr("anew.families.transformer.family.MOST_KNOWN_TOKENS", 10)
+    monkeypatch.setattr("anew.families.transformer.family.MAX_KNOWN_TOKENS", 10)
     assert known_share(make_family(RECORDS)) > 0.0

@@ -199,7 +199,7 @@ def test_bits_are_fewer_under_the_fitted_prior() -> None:
 def test_without_clusters_labels_are_refused() -> None:
     family = Vae(Grid((1, 8, 8), "CHW", 2, 0.8), replace(SMALL, num_clusters=0)).eval()
     assert last(family, 2).shape == (2, 1, 8, 8)
-    with pytest.raises(ConfigError, match="num_clusters=0 and knows no labels"):
+    with pytest.raises(ConfigError, match="num_clusters=0 and knows no classes"):
         last(family, 2, torch.zeros(2, dtype=torch.long))
 
 
@@ -247,7 +247,7 @@ def test_what_it_cannot_do_is_said() -> None:
     family = trained()
     with pytest.raises(ConfigError, match="known values must have the shape"):
         list(family.sample(SampleRequest(1, None, Condition(torch.zeros(1, 8, 7))), 0))
-    with pytest.raises(ConfigError, match="no labels"):
+    with pytest.raises(ConfigError, match="no classes"):
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):
         Vae(Grid((8,), "T"), SMALL)

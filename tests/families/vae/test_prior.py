@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anew.families.vae.prior import ITEMS_PER_CLUSTER, MOST_CLUSTERS, MixturePrior, suggest_num_clusters
+from anew.families.vae.prior import ITEMS_PER_CLUSTER, MAX_CLUSTERS, MixturePrior, suggest_num_clusters
 
 
 def clouds(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -133,4 +133,4 @@ def test_the_number_of_clusters_suits_items_and_classes() -> None:
     assert suggest_num_clusters(10, 0) == 0
     assert suggest_num_clusters(10, 3) == 3
     assert suggest_num_clusters(11 * ITEMS_PER_CLUSTER, 3) == 9
-    assert suggest_num_clusters(10**6, 0) == MOST_CLUSTERS
+    assert suggest_num_clusters(10**6, 0) == MAX_CLUSTERS

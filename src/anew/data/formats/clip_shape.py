@@ -53,10 +53,10 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> 
     return "pad" if len(set(sizes)) > 1 and see_through else "crop"
 
 
-def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
+def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, max_frames: int) -> dict[str, object]:
     """Settings that give real clips the size, length and rate of samples, as far as these are smaller.
 
-    Sizes, and rates below that of the data, must be uniform. Clips are at most `side` pixels a side and `most_frames` frames long;
+    Sizes, and rates below that of the data, must be uniform. Clips are at most `side` pixels a side and `max_frames` frames long;
     the rate is lowered until they are.
     """
     sizes, real_sizes = ([(timing.width, timing.height) for timing in part] for part in (timings, real))
@@ -68,7 +68,7 @@ def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, 
     longest = max(len(t.at(rate)) for t in timings)
     is_shorter = max(len(t.times) for t in timings) < usual_length and longest < usual_length
     if is_shorter and longest <= MAX_FRAMES:
-        thinning = -(-longest // most_frames)
+        thinning = -(-longest // max_frames)
         # The rate is given even if it is the data's own: without it, clips would be thinned to so many frames, not cut
         return settings | {"frames": -(-longest // thinning), "rate": round(rate / thinning, 3)}
     return settings | ({"rate": rate} if is_slower else {})

@@ -24,7 +24,7 @@ DNA, RNA = "ACGT", "ACGU"
 NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
 # A sequence of at least so many letters, all of them A, C, G, T, U or N, does not count as a protein: a protein has so many of
 # these in a row with a chance below one in a billion.
-LEAST_NUCLEOTIDES = 20
+MIN_NUCLEOTIDES = 20
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _GAPS = re.compile(r"[-.~]")
 
@@ -64,7 +64,7 @@ ALPHABETS = {
 
 def looks_nucleic(sequence: str) -> bool:
     """Whether a sequence (upper case) is long enough, with letters of nucleotides alone, to be no protein."""
-    return len(sequence) >= LEAST_NUCLEOTIDES and set(sequence) <= set("ACGTUN")
+    return len(sequence) >= MIN_NUCLEOTIDES and set(sequence) <= set("ACGTUN")
 
 
 def detect_alphabet(sequences: Iterable[str]) -> str:

@@ -3,6 +3,7 @@ that merely have numbers."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,11 +43,16 @@ def _missing(names: Sequence[str]) -> float:
 
 def in_order(folder: Path) -> list[Path]:
     """The frames of a folder in the order of their numbers. Raises ValueError (one clause) if they have none."""
-    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
-    counted = numbers([file.name for file in files])
+    with os.scandir(folder) as entries:  # file managers leave files of their own beside the frames
+        names = [entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file()]
+    return _sorted_frames(folder, [name for name in names if not name.startswith(".")])
+
+
+def _sorted_frames(folder: Path, names: Sequence[str]) -> list[Path]:
+    counted = numbers(names)
     if counted is None:
         raise ValueError("its files are not numbered pictures")
-    return [file for _, file in sorted(zip(counted, files, strict=True))]
+    return [folder / name for _, name in sorted(zip(counted, names, strict=True))]
 
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
@@ -67,18 +73,23 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
     complete = [folder for folder, share in missing.items() if not share]
     gaps = [folder for folder, share in missing.items() if 0 < share <= MAX_MISSING]
     sampled = complete[:: max(1, len(complete) // COMPARED)][:COMPARED]
-    first_frames = [_read_thumbnails(in_order(root / folder)[:1]) for folder in sampled]
+    sampled_frames = [_sorted_frames(root / folder, file_names[folder]) for folder in sampled]
+    first_frames = [_read_thumbnails(frames[:1]) for frames in sampled_frames]
     confirmed = [
-        _moves(root / folder, [frame for other, frame in enumerate(first_frames) if other != number])
-        for number, folder in enumerate(sampled)
+        _moves(frames, [frame for other, frame in enumerate(first_frames) if other != number])
+        for number, frames in enumerate(sampled_frames)
     ]
     clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
 
 
-def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether neighbouring pictures are far more similar than unrelated ones, from other folders or half of this one away."""
-    frames = in_order(folder)
+def _moves(frames: Sequence[Path], other_firsts: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether neighbouring pictures are far more similar than unrelated ones, from other folders or half of this one away.
+
+    Args:
+        frames: The pictures of a folder in the order of their numbers.
+        other_firsts: Thumbnails of the first pictures of other folders.
+    """
     starts = np.linspace(0, len(frames) - 2, min(COMPARED, len(frames) - 1)).round().astype(int)
     before, after = _read_thumbnails([frames[i] for i in starts]), _read_thumbnails([frames[i + 1] for i in starts])
     other_frames = [f for f in other_firsts if len(f)] or [

@@ -123,7 +123,7 @@ def _ends(data: Data, size: int = 6) -> tuple[bytes, bytes]:
             stream.seek(max(0, stream.seek(0, 2) - 64))
             return head, stream.read()
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def timing(data: Data) -> Timing:
     try:
         stat = data.stat()
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror})") from None
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
     return _timing_of_file(data, stat.st_size, stat.st_mtime_ns)
 
 

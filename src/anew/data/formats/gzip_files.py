@@ -37,7 +37,7 @@ def inflate(data: bytes) -> bytes:
         with gzip.open(io.BytesIO(data)) as stream:
             inflated = stream.read(max_bytes + 1)
     except DAMAGE:
-        raise ValueError("is damaged gzip data") from None
+        raise ValueError("it is damaged gzip data") from None
     if len(inflated) > max_bytes:
         raise ValueError(
             f"inflates to more than {limits.size(max_bytes)}; unpack it, since plain files are read in pieces"

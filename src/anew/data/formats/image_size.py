@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.durations import parse_duration
 from anew.data.types import DataBudget
 
 # Sides in pixels that a network can halve several times
@@ -21,18 +22,7 @@ SAME_ASPECT = 0.1  # logarithms of width over height that differ by less are one
 
 FITTING = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}  # by `frame`
 
-# Budgets that a note may name, with their seconds.
-BUDGETS = (
-    ("2m", 60 * 2),
-    ("5m", 300),
-    ("10m", 600),
-    ("20m", 1200),
-    ("30m", 1800),
-    ("1h", 3600),
-    ("2h", 7200),
-    ("4h", 14400),
-    ("8h", 28800),
-)
+BUDGETS = ("2m", "5m", "10m", "20m", "30m", "1h", "2h", "4h", "8h")  # that a note may name
 
 
 def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
@@ -50,7 +40,8 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
     clause = f"; {setting} keeps {'everything' if keeps_all else 'more'}"
     if budget.seconds is None or affords is None:
         return clause
-    for name, seconds in BUDGETS:
+    for name in BUDGETS:
+        seconds = parse_duration(name)
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
             return f"{clause}, as a budget of {name} would"
     return clause

@@ -52,7 +52,7 @@ class LearnedAudio(_LearnedGrid):
     top: Real
     gain: Positive
     noise_from: Positive | None = None
-    pitched: Annotated[bool, Field(strict=True)] = False
+    pitched: Flag = False
     floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
@@ -94,8 +94,8 @@ class LearnedProtein(_Sequences):
 
     class LearnedLayout(Record):
         width: Whole = 60
-        has_crlf: bool = False
-        has_stop: bool = False
+        has_crlf: Flag = False
+        has_stop: Flag = False
 
     tokens: LearnedResidues
     alphabet: Text

@@ -18,7 +18,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
@@ -66,8 +66,8 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _share(lines: Sequence[str], holds: object) -> float:
-    return sum(map(holds, lines)) / max(len(lines), 1)  # type: ignore[call-overload]
+def _share(lines: Sequence[str], holds: Callable[[str], bool]) -> float:
+    return sum(map(holds, lines)) / max(len(lines), 1)
 
 
 def _shape(lines: list[str], full: list[str]) -> str | None:

@@ -48,7 +48,7 @@ MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours im
 TOO_MANY_COLOURS = 1.25
 # A tenth of real images may have more than this many times the colours expected: with more, as where photographs lie among
 # drawings, no number suits all; chosen.
-MOST_SPREAD = 4.0
+MAX_SPREAD = 4.0
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
@@ -57,7 +57,7 @@ Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
 Curve = tuple[Distances, Distances]
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
-Extent = Annotated[int, Field(strict=True, ge=0, le=2**16)]
+MarginWidth = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
 
 
@@ -94,8 +94,8 @@ class AlphaStep(Record):
         is_hard = np.isin(np.rint(real[:, 3]), (0.0, 255.0)).all(axis=(1, 2))  # (n,)
         if is_hard.mean() >= MOSTLY_HARD:
             real = real[is_hard]
-        clear = [x[:, 3][x[:, 3] < 127.5] for x in (samples, real)]
-        opaque = [255.0 - x[:, 3][x[:, 3] >= 127.5] for x in (samples, real)]
+        clear = [x[:, 3][x[:, 3] < pixel_steps.HALF] for x in (samples, real)]
+        opaque = [255.0 - x[:, 3][x[:, 3] >= pixel_steps.HALF] for x in (samples, real)]
         return cls(clear=curve(*clear), opaque=curve(*opaque))
 
 
@@ -132,7 +132,7 @@ class FewColoursStep(Record):
         varies = float(np.ptp(areas)) > 0.0
         slope = float(np.clip(np.polyfit(areas, counts, 1)[0], 0.0, 1.0)) if varies else 0.0
         intercept = float(np.median(counts - slope * areas))
-        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MOST_SPREAD):
+        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MAX_SPREAD):
             return None
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
@@ -197,7 +197,7 @@ class MarginStep(Record):
 
     step: Literal["margin"] = "margin"
     colour: Colour
-    sides: Annotated[tuple[Extent, ...], Field(min_length=4, max_length=4)]
+    sides: Annotated[tuple[MarginWidth, ...], Field(min_length=4, max_length=4)]
 
 
 Step = IslandStep | AlphaStep | SpeckStep | FewColoursStep | FlatStep | PaletteStep | MarginStep

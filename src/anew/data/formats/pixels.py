@@ -33,7 +33,7 @@ LARGE = 1 << 22  # images with more pixels are reduced before anything else
 COMMENT = "Comment"  # PNG's keyword of a comment
 JPEG_QUALITY = 95  # hardly visible loss at a third of the size of PNG; chosen
 STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory
-Levels = tuple[float, float]  # values of a deep image that become black and white
+ValueRange = tuple[float, float]  # values of a deep image that become black and white
 
 _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide list
 
@@ -89,6 +89,8 @@ def _from_bytes(data: bytes) -> Image.Image:
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
             raise ValueError("it is not an image of a known format") from None
+        except MemoryError:  # `isolation` says what this means
+            raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
             raise ValueError(f"its header is damaged ({clause(error)})") from None
     return image
@@ -117,11 +119,13 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
             image.draft(image.mode, min_size[::-1] if turned else min_size)
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
+    except MemoryError:  # `isolation` says what this means
+        raise
     except Exception as error:  # Pillow's decoders raise almost anything on damaged bodies
         raise ValueError(f"it is damaged or truncated ({clause(error)})") from None
 
 
-def span(image: Image.Image) -> Levels:
+def span(image: Image.Image) -> ValueRange:
     """The smallest and largest finite value of a loaded deep image."""
     lows, highs = [], []
     for values in _strips(np.asarray(image)):
@@ -170,7 +174,7 @@ def block_means(values: Numbers, side: int) -> NDArray[np.float32]:
     return np.concatenate(strips).astype(np.float32)
 
 
-def levels(spans: list[Levels], floating: bool) -> Levels:
+def levels(spans: list[ValueRange], floating: bool) -> ValueRange:
     """Choose the values of black and white for deep images, from the spans of a sample.
 
     For whole numbers from 0 it is the range of the smallest usual depth (8, 10, 12, 14, 16 bits) that holds the largest; for
@@ -184,7 +188,7 @@ def levels(spans: list[Levels], floating: bool) -> Levels:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def to_eight_bits(image: Image.Image, given_levels: Levels | None = None) -> Image.Image:
+def to_eight_bits(image: Image.Image, given_levels: ValueRange | None = None) -> Image.Image:
     """Convert a loaded image to L, RGB or RGBA. given_levels: black and white of deep images (None: from this image alone).
 
     Raises ValueError (one clause) for colour spaces without a conversion.

@@ -6,7 +6,7 @@ import re
 
 # Perl and Prolog, Objective-C and MATLAB, R, assembler and S, Verilog and Coq, Fortran: also of quotes (`debian.pl`), notes, lists
 SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
-LEAST_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
+MIN_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
 # Heredocs, often of tables; Perl alone
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
 _COMMENT = re.compile(r"\s*([#%*;!\"{}]|//|/\*|--|[cC] )")
@@ -32,4 +32,4 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     lines = [line for line in head.decode("latin-1").splitlines() if line.strip()]
     telling = [line for line in lines if _COMMENT.match(line) is None]
     n_statements = sum(_STATEMENT.match(line) is not None for line in telling)
-    return n_statements < LEAST_SHARE * len(telling)
+    return n_statements < MIN_SHARE * len(telling)

@@ -32,7 +32,7 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
         if stat.S_ISDIR(info.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(info.st_mode):
-            raise ValueError("is not a regular file")
+            raise ValueError("it is not a regular file")
         if info.st_size > max_bytes:
             raise ValueError(too_large(info.st_size, max_bytes))
         # Reading one byte more than its size shows whether it grew.
@@ -49,7 +49,7 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 
 def too_large(size: int, max_bytes: int) -> str:
     """The reason why a file of `size` bytes is not read whole, one clause."""
-    return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"
+    return f"it is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"
 
 
 def with_line_feeds(text: str) -> str:

@@ -29,7 +29,7 @@ LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow
 # of strokes, guitars, speech and birds comes within 3 of it, or rises by 9 and more (docs/log.md, 2026-11-28).
 FAINTER_DB, RISE_DB = 6.0, 6.0
 HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
-LEAST_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
+MIN_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
 SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
 
@@ -162,7 +162,7 @@ def _describe_loss(
 ) -> str:
     """The end of a sentence on what a lower rate loses, and what keeps it; "" if that is hardly anything."""
     shares = [content.share_above for content in contents if content.header.rate > shape.rate]
-    if not shares or float(np.mean(shares)) < LEAST_LOSS:
+    if not shares or float(np.mean(shares)) < MIN_LOSS:
         return ""
     most = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
     average = f"{100.0 * float(np.mean(shares)):.2g}%"

@@ -17,7 +17,7 @@ from anew.errors import shorten
 BETTER = 0.1  # a file keeps the encoding of the data set, unless another one's score is so much better
 FEW_BYTES = 10  # bytes beyond ASCII; of fewer, no encoding is better than that of the data set
 SURVEYED = 1 << 19  # bytes that are looked at of all files of a sample together: some 200 ms
-LEAST_LINES = 1 << 10  # bytes that are looked at of a file in any case
+MIN_SAMPLE_BYTES = 1 << 10  # bytes that are looked at of a file in any case
 # Share of the bytes beyond ASCII without a meaning, from which on a file is not in the given encoding
 MAX_DAMAGED = 0.1
 MAX_UNREAD = 0.01  # the same for an encoding that was recognised in other files
@@ -74,7 +74,7 @@ class TextDecoder:
             return
         self.encoding, self.is_sure, self.agree = WINDOWS, False, False
         files = [lines for sample in samples if (lines := divide_lines(sample).others)]
-        files = [recognition.first_lines(lines, max(SURVEYED // len(files), LEAST_LINES)) for lines in files]
+        files = [recognition.first_lines(lines, max(SURVEYED // len(files), MIN_SAMPLE_BYTES)) for lines in files]
         scores_by_file = [recognition.scores(lines) for lines in files]
         together = recognition.join_lines(files)
         # Where no file alone has enough text, all of them may have
@@ -131,7 +131,7 @@ class TextDecoder:
         if self.asked != AUTO:
             if self.asked is not None and not in_part and _damage(others, self.encoding) > MAX_DAMAGED:
                 return ValueError(
-                    f"is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
+                    f"it is not {encodings.title(self.encoding)}, as the setting encoding says; leave it out, so that Anew "
                     "recognises the encoding"
                 )
             return _FileEncoding(self.encoding, True, in_part)

@@ -79,14 +79,14 @@ def decode_unicode(data: bytes, is_complete: bool = True) -> Decoded | None:
             body = data[len(bom) :]
             return Decoded(body.decode(marked, "replace" if is_complete else "ignore"), marked)
     if data.count(0) > len(data) / 1000:
-        raise ValueError("is binary (it holds NUL bytes)")
+        raise ValueError("it is binary (it holds NUL bytes)")
     try:
         return Decoded(codecs.getincrementaldecoder("utf-8")().decode(data, final=is_complete), "utf-8")
     except UnicodeDecodeError:
         pass
     controls = sum(data.count(byte) for byte in _CONTROLS)
     if controls > len(data) / 100:
-        raise ValueError("is binary (it holds control bytes)")
+        raise ValueError("it is binary (it holds control bytes)")
     return None
 
 

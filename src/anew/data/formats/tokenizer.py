@@ -37,6 +37,7 @@ LAST_LETTER = 0x3FFFF  # no code point above is a letter or a number
 _SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 _PIECE_CHARACTERS = 1 << 15  # characters that the regular expression reads at a time; no other thread runs meanwhile
+_CHUNK_CHARACTERS = 10_000  # of a text that the trainer takes as one; chosen
 _CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
 _MAX_CACHED_LENGTH = 64  # most characters of a kept word; a script without spaces has words of any length
@@ -225,7 +226,11 @@ class SubWords:
         )
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
-        chunks = (clean(text[i : i + 10_000]) for text in sample for i in range(0, len(text), 10_000))
+        chunks = (
+            clean(text[start : start + _CHUNK_CHARACTERS])
+            for text in sample
+            for start in range(0, len(text), _CHUNK_CHARACTERS)
+        )
         model.train_from_iterator(chunks, trainer)
         from tokenizers import decoders
 

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from anew.core.schema import Record, Whole
 
-MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
+MAX_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
 _INSIDE = r"(?:\\.|[^\[\]\\])+"
 _SET = re.compile(rf"\[\^?{_INSIDE}\]", re.DOTALL)
 # All characters of a run of spaces but its last
@@ -78,8 +78,8 @@ class _BpeModel(Record):
     fuse_unk: Literal[False] = False
     byte_fallback: Literal[False] = False
     ignore_merges: Literal[False] = False
-    vocab: Annotated[dict[Piece, Whole], Field(min_length=256, max_length=MOST_IDS)]
-    merges: Annotated[list[Piece] | list[tuple[Piece, Piece]], Field(max_length=MOST_IDS)]
+    vocab: Annotated[dict[Piece, Whole], Field(min_length=256, max_length=MAX_IDS)]
+    merges: Annotated[list[Piece] | list[tuple[Piece, Piece]], Field(max_length=MAX_IDS)]
 
     @model_validator(mode="after")
     def _ids_are_dense(self) -> _BpeModel:

@@ -86,7 +86,7 @@ class InMemoryStore:
                     numbers[file] += 1
                 remaining -= 0 if reason is not None or isinstance(item, SkippedItem) else item.size
                 if remaining < 0 and reason is None:
-                    reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
+                    reason = f"it is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
                 if isinstance(item, SkippedItem) or reason is not None:
                     self.refusals.add([SkippedItem(item.name, reason or "", item.group)])
                 else:

@@ -84,7 +84,7 @@ class ShardEncoder:
             if isinstance(values, str):
                 encoded.refused.append([item.name, values, item.group])
             elif label < 0:
-                unknown = f"has the class {item.label!r}, which the listing did not show"
+                unknown = f"it has the class {item.label!r}, which the listing did not show"
                 encoded.refused.append([item.name, unknown, item.group])
             else:
                 encoded.values.append(values)

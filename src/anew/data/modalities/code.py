@@ -25,7 +25,7 @@ from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import looks_like_text
-from anew.data.formats.tokenizer_file import MOST_IDS
+from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError
@@ -73,7 +73,7 @@ class CodeConfig:
     """Settings for turning programs into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of code", low=0, high=MOST_IDS)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of code", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9

@@ -75,7 +75,7 @@ class ImageGlimpse:
     size: tuple[int, int]
     thumbnail: Numbers | None = None
     decoded_pixels: int = 0
-    value_range: pixels.Levels | None = None
+    value_range: pixels.ValueRange | None = None
     is_float: bool = False
     has_palette: bool = False
 
@@ -97,7 +97,7 @@ class _ImageGlimpses:
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     thumbnails: list[Pillow.Image] = field(default_factory=list)
-    value_ranges: list[pixels.Levels] = field(default_factory=list)
+    value_ranges: list[pixels.ValueRange] = field(default_factory=list)
     is_float: bool = False
     num_paletted: int = 0
     first_error: str = ""
@@ -172,7 +172,7 @@ class Image(Modality):
         self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
         self._framing = "crop"
-        self._levels: pixels.Levels | None = None
+        self._levels: pixels.ValueRange | None = None
         self.matching = PixelMatching()
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from anew.core.settings import setting
 from anew.data.formats.text_encoding import looks_like_text
-from anew.data.formats.tokenizer_file import MOST_IDS
+from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
@@ -25,7 +25,7 @@ class MoleculeConfig:
     """Settings for turning molecules into tokens."""
 
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MOST_IDS)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
 
 
@@ -76,16 +76,16 @@ class Molecule(Text):
         span = item.name, len(text), text[:64]  # spans may be read more than once
         self._left_out[span] = (with_names, comments)
         if not molecules:
-            raise ValueError("holds no molecule")
+            raise ValueError("it holds no molecule")
 
     def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
             return super().validate_header(item)
         if len(item.data) > MAX_CHARACTERS:
-            return f"is longer than {MAX_CHARACTERS} characters"
+            return f"it is longer than {MAX_CHARACTERS} characters"
         if self.generated or _is_smiles(item.data):
             return None
-        return "is not SMILES (it contains characters that SMILES does not use)"
+        return "it is not SMILES (it contains characters that SMILES does not use)"
 
     def remarks(self) -> list[str]:
         notes = super().remarks()

@@ -226,7 +226,7 @@ class Protein(Text):
             name = f"{item.name}:{record.name or number}"
             yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
         if not number:
-            raise ValueError("holds no sequence")
+            raise ValueError("it holds no sequence")
 
     def _cleaned(self, sequence: str) -> str:
         """Residues in upper case; corrections are counted. Characters that no alphabet has stay, and `validate_header` refuses them."""
@@ -253,12 +253,12 @@ class Protein(Text):
         if not isinstance(item.data, str):
             head = item.content[:8192]
             if not head.strip():
-                return "is empty"
-            return None if is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
+                return "it is empty"
+            return None if is_packed(head) or looks_like_text(head) else "it is binary, not FASTA"
         if not item.data:
-            return "has no residues"
+            return "it has no residues"
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
-        return f"holds {unknown[0]!r}, which is not a residue" if unknown else None
+        return f"it holds {unknown[0]!r}, which is not a residue" if unknown else None
 
     def remarks(self) -> list[str]:
         notes = []

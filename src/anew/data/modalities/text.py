@@ -26,7 +26,7 @@ from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.token_choice import TokenChoice, choose_tokens, record_context
-from anew.data.formats.tokenizer_file import MOST_IDS
+from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten
@@ -53,7 +53,7 @@ class TextConfig:
     """Settings for turning text into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MOST_IDS)
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
@@ -148,8 +148,8 @@ class Text(Modality):
             self.layout = "list"
             note = f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"
             return [note, *_header_notes(texts)]
-        most_lines = max(text.count("\n") for text in texts)
-        if most_lines >= line_records.MIN_LINES and len(texts) <= 3:
+        max_lines = max(text.count("\n") for text in texts)
+        if max_lines >= line_records.MIN_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
             return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
         return []
@@ -181,11 +181,11 @@ class Text(Modality):
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
-            return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
+            return None if item.data.strip() or not (item.begins and item.ends) else "it is empty"
         head = item.content[:8192]
         text_head = inflate_head(head)
         if not text_head.strip():
-            return "is empty or damaged gzip data" if is_packed(head) else "is empty"
+            return "it is empty or damaged gzip data" if is_packed(head) else "it is empty"
         try:
             decode_text(text_head, is_complete=False)
         except ValueError as error:

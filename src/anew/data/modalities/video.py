@@ -196,9 +196,9 @@ class Video(Modality):
         return [*notes, *length.notes]
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        side, most_frames = size_limits(DataBudget(None, 0, 0))
+        side, max_frames = size_limits(DataBudget(None, 0, 0))
         timings, real_timings = ([self.timing(item) for item in items] for items in (samples, real))
-        return clip_shape.settings_like(timings, real_timings, side, most_frames)
+        return clip_shape.settings_like(timings, real_timings, side, max_frames)
 
     def timing(self, item: Item) -> frames.Timing:
         """When each frame of the item's file is shown. Raises ValueError (one clause)."""

@@ -11,7 +11,7 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
-from anew.data.formats.reading import read_whole, too_large
+from anew.data.formats.reading import read_whole
 from anew.data.types import Item, SkippedItem
 from anew.errors import ConfigError, DataError, did_you_mean, shorten
 
@@ -211,7 +211,9 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
         if len(cell) > limits.WHOLE.bytes:
-            raise ValueError(f"the cell {too_large(len(cell), limits.WHOLE.bytes)}")
+            raise ValueError(
+                f"the cell is larger ({limits.size(len(cell))}) than what is read whole ({limits.size(limits.WHOLE.bytes)})"
+            )
         return cell
     if not isinstance(cell, str) or not cell:
         raise ValueError("the cell holds no image")
@@ -220,12 +222,12 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
     try:
         path = (place.folder / cell).resolve()
         if not path.is_relative_to(place.root.resolve()):
-            raise ValueError("lies outside the data folder")
+            raise ValueError("it lies outside the data folder")
         return read_whole(path)
     except OSError as error:
         raise ValueError(f"{shorten(cell)} cannot be read ({error.strerror})") from None
     except (ValueError, RuntimeError) as error:  # NUL in the path; a link to itself
-        raise ValueError(f"{shorten(cell)} {error}") from None
+        raise ValueError(f"{shorten(cell)}: {error}") from None
 
 
 def label_name(cell: object, names: tuple[str, ...]) -> str | None:

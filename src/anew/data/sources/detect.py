@@ -209,7 +209,7 @@ class _FilesOfSuffix:
                 head = stream.read(HEAD_BYTES)
         except OSError as error:
             if self.owner is None:  # if a modality has the suffix, its reader refuses the file later
-                out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
+                out.refusals.append(SkippedItem(file.path, f"it cannot be read ({error.strerror})"))
             return {}
         text_head = inflate_head(head)
         claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}

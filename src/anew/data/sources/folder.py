@@ -106,7 +106,7 @@ class FolderReader:
                 )
                 self.notes = [*self.notes, *notes]
         for name in [name for name in self._files if name in modalities]:
-            self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[name] if not f.bytes]
+            self.refusals += [SkippedItem(f.path, "it is empty") for f in self._files[name] if not f.bytes]
             self._files[name] = [f for f in self._files[name] if f.bytes]
         self.counts: Mapping[str, int] = {name: len(of_modality) for name, of_modality in self._files.items()}
         self.bytes: Mapping[str, int] = {
@@ -201,7 +201,7 @@ class FolderReader:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
             sample = None if is_unicode(data) else self._sample_of(path)
         except OSError as error:
-            yield SkippedItem(path, f"cannot be read ({error.strerror})")
+            yield SkippedItem(path, f"it cannot be read ({error.strerror})")
             return
         except ValueError as error:
             yield SkippedItem(path, str(error))
@@ -220,7 +220,7 @@ class FolderReader:
         try:
             file_slice.path.stat()
         except OSError as error:
-            return SkippedItem(part.path, f"cannot be read ({error.strerror})")
+            return SkippedItem(part.path, f"it cannot be read ({error.strerror})")
         return Item(
             part.path, file_slice, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1
         )
@@ -229,7 +229,7 @@ class FolderReader:
         try:
             return Item(path, read_whole(f"{self._root}/{path}"), self._label(path))
         except OSError as error:
-            return SkippedItem(path, f"cannot be read ({error.strerror})")
+            return SkippedItem(path, f"it cannot be read ({error.strerror})")
         except ValueError as error:
             return SkippedItem(path, str(error))
 
@@ -256,7 +256,7 @@ def _chunk(
     files: Sequence[File],
     parts: Mapping[str, str | None],
     max_items: int,
-    most_bytes: int | None,
+    max_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
     """Shards of whole files, each from one part of the data. parts: by path; streamed: whether files are read as slices."""
@@ -268,7 +268,7 @@ def _chunk(
         chunk: list[File] = []
         size = 0
         for file in part_files:
-            if chunk and (len(chunk) == max_items or (most_bytes is not None and size + file.bytes > most_bytes)):
+            if chunk and (len(chunk) == max_items or (max_bytes is not None and size + file.bytes > max_bytes)):
                 shards.append(_shard(chunk, part, streamed))
                 chunk, size = [], 0
             chunk.append(file)
@@ -341,7 +341,7 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
 
         low, high = bound(start), bound(stop)
         if high - low > limits.FASTA.record:
-            raise ValueError(f"holds a record of more than {limits.size(limits.FASTA.record)}; split it")
+            raise ValueError(f"it holds a record of more than {limits.size(limits.FASTA.record)}; split it")
         stream.seek(low)
         data = stream.read(high - low)
     return (mark + data if data and low > 0 and mark in _UTF16 else data), high >= size

@@ -78,7 +78,7 @@ def list_files(place: Path) -> Listing:
         except OSError as error:
             if not folder:
                 raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
-            _refuse(listing, folder.rstrip("/"), f"cannot be read ({error.strerror})")
+            _refuse(listing, folder.rstrip("/"), f"it cannot be read ({error.strerror})")
     files = identities.without_aliases(listing.files)
     return listing._replace(files=sorted(files), hidden=hidden, aliases=len(listing.files) - len(files))
 
@@ -135,16 +135,18 @@ def _add(
     try:
         info = entry.stat()
     except FileNotFoundError:
-        _refuse(listing, path, "is a broken link" if entry.is_symlink() else "vanished while the folder was listed")
+        _refuse(
+            listing, path, "it is a broken link" if entry.is_symlink() else "it vanished while the folder was listed"
+        )
         return False
     except OSError as error:
-        _refuse(listing, path, f"cannot be read ({error.strerror})")
+        _refuse(listing, path, f"it cannot be read ({error.strerror})")
         return False
     if stat.S_ISREG(info.st_mode):
         listing.files.append(File(path, info.st_size, info.st_mtime_ns))
         identities.add(info, entry.is_symlink())
     elif not stat.S_ISDIR(info.st_mode):
-        _refuse(listing, path, f"is {_describe_mode(info.st_mode)}, not a file")
+        _refuse(listing, path, f"it is {_describe_mode(info.st_mode)}, not a file")
     elif (info.st_dev, info.st_ino) not in visited:
         visited.add((info.st_dev, info.st_ino))
         waiting.append(f"{path}/")

@@ -84,8 +84,8 @@ def detect_modality(
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         counted = f" ({counts or 'nothing'})" if counts or not source.refusals else ""
-        reasons = f": {name_reasons(source.refusals)}" if source.refusals else ""
-        sentence = f"{path!r} holds nothing that can be learned{counted}{reasons}"
+        skipped = f": {name_reasons(source.refusals)}" if source.refusals else ""
+        sentence = f"{path!r} holds nothing that can be learned{counted}{skipped}"
         # A refusal says what to change
         advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))
@@ -100,8 +100,8 @@ def detect_modality(
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
     if not shards:
-        reasons = f": {name_reasons(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{reasons}")
+        skipped = f": {name_reasons(source.refusals)}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{skipped}")
     is_small = sum(shard.bytes for shard in shards) <= WHOLE_BYTES and usable[modality] <= WHOLE_ITEMS
     fits_memory = modalities[modality].traits.cheap_to_encode and is_small
     return SelectedData(

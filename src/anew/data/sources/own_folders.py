@@ -35,7 +35,7 @@ def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list
         return list(files), []
     outermost = {folder: noun for folder, noun in own.items() if not _is_below(folder, own)}
     skipped = [
-        SkippedItem(folder, f"is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
+        SkippedItem(folder, f"it is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
     ]
     others = [file for file in files if not _is_below(file.path, own)]
     if not others:

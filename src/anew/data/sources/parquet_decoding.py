@@ -318,9 +318,9 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
 # ---- cells ----
 
 
-def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], most_bytes: int) -> list[dict[str, object] | Broken]:
+def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], max_bytes: int) -> list[dict[str, object] | Broken]:
     """The rows of a batch as dicts; one that takes more bytes than it may is Broken. widths: (rows,) bytes of each."""
-    readable = widths <= most_bytes  # (rows,)
+    readable = widths <= max_bytes  # (rows,)
     if not readable.all():
         batch = batch.filter(_pyarrow().array(readable))
     names = batch.schema.names
@@ -328,7 +328,7 @@ def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], most_bytes: int) -> 
     if readable.all():
         return list(dicts)
     return [
-        next(dicts) if fits else Broken(f"the row holds {limits.size(int(width))}; at most {limits.size(most_bytes)}")
+        next(dicts) if fits else Broken(f"the row holds {limits.size(int(width))}; at most {limits.size(max_bytes)}")
         for fits, width in zip(readable, widths, strict=True)
     ]
 

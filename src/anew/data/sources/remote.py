@@ -24,7 +24,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from anew.core import addresses, block_cache, files
-from anew.core.addresses import FileSystem, without_query
+from anew.core.addresses import FileSystem, OutageError, without_query
 from anew.core.block_cache import BlockCache
 from anew.core.internal_hosts import internal_cause
 from anew.core.json_values import JsonValue
@@ -81,7 +81,8 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
         A folder, or the one file.
 
     Raises:
-        DataError: It does not exist, may not be read, holds nothing, does not fit, or the store fails for a minute.
+        DataError: It does not exist, may not be read, holds nothing, does not fit, or the store fails for a minute. A few files
+            that fail for so long are skipped.
     """
     public_address = without_query(address)
     address = addresses.signed.get(public_address, address)
@@ -97,8 +98,8 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     if len(copy.refusals) == len(listing.files):
         first = copy.refusals[0]
         if listing.is_file:
-            raise DataError(f"{public_address!r} {first.reason}")
-        raise DataError(f"nothing from {public_address!r} could be copied; {first.name} {first.reason}")
+            raise DataError(f"{public_address!r} {first.reason.removeprefix('it ')}")
+        raise DataError(f"nothing from {public_address!r} could be copied; {first.name}: {first.reason}")
     if distant:
         blocks = BlockCache(files.cache_root(None) / "blocks")
         forget = functools.partial((folder / NAMES).unlink, missing_ok=True)
@@ -173,7 +174,7 @@ class _CopyProgress:
     """How far a copy is, which is said where it takes long.
 
     Attributes:
-        is_over: Set where nobody waits for it any more.
+        is_over: Set where the copy is over.
     """
 
     def __init__(self, shown: str, missing: Mapping[str, StoredFile]) -> None:
@@ -190,7 +191,7 @@ class _CopyProgress:
             ValueError: The copy is over.
         """
         if self.is_over.is_set():
-            raise ValueError("it is not waited for any more")
+            raise ValueError("the copy was cancelled")
         self._received[name] = received
 
     def show(self) -> None:
@@ -219,25 +220,35 @@ class _Copy:
         missing = {name: file for name, file in listing.items() if not self._has(name, file)}
         self._check_space(sum(file.bytes or 0 for file in missing.values()))
         for name in self.manifest.keys() - listing.keys():
-            (self.folder / name).unlink(missing_ok=True)
-            for parent in (self.folder / name).parents[: name.count("/")]:
-                with contextlib.suppress(OSError):  # not empty
-                    parent.rmdir()
-            del self.manifest[name]
+            self._remove(name)
         try:
             for name, file, reason in self._fetch_all(missing):
                 if reason is None:
                     self.manifest[name] = [file.bytes, file.stamp]
                 else:
                     self.refusals.append(SkippedItem(name, reason))
+                    self._remove(name)  # an older copy is no longer what the store holds
                 if time.monotonic() - self._saved_at > SAVE_INTERVAL:
                     self._save()
         finally:
             if missing or not (self.folder / MANIFEST).exists():
                 self._save()
 
+    def _remove(self, name: str) -> None:
+        """Remove the copy of a file, if there is one."""
+        with contextlib.suppress(IsADirectoryError, NotADirectoryError):  # a store may have both `a` and `a/b`
+            (self.folder / name).unlink(missing_ok=True)
+        for parent in (self.folder / name).parents[: name.count("/")]:
+            with contextlib.suppress(OSError):  # not empty
+                parent.rmdir()
+        self.manifest.pop(name, None)
+
     def _fetch_all(self, missing: Mapping[str, StoredFile]) -> Iterator[tuple[str, StoredFile, str | None]]:
-        """(name, file, why it could not be fetched) of each, as they end."""
+        """(name, file, why it could not be fetched) of each, as they end.
+
+        Raises:
+            OutageError: As many files in a row as are fetched at once failed until they were given up: the store is away.
+        """
         jobs, ended = queue.SimpleQueue[str](), queue.SimpleQueue[tuple[str, str | BaseException | None]]()
         for name in missing:
             jobs.put(name)
@@ -255,14 +266,17 @@ class _Copy:
         for _ in range(min(MAX_STREAMS, len(missing))):
             # Daemons: whoever is stopped does not wait for a slow server
             threading.Thread(target=work, name="anew-copy", daemon=True).start()
+        remaining, failures = len(missing), 0
         try:
-            remaining = len(missing)
             while remaining:
                 try:
                     name, outcome = ended.get(timeout=1.0)
                 except queue.Empty:
                     progress.show()
                     continue
+                failures = failures + 1 if isinstance(outcome, OutageError) else 0
+                if isinstance(outcome, OutageError) and failures < MAX_STREAMS:
+                    outcome = self._clause(name, outcome)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 remaining -= 1
@@ -289,19 +303,25 @@ class _Copy:
 
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            if not addresses.reached(fetch, f"{self.shown}: {name}"):
-                return "was removed after it was listed"
+            if not addresses.reached(fetch, f"{self.shown}: {name}", outage_type=OutageError):
+                return "it was removed after it was listed"
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
-                return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
+                return f"it has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
             os.replace(temporary, place)
+        except OutageError:
+            raise
         except DataError as error:
-            return str(error).removeprefix(f"{f'{self.shown}: {name}'!r} ")
+            return self._clause(name, error)
         except OSError as error:  # a store may have both `a` and `a/b`; a disk can have only one of them
-            return f"cannot be kept ({files.clause(error)})"
+            return f"it cannot be kept ({files.clause(error)})"
         finally:
             if not progress.is_over.is_set():  # else the next copy may be writing there already
                 _remove_partial(temporary)
         return None
+
+    def _clause(self, name: str, error: DataError) -> str:
+        address = f"{self.shown}: {name}"
+        return f"it {str(error).removeprefix(f'{address!r} ')}"
 
     def _has(self, name: str, file: StoredFile) -> bool:
         # Without a stamp nothing says that the file did not change.

@@ -122,7 +122,7 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         if is_safe(name):
             listing.files[name] = stored_file(key, about)
         else:
-            listing.refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
+            listing.refusals.append(SkippedItem(name, "it has a name that no file on this disk can have"))
     if not listing.files:
         raise DataError(f"{public_address!r} holds no files; check the address")
     listing.files = dict(sorted(listing.files.items()))
@@ -131,8 +131,8 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
 
 def _is_web_page_of_folder(info: Info) -> bool:
     """Whether a web server sent a page for an address that ends as a folder does, perhaps after it led there."""
-    url, kind = str(info.get("url", "")), str(info.get("mimetype", ""))
-    return urlsplit(url).scheme in ("http", "https") and urlsplit(url).path.endswith("/") and kind == "text/html"
+    url, mime_type = str(info.get("url", "")), str(info.get("mimetype", ""))
+    return urlsplit(url).scheme in ("http", "https") and urlsplit(url).path.endswith("/") and mime_type == "text/html"
 
 
 def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
 from anew.data.modality import Modality
-from anew.data.splitting.split import LEAST_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
+from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters
 
 
@@ -37,7 +37,7 @@ def assign_parts_with_clusters(
     cluster, n_in_large = relatives.hold_out(at_random, round(n_requested), max(target / 2, 1.0))
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
     too_few = n_held < n_requested / 3
-    if n_clusters < LEAST_ITEMS or too_few:
+    if n_clusters < MIN_ITEMS or too_few:
         reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
         return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, reason)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
@@ -85,9 +85,7 @@ def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
 
 def _too_few(n_held: int, n_clusters: int) -> str:
     clusters = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
-    return (
-        f"{n_held:,} held-out sequences would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
-    )
+    return f"{n_held:,} held-out sequences would be {clusters} of relatives alone, and at least {MIN_ITEMS} are needed"
 
 
 def _no_clusters(relatives: SequenceClusters, reason: str) -> str:

@@ -19,8 +19,8 @@ from anew.errors import DataError
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, if items have any
 FEW_DOCUMENTS = 50  # of fewer documents spans are held out, since a held-out part would be only two or three documents
-HELD_OUT_SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
-LARGEST_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
+HELD_OUT_SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to MAX_SHARE
+MAX_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
 ENOUGH_CHARACTERS = 80_000  # the same for running text, which is compared in pieces of 256: 300 pieces
 FEW_TO_JUDGE = 150  # with fewer held-out items a report cannot confirm that samples are as good as real ones
@@ -35,13 +35,13 @@ RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such
 DIFFERENT_DRAWS = 0.5
 # Their counts must also vary by this many times their mean (variance over mean), as those of independent draws do, which gives
 # 0.6 or more. In a list that was copied as a whole all counts are equal; chosen.
-LEAST_UNEVEN = 0.5
-LEAST_ITEMS = 10  # fewer different items are not split by item; chosen
+MIN_UNEVEN = 0.5
+MIN_ITEMS = 10  # fewer different items are not split by item; chosen
 MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
-MOST_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
+MAX_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
 REACH = 2000  # a cut moves to a line end within so many characters, at most a quarter of the way to the next cut
-REGION = 100_000  # characters of text for each held-out span of a part, up to MOST_REGIONS spans
-MOST_REGIONS = 10  # most spans of a part: more would cut the text into pieces that are too short for their context
+REGION = 100_000  # characters of text for each held-out span of a part, up to MAX_REGIONS spans
+MAX_REGIONS = 10  # most spans of a part: more would cut the text into pieces that are too short for their context
 
 
 def keep_groups_together(
@@ -93,7 +93,7 @@ def are_draws(keys: Sequence[int]) -> bool:
         keys: The key of each record, which its copies share.
     """
     counts = np.unique(np.array(keys, dtype=np.uint64), return_counts=True)[1]
-    return len(counts) < DIFFERENT_DRAWS * len(keys) and bool(counts.var() >= LEAST_UNEVEN * counts.mean())
+    return len(counts) < DIFFERENT_DRAWS * len(keys) and bool(counts.var() >= MIN_UNEVEN * counts.mean())
 
 
 def keys_of_draws(keys: Sequence[int]) -> list[int]:
@@ -108,9 +108,9 @@ def keys_of_draws(keys: Sequence[int]) -> list[int]:
 
 
 def held_out_share(amount: float, target: float) -> float:
-    """The share of each held-out part: HELD_OUT_SHARE, or up to LARGEST_SHARE to reach `target`; even more, up to NEEDED_SHARE, to reach
+    """The share of each held-out part: HELD_OUT_SHARE, or up to MAX_SHARE to reach `target`; even more, up to NEEDED_SHARE, to reach
     NEEDED_ITEMS."""
-    share = float(np.clip(target / max(amount, 1), HELD_OUT_SHARE, LARGEST_SHARE))
+    share = float(np.clip(target / max(amount, 1), HELD_OUT_SHARE, MAX_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 
@@ -118,7 +118,7 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
     A group that alone would be half of a held-out part stays in train, so that no huge file decides the score. With a few such
-    files, the parts must not take nearly all other files instead: a part gets at most MOST_GROUPS times its share of the groups.
+    files, the parts must not take nearly all other files instead: a part gets at most MAX_GROUPS times its share of the groups.
 
     Args:
         keys: The key of each item; items with one key are a group.
@@ -136,12 +136,12 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
     in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
     target = share * sum(sizes)
     largest = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
-    most_groups = max(MOST_GROUPS * share * len(in_order), 1.0)
+    max_groups = max(MAX_GROUPS * share * len(in_order), 1.0)
     parts = np.full(len(keys), TRAIN, dtype=np.uint8)
     filled = dict.fromkeys(held_out, 0)
     groups = dict.fromkeys(held_out, 0)
     for key in in_order:
-        part = next((part for part in held_out if filled[part] < target and groups[part] < most_groups), None)
+        part = next((part for part in held_out if filled[part] < target and groups[part] < max_groups), None)
         if part is None:
             break
         size = sum(sizes[number] for number in members[key])
@@ -170,14 +170,14 @@ def check(
         skipped: Items that were refused.
     """
     counts = np.bincount(parts, minlength=len(NAMES))
-    too_few = bool(held_out) and n_different is not None and n_different < LEAST_ITEMS
+    too_few = bool(held_out) and n_different is not None and n_different < MIN_ITEMS
     if not too_few and all(counts[part] for part in (TRAIN, *held_out)):
         return
     copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
     items = f"1 {singular} is" if len(parts) == 1 else f"{len(parts)} {singular}s{copies} are"
     refused = f" (others were refused: {name_reasons(skipped)})" if skipped else ""
     raise DataError(
-        f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{refused}"
+        f"{items} too few to train on some and hold others out; give at least {MIN_ITEMS} different ones{refused}"
     )
 
 
@@ -233,14 +233,14 @@ def split_notes(
 
 
 def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tuple[Item, int]]:
-    """Pieces of the documents with their parts: in each of up to MOST_REGIONS equal regions the last shares are held out.
+    """Pieces of the documents with their parts: in each of up to MAX_REGIONS equal regions the last shares are held out.
 
     Cuts are moved to the next line end (or space) if one is near. Raises DataError if a part would be empty.
     """
     total = sum(item.size for item in documents)
     share = held_out_share(total, ENOUGH_CHARACTERS)
     shares = [share * (VALIDATION_SPAN if part == VALIDATION else 1.0) for part in held_out]
-    n_regions = int(np.clip(total // REGION, 1, MOST_REGIONS))
+    n_regions = int(np.clip(total // REGION, 1, MAX_REGIONS))
     marks: list[tuple[int, int]] = []  # (position in the joined text, part that begins there)
     for region in range(n_regions):
         start, stop = total * region // n_regions, total * (region + 1) // n_regions

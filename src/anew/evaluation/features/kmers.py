@@ -21,7 +21,7 @@ CELLS = 512  # cells of the hash table of each width: a few runs that share a ce
 MIXED_FEATURES = 96  # random projections of all cells: few enough for covariances of some hundred texts
 PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_statistics`
 FEATURES = MIXED_FEATURES + PLAIN_FEATURES
-LEAST_LENGTH_SCALE = 0.1  # scale of the log of a length, at least: a tenth of the length; chosen
+MIN_LENGTH_SCALE = 0.1  # scale of the log of a length, at least: a tenth of the length; chosen
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
 
@@ -82,7 +82,7 @@ def _least_scales(texts: Sequence[str], mean: NDArray[np.float64]) -> NDArray[np
     length = max(float(np.mean([len(text) for text in texts])), 1.0)
     shares = np.clip(mean[2:], 0.0, 1.0)
     deviations = np.maximum(np.sqrt(shares * (1.0 - shares) / length), 1.0 / length)
-    return np.concatenate([np.full(2, LEAST_LENGTH_SCALE), deviations])
+    return np.concatenate([np.full(2, MIN_LENGTH_SCALE), deviations])
 
 
 def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:

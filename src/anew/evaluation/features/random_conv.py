@@ -24,7 +24,7 @@ FEATURES = 128  # few enough that a covariance of some hundred items has full ra
 DETAIL = 1024
 WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
-LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
+MAX_EXTENT = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
 CHUNK = 64  # items at once: the first level's maps then stay in a processor's cache
 
 
@@ -113,7 +113,7 @@ class Embedding:
         return parts
 
     def _shrink(self, x: Tensor) -> Tensor:
-        max_extent = LARGEST[self.extents]
+        max_extent = MAX_EXTENT[self.extents]
         size = [min(s, max_extent) for s in x.shape[2:]]
         if size == list(x.shape[2:]):
             return x

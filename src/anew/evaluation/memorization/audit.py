@@ -59,7 +59,7 @@ from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
 
-MOST_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
+MAX_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
 PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
@@ -213,7 +213,7 @@ class Audit(Generic[ItemT]):
             for distance in self.distances:  # the results are remembered
                 distance.nearest_real(self.sample_queries[rows], self.pool)
 
-        n_controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
+        n_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
         self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
         self.planted = self.planted[:, : planted_copies(self.n_samples)]
         self._stand_ins = self._stand_ins.head(stand_ins(self.n_samples))
@@ -314,7 +314,7 @@ class Audit(Generic[ItemT]):
         """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
         groups, sizes = np.unique(self.groups[real], return_counts=True)
         order = self.rng.permutation(len(groups))
-        max_groups = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
+        max_groups = max(int((np.cumsum(sizes[order]) <= MAX_CONTROLS).sum()), 1)
         chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
 

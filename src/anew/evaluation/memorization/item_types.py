@@ -17,7 +17,7 @@ from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 
 PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
-SHORTEST = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
+MIN_PASSAGE = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
 # Light disturbances of planted copies: a reader would still call each a copy.
 EDITS = 0.05  # share of the characters of a text that are edited
 # Standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
@@ -121,7 +121,7 @@ def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
 # 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
-# Of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
+# Frames of a clip that are compared, evenly spaced: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
 
 IMAGES = ItemType(
@@ -197,7 +197,7 @@ class Passages:
 
 
 def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None = None) -> Passages:
-    """Cut each text into adjacent passages; a last one that is shorter than SHORTEST is left out.
+    """Cut each text into adjacent passages; a last one that is shorter than MIN_PASSAGE is left out.
 
     Args:
         texts: Texts.
@@ -210,7 +210,7 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
     for owner, text in enumerate(texts):
         last_block = -1
         for start in range(0, len(text), width):
-            if start and len(text) - start < SHORTEST:
+            if start and len(text) - start < MIN_PASSAGE:
                 break
             this_block = 0 if block is None else start // block
             group += this_block != last_block
@@ -221,7 +221,7 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
     return Passages(cut, owners, starts, groups)
 
 
-def shares_run(a: str, b: str, length: int = SHORTEST) -> bool:
+def shares_run(a: str, b: str, length: int = MIN_PASSAGE) -> bool:
     """Whether two texts have so many characters in a row in common."""
     runs = {a[start : start + length] for start in range(len(a) - length + 1)}
     return any(b[start : start + length] in runs for start in range(len(b) - length + 1))
@@ -230,4 +230,4 @@ def shares_run(a: str, b: str, length: int = SHORTEST) -> bool:
 def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:
     """The number of passages that `cut_passages` makes."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    return int(((lengths > 0) + np.maximum(lengths - SHORTEST, 0) // width).sum())
+    return int(((lengths > 0) + np.maximum(lengths - MIN_PASSAGE, 0) // width).sum())

@@ -90,7 +90,7 @@ class ItemType(Generic[ItemT]):
         name: Name of the type.
         distances: Function from all items and their groups (n,) to distances.
         disturb: Makes a lightly altered copy of an item.
-        scope: Which copies are seen and which are not, for readers: sentences. What they say was measured (docs/log.md, 2026-11-28).
+        scope: Sentences on which copies the test can detect (measured: docs/log.md, 2026-11-28).
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.

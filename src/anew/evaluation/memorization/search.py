@@ -28,7 +28,7 @@ from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Indices
 
 # Number of bounds: a sixth of an item's values, within these limits
-VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256
+VALUES_PER_BOUND, MIN_BOUNDS, MAX_BOUNDS = 6, 64, 256
 QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns that are searched at once: a tile of bounds stays in a cache
 LOOSE_SHARE = 32  # if more than one item in 32 is a candidate of a row, all cores are compared in one product
 # Pairs that are compared, and rows that are projected, at once: bounds memory, and keeps pairs in a cache.
@@ -91,7 +91,7 @@ class Search:
         self._rows, self._squares = rows, rows.square().sum(dim=1)
         self._group = np.unique(groups, return_inverse=True)[1]
         core = rows if core is None else core
-        size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
+        size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, MIN_BOUNDS, MAX_BOUNDS))
         self._basis = basis(core, min(size, core.shape[1] - 1))  # (c, b - 1)
         squares = self._squares
         self._has_core = core.shape[1] < rows.shape[1]

@@ -72,7 +72,7 @@ def audit_texts(
     *,
     width: int = PASSAGE,
     max_samples: int | None = None,
-    most_real: int | None = None,
+    max_real: int | None = None,
     randomly_held_out: bool = True,
     seed: int = 0,
     controls: bool = True,
@@ -88,7 +88,7 @@ def audit_texts(
         samples, train, held_out: Texts.
         width: Characters of a passage.
         max_samples: Number of passages of samples, and of whole ones, that are compared, drawn at random; None: all.
-        most_real: Number of passages of training and held-out texts together; None: all.
+        max_real: Number of passages of training and held-out texts together; None: all.
         randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
     """
     block, rng = _block(train, held_out), np.random.default_rng(seed)
@@ -98,10 +98,10 @@ def audit_texts(
         cut_passages(held_out, width, block),
     )
     chosen_samples = _Chosen(sample_passages, _choose_groups(np.arange(len(sample_passages)), max_samples, rng))
-    most_held_out = None if most_real is None else max(most_real // 2, most_real - len(train_passages))
-    chosen_held_out = _Chosen(held_out_passages, _choose_groups(held_out_passages.group, most_held_out, rng))
-    most_train = None if most_real is None else most_real - len(chosen_held_out.rows)
-    chosen_train = _Chosen(train_passages, _choose_groups(train_passages.group, most_train, rng))
+    max_held_out = None if max_real is None else max(max_real // 2, max_real - len(train_passages))
+    chosen_held_out = _Chosen(held_out_passages, _choose_groups(held_out_passages.group, max_held_out, rng))
+    max_train = None if max_real is None else max_real - len(chosen_held_out.rows)
+    chosen_train = _Chosen(train_passages, _choose_groups(train_passages.group, max_train, rng))
     whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < (max_samples or np.inf)))
     if not len(sample_passages) or not len(train_passages):
         raise ValueError("an audit needs samples and training texts")

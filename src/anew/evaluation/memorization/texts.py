@@ -21,6 +21,7 @@ from anew.core.arrays import Integers
 from anew.core.threads import available_threads, map_in_threads
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
+MIN_MATCH = 8  # characters of a passage in common that is shown; chosen: more than a common word
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 PAIRS_AT_ONCE = 4_000_000  # pairs of records that a thread compares at once: 16 MB of distances, a second or two
 # Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
@@ -242,7 +243,7 @@ class Match:
     place: int
 
 
-def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[Match | None]:
+def longest_matches(texts: Sequence[str], training: Codes, k: int = MIN_MATCH) -> list[Match | None]:
     """The longest passage of each text that occurs in the training text.
 
     Of passages of equal length it is the first in the text, at its first place in the training text.

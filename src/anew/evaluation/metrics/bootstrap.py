@@ -12,7 +12,7 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
-FEWEST_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
+MIN_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
 
 Interval = tuple[float | None, float | None]
 
@@ -36,7 +36,7 @@ def resample(
 def interval(
     value: float, resampled: Sequence[float] | Array, *, level: float = 0.95, minimum: float = -np.inf
 ) -> Interval:
-    """The ends of an interval about `value` from resampled values; (None, None) for fewer than FEWEST_RESAMPLES.
+    """The ends of an interval about `value` from resampled values; (None, None) for fewer than MIN_RESAMPLES.
 
     The interval is centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n
     would.
@@ -47,7 +47,7 @@ def interval(
         level: Confidence level.
         minimum: Smallest possible value of the statistic, which limits the lower end.
     """
-    if len(resampled) < FEWEST_RESAMPLES:
+    if len(resampled) < MIN_RESAMPLES:
         return None, None
     spread = np.asarray(resampled, dtype=np.float64)
     spread = spread - spread.mean()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.metrics.probe import MOST_ITEMS, Probe
+from anew.evaluation.metrics.probe import MAX_ITEMS, Probe
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 LABEL_HISTOGRAM = MetricSpec(
@@ -31,14 +31,14 @@ LABEL_ACCURACY = MetricSpec(
     better="higher",
     maximum=1.0,
 )
-FEWEST_PER_CLASS = 5  # labelled training items of each class that a probe needs; chosen
+MIN_PER_CLASS = 5  # labelled training items of each class that a probe needs; chosen
 MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing the commonest class to no error
 # If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
 OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
 MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
 # Training items of a probe: the largest number for which there is time
-PROBE_SIZES = (MOST_ITEMS, 1_000, 500, 250, 100)
+PROBE_SIZES = (MAX_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
@@ -86,7 +86,7 @@ class ClassMetrics:
     def scores(self) -> Iterator[Score]:
         """The mix of classes against that of held-out items, and how many samples match their label."""
         n_classes, n_labelled = len(self.names), len(self.probe_items.rows)
-        if n_labelled < FEWEST_PER_CLASS * n_classes:
+        if n_labelled < MIN_PER_CLASS * n_classes:
             self.skip(
                 "the class mix",
                 f"{n_labelled} labelled {self.noun} of {n_classes} classes are too few for a classifier",
@@ -121,7 +121,7 @@ class ClassMetrics:
 
         value = distance(predicted, real)
         low, high = interval(value, resample(distance, (predicted, real), seed=self.seed), minimum=0.0)
-        n_trained = min(len(self.probe_items.rows), MOST_ITEMS)
+        n_trained = min(len(self.probe_items.rows), MAX_ITEMS)
         yield Score(
             LABEL_HISTOGRAM,
             value,

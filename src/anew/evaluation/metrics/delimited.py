@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.row_formats import LEAST_ROWS, MOST_READ, RowFormat, row_format
+from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
 from anew.evaluation.metrics.two_sample import two_sample_test
@@ -63,7 +63,7 @@ def row_scores(
         seed: Seed of the classifier's halves.
     """
     rng = np.random.default_rng(seed)
-    form = row_format([training[i] for i in rng.permutation(len(training))[:MOST_READ]])
+    form = row_format([training[i] for i in rng.permutation(len(training))[:MAX_READ]])
     if form is None:
         return
     rows = [[fields for record in part if (fields := form.fields(record))] for part in (samples, held_out, train)]
@@ -71,10 +71,10 @@ def row_scores(
     source = f"rows of the data have {form.layout.description}"
     yield share_score(MALFORMED_ROWS, malformed, real_malformed, source)
     n = min(map(len, rows))
-    if n < LEAST_ROWS:
+    if n < MIN_ROWS:
         return
     relations = TextRelations.learn(form.columns, _other_rows(form, training, {*samples, *train}, rng))
-    centre, whiten = _whitening(form.features([fields for row in training[:MOST_READ] if (fields := form.fields(row))]))
+    centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
     own, real, real_samples = (
         np.concatenate([_compressed((form.features(part[:n]) - centre) @ whiten), relations.features(part[:n])], axis=1)
@@ -100,7 +100,7 @@ def _other_rows(
     form: RowFormat, training: Sequence[str], compared: set[str], rng: np.random.Generator
 ) -> list[list[str]]:
     """Rows of training records, in random order, without those that are compared, whose fields would be known by heart."""
-    order = rng.permutation(len(training))[:MOST_READ]
+    order = rng.permutation(len(training))[:MAX_READ]
     return [fields for i in order if training[i] not in compared and (fields := form.fields(training[i]))]
 
 

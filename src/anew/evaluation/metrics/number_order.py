@@ -36,13 +36,13 @@ BROKEN_ORDER = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-MOST_READ = 20_000  # training records that are read: more hardly change what always holds
-LEAST_RECORDS = 200  # training records that have both numbers; an order that holds by chance in so many is rare
+MAX_READ = 20_000  # training records that are read: more hardly change what always holds
+MIN_RECORDS = 200  # training records that have both numbers; an order that holds by chance in so many is rare
 # Largest share of them that may break an order: a few records of real data are wrong
-MOST_BROKEN = 0.002
+MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 TELLING = 0.05
-MOST_PLACES = 40  # most frequent places of numbers; pairs grow with the square
+MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
@@ -91,7 +91,7 @@ def _numbers(texts: Sequence[str], places: Sequence[Place]) -> dict[Place, float
 def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
     """The orders that hold in nearly all records, and would not hold for numbers of different records."""
     counts = Counter(place for numbers in records for place in numbers)
-    places = [place for place, count in counts.most_common(MOST_PLACES) if count >= LEAST_RECORDS]
+    places = [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
     table = np.array([[numbers.get(place, np.nan) for place in places] for numbers in records])  # (n, p)
     pairs = ((i, j) for i in range(len(places)) for j in range(len(places)) if i != j)
     return [Order(places[i], places[j]) for i, j in pairs if _holds(table[:, i], table[:, j])]
@@ -100,7 +100,7 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
 def _holds(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
     both = ~(np.isnan(low) | np.isnan(high))
     low, high = low[both], high[both]
-    if len(low) < LEAST_RECORDS or float(np.mean(low > high)) > MOST_BROKEN:
+    if len(low) < MIN_RECORDS or float(np.mean(low > high)) > MAX_BROKEN:
         return False
     below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
     return float(below.mean()) >= TELLING * len(low)
@@ -117,7 +117,7 @@ def number_scores(
         training: All training records, from which orders and ranges are learned.
         seed: Seed of the choice of those that are read.
     """
-    chosen = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
+    chosen = np.random.default_rng(seed).permutation(len(training))[:MAX_READ]
     known = [training[i] for i in chosen]
     form = row_format(known)
     known_numbers = [numbers_of(record, form) for record in known]
@@ -125,7 +125,7 @@ def number_scores(
         (
             BROKEN_ORDER,
             [order.is_broken for order in orders(known_numbers)],
-            f"orders of two numbers that hold in all but {MOST_BROKEN:.1%}",
+            f"orders of two numbers that hold in all but {MAX_BROKEN:.1%}",
         ),
         (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),
     ]

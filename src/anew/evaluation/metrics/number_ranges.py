@@ -22,9 +22,9 @@ OUT_OF_RANGE = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-LEAST_RECORDS = 200  # training records with a number at a place; of fewer, the next one is often the largest
+MIN_RECORDS = 200  # training records with a number at a place; of fewer, the next one is often the largest
 MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
-MOST_PLACES = 40  # most frequent places of numbers
+MAX_PLACES = 40  # most frequent places of numbers
 
 Place = tuple[str | int, ...]  # where in a record a number stands
 
@@ -46,6 +46,6 @@ class NumberRange:
 def ranges(records: Sequence[Mapping[Place, float]]) -> list[NumberRange]:
     """The ranges of the most frequent places. records: the numbers of training records by their places."""
     counts = Counter(place for numbers in records for place in numbers)
-    places = [place for place, count in counts.most_common(MOST_PLACES) if count >= LEAST_RECORDS]
+    places = [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
     values = ((place, [numbers[place] for numbers in records if place in numbers]) for place in places)
     return [NumberRange(place, min(numbers), max(numbers)) for place, numbers in values]

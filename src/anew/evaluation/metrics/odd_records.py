@@ -16,7 +16,7 @@ from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-LEAST_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
+MIN_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
 ODD_RECORDS = MetricSpec(
     "odd_records",
     "Odd letter combinations",
@@ -27,7 +27,7 @@ ODD_RECORDS = MetricSpec(
         0.05,
         0.25,
         "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
-        least=LEAST_JUDGED,
+        least=MIN_JUDGED,
         least_to_pass=2_000,
     ),
 )
@@ -35,8 +35,8 @@ USUAL = 0.95  # share of held-out records that are not odd
 ORDER = 3  # characters of context: 2 to 6 recognise shuffled names equally well (docs/log.md, 2026-11-27)
 # Least number of training records whose combinations are counted: babble is recognised as well as by 400, and real records are
 # no odder, down to 75 of them (docs/log.md, 2026-11-28).
-LEAST_RECORDS = 100
-MOST_CHARACTERS = 200_000  # characters of these records: more hardly change the figure, and take longer
+MIN_RECORDS = 100
+MAX_CHARACTERS = 200_000  # characters of these records: more hardly change the figure, and take longer
 
 
 def odd_scores(
@@ -44,7 +44,7 @@ def odd_scores(
 ) -> Iterator[Score]:
     """Yield the score of odd records among samples; none if there are too few records to count combinations in.
 
-    Of a short list, fewer samples and records of `train` are judged, so that LEAST_RECORDS are left to be counted.
+    Of a short list, fewer samples and records of `train` are judged, so that MIN_RECORDS are left to be counted.
 
     Args:
         samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
@@ -56,7 +56,7 @@ def odd_scores(
     are_copies_counted = not set(held_out).isdisjoint(training)
     n = _num_judged(training, train, are_copies_counted)
     counted = _counted(training, train[:n], are_copies_counted, seed)
-    if n < min(len(train), LEAST_JUDGED) or len(counted) < LEAST_RECORDS or not held_out:
+    if n < min(len(train), MIN_JUDGED) or len(counted) < MIN_RECORDS or not held_out:
         return
     usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
     odd, real_odd = (_bits_per_character(counted, part[:n]) > usual for part in (samples, train))  # each (n,)
@@ -68,20 +68,20 @@ def odd_scores(
 
 
 def _num_judged(training: Sequence[str], train: Sequence[str], are_copies_counted: bool) -> int:
-    """How many of the first records of `train` can be judged, so that LEAST_RECORDS of the training records are left."""
+    """How many of the first records of `train` can be judged, so that MIN_RECORDS of the training records are left."""
     copies = Counter[str]() if are_copies_counted else Counter(training)
     left_out = np.cumsum([1 if are_copies_counted else copies.pop(record, 0) for record in train])
-    return int((left_out <= len(training) - LEAST_RECORDS).sum())
+    return int((left_out <= len(training) - MIN_RECORDS).sum())
 
 
 def _counted(training: Sequence[str], train: Sequence[str], are_copies_counted: bool, seed: int) -> list[str]:
-    """Training records in random order that are not in `train`, up to MOST_CHARACTERS."""
+    """Training records in random order that are not in `train`, up to MAX_CHARACTERS."""
     left_out, counted, size = Counter(train), list[str](), 0
     for i in np.random.default_rng(seed).permutation(len(training)):
         record = training[i]
         if left_out[record] > 0:
             left_out[record] -= are_copies_counted
-        elif size < MOST_CHARACTERS:
+        elif size < MAX_CHARACTERS:
             counted.append(record)
             size += len(record)
     return counted

@@ -18,7 +18,7 @@ from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
 
-LEAST_JUDGED = 50  # least number of samples that are judged; chosen
+MIN_JUDGED = 50  # least number of samples that are judged; chosen
 NEW_FORMATS = MetricSpec(
     "new_formats",
     "New formats",
@@ -29,7 +29,7 @@ NEW_FORMATS = MetricSpec(
         0.05,
         0.2,
         "{value:.0%} of samples have a format that no training record has (real data: {real:.0%})",
-        least=LEAST_JUDGED,
+        least=MIN_JUDGED,
         least_to_pass=2_000,
     ),
 )
@@ -44,19 +44,19 @@ MISSING_PARTS = MetricSpec(
         0.05,
         0.2,
         "{value:.0%} of real records have a character or word that samples lack (real data: {real:.0%})",
-        least=LEAST_JUDGED,
+        least=MIN_JUDGED,
         least_to_pass=2_000,
     ),
 )
-LEAST_RECORDS = 100  # training records that formats are learned from, at least; chosen
-MOST_READ = 20_000  # training records that are read: more hardly change what is frequent
+MIN_RECORDS = 100  # training records that formats are learned from, at least; chosen
+MAX_READ = 20_000  # training records that are read: more hardly change what is frequent
 # Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.
 REGULAR = 0.05
-LONGEST_RUN = 4  # digits of a number that are told apart by their count
+MAX_RUN = 4  # digits of a number that are told apart by their count
 # A character or word that so many samples would have if they were real records is missing if fewer than this share of them have
 # it. By chance that happens to one of ten thousand.
 EXPECTED, PRESENT = 16.0, 0.25
-MOST_NAMED = 3  # missing parts that the report names
+MAX_NAMED = 3  # missing parts that the report names
 
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -66,12 +66,12 @@ _DIGITS = re.compile(r"\d+")
 def _fine_format(record: str) -> str:
     """The case of letters, and the length of numbers: "Aa 00.0"."""
     text = _LETTERS.sub(lambda run: "A" * run[0][0].isupper() + "a" * (not run[0].isupper()), record)
-    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), LONGEST_RUN), text)
+    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), MAX_RUN), text)
 
 
 def _medium_format(record: str) -> str:
     """The length of numbers: "a 00.0"."""
-    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), LONGEST_RUN), _LETTERS.sub("a", record))
+    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), MAX_RUN), _LETTERS.sub("a", record))
 
 
 def _coarse_format(record: str) -> str:
@@ -93,9 +93,9 @@ def format_scores(
         training: All training records.
         seed: Seed of the choice of those that are read.
     """
-    order = np.random.default_rng(seed).permutation(len(training))[:MOST_READ]
+    order = np.random.default_rng(seed).permutation(len(training))[:MAX_READ]
     known = [training[i] for i in order]
-    if len(known) < LEAST_RECORDS or not samples or not held_out:
+    if len(known) < MIN_RECORDS or not samples or not held_out:
         return
     yield from _new_formats(samples, held_out, known)
     yield _missing_parts(samples, held_out, train, known)
@@ -133,7 +133,7 @@ def _missing_parts(
     missing, real_missing = (_missing(frequency, records) for records in (samples, train))
     value, real = (_share_with(parts, held_out) for parts in (missing, real_missing))
     low, high = clopper_pearson(value * len(held_out), len(held_out))
-    most_frequent = sorted(missing, key=lambda part: -frequency[part])[:MOST_NAMED]
+    most_frequent = sorted(missing, key=lambda part: -frequency[part])[:MAX_NAMED]
     named = listed([repr(part) for part in most_frequent]) if missing else "none"
     return Score(
         MISSING_PARTS,

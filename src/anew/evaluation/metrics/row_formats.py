@@ -19,14 +19,14 @@ from anew.evaluation.metrics.distances import Array
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
 # names of two words.
 DELIMITERS = "\t;|, "
-MOST_READ = 20_000  # training rows that columns are learned from; more hardly change them
+MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
-MOST_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
+MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
 USUAL_KEY = 0.99  # share of objects with a key from which on one without it is malformed; chosen
 # Least shares of fields that are numbers in a column of numbers (missing ones aside), and that are numbers or frequent other
 # values ("", "NA")
 NUMERIC, KNOWN = 0.5, 0.95
-LEAST_ROWS = 50  # training rows that columns are learned from, at least
+MIN_ROWS = 50  # training rows that columns are learned from, at least
 LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 
@@ -174,8 +174,8 @@ def _flat(value: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]:
 
 def row_format(records: Sequence[str]) -> RowFormat | None:
     """The format of records that are rows of at least two fields; None for others."""
-    records = [record for record in records[:MOST_READ] if record]
-    if len(records) < LEAST_ROWS:
+    records = [record for record in records[:MAX_READ] if record]
+    if len(records) < MIN_ROWS:
         return None
     objects = _json_objects(records)
     if objects is not None:
@@ -195,7 +195,7 @@ def _json_objects(records: Sequence[str]) -> JsonObjects | None:
     objects = [fields for record in records if (fields := json_fields(record))]
     if len(objects) < REGULAR * len(records):
         return None
-    counts = Counter(key for fields in objects for key in fields).most_common(MOST_KEYS)
+    counts = Counter(key for fields in objects for key in fields).most_common(MAX_KEYS)
     required = frozenset(key for key, count in counts if count >= USUAL_KEY * len(objects))
     return JsonObjects(tuple(key for key, _ in counts), required) if len(counts) >= 2 else None
 

@@ -25,7 +25,7 @@ SPECTRUM_DISTANCE = MetricSpec(
         agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
-LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
+MIN_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 
 
 def sound_spectrum() -> MetricSpec:
@@ -43,7 +43,7 @@ def sound_spectrum() -> MetricSpec:
 
 def spectrum_distance(a: Numbers, b: Numbers) -> float:
     """Mean absolute difference in decibels of the mean power of a (n, b) and b (m, b)."""
-    ratio = (a.mean(axis=0) + LEAST_POWER) / (b.mean(axis=0) + LEAST_POWER)  # (b,)
+    ratio = (a.mean(axis=0) + MIN_POWER) / (b.mean(axis=0) + MIN_POWER)  # (b,)
     return float(np.abs(10.0 * np.log10(ratio)).mean())
 
 

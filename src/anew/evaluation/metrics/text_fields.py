@@ -21,14 +21,14 @@ from anew.evaluation.metrics.row_formats import Column
 
 WIDTHS = (1, 2, 3)  # characters of a run: they overlap, so the evidence of all is divided by their number
 CELLS = 8_192  # of the hash table of runs: a few that share a cell do no harm
-MOST_CHARACTERS = 200  # of a text that are read; chosen: longer ones repeat what they say
+MAX_CHARACTERS = 200  # of a text that are read; chosen: longer ones repeat what they say
 PRIOR_RUNS = 100.0  # runs of all classes that each class is credited with: 30 to 3,000 tell classes equally well
-MOST_LEARNED = 5_000  # rows that a prediction is learned from; chosen
-LEAST_LEARNED = 200  # rows, at least; chosen: fewer tell no classes apart
+MAX_LEARNED = 5_000  # rows that a prediction is learned from; chosen
+MIN_LEARNED = 200  # rows, at least; chosen: fewer tell no classes apart
 CHECKED = 4  # one row of so many is not learned from, but tells whether a text says anything about a field
 EVIDENCE = 4.0  # standard errors by which it must
-MOST_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
-LEAST_OF_CLASS, MOST_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
+MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
+MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
 QUARTERS = (0.25, 0.5, 0.75)
 DISTINCT = 0.2  # least share of distinct values that makes a column one of texts; others are classes
 
@@ -67,8 +67,8 @@ class Classes:
     def of(cls, fields: Sequence[str], numbers: Array | None) -> Classes | None:
         """The classes of a column; None if it has but one. numbers: its numbers, if it holds numbers."""
         ends = np.zeros(0) if numbers is None else np.unique(np.quantile(numbers, QUARTERS))
-        frequent = Counter(fields).most_common(MOST_CLASSES - 1) if numbers is None else []
-        values = tuple(value for value, count in frequent if count >= LEAST_OF_CLASS)
+        frequent = Counter(fields).most_common(MAX_CLASSES - 1) if numbers is None else []
+        values = tuple(value for value, count in frequent if count >= MIN_OF_CLASS)
         has_others = sum(count for _, count in frequent[: len(values)]) < len(fields)
         is_divided = len(ends) > 0 or (len(values) + has_others > 1 and len(values) > 0)
         return cls(values, ends) if is_divided else None
@@ -115,7 +115,7 @@ class Prediction:
 
 def _cells(text: str) -> Integers:
     """The cell of each run of characters of a text, whose ends count as characters; at least one."""
-    x = codes(f"\0{text[:MOST_CHARACTERS]}\0").astype(np.uint64)
+    x = codes(f"\0{text[:MAX_CHARACTERS]}\0").astype(np.uint64)
     parts = []
     for width in WIDTHS:
         value = np.full(max(len(x) - width + 1, 0), width, dtype=np.uint64)
@@ -146,8 +146,8 @@ class TextRelations:
     @classmethod
     def learn(cls, columns: tuple[Column, ...], rows: Sequence[Sequence[str]]) -> TextRelations:
         """The strongest relations among rows of fields, in random order; none among few rows."""
-        rows = rows[:MOST_LEARNED]
-        if len(rows) < LEAST_LEARNED:
+        rows = rows[:MAX_LEARNED]
+        if len(rows) < MIN_LEARNED:
             return cls(columns, ())
         fields = list(zip(*rows, strict=True))
         classes = [Classes.of(own, column.numbers) for own, column in zip(fields, columns, strict=True)]
@@ -158,7 +158,7 @@ class TextRelations:
             for relation in _told(columns, fields, classes, text)
         ]
         relations.sort(key=lambda strength: -strength[0])
-        return cls(columns, tuple(relation for _, relation in relations[:MOST_PREDICTIONS]))
+        return cls(columns, tuple(relation for _, relation in relations[:MAX_PREDICTIONS]))
 
     def features(self, rows: Sequence[Sequence[str]]) -> Array:
         """(n, r) how well the class of each row goes with its text, for each relation: its log-ratio."""

@@ -70,7 +70,7 @@ VERBATIM_SHARE = MetricSpec(
     maximum=1.0,
 )
 PASSAGE = 32  # characters that count as verbatim: some six words
-LEAST_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
+MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 WORD = re.compile(r"\w+")
@@ -212,7 +212,7 @@ class TextStatistics:
             low=low,
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / real_rows[:, 1].sum()),
-            real_high=real_high if min(len(rows), len(real_rows)) >= LEAST_TEXTS else None,
+            real_high=real_high if min(len(rows), len(real_rows)) >= MIN_TEXTS else None,
             n=int(rows[:, 1].sum()),
             source=f"share of the characters of all samples in passages of {PASSAGE} or more that occur in {len(training_text):,} "
             "characters of training text; real: held-out text",

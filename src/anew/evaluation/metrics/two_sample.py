@@ -36,8 +36,8 @@ TWO_SAMPLE_AUC = MetricSpec(
         decisive=True,
     ),
 )
-MOST_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
-LEAST_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
+MAX_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
+MIN_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
 ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
 # Multiples of the mean eigenvalue: from hardly any smoothing to a near constant
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
@@ -78,7 +78,7 @@ def two_sample_test(
     rng = np.random.default_rng(seed)
     sets, halves_of_sets = [], []
     for x, groups in ((samples, sample_groups), (real, real_groups)):
-        order = rng.permutation(len(x))[:MOST_ROWS]
+        order = rng.permutation(len(x))[:MAX_ROWS]
         rows = np.asarray(x, dtype=np.float64)[order]
         sets.append(rows)
         halves_of_sets.append([rows[half] for half in halves_by_group(order if groups is None else groups[order])])
@@ -103,14 +103,14 @@ def two_sample_test(
 def halves_by_group(groups: Integers) -> list[Integers]:
     """The indices of two halves of rows with these group numbers (n,), which divide no group.
 
-    If a group is so large that the smaller half would have less than LEAST_HALF of the rows, groups are divided.
+    If a group is so large that the smaller half would have less than MIN_HALF of the rows, groups are divided.
     """
     _, first, group, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     side, sizes = np.zeros(len(counts), dtype=np.intp), [0, 0]
     for i in np.lexsort((first, -counts)):  # the largest first, so that the others can make up for them
         side[i] = int(sizes[1] < sizes[0])
         sizes[side[i]] += counts[i]
-    if min(sizes) < LEAST_HALF * len(groups):
+    if min(sizes) < MIN_HALF * len(groups):
         return [np.arange(start, len(groups), 2) for start in range(2)]
     return [np.flatnonzero(side[group] == half) for half in range(2)]
 

@@ -56,9 +56,9 @@ KNOWN_PAIRS = MetricSpec(
     ),
 )
 WORD = re.compile(r"[^\W\d_]+")
-LEAST_KNOWN = 0.5  # below this share of known words in held-out text, the data is not made of words
-LEAST_WORDS = 100  # with fewer words of samples or held-out text, shares say nothing; chosen
-LEAST_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
+MIN_KNOWN = 0.5  # below this share of known words in held-out text, the data is not made of words
+MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say nothing; chosen
+MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
 WIDTH = 3  # characters of a run; marks of the beginning and the end of a word count
 
@@ -132,14 +132,14 @@ def runs(word: str) -> list[str]:
 
 def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Vocabulary, seed: int) -> Iterator[Score]:
     """Yield scores of known, new and broken words of samples; none if the data is not made of words."""
-    if vocabulary.known_share(held_out) < LEAST_KNOWN:
+    if vocabulary.known_share(held_out) < MIN_KNOWN:
         return
     counts, real_counts = (
         np.array([vocabulary.counts(text) for text in part], dtype=np.float64).reshape(-1, 3)
         for part in (samples, held_out)
     )  # each (texts, 3)
     n, n_real = counts.sum(), real_counts.sum()
-    if min(n, n_real) < LEAST_WORDS:
+    if min(n, n_real) < MIN_WORDS:
         return
     for column, spec in enumerate((KNOWN_WORDS, NEW_WORDS, BROKEN_WORDS)):
         low, high = ratio_interval(counts[:, column], np.maximum(counts.sum(axis=1), 1e-9), seed)
@@ -157,7 +157,7 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
         for part in (samples, held_out)
     )  # each (texts, 2)
     n, n_real = pairs[:, 1].sum(), real_pairs[:, 1].sum()
-    if min(n, n_real) >= LEAST_WORDS and real_pairs[:, 0].sum() >= LEAST_PAIRS * n_real:
+    if min(n, n_real) >= MIN_WORDS and real_pairs[:, 0].sum() >= MIN_PAIRS * n_real:
         low, high = ratio_interval(pairs[:, 0], np.maximum(pairs[:, 1], 1e-9), seed)
         yield Score(
             KNOWN_PAIRS,

@@ -23,7 +23,7 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
-from anew.evaluation.metrics.spectrum import LEAST_POWER, level_distance, sound_spectrum
+from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -121,7 +121,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
         level = audio.spectrograms(self.sets[part][:PAIRS_MOST], self.rate).double()  # (n, M, T)
-        return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + LEAST_POWER).log10().numpy())
+        return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + MIN_POWER).log10().numpy())
 
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str

@@ -29,7 +29,7 @@ from anew.evaluation.reporting.content import NearestPairs, ReportContent, Repor
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
-SEARCHED, LEAST_SEARCHED = 20_000, 500  # training images that are searched, at most and at least; chosen
+SEARCHED, MIN_SEARCHED = 20_000, 500  # training images that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched for the nearest one: 256 MB as float32
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
 STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
@@ -92,7 +92,7 @@ class ImageEvaluation(Evaluation[Numbers]):
     def nearest(self, items: Sequence[Numbers], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of values of 0 to 255, next to those that held-out images usually have."""
         values = int(np.prod(items[0].shape))
-        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, LEAST_SEARCHED))
+        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
         training, held_out = stack(self.inputs.train(requested)), self._shown_held_out()
         index, distances = nearest_pixels(stack(items), training)
         typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0

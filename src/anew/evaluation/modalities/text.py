@@ -25,7 +25,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
-from anew.evaluation.metrics.odd_records import LEAST_RECORDS
+from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
@@ -109,7 +109,7 @@ class TextEvaluation(Evaluation[str]):
             pool.train,
             pool.held_out,
             max_samples=MAX_SAMPLES,
-            most_real=max_items,
+            max_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
             remaining=self.audit_seconds,
@@ -154,7 +154,7 @@ class TextEvaluation(Evaluation[str]):
             scores = list(measure())
             yield from scores
             if name == ODD_RECORDS_MEASURE and not scores:
-                self.skip(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
+                self.skip(name, f"fewer than {MIN_RECORDS} training records are left to count them in")
 
     # ---- what the report shows ----
 

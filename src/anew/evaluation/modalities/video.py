@@ -36,7 +36,7 @@ SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
 HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
 FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
-SEARCHED, LEAST_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
+SEARCHED, MIN_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
 VALUES = 32_000_000  # values of each set that metrics of motion see: bounds time and memory
 Clip = NDArray[np.uint8]
@@ -177,7 +177,7 @@ class VideoEvaluation(Evaluation[Clip]):
         held_out = self._shown_held_out()
         frames = max(len(clip) for clip in [*items, *held_out])
         values = int(np.prod(items[0].shape[1:])) * frames
-        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, LEAST_SEARCHED))
+        requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
         training = self.inputs.train(requested)
         frames = max(frames, *(len(clip) for clip in training))
         stacked = stack_clips(training, frames)

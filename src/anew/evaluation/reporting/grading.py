@@ -22,7 +22,7 @@ The rule:
   half-widths fall with the root of the number of items. From this follows the number that would be enough.
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive part (the classifier two-sample
-test; coverage), with fewer than LEAST_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
+test; coverage), with fewer than MIN_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
 everything was measured. A metric without a real baseline does not count.
 """
 
@@ -42,11 +42,11 @@ Grade = Literal["good", "fair", "poor", "too_few"]
 Answer = Grade | Literal["not_settled"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
-LEAST_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
+MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
 ENOUGH = 300  # items that usually suffice; no sentence asks for fewer, so that all ask for the same number
 # By how much more than half its interval a classifier may separate training from held-out items without a warning.
 SEPARABILITY_SLACK = 0.05
-MOST_NEEDED = 100_000  # advice to give more items than this would help nobody
+MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
@@ -221,7 +221,7 @@ class Supply:
 
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
-        if self.held_out is None or self.held_out >= LEAST_FOR_GOOD:
+        if self.held_out is None or self.held_out >= MIN_FOR_GOOD:
             return ENOUGH
         return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
 
@@ -347,13 +347,13 @@ def grade_question(
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
     # More time does not settle what there are too few items for
-    missing = tuple(unmeasured) if grade == "good" and n >= LEAST_FOR_GOOD else ()
-    if grade == "good" and (missing or not decisive or n < LEAST_FOR_GOOD):
+    missing = tuple(unmeasured) if grade == "good" and n >= MIN_FOR_GOOD else ()
+    if grade == "good" and (missing or not decisive or n < MIN_FOR_GOOD):
         grade = "too_few"
     needed = 0
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
-        needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
+        needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MAX_NEEDED))
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
     left_out = left_out if is_hurried else 0

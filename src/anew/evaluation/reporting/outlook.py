@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from anew.evaluation.reporting.history import finite
 
-LEAST_CHECKS = 5  # least validation losses that make a curve; chosen
-LEAST_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
+MIN_CHECKS = 5  # least validation losses that make a curve; chosen
+MIN_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
 WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
 SURE = 2.0  # standard errors by which averages of the training loss must differ from no fall, and from one that matters
-LEAST_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
+MIN_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
 BEND = 1.5  # a loss levels off if it fell by so many times its present fall in the quarter before; chosen
 
 
@@ -48,11 +48,11 @@ class Outlook:
     @property
     def is_learning(self) -> bool:
         """Whether the loss still falls."""
-        return self.fall >= LEAST_FALL
+        return self.fall >= MIN_FALL
 
     def sentence(self) -> str:
         """The outlook as a sentence for the report."""
-        if self.fall <= -LEAST_FALL:
+        if self.fall <= -MIN_FALL:
             return (
                 f"More time alone is unlikely to help: the {self.measured_on} loss rose by {-self.fall:.0%} in the second half of "
                 f"the training, to {self.now:.2f}."
@@ -83,9 +83,9 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
     """
     curves = _curves(history, ("validation", "step"))
     checks, points = (np.array(curves[name], dtype=np.float64).reshape(-1, 2) for name in ("validation", "step"))
-    if len(checks) >= LEAST_CHECKS:
+    if len(checks) >= MIN_CHECKS:
         return _of_checks(checks)
-    if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
+    if len(points) < MIN_STEPS or epochs is None or epochs > 1.0:
         return None
     return _of_steps(points)
 
@@ -123,6 +123,6 @@ def _of_steps(points: NDArray[np.float64]) -> Outlook | None:
         return None
     now, half, quarter = (float(window.mean()) for window in windows)
     error = math.hypot(*(float(window.std(ddof=1)) / math.sqrt(len(window)) for window in windows[:2])) / half
-    if abs(1.0 - now / half - LEAST_FALL) < SURE * error:
+    if abs(1.0 - now / half - MIN_FALL) < SURE * error:
         return None
     return Outlook(now, half, quarter, "training")

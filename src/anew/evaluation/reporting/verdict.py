@@ -28,7 +28,7 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
 # (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
-LEAST_SAID = 0.0005  # a smaller share would be shown as 0.0%
+MIN_SAID = 0.0005  # a smaller share would be shown as 0.0%
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
@@ -316,7 +316,7 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
     score = scores.get(VERBATIM_SHARE.name)
-    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < LEAST_SAID:
+    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < MIN_SAID:
         return ""
     if score.spec == known_records():
         return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."

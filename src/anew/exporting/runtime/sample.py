@@ -21,6 +21,7 @@ Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
 STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # each is a method
+MIN_WEIGHT = 1e-30  # of all allowed tokens together, from which they are drawn by their own weights, as in the run
 
 
 class Sampler:
@@ -53,7 +54,7 @@ class Sampler:
             seed: Seed of the random numbers.
             label: Class of all samples; None draws one for each, with its share in the data.
             known: Values by name that are given instead of drawn.
-            tokens: Sampling settings of tokens, see `_tokens`.
+            tokens: `new`, temperature, top_k, top_p and min_p of tokens, in place of the run's.
 
         Returns:
             (n, ...) numbers, or (n, L) ids.
@@ -62,6 +63,9 @@ class Sampler:
         values: Values = dict(known or {})
         labels = self.program["labels"]
         classes = None
+        names = [] if labels is None else labels["names"]
+        if label is not None and label not in names:
+            raise ValueError(f"the class {label!r} is unknown; there is {', '.join(map(repr, names)) or 'none'}")
         if labels is not None and label is not None:
             classes = np.full(n, labels["names"].index(label))
         elif labels is not None and "classes" not in values:
@@ -71,14 +75,14 @@ class Sampler:
             if step["step"] not in STEPS:
                 raise ValueError(f"sampler.json has an unknown step {step['step']!r}")
             if step["out"] not in values:
-                value = getattr(self, f"_{step['step']}")(step, n, values, rng, **tokens)
-                values[step["out"]] = value
+                settings = tokens if step["step"] == "tokens" else {}
+                values[step["out"]] = getattr(self, f"_{step['step']}")({**step, **settings}, n, values, rng)
         return values[self.program["steps"][-1]["out"]]
 
-    def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         return np.asarray(step["scale"] * rng.standard_normal((n, *step["shape"])), np.float32)
 
-    def _choose(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _choose(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         weights = np.tile(np.array(step["weights"]), (n, 1))
         if "classes" in values:
             weights *= np.array(step["classes"]) == values["classes"][:, None]
@@ -86,18 +90,18 @@ class Sampler:
         index = (rng.random((n, 1)) * cumulative[:, -1:] >= cumulative).sum(1)
         return np.where(cumulative[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
 
-    def _choose_row(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _choose_row(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         cumulative = np.array(step["table"])[values[step["row"]]].cumsum(1)
         index = (rng.random((n, 1)) * cumulative[:, -1:] >= cumulative).sum(1)
         return np.asarray(np.minimum(index, cumulative.shape[1] - 1))
 
-    def _one_hot(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _one_hot(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         return np.asarray(np.eye(step["size"], dtype=np.float32)[values[step["index"]]])
 
-    def _run(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _run(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
 
-    def _denoise(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+    def _denoise(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         """DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095)."""
         sigmas, state = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
         if step["noise"] is not None:
@@ -119,9 +123,8 @@ class Sampler:
                 )
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
-    def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p, in place of the run's."""
-        step = {**step, **tokens}
+    def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
+        """Ids (n, L), one after another."""
         uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in iter(int, 1))
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
         begin = [] if step["begin"] is None else [step["begin"]]
@@ -176,7 +179,7 @@ class Sampler:
             from sound import cut_tail, wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
 
             sounds, rate = waves(samples, item), item["rate"]
-            if item.get("trim"):  # older exports lack it
+            if item["trim"]:
                 sounds = [cut_tail(sound, rate) for sound in sounds]
             return _write_files(folder, ".wav", [wav(sound, rate) for sound in sounds])
         if item.get("matching"):
@@ -229,9 +232,11 @@ class NextTokens:
 
 
 def _only(weights: Array, allowed: Array) -> Array:
-    """(n, V) weights of the allowed tokens alone; each row sums to 1."""
-    weights = np.where(allowed, np.maximum(weights, 1e-30), 0.0)
-    return np.asarray(weights / weights.sum(-1, keepdims=True))
+    """(n, V) weights of only the allowed tokens, whose rows sum to 1; equal ones where a network is so sure of other tokens that all
+    of these have 0."""
+    weights = np.where(allowed, weights, 0.0)
+    weights = np.where(weights.sum(1, keepdims=True) < MIN_WEIGHT, allowed, weights)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
 def _filter(logits: Array, step: Step, allowed: Array) -> Array:
@@ -240,8 +245,7 @@ def _filter(logits: Array, step: Step, allowed: Array) -> Array:
     if step["temperature"] == 0.0:
         return np.asarray(np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)])
     if step["temperature"] != 1.0:
-        weights = np.maximum(weights / weights.max(1, keepdims=True), 1e-38) ** (1.0 / step["temperature"])
-        weights = np.where(allowed, weights, 0.0)
+        weights = (weights / weights.max(1, keepdims=True)) ** (1.0 / step["temperature"])
     ordered = np.sort(weights, 1)[:, ::-1]
     if 0 < step["top_k"] < weights.shape[1]:
         weights = np.where(weights >= ordered[:, step["top_k"] - 1 : step["top_k"]], weights, 0.0)

@@ -39,7 +39,7 @@ const UNARY = {
   sin: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.sin(a[j++]); },
   tanh: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = Math.tanh(a[j++]); },
   sigmoid: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = 1 / (1 + Math.exp(-a[j++])); },
-  relu: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = a[j] > 0 ? a[j] : 0; },
+  relu: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = a[j] < 0 ? 0 : a[j]; },
   erf: (o, a, i, n, j) => { for (; n > 0; n--) o[i++] = erf(a[j++]); },
   gelu: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = 0.5 * a[j] * (1 + erf(a[j] * Math.SQRT1_2)); },
   geluTanh: (o, a, i, n, j) => { for (; n > 0; n--, j++) o[i++] = geluTanh(a[j]); },

@@ -36,18 +36,23 @@ export class Engine {
     this.item = program.item;
     this.tokenizer = this.item.kind === "text" ? makeTokenizer(this.item.tokenizer) : null;
     this.step = program.steps.find((step) => step.step === "tokens") ?? null;
-    this.cancelled = new Set();
+    this.running = new Set(); // ids of requests that were not cancelled
     this.stream = null;
   }
 
   cancel(id) {
-    this.cancelled.add(id);
+    this.running.delete(id);
   }
 
   // Run a request {id, what, ...}. `answer` is called with partial results; the promise resolves to the final one.
   async handle(request, answer) {
     if (!REQUESTS.includes(request.what)) throw new Error(`unknown request ${request.what}`);
-    return this[request.what](request, answer);
+    this.running.add(request.id);
+    try {
+      return await this[request.what](request, answer);
+    } finally {
+      this.running.delete(request.id);
+    }
   }
 
   async load() {
@@ -64,7 +69,7 @@ export class Engine {
     const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
     const before = suffix ? prompt : null;
     let made = 0;
-    while (made < n && !this.cancelled.has(id)) {
+    while (made < n && this.running.has(id)) {
       const count = Math.min(made === 0 ? 1 : MAX_BATCH, n - made);
       const options = { n: count, seed, index: index + made, label, fill: samplerFill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
@@ -72,7 +77,7 @@ export class Engine {
       if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
-        if (this.cancelled.has(id)) break;
+        if (!this.running.has(id)) break;
         const now = Date.now();
         if (draft.isLast || (!draft.isHidden && now - shownAt > 60)) {
           answer({ index: made, items: this.items(draft, fill, before), isLast: draft.isLast, progress: draft.progress });
@@ -82,7 +87,6 @@ export class Engine {
       }
       made += count;
     }
-    this.cancelled.delete(id);
     return { made };
   }
 
@@ -112,7 +116,7 @@ export class Engine {
     const { latents, kept } = this.encoded(fill);
     const isKept = Tensor.from("f32", [1, 1, ...latents.shape.slice(2)], kept);
     const source = new Random(seed, index + (1 << 20));
-    for (let turn = 1; turn <= SWEEPS && !this.cancelled.has(id); turn++) {
+    for (let turn = 1; turn <= SWEEPS && this.running.has(id); turn++) {
       const isLast = turn === SWEEPS;
       const whole = x.values().map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const noise = Float32Array.from({ length: known.noise.data.length }, () => (isLast ? 0 : source.normal()));
@@ -121,7 +125,6 @@ export class Engine {
       answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / SWEEPS });
       await receiveMessages();
     }
-    this.cancelled.delete(id);
     return { made: 1 };
   }
 
@@ -176,13 +179,20 @@ export class Engine {
     return this.tokenizer.decode(ids.slice(start, end < 0 ? undefined : end).filter((id) => id < size));
   }
 
-  // Candidates for the next token, the most probable first: their probability, and their share after the sampling settings.
-  async next({ prompt, suffix = "", label = null, settings = {} }) {
+  // The class of a text, null without classes. label: null draws it with its share in the data, as for the first sample of this seed.
+  labelOf(label, seed) {
+    const { labels } = this.program;
+    return labels && (label ?? drawIndex(labels.shares, new Random(seed).uniform()));
+  }
+
+  // Candidates for the next token, the most probable first: their probability, and their share after the sampling settings. label, seed:
+  // as in `labelOf`.
+  async next({ prompt, suffix = "", label = null, seed = 0, settings = {} }) {
     const { step } = this;
     const ids = this.promptIds(prompt, suffix);
     const rows = [[...hiddenIds(step, ids), ...ids]];
-    const names = this.program.labels;
-    const labels = names ? [label ?? 0] : null;
+    const ownLabel = this.labelOf(label, seed);
+    const labels = ownLabel === null ? null : [ownLabel];
     let probabilities;
     if (!rows[0].length) {
       probabilities = Float64Array.from(step.first);
@@ -190,7 +200,7 @@ export class Engine {
       const logits = this.streamOf(rows, labels).next(rows).logits.values().slice(0, step.vocab);
       probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0, characters: null });
     }
-    const logits = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
+    const logits = probabilities.map((p) => Math.log(p));
     const drawShares = filtered(logits, { ...step, ...settings });
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
     const shown = order.filter((token) => drawShares[token] > 0).slice(0, SHOWN_TOKENS);
@@ -201,7 +211,7 @@ export class Engine {
       probability: probabilities[token],
       share: drawShares[token],
     }));
-    return { tokens };
+    return { tokens, label: ownLabel };
   }
 
   // The text of each of these tokens after ids. One that ends within a character goes on with the most probable tokens to its end.
@@ -245,18 +255,17 @@ export class Engine {
     const ends = [from, to].map((index) => this.initialDraws(seed, index, label));
     const shares = fractions ?? Array.from({ length: frames }, (_, i) => i / (frames - 1));
     for (const [frame, share] of shares.entries()) {
-      if (this.cancelled.has(id)) break;
+      if (!this.running.has(id)) break;
       const { known, blend } = blendedChoices(ends, [1 - share, share]);
       for (const name of ends[0].normals) known[name] = slerp(ends[0].known[name], ends[1].known[name], share);
       let last = null;
       for (const draft of this.sampler.sample({ n: 1, seed, index: from, label, known, blend })) {
         last = draft;
-        if (this.cancelled.has(id)) break;
+        if (!this.running.has(id)) break;
       }
       answer({ frame, items: this.items(last), isLast: true, progress: (frame + 1) / shares.length });
       await receiveMessages();
     }
-    this.cancelled.delete(id);
     return {};
   }
 
@@ -264,23 +273,23 @@ export class Engine {
   async film({ id, seed, index = 0, label = null }, answer) {
     let frame = 0;
     for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
-      if (draft.isLast || this.cancelled.has(id)) break;
+      if (draft.isLast || !this.running.has(id)) break;
       if (!draft.noisy) continue;
       const [noisy, clean] = [draft.noisy, draft.estimate].map((x) => this.items({ x, isLast: false })[0]);
       answer({ frame: frame++, noisy, clean, sigma: draft.sigma });
       await receiveMessages();
     }
-    this.cancelled.delete(id);
     return {};
   }
 
   // The network while it reads a text: attention of each layer and head, the probability of each token, and the most probable next tokens
-  // if the network ended after each layer.
-  async inside({ prompt, label = null, maxTokens = 48 }) {
+  // if the network ended after each layer. label, seed: as in `labelOf`.
+  async inside({ prompt, label = null, seed = 0, maxTokens = 48 }) {
     const { step } = this;
     const given = this.promptIds(prompt).slice(0, maxTokens);
     const ids = [...hiddenIds(step, given), ...given];
-    const stream = new TokenStream(this.container, step, 1, this.program.labels ? [label ?? 0] : null);
+    const ownLabel = this.labelOf(label, seed);
+    const stream = new TokenStream(this.container, step, 1, ownLabel === null ? null : [ownLabel]);
     const skip = stream.prefix.length;
     const { attention, lens, logits } = stream.readAll([ids], "inside");
     const [layers, , heads, length] = attention.shape;
@@ -290,7 +299,7 @@ export class Engine {
     const states = lens.shape[0];
     const forming = Array.from({ length: states }, (_, state) => this.topOf(this.shares(lens.values().subarray(state * vocab, (state + 1) * vocab)), 4));
     const pieces = [...stream.prefix.map(() => null), ...ids].map((token) => (token === null || token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token)));
-    return { pieces, skip, layers, heads, length, attention: attention.values().slice(), probabilities: [...new Array(skip).fill(null), ...probabilities], forming };
+    return { label: ownLabel, pieces, skip, layers, heads, length, attention: attention.values().slice(), probabilities: [...new Array(skip).fill(null), ...probabilities], forming };
   }
 
   shares(logits) {

@@ -2,6 +2,8 @@
 // palettes, margins (as in data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
+import { roundHalfToEven } from "./elementwise.js";
+
 const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
@@ -48,7 +50,7 @@ function alpha(x, [, height, width], { clear, opaque }) {
   const out = x.slice();
   for (let i = 0; i < area; i++) {
     const before = x[3 * area + i];
-    const after = before < 127.5 ? shrink(before, clear) : 255 - shrink(255 - before, opaque);
+    const after = before < HALF ? shrink(before, clear) : 255 - shrink(255 - before, opaque);
     for (let c = 0; c < 3; c++) out[c * area + i] = Math.min((x[c * area + i] * after) / Math.max(before, 1), after);
     out[3 * area + i] = after;
   }
@@ -121,12 +123,12 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat, comm
   for (let i = 0; i < area; i++) if (channels < 4 || x[3 * area + i] >= HALF) opaque.push(i);
   let count = Math.floor(Math.exp(intercept) * Math.max(opaque.length, 1) ** slope + 0.5);
   if (count > MAX_FEW_COLOURS) return x;
-  const flatOf = (i) => flat.findIndex((colour) => colour.every((level, c) => roundEven(x[c * area + i]) === level));
+  const flatOf = (i) => flat.findIndex((colour) => colour.every((level, c) => roundHalfToEven(x[c * area + i]) === level));
   const kept = new Set(opaque.map(flatOf).filter((index) => index >= 0));
   const free = opaque.filter((i) => flatOf(i) < 0);
   count = Math.max(count - kept.size, 1);
   const rows = free.map((i) => [0, 1, 2].map((c) => x[c * area + i]));
-  if (new Set(rows.map((row) => row.map(roundEven).join())).size <= count) return x;
+  if (new Set(rows.map((row) => row.map(roundHalfToEven).join())).size <= count) return x;
   const out = x.slice();
   const table = common.map((colour) => colour.slice(0, 3));
   quantised(rows, count).forEach((row, n) => {
@@ -134,12 +136,6 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat, comm
     snapped(row, table, reach).forEach((value, c) => (out[c * area + free[n]] = Math.min(value, most)));
   });
   return out;
-}
-
-// As NumPy rounds: halves to even numbers.
-function roundEven(value) {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }
 
 const squared = (a, b) => a.reduce((sum, value, c) => sum + (value - b[c]) ** 2, 0);

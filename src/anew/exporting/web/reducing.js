@@ -33,7 +33,7 @@ function largest(data, at, n) {
 
 function smallest(data, at, n) {
   let lowest = Infinity;
-  for (const end = at + n; at < end; at++) if (data[at] < lowest) lowest = data[at];
+  for (const end = at + n; at < end; at++) if (data[at] < lowest || Number.isNaN(data[at])) lowest = data[at];
   return lowest;
 }
 

@@ -26,12 +26,11 @@ const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions 
 // item: rate, channels, window, hop, bands, length, depth, top, gain,
 // peak, levels, rounds, floor, tail, lag, fade, noise_from, pitched.
 export function waveOf(grid, item) {
-  const channels = item.channels ?? 1; // older exports hold mono sound
+  const { channels } = item;
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
   const all = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
   const area = item.bands * frames;
-  const floor = item.floor ?? -1; // older exports have none
-  const units = all.subarray(0, area).map((unit) => (unit <= floor ? -1 : unit));
+  const units = all.subarray(0, area).map((unit) => (unit <= item.floor ? -1 : unit));
   let audibleFrames = 0; // frames up to the last audible one: after it is silence
   units.forEach((unit, i) => {
     if (unit > item.tail + 1e-4) audibleFrames = Math.max(audibleFrames, (i % frames) + 1);
@@ -43,20 +42,20 @@ export function waveOf(grid, item) {
   const magnitude = fromMel(bands, bank, item, frames);
   const mono = waveform(magnitude, item, frames);
   const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
-  const endsEarly = Number.isInteger(item.lag) && audibleFrames < frames; // older exports have no lag
+  const endsEarly = item.lag !== null && audibleFrames < frames;
   const end = endsEarly ? Math.max(audibleFrames * item.hop + item.lag, 2 * item.fade) : whole.length / channels;
   const last = Math.min(end, whole.length / channels) - 1;
   const ramp = (i) => Math.max(0, Math.min(i / item.fade, 1)); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   let highest = TINY;
   for (const value of sound) highest = Math.max(highest, Math.abs(value / item.gain));
-  const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak; // older exports have one peak for all
+  const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak;
   const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
   return Float32Array.from(sound, (value) => (value / item.gain) * scale);
 }
 
 // A waveform (N), or (N, 2) of stereo, without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is.
-export function cutTail(sound, { rate, channels = 1 }) {
+export function cutTail(sound, { rate, channels }) {
   const peak = sound.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
   let last = sound.length - 1;
   while (last >= 0 && Math.abs(sound[last]) <= Math.max(SILENT * peak, ZERO)) last--;

@@ -2,6 +2,8 @@
 
 import { Tensor } from "./tensor.js";
 
+const MIN_WEIGHT = 1e-30; // of all allowed tokens together, from which they are drawn by their own weights, as in the run
+
 // Which tokens may follow a text: none that is never sampled, and none that would break a character of UTF-8.
 export class NextTokens {
   // ids: those so far.
@@ -29,22 +31,27 @@ export class NextTokens {
   }
 }
 
+// The shares of the allowed tokens; equal ones where a network is so sure of other tokens that all of these have 0.
+function allowedShares(weights, following, numAfter = 3) {
+  following.keep(weights, numAfter);
+  if (sumOf(weights) < MIN_WEIGHT) following.keep(weights.fill(1), numAfter);
+  return normalise(weights);
+}
+
 // Probabilities after temperature, top-k, min-p and top-p; the most probable of the allowed tokens always stays. settings: as in the
 // step; following: the `NextTokens`.
 export function filtered(logits, settings, following = new NextTokens(settings), numAfter = 3) {
   const weights = new Float64Array(logits);
   let highest = -Infinity;
   for (let i = 0; i < weights.length; i++) if (weights[i] > highest) highest = weights[i];
-  for (let i = 0; i < weights.length; i++) weights[i] = Math.max(Math.exp(weights[i] - highest), 1e-30);
-  following.keep(weights, numAfter);
-  normalise(weights);
+  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp(weights[i] - highest);
+  allowedShares(weights, following, numAfter);
   let best = 0;
   for (let i = 1; i < weights.length; i++) if (weights[i] > weights[best]) best = i;
   if (settings.temperature === 0) return weights.fill(0).fill(1, best, best + 1);
   if (settings.temperature !== 1) {
     const top = weights[best];
-    for (let i = 0; i < weights.length; i++) weights[i] = Math.max(weights[i] / top, 1e-38) ** (1 / settings.temperature);
-    following.keep(weights, numAfter);
+    for (let i = 0; i < weights.length; i++) weights[i] = (weights[i] / top) ** (1 / settings.temperature);
   }
   const top = weights[best];
   let bound = settings.min_p * top;
@@ -58,7 +65,7 @@ export function filtered(logits, settings, following = new NextTokens(settings),
 
 function cutTail(weights, share) {
   const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
-  const total = weights.reduce((a, b) => a + b, 0);
+  const total = sumOf(weights);
   let before = 0;
   for (const id of order) {
     const weight = weights[id];
@@ -67,18 +74,21 @@ function cutTail(weights, share) {
   }
 }
 
-function normalise(weights) {
+function sumOf(weights) {
   let total = 0;
   for (let i = 0; i < weights.length; i++) total += weights[i];
-  total = Math.max(total, 1e-30);
+  return total;
+}
+
+function normalise(weights) {
+  const total = sumOf(weights);
   for (let i = 0; i < weights.length; i++) weights[i] /= total;
   return weights;
 }
 
 // The first index whose cumulative share exceeds the uniform number.
 export function drawIndex(weights, uniform) {
-  let total = 0;
-  for (const weight of weights) total += weight;
+  const total = sumOf(weights);
   let sum = 0;
   let last = 0;
   for (let i = 0; i < weights.length; i++) {
@@ -165,8 +175,7 @@ export function* grow(container, step, { sources, labels = null, prompt = [], se
   let rows = sources.map(() => [...prompt]);
   if (hidden.length) rows = rows.map((ids) => [...hidden, ...ids]);
   else if (!prompt.length) {
-    const weights = Float64Array.from(step.first);
-    new NextTokens(step).keep(weights);
+    const weights = allowedShares(Float64Array.from(step.first), new NextTokens(step));
     rows = rows.map((_, row) => [drawIndex(weights, uniform(row))]);
     position++;
   }

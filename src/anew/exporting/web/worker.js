@@ -4,16 +4,22 @@ import { Engine } from "./engine.js";
 
 export function serve(port) {
   let engine = null;
+  let failure = null; // why there is no engine
   port.onmessage = async ({ data }) => {
     if (data.what === "start") {
-      engine = new Engine(data.program, data.tensors);
+      try {
+        engine = new Engine(data.program, data.tensors);
+      } catch (error) {
+        failure = error;
+      }
       return;
     }
     if (data.what === "cancel") {
-      engine.cancel(data.of);
+      engine?.cancel(data.of);
       return;
     }
     try {
+      if (failure) throw failure;
       const result = await engine.handle(data, (answer) => port.postMessage({ id: data.id, draft: answer }));
       port.postMessage({ id: data.id, result });
     } catch (error) {

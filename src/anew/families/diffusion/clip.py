@@ -30,11 +30,11 @@ from anew.nets.unet3d import UNet3d
 
 # Principal components of clips: 192 instead of 64 brought differences from 4.0 to 3.3 times the floor (docs/log.md,
 # 2026-11-25).
-MOST_RANK = 192
-MOST_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
+MAX_RANK = 192
+MAX_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
 # For a frame that the clip does not have, the network gets this noise level instead of an infinite one: it hides a frame
 # completely.
-MOST_NETWORK_SIGMA = 1e3
+MAX_NETWORK_SIGMA = 1e3
 # Shares of the examples with given frames in which the first frames, or both ends, are given, as users ask for; in the
 # others any frames are given; chosen.
 P_PREFIX, P_BOTH_ENDS = 0.5, 0.25
@@ -81,7 +81,7 @@ class ClipLayout(Layout):
             patch_size=patch_size,
             frame_group=2 if self.spec.shape[1] > 2 else 1,
             batch_size=32 if scale.device == "cpu" else 64,
-            rank=max(1, min(MOST_RANK, MOST_BASIS_VALUES // self.size, max(16, scale.items // 4))),
+            rank=max(1, min(MAX_RANK, MAX_BASIS_VALUES // self.size, max(16, scale.items // 4))),
         )
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
@@ -149,7 +149,7 @@ class ClipLayout(Layout):
     def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         frame_mask = sigma.isfinite().to(c_in_y.dtype)[:, None, :, None, None]  # (B, 1, T, 1, 1)
         frame_mask = frame_mask.expand(-1, 1, -1, *self.spec.shape[2:])
-        network_sigma = sigma.float().clamp(max=MOST_NETWORK_SIGMA)
+        network_sigma = sigma.float().clamp(max=MAX_NETWORK_SIGMA)
         output: Tensor = net(torch.cat([c_in_y, denoised, frame_mask], 1), network_sigma, component)
         return output
 

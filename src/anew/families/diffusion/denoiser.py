@@ -37,7 +37,7 @@ from anew.nets.precision import compute_dtype
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
 # 2026-11-25).
-MOST_COMPONENTS = 256
+MAX_COMPONENTS = 256
 EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not show how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 # Samples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
@@ -47,7 +47,7 @@ ROWS = 128
 # network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form leaves no error
-LARGEST_SIZE = 9  # of the ladder, about 500 million weights
+MAX_SIZE = 9  # of the ladder, about 500 million weights
 
 
 class DiffusionModel(Family[Grid, DiffusionConfig]):
@@ -88,7 +88,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
         classes = max(1, spec.classes)
-        num_components = min(MOST_COMPONENTS, scale.items // EXAMPLES_PER_COMPONENT) // classes * classes
+        num_components = min(MAX_COMPONENTS, scale.items // EXAMPLES_PER_COMPONENT) // classes * classes
         # About examples a second, divided by the 100 epochs after which copying may begin.
         speed = 5 if scale.device == "cpu" else 50
         may_copy = scale.seconds is not None and scale.seconds * speed > scale.items
@@ -100,7 +100,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
 
     @classmethod
     def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return conv_candidate_sizes(scale.device, LARGEST_SIZE)
+        return conv_candidate_sizes(scale.device, MAX_SIZE)
 
     @classmethod
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
@@ -150,7 +150,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Fit the mixture to the first examples of the sweep."""
         batches: list[Batch] = []
-        max_examples = self.layout.most_fit_examples
+        max_examples = self.layout.max_fit_examples
         for batch in sweep:
             batches.append(batch.to("cpu"))
             if sum(map(len, batches)) >= max_examples:

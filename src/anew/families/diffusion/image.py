@@ -39,7 +39,7 @@ DIT_SIZES = (
     (1152, 20),
 )
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
-MOST_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
+MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
@@ -85,12 +85,12 @@ class ImageLayout(Layout):
         patch_size = _suggest_patch_size(side)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         config = suggest_net(config, scale.model_size, side / patch_size)
-        directions = min(scale.items, self.most_fit_examples) // EXAMPLES_PER_DIRECTION
+        directions = min(scale.items, self.max_fit_examples) // EXAMPLES_PER_DIRECTION
         return replace(
             config,
             patch_size=patch_size,
             batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
-            rank=max(1, min(MOST_RANK, directions)),
+            rank=max(1, min(MAX_RANK, directions)),
         )
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:

@@ -23,8 +23,8 @@ from anew.families.diffusion.config import DiffusionConfig
 from anew.families.known import KnownValues
 from anew.functional.ode import STOCHASTIC
 
-MOST_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
-MOST_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
+MAX_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
+MAX_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
@@ -55,9 +55,9 @@ class Layout(ABC):
         return 1
 
     @property
-    def most_fit_examples(self) -> int:
+    def max_fit_examples(self) -> int:
         """Most examples to which the closed form is fitted."""
-        return min(MOST_FIT_EXAMPLES, max(2, MOST_FIT_VALUES // self.size))
+        return min(MAX_FIT_EXAMPLES, max(2, MAX_FIT_VALUES // self.size))
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:

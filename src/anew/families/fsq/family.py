@@ -47,12 +47,12 @@ from anew.nets.resnet import Discriminator, soft_clamp
 EXAMPLES_PER_SQUARE_WIDTH = 60.0
 # Side of the small copies of items that are clustered: clusters are of whole shapes; chosen.
 SMALL_SIDE = 16
-MOST_RANK = 40  # principal directions of the copies that separate clusters: the others are mostly detail; chosen
-MOST_ITEMS = 20_000  # items that are clustered, 200 for each cluster: more take time and hardly move a centre; chosen
-MOST_VALUES = 30_000_000  # values of their copies together: 120 MB
+MAX_RANK = 40  # principal directions of the copies that separate clusters: the others are mostly detail; chosen
+MAX_ITEMS = 20_000  # items that are clustered, 200 for each cluster: more take time and hardly move a centre; chosen
+MAX_VALUES = 30_000_000  # values of their copies together: 120 MB
 FAR_AWAY = 1e6  # the centre of an empty cluster is put there, so that no item is nearest to it
 # 60 clusters brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md, 2026-11-25).
-MOST_CLUSTERS = 100
+MAX_CLUSTERS = 100
 ITEMS_PER_CLUSTER = 40  # at least, on average: the first token must be seen often enough to be learned; chosen
 ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
 ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
@@ -136,7 +136,7 @@ class Fsq(Family[Grid, FsqConfig]):
         self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
         if c.num_clusters:
             size = math.prod(self._small_shape())
-            rank = min(MOST_RANK, size)
+            rank = min(MAX_RANK, size)
             self.register_buffer("centre", torch.zeros(size))
             self.register_buffer("basis", torch.zeros(size, rank))
             self.register_buffer("means", torch.zeros(c.num_clusters, rank))
@@ -153,7 +153,7 @@ class Fsq(Family[Grid, FsqConfig]):
             depth=conv_depth(scale.model_size),
             patch_size=math.ceil(side / (_suggest_places(side) * 2 ** (len(channel_mults) - 1))),
             levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
-            num_clusters=min(MOST_CLUSTERS, scale.items // ITEMS_PER_CLUSTER),
+            num_clusters=min(MAX_CLUSTERS, scale.items // ITEMS_PER_CLUSTER),
         )
 
     @classmethod
@@ -174,7 +174,7 @@ class Fsq(Family[Grid, FsqConfig]):
         copies: list[Tensor] = []
         for batch in sweep:
             copies.append(self._shrink(batch.x).cpu())
-            if sum(map(len, copies)) >= min(MOST_ITEMS, MOST_VALUES / len(self.centre)):
+            if sum(map(len, copies)) >= min(MAX_ITEMS, MAX_VALUES / len(self.centre)):
                 break
         x, rng = torch.cat(copies), generator("kinds")
         centre = x.mean(0)

@@ -20,10 +20,10 @@ from anew.core.specs import Batch
 from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_components
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
-MOST_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
+MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
 ITEMS_PER_CLUSTER = 32  # on average: fewer do not show how a cluster varies, and 32 did well (docs/log.md, 2026-11-25)
 # More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
-MOST_CLUSTERS = 128
+MAX_CLUSTERS = 128
 # Weight of a class that none of the fitted items has: it is never drawn, but the logarithm of its weight is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
 FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
@@ -32,7 +32,7 @@ FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: t
 def suggest_num_clusters(items: int, classes: int) -> int:
     """Number of clusters that suits so many items: as many for each class, and at least one."""
     per_class = max(1, classes)
-    return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
+    return max(classes, min(MAX_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
 
 class CoarsePrior(nn.Module):
@@ -112,7 +112,7 @@ class CoarsePrior(nn.Module):
             labels.append(label.cpu()[rows.cpu()])
             n_seen += len(batch)
             n_kept += len(rows)
-            if n_kept > MOST_ITEMS:
+            if n_kept > MAX_ITEMS:
                 items, labels = [torch.cat(items)[::2]], [torch.cat(labels)[::2]]
                 n_kept, stride = len(items[0]), 2 * stride
         return torch.cat(items), torch.cat(labels) if self.classes else None

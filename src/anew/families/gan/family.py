@@ -25,7 +25,7 @@ from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, num_parameters_of
-from anew.families.gan.coarse_prior import MOST_CLUSTERS, CoarsePrior, suggest_num_clusters
+from anew.families.gan.coarse_prior import MAX_CLUSTERS, CoarsePrior, suggest_num_clusters
 from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import PortableSampler
@@ -69,7 +69,7 @@ class GanConfig:
     depth: int = setting(1, "blocks per resolution", low=1, high=64)
     patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
     latent_dim: int = setting(64, "size of the latent vector", low=1, high=4096)
-    num_clusters: int = setting(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
+    num_clusters: int = setting(MAX_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
     rank: int = setting(32, "principal components of the coarse prior that generation starts from", low=1, high=256)
     gradient_penalty: float = setting(2.0, "weight of the gradient penalty on the discriminator", low=0.0, high=1e4)
     penalty_interval: int = setting(

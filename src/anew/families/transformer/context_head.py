@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
 
 # Tokens of one document that are remembered before it starts again; bounds memory (130 MB)
-MOST_DOCUMENT_TOKENS = 131_072
+MAX_DOCUMENT_TOKENS = 131_072
 FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 FLOAT_BUFFERS = (
     "curves",
@@ -106,7 +106,7 @@ class ContextState:
         used, room = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
         if used >= room:
             num_counted = None if self.adapts else self._num_counted
-            self.rows = self.mixer.resized(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS), num_counted)
+            self.rows = self.mixer.resized(self.rows, min(2 * room, MAX_DOCUMENT_TOKENS), num_counted)
         is_counted = self.adapts or not is_drawn
         self.mixer.observe(self.rows, ids, is_counted)
         if is_counted:
@@ -257,8 +257,8 @@ class ContextHead(nn.Module):
     def _read_segment(self, ids: Tokens, opening: int) -> tuple[Floats, Ints]:
         mixer = self.mixer
         parts = []
-        for first in range(0, len(ids), MOST_DOCUMENT_TOKENS):
-            piece = ids[first : first + MOST_DOCUMENT_TOKENS]
+        for first in range(0, len(ids), MAX_DOCUMENT_TOKENS):
+            piece = ids[first : first + MAX_DOCUMENT_TOKENS]
             document = mixer.document(len(piece) + 1)
             mixer.recall(document, np.array([ids[first - 1] if first else opening], dtype=np.int32))
             parts.append(mixer.read(document, piece))
@@ -407,9 +407,9 @@ class ContextHead(nn.Module):
             network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
             adapts: See `ContextState`.
         """
-        room = max(FIRST_ROOM, min(2 * ids.shape[1], MOST_DOCUMENT_TOKENS))
+        room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
         state = ContextState(self.mixer, len(ids), room, adapts)
-        ids = ids[:, -MOST_DOCUMENT_TOKENS // 2 :]
+        ids = ids[:, -MAX_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)
         state.share.restore_uniform()

@@ -17,7 +17,7 @@ from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits, Segment
 
-MOST_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
+MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
@@ -35,7 +35,7 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
         places = np.concatenate([segment.places for segment in segments])
         network = path_logits(head, batch, logits_of).logits[places]
         parts.append((ids[places], *head.read(ids, segments), network))
-        if sum(len(part[0]) for part in parts) >= MOST_FITTED_TARGETS:
+        if sum(len(part[0]) for part in parts) >= MAX_FITTED_TARGETS:
             break
     if parts:
         tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))

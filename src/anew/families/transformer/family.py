@@ -53,13 +53,13 @@ LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # for tokens on a grid
 CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
-MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
-MOST_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
+MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
+MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: takes about a tenth of it
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
-MOST_NGRAM_VOCAB = 8192
-MOST_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
+MAX_NGRAM_VOCAB = 8192
+MAX_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
 # Training must last so many times as long as compiling: otherwise more than half of the time would be waiting.
 PATIENCE = 2.0
 RECORDS_LEFT_OUT = (
@@ -69,8 +69,8 @@ RECORDS_LEFT_OUT = (
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 # Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
 # proteins (docs/log.md, 2026-11-25).
-MOST_FITTED_TARGETS = 131_072
-MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
+MAX_FITTED_TARGETS = 131_072
+MAX_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
 # With fewer tokens, a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
@@ -103,9 +103,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             )
         if c.aligned and not c.ngrams:
             raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false")
-        if c.contexts and (c.ngrams or spec.vocab > MOST_CONTEXT_VOCAB or not spec.packed):
+        if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
             raise ConfigError(
-                f"contexts=true is for running text of at most {MOST_CONTEXT_VOCAB} different tokens, and takes the place of "
+                f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "
                 "ngrams; give ngrams=false with it, or contexts=false"
             )
         # A label is a token before the others; the last id means that none is given.
@@ -156,7 +156,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             weight_decay=0.0 if epochs < 10 else 0.2,
             ema_width=0.0 if epochs < 2 else 0.05,
             # Counted contexts are the tokens that came last, not the neighbours on a grid.
-            ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid and not contexts,
+            ngrams=spec.vocab <= MAX_NGRAM_VOCAB and not on_grid and not contexts,
             contexts=contexts,
             context_tokens=_within_budget(scale, COUNTED_A_SECOND),
             context_learned=_within_budget(scale, LEARNED_A_SECOND),
@@ -224,12 +224,12 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts, and remember the records."""
         if self.known is not None:
-            sequences = list(sequences_of(sweep, MOST_KNOWN_TOKENS))
+            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS))
             self.known.fit(sequences)
             if self.mixer is not None:
-                self.mixer.fit_counts(first_tokens(sequences, MOST_COUNTED_TOKENS))
+                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS))
         elif self.mixer is not None:
-            self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
+            self.mixer.fit_counts(sequences_of(sweep, MAX_COUNTED_TOKENS))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
@@ -397,7 +397,7 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
 
 def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:
     """Fit the gate to held-out records, and draw without aligned records if samples would come too near to them."""
-    max_targets = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // family.spec.vocab)
+    max_targets = min(MAX_FITTED_TARGETS, MAX_FITTED_VALUES // family.spec.vocab)
     inputs: list[GateInputs] = []
     targets: list[NDArray[np.int64]] = []
     held_out: list[NDArray[np.int64]] = []
@@ -405,7 +405,7 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
         batch_inputs, batch_targets, counts = family._gate_inputs(mixer, batch)
         inputs.append(batch_inputs.rows(counts))
         targets.append(batch_targets[counts])
-        held_out += sequences_of([batch], MOST_FITTED_TARGETS)
+        held_out += sequences_of([batch], MAX_FITTED_TARGETS)
         if sum(map(len, targets)) >= max_targets:
             break
     if not sum(map(len, targets)):
@@ -443,7 +443,7 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
 
 
 def _can_mix_contexts(spec: Tokens) -> bool:
-    return spec.packed and not spec.shape and bool(spec.spellings) and spec.vocab <= MOST_CONTEXT_VOCAB
+    return spec.packed and not spec.shape and bool(spec.spellings) and spec.vocab <= MAX_CONTEXT_VOCAB
 
 
 def _has_time_to_compile(scale: Scale) -> bool:
@@ -464,8 +464,8 @@ def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     """Tokens that context mixing may take in this time."""
     if scale.seconds is None:
-        return MOST_COUNTED_TOKENS
-    return min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.crowding))
+        return MAX_COUNTED_TOKENS
+    return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.crowding))
 
 
 def _suggest_dropout(epochs: float) -> float:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 PRIOR = (0.977, 0.02, 0.003)
 # Share of the weights that returns to the prior with each token: a document of 500 tokens may switch once; chosen.
 SWITCH_RATE = 0.002
-LEAST_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rounds to zero
+MIN_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rounds to zero
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -83,7 +83,7 @@ class FixedShare:
 
 def log_of(probabilities: Floats) -> Doubles:
     """Logarithms, finite where a probability was rounded to zero."""
-    return np.log(np.maximum(probabilities, LEAST_PROBABILITY).astype(np.float64))
+    return np.log(np.maximum(probabilities, MIN_PROBABILITY).astype(np.float64))
 
 
 def shared_log_probs(share: FixedShare, log_probs: Doubles) -> Doubles:

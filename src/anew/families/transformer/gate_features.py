@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.estimators.kneser_ney import KneserNey
 
-MOST_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
+MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -175,7 +175,7 @@ def gate_features(
     features[:, layout.recent_squares] = recent[:, :2] ** 2
     features[:, layout.recent_product] = recent[:, :1] * recent[:, 1:2]
     if log_odds is not None:
-        features[:, layout.log_odds] = np.minimum(log_odds, MOST_LOG_ODDS)[:, None] * LOG_ODDS_SCALE
+        features[:, layout.log_odds] = np.minimum(log_odds, MAX_LOG_ODDS)[:, None] * LOG_ODDS_SCALE
         features[:, layout.aligned_recent] = recent[:, 2:]
         features[:, layout.aligned_products] = recent[:, 2:] * recent
     features[:, layout.bias] = 1.0
@@ -207,7 +207,7 @@ def one_row_of_features(
     if log_odds is not None:
         aligned = recent[2]
         row += confidence[2]
-        row += (min(log_odds, MOST_LOG_ODDS) * LOG_ODDS_SCALE, aligned)
+        row += (min(log_odds, MAX_LOG_ODDS) * LOG_ODDS_SCALE, aligned)
         row += (aligned * network, aligned * counted, aligned * aligned)
     row.append(1.0)
     return np.array([row], dtype=np.float64)

@@ -19,7 +19,7 @@ from torch import nn
 
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
 # reported (docs/log.md, 2026-11-27).
-MOST_REPEATED = 0.5
+MAX_REPEATED = 0.5
 Ints = NDArray[np.int64]
 
 
@@ -48,7 +48,7 @@ class KnownRecords(nn.Module):
         """Keep the hashes of records (ids with begin and end), unless most of them repeat."""
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
-        if len(unique) and counts[counts > 1].sum() <= MOST_REPEATED * len(record_hashes):
+        if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
             self.register_buffer("hashes", torch.from_numpy(unique).to(self.get_buffer("place").device))
 
     def hash_of(self, ids: Ints) -> int | None:

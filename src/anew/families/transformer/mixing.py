@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
-SMALLEST_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
+MAX_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
+MIN_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
 ENOUGH_PROGRESS = 1e-6  # nats a target; the fit ends when a step gains less: a hundredth of what any report shows
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -79,7 +79,7 @@ def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridg
         return float(ridge * (gate**2).sum() - mixed[rows, targets].mean(dtype=np.float64)), mixed
 
     loss, mixed = evaluate(gate)
-    for _ in range(MOST_NEWTON_STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         probs = np.exp(mixed)
         expected = np.stack([np.einsum("nv,nv->n", probs, model) for model in log_probs], 1)  # (n, S)
         gradient = features.T @ (expected - target_log_probs) / n + 2 * ridge * gate  # (F, S)
@@ -89,7 +89,7 @@ def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridg
         while True:
             next_gate = gate - step_size * direction
             next_loss, next_mixed = evaluate(next_gate)
-            if next_loss < loss or step_size < SMALLEST_STEP:
+            if next_loss < loss or step_size < MIN_STEP:
                 break
             step_size /= 2
         if next_loss >= loss:

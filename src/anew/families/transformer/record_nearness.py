@@ -16,12 +16,12 @@ from anew.families.transformer.sampler import Ints, SampledFamily, TokenSampler
 
 NUM_DRAWN = 32  # samples, which take a second
 NUM_HELD_OUT = 64  # records that they are compared with; chosen
-MOST_TOKENS = 96  # of each that are compared, which bounds the time
+MAX_TOKENS = 96  # of each that are compared, which bounds the time
 # So many held-out records are no nearer; half of them may be of clusters without relatives; chosen.
 USUAL_QUANTILE = 0.9
 # Share of samples that may be nearer than that: 9 of 32 if .1 are expected has a chance of .004. Where .45 were, the copying test
 # found 24% copies (docs/log.md, 2026-11-28).
-MOST_NEARER = 0.25
+MAX_NEARER = 0.25
 
 
 def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Sequence[Ints]) -> bool:
@@ -34,7 +34,7 @@ def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Seque
     """
     spread = np.linspace(0, len(held_out) - 1, min(NUM_HELD_OUT, len(held_out))).astype(int)
     usual = np.quantile(_nearness(records, [held_out[i] for i in spread]), USUAL_QUANTILE)
-    sampling = TransformerSampling(max_tokens=MOST_TOKENS)
+    sampling = TransformerSampling(max_tokens=MAX_TOKENS)
     request = SampleRequest(NUM_DRAWN, sampling=sampling)
     *_, draft = TokenSampler(family, request, sampling, [(0, index) for index in range(NUM_DRAWN)])
     begin, end = family.spec.special.get("begin"), family.spec.special.get("end")
@@ -43,11 +43,11 @@ def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Seque
         ends = np.flatnonzero(row == end)
         whole = row[: ends[0] + 1] if len(ends) else row
         samples.append(whole if begin is None else np.append(begin, whole))
-    return bool((_nearness(records, samples) > usual).mean() > MOST_NEARER)
+    return bool((_nearness(records, samples) > usual).mean() > MAX_NEARER)
 
 
 def _nearness(records: AlignmentIndex, rows: Sequence[Ints]) -> np.ndarray:
-    lengths = np.array([min(len(row), MOST_TOKENS) for row in rows])
+    lengths = np.array([min(len(row), MAX_TOKENS) for row in rows])
     padded = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)  # (n, L)
     for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         padded[place, :length] = row[:length]

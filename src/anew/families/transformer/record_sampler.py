@@ -17,11 +17,11 @@ from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.known_records import Ints, KnownRecords
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
-MOST_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
+MAX_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
 
 
 class RecordSampler:
-    """Samples as from `TokenSampler`; those that turn out to be known records are drawn again, up to MOST_ATTEMPTS times.
+    """Samples as from `TokenSampler`; those that turn out to be known records are drawn again, up to MAX_ATTEMPTS times.
 
     Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """
@@ -43,7 +43,7 @@ class RecordSampler:
         for draft in sampler:
             yield draft
         rows = self.known.among(draft.numpy())
-        for attempt in range(1, MOST_ATTEMPTS):
+        for attempt in range(1, MAX_ATTEMPTS):
             if not len(rows):
                 return
             again = self._drawn_again(rows, attempt)

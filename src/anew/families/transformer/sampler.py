@@ -19,7 +19,7 @@ from anew.core.specs import SampleRequest, Tokens
 from anew.core.threads import one_thread
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.whole_characters import MOST_BYTES_TO_COME, whole_characters
+from anew.families.transformer.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
@@ -29,7 +29,7 @@ UNIFORMS_AT_ONCE = 64
 # Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
 DROPPED_SHARE = 0.25
 # Of all allowed tokens together, from which they are drawn by their own weights; chosen
-LEAST_WEIGHT = np.float32(1e-30)
+MIN_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -215,7 +215,7 @@ class TokenSampler:
             return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
         if prompt.shape[1]:
             return prompt, 0
-        self._limit_bytes(prompt, True, MOST_BYTES_TO_COME)
+        self._limit_bytes(prompt, True, MAX_BYTES_TO_COME)
         first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
         return first_tokens[:, None], 0
 
@@ -242,7 +242,7 @@ class TokenSampler:
         if self.allowed is None:
             return weights
         kept: Floats = weights * self.allowed
-        return np.where(kept.sum(1, keepdims=True) < LEAST_WEIGHT, self.allowed, kept)
+        return np.where(kept.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, kept)
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""

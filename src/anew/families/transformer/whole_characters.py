@@ -31,7 +31,7 @@ CONTINUATIONS = {
 FIRST_BYTES = ((0x00, 0x7F, BETWEEN), (0xC2, 0xDF, 1), (0xE1, 0xEF, 2), (0xF1, 0xF3, 3))
 # The first bytes after which not all continuations may come, since a shorter form exists or the code point is none
 SPECIAL_FIRST_BYTES = ((0xE0, AFTER_E0), (0xED, AFTER_ED), (0xF0, AFTER_F0), (0xF4, AFTER_F4))
-MOST_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
+MAX_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -51,8 +51,8 @@ class WholeCharacters:
     def __init__(self, spellings: Sequence[bytes], rare: NDArray[np.bool_]) -> None:
         self.next_state = _next_states(spellings)
         self.tokens_to_end = _tokens_to_end(self.next_state[:, ~rare])
-        to_end = np.append(self.tokens_to_end, MOST_BYTES_TO_COME + 1)[self.next_state]  # (S, V)
-        may_come = to_end <= np.arange(MOST_BYTES_TO_COME + 1)[:, None, None]  # (4, S, V)
+        to_end = np.append(self.tokens_to_end, MAX_BYTES_TO_COME + 1)[self.next_state]  # (S, V)
+        may_come = to_end <= np.arange(MAX_BYTES_TO_COME + 1)[:, None, None]  # (4, S, V)
         # By whether rare tokens may come, and by how many tokens can come after this one; (2, 4, S, V)
         self._allowed: Floats = np.stack((may_come & ~rare, may_come)).astype(np.float32)
 
@@ -64,7 +64,7 @@ class WholeCharacters:
             num_after: How many tokens can come after this one.
             with_rare: (n,) whether rare tokens may come.
         """
-        table = self._allowed[:, min(num_after, MOST_BYTES_TO_COME)]
+        table = self._allowed[:, min(num_after, MAX_BYTES_TO_COME)]
         if (states == states[0]).all() and (with_rare == with_rare[0]).all():  # no copy for each row
             return np.broadcast_to(table[int(with_rare[0]), states[0]], (len(states), table.shape[-1]))
         rows: Floats = table[with_rare.astype(np.int64), states]
@@ -79,7 +79,7 @@ class WholeCharacters:
     def after_prompt(self, ids: Ints) -> Ints:
         """(n,) states after ids (n, L)."""
         states = np.full(len(ids), BETWEEN, dtype=np.int64)
-        for tokens in ids[:, -MOST_BYTES_TO_COME:].T:
+        for tokens in ids[:, -MAX_BYTES_TO_COME:].T:
             states = self.after(states, tokens)
         return states
 
@@ -129,10 +129,10 @@ def _next_states(spellings: Sequence[bytes]) -> Ints:
 
 
 def _tokens_to_end(next_state: Ints) -> Ints:
-    """(S,) fewest tokens from each state to BETWEEN; more than MOST_BYTES_TO_COME where no tokens lead there."""
-    distance = np.full(NUM_STATES + 1, MOST_BYTES_TO_COME + 1)
+    """(S,) fewest tokens from each state to BETWEEN; more than MAX_BYTES_TO_COME where no tokens lead there."""
+    distance = np.full(NUM_STATES + 1, MAX_BYTES_TO_COME + 1)
     distance[BETWEEN] = 0
-    for _ in range(MOST_BYTES_TO_COME):
-        nearest = distance[next_state].min(1, initial=MOST_BYTES_TO_COME + 1) + 1
+    for _ in range(MAX_BYTES_TO_COME):
+        nearest = distance[next_state].min(1, initial=MAX_BYTES_TO_COME + 1) + 1
         distance[1:NUM_STATES] = np.minimum(distance[1:NUM_STATES], nearest[1:])
     return distance[:NUM_STATES]

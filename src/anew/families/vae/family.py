@@ -347,7 +347,7 @@ class Vae(Family[Grid, VaeConfig]):
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)
         if labels is not None and not self.config.num_clusters:
-            raise ConfigError("this model was trained with num_clusters=0 and knows no labels; leave the label out")
+            raise ConfigError("this model was trained with num_clusters=0 and knows no classes; leave the label out")
         if sampling.prior == "mixture":
             component = self.prior.sample_components(evenly_spread(keys, "component"), labels)
             z2 = self.prior(one_hot(component, self.prior.num_clusters + 1).float(), z2)

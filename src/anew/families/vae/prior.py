@@ -22,17 +22,17 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, kmeans, sample_component
 # On average. With fewer clusters, samples are farther from the data on three sets of images; with more, they only come nearer
 # to training items (docs/log.md, 2026-11-27).
 ITEMS_PER_CLUSTER: Final = 32
-MOST_CLUSTERS: Final = 256  # enough for 8,192 items, about as many as the prior is fitted to
+MAX_CLUSTERS: Final = 256  # enough for 8,192 items, about as many as the prior is fitted to
 # Vectors for which the covariance within all clusters counts in that of each cluster, as a multiple of the size of a vector.
 # With half as many, samples of digits were nearer to training items than to held-out ones, as copies are, and no nearer to
 # the data (docs/log.md, 2026-11-27).
 PSEUDO_ITEMS: Final = 1.0
-SMALLEST_VARIANCE: Final = 1e-6  # keeps a density finite if items do not differ; latents are of about unit size
+MIN_VARIANCE: Final = 1e-6  # keeps a density finite if items do not differ; latents are of about unit size
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:
     """Number of clusters that suits so many items: the same number for each class, and at least one for each."""
-    return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // max(1, classes) * max(1, classes))
+    return max(classes, min(MAX_CLUSTERS, items // ITEMS_PER_CLUSTER) // max(1, classes) * max(1, classes))
 
 
 class Clusters(NamedTuple):
@@ -60,7 +60,7 @@ class Clusters(NamedTuple):
         """
         count = (self.counts - 1.0).clamp(min=0.0) + pseudo_items
         covariance = (self.scatters + pseudo_items * self.within) / count[:, None, None]
-        factors: Tensor = torch.linalg.cholesky(covariance + SMALLEST_VARIANCE * torch.eye(len(self.within)).double())
+        factors: Tensor = torch.linalg.cholesky(covariance + MIN_VARIANCE * torch.eye(len(self.within)).double())
         return factors
 
 

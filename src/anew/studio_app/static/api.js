@@ -2,12 +2,13 @@
 
 import { asSentence } from "./dom.js";
 
-/** An error response, with its message and the columns of tables, where one is to be chosen. */
+/** An error response, with its message, its code, if it has one, and the columns of tables, where one is to be chosen. */
 export class Refusal extends Error {
-  /** @param {number} status @param {string} message @param {string[]} [columns] */
-  constructor(status, message, columns) {
+  /** @param {number} status @param {string} message @param {{code?: string | null, columns?: string[]}} [details] */
+  constructor(status, message, { code, columns } = {}) {
     super(message);
     this.status = status;
+    this.code = code;
     this.columns = columns;
   }
 }
@@ -15,12 +16,13 @@ export class Refusal extends Error {
 /** The response itself; throws a Refusal if it is an error. @param {Response} answer @returns {Promise<any>} */
 export async function checked(answer) {
   if (answer.ok) return answer;
-  let [message, columns] = [`the Studio answered ${answer.status}`, undefined];
+  /** @type {[string, {code?: string | null, columns?: string[]}]} */
+  let [message, details] = [`the Studio answered ${answer.status}`, {}];
   try {
-    const body = await answer.json();
-    [message, columns] = [body.error.message, body.columns];
+    const { error, columns } = await answer.json();
+    [message, details] = [error.message, { code: error.code, columns }];
   } catch { /* not JSON: the sentence above stays */ }
-  throw new Refusal(answer.status, asSentence(message), columns);
+  throw new Refusal(answer.status, asSentence(message), details);
 }
 
 /** @param {string} path @param {Record<string, string | number>} query @returns {string} */

@@ -115,10 +115,10 @@ async function addReadingForm(container, reading, seen, look) {
 
 /** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {Reading} reading @param {() => void} look */
 function drawData(main, head, data, seen, reading, look) {
-  const plural = seen.items === 1 ? seen.noun : `${seen.noun}s`;
-  const skipped = seen.refused ? [h("h3", {}, `${count(seen.refused)} skipped`),
-    h("ul", {}, seen.refusals.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
-  const other = Object.entries(seen.other ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
+  const plural = seen.items === 1 ? seen.item_name : `${seen.item_name}s`;
+  const skipped = seen.skipped ? [h("h3", {}, `${count(seen.skipped)} skipped`),
+    h("ul", {}, seen.skipped_files.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
+  const other = Object.entries(seen.not_taken ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
   const form = trainForm(data, seen, reading);
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
     ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Read it differently"));
@@ -143,13 +143,13 @@ function passes(epochs) {
 /** @param {string} data @param {any} seen @param {Reading} reading */
 function trainForm(data, seen, reading) {
   const tried = /** @type {string[]} */ (seen.tried?.families ?? []);
-  const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.instead)).filter(([, other]) => !tried.includes(other.family));
+  const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.alternatives)).filter(([, other]) => !tried.includes(other.family));
   /** What a choice adds to the request, by its value.
    * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
   const choices = [
-    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why },
-    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.why : "" })),
-    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.why })),
+    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.reason}.` : seen.reason },
+    ...tried.map((name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.reason : "" })),
+    ...alternatives.map(([preference, other]) => ({ value: other.family, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.reason })),
   ];
   const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });

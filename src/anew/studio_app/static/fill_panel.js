@@ -6,6 +6,13 @@ import { shownItem } from "./items.js";
 
 const SHOWN_SIDE = 336; // pixels on the page
 
+/** A bit for each pixel, the first in the highest bit of the first byte, as base64. @param {Uint8Array} mask 0 or 1 for each pixel */
+function packed(mask) {
+  const bytes = new Uint8Array(Math.ceil(mask.length / 8));
+  mask.forEach((bit, index) => { bytes[index >> 3] |= bit << (7 - (index & 7)); });
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function fillPanel(play) {
   const [, height, width] = play.about.shape;
@@ -69,7 +76,7 @@ export function fillPanel(play) {
     if (!source) return;
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
     const signal = play.begin();
-    const body = { run: play.id, n: 6, ...play.options(), made: source.made, index: 0, mask: btoa(String.fromCharCode(...mask)) };
+    const body = { run: play.id, n: 6, ...play.options(), made: source.made, index: 0, mask: packed(mask) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;

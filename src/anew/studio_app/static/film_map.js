@@ -96,7 +96,7 @@ export class MapFilm {
     pen.globalAlpha = alpha;
     for (let index = 0; index < points.length; index += 2) {
       pen.beginPath();
-      pen.arc(inside(this.at(points[index])), inside(this.at(points[index + 1])), radius, 0, 7);
+      pen.arc(inside(this.at(points[index])), inside(this.at(points[index + 1])), radius, 0, 2 * Math.PI);
       pen.fill();
     }
     pen.globalAlpha = 1;
@@ -131,7 +131,7 @@ export class MapFilm {
     pen.strokeStyle = colour(group === "real" ? "--ink" : "--accent");
     pen.lineWidth = 3;
     pen.beginPath();
-    pen.arc(x, y, 9, 0, 7);
+    pen.arc(x, y, 9, 0, 2 * Math.PI);
     pen.stroke();
     const push = this.frame?.numbers("push");
     if (group !== "made" || !push) return;

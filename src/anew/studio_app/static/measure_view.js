@@ -1,6 +1,6 @@
 // Measuring beyond the report of a training: a run once more, or samples of another tool against the data of a run.
 
-import { get, post } from "./api.js";
+import { get, post, Refusal } from "./api.js";
 import { busy, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { listFolder } from "./folder_list.js";
@@ -8,7 +8,6 @@ import { runAddress } from "./runs_view.js";
 
 const NUM_SAMPLES = 2000; // as `anew evaluate` without -n
 const MAX_SAMPLES = 1_000_000;
-const MOVED = "new place as data"; // in the refusal of a run whose data was moved
 
 /** @param {string} id */
 function numberField(id) {
@@ -37,12 +36,12 @@ function measureAgain(run) {
       const body = { run: run.id, n: Number(number.value), ...(data.value.trim() ? { data: data.value.trim() } : {}) };
       try {
         await busy(go, "Checking...", () => post("/api/evaluate", body));
-        say("It is measured, as soon as the commands before it have ended.");
+        say("Queued; measuring starts after the commands before it.");
         close();
       } catch (error) {
         problem.textContent = /** @type {Error} */ (error).message;
         problem.hidden = false;
-        if (problem.textContent?.includes(MOVED)) moved.hidden = false;
+        if (error instanceof Refusal && error.code === "data_moved") moved.hidden = false;
       }
     } },
       h("h2", { id: "asked" }, "Measure again"),

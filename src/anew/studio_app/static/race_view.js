@@ -6,6 +6,7 @@ import { FAMILIES } from "./families.js";
 import { seedField } from "./seed_field.js";
 
 const SIDE = 240;
+const EDGE = 0.15; // of the side, which is left out all around, since the cloud does not reach there
 /** @param {HTMLElement} main */
 export function showRace(main) {
   document.title = "Which is which - Anew Studio";
@@ -89,7 +90,7 @@ class Card {
     const dots = (/** @type {number[][]} */ places, /** @type {string} */ name, /** @type {number} */ radius, /** @type {number} */ alpha) => {
       pen.fillStyle = colour(name);
       pen.globalAlpha = alpha;
-      for (const [x, y] of places) { pen.beginPath(); pen.arc(zoom(x), zoom(y), radius, 0, 7); pen.fill(); }
+      for (const [x, y] of places) { pen.beginPath(); pen.arc(zoom(x), zoom(y), radius, 0, 2 * Math.PI); pen.fill(); }
       pen.globalAlpha = 1;
     };
     dots(this.cloud, "--ink", 2, 0.35);
@@ -99,7 +100,7 @@ class Card {
 
 /** A coordinate on the canvas, such that the cloud fills it. @param {number} share of the image's side */
 function zoom(share) {
-  return ((share - 0.15) / 0.7) * SIDE;
+  return ((share - EDGE) / (1 - 2 * EDGE)) * SIDE;
 }
 
 /** @param {Record<string, Card>} cards */

@@ -148,7 +148,9 @@ class SampleSlider {
       if (image) Object.assign(image, { src: address("/api/sheet", query), alt: `Samples, ${when}` });
       else fill(this.stage, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
     } else {
-      getText("/api/sheet", query).then((text) => fill(this.stage, h("pre", { class: "text", tabindex: 0 }, text))).catch(() => {});
+      getText("/api/sheet", query).then((text) => {
+        if (entry === this.entries[Number(this.slider.value)]) fill(this.stage, h("pre", { class: "text", tabindex: 0 }, text));
+      }).catch(() => {});
     }
   }
 }

@@ -71,7 +71,7 @@ export function settingsForm(seen) {
   const changed = new Map();
   const container = h("div", {}, h("p", { class: "hint" }, "Loading..."));
   let isLoaded = false;
-  const families = new Set([seen.family, ...(seen.tried?.families ?? []), ...Object.values(seen.instead).map((/** @type {any} */ other) => other.family)]);
+  const families = new Set([seen.family, ...(seen.tried?.families ?? []), ...Object.values(seen.alternatives).map((/** @type {any} */ other) => other.family)]);
   const element = h("details", { class: "settings", ontoggle: async () => {
     if (isLoaded) return;
     isLoaded = true;

@@ -261,7 +261,7 @@ def _written(
         real = list(data.modality.pictures(real))
         for result in measured:
             result.samples = list(data.modality.pictures(result.samples))
-    time_each = f" for {budget:g} s each" if budget else ""
+    time_each = f" for {budget:,.10g} s each" if budget else ""
     page = comparison.page(
         report,
         title=Path(about_data.path).name,

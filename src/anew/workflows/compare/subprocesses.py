@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core import files
+from anew.core.durations import as_duration
 from anew.core.programs import own_command
 from anew.core.registry import check_name
 from anew.core.wording import COMPLAINT
@@ -175,7 +176,7 @@ def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) ->
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
     words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
     words += ["--seed", str(request.seed)]
-    words += ["--steps", str(request.steps)] if request.budget is None else ["--budget", f"{request.budget:g}s"]
+    words += ["--steps", str(request.steps)] if request.budget is None else ["--budget", as_duration(request.budget)]
     words += ["--modality", request.modality] if request.modality else []
     settings = {k: v for k, v in request.settings.items() if _is_for(k, entry.family, families)}
     settings |= {"space": entry.space} if entry.space else {}

@@ -51,3 +51,29 @@ export class Client {
     return { promise, cancel: () => this.port.postMessage({ what: "cancel", of: id }) };
   }
 }
+
+// Requests of one view, of which only the latest counts: a new one cancels the one before, whose drafts and result are dropped.
+export class Latest {
+  // report: called with the message of an error.
+  constructor(client, report) {
+    Object.assign(this, { client, report, request: null });
+  }
+
+  cancel() {
+    this.request?.cancel();
+  }
+
+  // Returns the result; null if the request failed, or another one has taken its place.
+  async ask(what, options = {}, onDraft = null) {
+    this.cancel();
+    const request = this.client.ask(what, options, (draft) => this.request === request && onDraft?.(draft));
+    this.request = request;
+    try {
+      const result = await request.promise;
+      return this.request === request ? result : null;
+    } catch (error) {
+      if (this.request === request) this.report(error.message);
+      return null;
+    }
+  }
+}

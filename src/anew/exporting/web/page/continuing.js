@@ -1,6 +1,7 @@
 // The tab Continue: the tokens that the network expects next, to see and to choose from.
 
-import { $, element, say } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, element, reporter, say } from "./elements.js";
 import { tokenSliders } from "./making.js";
 import { save } from "./media.js";
 
@@ -16,9 +17,15 @@ const percent = (share) => (share >= 0.0995 ? `${Math.round(100 * share)}%` : sh
 export class Continuing {
   constructor(program, client, making) {
     this.program = program;
-    this.client = client;
     this.making = making;
     this.seed = 1;
+    this.drawnLabel = null; // where no class is chosen
+    this.numRefreshed = 0;
+    this.next = new Latest(client, reporter("continue-status"));
+    this.writing = new Latest(client, (message) => {
+      reporter("continue-status")(message);
+      $("write-stop").hidden = true;
+    });
     const step = program.steps.find((each) => each.step === "tokens");
     this.settings = tokenSliders(step, $("continue-sliders"), () => this.refresh());
     this.tokens = [];
@@ -31,26 +38,29 @@ export class Continuing {
     $("suffix").addEventListener("input", () => $("prompt").dispatchEvent(new Event("input")));
     $("write").addEventListener("click", () => this.write());
     $("draw").addEventListener("click", () => this.drawOne());
-    $("write-stop").addEventListener("click", () => this.request?.cancel());
+    $("write-stop").addEventListener("click", () => this.writing.cancel());
     $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }), `text${program.item.suffix}`));
   }
 
   open() {
-    if (!this.tokens.length) this.refresh();
+    this.refresh(); // the class may have changed
+  }
+
+  // The text, its class and the settings, as the engine takes them.
+  request() {
+    return { prompt: $("prompt").value, suffix: $("suffix").value, seed: this.seed, label: this.making.label ?? this.drawnLabel, settings: this.settings() };
   }
 
   async refresh() {
-    try {
-      const request = { prompt: $("prompt").value, suffix: $("suffix").value, label: this.making.label, settings: this.settings() };
-      const number = (this.number = (this.number ?? 0) + 1);
-      const { tokens } = await this.client.ask("next", request).promise;
-      if (number !== this.number) return;
-      this.tokens = tokens;
-      $("tokens").replaceChildren(...tokens.map((token) => this.row(token)));
-      document.body.dataset.next = number;
-    } catch (error) {
-      say("continue-status", error.message, true);
-    }
+    const number = ++this.numRefreshed;
+    const result = await this.next.ask("next", this.request());
+    if (!result) return;
+    const { tokens, label } = result;
+    if (this.making.label === null) this.drawnLabel = label;
+    say("continue-class", this.making.classNote(label));
+    this.tokens = tokens;
+    $("tokens").replaceChildren(...tokens.map((token) => this.row(token)));
+    document.body.dataset.next = number;
   }
 
   row(token) {
@@ -85,16 +95,14 @@ export class Continuing {
 
   async write() {
     $("write-stop").hidden = false;
-    const request = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, suffix: $("suffix").value, settings: { ...this.settings(), new: this.program.item.packed ? NEW_TOKENS : 1e6 } };
-    this.request = this.client.ask("sample", request, ({ items }) => {
+    const request = this.request();
+    if (this.program.item.packed) request.settings.new = NEW_TOKENS;
+    this.seed++;
+    const result = await this.writing.ask("sample", { ...request, n: 1 }, ({ items }) => {
       $("prompt").value = items[0].text;
       $("prompt").scrollTop = $("prompt").scrollHeight;
     });
-    try {
-      await this.request.promise;
-    } catch (error) {
-      say("continue-status", error.message, true);
-    }
+    if (!result) return;
     $("write-stop").hidden = true;
     await this.refresh();
   }

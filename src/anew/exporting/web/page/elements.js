@@ -19,13 +19,18 @@ export function say(id, text, isWrong = false) {
   $(id).classList.toggle("wrong", isWrong);
 }
 
-export const number = (id) => {
-  const { value, min, max } = $(id);
-  const given = Math.round(Number(value) || 0);
-  const fitted = Math.min(Number(max), Math.max(Number(min), given));
-  if (String(fitted) !== value) $(id).value = fitted;
-  return fitted;
-};
+// A function that shows the message of an error in an element.
+export const reporter = (id) => (message) => say(id, `The model failed: ${message}`, true);
+
+// The whole number of an input within its limits, which then shows it.
+export function fitted(input) {
+  const { value, min, max } = input;
+  const number = Math.min(Number(max), Math.max(Number(min), Math.round(Number(value) || 0)));
+  if (String(number) !== value) input.value = number;
+  return number;
+}
+
+export const number = (id) => fitted($(id));
 
 // A slider with its value in words. words: from the value to text.
 export function slider(name, { min, max, step, value }, words) {

@@ -1,6 +1,7 @@
 // The tab Fill in for images: a part is painted over and filled in.
 
-import { $, number, say } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, number, reporter, say } from "./elements.js";
 import { draw, pixels, saveImage } from "./media.js";
 
 const REASONS = {
@@ -21,7 +22,7 @@ export function explainFilling({ steps }) {
 export class Filling {
   constructor(program, client, making) {
     this.program = program;
-    this.client = client;
+    this.latest = new Latest(client, reporter("fill-status"));
     this.making = making;
     this.seed = 1;
     [this.channels, this.height, this.width] = program.item.shape;
@@ -67,12 +68,15 @@ export class Filling {
 
   async load() {
     say("fill-status", "Generating the sample…");
+    this.values = null;
+    $("fill-go").disabled = true;
     this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
-    const request = { n: 1, ...this.origin };
-    await this.client.ask("sample", request, ({ items, isLast }) => {
+    const result = await this.latest.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {
       if (isLast) this.values = items[0].values;
-    }).promise;
+    });
+    if (!result) return;
     say("fill-status", "");
+    $("fill-go").disabled = false;
     this.show();
   }
 
@@ -86,18 +90,21 @@ export class Filling {
   }
 
   async fill() {
-    if (!this.values) return;
-    if (!this.painted.some(Boolean)) return say("fill-status", "Paint over a part first.");
+    if (!this.painted.some(Boolean)) {
+      say("fill-status", "Paint over a part first.");
+      return;
+    }
     const area = this.height * this.width;
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => 1 - this.painted[i % area]);
     const { seed, index, label } = this.origin;
     const request = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, seed, index } };
     say("fill-status", "Filling in…");
-    await this.client.ask("sample", request, ({ items }) => {
+    const result = await this.latest.ask("sample", request, ({ items }) => {
       draw($("filled"), pixels(items[0].values, [this.channels, this.height, this.width]), this.width, this.height);
-    }).promise;
+    });
+    if (!result) return;
     $("fill-save").hidden = false;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Press Fill in again for another one.");
+    say("fill-status", "Press Fill in again for another one.");
   }
 }

@@ -1,11 +1,12 @@
 // The tab Fill in for clips: frames at the beginning and at the end are kept, and those between are filled in.
 
-import { $, element, number, say } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, element, number, reporter, say } from "./elements.js";
 import { Sample } from "./samples.js";
 
 export class FillingFrames {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making, seed: 1 });
+    Object.assign(this, { program, making, seed: 1, latest: new Latest(client, reporter("fill-status")) });
     [this.channels, this.frames, ...this.size] = program.item.shape;
     const maxKept = this.frames - 1;
     const field = (name, id, high, value) => element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
@@ -37,20 +38,26 @@ export class FillingFrames {
 
   async load() {
     say("fill-status", "Generating the sample…");
+    this.values = null;
+    $("fill-go").disabled = true;
     this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
     const given = new Sample(this.program.item, this.origin.index, this.origin.seed);
     this.pair.replaceChildren(this.figure(given, "Given"));
-    await this.client.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {
+    const result = await this.latest.ask("sample", { n: 1, ...this.origin }, ({ items, isLast }) => {
       given.show(items[0], isLast);
       if (isLast) this.values = items[0].values;
-    }).promise;
+    });
+    if (!result) return;
     say("fill-status", "");
+    $("fill-go").disabled = false;
   }
 
   async fill() {
-    if (!this.values) return;
     const [first, last] = [number("keep-first"), number("keep-last")];
-    if (first + last >= this.frames) return say("fill-status", `The clip has ${this.frames} frames; keep fewer than that.`, true);
+    if (first + last >= this.frames) {
+      say("fill-status", `The clip has ${this.frames} frames; keep fewer than that.`, true);
+      return;
+    }
     const parts = Array.from({ length: this.frames }, (_, i) => (i < first || i >= this.frames - last ? 1 : 0));
     const area = this.size[0] * this.size[1];
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => parts[Math.floor(i / area) % this.frames]);
@@ -58,8 +65,10 @@ export class FillingFrames {
     const made = new Sample(this.program.item, index, 1000 + this.seed);
     this.pair.replaceChildren(this.pair.firstChild, this.figure(made, "Filled in"));
     say("fill-status", "Filling in…");
-    await this.client.ask("sample", { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, parts, seed, index } }, ({ items, isLast }) => made.show(items[0], isLast)).promise;
+    const request = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, parts, seed, index } };
+    const result = await this.latest.ask("sample", request, ({ items, isLast }) => made.show(items[0], isLast));
+    if (!result) return;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Press Fill in again for another one.");
+    say("fill-status", "Press Fill in again for another one.");
   }
 }

@@ -1,7 +1,8 @@
 // The tab Look inside: what happens in the network.
 
 import { visible } from "./continuing.js";
-import { $, element } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, element, fitted, number, reporter, say } from "./elements.js";
 import { draw, framesOf } from "./media.js";
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
@@ -15,6 +16,7 @@ function canvasOf(content, kind) {
 
 const sentences = (...lines) => element("p", { class: "explained" }, lines.join(" "));
 const field = (name, input) => element("label", { class: "field" }, name, input);
+const latestOf = (client) => new Latest(client, reporter("look-status"));
 const index = (value = 0) => element("input", { type: "number", min: 0, max: 99999, value, inputmode: "numeric" });
 
 // Which views a program has: [name, class].
@@ -37,6 +39,7 @@ export class Looking {
   }
 
   open() {
+    say("look-status", "");
     for (const view of this.views) view.open();
   }
 }
@@ -44,7 +47,7 @@ export class Looking {
 // From noise to a sample: the noisy input of the network at each step, and its guess of the clean sample.
 class Denoising {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making, steps: [] });
+    Object.assign(this, { program, making, steps: [], latest: latestOf(client) });
     this.index = index();
     this.slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slider.addEventListener("input", () => this.show(Number(this.slider.value)));
@@ -73,18 +76,20 @@ class Denoising {
   async load() {
     this.steps = [];
     this.strip.replaceChildren();
-    const request = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
-    await this.client.ask("film", request, (step) => {
+    const request = { seed: number("seed"), index: fitted(this.index), label: this.making.label };
+    const result = await this.latest.ask("film", request, (step) => {
       this.steps.push(step);
       this.slider.max = this.steps.length - 1;
       this.strip.append(element("figure", {}, canvasOf(step.clean, this.program.item.kind), element("figcaption", {}, `noise ${step.sigma.toPrecision(2)}`)));
       this.show(this.steps.length - 1);
-    }).promise;
+    });
+    if (!result) return;
     this.slider.value = this.steps.length - 1;
     document.body.dataset.looked = this.steps.length;
   }
 
   show(at) {
+    if (!this.steps[at]) return; // of another sample, which is not there yet
     const { noisy, clean, sigma } = this.steps[at];
     const scale = Math.max(1, sigma);
     const dimmed = { ...noisy, values: noisy.values.map((value) => value / scale) };
@@ -96,7 +101,7 @@ class Denoising {
 // The stages of a generator.
 class Stages {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making });
+    Object.assign(this, { program, making, latest: latestOf(client) });
     this.index = index();
     this.index.addEventListener("change", () => this.open());
     this.strip = element("div", { class: "strip" });
@@ -115,8 +120,10 @@ class Stages {
   }
 
   async open() {
-    const request = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
-    const { stages } = await this.client.ask("stages", request).promise;
+    const request = { seed: number("seed"), index: fitted(this.index), label: this.making.label };
+    const result = await this.latest.ask("stages", request);
+    if (!result) return;
+    const { stages } = result;
     const figures = stages.map((stage, i) => {
       const caption = i === 0 ? "coarse" : i === stages.length - 1 ? "the sample" : `stage ${i}, ${stage.shape.at(-2)} × ${stage.shape.at(-1)}`;
       return element("figure", {}, canvasOf(stage, i === 0 || i === stages.length - 1 ? this.program.item.kind : "image"), element("figcaption", {}, caption));
@@ -129,7 +136,8 @@ class Stages {
 // A map: the plane through three samples, to drag through.
 class SampleMap {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making, side: 7, isMade: false, waiting: null });
+    Object.assign(this, { program, making, side: 7, isMade: false, isWaiting: false });
+    [this.tiles, this.place] = [latestOf(client), latestOf(client)];
     this.dot = element("span", { class: "dot" });
     this.pad = element("div", { class: "pad", tabindex: 0, role: "application", "aria-label": "Map of samples; arrow keys move" }, this.dot);
     this.view = element("div", { style: "width: min(100%, 14rem)" });
@@ -153,21 +161,26 @@ class SampleMap {
   async open() {
     if (this.isMade) return;
     this.isMade = true;
-    this.seed = Number($("seed").value);
+    [this.seed, this.label] = [number("seed"), this.making.label];
     const part = 100 / this.side;
     await this.go();
     for (let row = 0; row < this.side; row++)
       for (let column = 0; column < this.side; column++) {
-        const canvas = canvasOf(await this.sample((column + 0.5) / this.side, (row + 0.5) / this.side), this.program.item.kind);
+        const canvas = await this.canvas(this.tiles, (column + 0.5) / this.side, (row + 0.5) / this.side);
+        if (!canvas) {
+          this.isMade = false;
+          return;
+        }
         canvas.style.cssText = `left: ${column * part}%; top: ${row * part}%; width: ${part}%; height: ${part}%`;
         this.dot.before(canvas);
       }
     document.body.dataset.mapped = this.side;
   }
 
-  async sample(x, y) {
-    const { item } = await this.client.ask("place", { seed: this.seed, x, y, label: this.making.label }).promise;
-    return item;
+  // The sample at a position; null if it failed.
+  async canvas(latest, x, y) {
+    const result = await latest.ask("place", { seed: this.seed, x, y, label: this.label });
+    return result && canvasOf(result.item, this.program.item.kind);
   }
 
   drag(event) {
@@ -188,27 +201,29 @@ class SampleMap {
   // Show the sample at the newest position; positions that come while one is generated are skipped.
   async go() {
     [this.dot.style.left, this.dot.style.top] = this.at.map((value) => `${100 * value}%`);
-    if (this.waiting) return;
-    for (;;) {
-      const at = this.at;
-      this.waiting = this.sample(...at);
-      this.view.replaceChildren(canvasOf(await this.waiting, this.program.item.kind));
-      if (at === this.at) break;
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    for (let shown = null; shown !== this.at; ) {
+      shown = this.at;
+      const canvas = await this.canvas(this.place, ...shown);
+      if (!canvas) break;
+      this.view.replaceChildren(canvas);
     }
-    this.waiting = null;
+    this.isWaiting = false;
   }
 }
 
 // How a Transformer reads a text: attention of each head, probability of each token, predictions after each layer.
 class Reading {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making, at: null });
+    Object.assign(this, { program, making, at: null, latest: latestOf(client) });
     this.prompt = element("textarea", { rows: 2, spellcheck: "false", autocomplete: "off" });
     this.layer = element("select");
     this.head = element("select");
     this.attention = element("div", { class: "words", "aria-label": "Tokens; choose one to see where it looks" });
     this.surprise = element("div", { class: "words", "aria-label": "Tokens by how probable they were" });
     this.forming = element("div", { class: "scroll" });
+    this.classNote = element("p", { class: "quiet" });
     let timer = null;
     this.prompt.addEventListener("input", () => {
       clearTimeout(timer);
@@ -219,6 +234,7 @@ class Reading {
       "div",
       {},
       element("label", { class: "field wide" }, "A text to read (its first 48 tokens)", this.prompt),
+      this.classNote,
       element("h2", {}, "Where it looked"),
       sentences(
         "To predict the next token, the network looks back at earlier tokens, with several attention heads in each layer.",
@@ -252,7 +268,10 @@ class Reading {
   }
 
   async load() {
-    const inside = await this.client.ask("inside", { prompt: this.prompt.value, label: this.making.label }).promise;
+    // Where no class is chosen, it is that of the first sample, whose text is here at first.
+    const inside = await this.latest.ask("inside", { prompt: this.prompt.value, label: this.making.label, seed: this.making.seed });
+    if (!inside) return;
+    this.classNote.textContent = this.making.classNote(inside.label);
     const isFirst = !this.inside;
     this.inside = inside;
     this.at = inside.length - 1;

@@ -1,6 +1,7 @@
 // The tab Generate: new samples, shown while they form.
 
-import { $, number, say, slider } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, number, reporter, say, slider } from "./elements.js";
 import { Sample, saveAll } from "./samples.js";
 
 const SHORT = 40; // characters of texts below which many are shown side by side
@@ -20,8 +21,12 @@ export function tokenSliders(step, container, changed = () => {}) {
 export class Making {
   constructor(program, client) {
     this.program = program;
-    this.client = client;
     this.samples = [];
+    this.seed = number("seed"); // of these samples
+    this.latest = new Latest(client, (message) => {
+      reporter("status")(message);
+      this.end();
+    });
     this.lastRequest = null; // as JSON
     const { item, labels, steps } = program;
     this.step = item.kind === "text" ? steps.find((step) => step.step === "tokens") : null;
@@ -37,7 +42,7 @@ export class Making {
       event.preventDefault();
       this.make();
     });
-    $("stop").addEventListener("click", () => this.request?.cancel());
+    $("stop").addEventListener("click", () => this.latest.cancel());
     $("save-all").addEventListener("click", () => saveAll(this.samples, item, this.seed));
   }
 
@@ -45,14 +50,21 @@ export class Making {
     return this.program.labels && $("label").value !== "" ? Number($("label").value) : null;
   }
 
+  // What class a text has. label: its class; null without classes.
+  classNote(label) {
+    if (label === null) return "";
+    const name = this.program.labels.names[label];
+    return this.label === null ? `Class: ${name}, drawn at random. Choose another one under Generate.` : `Class: ${name}, as chosen under Generate.`;
+  }
+
   async make() {
-    this.request?.cancel();
     const wanted = { n: number("count"), seed: number("seed"), label: this.label, settings: this.settings?.() ?? {} };
     // The same request once more means new samples.
     if (this.lastRequest === JSON.stringify(wanted)) $("seed").value = wanted.seed = wanted.seed + 1;
     this.lastRequest = JSON.stringify(wanted);
     this.seed = wanted.seed;
     const { item } = this.program;
+    for (const sample of this.samples) sample.release();
     const samples = Array.from({ length: wanted.n }, (_, index) => new Sample(item, index, wanted.seed));
     this.samples = samples;
     $("grid").replaceChildren();
@@ -60,8 +72,7 @@ export class Making {
     $("save-all").hidden = true;
     const started = performance.now();
     let first = null;
-    const request = this.client.ask("sample", wanted, ({ index, items, isLast, progress }) => {
-      if (this.request !== request) return;
+    const result = await this.latest.ask("sample", wanted, ({ index, items, isLast, progress }) => {
       items.forEach((content, i) => {
         const sample = samples[index + i];
         if (!sample.root.isConnected) $("grid").append(sample.root);
@@ -71,18 +82,16 @@ export class Making {
       if (isLast) first ??= performance.now() - started;
       this.progress((index + items.length * (isLast ? 1 : progress)) / wanted.n, isLast ? index + items.length : index, wanted.n);
     });
-    this.request = request;
-    try {
-      const { made } = await request.promise;
-      if (this.request !== request) return;
-      const seconds = (performance.now() - started) / 1000;
-      document.body.dataset.first = first ?? "";
-      say("status", `${made} generated in ${seconds.toFixed(1)} s on this device, with seed ${wanted.seed}.`);
-    } catch (error) {
-      say("status", `This browser cannot run the model (${error.message}).`, true);
-    }
+    if (!result) return;
+    const seconds = (performance.now() - started) / 1000;
+    document.body.dataset.first = first ?? "";
+    say("status", `${result.made} generated in ${seconds.toFixed(1)} s on this device, with seed ${wanted.seed}.`);
+    this.end();
+  }
+
+  end() {
     $("stop").hidden = true;
-    $("save-all").hidden = samples.every((sample) => sample.save.hidden);
+    $("save-all").hidden = this.samples.every((sample) => sample.save.hidden);
     document.body.dataset.state = "made";
   }
 

@@ -13,6 +13,7 @@ export class Sample {
     this.save = element("button", { type: "button", hidden: true, "aria-label": `Save sample ${index}`, onclick: () => this.download() }, "Save");
     this.root = element("figure", { class: "sample forming" }, this.body, element("figcaption", {}, element("span", {}, String(index)), this.save));
     this.timer = null;
+    this.player = null;
   }
 
   show(content, isLast) {
@@ -38,9 +39,18 @@ export class Sample {
   }
 
   addPlayer() {
-    const address = URL.createObjectURL(wav(this.content.wave, this.item.rate, this.item.channels));
-    this.body.style.aspectRatio = "3 / 1";
-    this.body.after(element("audio", { controls: true, src: address, preload: "metadata", "aria-label": `Sound ${this.index}` }));
+    this.release();
+    if (!this.player) {
+      this.player = element("audio", { controls: true, preload: "metadata", "aria-label": `Sound ${this.index}` });
+      this.body.style.aspectRatio = "3 / 1";
+      this.body.after(this.player);
+    }
+    this.player.src = URL.createObjectURL(wav(this.content.wave, this.item.rate, this.item.channels));
+  }
+
+  // Free the sound, which the browser keeps as long as it has an address.
+  release() {
+    if (this.player) URL.revokeObjectURL(this.player.src);
   }
 
   download() {

@@ -1,6 +1,7 @@
 // The tab Walk: from one sample to another.
 
-import { $, number, say } from "./elements.js";
+import { Latest } from "./client.js";
+import { $, number, reporter, say } from "./elements.js";
 import { framesOf, gif, save } from "./media.js";
 import { Sample } from "./samples.js";
 
@@ -9,7 +10,7 @@ const FRAMES = 25;
 export class Walking {
   constructor(program, client, making) {
     this.program = program;
-    this.client = client;
+    this.latest = new Latest(client, reporter("walk-status"));
     this.making = making;
     this.items = [];
     $("walk-form").addEventListener("submit", (event) => {
@@ -25,30 +26,23 @@ export class Walking {
   }
 
   async walk() {
-    this.request?.cancel();
     this.items = [];
     $("walk-save").hidden = true;
     $("walk-position").disabled = false;
     const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
+    this.sample?.release();
     this.sample = new Sample(this.program.item, wanted.from, wanted.seed);
     $("walk-view").replaceChildren(this.sample.root);
     const order = Array.from({ length: FRAMES }, (_, i) => i).sort((a, b) => coarseness(a) - coarseness(b));
-    const request = this.client.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ frame, items }) => {
-      if (this.request !== request) return;
+    const result = await this.latest.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ frame, items }) => {
       [this.items[order[frame]]] = items;
       say("walk-status", `${frame + 1} of ${FRAMES} frames generated…`);
       this.show(Number($("walk-position").value));
     });
-    this.request = request;
-    try {
-      await request.promise;
-      if (this.request !== request) return;
-      say("walk-status", "");
-      $("walk-save").hidden = this.program.item.kind === "sound";
-      document.body.dataset.walked = FRAMES;
-    } catch (error) {
-      say("walk-status", error.message, true);
-    }
+    if (!result) return;
+    say("walk-status", "");
+    $("walk-save").hidden = this.program.item.kind === "sound";
+    document.body.dataset.walked = FRAMES;
   }
 
   // Show the nearest frame that has been generated.
@@ -56,7 +50,6 @@ export class Walking {
     const generated = this.items.map((_, i) => i).filter((i) => this.items[i]);
     if (!generated.length) return;
     const nearest = generated.reduce((best, i) => (Math.abs(i - position) < Math.abs(best - position) ? i : best));
-    this.sample.root.querySelector("audio")?.remove();
     this.sample.show(this.items[nearest], true);
     this.sample.save.hidden = true;
   }

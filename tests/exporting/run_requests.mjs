@@ -1,0 +1,73 @@
+// How a page asks its engine, for the tests: node run_requests.mjs WEB PAGE LABEL, PAGE of texts with classes.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+
+const [web, page, label] = process.argv.slice(2);
+const load = (name) => import(pathToFileURL(`${web}/${name}.js`));
+const { serve } = await load("worker");
+const { Engine } = await load("engine");
+const { Latest } = await load("page/client");
+const html = readFileSync(page, "utf8");
+const element = (id) => html.split(`id="${id}">`)[1].split("</script>")[0];
+const program = JSON.parse(element("program"));
+const answer = {};
+
+// An engine that cannot start.
+const messages = [];
+const port = { postMessage: (message) => messages.push(message) };
+serve(port);
+await port.onmessage({ data: { what: "start", program: { ...program, container: null }, tensors: "" } });
+await port.onmessage({ data: { what: "cancel", of: 1 } });
+await port.onmessage({ data: { id: 2, what: "load" } });
+answer.unstarted = messages;
+
+// Requests that are cancelled before, while and after they are answered.
+const engine = new Engine(program, element("tensors"));
+const sample = (id, answer = () => {}) => engine.handle({ id, what: "sample", n: 3, seed: 1 }, answer);
+engine.cancel(1);
+answer.made = (await sample(1)).made;
+answer.stopped = (await sample(2, () => engine.cancel(2))).made;
+engine.cancel(1);
+answer.running = [...engine.running];
+
+// Texts without a chosen class have that of the first sample of their seed.
+const next = (options) => engine.handle({ id: 3, what: "next", prompt: "", ...options });
+const drawn = [];
+for (let seed = 0; seed < 20; seed++) drawn.push((await next({ seed })).label);
+answer.drawn = drawn;
+answer.classes = drawn.map((_, seed) => engine.initialDraws(seed, 0, null).known.classes[0]);
+const sameTokens = (a, b) => JSON.stringify(a.tokens) === JSON.stringify(b.tokens);
+const seed = drawn.indexOf(Number(label));
+answer.isOfItsClass = sameTokens(await next({ seed }), await next({ label: Number(label) }));
+answer.differs = !sameTokens(await next({ label: 0 }), await next({ label: 1 }));
+answer.inside = (await engine.handle({ id: 4, what: "inside", prompt: "AC", seed })).label;
+
+// Tokens that are impossible stay so at any temperature; where only such may come, each is drawn alike.
+const { filtered } = await load("tokens");
+const settings = { never: [], characters: null, temperature: 10, top_k: 0, top_p: 1, min_p: 0 };
+answer.hot = Array.from(filtered([0, 1, -2000], settings));
+answer.impossible = Array.from(filtered([0, -2000, -3000], { ...settings, never: [0] }));
+
+// Of several requests of one view, the latest counts.
+const asked = [];
+const client = {
+  ask: (what, options, onDraft) => {
+    const request = { what, onDraft, isCancelled: false, cancel: () => (request.isCancelled = true) };
+    request.promise = new Promise((resolve, reject) => Object.assign(request, { resolve, reject }));
+    asked.push(request);
+    return request;
+  },
+};
+const [drafts, faults] = [[], []];
+const latest = new Latest(client, (message) => faults.push(message));
+const results = ["first", "second"].map((what) => latest.ask(what, {}, (draft) => drafts.push(draft)));
+asked[1].onDraft("new");
+asked[0].onDraft("old");
+asked[0].reject(new Error("of an old request"));
+asked[1].resolve("the second");
+answer.results = await Promise.all(results);
+const third = latest.ask("third");
+asked[2].reject(new Error("no memory"));
+answer.results.push(await third);
+Object.assign(answer, { drafts, faults, cancelled: asked.map((request) => request.isCancelled) });
+console.log(JSON.stringify(answer));

@@ -1,0 +1,66 @@
+"""Answers that come late, and large ones, in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio_app.test_browser import go, opened
+from studio_runs import studio_process, write_run
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+SIDE = 1024  # the largest that images may have
+
+
+def test_the_text_of_an_earlier_step_does_not_replace_that_of_a_later(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = write_run(tmp_path / "runs" / "live", root / "runs" / "shapes", 300)
+    (run / "samples").mkdir()
+    for step in (100, 200):
+        (run / "samples" / f"step-{step:08d}.txt").write_text(f"a sample of step {step}")
+    held: list[Any] = []
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        go(page, "#/run/runs%2Flive")
+        page.get_by_text("a sample of step 200").wait_for()
+        page.route("**/api/sheet*00000100*", lambda route: held.append(route))
+        slider = page.get_by_label("Time in training")
+        slider.focus()
+        with page.expect_request("**/api/sheet*00000100*"):
+            page.keyboard.press("ArrowLeft")
+        with page.expect_response("**/api/sheet*00000200*"):
+            page.keyboard.press("ArrowRight")
+        with page.expect_response("**/api/sheet*00000100*"):
+            held[0].continue_()
+        page.wait_for_timeout(200)
+        assert page.locator("pre.text").inner_text() == "a sample of step 200"
+
+
+def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> None:
+    made = {"made": "made-1", "items": [{"src": PIXEL}]}
+    masks: list[str] = []
+
+    def answer(route: Any) -> None:
+        body = route.request.post_data_json
+        masks.extend([body["mask"]] if "mask" in body else [])
+        route.fulfill(body=f"data: {json.dumps(made)}\n\n", content_type="text/event-stream")
+
+    with opened(browser, address) as page:
+        page.route("**/api/play/sample", answer)
+        page.evaluate(
+            """async (side) => {
+                const { fillPanel } = await import("/static/fill_panel.js");
+                const { signal } = new AbortController();
+                const about = { shape: [3, side, side] };
+                document.body.replaceChildren(fillPanel({ id: "runs/large", about, options: () => ({}), begin: () => signal }));
+            }""",
+            SIDE,
+        )
+        page.get_by_text("Paint over the part").wait_for()
+        page.get_by_role("button", name="Right half").click()
+        page.get_by_role("button", name="Fill in").click()
+        page.get_by_text("Six ways to fill it in").wait_for()
+    mask = np.unpackbits(np.frombuffer(base64.b64decode(masks[0], validate=True), np.uint8)).reshape(SIDE, SIDE)
+    assert mask[:, : SIDE // 2].all() and not mask[:, SIDE // 2 :].any()
