@@ -31,7 +31,7 @@ LEVELS = 8  # most frequent values that have a feature each, of those that are n
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 
 
-class Layout(Protocol):
+class FieldLayout(Protocol):
     """How records are divided into fields."""
 
     @property
@@ -119,7 +119,7 @@ class Column:
 class RowFormat:
     """How records are divided into fields, and what these are."""
 
-    layout: Layout
+    layout: FieldLayout
     columns: tuple[Column, ...]
 
     def fields(self, record: str) -> list[str] | None:

@@ -29,7 +29,7 @@ CHECKED = 4  # one row of so many is not learned from, but tells whether a text 
 EVIDENCE = 4.0  # standard errors by which it must
 MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
-QUARTERS = (0.25, 0.5, 0.75)
+QUARTERS = (0.25, 0.5, 0.75)  # of a column of numbers: four classes that are equally frequent; chosen
 DISTINCT = 0.2  # least share of distinct values that makes a column one of texts; others are classes
 
 
@@ -85,7 +85,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ClassPrediction:
     """Predicts the class of a column from the text of another.
 
     Attributes:
@@ -97,7 +97,7 @@ class Prediction:
     prior: Array
 
     @classmethod
-    def learn(cls, runs: Runs, classes: Integers, num_classes: int) -> Prediction:
+    def learn(cls, runs: Runs, classes: Integers, num_classes: int) -> ClassPrediction:
         index = classes[runs.rows()] * CELLS + runs.cells
         counts = np.bincount(index, minlength=num_classes * CELLS).reshape(num_classes, CELLS).astype(np.float64)
         overall = (counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * CELLS)
@@ -133,7 +133,7 @@ class Relation:
     text: int
     other: int
     classes: Classes
-    prediction: Prediction
+    prediction: ClassPrediction
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _told(
         if other == text or own is None:
             continue
         numbers = _class_numbers(own, columns, fields[other], other)
-        prediction = Prediction.learn(learned, numbers[~is_checked], len(own))
+        prediction = ClassPrediction.learn(learned, numbers[~is_checked], len(own))
         ratios, real = prediction.log_ratios(checked), numbers[is_checked]
         rows = np.arange(len(real))
         gain = ratios[rows, real] - ratios[rows, np.roll(real, 1)]
