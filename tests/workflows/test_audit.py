@@ -220,3 +220,21 @@ def test_that_lines_are_read_as_one_text_is_said_where_samples_are_few(tmp_path:
     assert not any("too few for most metrics" in note for note in report.notes)  # passages are compared, not samples
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Compared: 1 sample with" in page and "1 samples" not in page
+
+
+def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path) -> None:
+    for name, side, mode in (("data", 12, "RGBA"), ("made", 24, "RGB")):
+        pictures(tmp_path / name, 40, side)
+        for path in (tmp_path / name).iterdir():
+            image = Image.open(path).resize((side, side)).convert(mode)
+            if mode == "RGBA":
+                image.putpixel((0, 0), (0, 0, 0, 0))
+                image.putpixel((1, 0), (0, 0, 0, 0))
+            image.save(path)
+    heard = Heard()
+    report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
+    sentences = (
+        "Samples are brought to the form of the data: size=12x12.",
+        "Items of the data have transparent pixels; no sample has any.",
+    )
+    assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)
