@@ -113,3 +113,9 @@ def test_a_few_loud_clips_do_not_decide_the_spectrum() -> None:
     loud[:3] += 40.0
     assert level_distance(loud, levels) < 0.7 < 10.0 < spectrum_distance(10.0 ** (loud / 10.0), 10.0 ** (levels / 10.0))
     assert level_distance(levels + 3.0, levels) == pytest.approx(3.0)
+
+
+def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
+    original = tones(1000, 1)[0]
+    pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs
+    assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]

@@ -6,6 +6,7 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
@@ -31,6 +32,7 @@ from anew.functional.envelope import pulse_distance, pulses
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
+SAME_LOUDNESS_DB = 0.5  # a smaller difference is not heard
 MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
 
 PERIODICITY_DISTANCE = MetricSpec(
@@ -186,6 +188,11 @@ class AudioEvaluation(Evaluation[Samples]):
             exact=0.1,
             form="difference {:.1f} dB",
         )
+        # Spectrograms are relative to their loudest value
+        pairs = [
+            replace(pair, caption=_loudness_caption(item, training[i])) if pair.caption == EXACT_COPY else pair
+            for pair, item, i in zip(pairs, items, index, strict=True)
+        ]
         return NearestPairs(pairs, explanation, requested)
 
     def _shown_held_out(self) -> list[Samples]:
@@ -195,6 +202,13 @@ class AudioEvaluation(Evaluation[Samples]):
         file = self.inputs.modality.save_item(item)
         picture = self.inputs.modality.picture(item)
         return ReportItem(None if picture is None else sheet.png(picture), file.data, file.media)
+
+
+def _loudness_caption(item: Samples, training: Samples) -> str:
+    """The caption of a clip that is the same as a training clip, perhaps but for its loudness."""
+    peaks = [max(float(np.abs(clip).max()), 1e-9) for clip in (item, training)]
+    change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
+    return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"
 
 
 PERIODICITY_SOURCE = (
