@@ -27,6 +27,7 @@ NAMES = [
     "sharpness",
     "pixel_noise",
     "grid_energy",
+    "direction",
     "colour_count",
     "pure_white",
     "pure_black",
