@@ -13,7 +13,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
-	$(BIN)/python -m anew.estimators.context_mixing.compilation
+	$(BIN)/python -m anew.estimators.context_mixing.compilation > /dev/null
 	touch $@
 
 # Less than four minutes: two data sets that are good within a minute or two.

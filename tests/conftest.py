@@ -6,9 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from anew.core.openmp import limit_spinning
+
+# Deadlines and "too slow" measure how busy the machine is
+hypothesis.settings.register_profile("anew", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("anew")
 
 limit_spinning()  # before PyTorch is imported; processes that tests start inherit it
 TESTS = Path(__file__).parent

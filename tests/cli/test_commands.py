@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from anew.cli import _waiting_shown, main
-from anew.cli.commands import _print_if_nothing_follows
+from anew.cli.commands import _print_if_nothing_follows, _print_if_prompt_is_strange
+from anew.data.formats.tokenizer import Characters
 from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
 from anew.sampling.origins import Origin
@@ -166,6 +167,19 @@ def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_p
     assert all(t.startswith("The river ") and len(t) > 12 for t in texts)
     anew("sample", run, "--out", tmp_path / "b", "-n", 2, "--prompt", "The ", "--stop", ".", "--set", "max_tokens=200")
     assert all("." not in p.read_text() for p in (tmp_path / "b").glob("0*.txt"))
+
+
+def test_characters_of_a_prompt_that_the_training_text_lacks_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = Text(TextConfig())
+    text.tokenizer = Characters.fit(["The river"])
+    samples = [
+        Samples(["x"], [None], text, [Origin("run", "0", 0, 0, (0, 3), prompt=prompt)])
+        for prompt in ("Ωλ The", "river")
+    ]
+    _print_if_prompt_is_strange(samples[0])
+    assert capsys.readouterr().err == "the training text has no 'Ω' and 'λ', so the model cannot know what follows\n"
+    _print_if_prompt_is_strange(samples[1])
+    assert not capsys.readouterr().err
 
 
 def test_samples_that_are_the_prompt_alone_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

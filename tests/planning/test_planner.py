@@ -32,7 +32,7 @@ def test_refused_families_and_spaces_of_clips(
 def test_the_scale_knows_how_crowded_the_cores_are(crowding: float, expected: float) -> None:
     world = SimpleNamespace(device=SimpleNamespace(type="cpu"), minimum=lambda value: value)
     data = SimpleNamespace(train_items=10, train_units=1.0)
-    context = SimpleNamespace(world=world, crowding=crowding)
+    context = SimpleNamespace(world=world, crowding=crowding, loops_ready=True)
     assert scale_of(data, context, 60.0, 0).crowding == expected  # type: ignore[arg-type]
 
 

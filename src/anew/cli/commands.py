@@ -14,14 +14,14 @@ import anew
 from anew import api
 from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
-from anew.cli.printing import print_lines, print_notes, progress_of
+from anew.cli.printing import print_lines, print_notes, print_requests, progress_of
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
 from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
 from anew.core.exit_codes import DONE
 from anew.core.launcher import is_first_process
-from anew.core.wording import are, plural
+from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
@@ -158,6 +158,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
+    _print_if_prompt_is_strange(samples)
     _print_if_nothing_follows(samples)
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
@@ -172,11 +173,19 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}{atlas}")
 
 
+def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
+    """Print which characters of the prompt the training text does not have, on standard error."""
+    absent = samples.absent_characters
+    if absent:
+        write(
+            f"the training text has no {listed([repr(c) for c in absent])}, so the model cannot know what follows",
+            sys.stderr,
+        )
+
+
 def _print_if_nothing_follows(samples: anew.Samples) -> None:
     """Print how many samples are the prompt alone, on standard error."""
-    prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in samples.origins]
-    pairs = zip(samples, prompts, strict=False)
-    n_bare = sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
+    n_bare = samples.prompt_alone
     if n_bare:
         write(
             f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "
@@ -296,6 +305,7 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
             write(f"serving {', '.join(names)} at {address}/v1; Ctrl-C stops")
         sys.stdout.flush()
 
+    print_requests()
     key_of_environment = os.environ.get("ANEW_API_KEY")
     api.serve(
         arguments.run,

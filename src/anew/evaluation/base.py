@@ -43,7 +43,7 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 FURTHER = "the remaining figures"  # entry of `unmeasured` until `scores` has ended
-DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
+DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
@@ -344,6 +344,7 @@ class Evaluation(ABC, Generic[ItemT]):
             return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
         both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
         detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
+        detail = replace(detail, views=self._embedder.views)
         return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from anew.core import registry
+from anew.core.loop_compiler import Loops
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
@@ -50,7 +51,7 @@ class Scale:
         model_size: 0 for the smallest candidate; each +1 about doubles the cost of a step.
         device: Type of the device that it will run on, e.g. "cpu".
         threads: Threads that it will have there.
-        compile_seconds: Seconds to compile loops that it would use; 0 if they are already compiled.
+        loops_ready: Whether loops that it would use are compiled; else it does without them.
         crowding: How many times longer than on idle cores work takes there.
     """
 
@@ -60,7 +61,7 @@ class Scale:
     model_size: int = 0
     device: str = "cpu"
     threads: int = 1
-    compile_seconds: float = 0.0
+    loops_ready: bool = True
     crowding: float = 1.0
 
 
@@ -202,9 +203,9 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         raise NotImplementedError
 
     @classmethod
-    def compile_seconds(cls, spec: SpecT) -> float:
-        """Seconds of an idle core to compile loops of this family that are not yet compiled on this machine."""
-        return 0.0
+    def loops_to_compile(cls, spec: SpecT, config: ConfigT) -> Loops | None:
+        """Loops that this Config uses and that are not yet compiled on this machine."""
+        return None
 
     @classmethod
     def plan_notes(cls, spec: SpecT, scale: Scale, config: ConfigT) -> tuple[str, ...]:

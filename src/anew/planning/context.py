@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from anew.core.loop_compiler import LoopCompiler
 from anew.core.reporter import Reporter
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -26,6 +27,8 @@ class RunContext:
         user_family: The class that the name `family.py` stands for, if the user brought a family.
         crowding: How many times longer than on idle cores work takes now, at least 1.
         reserved: Seconds of the budget that are kept for other trainings.
+        loop_compiler: Compiles loops beside the training.
+        loops_ready: Whether loops that a training would use are compiled; else it does without them.
     """
 
     reporter: Reporter
@@ -34,6 +37,8 @@ class RunContext:
     user_family: type[Family] | None = None
     crowding: float = 1.0
     reserved: float = 0.0
+    loop_compiler: LoopCompiler = field(default_factory=LoopCompiler)
+    loops_ready: bool = True
 
     def elapsed(self) -> float:
         """Seconds since the command began."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +39,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
         device=context.world.device.type,
         threads=context.world.minimum(torch.get_num_threads()),
         crowding=context.crowding if context.crowding >= CROWDED else 1.0,
+        loops_ready=context.loops_ready,
     )
 
 
@@ -73,9 +73,6 @@ def make_plan(
         return replayed_plan(request.plan_from, data.spec, family_class.Config)
     overrides = settings_of(request.settings, family.name, family_class.Config)
     scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
-    most_seconds = -context.world.minimum(-math.ceil(family_class.compile_seconds(data.spec)))  # of all processes
-    compile_seconds = most_seconds * context.crowding
-    scale = replace(scale, compile_seconds=compile_seconds)
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:

@@ -25,6 +25,7 @@ from anew.planning.budget import check_gain, evaluation_slice, time_to_train, tr
 from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
+from anew.planning.loops import compile_loops
 from anew.planning.memory_plan import choose_parallel
 from anew.planning.planner import describe_plan, make_plan
 from anew.planning.replay import replayed_run
@@ -131,6 +132,8 @@ def begin_job(
     use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
+        seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
+        context = compile_loops(request, train_config, context, data, choice, seconds)
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
     plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
     with _no_larger_than(None if request.plan_from is None else replayed_run(request.plan_from), context.world):

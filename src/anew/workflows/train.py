@@ -13,6 +13,7 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core import world as world_of_processes
+from anew.core.loop_compiler import LoopCompiler
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
 from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
@@ -40,6 +41,7 @@ from anew.planning.choose import (
     train_config_of,
 )
 from anew.planning.context import RunContext
+from anew.planning.loops import say_what_was_compiled, wait_for
 from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
@@ -104,21 +106,29 @@ def new_run(
         KeyboardInterrupt: Training was interrupted; its state is saved, and `continue_run` continues it.
     """
     use_threads()
-    try:
-        world = world_of_processes.init()
-        reporter = reporter if reporter is not None and world.is_main else SilentReporter()
-        user_family = None if own_family is None else load_family_file(own_family)
-        job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family)
-        job = choose_compilation(job)
-    except Exception:  # whatever it was, it is raised again
-        if cleanup != "nothing":
-            remove_begun(folder, with_folder=cleanup == "folder")
-        raise
-    return _run_to_end(job, checkpoint, skipped_items, forecasts=True)
+    with contextlib.closing(LoopCompiler()) as loop_compiler:
+        try:
+            world = world_of_processes.init()
+            reporter = reporter if reporter is not None and world.is_main else SilentReporter()
+            user_family = None if own_family is None else load_family_file(own_family)
+            job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family, loop_compiler)
+            job = choose_compilation(job)
+        except Exception:  # whatever it was, it is raised again
+            if cleanup != "nothing":
+                remove_begun(folder, with_folder=cleanup == "folder")
+            raise
+        model = _run_to_end(job, checkpoint, skipped_items, forecasts=True)
+        say_what_was_compiled(job.context)
+    return model
 
 
 def _begin(
-    folder: RunFolder, request: Request, reporter: Reporter, started: float, user_family: type[Family] | None
+    folder: RunFolder,
+    request: Request,
+    reporter: Reporter,
+    started: float,
+    user_family: type[Family] | None,
+    loop_compiler: LoopCompiler,
 ) -> tuple[TrainingJob, Checkpoint | None, SkippedItemsReport]:
     """Read the data, choose family and codec, train the codec, and plan.
 
@@ -130,7 +140,7 @@ def _begin(
     cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_family))
     train_config = train_config_of(request)
     check_tensorboard(train_config)
-    context = _context(train_config, reporter, started, user_family)
+    context = replace(_context(train_config, reporter, started, user_family), loop_compiler=loop_compiler)
     check_compiler(train_config, context.world)
     _check_same_request(context.world, request, folder)
     pilots.clear(folder)
@@ -297,6 +307,7 @@ def continue_run(
         reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
+    _compile_loops(job)
     skipped_items = SkippedItemsReport(reporter)
     if is_at_end:
         reporter.message("the training is finished, and its report is not; measuring")
@@ -371,6 +382,14 @@ def _reopen(
     dataset.modality.save(folder.path)  # what was damaged there and can be written again
     data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
     return reopen_job(folder, record, family_class, context, data)
+
+
+def _compile_loops(job: TrainingJob) -> None:
+    """Compile the loops of a run on a machine that has not done so: before the time is divided, since it cannot do without them."""
+    loops = job.family_class.loops_to_compile(job.data.spec, job.family.config)
+    if loops is not None:
+        with contextlib.closing(job.context.loop_compiler):
+            wait_for(loops, job.context, None)
 
 
 # -- to the end -----------------------------------------------------------------------------------------------------------

@@ -120,6 +120,30 @@ def test_images_of_few_colours_each_get_as_few(opaque: bool) -> None:
     assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
 
 
+def test_half_transparent_images_get_as_few_colours_and_the_opaque_stay_so() -> None:
+    def glass(n: int, seed: int) -> np.ndarray:
+        """Drawings of which each has a ring with an alpha of its own, from 200 to 254."""
+        rng, images = np.random.default_rng(seed), drawings(n, seed)
+        for image in images:
+            pane = np.unique(image[:, image[3] == 255.0], axis=1)[:, 0]
+            level = rng.integers(200, 255)
+            where = (image == pane[:, None, None]).all(axis=0)
+            image[:, where] = np.array([*np.minimum(pane[:3], level), level])[:, None]
+        return images
+
+    def half_transparent_colours(images: np.ndarray) -> float:
+        rows = np.moveaxis(np.rint(images), 1, -1).reshape(len(images), -1, 4)
+        kinds = [np.unique(row[(row[:, 3] > 127.5) & (row[:, 3] < 254.5)], axis=0) for row in rows]
+        return float(np.median([len(colours) for colours in kinds]))
+
+    real = glass(200, 1)
+    samples = noisy(glass(60, 2), 3, 0.0)
+    matched = PixelMatching.learn(noisy(glass(60, 4), 5, 0.0), real)(samples)
+    assert half_transparent_colours(samples) > 40.0 and half_transparent_colours(matched) <= 4.0
+    opaque = [float((np.rint(x[:, 3]) == 255.0).mean()) for x in (matched, real)]
+    assert abs(opaque[0] - opaque[1]) < 0.05
+
+
 def test_colours_that_images_share_are_exact() -> None:
     shades = np.array([[20, 20, 20], [200, 40, 30], [40, 170, 60], [50, 60, 190], [240, 220, 90], [120, 120, 120]])
 

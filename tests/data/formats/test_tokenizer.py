@@ -54,6 +54,14 @@ def test_words_are_those_of_gpt_2(text: str) -> None:
         assert re.findall(words(0xFFFF), text) == theirs
 
 
+@pytest.mark.parametrize("tokens", [Characters.fit([SAMPLE]), WORDS], ids=lambda tokens: tokens.kind)
+def test_characters_that_the_training_text_lacks_are_known(tokens: TextTokenizer) -> None:
+    assert tokenizer.absent_characters(tokens, "the Ω of\u2003Ω λ and é") == "Ωλ"
+    assert tokenizer.absent_characters(tokens, "東京 quick") == ""
+    tokens_of_all = Characters.fit([SAMPLE], max_characters=10)  # which others occur is not kept
+    assert tokenizer.absent_characters(tokens_of_all, "Ω") == ""
+
+
 def test_any_word_is_encoded_also_where_it_is_too_long_to_be_kept() -> None:
     tokenizer = SubWords.fit([SAMPLE], 300)
     text = "東京" * 2000 + " " + "x" * 100

@@ -52,6 +52,16 @@ def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> 
     assert chosen.modality == "code" and chosen.other == {"text": 1} and "ignoring 1 text" in chosen.notes[0]
 
 
+def test_pages_are_said_to_be_learned_with_their_tags(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.html").write_text(f"<!DOCTYPE html>\n<p>{'Page ' * 30}{number}</p>\n")
+    notes = Dataset.open(tmp_path).scan.notes
+    assert "pages are learned with their tags; to learn their text alone, convert .html files to .txt files" in notes
+    for number in range(20):
+        (tmp_path / f"{number}.py").write_text(f"def f{number}():\n    return {number}\n")
+    assert not any("tags" in note for note in Dataset.open(tmp_path).scan.notes)
+
+
 @pytest.mark.parametrize("suffix", ["tcl", "adb", "groovy", "d", "awk", "sol", "zig", "nim", "jl", "vhdl", "mk", "f95"])
 def test_programs_of_many_languages_are_code(tmp_path: Path, suffix: str) -> None:
     for i in range(3):

@@ -22,6 +22,7 @@ from anew.data.dataset import Dataset
 from anew.data.sources import delimited_rows
 from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, image_bytes
 from anew.data.sources.listing import File
+from anew.data.sources.open import detect_modality
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
 from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError
@@ -251,6 +252,50 @@ def test_a_first_row_that_looks_like_data_is_said(tmp_path: Path) -> None:
     assert "its first row looks like data ('0')" in opened.notes[0] and texts(opened) == COMMENTS[1:]
     rows = [["country", "2019", "2020"], *([f"land {text}", i, i] for i, text in enumerate(COMMENTS))]
     assert len(reader(tmp_path, {"b.csv": csv_of(rows)}).notes) == 1
+
+
+def made_molecules(count: int) -> list[str]:
+    return ["C" * (i % 7 + 1) + f"(=O)N{'c1ccccc1' * (i % 3 + 1)}" for i in range(count)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_column_of_smiles_holds_molecules(tmp_path: Path, suffix: str) -> None:
+    smiles = made_molecules(60)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        parquet_of(path, {"structure": smiles, "weight": list(range(60))})
+    elif suffix == ".csv":
+        path.write_bytes(csv_of([["structure", "weight"], *([text, i] for i, text in enumerate(smiles))]))
+    else:
+        path.write_text("".join(json.dumps({"structure": text, "weight": i}) + "\n" for i, text in enumerate(smiles)))
+    data = Dataset.open(path)
+    assert data.modality.name == "molecule" and data.scan.items == 60
+    assert any(
+        "column 'structure' as molecules (modality=text would take it as text)" in note for note in data.scan.notes
+    )
+    as_text = Dataset.open(path, modality="text")
+    assert as_text.modality.name == "text" and not any("molecule" in note for note in as_text.scan.notes)
+
+
+def test_among_other_columns_of_text_that_of_smiles_is_taken_by_its_name(tmp_path: Path) -> None:
+    rows = [[f"{COMMENTS[i % len(COMMENTS)]} {i}", text] for i, text in enumerate(made_molecules(40))]
+    (tmp_path / "a.csv").write_bytes(csv_of([["remark", "SMILES"], *rows]))
+    assert Dataset.open(tmp_path / "a.csv").modality.name == "molecule"
+
+
+def test_a_few_cells_are_molecules_for_who_asks_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(csv_of([["structure", "weight"], *([text, i] for i, text in enumerate(made_molecules(5)))]))
+    assert detect_modality(str(path), None).modality == "text"
+    assert detect_modality(str(path), "molecule", is_requested=False).modality == "molecule"
+    chosen = detect_modality(str(path), "molecule", columns=ColumnChoice(text="structure"))
+    assert chosen.modality == "molecule" and "(modality=" not in chosen.source.notes[0]
+
+
+def test_a_molecule_in_the_place_of_names_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(csv_of([[text, i] for i, text in enumerate(made_molecules(40))]))
+    notes = Dataset.open(tmp_path / "a.csv").scan.notes
+    assert any("its first row looks like data ('C(=O)Nc1ccccc1')" in note for note in notes)
 
 
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from anew.estimators.context_mixing.mixer import ContextMixer
 def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "machine_code_folder", lambda _: tmp_path)
     assert not is_compiled()
-    compile_loops()
-    assert is_compiled()
+    shares: list[float] = []
+    compile_loops(shares.append)
+    assert is_compiled() and shares[0] > 0.0 and shares == sorted(shares) and shares[-1] < 1.0
+    assert find_spec(compilation.LOOPS.module) is not None
     loops = [
         reading.read,
         reading.recall,

@@ -18,6 +18,7 @@ def test_features_and_detail_do_not_depend_on_how_many_are_prepared_together() -
     items: list[Numbers] = list(np.random.default_rng(0).uniform(-1, 1, (40, 16, 16)).astype(np.float32))
     whole, parts = (GridEmbedder(values, items, at_once=count) for count in (40, 7))
     features, detail = whole.detailed(items)
-    assert features.shape == (40, FEATURES) and detail.shape == (40, DETAIL)
+    assert features.shape == (40, FEATURES) and detail.shape == (40, sum(whole.views))
+    assert whole.views[0] == DETAIL
     assert np.allclose(parts(items), features, atol=1e-4) and np.allclose(parts.detailed(items)[1], detail, atol=1e-4)
     assert np.array_equal(whole(items), features)

@@ -8,6 +8,7 @@ import torch
 
 from anew.evaluation.features.random_conv import FEATURES, Embedding
 from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.two_sample import two_sample_test
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -70,3 +71,23 @@ def test_distance_grows_with_damage() -> None:
     ]
     assert levels[0] < levels[1] < levels[2]
     assert levels[0] < 2 * frechet_distance(embedding(train), reference)
+
+
+def test_read_outs_of_whole_items_tell_structure_from_noise_of_the_same_spectrum() -> None:
+    """Boxes at any place, against the same amplitudes with random phases, as an untrained denoiser draws them; both are grainy."""
+    rng = np.random.default_rng(0)
+    boxes = np.zeros((300, 24, 24))
+    for image in boxes:
+        for _ in range(8):
+            top, left = rng.integers(0, 20, 2)
+            height, width = rng.integers(2, 7, 2)
+            image[top : top + height, left : left + width] = rng.uniform(-0.8, 0.8)
+    phases = np.fft.fft2(rng.normal(size=boxes.shape))
+    clouds = np.fft.ifft2(np.abs(np.fft.fft2(boxes)) * phases / np.abs(phases)).real[:100]
+    sets = [x + 0.3 * rng.normal(size=x.shape) for x in (clouds, boxes[:100], boxes[100:200])]
+    embedding = Embedding(1, 2).fit(torch.tensor(boxes[200:, None], dtype=torch.float32))
+    views, cells = embedding.views, embedding.views[0]
+    clouds, real, train = (embedding.detailed(torch.tensor(x[:, None], dtype=torch.float32))[1] for x in sets)
+    assert two_sample_test(clouds[:, :cells], real[:, :cells]).auc < 0.75
+    assert two_sample_test(clouds, real, views=views).auc > 0.8
+    assert two_sample_test(train, real, views=views).auc < 0.6

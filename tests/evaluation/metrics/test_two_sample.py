@@ -56,3 +56,21 @@ def test_halves_divide_no_group_unless_one_is_nearly_all() -> None:
     assert not set(groups[halves[0]].tolist()) & set(groups[halves[1]].tolist())
     assert [half.tolist() for half in halves_by_group(np.arange(5))] == [[0, 2, 4], [1, 3]]
     assert [half.tolist() for half in halves_by_group(np.array([7, 7, 7, 7, 7, 1]))] == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_a_classifier_takes_the_view_that_tells_more() -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(size=(120, 400)) for _ in range(2)]
+    signal = [rng.normal(size=(120, 5)), rng.normal(size=(120, 5)) + 1.0]
+    samples, real = (np.hstack(pair) for pair in zip(noise, signal, strict=True))
+    assert two_sample_test(samples, real).auc < 0.85
+    assert two_sample_test(samples, real, views=(400, 5)).auc > 0.9
+    assert two_sample_test(samples[:, ::-1], real[:, ::-1], views=(5, 400)).auc > 0.9
+
+
+def test_the_choice_of_a_view_does_not_favour_chance_differences() -> None:
+    values = []
+    for seed in range(12):
+        x = np.random.default_rng(seed).normal(size=(120, 60))
+        values.append(two_sample_test(x[:60], x[60:], seed, views=(20, 20, 20)).auc)
+    assert np.mean(values) < 0.53

@@ -220,20 +220,14 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compile_seconds", "contexts", "note"),
-    [
-        (0.0, True, ""),
-        (25.0, True, "context mixing has loops"),
-        (50.0, False, "without context mixing, which predicts text better: it has loops"),
-    ],
+    ("loops_ready", "note"),
+    [(True, ""), (False, "without context mixing, which predicts text better: its loops could not be compiled")],
 )
-def test_context_mixing_is_compiled_only_in_a_budget_that_has_the_time(
-    compile_seconds: float, contexts: bool, note: str
-) -> None:
+def test_context_mixing_is_used_where_its_loops_are_compiled(loops_ready: bool, note: str) -> None:
     spec = Tokens(vocab=4, length=16, spellings=(b"a", b"b", b"c", b"d"))
-    scale = Scale(items=3000, units=1e6, seconds=60.0, compile_seconds=compile_seconds)
+    scale = Scale(items=3000, units=1e6, seconds=60.0, loops_ready=loops_ready)
     config = Transformer.suggest(spec, scale)
-    assert config.contexts == contexts and config.ngrams != contexts
+    assert config.contexts == loops_ready and config.ngrams != loops_ready
     assert "".join(Transformer.plan_notes(spec, scale, config)).startswith(note)
 
 

@@ -152,10 +152,8 @@ class FewColoursStep(Record):
         table = colours[order].astype(np.float64)
         pixels = _opaque_colours(pixel_steps.matched(samples, [self.model_dump()])).astype(np.float64)
         apart = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
-        channels = np.full((len(table), 1), 255.0)[:, : real.shape[1] - 3]
-        common = np.concatenate([table, channels], axis=1).astype(int).tolist()
         reach = min(float(np.quantile(apart, share)), MAX_REACH)
-        return self.model_copy(update={"common": tuple(map(tuple, common)), "reach": round(reach, 2)})
+        return self.model_copy(update={"common": tuple(map(tuple, colours[order].tolist())), "reach": round(reach, 2)})
 
 
 class FlatStep(Record):
@@ -304,8 +302,8 @@ def _threshold(depth: Levels, single: NDArray[np.bool_], real_share: float) -> f
 
 
 def _opaque_colours(x: Levels) -> NDArray[np.int64]:
-    """The colours (N, 3) of all opaque pixels of images (n, C, H, W)."""
-    pixels = np.moveaxis(np.rint(x[:, :3]), 1, -1)[pixel_steps.opaque_pixels(x)]
+    """The colours (N, C) of all opaque pixels of images (n, C, H, W)."""
+    pixels = np.moveaxis(np.rint(x), 1, -1)[pixel_steps.opaque_pixels(x)]
     return np.asarray(pixels, dtype=np.int64)
 
 

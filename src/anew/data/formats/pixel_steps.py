@@ -21,6 +21,8 @@ STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: b
 HALF = 127.5  # alpha from which a pixel counts as opaque
 # An image that should have more colours keeps its own: the time for choosing them grows with their number.
 MAX_FEW_COLOURS = 64
+# Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
+APART = 512.0
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
 
@@ -95,8 +97,8 @@ def few_colours(
 ) -> Levels:
     """Give each image as few colours as real images of its area have: exp(intercept) * area ** slope, by k-means.
 
-    The area is the number of opaque pixels; others stay as they are, and so does alpha. An image that has no more colours, or should
-    have more than MAX_FEW_COLOURS, is left alone.
+    The area is the number of opaque pixels; others stay as they are. Colours differ in alpha too, and pixels that are exactly opaque
+    stay so. An image that has no more colours, or should have more than MAX_FEW_COLOURS, is left alone.
 
     Args:
         x: Levels.
@@ -106,7 +108,7 @@ def few_colours(
         reach: Colours that are at most so far from a common one become that.
     """
     out = x.copy()
-    table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])[:, :3]  # (P, 3)
+    table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])  # (P, C)
     for image, opaque in zip(out, opaque_pixels(x), strict=True):
         count = int(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope + 0.5)
         if count > MAX_FEW_COLOURS:
@@ -117,10 +119,11 @@ def few_colours(
             is_free &= ~is_flat
             kept += int(is_flat.any())
         count = max(count - kept, 1)
-        pixels = image[:3, is_free].T.astype(np.float64)  # (N, 3)
+        pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
         if len(np.unique(np.rint(pixels), axis=0)) > count:
-            colours = snapped(quantised(pixels, count), table, reach)
-            image[:3, is_free] = np.minimum(colours.T, 255.0 if len(image) < 4 else image[3, is_free])
+            exact = APART * (np.rint(pixels[:, 3:]) == 255.0)  # (N, 1), or (N, 0) without alpha
+            colours = quantised(np.concatenate([pixels, exact], axis=1), count)[:, : len(image)]
+            image[:, is_free] = snapped(colours, table, reach).T
     return out
 
 
@@ -147,7 +150,7 @@ def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def snapped(pixels: NDArray[np.float64], table: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """Pixels (N, 3), of which those that are at most `reach` from a colour of the table (P, 3) have that colour."""
+    """Pixels (N, C), of which those that are at most `reach` from a colour of the table (P, C) have that colour."""
     if not len(table):
         return pixels
     nearest_colour = table[_nearest_centres(pixels, table)]

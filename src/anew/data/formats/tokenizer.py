@@ -389,6 +389,14 @@ def _byte_of_letter() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}
 
 
+def absent_characters(tokens: TextTokenizer, text: str) -> str:
+    """Characters of a text, each once, that the text to which a tokenizer was fitted lacks, as far as its ids tell. No spaces."""
+    rare = tokens.rare
+    if rare is None:
+        return ""
+    return "".join(c for c in dict.fromkeys(text) if not c.isspace() and bool((tokens.encode(c) >= rare).any()))
+
+
 def encode_lines(tokens: TextTokenizer, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
     """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
     if not lines or not isinstance(tokens, Characters):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
 
+PAGES = (".html", ".htm", ".xhtml")
 # Suffixes of pages, styles, settings and data
 _OTHER_NAMES = "html htm xhtml css scss sass less xml xsl xslt yaml yml toml ini cfg json sql"
 # The ending of samples if most files have none, by the program that their first line (`#!`) names
@@ -112,11 +113,16 @@ class Code(Text):
         suffixes = Counter(map(_ending, sample))
         if suffixes:
             self.suffix = suffixes.most_common(1)[0][0] or PLAIN
+        notes = []
+        if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
+            notes.append(
+                f"pages are learned with their tags; to learn their text alone, convert {self.suffix} files to .txt files"
+            )
         if len(suffixes) < 2:
-            return []
+            return notes
         counts = ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in suffixes.most_common(6))
         written = "" if budget is not None and budget.only_compared else f"; samples are written as {self.suffix}"
-        return [f"programs in several languages ({counts} of those looked at){written}"]
+        return [f"programs in several languages ({counts} of those looked at){written}", *notes]
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap

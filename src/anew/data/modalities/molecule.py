@@ -27,6 +27,7 @@ class MoleculeConfig:
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
     vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MAX_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
+    text_column: str = setting("", "table column of the molecules; empty: found by its name")
 
 
 class Molecule(Text):

@@ -12,18 +12,22 @@ from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole
+from anew.data.modality import CONFIDENT, Modality
 from anew.data.types import Item, SkippedItem
 from anew.errors import ConfigError, DataError, did_you_mean, shorten
 
 # Names of columns for each role; the first that a table has is taken
-TEXT = ("text", "content", "document", "sentence", "article")
+TEXT = ("text", "content", "document", "sentence", "article", "smiles", "canonical_smiles")
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
+TEXT_MODALITY = "text"
+IN_CELLS = ("molecule",)  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 
 JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen
+SNIFFED_CELLS = 100  # first cells of a text column that decide its modality: a file is judged by about as many lines
 ENOUGH_CELLS = 5  # fewer cells may look alike by chance
 FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
 CATEGORY_SHARE = 0.05  # and so are fewer different ones than this share of the cells; chosen
@@ -36,15 +40,21 @@ _MISSING = frozenset({"", "-", "?", "na", "n/a", "nan", "null", "none"})
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The column of each role, None if there is none. names: the names of whole-number labels, if they are known."""
+    """The column of each role, None if there is none.
+
+    Attributes:
+        names: The names of whole-number labels, if they are known.
+        text_modality: The modality of the text column.
+    """
 
     text: str | None = None
     image: str | None = None
     label: str | None = None
     names: tuple[str, ...] = ()
+    text_modality: str = TEXT_MODALITY
 
     def of(self, modality: str) -> str | None:
-        return {"text": self.text, "image": self.image}.get(modality)
+        return {self.text_modality: self.text, "image": self.image}.get(modality)
 
     def names_for(self, modality: str) -> list[str]:
         return [column for column in (self.of(modality), self.label) if column is not None]
@@ -58,6 +68,7 @@ class ColumnChoice:
         encoding: Encoding of tables that are not UTF-8; "auto": it is recognised.
         needed: Roles whose named column a table must have; without it, the column of another role is chosen by its name.
         needs_tables: Whether data without tables is refused where a needed column is named.
+        text_modality: Modality of text columns, whatever their cells look like; "" for what these look like.
     """
 
     text: str = ""
@@ -66,6 +77,7 @@ class ColumnChoice:
     needed: tuple[str, ...] = ROLES
     needs_tables: bool = True
     encoding: str = AUTO
+    text_modality: str = ""
 
     @classmethod
     def of(
@@ -176,11 +188,32 @@ def _are_identifiers(cells: Sequence[str]) -> bool:
     return have_digits and (len(forms) == 1 or len(set(map(len, cells))) == 1)
 
 
-def data_in_header(header: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str | None:
-    """The first name in a header that looks like data, a number or a date; None if none does.
+def first_cells(column: str, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """The first cells of a column that hold a string, as many as `modality_of` looks at."""
+    return [cell for row in rows[:SNIFFED_CELLS] if isinstance(cell := row.get(column), str) and cell.strip()]
+
+
+def modality_of(cells: Sequence[str], modalities: Mapping[str, type[Modality]]) -> str:
+    """The modality of a text column, by its first cells: text, or one of IN_CELLS that these modalities have."""
+    lines = "".join(f"{' '.join(cell.split())}\n" for cell in cells).encode("utf-8", "replace")
+    claims = {name: modality.sniff(lines) for name, modality in modalities.items() if name in IN_CELLS}
+    best = max(claims, key=lambda name: claims[name], default=TEXT_MODALITY)
+    return best if claims.get(best, 0.0) >= CONFIDENT else TEXT_MODALITY
+
+
+def data_in_header(
+    header: Sequence[str],
+    rows: Sequence[Mapping[str, object]],
+    columns: Columns,
+    modalities: Mapping[str, type[Modality]],
+) -> str | None:
+    """The first name in a header that looks like data, a number, a date or an item; None if none does.
 
     Years and the numbers of the columns are usual names.
     """
+    is_item = columns.text is not None and columns.text_modality != TEXT_MODALITY
+    if is_item and modality_of([columns.text or ""] * SNIFFED_CELLS, modalities) == columns.text_modality:
+        return columns.text
     if len(rows) < ENOUGH_CELLS or all(name in (str(i), str(i + 1)) for i, name in enumerate(header)):
         return None
     return next((name for name in header if _is_number_or_date(name) and not _YEAR.fullmatch(name)), None)
@@ -248,7 +281,7 @@ def item_of(
     column = columns.of(modality)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
-    if modality == "text":
+    if modality == columns.text_modality:
         if not isinstance(cell, str) or not cell:
             return SkippedItem(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)
@@ -258,9 +291,14 @@ def item_of(
         return SkippedItem(name, str(error))
 
 
-def describe_columns(columns: Columns, path: str, choice: ColumnChoice) -> str:
-    """A sentence on the columns that are read of a table, and why they are, unless their names say it."""
-    roles = [f"{shorten(c)} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
+def describe_columns(columns: Columns, path: str, choice: ColumnChoice, text_noun: str = "text") -> str:
+    """A sentence on the columns that are read of a table, and why they are, unless their names say it.
+
+    text_noun: what the cells of the text column are.
+    """
+    if columns.text_modality not in (TEXT_MODALITY, choice.text_modality):
+        text_noun += f" (modality={TEXT_MODALITY} would take it as text)"
+    roles = [f"{shorten(c)} as {role}" for role, c in ((text_noun, columns.text), ("image", columns.image)) if c]
     label = "" if columns.label is None else f", {shorten(columns.label)} as class"
     is_guessed = columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
     reason = "; no other holds text" if is_guessed else ""

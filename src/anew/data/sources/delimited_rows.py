@@ -18,7 +18,7 @@ from anew.data.formats import by_range
 from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
-from anew.data.sources.columns import text_columns
+from anew.data.sources.columns import first_cells, text_columns
 
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
 MAX_SCANNED_BYTES = 1 << 28
@@ -89,6 +89,10 @@ class DelimitedFile:
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError("it holds no row that can be read")
+
+    def first_cells(self, column: str) -> list[str]:
+        """See `columns.first_cells`."""
+        return first_cells(column, self.head)
 
     @property
     def samples(self) -> dict[str, object]:

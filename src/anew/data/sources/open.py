@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anew.core.garbage_collector import paused_collector
 from anew.core.registry import available
@@ -15,7 +15,7 @@ from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
 from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
-from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.columns import IN_CELLS, TEXT_MODALITY, ColumnChoice
 from anew.data.sources.content import content_digest, item_bytes
 from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import Item, SkippedItem
@@ -78,6 +78,8 @@ def detect_modality(
     if requested is not None and requested not in modalities:
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
     is_requested = is_requested and requested is not None
+    if requested == TEXT_MODALITY or requested in IN_CELLS:
+        columns = replace(columns or ColumnChoice(), text_modality=requested)
     source = Source.open(path, modalities, once, requested if is_requested else None, columns)
     path = source.path  # an address that was given as a Path has lost a slash
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}

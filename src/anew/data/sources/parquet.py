@@ -157,16 +157,21 @@ class ParquetFile:
         self.columns = inspection.columns
         self.samples = inspection.samples
         self.texts = inspection.texts
+        self._first_cells = inspection.first_cells
         self.class_names = inspection.class_names
         self._group_rows = inspection.group_rows
         self.count = sum(inspection.group_rows)
+
+    def first_cells(self, column: str) -> list[str]:
+        """The first cells of a column that holds text."""
+        return self._first_cells.get(column, [])
 
     def pieces(self, columns: Sequence[str], modality: str) -> list[RowRange]:
         """All rows in pieces of about SHARD_BYTES of text or SHARD_ITEMS images, none across two row groups."""
         sizes: list[int] = isolation.call(group_bytes, tuple(columns), self._file.described())
         pieces: list[RowRange] = []
         for group, (rows, size) in enumerate(zip(self._group_rows, sizes, strict=True)):
-            shards = size / SHARD_BYTES if modality == "text" else rows / SHARD_ITEMS
+            shards = size / SHARD_BYTES if modality != "image" else rows / SHARD_ITEMS
             count = max(1, min(round(shards), MAX_PIECES, rows))
             edges = [rows * number // count for number in range(count + 1)]
             pieces += [

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from anew.core.extras import require
 from anew.data import limits
 from anew.data.sources.base import SHARD_ITEMS
-from anew.data.sources.columns import text_columns
+from anew.data.sources.columns import first_cells, text_columns
 from anew.data.sources.delimited_rows import Broken
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ParquetInfo:
         group_rows: Rows of each row group.
         samples: One value that is not empty by column.
         texts: Columns that hold text, see `text_columns`.
+        first_cells: The first cells of these, see `columns.first_cells`.
         class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
     """
 
@@ -50,6 +51,7 @@ class ParquetInfo:
     group_rows: list[int]
     samples: dict[str, object]
     texts: list[str]
+    first_cells: dict[str, list[str]]
     class_names: dict[str, tuple[str, ...]]
 
 
@@ -107,8 +109,10 @@ def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
         raise ValueError("it holds no rows")
     if sum(group_rows) > max(bounds.rows, bounds.rows_per_byte * os.path.getsize(path)):
         raise ValueError(f"its {sum(group_rows):,} rows repeat the same few values; leave the repeated ones out")
-    samples, texts = _samples(bounds, path, file.metadata, columns, group_rows)
-    return ParquetInfo(columns, group_rows, samples, texts, _class_names(file.schema_arrow.metadata or {}))
+    samples, rows = _samples(bounds, path, file.metadata, columns, group_rows)
+    texts = text_columns(columns, rows)
+    cells = {column: first_cells(column, rows) for column in texts}
+    return ParquetInfo(columns, group_rows, samples, texts, cells, _class_names(file.schema_arrow.metadata or {}))
 
 
 def group_bytes(columns: Sequence[str], path: str) -> list[int]:
@@ -249,9 +253,8 @@ def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
 
 def _samples(
     bounds: limits.ParquetLimits, path: str, metadata: FileMetaData, columns: Sequence[str], group_rows: Sequence[int]
-) -> tuple[dict[str, object], list[str]]:
-    """(one value that is not empty by column, columns that hold text), from the first rows. Raises ValueError (one clause) if none
-    can be read."""
+) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """(one value that is not empty by column, the first rows). Raises ValueError (one clause) if none can be read."""
     group = next(number for number, rows in enumerate(group_rows) if rows)
     row_bytes = _bytes_of_group(metadata, group, columns) // group_rows[group]
     max_rows = SHARD_ITEMS if row_bytes * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS
@@ -267,7 +270,7 @@ def _samples(
     reasons = [str(row) for row in answer.rows if isinstance(row, Broken)]
     if answer.damage or (reasons and not samples):
         raise ValueError(answer.damage or reasons[-1])
-    return samples, text_columns(columns, [row for row in answer.rows if isinstance(row, dict)])
+    return samples, [row for row in answer.rows if isinstance(row, dict)]
 
 
 def too_large(stated_bytes: int, bounds: limits.ParquetLimits) -> str:

@@ -27,6 +27,7 @@ from anew.data.sources.columns import (
     is_image,
     item_of,
     label_name,
+    modality_of,
 )
 from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
 from anew.data.sources.listing import File, list_files
@@ -44,11 +45,19 @@ class TableReader:
         columns: The columns of all tables, each name once.
     """
 
-    def __init__(self, files: Sequence[File], root: Path, choice: ColumnChoice | None = None) -> None:
+    def __init__(
+        self,
+        files: Sequence[File],
+        root: Path,
+        choice: ColumnChoice | None = None,
+        modalities: Mapping[str, type[Modality]] | None = None,
+    ) -> None:
+        """modalities: that text columns may be of, besides text."""
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
         self._root = root
         self._choice = choice or ColumnChoice()
+        self._modalities = modalities or {}
         self._decoder = TextDecoder(self._choice.encoding)
         columns_of_all: dict[str, None] = {}
         self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
@@ -61,13 +70,13 @@ class TableReader:
                 continue
             table, columns = table_and_columns
             columns_of_all |= dict.fromkeys(table.columns)
-            header = _header_note(table, columns)
+            header = _header_note(table, columns, self._modalities)
             if not self._is_usable(file, table, columns, header):
                 continue
             self.notes += [f"{file.path}: {header}"] if header else []
             self._tables[file.path] = (file, table, columns)
             label_sets.append(_labels(table, columns))
-            for modality in ("text", "image"):
+            for modality in (columns.text_modality, "image"):
                 if columns.of(modality):
                     self.counts[modality] = self.counts.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
@@ -77,12 +86,17 @@ class TableReader:
         self.labels: tuple[str, ...] | None = (
             tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
         )
-        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()}, self._choice)
+        nouns = {name: modality.traits.plural for name, modality in self._modalities.items()}
+        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()}, self._choice, nouns)
         self.notes += self._decoder.notes()
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
         try:
-            return _open_table(self._root / file.path, file.bytes, self._choice, file.path, self._decoder)
+            path = self._root / file.path
+            table, columns = _open_table(path, file.bytes, self._choice, file.path, self._decoder)
+            cells = table.first_cells(columns.text) if columns.text else []
+            modality = self._choice.text_modality or modality_of(cells, self._modalities)
+            return table, replace(columns, text_modality=modality)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
             self.refusals.append(SkippedItem(file.path, reason))
@@ -151,7 +165,7 @@ def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
     if not texts:
         advice = f"; {whole_rows}, or one column" if whole_rows else "; learn one column"
         return (
-            "no column holds text or images, but numbers, dates, identifiers or a few categories, and such tables are not "
+            "its columns hold numbers, dates, identifiers or a few categories, not text or images, and such tables are not "
             f"learned as tables{advice} with the setting text_column (columns: {list_columns(table.columns)})"
         )
     advice = f"choose one with the setting text_column, as in text_column={texts[0]}"
@@ -160,11 +174,11 @@ def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
     return f"no column is named text or image, and {len(texts)} hold text; {advice} (columns: {list_columns(ordered)})"
 
 
-def _header_note(table: DelimitedFile | ParquetFile, columns: Columns) -> str:
+def _header_note(table: DelimitedFile | ParquetFile, columns: Columns, modalities: Mapping[str, type[Modality]]) -> str:
     """A clause on a first row that looks like data, unless a column has a known name; else ""."""
     if isinstance(table, ParquetFile) or columns.label or columns.image or (columns.text or "").lower() in TEXT:
         return ""
-    cell = data_in_header(table.header, table.head)
+    cell = data_in_header(table.header, table.head, columns, modalities)
     if cell is None:
         return ""
     return f"its first row looks like data ({shorten(cell)}), not like names of columns; if it is, put a row of names above it"
@@ -207,15 +221,16 @@ def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | 
     return class_names(iter(table.head), columns) if isinstance(table, DelimitedFile) and table.exact else None
 
 
-def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice) -> list[str]:
-    """One sentence for each choice of columns, which covers all tables with that choice."""
+def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice, nouns: Mapping[str, str]) -> list[str]:
+    """One sentence for each choice of columns, which covers all tables with that choice. nouns: of items, by modality."""
     paths_by_columns: dict[Columns, list[str]] = {}
     for path, columns in columns_by_path.items():
         paths_by_columns.setdefault(columns, []).append(path)
     notes = []
     for columns, paths in paths_by_columns.items():
         more = f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else ""
-        notes.append(describe_columns(columns, paths[0] + more, choice))
+        noun = nouns.get(columns.text_modality, "text")
+        notes.append(describe_columns(columns, paths[0] + more, choice, noun))
     return notes
 
 
@@ -267,4 +282,4 @@ def open_reader(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None
 ) -> TableReader:
     """See `anew.data.sources.base.OpenReader`. choice: columns that the user names."""
-    return TableReader(files, root, choice)
+    return TableReader(files, root, choice, modalities)

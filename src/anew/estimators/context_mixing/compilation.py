@@ -7,14 +7,17 @@ while a report is written, and take up the report's time.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from anew.core.loop_compiler import Loops
 from anew.core.machine_code import machine_code_folder
 
-SECONDS = 15.0  # of compiling on an idle core, about
+# 15 to 19 CPU seconds, by how busy the other half of the core is (docs/log.md, 2026-11-29)
+LOOPS = Loops("context mixing", "anew.estimators.context_mixing.compilation", 15.0)
 VOCAB, TOKENS = 8, 256  # of the text that the loops are called with: any sizes that reach every loop
 
 
@@ -23,8 +26,12 @@ def is_compiled() -> bool:
     return _marker().is_file()
 
 
-def compile_loops() -> None:
-    """Call every loop once with arguments of the usual types, which compiles it; quick where that was done before."""
+def compile_loops(report: Callable[[float], None] = lambda share: None) -> None:
+    """Call every loop once with arguments of the usual types, which compiles it; quick where that was done before.
+
+    Args:
+        report: Called after the long parts of the work with the share of it that is done.
+    """
     from anew.estimators.context_mixing import reading  # not above: it loads Numba
     from anew.estimators.context_mixing.mixer import ContextMixer
 
@@ -32,9 +39,11 @@ def compile_loops() -> None:
     text = rng.integers(VOCAB, size=TOKENS).astype(np.int32)
     network = np.full((TOKENS, VOCAB), 1.0 / VOCAB, dtype=np.float32)
     mixer = ContextMixer.fit([bytes([65 + token]) for token in range(VOCAB)], text, TOKENS // 2)
+    report(0.22)
     document = mixer.document(2 * TOKENS)
     mixer.recall(document, text)
     contexts, orders = mixer.read(document, text)
+    report(0.55)
     network_logits = mixer.network_logits(network, text.astype(np.int64))
     mixer.fit_joint(text, contexts, network_logits, orders)
     experts = np.log(np.full((TOKENS, 3), 1.0 / VOCAB))
@@ -43,7 +52,9 @@ def compile_loops() -> None:
     rows = mixer.rows(2, TOKENS)
     mixer.recall(reading.row_of(rows, 0), text[:1])
     joint = mixer.joints(2)
+    report(0.65)
     mixer.step(rows, joint, network[:2])
+    report(0.86)
     mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
     mixer.observe(rows, np.array([2, 3]))
     with suppress(OSError):  # without the marker, all loops are called again next time
@@ -58,4 +69,4 @@ def _marker() -> Path:
 
 
 if __name__ == "__main__":
-    compile_loops()
+    compile_loops(lambda share: print(share, flush=True))

@@ -31,6 +31,11 @@ class GridEmbedder(Generic[ItemT]):
         """Features (n, d) of n items."""
         return self.detailed(items)[0]
 
+    @property
+    def views(self) -> tuple[int, ...]:
+        """See `Embedding.views`."""
+        return self._embedding.views
+
     def detailed(self, items: Sequence[ItemT]) -> tuple[Numbers, Numbers]:
         """Features (n, d) of n items, and the detail (n, w) that classifiers are given: see `Embedding.detailed`."""
         starts = range(0, len(items), self._at_once)

@@ -20,7 +20,7 @@ from anew.core.random import generator
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
-# Read-outs without projection, for classifiers: they tell more than the features (docs/log.md); more take longer.
+# Read-outs of cells without projection, for classifiers: they tell more than the features (docs/log.md); more take longer.
 DETAIL = 1024
 WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
@@ -86,17 +86,23 @@ class Embedding:
 
     @torch.no_grad()
     def detailed(self, x: Tensor) -> tuple[Numbers, Numbers]:
-        """Features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are made from."""
+        """Features (n, d) of items (n, C, *extents), and read-outs (n, w) for classifiers.
+
+        The read-outs are DETAIL of those that the features are made from, which say what is where, and those of whole items,
+        which say how fine structure looks wherever it is.
+        """
         features, detail = [], []
         for chunk in torch.split(x, CHUNK):
-            read_outs = self._read_out(chunk)
+            levels = self._levels(chunk)
+            read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
             features.append(((read_outs - self._centre) @ self._mix - self._offset) * self._scale)
-            detail.append(read_outs[:, self._detail])
+            detail.append(torch.cat([read_outs[:, self._detail], *map(_of_whole, levels[::2], levels[1::2])], dim=1))
         return torch.cat(features).numpy(), torch.cat(detail).numpy()
 
-    def _read_out(self, x: Tensor) -> Tensor:
-        """(n, r) of items (n, C, *extents)."""
-        return torch.cat([level.flatten(1) for level in self._levels(x)], dim=1)
+    @property
+    def views(self) -> tuple[int, int]:
+        """How many read-outs of the detail are of cells, and of whole items."""
+        return len(self._detail), 3 * sum(WIDTHS)
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         """Means and standard deviations of each level, (n, filters, cells) each."""
@@ -136,6 +142,13 @@ class Embedding:
                 pooling = torch.kron(pooling, axis)
             self._cells[extents] = pooling
         return self._cells[extents]
+
+
+def _of_whole(mean: Tensor, deviation: Tensor) -> Tensor:
+    """(n, 3 * filters) mean and standard deviation over whole items, and mean deviation within cells, of (n, filters, cells)."""
+    whole = mean.mean(2)
+    variance = (deviation.square() + mean.square()).mean(2) - whole.square()
+    return torch.cat([whole, variance.clamp_min(1e-8).sqrt(), deviation.mean(2)], dim=1)
 
 
 def _filter_deviation(level: Tensor) -> Tensor:

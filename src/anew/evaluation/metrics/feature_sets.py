@@ -37,6 +37,7 @@ class FeatureSets:
         noun: Name of the items, plural.
         counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
+        views: Numbers of features that belong together, in order: a classifier takes those that tell more. () for all.
         sample_groups, held_out_groups, train_groups: Group number of each of the first items, at least PAIRS_MOST or all;
             near-duplicates share one. None if that is not known.
     """
@@ -49,6 +50,7 @@ class FeatureSets:
     noun: str = "items"
     counted: str = "sample"
     detail: FeatureSets | None = None
+    views: tuple[int, ...] = ()
     sample_groups: Integers | None = None
     held_out_groups: Integers | None = None
     train_groups: Integers | None = None

@@ -2,15 +2,19 @@
 
 The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates are in the same half: of
 real items they are in the same part, too, so a classifier that has seen one of them knows the part of the others, although
-the parts do not differ (docs/log.md, 2026-11-28). Samples that repeat each other are a lack of variety, not of closeness.
+the parts do not differ (docs/log.md, 2026-11-28). Samples that repeat each other are a lack of variety, not of closeness. Where
+features come in views, such as those of cells and those of whole items, the view is chosen on the training half like the ridge,
+so the choice cannot favour chance differences of the tested half.
 
 Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,6 +71,7 @@ def two_sample_test(
     seed: int = 0,
     sample_groups: Integers | None = None,
     real_groups: Integers | None = None,
+    views: Sequence[int] = (),
 ) -> TwoSampleResult:
     """Rate each half of samples and of real items by a classifier of the other half; needs 4 rows of each.
 
@@ -74,6 +79,7 @@ def two_sample_test(
         samples, real: (n, d) and (m, d) features.
         seed: Seed of the halves.
         sample_groups, real_groups: Group number of each row; rows of a group are in the same half. None: each row is a group.
+        views: Numbers of features that belong together; each classifier uses those that tell more of its own half. () for all.
     """
     rng = np.random.default_rng(seed)
     sets, halves_of_sets = [], []
@@ -90,7 +96,7 @@ def two_sample_test(
         test_rows = np.concatenate([(rows - centre) / scale for rows in test])
         # If other programs use the cores, threads of OpenBLAS wait for each other for seconds that no clock can interrupt.
         with one_thread():
-            ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows)
+            ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows, views)
         n_samples = len(test[0])
         value, spread = auc(ratings[:n_samples], ratings[n_samples:])
         values.append(value)
@@ -133,15 +139,32 @@ def _standardisation(rows: Array) -> tuple[Array, Array]:
     return rows.mean(axis=0), np.where(deviation > 1e-9, deviation, 1.0)
 
 
-def _ratings(train: Array, n_samples: int, test: Array) -> Array:
+def _ratings(train: Array, n_samples: int, test: Array, views: Sequence[int]) -> Array:
     """Rate test rows (q, d) by a classifier of train rows (t, d), of which the first `n_samples` are samples; returns (q,).
 
-    The kernel is the sum of a linear and an RBF kernel; the ridge is the one with the smallest leave-one-out error on the
-    training rows. Targets are 1 for samples and -1 for others.
+    The kernel is the sum of a linear and an RBF kernel; the view and the ridge are those with the smallest leave-one-out error
+    on the training rows. Targets are 1 for samples and -1 for others.
     """
+    target = np.where(np.arange(len(train)) < n_samples, 1.0, -1.0)
+    bounds = np.cumsum([0, *(views or (train.shape[1],))])
+    fits = [_fit(train[:, low:high], target) for low, high in itertools.pairwise(bounds)]
+    best = int(np.argmin([fit.error for fit in fits]))
+    train, test = (rows[:, bounds[best] : bounds[best + 1]] for rows in (train, test))
+    across = rbf_kernel(test, train, fits[best].bandwidth) + test @ train.T / train.shape[1] + 1.0  # (q, t)
+    return np.asarray(across @ fits[best].weights)
+
+
+class _Fit(NamedTuple):
+    """Kernel least squares: weights (t,), the bandwidth of its kernel, and its mean squared leave-one-out error."""
+
+    weights: Array
+    bandwidth: float
+    error: float
+
+
+def _fit(train: Array, target: Array) -> _Fit:
     bandwidth = median_bandwidth(train)
     kernel = rbf_kernel(train, train, bandwidth) + train @ train.T / train.shape[1] + 1.0  # (t, t)
-    target = np.where(np.arange(len(train)) < n_samples, 1.0, -1.0)
     values, vectors = np.linalg.eigh(kernel)
     values = np.clip(values, 0.0, None)
     projected = vectors.T @ target
@@ -153,19 +176,17 @@ def _ratings(train: Array, n_samples: int, test: Array) -> Array:
         error = float(((residual / np.maximum(1.0 - leverage, 1e-6)) ** 2).mean())
         if error < least_error:
             least_error, best_ridge = error, ridge
-    weights = vectors @ (projected / (values + best_ridge + 1e-12))
-    across = rbf_kernel(test, train, bandwidth) + test @ train.T / train.shape[1] + 1.0  # (q, t)
-    return np.asarray(across @ weights)
+    return _Fit(vectors @ (projected / (values + best_ridge + 1e-12)), bandwidth, least_error)
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets.detail or comparison.pair_sets
-    groups, seed = sets.held_out_groups, comparison.seed
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
+    groups, seed, views = sets.held_out_groups, comparison.seed, sets.views
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
+    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
     naive = None
     if sets.naive is not None and len(sets.naive) >= len(sets.samples):
-        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups).auc
+        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups, views=views).auc
     yield Score(
         TWO_SAMPLE_AUC,
         result.auc,

@@ -7,6 +7,7 @@ import { roundHalfToEven } from "./elementwise.js";
 const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
+const APART = 512; // between the exactly opaque and others, which no colour is a mixture of
 const ROUNDS = 4; // of k-means
 
 // Values (C, H, W) in [-1, 1] after all steps. steps: each with its name under `step`, and its numbers.
@@ -116,7 +117,7 @@ function specks(x, [channels, height, width], { sharpness, apart }) {
   return out;
 }
 
-// Each image gets as few colours as real images of its area have, by k-means. Alpha and flat colours stay.
+// Each image gets as few colours as real images of its area have, by k-means, alpha included. Flat colours stay.
 function fewColours(x, [channels, height, width], { slope, intercept, flat, common, reach }) {
   const area = height * width;
   const opaque = [];
@@ -127,13 +128,13 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat, comm
   const kept = new Set(opaque.map(flatOf).filter((index) => index >= 0));
   const free = opaque.filter((i) => flatOf(i) < 0);
   count = Math.max(count - kept.size, 1);
-  const rows = free.map((i) => [0, 1, 2].map((c) => x[c * area + i]));
+  const rows = free.map((i) => Array.from({ length: channels }, (_, c) => x[c * area + i]));
   if (new Set(rows.map((row) => row.map(roundHalfToEven).join())).size <= count) return x;
   const out = x.slice();
-  const table = common.map((colour) => colour.slice(0, 3));
-  quantised(rows, count).forEach((row, n) => {
-    const most = channels < 4 ? 255 : x[3 * area + free[n]];
-    snapped(row, table, reach).forEach((value, c) => (out[c * area + free[n]] = Math.min(value, most)));
+  const exact = (row) => (channels < 4 ? [] : [roundHalfToEven(row[3]) === 255 ? APART : 0]);
+  const colours = quantised(rows.map((row) => [...row, ...exact(row)]), count);
+  colours.forEach((row, n) => {
+    snapped(row.slice(0, channels), common, reach).forEach((value, c) => (out[c * area + free[n]] = value));
   });
   return out;
 }

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.loop_compiler import Loops
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
@@ -60,8 +61,10 @@ COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of 
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
 MAX_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
-# Training must last so many times as long as compiling: otherwise more than half of the time would be waiting.
-PATIENCE = 2.0
+WITHOUT_CONTEXTS = (
+    "without context mixing, which predicts text better: its loops could not be compiled in the time that can be spared, "
+    "so they are compiled beside the training"
+)
 RECORDS_LEFT_OUT = (
     "Samples are drawn without following similar training records, since with them far more samples than held-out records came "
     "near to a training record; scores still use these records."
@@ -145,7 +148,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         epochs = expected_epochs(spec, scale, weights)
         is_small_vocab = spec.vocab <= SMALL_VOCAB
         examples = round(TOKENS_PER_STEP * growth / spec.length)
-        contexts = _can_mix_contexts(spec) and _has_time_to_compile(scale)
+        contexts = _can_mix_contexts(spec) and scale.loops_ready
         return TransformerConfig(
             batch_size=max(4, min(examples, max(4, scale.items // 8))),
             layers=layers,
@@ -165,12 +168,14 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
 
     @classmethod
-    def compile_seconds(cls, spec: Tokens) -> float:
-        return 0.0 if not _can_mix_contexts(spec) or compilation.is_compiled() else compilation.SECONDS
+    def loops_to_compile(cls, spec: Tokens, config: TransformerConfig) -> Loops | None:
+        return compilation.LOOPS if config.contexts and not compilation.is_compiled() else None
 
     @classmethod
     def plan_notes(cls, spec: Tokens, scale: Scale, config: TransformerConfig) -> tuple[str, ...]:
-        return _compilation_notes(scale.compile_seconds, config.contexts)
+        if scale.loops_ready or config.contexts or not _can_mix_contexts(spec):
+            return ()
+        return (WITHOUT_CONTEXTS,)
 
     @classmethod
     def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
@@ -444,21 +449,6 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
 
 def _can_mix_contexts(spec: Tokens) -> bool:
     return spec.packed and not spec.shape and bool(spec.spellings) and spec.vocab <= MAX_CONTEXT_VOCAB
-
-
-def _has_time_to_compile(scale: Scale) -> bool:
-    return scale.seconds is None or scale.seconds >= PATIENCE * scale.compile_seconds * scale.crowding
-
-
-def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
-    if not seconds:
-        return ()
-    once = f"has loops that are compiled at their first use on this machine, about {seconds:.0f} s"
-    if contexts:
-        return (f"context mixing {once} of this run",)
-    return (
-        f"without context mixing, which predicts text better: it {once}; a longer budget has time for that, and only once",
-    )
 
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:

@@ -1,0 +1,73 @@
+"""Compile the loops of a family before its training, where there is time for that."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from anew.core.loop_compiler import Loops
+from anew.planning.build import agreed_config
+from anew.planning.choose import FamilyChoice, settings_of
+from anew.planning.context import RunContext, TrainingData
+from anew.planning.planner import DEFAULT_MODEL_SIZE, scale_of
+from anew.planning.train_config import TrainConfig
+from anew.runs.record import Request
+
+# Share of the time for training that compiling may take: with more, most of the time would be waiting; chosen.
+COMPILING_SHARE = 0.5
+
+
+def compile_loops(
+    request: Request,
+    config: TrainConfig,
+    context: RunContext,
+    data: TrainingData,
+    family: FamilyChoice,
+    seconds: float | None,
+) -> RunContext:
+    """The context of a training that is to be planned: its loops are compiled, or it does without them for lack of time.
+
+    Args:
+        request, config, context, data, family: See `make_plan`.
+        seconds: Seconds of training that are left; None if the request counts steps.
+    """
+    family_class = family.family_class
+    overrides = settings_of(request.settings, family.name, family_class.Config)
+    scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    with_loops, without = (
+        agreed_config(family_class, data.spec, replace(scale, loops_ready=is_ready), overrides, context.world)
+        for is_ready in (True, False)
+    )
+    loops, is_ready = family_class.loops_to_compile(data.spec, with_loops), True
+    if loops is not None:
+        is_needed = family_class.loops_to_compile(data.spec, without) is not None  # as a setting says
+        limit = None if seconds is None or is_needed else COMPILING_SHARE * seconds
+        wait_for(loops, context, limit)
+        is_ready = limit is None or family_class.loops_to_compile(data.spec, with_loops) is None
+    return replace(context, loops_ready=bool(context.world.minimum(int(is_ready))))
+
+
+def wait_for(loops: Loops, context: RunContext, limit: float | None) -> None:
+    """Compile loops and say so; after so many seconds they are compiled beside what follows. No limit for None."""
+    if limit is not None and loops.seconds * context.crowding > limit:
+        context.loop_compiler.run(loops, 0.0)
+        return
+    at_most = "" if limit is None else f"; this run waits for at most {limit:.0f} s"
+    context.reporter.message(
+        f"compiling the loops of {loops.name}, once on this machine: about {loops.seconds:.0f} s on an idle core{at_most}"
+    )
+    start = time.monotonic()
+    if context.loop_compiler.run(loops, limit):
+        context.reporter.message(f"compiled in {time.monotonic() - start:.0f} s")
+
+
+def say_what_was_compiled(context: RunContext) -> None:
+    """Say, at the end of a run that did without loops, whether the next one has them."""
+    loops = context.loop_compiler.loops
+    if context.loops_ready or loops is None:
+        return
+    if context.loop_compiler.is_done():
+        text = f"the loops of {loops.name} are compiled now: a new run will have it, while this one is continued without it"
+    else:
+        text = f"the loops of {loops.name} are not all compiled yet: a new run goes on with that, and a longer budget has time for it"
+    context.reporter.message(text)
