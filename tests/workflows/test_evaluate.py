@@ -19,8 +19,8 @@ from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
+from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.announcements import Announcements
-from anew.evaluation.base import WITHIN_TIME
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples

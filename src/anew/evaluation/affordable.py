@@ -11,6 +11,7 @@ from anew.data.types import ItemT
 from anew.evaluation.metrics.classes import affordable_probe
 from anew.evaluation.metrics.feature_sets import QUICK
 
+WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
 # Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
 FEATURES_SHARE = 0.2
@@ -58,3 +59,8 @@ def comparable_items(seconds: float, crowding: float) -> float:
         crowding: How many times longer than on idle cores work takes.
     """
     return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
+
+
+def extent_of(n: int, total: int, counted: str, reason: str) -> str:
+    """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
+    return f"Quality was measured on {n:,} of {total:,} {counted}s, {reason}."

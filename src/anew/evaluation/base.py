@@ -16,7 +16,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import comparable_items, measured_items, probe_size
+from anew.evaluation.affordable import WITHIN_TIME, comparable_items, extent_of, measured_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
@@ -42,7 +42,6 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
 FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 
@@ -457,11 +456,6 @@ def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping
         for items in (samples, [*held_out, *train])
     )
     return [own, real[: len(held_out)], real[len(held_out) :]]
-
-
-def extent_of(n: int, total: int, counted: str, reason: str) -> str:
-    """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
-    return f"Quality was measured on {n:,} of {total:,} {counted}s, {reason}."
 
 
 def too_few_of(name: str, n: int) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, WITHIN_TIME, Evaluation, extent_of, scores_without_features
+from anew.evaluation.affordable import WITHIN_TIME, extent_of
+from anew.evaluation.base import OUT_OF_TIME, Evaluation, scores_without_features
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
