@@ -70,6 +70,7 @@ def write_run(folder: Path, source: Path, steps: int) -> Path:
     """A copy of a run's record with a log of so many steps, as if it had been trained for long."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text((source / "config.json").read_text())
+    (folder / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes())
     lines = []
     for step in range(1, steps + 1):
         fields = {"step": step, "progress": round(step / steps, 7), "rate": 1.0, "examples": 8 * step, "loss": 3.0 / step**0.3,

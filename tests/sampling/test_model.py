@@ -109,10 +109,12 @@ def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(
     assert not hasattr(images.sampling_config({}), "min_p")
 
 
-def test_a_setting_of_training_is_named_as_such(images: anew.Model) -> None:
+def test_a_setting_of_training_is_named_as_such(images: anew.Model, text: anew.Model) -> None:
     for name in ("size", "batch_size"):
         with pytest.raises(anew.ConfigError, match=rf"'{name}' is a setting of training, and samples cannot change it"):
             images.sample(1, **{name: 1})
+    with pytest.raises(anew.ConfigError, match="pass sampling settings by name"):
+        text.sample(1, settings={"temperature": 0.5})
     with pytest.raises(anew.ConfigError, match="unknown setting 'nothing'"):
         images.sample(1, nothing=1)
 

@@ -118,3 +118,10 @@ def test_a_format_that_is_never_written_is_refused_in_one_sentence() -> None:
         of("image", PICTURE).in_format("bmp")
     with pytest.raises(ConfigError, match="`format` is for images, sounds and clips; text has one form of file"):
         of("text", "a").in_format("pdf")
+
+
+def test_the_name_of_a_file_is_no_folder_of_a_sheet(tmp_path: Path) -> None:
+    samples = thousand(Files())
+    with pytest.raises(ConfigError, match="stem"):
+        samples.save_sheet(tmp_path / "new.png")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,29 @@ def test_a_body_says_that_it_is_json(media: str, client: TestClient) -> None:
     assert answer.status_code == 400 and "Content-Type" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/", 404), ("GET", "/v1/completions", 405),
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/completions", 405),
                                                         ("PUT", "/v1/models", 405), ("GET", "/v1/models/nope", 404),
                                                         ("GET", "/v1/models/..%2f..%2fetc%2fpasswd", 404),
                                                         ("GET", "/../../etc/passwd", 404)])  # fmt: skip
 def test_paths_that_are_not_there(method: str, path: str, status: int, client: TestClient) -> None:
     answer = client.request(method, path)
     assert answer.status_code == status and set(answer.json()) == {"error"}
+
+
+def test_the_start_page_lists_the_paths_and_each_request_is_logged(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "anew.server.requests"):
+        answer = client.get("/?key=secret")
+        assert client.get("/v1/nothing%0a").status_code == 404
+    assert answer.url.path == "/docs" and answer.status_code == 200
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in lines] == [
+        "GET / 307",
+        "GET /docs 200",
+        "GET /v1/nothing\\x0a 404",
+    ]
+    assert not any("secret" in line for line in lines)
 
 
 def test_the_models(client: TestClient) -> None:

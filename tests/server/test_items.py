@@ -92,6 +92,12 @@ def test_no_more_is_made_than_the_cap(client: TestClient) -> None:
     assert answer.status_code == 400 and "values" in answer.json()["error"]["message"]
 
 
+def test_a_thousand_records_are_within_the_cap(client: TestClient) -> None:
+    assert len(unzipped(client, model="names", n=1000, settings={"temperature": 0.1})) == 1000
+    answer = client.post("/v1/samples", json={"model": "book", "n": 1000})
+    assert answer.status_code == 400 and "settings.max_tokens" in answer.json()["error"]["message"]
+
+
 # ---- clips ----
 
 

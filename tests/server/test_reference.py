@@ -40,9 +40,19 @@ def test_all_paths_and_fields_are_there(page: str) -> None:
     schema = client_of().get("/openapi.json").json()
     for path, methods in schema["paths"].items():
         assert all(f"{method.upper()} {path}</code></h2>" in page for method in methods)
-    assert "<td><code>temperature</code></td><td>a number from 0.0 to 10.0</td>" in page
+    assert "<td><code>temperature</code></td><td>a number from 0 to 10</td>" in page
     assert "<td><code>image</code></td><td>a file</td><td>required</td>" in page
     assert "<td><code>logit_bias</code></td>" not in page  # what is only accepted in its default does nothing
+
+
+def test_numbers_and_answers_are_readable(page: str) -> None:
+    assert "<td>a whole number, 0 or larger</td>" in page and "<td>a whole number from -1 to 16,777,216</td>" in page
+    assert "e+18" not in page and ".0</td>" not in page
+    assert (
+        "The answer is application/zip." in page
+        and "The answer is JSON, or with stream=true events as they come." in page
+        and "<td></td>" not in page
+    )
 
 
 def test_it_is_in_english_and_its_links_lead_somewhere(page: str) -> None:

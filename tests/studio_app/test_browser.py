@@ -132,8 +132,39 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
             "all => all.map((text) => text.getBoundingClientRect().height)"
         )
         assert min(heights) >= 11
+        page.get_by_role("link", name="Open the report alone").wait_for()
         # Nothing is said of samples that are not tested, nor of ranks at which nothing could raise an alarm.
         assert page.get_by_text("The curve stays below the line for the 50 samples that are tested").count()
+
+
+def test_a_curve_above_the_line_is_explained_where_nothing_was_found(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = tmp_path / "runs" / "shapes"
+    shutil.copytree(root / "runs" / "shapes", run)
+    picture = {"ranks": [4, 10, 40], "shares": [1.0, 1.0, 0.9], "line": [1.0, 0.9, 0.8], "expected": 0.5, "tested": 40}
+    controls = [{"kind": "exact", "rate": 0.01, "caught": 1.0}]
+    copies = {
+        "has_report": True,
+        "verdict": "No copying found.",
+        "picture": picture,
+        "found": False,
+        "reference_p": 0.07,
+    }
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        page.route("**/api/copies*", lambda route: route.fulfill(json=copies | {"controls": controls}))
+        page.route(
+            "**/api/report*", lambda route: route.fulfill(body="<p style='height: 3000px'>x", content_type="text/html")
+        )
+        go(page, "#/report/runs%2Fshapes")
+        page.get_by_text(
+            "crosses the line at the 10 most suspicious samples, but the samples are no closer to your items"
+        ).wait_for()
+        page.get_by_text("Copies that were planted on purpose were caught by another test").wait_for()
+        frame = page.locator("iframe")
+        for _ in range(100):
+            if frame.bounding_box()["height"] > 3000:
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError("the frame is not as high as its page")
 
 
 def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -354,6 +385,29 @@ def test_playing(address: str, browser: Any) -> None:
         page.get_by_role("tab", name="Walk").click()
         page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fnames")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        page.fill("#seed", "7")
+        page.fill("#prompt", "A")
+        page.fill("#number", "2")
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.wait_for_url(lambda url: "seed%3D7" in url)
+        page.locator(".items.big .item").nth(2).wait_for(state="detached")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        texts = page.locator(".items.big pre").all_inner_texts()
+        page.reload()
+        page.locator(".items.big .made").nth(1).wait_for(timeout=60_000)
+        assert page.input_value("#seed") == "7" and page.input_value("#prompt") == "A"
+        assert page.locator(".items.big pre").all_inner_texts() == texts
+        go(page, "#/which")
+        page.get_by_role("heading", name="Which is which").wait_for()
+        go(page, "#/play/runs%2Fnames/make?seed%3D7%26set.temperature%3D0.5%26n%3D1")
+        page.locator("#sampling-temperature").wait_for()
+        assert page.input_value("#sampling-temperature") == "0.5"
 
 
 def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:

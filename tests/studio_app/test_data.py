@@ -98,7 +98,7 @@ def test_a_body_that_comes_to_a_halt_is_cut_off(
         slow.sendall(head.encode() + b"5\r\nabcde\r\n")
         answer = b"".join(iter(lambda: slow.recv(2**16), b""))
         assert answer.startswith(b"HTTP/1.1 408 ") and b"behind the slowest rate" in answer
-        assert list((tmp_path / "uploads" / "u").iterdir()) == []
+        assert not list((tmp_path / "uploads").rglob("*.*"))
 
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pyte
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         answer = client.post("/api/upload", params={"to": upload, "path": "x.txt"}, content=b"x")
         assert answer.status_code == 413 and "does not fit on the disk" in answer.json()["error"]["message"]
-    assert list((tmp_path / upload).iterdir()) == []
+    assert not (tmp_path / upload).exists()
 
 
 def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with client_of(tmp_path) as client:
         upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
         assert client.post("/api/upload", params={"to": upload, "path": "x"}, content=b"x" * 11).status_code == 413
-    assert list((tmp_path / upload).iterdir()) == []
+    assert not (tmp_path / upload).exists()
 
 
 def test_an_address_is_refused(client: TestClient) -> None:
@@ -226,3 +226,15 @@ def test_parcels_that_are_none(body: bytes, status: int, tmp_path: Path) -> None
         assert client.post("/api/parcel", params={"to": "runs"}, content=parcel(("x", b"x"))).status_code in (403, 404)
     assert not [path for path in (tmp_path / upload).rglob("*") if path.is_file()]
     assert {path.name for path in tmp_path.iterdir()} <= {"uploads", STATE}
+
+
+def test_a_drop_of_which_nothing_arrives_leaves_no_folder(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        answer = client.post("/api/upload", params={"to": upload, "path": "a/b:c.txt"}, content=b"x")
+        assert answer.status_code == 400 and "contains ':'" in answer.json()["error"]["message"]
+        assert not (tmp_path / upload).exists()
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        assert client.post("/api/parcel", params={"to": upload}, content=parcel(("a.txt", b"x"))).status_code == 200
+        assert client.post("/api/parcel", params={"to": upload}, content=parcel(("b?.txt", b"x"))).status_code == 400
+        assert (tmp_path / upload / "a.txt").is_file()

@@ -40,6 +40,11 @@ ENDLESS = """window.showDirectoryPicker = async () => ({
     },
     getFileHandle: async name => ({ getFile: async () => new File(["x"], name) }),
 });"""
+UNSAFE = """window.showDirectoryPicker = async () => ({
+    name: "unsafe",
+    entries: async function* () { for (const name of ["a.txt", "b:c.txt", "what?.txt"]) yield [name, { kind: "file" }]; },
+    getFileHandle: async name => ({ getFile: async () => new File(["x"], name) }),
+});"""
 DAMAGED = """window.showDirectoryPicker = async () => ({
     name: "damaged",
     entries: async function* () {
@@ -156,6 +161,14 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, browser: Any) 
         page.get_by_text("Left out, since it could not be read: gone/, 3.txt.").wait_for()
         copied(page)
     assert sorted(arrived(tmp_path, "damaged")) == ["0.txt", "1.txt", "2.txt", "4.txt"]
+
+
+def test_a_name_that_cannot_be_used_is_left_out_and_said(tmp_path: Path, browser: Any) -> None:
+    with new_run(browser, tmp_path, UNSAFE) as page:
+        page.get_by_role("button", name="Choose a folder").click()
+        page.get_by_text("names cannot be used here: b:c.txt (with :), what?.txt (with ?).").wait_for()
+        assert copied(page) == "uploads/unsafe"
+    assert list(arrived(tmp_path, "unsafe")) == ["a.txt"]
 
 
 def test_a_full_disk_ends_copying(tmp_path: Path, browser: Any) -> None:

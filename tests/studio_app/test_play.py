@@ -111,7 +111,9 @@ def test_downloads_are_ordinary_files(client: TestClient) -> None:
     query = {"run": SHAPES, "made": samples["made"]}
     file = client.get("/api/play/file", params=query | {"index": 1})
     assert file.content[:4] == b"\x89PNG" and "attachment" in file.headers["content-disposition"]
-    archive = zipfile.ZipFile(io.BytesIO(client.get("/api/play/zip", params=query).content))
+    answer = client.get("/api/play/zip", params=query)
+    assert 'filename="shapes-seed-1.zip"' in answer.headers["content-disposition"]
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert len(archive.namelist()) == 2 and archive.testzip() is None
     for invalid in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
         assert client.get("/api/play/file", params=query | {"index": 0} | invalid).status_code in (400, 404)
@@ -237,3 +239,11 @@ def test_a_run_whose_letters_are_damaged_says_so(root: Path, client: TestClient)
     answer = client.get("/api/play/about", params={"run": "runs/altered"})
     assert answer.status_code == 400 and "letters" in answer.json()["error"]["message"]
     shutil.rmtree(other)
+
+
+def test_texts_that_stop_too_soon_are_said(client: TestClient) -> None:
+    short = made(client, run=NAMES, n=3, seed=1, settings={"max_tokens": "1"})
+    assert any("cut off after 1 token; max tokens gives more" in note for note in short["notes"])
+    assert not any(
+        "cut off" in note for note in made(client, run=NAMES, n=1, seed=1, settings={"max_tokens": "1000"})["notes"]
+    )

@@ -127,3 +127,15 @@ def test_the_step_whose_weights_are_kept_is_known_until_training_goes_on(tmp_pat
         file.write(step(2, 1.0) + "\n")
     log.refresh()
     assert log.kept_step is None
+
+
+def test_lines_that_are_no_events_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(f"{step(1, 1.0)}\n{step(2, 1.0)[:20]}")  # the end is still being written
+    log = RunLog(path)
+    log.refresh()
+    assert not log.is_damaged
+    path.write_text(f"{step(1, 1.0)}\ngarbage\n{step(2, 1.0)}\n")
+    log = RunLog(path)
+    log.refresh()
+    assert log.is_damaged and log.last["step"] == 2

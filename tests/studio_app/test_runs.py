@@ -181,3 +181,25 @@ def test_a_process_that_is_about_to_end_does_not_hide_what_it_finished(root: Pat
     assert run_summary.state_of(run, record, job).name == "finished"
     again = job.model_copy(update={"verb": "resume", "began_at": written + 60.0})  # it has not got hold of the run yet
     assert run_summary.state_of(run, record, again).name == "preparing"
+
+
+def test_a_run_without_its_weights_is_not_finished(root: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "alone", root / "runs" / "shapes", 20)
+    (run / "model.safetensors").unlink()
+    with client_of(tmp_path) as client:
+        state = listed(client)["alone"]
+    assert state["state"] == "damaged" and "model.safetensors" in state["sentence"]
+
+
+def test_a_run_has_one_name(client: TestClient) -> None:
+    for name in ("runs/shapes/../shapes", "runs/shapes/", "./runs/shapes", "runs//shapes"):
+        assert client.get("/api/run", params={"run": name}).status_code == 404
+        assert client.post("/api/resume", json={"run": name}).status_code == 404
+
+
+def test_the_copying_test_says_why_a_curve_above_the_line_is_no_finding(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = SimpleNamespace(model_dump=lambda include, exclude_unset: {name: name for name in include})
+    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: SimpleNamespace(copies=copies))
+    assert {"reference_p", "control_p", "controls", "found"} <= set(run_summary.copying_test(root))

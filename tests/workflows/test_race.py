@@ -38,6 +38,15 @@ def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         assert report.seconds >= 0.2 and report.step >= 1
 
 
+def test_learning_is_told_from_dots_at_random() -> None:
+    points = cloud(race.ITEMS, 0)
+    inside, covered = race.chance_shares(0)
+    others = cloud(race.SHOWN, 1)
+    for real in (others, points_of(from_tokens(as_tokens(pictures_of(others))[:, 1:]))):
+        real_inside, real_covered = race.shares(real, points)
+        assert real_inside > 0.95 > 2 * inside and real_covered > 0.9 > 1.5 * covered
+
+
 @pytest.mark.slow
 def test_a_minute_is_enough_to_see_the_cloud() -> None:
     last = {report.family: report for report in race.race(60.0) if report.is_last}

@@ -14,7 +14,7 @@ import anew
 from anew import api
 from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
-from anew.cli.printing import print_lines, print_notes, progress_of
+from anew.cli.printing import print_lines, print_notes, print_requests, progress_of
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
 from anew.cli.terminal import write, write_json
@@ -185,9 +185,7 @@ def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
 
 def _print_if_nothing_follows(samples: anew.Samples) -> None:
     """Print how many samples are the prompt alone, on standard error."""
-    prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in samples.origins]
-    pairs = zip(samples, prompts, strict=False)
-    n_bare = sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
+    n_bare = samples.prompt_alone
     if n_bare:
         write(
             f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "
@@ -307,6 +305,7 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
             write(f"serving {', '.join(names)} at {address}/v1; Ctrl-C stops")
         sys.stdout.flush()
 
+    print_requests()
     key_of_environment = os.environ.get("ANEW_API_KEY")
     api.serve(
         arguments.run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable
 
@@ -21,6 +22,18 @@ def progress_of(arguments: argparse.Namespace) -> ProgressLine:
 def print_lines(lines: Iterable[Line]) -> None:
     for line in lines:
         write_spans(line)
+
+
+def print_requests() -> None:
+    """Print a line for each request that `anew serve` answers, on standard error."""
+    logger = logging.getLogger("anew.server.requests")
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def print_notes(model: anew.Model) -> None:

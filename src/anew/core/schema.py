@@ -63,6 +63,12 @@ def described(error: ValidationError, place: str = "") -> str:
         return f"{where} is missing"
     if fault["type"] == "extra_forbidden":
         return f"{where} is unknown"
+    if fault["type"] == "string_too_long":
+        return f"{where} may have up to {fault['ctx']['max_length']:,} characters"
+    if fault["type"] == "string_too_short" and not fault["input"]:
+        return f"{where} is empty"
+    if fault["input"] is None and fault["type"].endswith("_type"):
+        return f"{where} is missing"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("should")
     expected = f"must{message}" if message.startswith((" be", " have")) else f"is wrong: {message.strip()}"
     value = fault["input"]

@@ -163,7 +163,7 @@ def check_budget(budget: float) -> None:
     if needed > budget:
         raise BudgetError(
             f"a budget of {budget:,.10g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
-            f"give at least {int(needed) + 1}s, plus the time that reading takes"
+            f"give at least {int(needed) + 1}s and the time that starting and reading take, such as {max(20.0, 2 * needed):.0f}s"
         )
 
 

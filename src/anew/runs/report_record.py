@@ -63,6 +63,8 @@ class CopiesRecord(_ExtensibleRecord):
     exact_limit: Share | None = None
     shortened: Flag = False
     limited_by: Text = ""
+    reference_p: Share | None = None
+    control_p: Share | None = None
     controls: list[ControlRecord] = Field(default_factory=list)
     picture: PictureRecord | None = None
 

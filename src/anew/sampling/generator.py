@@ -107,6 +107,8 @@ class Generator:
         Raises:
             ConfigError: A setting is unknown (the message names the nearest one) or out of range.
         """
+        if isinstance((settings or {}).get("settings"), Mapping):
+            raise ConfigError("pass sampling settings by name, as in sample(2, temperature=0.5), not as `settings`")
         training = {*cfg.settings_of(type(self.family).Config), *cfg.settings_of(type(self.item_modality).Config)}
         return sampling_config(type(self.family).Sampling, self.modality.traits, settings, training)
 

@@ -19,6 +19,7 @@ from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.sampling.origins import MAX_SCALE, Origin, side_file
 
+SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
@@ -209,6 +210,13 @@ class Samples(Sequence[DecodedItem]):
         """Number of samples that `save_sheet` shows, from the first."""
         return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 
+    @property
+    def prompt_alone(self) -> int:
+        """How many samples are the prompt alone, since the model ended there."""
+        prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in self.origins]
+        pairs = zip(self._items, prompts, strict=False)
+        return sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
+
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
         """Write samples into one file to look at: a sheet of pictures of the first ones, or one text of all.
 
@@ -219,7 +227,7 @@ class Samples(Sequence[DecodedItem]):
         Returns:
             The path of the file.
         """
-        target, stem = _make_folder(folder), _checked_stem(stem)
+        target, stem = _sheet_folder(folder), _checked_stem(stem)
         pictures = self.head(SHEET_SIZE).pictures()
         if pictures is not None:
             from anew.evaluation.reporting.sheet import sheet
@@ -311,6 +319,17 @@ def _make_folder(folder: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
     return target
+
+
+def _sheet_folder(folder: str | Path) -> Path:
+    """The folder of a sheet, made if missing; refused if it is meant as the name of the file."""
+    name = new_path("folder", folder)
+    if name.suffix.lower() in SHEET_SUFFIXES and not name.is_dir():
+        raise ConfigError(
+            f"`folder` is where the sheet is written (got {str(folder)!r}); give its name as `stem`: "
+            f"save_sheet({str(name.parent)!r}, {name.stem!r})"
+        )
+    return _make_folder(folder)
 
 
 def _checked_stem(stem: str) -> str:

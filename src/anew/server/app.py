@@ -8,7 +8,7 @@ from typing import cast
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from anew.core.version import __version__
 from anew.server.answering import Service
@@ -20,6 +20,7 @@ from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
+from anew.server.request_log import RequestLog
 from anew.server.schemas import ApiSchema, route_schema
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
@@ -51,6 +52,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
     add_item_routes(app, service)
     add_video_routes(app, service)
     app.add_middleware(Guard, host=host, keys=keys)
+    app.add_middleware(RequestLog)
     return app
 
 
@@ -59,6 +61,10 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
+
+    @app.get("/", include_in_schema=False)
+    async def start() -> Response:
+        return RedirectResponse("docs")
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:

@@ -59,8 +59,11 @@ def item_request(
     values = n * _values_per_sample(entry, sampling)
     limit = MAX_TOKENS if isinstance(entry.spec, Tokens) else MAX_VALUES
     if values > limit:
+        is_text = isinstance(entry.spec, Tokens)
+        remedy = "; give fewer, or fewer tokens each (settings.max_tokens)" if is_text else "; give fewer"
         raise bad_request(
-            f"the request needs {values:,} values, n times those of one sample, and the limit is {limit:,}; ask for less",
+            f"n samples of up to {values // n:,} {'tokens' if is_text else 'values'} are {values:,}, and the limit is "
+            f"{limit:,}{remedy}",
             "n",
         )
     seed = secrets.randbits(53) if body.seed is None else body.seed  # 53 bits: JSON keeps them exactly
@@ -84,7 +87,8 @@ def item_request(
 def _values_per_sample(entry: CatalogEntry, sampling: object) -> int:
     """Largest number of tokens, or of values of a grid, of one sample."""
     if isinstance(entry.spec, Tokens):
-        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, LONG_TEXT_TOKENS)
+        shortest = LONG_TEXT_TOKENS if entry.spec.packed else 0  # records end by themselves
+        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, shortest)
     frames = int(getattr(sampling, "frames", 0))
     values = math.prod(entry.spec.shape)
     if not frames or "T" not in entry.spec.axes:
@@ -111,10 +115,10 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
             raise bad_request(message, field)
         if name not in entry.labels:
             labels = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
+            guess = did_you_mean(name, entry.labels)
+            guess = guess if guess.endswith("?") else ""  # else it lists the labels, too
             raise bad_request(
-                f"{field} must be a label of this model (got {shorten(name)}){did_you_mean(name, entry.labels)}; "
-                f"its labels: {labels}",
-                field,
+                f"{field} must be a label of this model (got {shorten(name)}){guess}; its labels: {labels}", field
             )
     if len(set(chosen.values())) > 1:
         raise bad_request(f"{' and '.join(chosen)} name different labels; give one", next(iter(chosen)))

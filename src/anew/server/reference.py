@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from anew.core.settings import EXACT_INT
 from anew.server.schemas import FORM, JSON, MEANINGS, ApiSchema, FieldSchema
 
 TEMPLATE = Path(__file__).with_name("reference.html")
@@ -28,6 +29,7 @@ EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
     "/v1/score": ("input",),
 }
 
+STREAM = "text/event-stream"
 WORDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
 
@@ -89,7 +91,9 @@ def _operations(schema: ApiSchema, models: Sequence[str], address: str) -> Itera
             properties = body.get("properties", {})
             names = sorted(properties, key=lambda name: (name not in required, name == "user"))
             fields = [_field(name, properties[name], name in required) for name in names if _is_taken(properties[name])]
-            answers = ", ".join(name for name in operation["responses"]["200"].get("content", {}) if name != JSON)
+            media_types = operation["responses"]["200"].get("content", {})
+            answers = " or ".join(name for name in media_types if name not in (JSON, STREAM)) or "JSON"
+            answers += ", or with stream=true events as they come" if STREAM in media_types else ""
             model = str(next(iter(properties.get("model", FieldSchema()).get("enum", models)), "RUN"))
             command = _command(path, model, address) if media == JSON and path in EXAMPLE_FIELDS else ""
             summary = operation.get("summary", "")
@@ -111,7 +115,7 @@ def _field(name: str, field: FieldSchema, is_required: bool) -> FieldLine:
     parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
     values = " or ".join(dict.fromkeys(_takes(part) for part in parts))
     default = field.get("default")
-    default_text = "required" if is_required else "" if default in (None, "", []) else json.dumps(default)
+    default_text = "required" if is_required else "none" if default in (None, "", []) else json.dumps(default)
     return FieldLine(name, values, default_text)
 
 
@@ -128,7 +132,8 @@ def _takes(part: FieldSchema) -> str:
     word = WORDS.get(str(part.get("type")), "an object")
     low, high = part.get("minimum"), part.get("maximum")
     if low is not None and high is not None:
-        return f"{word} from {low:,} to {high:,}"
+        is_bounded = abs(high) < EXACT_INT  # larger ones stand for no bound, and are written as powers
+        return f"{word} from {low:,.15g} to {high:,.15g}" if is_bounded else f"{word}, {low:,.15g} or larger"
     if "maxLength" in part:
         return f"{word} of up to {part['maxLength']:,} characters"
     return word

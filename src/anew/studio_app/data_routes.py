@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -75,16 +77,16 @@ def add_data(app: FastAPI, studio: Studio) -> None:
 
     @app.post("/api/upload")
     async def upload(request: Request) -> Response:
-        query = request.query_params
-        target = await run_in_threadpool(uploads.target_of, studio.folder, query.get("to", ""), query.get("path", ""))
-        length = request.headers.get("content-length", "")
-        size = await uploads.receive(target, stream_body(request), int(length) if length.isdecimal() else None)
+        query, length = request.query_params, request.headers.get("content-length", "")
+        async with _discarding_empty(studio, query.get("to", "")) as name:
+            target = await run_in_threadpool(uploads.target_of, studio.folder, name, query.get("path", ""))
+            size = await uploads.receive(target, stream_body(request), int(length) if length.isdecimal() else None)
         return JSONResponse({"size": size})
 
     @app.post("/api/parcel")
     async def parcel(request: Request) -> Response:
-        upload = request.query_params.get("to", "")
-        return JSONResponse({"files": await receive_parcel(studio.folder, upload, stream_body(request))})
+        async with _discarding_empty(studio, request.query_params.get("to", "")) as name:
+            return JSONResponse({"files": await receive_parcel(studio.folder, name, stream_body(request))})
 
     @app.post("/api/look")
     async def look(request: Request) -> Response:
@@ -104,6 +106,16 @@ def add_data(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/settings")
     async def settings() -> Response:
         return JSONResponse(await run_in_threadpool(_settings))
+
+
+@contextlib.asynccontextmanager
+async def _discarding_empty(studio: Studio, upload: str) -> AsyncIterator[str]:
+    """A context that takes the name of an upload, and deletes its folder after an error before which nothing arrived."""
+    try:
+        yield upload
+    except ApiError:
+        await run_in_threadpool(uploads.discard_if_empty, studio.folder, upload)
+        raise
 
 
 def _check_no_address(data: str) -> None:

@@ -21,9 +21,10 @@ POLICY = (
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# Of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched
+# Of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched. They have the origin of the
+# Studio, whose page reads how high they are.
 REPORT_POLICY = (
-    "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "sandbox allow-same-origin; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
 )
 HEADERS = {

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from anew.core.settings import MAX_INT
+from anew.core.settings import EXACT_INT
 from anew.planning.request import MAX_MEASURED
 from anew.server.bodies import parse
 from anew.server.guard import json_body
@@ -21,7 +21,8 @@ from anew.studio_app.studio import Studio
 
 LIMITS = Limits(body_bytes=2**18)
 ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
-Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
+# Larger seeds would arrive as others: a browser holds whole numbers as floats.
+Seed = Annotated[int, Strict(), Field(ge=0, le=EXACT_INT - 1)]
 SampleCount = Annotated[int, Strict(), Field(ge=1, le=MAX_MEASURED)]
 Settings = dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]]
 

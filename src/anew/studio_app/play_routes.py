@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import re
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.core.specs import Condition
 from anew.sampling.model import Model
+from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
@@ -140,8 +142,9 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     @app.get("/zip")
     async def archive(request: Request) -> Response:
         query = request.query_params
-        samples = (await player_of(studio, players, query.get("run", ""))).made(query.get("made", ""))
-        return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{query.get('made', '')}.zip")
+        player = await player_of(studio, players, query.get("run", ""))
+        samples = player.made(query.get("made", ""))
+        return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{_stem(player, samples)}.zip")
 
 
 async def _small_file(request: Request) -> bytes:
@@ -189,6 +192,15 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
     kept = ((positions < first) | (positions >= stop)).float()
     mask = kept[:, None, None] if mode == "ends" else kept
     return Condition(x, mask.expand(x.shape[1:])[None])
+
+
+def _stem(player: Player, samples: Samples) -> str:
+    """The name of an archive of samples without its suffix: the run, the seed, and the label if it was chosen."""
+    parts = [player.run.name]
+    if samples.origins:
+        origin = samples.origins[0]
+        parts += [f"seed-{origin.seed}", *([] if origin.label is None else [str(origin.label)])]
+    return re.sub("[^A-Za-z0-9._-]+", "_", "-".join(parts))[:100]
 
 
 def _download(data: bytes, media: str, name: str) -> Response:

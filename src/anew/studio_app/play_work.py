@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from anew.core import arguments
 from anew.core.arrays import Numbers
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
+from anew.core.wording import are, plural
 from anew.data.dataset import Dataset
 from anew.data.modalities.code import Code
 from anew.data.modalities.text import Text
@@ -26,7 +28,7 @@ from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
-from anew.runs import film
+from anew.runs import film, lock
 from anew.runs.paths import WEIGHTS
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.drawing import request_origin, with_settings
@@ -128,7 +130,7 @@ class AboutWork(PlayWork):
             "plural": modality.traits.plural,
             "labels": model.labels if model.spec.classes else [],
             "shape": shape,
-            "notes": list(model.notes),
+            "notes": _model_notes(self.player.run, model.notes),
             "prompts": is_text,
             "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
@@ -144,6 +146,13 @@ class AboutWork(PlayWork):
             "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
+
+
+def _model_notes(run: Path, notes: Sequence[str]) -> list[str]:
+    """The notes on a model without commands and absolute paths."""
+    state = "still learning" if lock.is_held(run) else "training is not finished"
+    words = (note.partition(": `")[0].replace(f"{run}{os.sep}", "") for note in notes)
+    return [note.replace("training is not finished", state) for note in words]
 
 
 def _example(run: Path) -> str:
@@ -227,11 +236,47 @@ class SampleWork(PlayWork):
         assert last is not None
         samples = self._samples(model, last, request, labels)
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
-        yield {"items": shown_items(samples), "made": self.player.keep(samples, last.cpu()), "drafts": count}
+        yield {
+            "items": shown_items(samples),
+            "made": self.player.keep(samples, last.cpu()),
+            "drafts": count,
+            "notes": [*_notes(samples), *_cut_off(model, last, count)],
+        }
 
     @staticmethod
     def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:
         return Samples(model.decode_items(x.cpu(), request), labels, model.item_modality)
+
+
+def _notes(samples: Samples) -> list[str]:
+    """What the user should know about samples, in sentences."""
+    n_bare = samples.prompt_alone
+    if not n_bare:
+        return []
+    return [
+        f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} what you gave alone: the model ended there, as nothing in the "
+        "data may begin like this."
+    ]
+
+
+def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
+    """A sentence on texts (n, L) that did not end by themselves; none of other items."""
+    spec, modality = model.item_spec, model.item_modality
+    if (
+        not isinstance(spec, Tokens)
+        or not isinstance(modality, Text)
+        or model.codec is not None
+        or "end" not in spec.special
+    ):
+        return []
+    n_cut = int(
+        (ids[:, 1:] != spec.special["end"]).all(1).sum()
+    )  # what is given may begin with the end of the text before it
+    if not n_cut:
+        return []
+    return [
+        f"{n_cut:,} of {plural(len(ids), 'sample')} {are(n_cut)} cut off after {plural(num_tokens, 'token')}; max tokens gives more."
+    ]
 
 
 class TokenWork(PlayWork):

@@ -11,7 +11,7 @@ import numpy as np
 from anew.core.threads import use_threads
 from anew.evaluation.reporting.sheet import sheet
 from anew.studio_app.shown_items import data_url
-from anew.workflows.race import RaceReport, cloud, race
+from anew.workflows.race import RaceReport, chance_shares, cloud, race
 
 NICENESS = 5  # training runs have priority
 NUM_IMAGES = 12  # of a report
@@ -39,7 +39,9 @@ def main(seconds: str, seed: str) -> int:
         os.nice(NICENESS)
     use_threads()
     points = cloud(NUM_POINTS, int(seed))
-    print(json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist()}), flush=True)
+    inside, covered = chance_shares(int(seed))
+    chance = {"inside": round(inside, 4), "covered": round(covered, 4)}
+    print(json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist(), "chance": chance}), flush=True)
     for report in race(float(seconds), int(seed)):
         print(json.dumps(event(report)), flush=True)
     return 0

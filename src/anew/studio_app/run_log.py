@@ -87,6 +87,7 @@ class RunLog:
         last: The last step event; empty before the first.
         kept_step: The step whose weights are sampled from, if the training is over and it is not the last.
         warnings: Step and text of each warning.
+        is_damaged: Whether there are lines that are no events.
         stages: Names of all events so far, such as "report".
     """
 
@@ -102,6 +103,7 @@ class RunLog:
         self.kept_step: int | None = None
         self.warnings: list[tuple[int, str]] = []
         self.stages: set[str] = set()
+        self.is_damaged = False
         self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
 
     def refresh(self) -> None:
@@ -140,6 +142,7 @@ class RunLog:
     def _add_line(self, line: bytes) -> None:
         event = events.parse(line) if line.strip() else None
         if event is None:
+            self.is_damaged |= bool(line.strip())
             return
         if len(self.stages) < MAX_CURVES:
             self.stages.add(event["event"])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from anew.core.short_training import short_training_warning
 from anew.runs import events
-from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
 from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
@@ -63,6 +62,7 @@ class RunLogs:
             return {
                 "last": dict(log.last),
                 "kept_step": log.kept_step,
+                "is_log_damaged": log.is_damaged,
                 "rate": log.examples_per_second,
                 "warnings": [{"step": step, "text": text} for step, text in log.warnings],
                 "validation": validation.values[-1] if validation is not None and validation.values else None,
@@ -98,7 +98,7 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)
     final = run_summary.final_sheet(run)
-    has_weights = (run / WEIGHTS).is_file() or _has_checkpoint(run)
+    has_weights = run_summary.has_weights(run)
     value |= {
         "sheets": [{"step": step, "file": file} for step, file in sheets[-MAX_SHEETS:]],
         "final": final,
@@ -123,8 +123,3 @@ def _last_step(value: Mapping[str, object]) -> int | None:
     """The last step in the contents of a run's page; None of a run that took none, since its family needs none."""
     step = value["step"]
     return step if isinstance(step, int) and step > 0 else None
-
-
-def _has_checkpoint(run: Path) -> bool:
-    folder = run / "checkpoints"
-    return folder.is_dir() and any(path.name.startswith("step-") for path in folder.iterdir())

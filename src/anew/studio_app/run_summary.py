@@ -17,7 +17,7 @@ from anew.core.wording import COMPLAINT, QUESTIONS
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CONFIG, OWN_FAMILY
+from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
 from anew.runs.report_record import record_if_whole
 from anew.studio_app.jobs import Job
@@ -29,6 +29,9 @@ MAX_LINES = 300  # of the log, read from its end: a list of many runs must not r
 # Of a command that was asked to stop; the last one before it could handle the signal.
 STOPPED_EXITS = (DONE, STOPPED, -signal.SIGTERM)
 NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
+MISSING_WEIGHTS = (
+    f"Its weights ({WEIGHTS}) are missing. If the folder was copied, copy it once more, with all its files."
+)
 _SHEET_NAME = re.compile(r"step-(\d{1,15})\.(png|txt)")
 
 
@@ -118,10 +121,19 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
             return RunState("training", "Learning.")
         return RunState("measuring", "Sampling and measuring.")
     if record.status == "finished":
+        if not has_weights(run):
+            return RunState("damaged", MISSING_WEIGHTS)
         if job is not None and _has_failed(job) and not _has_written(job, run):
             return RunState("finished", "Finished. The last command on it failed, and changed nothing.", failed=True)
         return RunState("finished", "Finished.")
     return _unfinished_state(run, record, job)
+
+
+def has_weights(run: Path) -> bool:
+    """Whether a run has weights, if only those of a checkpoint."""
+    checkpoints = run / "checkpoints"
+    has_checkpoint = checkpoints.is_dir() and any(path.name.startswith("step-") for path in checkpoints.iterdir())
+    return (run / WEIGHTS).is_file() or has_checkpoint
 
 
 def _has_failed(job: Job) -> bool:
@@ -213,6 +225,8 @@ def copying_test(run: Path) -> dict[str, object]:
     fields = {
         "found",
         "p",
+        "reference_p",
+        "control_p",
         "verdict",
         "method",
         "samples",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from anew.server.faults import ApiError
 from anew.studio_app import run_summary, runner
@@ -52,7 +52,9 @@ class Studio:
             ApiError: 403 it is outside of the start folder; 404 it is not a run.
         """
         path = self.folder.path(name)
-        if path == self.folder.root or not is_run(path):
+        # Commands in the queue name runs, so a run must have one name: not also one with `..` or a slash at its end.
+        is_plain = PurePosixPath(name).as_posix() == name and ".." not in PurePosixPath(name).parts
+        if path == self.folder.root or not is_plain or not is_run(path):
             raise ApiError(404, f"{name[:200]!r} is not a run, or was deleted")
         return path
 
@@ -111,7 +113,16 @@ class Studio:
         """
         job = self.comparing_job(name)
         words = self.jobs.last_words(job)
-        return self._comparison(job) | {"last_words": words, "complaint": run_summary.complaint(words)}
+        runs = [
+            {"id": self.folder.name(run), "name": run.name, "grades": run_summary.grades(run)}
+            for run in self._compared_runs(job)
+        ]
+        return self._comparison(job) | {"last_words": words, "complaint": run_summary.complaint(words), "runs": runs}
+
+    def _compared_runs(self, job: Job) -> list[Path]:
+        """The runs that a comparison is of."""
+        words = job.words[job.words.index("--runs") + 1 :] if "--runs" in job.words else []
+        return [path for path in map(Path, words) if path.is_relative_to(self.folder.root)]
 
     def comparison_page(self, name: str) -> Path:
         """The path of the page of a comparison or a report on samples; ApiError 404 as of `comparison`."""

@@ -54,11 +54,22 @@ def target_of(folder: StartFolder, upload: str, path: str) -> Path:
         raise ApiError(404, f"{shorten(upload)} is not an upload, or was deleted")
     parts = path.split("/")
     if not all(map(_is_plain, parts)) or len(parts) > MAX_PARTS:
-        raise ApiError(400, f"the file name {shorten(path)} cannot be used; rename the file")
+        unsafe = _UNSAFE.search(path.replace("/", ""))
+        reason = f"it contains {unsafe[0]!r}; " if unsafe else ""
+        raise ApiError(400, f"the file name {shorten(path)} cannot be used; {reason}rename the file")
     target = base.joinpath(*parts)
     if not target.resolve().is_relative_to(base):
         raise ApiError(403, f"{shorten(path)} leads out of its folder")
     return target
+
+
+def discard_if_empty(folder: StartFolder, upload: str) -> None:
+    """Delete the folder of an upload of which no file arrived."""
+    with contextlib.suppress(ApiError, OSError):
+        base = folder.path(upload)
+        if base.parent == folder.root / FOLDER:
+            for path, _, _ in os.walk(base, topdown=False):
+                os.rmdir(path)  # refused where there is a file
 
 
 def _is_plain(part: str) -> bool:

@@ -165,7 +165,7 @@ def _no_text_reason(table: DelimitedFile | ParquetFile) -> str:
     if not texts:
         advice = f"; {whole_rows}, or one column" if whole_rows else "; learn one column"
         return (
-            "no column holds text or images, but numbers, dates, identifiers or a few categories, and such tables are not "
+            "its columns hold numbers, dates, identifiers or a few categories, not text or images, and such tables are not "
             f"learned as tables{advice} with the setting text_column (columns: {list_columns(table.columns)})"
         )
     advice = f"choose one with the setting text_column, as in text_column={texts[0]}"

@@ -23,7 +23,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.evaluation.memorization.result import ItemType, PlantedControl
-from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
+from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
 # Draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
@@ -123,19 +123,21 @@ class Planting:
         return controls
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
-        """The picture of the scan, with exact copies planted at the lowest rate that was caught, or else the highest."""
-        sample_nearest = self.nearests[scan.decisive].take(np.arange(self.n_samples))
-        picture = picture_of(sample_nearest, scan, self.labels)
-        exact = [control for control in controls if control.kind == "exact"]
-        if picture is None or not exact:
-            return picture
-        rate = min((control.rate for control in exact if control.caught >= DETECTION_POWER), default=exact[0].rate)
+        """The picture of the scan, with exact copies planted at the lowest rate that was caught and at which this curve crosses
+        the line; without them if it does at none, as where another test catches them."""
+        nearest = self.nearests[scan.decisive]
+        picture = picture_of(nearest.take(np.arange(self.n_samples)), scan, self.labels)
+        if picture is None:
+            return None
         # A generator of its own, so that measurements do not depend on the picture
         rng = np.random.default_rng(PICTURE_SEED)
-        chosen, rows = self._plant(rng, 0, max(1, round(rate * self.n_samples)))
-        truth = self.labels.with_planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
-        shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, rng)
-        return replace(picture, planted=shares, planted_rate=rate)
+        caught = (c.rate for c in controls if c.kind == "exact" and c.caught >= DETECTION_POWER)
+        for rate in sorted(caught):
+            _, rows = self._plant(rng, np.arange(self.n_samples), 0, max(1, round(rate * self.n_samples)))
+            planted = planted_curve(nearest.take(rows), picture.ranks, scan.alarm, self.labels, rng)
+            if planted.raises_alarm:
+                return replace(picture, planted=planted.shares, planted_rate=rate)
+        return picture
 
     def _is_found(self, rng: np.random.Generator, planted_row: int, count: int, truth_row: int) -> bool:
         """Whether either test, with fewer permutations, finds copies that are planted among the samples.
@@ -146,7 +148,7 @@ class Planting:
             count: Number of copies.
             truth_row: The permutation of the labels that takes the place of the true labels.
         """
-        chosen, rows = self._plant(rng, planted_row, count)
+        chosen, rows = self._plant(rng, self.base, planted_row, count)
         truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
         if self.match_test.p(rows, truth, rng, DRAW_PERMUTATIONS) <= self.level:
             return True
@@ -155,10 +157,10 @@ class Planting:
         nearests = [nearest.take(rows) for nearest in self.match_test.nearests]
         return combined_p(0.0, least_reference(nearests, self.match_test, rng, DRAW_PERMUTATIONS)) <= self.level
 
-    def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
-        """The planted items that are used, and the rows of samples in which they replace some."""
+    def _plant(self, rng: np.random.Generator, base: Indices, planted_row: int, count: int) -> tuple[Indices, Indices]:
+        """The planted items that are used, and the rows of samples in which they replace some. base: those samples."""
         n_planted = self.planted.shape[1]
-        rows = self.base.copy() if len(self.base) == self.n_samples else rng.choice(self.base, self.n_samples)
+        rows = base.copy() if len(base) == self.n_samples else rng.choice(base, self.n_samples)
         chosen = rng.choice(n_planted, count, replace=False)
         rows[rng.choice(self.n_samples, count, replace=False)] = self.n_samples + planted_row * n_planted + chosen
         return chosen, rows

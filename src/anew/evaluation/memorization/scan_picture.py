@@ -36,7 +36,8 @@ class ScanPicture:
         line: (g,) share at which this rank alone would have raised an alarm.
         expected: The share by chance.
         tested: Number of samples that the scan looks at: those that are closer to a real item than real items are to each other.
-        planted: (g,) shares with copies of training items planted among the samples; None without such controls.
+        planted: (g,) shares of the same samples with copies of training items planted among them; None if such copies were not
+            caught, or only by another test.
         planted_rate: Share of the samples that were replaced by these copies.
     """
 
@@ -55,19 +56,42 @@ def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations
     if not len(ranks) or not np.isfinite(scan.alarm):
         return None
     columns = labels.columns(nearest.item[scan.order])
-    square = np.cumsum(2 * count_earlier(columns) + 1)[ranks - 1]
-    line = alarm_line(ranks.astype(np.float64) ** 2 / square, labels.share, scan.alarm)
+    line = alarm_line(_effective(columns, ranks), labels.share, scan.alarm)
     shares = hit_shares(columns, ranks, labels)
     tested = int((nearest.ratio < 1.0).sum())
     return ScanPicture(ranks.tolist(), _round(shares), _round(line), round(labels.share, 5), tested)
 
 
-def planted_shares(
-    nearest: NearestReal, ranks: Sequence[int], labels: LabelPermutations, rng: np.random.Generator
-) -> list[float]:
-    """The shares (g,) at these ranks for samples with planted copies, whose originals are labelled as training items."""
-    columns = labels.columns(nearest.item[nearest.order(rng)])
-    return _round(hit_shares(columns, np.asarray(ranks, dtype=np.intp), labels))
+@dataclass(frozen=True, slots=True)
+class PlantedCurve:
+    """The curve of samples with planted copies.
+
+    Attributes:
+        shares: (g,) share of the first samples that are nearest to a training item.
+        raises_alarm: Whether it crosses the line at a rank at which the scan looks.
+    """
+
+    shares: list[float]
+    raises_alarm: bool
+
+
+def planted_curve(
+    nearest: NearestReal, ranks: Sequence[int], alarm: float, labels: LabelPermutations, rng: np.random.Generator
+) -> PlantedCurve:
+    """The curve at these ranks of samples with planted copies of training items.
+
+    Args:
+        nearest: Nearest items of these samples.
+        ranks: See `ScanPicture`.
+        alarm: See `ScanResult`.
+        labels: Labels of the real items.
+        rng: Generator that decides ties.
+    """
+    columns, chosen = labels.columns(nearest.item[nearest.order(rng)]), np.asarray(ranks, dtype=np.intp)
+    shares = hit_shares(columns, chosen, labels)
+    line = alarm_line(_effective(columns, chosen), labels.share, alarm)
+    looked_at = chosen <= int((nearest.ratio < 1.0).sum())
+    return PlantedCurve(_round(shares), bool((looked_at & (line < 1.0) & (shares >= line)).any()))
 
 
 def ranks_to_show(count: int) -> Indices:
@@ -97,6 +121,12 @@ def alarm_line(effective: Array, share: float, alarm: float) -> Array:
         is_above = deviance_root(middle, share) * np.sqrt(effective) >= alarm
         low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)
     return high
+
+
+def _effective(columns: Indices, ranks: Indices) -> Array:
+    """(g,) effective number of independent samples at each rank."""
+    square = np.cumsum(2 * count_earlier(columns) + 1)[ranks - 1]
+    return np.asarray(ranks.astype(np.float64) ** 2 / square, dtype=np.float64)
 
 
 def _round(values: Array) -> list[float]:

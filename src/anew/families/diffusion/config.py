@@ -59,7 +59,7 @@ class DiffusionConfig:
 class DiffusionSampling:
     steps: int = setting(
         0,
-        "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant, and 1 with a student (distillation)",
+        "sampling steps; 0: as many as suit the model, which are 12, of clips 8, on latents 4, and 1 with a student (distillation)",
         low=0,
         high=1000,
     )
@@ -69,7 +69,12 @@ class DiffusionSampling:
         "auto: sde-multistep, of clips multistep",
         choices=("auto", STOCHASTIC, *SOLVERS),
     )
-    guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
+    guidance: float = setting(
+        1.0,
+        "how closely the label or component is followed (guidance); 0: not at all; 1: as learned; more: closer, with less variety",
+        low=0.0,
+        high=20.0,
+    )
     autoguidance: float = setting(
         1.2,
         "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",

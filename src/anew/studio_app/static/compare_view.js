@@ -1,8 +1,8 @@
 // The page of a comparison, or of a report on samples of another tool: its log while it runs, then its result.
 
 import { address, get, onChange, post } from "./api.js";
-import { asSentence, busy, confirmed, fill, h, say } from "./dom.js";
-import { badge, throttled } from "./runs_view.js";
+import { asSentence, busy, confirmed, fill, h, reportFrame, say } from "./dom.js";
+import { answers, badge, throttled } from "./runs_view.js";
 
 /** @param {HTMLElement} main @param {string} id */
 export function showComparison(main, id) {
@@ -19,7 +19,7 @@ export function showComparison(main, id) {
         value.state === "failed" && value.complaint ? h("p", { class: "note wrong apart", role: "alert" }, asSentence(value.complaint)) : null,
         value.state === "measuring" ? h("progress", { "aria-label": "Measuring" }) : null,
         value.state === "finished"
-          ? h("iframe", { src: address("/api/comparison/page", { id }), title: value.of, sandbox: "" })
+          ? [gradesTable(value.runs), reportFrame(address("/api/comparison/page", { id }), value.of)]
           : h("section", { class: "card" }, h("h2", {}, value.state === "queued" ? "Waiting" : value.state === "measuring" ? "Its output" : "The end of its output"),
             h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || (value.state === "queued" ? "It starts when the commands before it in the queue have ended." : "It said nothing yet."))));
     } catch (error) {
@@ -29,6 +29,13 @@ export function showComparison(main, id) {
   load();
   const later = throttled(load, 1000);
   return onChange((names) => { if (!names || names.includes(id)) later(); });
+}
+
+/** The three answers of each run's report. @param {any[]} runs */
+function gradesTable(runs) {
+  const measured = runs.filter(({ grades }) => Object.keys(grades).length);
+  return measured.length ? h("section", { class: "card" }, h("h2", {}, "What the report of each run says"),
+    h("ul", { class: "plain" }, measured.map(({ id, name, grades }) => h("li", {}, h("a", { href: `#/report/${encodeURIComponent(id)}` }, name), `: ${answers(grades)}`)))) : null;
 }
 
 /** @param {any} value */

@@ -4,11 +4,26 @@ import { count, fill, h, s } from "./dom.js";
 import { sourceLines } from "./insight_panel.js";
 
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
+const [ALPHA, CONTROL_ALPHA, DETECTION_POWER] = [0.01, 0.001, 0.9]; // of evaluation/memorization/thresholds.py
 const [WIDE, NARROW] = [860, 240]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone
 
 /** A sentence without the backticks around commands. @param {string} sentence */
 function plain(sentence) {
   return sentence.replaceAll("`", "");
+}
+
+/** Why a curve that crosses the line is no finding, as part of a sentence. @param {any} test */
+function excuse({ control_p: control, reference_p: reference }) {
+  if (typeof control === "number" && control <= CONTROL_ALPHA) return "so does that of held-out items in the samples' place, so it says nothing here";
+  if (typeof reference === "number" && reference > ALPHA) return "the samples are no closer to your items than your items are to each other: the model leans to what it learned, and that is not copying";
+  return "by too little to count, as this is one of several tests";
+}
+
+/** What is said of copies that were planted on purpose. @param {any} test */
+function plantedWords({ picture, controls }) {
+  if (picture.planted) return " The planted copies show what copying would look like.";
+  const caught = (controls ?? []).some((/** @type {any} */ control) => control.kind === "exact" && control.caught >= DETECTION_POWER);
+  return caught ? " Copies that were planted on purpose were caught by another test, which counts close matches, so they have no curve here." : "";
 }
 
 /** The chart, and its description in a sentence. @param {any} test @param {number} width @returns {[SVGElement, string]} */
@@ -25,7 +40,7 @@ function chart(test, width) {
   const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ index) => index < within && line[index] < 1 && share >= line[index]);
   const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
-      : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples.`;
+      : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples${test.found === false ? `, but ${excuse(test)}` : ""}.`;
   const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${plain(test.verdict)} ${said}` });
   for (const share of [low, expected, 1]) {
     svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
@@ -57,6 +72,6 @@ export function copiesView(test) {
       "The line is the alarm: by chance alone, one test in a hundred reaches it anywhere.",
     ].map((sentence) => h("li", {}, sentence))),
     h("ul", { class: "legend" }, h("li", {}, h("i", { class: "samples" }), "share that is nearest to a training item"), h("li", {}, h("i", { class: "alarm" }), "the alarm"),
-      planted ? h("li", {}, h("i", { class: "planted" }), `the same with ${(100 * rate).toLocaleString("en-US", { maximumFractionDigits: 1 })}% copies planted on purpose`) : null),
-    box, h("p", { class: "hint" }, said, planted ? " The planted copies show what copying would look like." : ""), sourceLines("copies"));
+      planted ? h("li", {}, h("i", { class: "planted" }), `these samples with ${(100 * rate).toLocaleString("en-US", { maximumFractionDigits: 1 })}% copies planted on purpose`) : null),
+    box, h("p", { class: "hint" }, said, plantedWords(test)), sourceLines("copies"));
 }

@@ -1,6 +1,6 @@
 // The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
-import { get, post, Refusal, send } from "./api.js";
+import { get, onChange, post, Refusal, send } from "./api.js";
 import { asSentence, busy, bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
@@ -40,7 +40,19 @@ function showChoice(main, signal) {
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
       h("section", { class: "card" }, h("h2", {}, "Or choose from this folder"), chooser)));
-  listFolder(chooser, "", go);
+  const load = () => {
+    listFolder(chooser, "", go);
+    showExamples(examples);
+  };
+  load();
+  const end = onChange((names) => { // null: the Studio can be reached again
+    if (!names && (!chooser.children.length || !examples.children.length)) load();
+  });
+  signal.addEventListener("abort", end);
+}
+
+/** @param {HTMLElement} examples */
+function showExamples(examples) {
   get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
       button.disabled = true;

@@ -107,6 +107,8 @@ export async function busy(button, text, action, status) {
   }
 }
 
+const FRAME_MARGIN = 48; // pixels for the margins of the page in a frame
+
 /** Close all dialogs as if they were cancelled: what they ask belongs to the page that is left. */
 export function cancelDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {
@@ -131,6 +133,17 @@ export function confirmed(title, text, verb) {
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** A report in a frame, which is as high as what it holds. Scripts in it do not run. @param {string} src @param {string} title */
+export function reportFrame(src, title) {
+  const frame = h("iframe", { src, title, onload: () => {
+    const body = frame.contentDocument?.body;
+    const fit = () => { if (body?.scrollHeight) frame.style.height = `${body.scrollHeight + FRAME_MARGIN}px`; };
+    if (body) new ResizeObserver(fit).observe(body);
+  } });
+  frame.setAttribute("sandbox", "allow-same-origin");
+  return h("div", {}, h("p", { class: "hint" }, h("a", { href: src, target: "_blank", rel: "noopener" }, "Open the report alone")), frame);
 }
 
 /** Draw again whenever the theme changes, as long as an element is on the page. @param {Element} element @param {() => void} draw */

@@ -30,7 +30,7 @@ export function dropZone(signal, go) {
     });
     try {
       const id = await copying.run();
-      if (copying.unreadable.length) say(`Left out, since it could not be read: ${copying.unreadNames}.`);
+      if (copying.leftOut) say(copying.leftOut);
       go(id);
     } catch (error) {
       if (signal.aborted) return;

@@ -11,10 +11,12 @@ export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
   if (item.kind === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
   if (item.kind === "sound") {
-    const audio = h("audio", { controls: true, preload: "none", src: item.src, "aria-label": name });
+    const audio = h("audio", { controls: true, preload: "metadata", src: item.src, "aria-label": name });
+    const length = h("span", { class: "hint" }); // the player shows whole seconds
+    audio.addEventListener("loadedmetadata", () => { if (Number.isFinite(audio.duration)) length.textContent = `${audio.duration.toFixed(audio.duration < 10 ? 2 : 1)} s`; });
     const loop = h("label", { class: "loop" }, h("input", { type: "checkbox", onchange: (/** @type {Event} */ event) => { audio.loop = /** @type {HTMLInputElement} */ (event.target).checked; } }), "loop");
     return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
-      audio, loop, label);
+      audio, h("div", { class: "below" }, loop, length), label);
   }
   if (item.kind === "video") return h("figure", { class: "item" }, clip(item.src, name), label);
   return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);

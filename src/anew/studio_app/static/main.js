@@ -18,7 +18,7 @@ let leave = () => {};
 const PAGES = [
   [/^\/run\/(.+)$/, "runs", showRun],
   [/^\/report\/(.+)$/, "runs", showReport],
-  [/^\/play\/([^/]+)(?:\/([a-z]+))?$/, "runs", showPlay],
+  [/^\/play\/([^/]+)(?:\/([a-z]+)(?:\?(.+))?)?$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
   [/^\/measure\/([^/]+)(?:\/(.+))?$/, "runs", showMeasure],
   [/^\/new\/([^?]+)(?:\?(.+))?$/, "new", showNew],

@@ -1,7 +1,7 @@
 // The page Play: samples, shown while they form, and all other ways to try out a model.
 
 import { address, follow, get, Refusal } from "./api.js";
-import { count, fill, h, words } from "./dom.js";
+import { asSentence, count, fill, h, words } from "./dom.js";
 import { seedField } from "./seed_field.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
@@ -15,20 +15,21 @@ import { tokenPanel } from "./token_panel.js";
 import { walkPanel } from "./walk_panel.js";
 
 /**
- * @typedef {{id: string, about: any, options: () => any, moment: () => {step?: number}, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onOptions: (listener: () => void, signal?: AbortSignal) => void}} Play
+ * @typedef {{id: string, about: any, options: () => any, moment: () => {step?: number}, another: () => void, texts: Record<string, string>, keep: () => void, signal: AbortSignal, begin: () => AbortSignal, onOptions: (listener: () => void, signal?: AbortSignal) => void}} Play
  */
 
 const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // settings that are shown first; others are folded
+const SET = "set."; // before the name of a setting in the address of the page
 const ONLY_FOR = /** @type {Record<string, string>} */ ({ frames: "video", tile: "image" });
 
-/** @param {HTMLElement} main @param {string} id @param {string} [panel] that is opened first */
-export function showPlay(main, id, panel = "make") {
+/** @param {HTMLElement} main @param {string} id @param {string} [panel] that is opened first @param {string} [query] what to generate, see `originIn` */
+export function showPlay(main, id, panel = "make", query = "") {
   document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
   const leaving = new AbortController();
   const crumb = h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / play");
   fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
   Promise.all([get("/api/play/about", { run: id }, leaving.signal), get("/api/settings", {}, leaving.signal)]).then(([about, { settings }]) => {
-    draw(main, crumb, id, about, settings, leaving.signal, panel);
+    draw(main, crumb, id, about, settings, leaving.signal, panel, query);
   }).catch((error) => {
     if (leaving.signal.aborted) return;
     fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
@@ -36,20 +37,21 @@ export function showPlay(main, id, panel = "make") {
   return () => leaving.abort();
 }
 
-/** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal @param {string} first */
-function draw(main, crumb, id, about, settings, signal, first) {
+/** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal @param {string} first @param {string} query */
+function draw(main, crumb, id, about, settings, signal, first, query) {
   const origin = origins.get(id);
   origins.delete(id);
-  if (origin) about.origin = origin;
+  about.origin = origin ?? originIn(query);
   const controls = optionsForm(about, settings);
   let running = new AbortController();
   signal.addEventListener("abort", () => running.abort());
   /** @type {Play} */
-  const play = { id, about, onOptions: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), options: controls.options, moment: () => ({}), another: controls.another, signal, begin: () => {
+  const play = { id, about, texts: {}, keep: () => keepInAddress(id, shown, { ...controls.options(), ...play.texts }), onOptions: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), options: controls.options, moment: () => ({}), another: controls.another, signal, begin: () => {
     running.abort();
     running = new AbortController();
     return running.signal;
   } };
+  let shown = first;
   const stage = h("div", {});
   /** @type {[string, string, (play: Play) => HTMLElement][]} */
   const panels = [["make", "Generate", makePanel]];
@@ -74,7 +76,8 @@ function draw(main, crumb, id, about, settings, signal, first) {
     }
     stage.setAttribute("aria-labelledby", `tab-${key}`);
     controls.element.dataset.panel = key;
-    history.replaceState(null, "", `#/play/${encodeURIComponent(id)}/${key}`); // so that a reloaded page opens it again
+    shown = key;
+    play.keep();
   };
   const arrow = (/** @type {KeyboardEvent} */ event, /** @type {string} */ key) => {
     const turn = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -90,9 +93,25 @@ function draw(main, crumb, id, about, settings, signal, first) {
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
     h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
     origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has been trained further since the file was made, so what it generates now may differ.") : null,
-    about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, note)),
+    about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, asSentence(note))),
     h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to generate" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
   open(panels.some(([key]) => key === first) ? first : "make");
+}
+
+/** What to generate, from the address of the page, in the shape of the origin of a file. @param {string} query */
+function originIn(query) {
+  const values = new Map(new URLSearchParams(query));
+  if (!values.size) return undefined;
+  const settings = Object.fromEntries([...values].filter(([name]) => name.startsWith(SET)).map(([name, value]) => [name.slice(SET.length), value]));
+  const n = Number(values.get("n"));
+  return { seed: values.get("seed") ?? 0, label: values.get("label"), prompt: values.get("prompt"), suffix: values.get("suffix"), settings, batch: n ? [0, n] : undefined };
+}
+
+/** Keep what is generated in the address of the page, so that a reload or a link gives the same. @param {string} id @param {string} panel @param {any} options */
+function keepInAddress(id, panel, { settings, ...others }) {
+  const values = [...Object.entries(others), ...Object.entries(settings).map(([name, value]) => [`${SET}${name}`, value])].filter(([, value]) => value !== null && value !== "");
+  const query = new URLSearchParams(values.map(([name, value]) => [name, String(value)])).toString();
+  history.replaceState(null, "", `#/play/${encodeURIComponent(id)}/${panel}?${encodeURIComponent(query)}`);
 }
 
 /** The form of sample options: seed, label, sampling settings. @param {any} about @param {any[]} settings */
@@ -156,7 +175,7 @@ function samplingField(setting, value, changed, usual) {
 /** @param {Play} play @returns {HTMLElement} */
 function makePanel(play) {
   const { about, id } = play;
-  const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.batch[1] ?? (about.prompts ? 3 : 9)) });
+  const number = h("input", { id: "number", type: "number", min: 1, max: 64, required: true, value: String(about.origin?.batch?.[1] ?? (about.prompts ? 3 : 9)) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
   const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
   const result = h("div", { class: `items big ${about.prompts ? "text" : about.modality === "audio" ? "sound" : ""}` });
@@ -170,6 +189,8 @@ function makePanel(play) {
     const started = performance.now();
     stop.hidden = false;
     all.hidden = true;
+    play.texts = { n: number.value, prompt: prompt.value, suffix: suffix.value };
+    play.keep();
     status.textContent = "Starting...";
     const body = { run: id, n: Number(number.value), ...play.options(), ...(prompt.value ? { prompt: prompt.value } : {}), ...(suffix.value ? { suffix: suffix.value } : {}) };
     try {
@@ -177,21 +198,35 @@ function makePanel(play) {
         if (event.end) return;
         update(result, event, play);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        status.textContent = event.made ? `Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? "step" : "steps"}.` : `Step ${event.draft}, ${seconds} s`;
+        const unit = about.prompts ? "token" : "step";
+        status.textContent = event.made ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ") : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
+        if (event.made) {
+          terminal.hidden = false;
+          /** @type {HTMLElement} */ (terminal.lastChild).textContent = command(body);
+        }
         if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
       });
     } catch (error) {
       status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
+      if (!signal.aborted) fill(result); // earlier samples are no answer to this
     }
     stop.hidden = true;
   };
+  const terminal = h("details", { hidden: true }, h("summary", {}, "The same in the terminal"), h("pre", { class: "words", tabindex: 0 }));
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
     about.gap ? [h("label", { for: "suffix" }, "End with (what lies between is written)"), suffix] : null,
-    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status);
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
   return panel;
+}
+
+/** The command that generates the same, in the start folder. @param {any} body of a request */
+function command({ run, n, seed, label, prompt, suffix, settings }) {
+  const options = Object.entries({ seed, label, prompt, suffix }).filter(([, value]) => value !== undefined).map(([name, value]) => `--${name}=${value}`);
+  const words = ["anew", "sample", run, "-n", n, ...options, ...Object.entries(settings).map(([name, value]) => `--set=${name}=${value}`), "--out", "samples"];
+  return words.map(String).map((word) => (/^[\w./=:,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
 }
 
 /** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play */

@@ -14,6 +14,7 @@ export function showRace(main) {
   const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, required: true, value: "60" });
   const seed = seedField("race-seed", "0");
   const status = h("p", { class: "hint", role: "status" }, "They take turns, each with a quarter of the time, and learn live on this machine.");
+  const chance = h("p", { class: "hint" });
   const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
   const start = async () => {
     running.abort();
@@ -25,7 +26,11 @@ export function showRace(main) {
     try {
       await follow("/api/race", { seconds: Number(seconds.value), seed: seed.value() }, signal, (event) => {
         if (event.waiting) status.textContent = "They are learning on another page; this one waits.";
-        if (event.cloud) { for (const card of Object.values(cards)) card.show(event.cloud); status.textContent = "They are learning."; }
+        if (event.cloud) {
+          for (const card of Object.values(cards)) card.show(event.cloud);
+          status.textContent = "They are learning.";
+          chance.textContent = `For comparison: ${share(event.chance.inside)} of dots at random places would be on the moons, and cover ${share(event.chance.covered)} of them.`;
+        }
         if (event.family) cards[event.family].report(event);
         if (event.end) status.textContent = verdict(cards);
       });
@@ -39,7 +44,7 @@ export function showRace(main) {
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
-    h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
+    chance, h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
   return () => running.abort();
 }
 
@@ -75,7 +80,7 @@ class Card {
   report(report) {
     this.last = report;
     this.draw(report.points);
-    this.facts.textContent = `${count(report.step)} steps in ${clock(report.seconds)}: ${Math.round(100 * report.inside)}% of its dots are on the moons, and they cover ${Math.round(100 * report.covered)}% of them${report.is_last ? ". Done" : ""}.`;
+    this.facts.textContent = `${count(report.step)} ${report.step === 1 ? "step" : "steps"} in ${clock(report.seconds)}: ${share(report.inside)} of its dots are on the moons, and they cover ${share(report.covered)} of them${report.is_last ? ". Done" : ""}.`;
     this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);
     Object.assign(this.sheet, { src: report.sheet, alt: `Images that ${this.name} generated`, hidden: false });
   }
@@ -96,6 +101,11 @@ class Card {
     dots(this.cloud, "--ink", 2, 0.35);
     dots(points, "--accent", 3.5, 0.9);
   }
+}
+
+/** @param {number} value */
+function share(value) {
+  return `${Math.round(100 * value)}%`;
 }
 
 /** A coordinate on the canvas, such that the cloud fills it. @param {number} share of the image's side */

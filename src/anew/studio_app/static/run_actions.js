@@ -89,7 +89,7 @@ function moreTime(run) {
       }
     } },
       h("h2", { id: "asked" }, "More time"),
-      h("p", {}, "The training continues from before the learning rate fell, keeps what it has if more training does not help, and the run is measured again."),
+      h("p", {}, "Training goes on from the point before its final phase. If that does not improve it, the present weights stay. The run is then measured again."),
       h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time, problem,
       h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), go)));
   document.body.append(dialog);

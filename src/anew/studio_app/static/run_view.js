@@ -3,7 +3,7 @@
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
-import { asSentence, clock, count, fill, h, short, words } from "./dom.js";
+import { asSentence, clock, count, fill, h, reportFrame, short, words } from "./dom.js";
 import { copiesView } from "./copies_view.js";
 import { measureButtons } from "./measure_view.js";
 import { actions, canPlay } from "./run_actions.js";
@@ -66,6 +66,7 @@ function drawHead(head, run) {
     working ? h("progress", run.state === "training" ? { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" } : { "aria-label": run.sentence }) : null,
     run.short_training ? h("p", { class: "note apart" }, run.short_training) : null,
     run.state === "measuring" && run.verb === "evaluate" && run.last_words?.length ? h("p", { class: "hint apart" }, run.last_words.at(-1).trim()) : null,
+    run.is_log_damaged ? h("p", { class: "note wrong" }, "Its log (events.jsonl) is damaged: lines of it cannot be read, so curves and figures are incomplete.") : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
 }
@@ -265,7 +266,7 @@ export function showReport(main, id) {
   document.title = `Report of ${id} - Anew Studio`;
   const copies = h("section", { class: "card copies", hidden: true });
   const leaving = new AbortController();
-  const page = h("iframe", { title: `Report of ${id}`, sandbox: "" });
+  const page = h("div", {});
   const missing = (/** @type {string} */ text) => page.replaceWith(h("p", { class: "note wrong", role: "alert" }, text));
   fill(main,
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
@@ -273,7 +274,7 @@ export function showReport(main, id) {
   get("/api/copies", { run: id }, leaving.signal).then((test) => {
     copies.hidden = !test.picture;
     if (test.picture) fill(copies, copiesView(test));
-    if (test.has_report) page.src = address("/api/report", { run: id });
+    if (test.has_report) page.append(reportFrame(address("/api/report", { run: id }), `Report of ${id}`));
     else missing("This run has no report yet. It is written at the end of the training.");
   }).catch((error) => { if (!leaving.signal.aborted) missing(error instanceof Refusal ? error.message : "The Studio cannot be reached."); });
   return () => leaving.abort();

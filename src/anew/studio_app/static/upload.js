@@ -8,8 +8,27 @@ const PARCEL_FILES = 400; // of one parcel of small files: a request for each wo
 const PARCEL_BYTES = 4 * 2 ** 20; // of a parcel, about
 const SMALL_BYTES = 2 ** 18; // largest file of a parcel
 
+const [MAX_PARTS, MAX_PART] = [12, 200]; // names in a path; bytes of a name
+const UNSAFE = /[\x00-\x1f\x7f-\x9f<>:"|?*\\\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/u; // what Windows does not allow, and what hides or turns text
+
 /** @typedef {import("./file_sources.js").Entry} Entry */
 /** @typedef {{path: string, file: File}} Opened */
+
+/** The first three of some names, as part of a sentence. @param {string[]} names */
+function some(names) {
+  const more = names.length - 3;
+  return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
+}
+
+/** Why the Studio would refuse a path, as its `uploads.py` says; "" if it does not. @param {string} path */
+function refusal(path) {
+  const names = path.split("/");
+  if (names.length > MAX_PARTS) return `in more than ${MAX_PARTS - 1} folders`;
+  if (names.some((name) => new TextEncoder().encode(name).length > MAX_PART)) return "too long";
+  const character = UNSAFE.exec(path)?.[0];
+  if (character === undefined) return "";
+  return /[!-~]/.test(character) ? `with ${character}` : "with a character that cannot be seen";
+}
 
 export class Upload {
   /**
@@ -27,6 +46,8 @@ export class Upload {
     this.id = "";
     /** @type {string[]} paths of what could not be read */
     this.unreadable = [];
+    /** @type {string[]} paths of what the Studio would refuse, each with the reason */
+    this.refused = [];
     /** @type {Entry[]} */
     this.waiting = [];
     this.isListed = false;
@@ -58,26 +79,30 @@ export class Upload {
       this.leaving.abort();
       this.wake();
     }
-    if (!this.done) throw new Error(this.unreadable.length ? `Nothing could be read: ${this.unreadNames}.` : "No files were found in what you chose.");
+    if (!this.done) throw new Error(this.leftOut || "No files were found in what you chose.");
     return this.source.isFile ? `${this.id}/${only}` : this.id;
   }
 
-  /** The files that could not be read, as part of a sentence. */
-  get unreadNames() {
-    const more = this.unreadable.length - 3;
-    return this.unreadable.slice(0, 3).join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
+  /** What was left out and why, in sentences; "" if nothing was. */
+  get leftOut() {
+    return [
+      this.refused.length ? `Left out, since their names cannot be used here: ${some(this.refused)}.` : "",
+      this.unreadable.length ? `Left out, since it could not be read: ${some(this.unreadable)}.` : "",
+    ].filter(Boolean).join(" ");
   }
 
   say() {
     const found = this.isListed ? "files" : "found so far";
-    this.tell(this.isListed ? (this.done + this.unreadable.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
+    this.tell(this.isListed ? (this.done + this.unreadable.length + this.refused.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
   }
 
   /** List all files, ahead of sending them. */
   async list() {
     for await (const entry of this.source.entries) {
       if (this.signal.aborted) return;
-      this.waiting.push(entry);
+      const reason = refusal(entry.path);
+      if (reason) this.refused.push(`${entry.path} (${reason})`);
+      else this.waiting.push(entry);
       this.found += 1;
       if (this.found % 100 === 0) this.say();
       if (this.waiting.length >= PARCEL_FILES) this.wake();
@@ -92,10 +117,10 @@ export class Upload {
       while (this.waiting.length < PARCEL_FILES && !this.isListed && !this.signal.aborted) {
         await new Promise((resolve) => { this.wake = () => resolve(undefined); });
       }
-      const some = this.waiting.splice(0, PARCEL_FILES);
-      if (!some.length || this.signal.aborted) return;
-      this.id ||= (await post("/api/uploads", { name: this.source.name })).id;
-      const opened = (await Promise.all(some.map((entry) => this.open(entry)))).filter((file) => file !== null);
+      const next = this.waiting.splice(0, PARCEL_FILES);
+      if (!next.length || this.signal.aborted) return;
+      const opened = (await Promise.all(next.map((entry) => this.open(entry)))).filter((file) => file !== null);
+      if (opened.length) this.id ||= (await post("/api/uploads", { name: this.source.name })).id;
       yield* opened.filter(({ file }) => file.size > SMALL_BYTES).map((one) => [one]);
       /** @type {Opened[]} */
       let parcel = [];

@@ -46,7 +46,12 @@ export function walkPanel(play) {
         draw();
       });
     } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+      if (signal.aborted) return;
+      status.textContent = /** @type {Error} */ (error).message;
+      image.removeAttribute("src");
+      image.alt = "";
+      for (const control of [slider, toggle]) control.disabled = true;
+      all.hidden = true;
     }
   };
   walk();
