@@ -165,6 +165,15 @@ def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[
     assert real[0] > 0.8 and real[1] < 0.7
 
 
+def test_repeated_samples_are_not_told_by_their_copies(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    samples = [x for x in pictures(50, 5) for _ in range(4)]
+    values = []
+    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(TRAIN, HELD, samples, twins=twins)).scores()
+        values.append(next(score.value for score in scores if score.name == "two_sample_auc"))
+    assert values[0] > 0.75 and values[1] < 0.65
+
+
 def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationInputs]) -> None:
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from anew.core.specs import Tokens
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
-from anew.evaluation.modalities.molecule import MoleculeEvaluation
+from anew.evaluation.modalities.molecule import MoleculeEvaluation, canonical_or_text
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
@@ -90,6 +92,34 @@ def test_molecules_are_valid_unique_and_new() -> None:
     scores = scores_of(MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))._chemistry())
     assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].real_baseline == 1.0
     assert scores["unique_share"].value < 0.8 and 0.3 < scores["novel_share"].value < 0.8
+
+
+def written_backwards(smiles: str) -> str:
+    """The same molecule in a SMILES that begins at its last atom."""
+    chem = pytest.importorskip("rdkit.Chem")
+    parsed = chem.MolFromSmiles(smiles)
+    return str(chem.MolToSmiles(parsed, rootedAtAtom=parsed.GetNumAtoms() - 1, canonical=False))
+
+
+def test_training_molecules_in_another_spelling_are_found() -> None:
+    pytest.importorskip("rdkit")
+    real = list(dict.fromkeys(canonical_or_text(molecule(i) + molecule(5_000 + i)) for i in range(700)))
+    train, held_out, new = real[:250], real[250:450], real[450:600]
+    copies = [written_backwards(smiles) for smiles in train[:50]]
+    assert not set(copies) <= set(train)
+    for samples, has_copies in (([*copies, *new], True), (new, False)):
+        pool = AuditPool(train, held_out, None, len(train), randomly_held_out=True)
+        evaluation = MoleculeEvaluation(inputs(samples, train, held_out, False, pool=lambda n, pool=pool: pool))
+        (result,) = evaluation.copy_tests()
+        assert result.found is has_copies and (result.identical == 50) is has_copies
+    assert canonical_or_text("OCC") == canonical_or_text("C(O)C") and canonical_or_text("no molecule") == "no molecule"
+
+
+def test_that_other_spellings_are_not_seen_is_said_without_rdkit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rdkit.Chem", None)
+    evaluation = MoleculeEvaluation(inputs(["CCO"], ["CCN"], ["CCC"], False))
+    assert evaluation.item_type is not None
+    assert "another SMILES" in evaluation.item_type.scope and evaluation.item_type.keys is RECORDS.keys
 
 
 def sequences(n: int, seed: int, change: float = 0.2) -> list[str]:

@@ -194,3 +194,47 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")
+
+
+def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_among_them(
+    place: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(place / "held", mixed)
+    for i in range(120):
+        shutil.copy(place / "data" / "000.png", mixed / f"again_{i}.png")
+    report = anew.evaluate(samples=place / "new", data=place / "data", held_out=mixed, out=tmp_path / "out")
+    assert "120 of 240 held-out items are also in the training data; they are left out." in report.notes
+    assert not any(note.startswith("Quality was measured on") for note in report.notes)
+
+
+def test_that_lines_are_read_as_one_text_is_said_where_samples_are_few(tmp_path: Path) -> None:
+    for name in ("data", "made"):
+        lines = [f"2026-11-{day:02d} {hour:02d}:00 {name} is well" for day in range(1, 29) for hour in range(24)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    heard = Heard()
+    report = anew.evaluate(
+        samples=tmp_path / "made.txt", data=tmp_path / "data.txt", out=tmp_path / "out", reporter=heard
+    )
+    assert any("layout=list reads each line as a record" in message for message in heard.said)
+    assert not any("too few for most metrics" in note for note in report.notes)  # passages are compared, not samples
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Compared: 1 sample with" in page and "1 samples" not in page
+
+
+def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path) -> None:
+    for name, side, mode in (("data", 12, "RGBA"), ("made", 24, "RGB")):
+        pictures(tmp_path / name, 40, side)
+        for path in (tmp_path / name).iterdir():
+            image = Image.open(path).resize((side, side)).convert(mode)
+            if mode == "RGBA":
+                image.putpixel((0, 0), (0, 0, 0, 0))
+                image.putpixel((1, 0), (0, 0, 0, 0))
+            image.save(path)
+    heard = Heard()
+    report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
+    sentences = (
+        "Samples are brought to the form of the data: size=12x12.",
+        "Items of the data have transparent pixels; no sample has any.",
+    )
+    assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)

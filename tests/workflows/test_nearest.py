@@ -39,6 +39,7 @@ def test_images_find_themselves_by_their_files(images: tuple[Path, Path]) -> Non
     nearest = anew.nearest(run, data)
     same = [item for item in nearest.items if item.distance == 0.0]
     assert len(nearest.items) == 79 and len(same) >= 50
+    assert [item.name for item in nearest.items] == sorted(item.name for item in nearest.items)
     pixels = {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*.png")}
     assert all(pixels[item.name] == pixels[item.nearest] and item.close for item in same)
     assert {item.caption for item in same} == {"exact copy"}

@@ -27,10 +27,7 @@ from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.classes import (
-    ClassMetrics,
-    LabelledFeatures,
-)
+from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
@@ -74,8 +71,8 @@ class Evaluation(ABC, Generic[ItemT]):
         extent: A sentence on how many samples are measured, if not all are.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
-        groups: Group numbers of the first held-out and training items of `sets`; near-duplicates share one. Empty if that is not
-            known.
+        groups: Group numbers of the first samples, held-out and training items of `sets`; near-duplicates share one. Empty if
+            that is not known.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
     """
@@ -432,7 +429,7 @@ def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
 def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
     """Features (n, d) of the sets of an evaluation, given by their names. description: that of the features, if not its own."""
     n = len(rows["test"])
-    held_out_groups, train_groups = (groups[:n] for groups in evaluation.groups) if evaluation.groups else (None, None)
+    sample_groups, held_out_groups, train_groups = [part[:n] for part in evaluation.groups] or (None, None, None)
     return FeatureSets(
         samples=rows["samples"],
         held_out=rows["test"],
@@ -441,16 +438,23 @@ def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], des
         description=description or evaluation.feature_description,
         noun=evaluation.noun,
         counted=evaluation.counted,
+        sample_groups=sample_groups,
         held_out_groups=held_out_groups,
         train_groups=train_groups,
     )
 
 
 def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping[str, list[ItemT]]) -> list[Integers]:
-    """Group numbers of the held-out and of the training items that pairs are compared of; near-duplicates share one."""
-    parts = [sets[name][:PAIRS_MOST] for name in ("test", "train")]
-    groups = np.unique(np.array(twins([*parts[0], *parts[1]]), dtype=np.uint64), return_inverse=True)[1]
-    return [groups[: len(parts[0])], groups[len(parts[0]) :]]
+    """Group numbers of the samples, held-out and training items that pairs are compared of; near-duplicates share one.
+
+    Those of samples are their own: a sample that resembles two real items does not make these a group.
+    """
+    samples, held_out, train = (sets[name][:PAIRS_MOST] for name in ("samples", "test", "train"))
+    own, real = (
+        np.unique(np.array(twins(items), dtype=np.uint64), return_inverse=True)[1]
+        for items in (samples, [*held_out, *train])
+    )
+    return [own, real[: len(held_out)], real[len(held_out) :]]
 
 
 def extent_of(n: int, total: int, counted: str, reason: str) -> str:

@@ -14,6 +14,7 @@ from anew.evaluation.reporting.content import ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
 
 X = TypeVar("X")  # an item
+EXACT_COPY = "exact copy"  # the caption of a pair of equal items
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def nearest_pairs(
         SamplePair(
             show(sample),
             show(training[i]),
-            "exact copy" if distance < exact else form.format(distance),
+            EXACT_COPY if distance < exact else form.format(distance),
             close=bool(distance < 0.25 * typical),
             distance=float(distance),
             train=int(i),

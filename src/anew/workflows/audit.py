@@ -19,6 +19,7 @@ from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset
+from anew.data.formats.pixels import OPAQUE
 from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
 from anew.data.skipped import describe_skipped
@@ -36,6 +37,7 @@ from anew.workflows.measuring import measure_all
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 TEXT_MOST = 16_000_000
+NUM_PEEKED = 300  # items in which transparency is looked for; chosen
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
     "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
@@ -71,16 +73,16 @@ def evaluate_samples(
     use_threads()
     reporter = reporter or SilentReporter()
     reading = dict(settings or {})
-    real, form_settings = _open_real(samples, data, modality, seed, reading, reporter)
+    real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
         generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
-        for sentence in (sets.summary(), *sets.warnings):
+        for sentence in (sets.summary(), *form_notes, *sets.warnings):
             reporter.message(sentence)
-        data_notes = [*_form_notes(form_settings), *sets.notes, *describe_skipped(generated.scan)]
+        data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -115,13 +117,13 @@ def evaluate_samples(
 
 def _open_real(
     samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
-) -> tuple[Dataset, dict[str, object]]:
-    """The data, fitted, in the form of the samples, and the settings that bring it there. reading: settings for reading."""
+) -> tuple[Dataset, list[str]]:
+    """The data, fitted, in the form of the samples, and sentences on what is brought there. reading: settings for reading."""
     check_reading_settings(reading, modality)
     reporter.message("  reading the data")
     # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
-    form, form_settings = _form_of(samples, data, modality, columns)
+    form, form_settings, notes = _form_of(samples, data, modality, columns)
 
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
@@ -129,29 +131,40 @@ def _open_real(
     size = DataBudget(None, 0, 0, only_compared=True)
     real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=size)
     real.fit(size)
-    return real, form_settings
+    return real, notes
 
 
-def _form_of(samples: str, data: str, modality: str | None, columns: ColumnChoice) -> tuple[str, dict[str, object]]:
-    """The modality of the samples, and settings that bring the data to the form of the samples.
+def _form_of(
+    samples: str, data: str, modality: str | None, columns: ColumnChoice
+) -> tuple[str, dict[str, object], list[str]]:
+    """The modality of the samples, settings that bring the data to the form of the samples, and sentences on what is brought there.
 
-    Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples,
-    as is usual. Returns ("", {}) where either cannot be read; the error is raised later, when it is opened.
+    Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples, as is usual.
+    Larger samples are brought to the size of the data. Returns ("", {}, []) where either cannot be read; the error is raised later,
+    when it is opened.
     """
     try:
         chosen = detect_modality(samples, modality, True, columns=replace(columns, needed=()))
         real = detect_modality(data, modality, columns=columns)
     except DataError:
-        return "", {}
+        return "", {}, []
     modality_class = load_modality(chosen.modality)
     reader = modality_class(modality_class.Config())
     parts = [sample_of(part, reader)[0] for part in (chosen, real) if part.modality == chosen.modality]
-    return chosen.modality, reader.settings_like(*parts) if len(parts) == 2 and all(parts) else {}
+    if len(parts) < 2 or not all(parts):
+        return chosen.modality, {}, []
+    settings = reader.settings_like(*parts)
+    notes = _form_note("Real items are brought to the form of the samples", settings)
+    return (
+        chosen.modality,
+        settings,
+        notes or _form_note("Samples are brought to the form of the data", reader.settings_like(*parts[::-1])),
+    )
 
 
-def _form_notes(settings: Mapping[str, object]) -> list[str]:
+def _form_note(action: str, settings: Mapping[str, object]) -> list[str]:
     form = ", ".join(f"{name}={value}" for name, value in settings.items())
-    return [f"Real items are brought to the form of the samples: {form}."] if form else []
+    return [f"{action}: {form}."] if form else []
 
 
 def _like(
@@ -189,9 +202,13 @@ class Sets:
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
+        self.warnings += self._transparency_notes()
         self.notes += self.warnings
-        if len(self.samples) < MIN_ITEMS:
-            n = len(self.samples)
+        n = len(self.samples)
+        if self.packed and n < MIN_ITEMS:
+            # The reason may be that lines are no items of their own, and a note says how they would be
+            self.warnings += own_notes
+        elif n < MIN_ITEMS:
             self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")
 
     @property
@@ -233,6 +250,13 @@ class Sets:
             f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
 
+    def _transparency_notes(self) -> list[str]:
+        """A sentence where the data has transparent pixels and the samples have none."""
+        samples, real = self.samples[:NUM_PEEKED], self._train(NUM_PEEKED)
+        if any(map(_has_transparency, samples)) or not any(map(_has_transparency, real)):
+            return []
+        return ["Items of the data have transparent pixels; no sample has any."]
+
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """Up to n items of some parts in random order; for long texts, all texts in their own order."""
         items: list[DecodedItem]
@@ -250,7 +274,7 @@ class Sets:
 
     def _held_out(self, n: int) -> list[DecodedItem]:
         if self.held_out is not None:
-            items = self._items([(self.held_out, "all")], n + len(self._training_keys))
+            items = self._items([(self.held_out, "all")], n + self._num_left_out)
             return [item for item in items if _key(item) not in self._training_keys][:n]
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
@@ -296,6 +320,12 @@ class Sets:
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,
         )
+
+
+def _has_transparency(item: DecodedItem) -> bool:
+    """Whether an image or clip has pixels that are not opaque."""
+    has_alpha = isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim >= 3 and item.shape[-1] == 4
+    return has_alpha and bool((np.asarray(item)[..., 3] < OPAQUE).any())
 
 
 def _key(item: DecodedItem) -> bytes:

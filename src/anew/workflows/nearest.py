@@ -24,6 +24,7 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
+from anew.sampling.scores import natural_key
 from anew.workflows.item_inputs import item_inputs
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
@@ -173,7 +174,9 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[De
         items = data.items(ALL, n, record.plan.seed)
         if not items:
             raise DataError(f"{place!r} holds nothing to compare")
-        return items, item_names(data, ALL, n, record.plan.seed, range(len(items)))
+        names = item_names(data, ALL, n, record.plan.seed, range(len(items)))
+        order = sorted(range(len(items)), key=lambda i: natural_key(names[i]))
+        return [items[i] for i in order], [names[i] for i in order]
 
 
 def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:

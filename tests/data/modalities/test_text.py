@@ -34,6 +34,9 @@ def test_what_is_a_list() -> None:
         f"{who} {v} plan for {n} new homes\n" for n in range(20) for v in verbs for who in ("Council", "City", "Mayor")
     )
     assert why_document(headlines) is None
+    places = "".join(f'{{"name": "{name}", "notes": "{"long " * 50}"}}\n' for name in names().split())
+    assert why_document(places) is None
+    assert why_document(places + '{"name": \n') is not None
 
 
 def test_a_header_above_rows_is_said(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.delimited import row_format, row_scores, split
+from anew.evaluation.metrics.delimited import row_scores
+from anew.evaluation.metrics.row_formats import Delimited, JsonObjects, json_fields, row_format, split
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
 
@@ -58,6 +61,65 @@ def test_malformed_rows_are_counted() -> None:
     assert result["malformed_rows"].value == pytest.approx(100 / N) and result["columns_auc"].n == N - 100
 
 
+def objects(records: list[str]) -> list[str]:
+    """The same rows as JSON objects, one field nested and another left out where it is missing."""
+    made = []
+    for record in records:
+        radius, perimeter, colour, weight = split(record, ",")
+        size = {"radius": float(radius), "perimeter": float(perimeter)}
+        rest = {} if weight == "NA" else {"weight": float(weight)}
+        made.append(json.dumps({"size": size, "colour": colour, **rest}))
+    return made
+
+
+def test_columns_of_json_objects_are_told_apart_as_well_as_those_of_rows() -> None:
+    train, held_out = objects(rows(3_000, 2)), objects(rows(N, 1))
+
+    def auc(samples: list[str]) -> tuple[float, float]:
+        scores = {score.spec.name: score for score in row_scores(samples, held_out, train[:N], train, 0)}
+        return scores["malformed_rows"].value, scores["columns_auc"].value
+
+    malformed, real = auc(objects(rows(N, 3)))
+    assert malformed == 0.0 and 0.4 < real < 0.6
+    assert auc(objects(shuffled_columns(rows(N, 3))))[1] > 0.9
+    broken = [
+        '{"size": {"radius": 1.0}',
+        '{"colour": "red"}',
+        "[1, 2]",
+        '{"size": {"radius": "1", "perimeter": 2}}',
+    ] * 25
+    assert auc([*broken, *objects(rows(N - 100, 3))])[0] == pytest.approx(100 / N)
+
+
+def test_json_objects_are_read_by_key() -> None:
+    record = '{"a": "x", "b": {"c": 1.5, "d": null, "e": {}}, "f": "12", "g": [1, 2]}'
+    assert json_fields(record) == {"a": "x", "b.c": "1.5", "b.d": "null", "b.e": "{}", "f": '"12"', "g": "[1, 2]"}
+    assert json_fields("[1]") is None and json_fields('{"a": 1') is None and json_fields("{" * 100_000) is None
+    form = row_format(['{"b": 1, "a": "x"}', '{"a": "y", "b": 2, "c": 3}'] * 100)
+    assert form is not None and form.layout == JsonObjects(("b", "a", "c"), frozenset("ab"))
+    assert form.fields('{"a": "z", "b": 7}') == ["7", "z", ""] and form.fields('{"a": "z"}') is None
+    assert form.columns[2].numbers is not None and form.columns[2].is_valid("")
+    assert row_format(['{"a": 1}'] * 100) is None
+
+
+def test_names_of_another_country_are_told_from_real_rows() -> None:
+    rng = np.random.default_rng(0)
+    countries = rng.choice(["JP", "NO"], 2_000)
+    parts = {"JP": ["ka", "to", "shi", "mu", "ro", "ha"], "NO": ["vik", "fjor", "sund", "hav", "berg", "nes"]}
+    records = [f"{''.join(rng.choice(parts[country], 4))},{country},{rng.integers(99)}" for country in countries]
+    samples, held_out, train = records[:N], records[N : 2 * N], records[2 * N :]
+    swapped = [
+        f"{record.split(',')[0]},{','.join(other.split(',')[1:])}"
+        for record, other in zip(samples, held_out, strict=True)
+    ]
+    real, broken = (list(row_scores(part, held_out, train[:N], train, 0))[1].value for part in (samples, swapped))
+    assert abs(real - 0.5) < 0.1 and broken > 0.65
+
+
+def test_samples_that_repeat_each_other_are_no_rows_of_another_kind() -> None:
+    assert 0.4 < scores(rows(N // 2, 3) * 2)["columns_auc"].value < 0.6
+
+
 def test_what_is_no_list_of_rows_has_no_scores() -> None:
     assert row_format(["Anna", "Bob", "Eve, the last"] * 100) is None
     assert row_format(rows(40, 0)) is None
@@ -68,5 +130,5 @@ def test_what_is_no_list_of_rows_has_no_scores() -> None:
 def test_delimiters_and_decimal_commas(delimiter: str) -> None:
     records = [f"{i},5{delimiter}{i * i},25" for i in range(100)]
     form = row_format(records)
-    assert form is not None and form.delimiter == delimiter
+    assert form is not None and form.layout == Delimited(delimiter, 2)
     assert all(column.numbers is not None for column in form.columns)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.colour import CELLS, colour_counts, colour_distance, oklab
-from anew.evaluation.metrics.image_statistics import BLACK, WHITE, colours, grid_energy, image_statistics
+from anew.evaluation.metrics.image_statistics import BLACK, DIRECTION, WHITE, colours, grid_energy, image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 
 Images = NDArray[np.uint8]
@@ -136,3 +136,17 @@ def test_a_colour_cast_is_seen_in_greys_and_one_too_faint_to_see_is_none() -> No
         statistics["blue_yellow_cast"].compute(faint) == statistics["blue_yellow_cast"].compute(held_out)
     ).mean() > 0.9
     assert not statistics["green_red_cast"].compute(np.zeros((2, 4, 4, 3), dtype=np.uint8)).any()
+
+
+def test_pictures_on_their_side_are_told_from_upright_ones() -> None:
+    rng = np.random.default_rng(0)
+    upright = [
+        np.asarray(128 + 40 * np.tile(rng.normal(size=(1, 16)), (16, 1)) + rng.normal(0, 30, (16, 16)))
+        for _ in range(180)
+    ]
+    images = [image.clip(0, 255).astype(np.uint8) for image in upright]
+    samples, held_out, train = images[:60], images[60:120], images[120:]
+    turned = [np.rot90(image) for image in samples]
+    real, other = (compare(DIRECTION, *map(DIRECTION.compute, (part, held_out, train))) for part in (samples, turned))
+    assert real.low == 0.5 and other.value > 0.9
+    assert DIRECTION.compute([np.zeros((8, 8), np.uint8)]).tolist() == [0.5]

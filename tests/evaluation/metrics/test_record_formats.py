@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.delimited import row_format
 from anew.evaluation.metrics.record_formats import FORMATS, format_scores
+from anew.evaluation.metrics.row_formats import Delimited, row_format
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
 
@@ -59,6 +59,17 @@ def test_a_status_that_samples_lack_is_missing() -> None:
     assert "'404'" in result["missing_parts"].source and grades(result) == {"variety": "fair"}
 
 
+def test_a_rare_path_that_a_sixth_of_samples_have_is_too_frequent() -> None:
+    real, known, held_out = log_lines(N, 3), log_lines(3_000, 2), log_lines(N, 1)
+    known[::100] = [line.replace("GET /", "GET /pending/") for line in known[::100]]
+    samples = [line.replace("GET /", "GET /pending/") if i % 6 == 0 else line for i, line in enumerate(real)]
+    result = scores(samples, held_out, known)
+    assert result["frequent_parts"].value == pytest.approx(1 / 6, abs=0.01)
+    assert "'pending'" in result["frequent_parts"].source and grades(result) == {"closeness": "fair"}
+    assert log_scores(real)["frequent_parts"].value == 0.0 == log_scores(real)["frequent_parts"].real_baseline
+    assert scores(real[:200] * 3, held_out, known)["frequent_parts"].value == 0.0  # repeated, not frequent
+
+
 def test_a_letter_that_samples_hardly_have_is_missing() -> None:
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abdeklmäö"), 8)) for _ in range(4_000)]
@@ -88,5 +99,5 @@ def test_short_lists_have_no_scores() -> None:
 
 def test_log_lines_are_rows_but_names_are_not() -> None:
     form = row_format(log_lines(400, 0))
-    assert form is not None and form.delimiter == " " and len(form.columns) == 7
+    assert form is not None and form.layout == Delimited(" ", 7) and len(form.columns) == 7
     assert row_format(["Ada Lovelace", "Grace Hopper", "Kurt Gödel"] * 60) is None

@@ -13,6 +13,7 @@ from anew.data.types import Artifact
 from anew.evaluation.features import audio
 from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.probe import Probe
+from anew.evaluation.metrics.spectrum import level_distance, spectrum_distance
 from anew.evaluation.modalities.audio import AudioEvaluation
 from samples import tone
 
@@ -104,3 +105,17 @@ def test_disturbed_clips_stay_clips() -> None:
     for _ in range(9):
         other = audio.disturb_clip(tone(0), rng)
         assert other.shape == tone(0).shape and np.isfinite(other).all() and not np.array_equal(other, tone(0))
+
+
+def test_a_few_loud_clips_do_not_decide_the_spectrum() -> None:
+    levels = np.random.default_rng(0).normal(-40.0, 1.0, (200, 8))
+    loud = levels.copy()
+    loud[:3] += 40.0
+    assert level_distance(loud, levels) < 0.7 < 10.0 < spectrum_distance(10.0 ** (loud / 10.0), 10.0 ** (levels / 10.0))
+    assert level_distance(levels + 3.0, levels) == pytest.approx(3.0)
+
+
+def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
+    original = tones(1000, 1)[0]
+    pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs
+    assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]

@@ -27,6 +27,7 @@ NAMES = [
     "sharpness",
     "pixel_noise",
     "grid_energy",
+    "direction",
     "colour_count",
     "pure_white",
     "pure_black",
@@ -130,6 +131,8 @@ def test_shown_pairs_name_copies(make_inputs: Callable[..., EvaluationInputs], r
         content.pairs[0].caption == "exact copy" and content.pairs[0].close and "difference" in content.pairs[1].caption
     )
     assert content.sheet.startswith(b"\x89PNG") and "typically" in content.explanation
+    mirrored = EXPORT(make_inputs(*real, [real[0][7][:, ::-1]])).nearest([real[0][7][:, ::-1]]).pairs[0]
+    assert mirrored.caption == "exact copy, mirrored" and mirrored.distance == 0.0 and mirrored.close
 
 
 def test_spectrum_of_a_wave_stands_at_its_ring() -> None:

@@ -430,6 +430,7 @@ def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
     far = score("two_sample_auc", 0.999, 0.99, 1.0, 0.5, n=500), score("spectrum_distance", 9.9, real_baseline=0.1)
     assert verdict.grade(far, copies())["novelty"] == "fair" and verdict.grade(far[:1], copies())["novelty"] == "good"
     assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
+    assert verdict.figures(far, copies())["novelty"].endswith("; but the samples do not look like your data")
     assert "says little" not in verdict.verdict(far[:1], copies())["novelty"]
     for unknown in ([], [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]):
         assert "not known whether the samples look like your data" in verdict.verdict(unknown, copies())["novelty"]

@@ -1,6 +1,7 @@
 """Decide whether a file of lines is a list (each line is a record) or a document. In doubt it is a document.
 
-A list meets all of these rules, which are checked on at most SAMPLE_LINES lines:
+At least MIN_LINES lines that are all JSON objects are a list. Any other list meets all of these rules, which are checked on at most
+SAMPLE_LINES lines:
 
 - There are at least MIN_LINES lines, and 99% of them have at most MAX_LINE_LENGTH characters.
 - At most 1 line in 200 is blank, and 1 in 100 indented.
@@ -14,6 +15,7 @@ A list meets all of these rules, which are checked on at most SAMPLE_LINES lines
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,8 +24,8 @@ MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 RULE = (
-    f"a list needs at least {MIN_LINES} lines, 99% of them at most {MAX_LINE_LENGTH} characters, no paragraphs or indentation, "
-    "no dates or brackets in front of most lines, and no sentences that run over line ends"
+    f"a list needs at least {MIN_LINES} lines, all of them JSON objects, or 99% of them at most {MAX_LINE_LENGTH} characters, no "
+    "paragraphs or indentation, no dates or brackets in front of most lines, and no sentences that run over line ends"
 )
 
 _STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")
@@ -50,7 +52,18 @@ def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
     n = len(full)
     if n < min_lines:
         return f"it has {n} lines"
+    if all(map(_is_object, full)):
+        return None
     return _shape(lines, full) or _flow(full)
+
+
+def _is_object(line: str) -> bool:
+    if not line.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _share(lines: Sequence[str], holds: Callable[[str], bool]) -> float:

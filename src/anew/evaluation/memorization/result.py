@@ -235,7 +235,8 @@ class CopyTestResult:
 
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
-        source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
+        items = f"{self.train:,} training and {plural(self.held_out, 'held-out item')}"
+        source = f"{plural(self.samples, 'sample')}, {items}, by {self.distance}"
         has_limit = not self.found and self.detection_limit is not None
         scores = [
             Score(
@@ -424,7 +425,7 @@ class CopyTestResult:
                 f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
                 f"no copies found, but the check {missed}",
             )
-        compared = f"{self.held_out:,} held-out items and {plural(self.samples, 'sample')}"
+        compared = f"{plural(self.held_out, 'held-out item')} and {plural(self.samples, 'sample')}"
         return (
             f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
             f"no copies found, but the check {missed}",

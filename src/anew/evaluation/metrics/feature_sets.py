@@ -38,8 +38,8 @@ class FeatureSets:
         counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
         views: Numbers of features that belong together, in order: a classifier takes those that tell more. () for all.
-        held_out_groups, train_groups: Group number of each of the first held-out and training items, at least PAIRS_MOST or
-            all; near-duplicates share one. None if that is not known.
+        sample_groups, held_out_groups, train_groups: Group number of each of the first items, at least PAIRS_MOST or all;
+            near-duplicates share one. None if that is not known.
     """
 
     samples: Rows
@@ -51,6 +51,7 @@ class FeatureSets:
     counted: str = "sample"
     detail: FeatureSets | None = None
     views: tuple[int, ...] = ()
+    sample_groups: Integers | None = None
     held_out_groups: Integers | None = None
     train_groups: Integers | None = None
 
@@ -65,6 +66,7 @@ class FeatureSets:
             train=self.train[:n],
             naive=naive,
             detail=detail,
+            sample_groups=None if self.sample_groups is None else self.sample_groups[:n],
             held_out_groups=None if self.held_out_groups is None else self.held_out_groups[:n],
             train_groups=None if self.train_groups is None else self.train_groups[:n],
         )

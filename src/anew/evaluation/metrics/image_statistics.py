@@ -58,6 +58,14 @@ def pixel_noise(images: Images) -> Array:
     return np.asarray(255.0 * nearest.mean((1, 2)))
 
 
+def direction(images: Images) -> Array:
+    """(n,) share of the detail of an image that runs across it rather than down: 1 for upright stripes, 0 for level ones."""
+    x = grey(images)
+    across, down = np.square(np.diff(x, axis=2)).mean((1, 2)), np.square(np.diff(x, axis=1)).mean((1, 2))
+    floor = np.square(0.1 * VISIBLE / 255.0)  # detail that is too faint to be seen has no direction
+    return np.asarray((across + floor) / (across + down + 2.0 * floor))
+
+
 def grid_energy(images: Images) -> Array:
     """(n,) largest share of fine detail that repeats at a stride of 2, 4 or 8, as a multiple of what chance gives.
 
@@ -153,6 +161,11 @@ HALF_TRANSPARENT = ItemStatistic(
     half_transparent_share,
     "share of pixels that are neither clear nor opaque",
 )
+DIRECTION = ItemStatistic(
+    statistic_spec("direction", "Direction of detail", "direction of detail"),
+    direction,
+    "share of the power of differences of neighbouring pixels that is across the image, not down",
+)
 COLOURS = ItemStatistic(
     statistic_spec("colour_count", "Number of colours", "number of colours"),
     colours,
@@ -174,7 +187,7 @@ GREEN_RED, BLUE_YELLOW = (
     )
     for name, ends, axis in (("green_red", "green to red", 1), ("blue_yellow", "blue to yellow", 2))
 )
-STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, COLOURS, WHITE, BLACK)  # of any images
+STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, DIRECTION, COLOURS, WHITE, BLACK)  # of any images
 
 
 def image_statistics(channels: int) -> tuple[ItemStatistic, ...]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.metrics.delimited import RowFormat, number, row_format, split
 from anew.evaluation.metrics.number_ranges import OUT_OF_RANGE, Place, ranges
+from anew.evaluation.metrics.row_formats import RowFormat, number, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
@@ -64,8 +64,8 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
     form: How records are divided into fields; None if they are no rows.
     """
     if form is not None:
-        fields = split(record, form.delimiter)
-        return _numbers(fields, [(i,) for i in range(len(fields))]) if len(fields) == len(form.columns) else {}
+        fields = form.layout.fields(record) or []
+        return _numbers(fields, [(i,) for i in range(len(fields))])
     words = record.split()
     shapes = [_NUMBER.sub("0", word) for word in words]
     seen: Counter[str] = Counter()

@@ -48,6 +48,20 @@ MISSING_PARTS = MetricSpec(
         least_to_pass=2_000,
     ),
 )
+FREQUENT_PARTS = MetricSpec(
+    "frequent_parts",
+    "Overly frequent characters and words",
+    "Share of samples with a character or word that is far more frequent in the samples than in the data.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.05,
+        0.3,
+        "{value:.0%} of samples have a character or word that is far rarer in the data (real data: {real:.0%})",
+        least=MIN_JUDGED,
+        least_to_pass=2_000,
+    ),
+)
 MIN_RECORDS = 100  # training records that formats are learned from, at least; chosen
 MAX_READ = 20_000  # training records that are read: more hardly change what is frequent
 # Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.
@@ -56,7 +70,10 @@ MAX_RUN = 4  # digits of a number that are told apart by their count
 # A character or word that so many samples would have if they were real records is missing if fewer than this share of them have
 # it. By chance that happens to one of ten thousand.
 EXPECTED, PRESENT = 16.0, 0.25
-MAX_NAMED = 3  # missing parts that the report names
+# A character or word is far too frequent if so many times as many samples have it as real records, and by so many standard errors
+# of its count in training records, which is low where few of them have it.
+EXCESS, ERRORS = 4.0, 3.0
+MAX_NAMED = 3  # parts that the report names
 
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -99,6 +116,7 @@ def format_scores(
         return
     yield from _new_formats(samples, held_out, known)
     yield _missing_parts(samples, held_out, train, known)
+    yield _frequent_parts(samples, train, known)
 
 
 def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequence[str]) -> Iterator[Score]:
@@ -145,6 +163,36 @@ def _missing_parts(
         source=f"of the characters and words that {EXPECTED:.0f} or more of {len(samples):,} real records would have, samples "
         f"lack {len(missing):,}; most frequent: {named}",
     )
+
+
+def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequence[str]) -> Score:
+    counts = _counts(known)
+    frequent, real_frequent = (_frequent(counts, len(known), records) for records in (samples, train))
+    value, real = (_share_with(parts, part) for parts, part in ((frequent, samples), (real_frequent, train)))
+    low, high = clopper_pearson(value * len(samples), len(samples))
+    named = listed([repr(part) for part in sorted(frequent)[:MAX_NAMED]]) if frequent else "none"
+    return Score(
+        FREQUENT_PARTS,
+        value,
+        low=low,
+        high=high,
+        real_baseline=real,
+        n=len(samples),
+        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: "
+        f"{len(frequent):,}; such as: {named}",
+    )
+
+
+def _frequent(known_counts: Counter[str], num_known: int, records: Sequence[str]) -> set[str]:
+    """The characters and words that are far more frequent in these records, each counted once, than in the training records."""
+    different = set(records)
+    found = set()
+    for part, count in _counts(different).items():
+        known = known_counts[part]
+        usual = (known + ERRORS * np.sqrt(known + 1.0)) * len(different) / num_known
+        if count > EXCESS * usual and count >= EXPECTED:
+            found.add(part)
+    return found
 
 
 def _missing(frequency: dict[str, float], records: Sequence[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Distance of mean power spectra: of images by spatial frequency, of sound by pitch, of motion by speed.
+"""Distance of mean spectra: of images by spatial frequency, of sound by pitch, of motion by speed.
 
 Legend for shapes: n items, m items of another set, b bands.
 """
@@ -45,3 +45,11 @@ def spectrum_distance(a: Numbers, b: Numbers) -> float:
     """Mean absolute difference in decibels of the mean power of a (n, b) and b (m, b)."""
     ratio = (a.mean(axis=0) + MIN_POWER) / (b.mean(axis=0) + MIN_POWER)  # (b,)
     return float(np.abs(10.0 * np.log10(ratio)).mean())
+
+
+def level_distance(a: Numbers, b: Numbers) -> float:
+    """Mean absolute difference of the mean levels in decibels of a (n, b) and b (m, b).
+
+    Means of power would say what the few items are like that are loudest in a band (docs/log.md, 2026-11-29).
+    """
+    return float(np.abs(a.mean(axis=0) - b.mean(axis=0)).mean())

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
-from anew.evaluation.metrics.delimited import row_format, row_scores
+from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
+from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.words import Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 

@@ -1,9 +1,10 @@
 """Classifier two-sample test: can a classifier tell samples from real items? (Lopez-Paz and Oquab 2017, arXiv 1610.06545)
 
-The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates of real items are in the
-same half: they are in the same part, too, so a classifier that has seen one of them knows the part of the others, although
-the parts do not differ (docs/log.md, 2026-11-28). Where features come in views, such as those of cells and those of whole
-items, the view is chosen on the training half like the ridge, so the choice cannot favour chance differences of the tested half.
+The classifier is kernel least squares, trained on one half and tested on the other. Near-duplicates are in the same half: of
+real items they are in the same part, too, so a classifier that has seen one of them knows the part of the others, although
+the parts do not differ (docs/log.md, 2026-11-28). Samples that repeat each other are a lack of variety, not of closeness. Where
+features come in views, such as those of cells and those of whole items, the view is chosen on the training half like the ridge,
+so the choice cannot favour chance differences of the tested half.
 
 Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """
@@ -181,7 +182,7 @@ def _fit(train: Array, target: Array) -> _Fit:
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets.detail or comparison.pair_sets
     groups, seed, views = sets.held_out_groups, comparison.seed, sets.views
-    result = two_sample_test(sets.samples, sets.held_out, seed, real_groups=groups, views=views)
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
     real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
     naive = None
     if sets.naive is not None and len(sets.naive) >= len(sets.samples):

@@ -6,6 +6,7 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
@@ -23,7 +24,7 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
-from anew.evaluation.metrics.spectrum import sound_spectrum, spectrum_distance
+from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -31,6 +32,7 @@ from anew.functional.envelope import pulse_distance, pulses
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
+SAME_LOUDNESS_DB = 0.5  # a smaller difference is not heard
 MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
 
 PERIODICITY_DISTANCE = MetricSpec(
@@ -114,14 +116,14 @@ class AudioEvaluation(Evaluation[Samples]):
             yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = SetStatistics(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
-        source = "mean difference in decibels of the mean spectra of clips, in mel bands"
-        yield distance_score(sound_spectrum(), spectrum_distance, spectra, seed=self.inputs.seed, source=source)
+        spectra = SetStatistics(*(self._levels(part) for part in ("samples", "test", "train", "naive")))
+        source = "mean difference of the mean levels of clips, in decibels, in mel bands"
+        yield distance_score(sound_spectrum(), level_distance, spectra, seed=self.inputs.seed, source=source)
 
-    def _mean_power(self, part: str) -> NDArray[np.float64]:
-        """(n, M) mean power of each band of each clip of a set."""
+    def _levels(self, part: str) -> NDArray[np.float64]:
+        """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
         level = audio.spectrograms(self.sets[part][:PAIRS_MOST], self.rate).double()  # (n, M, T)
-        return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
+        return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + MIN_POWER).log10().numpy())
 
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
@@ -186,6 +188,11 @@ class AudioEvaluation(Evaluation[Samples]):
             exact=0.1,
             form="difference {:.1f} dB",
         )
+        # Spectrograms are relative to their loudest value
+        pairs = [
+            replace(pair, caption=_loudness_caption(item, training[i])) if pair.caption == EXACT_COPY else pair
+            for pair, item, i in zip(pairs, items, index, strict=True)
+        ]
         return NearestPairs(pairs, explanation, requested)
 
     def _shown_held_out(self) -> list[Samples]:
@@ -195,6 +202,13 @@ class AudioEvaluation(Evaluation[Samples]):
         file = self.inputs.modality.save_item(item)
         picture = self.inputs.modality.picture(item)
         return ReportItem(None if picture is None else sheet.png(picture), file.data, file.media)
+
+
+def _loudness_caption(item: Samples, training: Samples) -> str:
+    """The caption of a clip that is the same as a training clip, perhaps but for its loudness."""
+    peaks = [max(float(np.abs(clip).max()), 1e-9) for clip in (item, training)]
+    change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
+    return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"
 
 
 PERIODICITY_SOURCE = (

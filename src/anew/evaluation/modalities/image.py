@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ from anew.evaluation.score import Score
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
 SEARCHED, MIN_SEARCHED = 20_000, 500  # training images that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched for the nearest one: 256 MB as float32
+# A training image counts as mirrored if it is so much nearer then: symmetric pictures are about as near either way; chosen
+MIRRORED = 0.5
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
 STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
@@ -94,7 +97,13 @@ class ImageEvaluation(Evaluation[Numbers]):
         values = int(np.prod(items[0].shape))
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
         training, held_out = stack(self.inputs.train(requested)), self._shown_held_out()
-        index, distances = nearest_pixels(stack(items), training)
+        stacked = stack(items)
+        (plain, plain_distances), (mirrored, mirrored_distances) = (
+            nearest_pixels(view, training) for view in (stacked, stacked[:, :, ::-1])
+        )
+        is_mirrored = mirrored_distances < MIRRORED * plain_distances
+        index = np.where(is_mirrored, mirrored, plain)
+        distances = np.where(is_mirrored, mirrored_distances, plain_distances)
         typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
         explanation = (
             f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their values "
@@ -102,6 +111,10 @@ class ImageEvaluation(Evaluation[Numbers]):
         )
         explanation += f"; for a real image that was held out it is typically {typical:.0f}." if held_out else "."
         pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
+        pairs = [
+            replace(pair, caption=f"{pair.caption}, mirrored") if flag else pair
+            for pair, flag in zip(pairs, is_mirrored, strict=True)
+        ]
         return NearestPairs(pairs, explanation, requested)
 
     def _shown_held_out(self) -> list[Numbers]:

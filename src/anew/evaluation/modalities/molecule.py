@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
+from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.memorization.item_types import RECORDS, edit_text
+from anew.evaluation.memorization.result import ItemType
+from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.bootstrap import wilson_interval
 from anew.evaluation.modalities.text import TRAINING_MOST, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
@@ -46,10 +52,42 @@ NOVEL_SHARE = MetricSpec(
 )
 
 
+CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
+WITHOUT_RDKIT = " Nor are molecules that are written in another SMILES; install RDKit with `pip install 'anew[molecules]'` to see them."
+
+
+@lru_cache(CACHED)
+def canonical_or_text(molecule: str) -> str:
+    """The canonical SMILES of a molecule; what is no molecule as it is."""
+    return canonical([molecule])[0] or molecule
+
+
+# Edits of a canonical SMILES are those of a molecule as its copy would be written, whatever its spelling in the data
+MOLECULES: ItemType[str] = ItemType(
+    "molecules",
+    lambda items, groups: [EditDistance(list(map(canonical_or_text, items)), groups)],
+    lambda item, rng: edit_text(canonical_or_text(item), rng),
+    "Seen are molecules that are the same, in whichever SMILES they are written, and those of whose canonical SMILES a few "
+    "characters were changed, added or left out. Not seen are those whose canonical SMILES changed much, or that were joined from "
+    "two molecules.",
+    keys=lambda item: [canonical_or_text(item)],
+    likeness=", in whichever SMILES",
+)
+
+
 class MoleculeEvaluation(TextEvaluation):
     """Metrics of lists of text, and validity, uniqueness and novelty as MOSES defines them (arXiv 1811.12823)."""
 
     noun = "molecules"
+
+    def __init__(self, inputs: EvaluationInputs[str]) -> None:
+        super().__init__(inputs)
+        if self.records:
+            try:
+                canonical([])
+                self.item_type = MOLECULES
+            except DataError:
+                self.item_type = replace(RECORDS, scope=RECORDS.scope + WITHOUT_RDKIT)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self._chemistry()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from anew.core.wording import plural
+
 CODE = re.compile(r"`([^`]+)`")
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -25,6 +27,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["data_uri"] = data_uri
+    templates.filters["plural"] = plural
     templates.filters["number"] = format_number
     templates.filters["prose"] = prose
     return templates

@@ -109,7 +109,7 @@ def figures(
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
     if copies is not None:
         recited = recited_text(scores, copies)
-        clauses["novelty"] = copies.clause() if recited is None else _recited_clause(recited, copies)
+        clauses["novelty"] = _novelty_clause(scores, copies) if recited is None else _recited_clause(recited, copies)
     return clauses
 
 
@@ -186,6 +186,13 @@ def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | Non
         return None
     above = score.low - score.real_high
     return score if above > max(RECITED * (1.0 - score.real_high), FAR_ABOVE) else None
+
+
+def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
+    reason = (
+        "; but the samples do not look like your data" if not copies.found and looks_like_nothing_real(scores) else ""
+    )
+    return copies.clause() + reason
 
 
 def _recited_clause(score: Score, copies: CopyTestResult) -> str:

@@ -1,0 +1,214 @@
+"""Records that are rows of fields, divided by a delimiter or named in a JSON object: their format, and features of fields.
+
+Legend for shapes: n rows, c columns, d features.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from anew.evaluation.metrics.distances import Array
+
+# The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
+# names of two words.
+DELIMITERS = "\t;|, "
+MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
+REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
+MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
+USUAL_KEY = 0.99  # share of objects with a key from which on one without it is malformed; chosen
+# Least shares of fields that are numbers in a column of numbers (missing ones aside), and that are numbers or frequent other
+# values ("", "NA")
+NUMERIC, KNOWN = 0.5, 0.95
+MIN_ROWS = 50  # training rows that columns are learned from, at least
+LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
+TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
+
+
+class FieldLayout(Protocol):
+    """How records are divided into fields."""
+
+    @property
+    def description(self) -> str:
+        """A clause: "3 fields, divided by ','"."""
+
+    def fields(self, record: str) -> list[str] | None:
+        """The fields of a record; None if it is malformed."""
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """So many fields, divided by a delimiter."""
+
+    delimiter: str
+    width: int
+
+    @property
+    def description(self) -> str:
+        return f"{self.width} fields, divided by {self.delimiter!r}"
+
+    def fields(self, record: str) -> list[str] | None:
+        fields = split(record, self.delimiter)
+        return fields if len(fields) == self.width else None
+
+
+@dataclass(frozen=True)
+class JsonObjects:
+    """The values of JSON objects by key; those of nested objects have keys such as "place.name". A missing one is "".
+
+    Attributes:
+        keys: The key of each column.
+        required: Keys without which an object is malformed.
+    """
+
+    keys: tuple[str, ...]
+    required: frozenset[str]
+
+    @property
+    def description(self) -> str:
+        return f"{len(self.keys)} fields of JSON objects"
+
+    def fields(self, record: str) -> list[str] | None:
+        values = json_fields(record)
+        if values is None or not self.required <= values.keys():
+            return None
+        return [values.get(key, "") for key in self.keys]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, as learned from training rows.
+
+    Attributes:
+        numbers: Sorted numbers of the column; None where it does not hold numbers.
+        levels: Most frequent values that are no numbers.
+    """
+
+    numbers: Array | None
+    levels: tuple[str, ...]
+
+    def is_valid(self, field: str) -> bool:
+        return self.numbers is None or field in self.levels or number(field) is not None
+
+    def values(self, fields: Sequence[str]) -> Array | None:
+        """The numbers of valid fields (n,), the median in place of others; None where the column does not hold numbers."""
+        if self.numbers is None:
+            return None
+        median = float(np.median(self.numbers))
+        return np.array([median if (value := number(field)) is None else value for field in fields])
+
+    def features(self, fields: Sequence[str]) -> Array:
+        """(n, d) features of valid fields: a flag for each level, then a number and its rank, or the length of other values."""
+        flags = np.array([[field == level for level in self.levels] for field in fields], dtype=np.float64)
+        flags = flags.reshape(len(fields), len(self.levels))
+        values = self.values(fields)
+        if self.numbers is None or values is None:
+            return np.concatenate([flags, np.log1p([[len(field)] for field in fields])], axis=1)
+        low, high = np.quantile(self.numbers, [TAIL, 1.0 - TAIL])
+        ranks = np.searchsorted(self.numbers, values, "left") + np.searchsorted(self.numbers, values, "right")
+        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers))])
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """How records are divided into fields, and what these are."""
+
+    layout: FieldLayout
+    columns: tuple[Column, ...]
+
+    def fields(self, record: str) -> list[str] | None:
+        """The fields of a record; None if it is malformed."""
+        fields = self.layout.fields(record)
+        return fields if fields and all(map(Column.is_valid, self.columns, fields)) else None
+
+    def features(self, rows: Sequence[Sequence[str]]) -> Array:
+        """(n, d) features of rows of fields."""
+        return np.concatenate(
+            [column.features([row[i] for row in rows]) for i, column in enumerate(self.columns)], axis=1
+        )
+
+
+def number(field: str) -> float | None:
+    """The finite number that a field holds; a decimal comma is allowed."""
+    try:
+        value = float(field.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def split(record: str, delimiter: str) -> list[str]:
+    """The fields of a record, which may be quoted; none of a record that no reader of tables takes."""
+    try:
+        return next(csv.reader([record], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def json_fields(record: str) -> dict[str, str] | None:
+    """The values of a JSON object by key; None for what is none. Lists, and strings that could be numbers, stay JSON."""
+    if not record.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(record)
+        return dict(_flat(value, "")) if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _flat(value: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            yield from _flat(inner, f"{prefix}{key}.")
+        elif isinstance(inner, str) and number(inner) is None:
+            yield prefix + key, inner
+        else:
+            yield prefix + key, json.dumps(inner, ensure_ascii=False)
+
+
+def row_format(records: Sequence[str]) -> RowFormat | None:
+    """The format of records that are rows of at least two fields; None for others."""
+    records = [record for record in records[:MAX_READ] if record]
+    if len(records) < MIN_ROWS:
+        return None
+    objects = _json_objects(records)
+    if objects is not None:
+        return RowFormat(objects, _columns([row for record in records if (row := objects.fields(record))]))
+    for delimiter in DELIMITERS:
+        rows = [split(record, delimiter) for record in records]
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        if width >= 2 and count >= REGULAR * len(rows):
+            columns = _columns([row for row in rows if len(row) == width])
+            if delimiter != " " or any(column.numbers is not None for column in columns):
+                return RowFormat(Delimited(delimiter, width), columns)
+    return None
+
+
+def _json_objects(records: Sequence[str]) -> JsonObjects | None:
+    """The columns of records of which nearly all are JSON objects of at least two keys; None for others."""
+    objects = [fields for record in records if (fields := json_fields(record))]
+    if len(objects) < REGULAR * len(records):
+        return None
+    counts = Counter(key for fields in objects for key in fields).most_common(MAX_KEYS)
+    required = frozenset(key for key, count in counts if count >= USUAL_KEY * len(objects))
+    return JsonObjects(tuple(key for key, _ in counts), required) if len(counts) >= 2 else None
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> tuple[Column, ...]:
+    return tuple(_column([row[i] for row in rows]) for i in range(len(rows[0])))
+
+
+def _column(fields: Sequence[str]) -> Column:
+    numbers = [value for field in fields if (value := number(field)) is not None]
+    levels = Counter(field for field in fields if number(field) is None).most_common(LEVELS)
+    n_known = len(numbers) + sum(count for _, count in levels)
+    n_present = sum(field != "" for field in fields)
+    if numbers and len(numbers) >= NUMERIC * n_present and n_known >= KNOWN * len(fields):
+        return Column(np.sort(np.array(numbers)), tuple(level for level, count in levels if count > 1))
+    return Column(None, tuple(level for level, _ in Counter(fields).most_common(LEVELS)))
