@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from anew.core import settings as configs
 from anew.core.registry import available
+from anew.core.wording import listed
 from anew.data.modality import load_modality
 from anew.errors import ConfigError, did_you_mean
 
@@ -58,5 +59,5 @@ def _refusal(full_name: str, data: str, names: Sequence[str]) -> ConfigError:
     advice = did_you_mean(name, names)
     # A setting that only other kinds of data have is spelled correctly
     if "did you mean" not in advice or (name in WITHOUT_RUN and name not in names):
-        advice = f"; only {' or '.join(names)} can" if names else "; leave it out"
+        advice = f"; only {listed(names, 'or')} can" if names else "; leave it out"
     return ConfigError(f"{full_name!r} cannot be set for {data} only read{advice}")
