@@ -132,7 +132,7 @@ def test_empty_files_are_not_counted(tmp_path: Path, name: str) -> None:
     selected = detect_modality(str(tmp_path), None)
     assert selected.modality == "image" and selected.source.counts["image"] == 3
     assert not selected.notes and not selected.other
-    assert [(item.name, item.reason) for item in selected.source.refusals] == [(name, "is empty")]
+    assert [(item.name, item.reason) for item in selected.source.refusals] == [(name, "it is empty")]
 
 
 def test_packed_text_is_read_like_plain_text(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_damaged_packed_text_is_refused_by_name(tmp_path: Path) -> None:
     )
     data = Dataset.open(tmp_path)
     assert {r.name: r.reason for r in data.scan.skipped_items} == {
-        "x.txt.gz": "is damaged gzip data", "y.txt.gz": "is damaged gzip data"
+        "x.txt.gz": "it is damaged gzip data", "y.txt.gz": "is damaged gzip data"
     }  # fmt: skip
     assert data.scan.items == 60
 
