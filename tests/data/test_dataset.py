@@ -358,7 +358,7 @@ def test_programs_in_any_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty"),
+        (b"", "has no content"),
         (b"  \n ", "no usable text"),
         (b"one line\n", "at least 1,000 are needed"),
         (b"\x00\x01\x02\x03" * 500, "binary|nothing that can be learned|no usable"),

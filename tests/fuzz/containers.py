@@ -52,7 +52,7 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
     data.batch(1, "main", 4, 4, 8)
     data.label_shares()
     state = json.dumps(data.state().model_dump(), allow_nan=False)
-    lost = [line for line in data.scan.refusal_lines() if line.startswith(GOOD)]
+    lost = [line for line in data.scan.skipped_lines() if line.startswith(GOOD)]
     data.close()
     if lost and modality is not None:
         raise Failed("lost", f"a good file was refused: {lost[0]}")

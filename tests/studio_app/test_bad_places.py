@@ -78,7 +78,8 @@ def test_a_run_of_another_version(tmp_path: Path, root: Path) -> None:
 
 
 def test_a_model_that_is_not_finished(tmp_path: Path, root: Path) -> None:
-    write_run(tmp_path / "runs" / "begun", root / "runs" / "shapes", 5)
+    run = write_run(tmp_path / "runs" / "begun", root / "runs" / "shapes", 5)
+    (run / "model.safetensors").unlink()
     with client_of(tmp_path) as client:
         answer = client.get("/api/play/about", params={"run": "runs/begun"})
         assert answer.status_code == 400

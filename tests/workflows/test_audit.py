@@ -120,7 +120,12 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
     for samples, data, setting, message in (
         ("made.csv", "data.csv", "text_column=quot", "data.csv' has no column 'quot'; did you mean 'quote'?"),
         ("made.csv", "data.txt", "text_column=quot", "made.csv' has no column 'quot'; did you mean 'quote'?"),
-        ("made.txt", "data.txt", "vocab=300", "'vocab' cannot be set for data that is only read; only text_column or"),
+        (
+            "made.txt",
+            "data.txt",
+            "vocab=300",
+            "'vocab' cannot be set for data that is only read; only text_column, image_column, label_column or",
+        ),
         ("made.txt", "data.txt", "image_column=a", "'image_column' cannot be set for texts that are only read"),
     ):
         assert evaluated(samples, data, "--set", setting) == 2 and message in capsys.readouterr().err
@@ -131,7 +136,7 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
     [
         (("text_colum=quote",), "'text_colum' cannot be set for data that is only read; did you mean 'text_column'?"),
         (("text_colum=quote", "--modality", "text"), "for texts that are only read; did you mean 'text_column'?"),
-        (("budget=3",), "only text_column or image_column or label_column or encoding or layout can"),
+        (("budget=3",), "only text_column, image_column, label_column, encoding or layout can"),
         (("layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
         (("encoding=koi8-rr",), "is not allowed; did you mean 'koi8-r'?"),
         (("text.layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),

@@ -105,7 +105,7 @@ def test_readers_and_suffixes() -> None:
     [
         (lambda p: p / "missing", "does not exist"),
         (lambda p: p, "holds no files"),
-        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "is empty"),
+        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "has no content"),
     ],
 )
 def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -160,7 +160,7 @@ def test_damaged_packed_text_is_refused_by_name(tmp_path: Path) -> None:
     )
     data = Dataset.open(tmp_path)
     assert {r.name: r.reason for r in data.scan.skipped_items} == {
-        "x.txt.gz": "it is damaged gzip data", "y.txt.gz": "is damaged gzip data"
+        "x.txt.gz": "it is damaged gzip data", "y.txt.gz": "it is damaged gzip data"
     }  # fmt: skip
     assert data.scan.items == 60
 
