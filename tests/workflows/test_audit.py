@@ -124,7 +124,7 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
             "made.txt",
             "data.txt",
             "vocab=300",
-            "'vocab' cannot be set for data that is only read; only text_column, image_column, label_column or",
+            "'vocab' cannot be set for data that is only read; only text_column, image_column",
         ),
         ("made.txt", "data.txt", "image_column=a", "'image_column' cannot be set for texts that are only read"),
     ):
