@@ -54,7 +54,7 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
                 const { fillPanel } = await import("/static/fill_panel.js");
                 const { signal } = new AbortController();
                 const about = { shape: [3, side, side] };
-                document.body.replaceChildren(fillPanel({ id: "runs/large", about, options: () => ({}), begin: () => signal }));
+                document.body.append(fillPanel({ id: "runs/large", about, options: () => ({}), begin: () => signal }));
             }""",
             SIDE,
         )
