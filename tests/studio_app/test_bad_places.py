@@ -47,7 +47,7 @@ def test_two_studios_on_one_folder(tmp_path: Path) -> None:
     with studio_process(tmp_path) as (studio, address):
         place = address.partition("?")[0]
         sentence = refused(tmp_path, "--port", "0")
-        assert f"already at {place}; use that one, or stop it first" in sentence and "token" not in sentence
+        assert f" at {place}; use that one, or stop it first" in sentence and "token" not in sentence
         studio.kill()
         studio.wait()
     with studio_process(tmp_path) as (_, again):  # what was killed holds nothing
