@@ -186,13 +186,13 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
 def _frequent(known_counts: Counter[str], num_known: int, records: Sequence[str]) -> set[str]:
     """The characters and words that are far more frequent in these records, each counted once, than in the training records."""
     different = set(records)
-    found = set()
+    frequent = set()
     for part, count in _counts(different).items():
         known = known_counts[part]
         usual = (known + ERRORS * np.sqrt(known + 1.0)) * len(different) / num_known
         if count > EXCESS * usual and count >= EXPECTED:
-            found.add(part)
-    return found
+            frequent.add(part)
+    return frequent
 
 
 def _missing(frequency: dict[str, float], records: Sequence[str]) -> set[str]:

@@ -58,7 +58,7 @@ WITHOUT_RDKIT = " Nor are molecules that are written in another SMILES; install 
 
 @lru_cache(CACHED)
 def canonical_or_text(molecule: str) -> str:
-    """The canonical SMILES of a molecule; what is no molecule as it is."""
+    """The canonical SMILES of a molecule; a text that is not SMILES is returned unchanged."""
     return canonical([molecule])[0] or molecule
 
 
