@@ -49,9 +49,9 @@ def test_each_gradient_becomes_the_mean_over_all_processes() -> None:
 
     results = in_threads(links(3), twice)
     for number, first in enumerate((0, 10)):
-        given = [gradients(first + rank) for rank in range(3)]
+        inputs = [gradients(first + rank) for rank in range(3)]
         for name in ("kernel", "wide", "empty"):
-            mean = torch.stack([torch.as_tensor(gradient[name]) for gradient in given]).mean(0)
+            mean = torch.stack([torch.as_tensor(gradient[name]) for gradient in inputs]).mean(0)
             for result in results:
                 gradient = result[number][name]
                 assert gradient is not None and torch.allclose(gradient, mean, atol=1e-6)

@@ -93,11 +93,11 @@ class _Room:
     def read(self, has_gradient: list[bool]) -> None:
         """Put the means where the gradients were, so that no second copy of them is made."""
         own, means = [], []
-        for parameter, mean, is_given in zip(self.parameters, self._means, has_gradient, strict=True):
+        for parameter, mean, is_somewhere in zip(self.parameters, self._means, has_gradient, strict=True):
             if parameter.grad is not None:
                 own.append(parameter.grad)
                 means.append(mean)
-            elif is_given:
+            elif is_somewhere:
                 parameter.grad = mean.clone()
         if own:
             torch._foreach_copy_(own, means)
