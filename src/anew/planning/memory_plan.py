@@ -57,11 +57,12 @@ def copied_bytes(family: Family) -> int:
 
 
 def shared_bytes(family: Family, world: World) -> int:
-    """This process's part of the memory in which the processes of one machine average gradients; 0 where there is none."""
+    """This process's part of the memory that the processes of one machine share; 0 where there is none. At most: a row of
+    gradients for each, their mean, and the updates of all matrices."""
     if world.link is None or world.device.type != "cpu":
         return 0
     gradients = sum(p.numel() * p.element_size() for phase in family.phases() for p in phase.module.parameters())
-    return gradients * (world.size + 1) // world.size
+    return gradients * (world.size + 2) // world.size
 
 
 def _copied_bytes(phase: Phase, has_average: bool) -> int:

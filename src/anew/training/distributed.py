@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from anew.core.local_link import LocalLink
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
@@ -58,9 +59,9 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
         return LossModule(module, loss)
     if shard:
         return _sharded(LossModule(module, loss), world)
-    if world.link is not None and world.device.type == "cpu":
+    if (link := memory_link(world)) is not None:
         _send_state(module, world)
-        return SharedGradients(LossModule(module, loss), world.link)
+        return SharedGradients(LossModule(module, loss), link)
     from torch.nn.parallel import DistributedDataParallel
 
     # Strides of a 1 x 1 kernel are not unique, so DDP warns that it copies its gradient, which is harmless.
@@ -69,6 +70,11 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
     return DistributedDataParallel(LossModule(module, loss), gradient_as_bucket_view=True, **unsynced)
+
+
+def memory_link(world: World) -> LocalLink | None:
+    """The link of processes that train copies of a model on the cores of one machine; None for others."""
+    return world.link if world.device.type == "cpu" else None
 
 
 @torch.no_grad()
