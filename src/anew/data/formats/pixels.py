@@ -232,6 +232,11 @@ def has_transparency(image: Image.Image) -> bool:
     return image.mode == "RGBA" and float((np.asarray(image)[..., 3] < OPAQUE).mean()) > 0.005
 
 
+def has_alpha(image: Image.Image) -> bool:
+    """Whether any pixel of an 8-bit image is not opaque."""
+    return image.mode == "RGBA" and image.getextrema()[3][0] < 255
+
+
 def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
     """Fit an 8-bit image into exactly width x height.
 
