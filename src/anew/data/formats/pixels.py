@@ -236,7 +236,7 @@ def has_transparency(image: Image.Image) -> bool:
 
 def has_alpha(image: Image.Image) -> bool:
     """Whether any pixel of an 8-bit image is not opaque."""
-    return image.mode == "RGBA" and image.getextrema()[3][0] < 255
+    return image.mode == "RGBA" and int(np.asarray(image)[..., 3].min()) < 255
 
 
 def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
