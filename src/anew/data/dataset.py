@@ -130,6 +130,11 @@ class Dataset:
         return self._chosen.source.has_tables
 
     @property
+    def table_notes(self) -> list[str]:
+        """The notes on which columns of tables are read."""
+        return list(map(printable, self._chosen.source.table_notes))
+
+    @property
     def base(self) -> Dataset:
         """The dataset of the items themselves, without a codec."""
         return self

@@ -316,12 +316,13 @@ class Evaluation(ABC, Generic[ItemT]):
         n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
         per_item = len(self.inputs.samples) / max(n_samples, 1)
         self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n, division=self.inputs.division)
+        pieces = "" if self.counted == "sample" else "pieces of "
         if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {
                     f"{self.counted}s": n_samples,
-                    f"held-out {self.noun}": len(test),
-                    f"training {self.noun}": len(train),
+                    f"{pieces}held-out {self.noun}": len(test),
+                    f"{pieces}training {self.noun}": len(train),
                 }
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
@@ -330,7 +331,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if self.inputs.features is None:
             self._embedder, n = self._fit_embedder(train, n)
         if n < n_samples:
-            limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
+            limit = f"{pieces}{'held-out' if len(test) == available else 'training'} {self.noun}"
             reason = f"as many as there are {limit}" if n == available else WITHIN_TIME
             self.extent = extent_of(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=available)

@@ -107,7 +107,7 @@ def evaluate_samples(
             settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
             plan={},
             command=command_line(),
-            subtitle=sets.summary(),
+            subtitle=" ".join([sets.summary(), *real.table_notes]),
         )
         return report
     finally:
@@ -194,7 +194,8 @@ class Sets:
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # The generator knew all of the data, however it would be divided here
-        own_notes = [note for note in real.scan.notes if note not in real.division_notes]
+        apart = [*real.division_notes, *real.table_notes]
+        own_notes = [note for note in real.scan.notes if note not in apart]
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
@@ -202,7 +203,9 @@ class Sets:
             self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
-        self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
+        # What is in no column that is read, nothing here says anything of
+        self.warnings = list(real.table_notes)
+        self.warnings += [] if held_out is None else self._leave_out_training_items(held_out)
         self.warnings += self._transparency_notes()
         self.notes += self.warnings
         n = len(self.samples)

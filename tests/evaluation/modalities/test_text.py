@@ -286,3 +286,11 @@ def test_zipf_slope_of_a_law() -> None:
     words = [f"w{rank}" for rank in range(1, 60) for _ in range(round(6_000 / rank))]
     assert zipf_slope(words) == pytest.approx(-1.0, abs=0.02)
     assert zipf_slope(["a", "b"]) is None
+
+
+def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    samples = [prose(120, seed) for seed in range(40)]
+    evaluation = EXPORT(make_inputs(TRAIN, [prose(1_500, 9)], samples))
+    list(evaluation.scores())
+    (extent,) = [note for note in evaluation.skipped if note.startswith("Quality was measured")]
+    assert "text pieces, as many as there are pieces of held-out texts" in extent

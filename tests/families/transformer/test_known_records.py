@@ -112,9 +112,10 @@ def test_records_are_found_among_rows_of_any_length() -> None:
 
 def test_of_records_that_were_cut_it_is_not_known() -> None:
     known = KnownRecords(SPECIAL)
-    known.fit(list(RECORDS))
-    rows = [RECORDS[0], RECORDS[0][:3], np.array([4, *RECORDS[0][1:], *RECORDS[0]])]
-    assert known.are_known(rows, len(RECORDS[0])) == [True, False, None]
+    known.fit([*RECORDS, np.array([4, 1, 1, 1])])  # the last one was longer: its end is missing
+    rows = [RECORDS[0], RECORDS[0][:3], np.array([4, 1, 1, 1, 1, 5]), np.array([4, 1, 1, 2, 1, 5])]
+    # A record longer than all that were read whole is none of these, unless one that was cut begins as it does
+    assert known.are_known(rows, 3) == [True, False, None, False]
 
 
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

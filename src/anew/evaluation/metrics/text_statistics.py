@@ -62,6 +62,7 @@ REPETITION_RATE = MetricSpec(
     ),
 )
 ODD_RECORDS_MEASURE = "odd letter combinations"
+VERBATIM_MEASURE = "verbatim passages"
 VERBATIM_SHARE = MetricSpec(
     "verbatim_share",
     "Verbatim",
@@ -117,7 +118,7 @@ class TextStatistics:
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
-            "verbatim passages": self._verbatim,
+            VERBATIM_MEASURE: self._verbatim,
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:

@@ -93,6 +93,8 @@ def grade(
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
+        elif copies.has_too_few_samples:
+            grades["novelty"] = "too_few"
         else:
             grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
     return grades
