@@ -317,13 +317,10 @@ class Evaluation(ABC, Generic[ItemT]):
         per_item = len(self.inputs.samples) / max(n_samples, 1)
         self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n, division=self.inputs.division)
         pieces = "" if self.counted == "sample" else "pieces of "
+        real = {f"{pieces}held-out {self.noun}": len(test), f"{pieces}training {self.noun}": len(train)}
         if n < MIN_ITEMS:
             if self.inputs.features is None:
-                counts = {
-                    f"{self.counted}s": n_samples,
-                    f"{pieces}held-out {self.noun}": len(test),
-                    f"{pieces}training {self.noun}": len(train),
-                }
+                counts = {f"{self.counted}s": n_samples} | real
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
@@ -331,7 +328,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if self.inputs.features is None:
             self._embedder, n = self._fit_embedder(train, n)
         if n < n_samples:
-            limit = f"{pieces}{'held-out' if len(test) == available else 'training'} {self.noun}"
+            limit = min(real, key=lambda name: real[name])
             reason = f"as many as there are {limit}" if n == available else WITHIN_TIME
             self.extent = extent_of(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=available)

@@ -77,7 +77,7 @@ def evaluate_samples(
     real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
+        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)

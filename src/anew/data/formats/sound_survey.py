@@ -139,8 +139,10 @@ def describe_files(
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
     stereo = " of stereo" if shape.channels == 2 else ""
+    longest = max((header.seconds for header in headers), default=0.0)
+    rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     notes = [
-        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
+        f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
     ]
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]

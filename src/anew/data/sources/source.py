@@ -165,11 +165,6 @@ class Source:
         return cls(text, readers, notes, refusals, tables)
 
     @property
-    def has_tables(self) -> bool:
-        """Whether columns are read."""
-        return bool(self._tables)
-
-    @property
     def table_notes(self) -> list[str]:
         """Sentences on the columns that are read."""
         return [note for reader in self._tables for note in reader.notes]
