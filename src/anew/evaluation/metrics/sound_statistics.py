@@ -89,9 +89,9 @@ PULSE_DISTANCE = MetricSpec(
 )
 
 
-def pulse_spec(samples: Array, real: Array) -> MetricSpec:
+def pulse_spec(samples: Numbers, real: Numbers) -> MetricSpec:
     """PULSE_DISTANCE in words that say which of both pulse more. samples, real: pulses (n, lags)."""
-    difference = samples.mean(axis=0) - real.mean(axis=0)
+    difference = np.asarray(samples.mean(axis=0) - real.mean(axis=0), dtype=np.float64)
     is_more = difference[np.abs(difference).argmax()] > 0.0
     words = "high tones buzz more than" if is_more else "high tones have less of a steady pulse than"
     tolerance = PULSE_DISTANCE.tolerance
