@@ -294,3 +294,17 @@ def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., Evaluat
     list(evaluation.scores())
     (extent,) = [note for note in evaluation.skipped if note.startswith("Quality was measured")]
     assert "text pieces, as many as there are pieces of held-out texts" in extent
+
+
+def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    def notes(n: int, seed: int) -> list[str]:
+        words = prose(40 * n, seed).split()
+        return [" ".join(words[40 * i : 40 * i + 30 + i % 11]).capitalize() + "." for i in range(n)]
+
+    train, test = notes(120, 5), notes(120, 6)
+    samples = [text[::-1] for text in notes(120, 7)]
+    assert "whole_texts_auc" not in by_name(make_inputs(train, test, samples))
+    assert by_name(make_inputs(train, test, samples, are_whole=True))["whole_texts_auc"].value > 0.9
+    evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
+    assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
+    assert any("far longer or shorter" in note for note in evaluation.skipped)
