@@ -311,12 +311,14 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then known records are redrawn."""
+        """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then some records are redrawn."""
         sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
-        if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
+        if self.known is None:
             yield from TokenSampler(self, request, sampling, keys)
-        else:
-            yield from RecordSampler(self, request, sampling, keys, self.known)
+            return
+        known = self.known if self.known.is_fitted and sampling.avoid_known else None
+        shortest = 0 if self.mixer is None or sampling.max_tokens else self.mixer.ends.shortest
+        yield from RecordSampler(self, request, sampling, keys, known, shortest)
 
     def num_drafts(self, request: SampleRequest) -> int:
         default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
