@@ -76,7 +76,8 @@ class RecordSampler:
         num_refused[:, rows] += np.stack((is_known, is_cut | is_short))
         num_known, num_misfits = num_refused[:, rows]
         is_refused = is_known & (num_known < MAX_ATTEMPTS) | is_cut & (num_misfits < MAX_ATTEMPTS)
-        return rows[is_refused | is_short & (num_misfits < SHORT_ATTEMPTS)]
+        is_refused |= is_short & (num_misfits < SHORT_ATTEMPTS)
+        return rows[np.flatnonzero(is_refused)]
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,)."""
