@@ -374,6 +374,7 @@ def evaluation_inputs(
         bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
+        has_counts=model.family.has_read_items,
         pool=lambda n: audit_pool(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,

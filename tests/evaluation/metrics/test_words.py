@@ -119,12 +119,12 @@ def test_a_few_unknown_words_in_each_passage_are_told_where_real_text_has_hardly
         invented(["\n".join(part[i : i + 4]) for i in range(0, 400, 4)], 0.01, 3) for part in (held_out, real)
     )
     salad = invented(real, 0.03, 4)
-    told, same = (
+    salad_scores, same = (
         {score.name: score for score in word_scores(part, held_out, Vocabulary(train, False), 0)}
         for part in (salad, real)
     )
-    assert part_of(told["known_words"]).grade != "poor"  # type: ignore[union-attr]
-    assert told["unknown_words"].value > 0.9 and part_of(told["unknown_words"]).grade == "poor"  # type: ignore[union-attr]
+    assert part_of(salad_scores["known_words"]).grade != "poor"  # type: ignore[union-attr]
+    assert salad_scores["unknown_words"].value > 0.9 and part_of(salad_scores["unknown_words"]).grade == "poor"  # type: ignore[union-attr]
     assert same["unknown_words"].value < 0.6
     fewer = {s.name: s for s in word_scores(prose(100, 5), held_out, Vocabulary(train, False), 0)}
     assert fewer["unknown_words"].value == 0.5 == fewer["unknown_words"].low

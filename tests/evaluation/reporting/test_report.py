@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
@@ -502,3 +503,25 @@ def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> Non
     for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):
         result = copies(**names | {"held_out": 400, "identical_p": 1e-12} | other)
         assert "too little to prove copying. No " in result.verdict()
+
+
+def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:
+    """The counts predict training items far better, and nothing else was said of them."""
+    gap = replace(score("bits_gap", -0.03, -0.11, 0.05, n=400), spec=network_gap())
+    sentence = verdict.verdict([gap])["prediction"]
+    assert sentence.startswith(
+        "The network alone, without the counts that have read the training items, predicts these no better"
+    )
+    assert sentence.endswith("held-out ones: no sign of overfitting.")
+
+
+def test_compressors_that_need_fewer_bits_are_named() -> None:
+    scores = [
+        Score(bits_spec("residue", name), value) for name, value in (("xz", 1.83), ("ppmd", 2.24), ("unigram", 4.1))
+    ]
+    scores += [Score(bits_spec("residue"), 2.24), Score(bits_spec("residue", "kneser_ney"), 2.29)]
+    said = verdict.verdict(scores)["prediction"]
+    assert said == (
+        "The model needs 2.24 bits per residue of held-out sequences, 2% fewer than n-gram counts (2.29). But xz compression (1.83) "
+        "needs fewer."
+    )

@@ -268,7 +268,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
-        return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
+        return {"network": self._network_bits(batch)} if self.has_read_items else {}
+
+    @property
+    def has_read_items(self) -> bool:
+        return self.token_mixer is not None
 
     @property
     def reads_documents(self) -> bool:
