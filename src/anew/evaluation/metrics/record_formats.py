@@ -127,7 +127,7 @@ def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequenc
     is_new, is_real_new = (
         np.array([format_of(record) not in formats for record in part]) for part in (samples, held_out)
     )
-    example = f"{'' if len(formats) == 1 else ', such as'} {format_of(known[0])[:60]!r}"
+    example = f"{':' if len(formats) == 1 else ', such as'} {format_of(known[0])[:60]!r}"
     source = f"{plural(len(formats), 'format')} of {len(known):,} training records{example}; real: held-out records"
     yield share_score(NEW_FORMATS, is_new, is_real_new, source)
 
