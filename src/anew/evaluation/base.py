@@ -25,7 +25,7 @@ from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
-from anew.evaluation.metrics.bits import BITS_GAP, bits_spec, gap_score, network_gap
+from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
@@ -290,17 +290,16 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def _gap(self) -> Iterator[Score]:
         """Yield the bits by which training items are predicted better than held-out ones."""
-        bits = self.inputs.gradient_bits
+        inputs, bits = self.inputs, self.inputs.gradient_bits
         if bits is None:
             return
         if self.clock.over(0.9):
             self.skip("how much better training items are predicted", OUT_OF_TIME)
             return
         self.announcements.measuring(f"likelihood of training {self.noun}")
-        spec = self.inputs.spec
+        spec = inputs.spec
         units = GAP_ITEMS * float(np.prod(spec.shape)) if isinstance(spec, Grid) else GAP_UNITS
-        metric = network_gap() if self.inputs.has_counts else BITS_GAP
-        yield from gap_score(metric, lambda part: bits(part, units), self.unit, self.noun, self.inputs.seed)
+        yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, inputs.seed, inputs.has_counts)
 
     # ---- features ----
 

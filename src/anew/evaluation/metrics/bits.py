@@ -90,16 +90,16 @@ def bits_spec(unit: str, reference: str = "") -> MetricSpec:
 
 
 def gap_score(
-    spec: MetricSpec, bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int
+    bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int, has_counts: bool
 ) -> Iterator[Score]:
     """Yield the score of the bits by which training items are predicted better than held-out ones; none with too few items.
 
     Args:
-        spec: BITS_GAP or `network_gap`.
         bits_of: Returns (bits, units) of each example of a part, "test" or "train".
         unit: Unit of the bits.
         noun: Name of the items, plural.
         seed: Seed of the intervals.
+        has_counts: Whether these are bits of a network that counts are mixed with.
     """
     rows = [np.array(bits_of(part)).reshape(-1, 2) for part in ("test", "train")]  # each (n, 2)
     if min(map(len, rows)) < 2:
@@ -107,8 +107,9 @@ def gap_score(
     held_out, train = (float(r[:, 0].sum() / r[:, 1].sum()) for r in rows)
     half_widths = [_half_width(r, seed) for r in rows]
     gap, half = held_out - train, math.hypot(*half_widths)
-    alone = " under the network alone" if spec != BITS_GAP else ""
+    alone = " under the network alone" if has_counts else ""
     source = f"bits per {unit}{alone} of held-out less those of training {noun}: {held_out:.3f} and {train:.3f}"
+    spec = network_gap() if has_counts else BITS_GAP
     yield Score(spec, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
 
 

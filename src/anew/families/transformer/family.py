@@ -253,9 +253,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         """Fit the gate that mixes the network with the statistical models."""
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
-        if self.mixer is None or not self.mixer.is_fitted:
-            return
-        _fit_mixer(self, self.mixer, sweep)
+        if self.mixer is not None and self.mixer.is_fitted:
+            _fit_mixer(self, self.mixer, sweep)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -316,13 +315,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then some records are redrawn."""
-        sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
-        if self.known is None:
-            yield from TokenSampler(self, request, sampling, keys)
-            return
-        known = self.known if self.known.is_fitted and sampling.avoid_known else None
-        shortest = 0 if self.mixer is None or sampling.max_tokens else self.mixer.ends.shortest
-        yield from RecordSampler(self, request, sampling, keys, known, shortest)
+        sampler = TokenSampler if self.known is None else RecordSampler
+        yield from sampler(self, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
 
     def num_drafts(self, request: SampleRequest) -> int:
         default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,11 +17,19 @@ from torch.nn import functional
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.known_records import Ints, KnownRecords
+from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
 MAX_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
 SHORT_ATTEMPTS = 4  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
+
+
+class RecordFamily(SampledFamily, Protocol):
+    """The part of a family of records that sampling uses."""
+
+    known: KnownRecords | None
+    mixer: NgramMixer | None
 
 
 class RecordSampler:
@@ -31,6 +40,8 @@ class RecordSampler:
 
     Args:
         family, request, sampling, keys: See `TokenSampler`.
+
+    Attributes:
         known: The records that samples must not be; None to let samples be any record.
         shortest: Tokens of the shortest known record, its end included; 0 if samples may have any length, and no end.
 
@@ -39,15 +50,15 @@ class RecordSampler:
 
     def __init__(
         self,
-        family: SampledFamily,
+        family: RecordFamily,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
-        known: KnownRecords | None,
-        shortest: int,
     ) -> None:
-        self.family, self.request, self.sampling = family, request, sampling
-        self.keys, self.known, self.shortest = keys, known, shortest
+        self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
+        is_avoided = sampling.avoid_known and family.known is not None and family.known.is_fitted
+        self.known = family.known if is_avoided else None
+        self.shortest = 0 if sampling.max_tokens or family.mixer is None else family.mixer.ends.shortest
 
     def __iter__(self) -> Iterator[Tensor]:
         sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)
