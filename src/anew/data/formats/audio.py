@@ -35,7 +35,6 @@ SILENCE_RATIO = 1e-3  # ends of a clip below this share of its loudest window ar
 LEVEL_SECONDS = 0.01  # window in which levels are measured
 WAV_HEAD = 4096  # bytes at the beginning of a WAV file in which its format stands, after chunks of notes; chosen
 STREAMED = 0x7FFF0000  # lengths from here on stand for "until the end" in files that were written as a stream
-MAX_MISSING = 0.01  # share of a WAV file that may be missing, as where the last block is short; chosen
 # Numbers of RFC 2361 and of Vorbis in ACM
 WAV_CODECS = {
     **dict.fromkeys((0x674F, 0x6750, 0x6751, 0x676F, 0x6770, 0x6771), "Vorbis"),
@@ -156,8 +155,6 @@ def read_header(data: SoundData) -> Header:
         raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
     if head.frames <= 0:
         raise ValueError("it holds no samples")
-    if form.startswith("WAV") and (missing := _missing_share(_first_bytes(data), _bytes(data))) > MAX_MISSING:
-        raise ValueError(f"it is cut off: {missing:.0%} of the sound that its header announces is missing")
     if head.frames > (max_samples := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
         raise ValueError(f"its header claims {head.frames:,} samples, but its bytes hold at most {int(max_samples):,}")
     if head.seconds < MIN_SECONDS:
@@ -186,9 +183,10 @@ def _wav_codec(head: bytes) -> str | None:
     return WAV_CODECS.get(int.from_bytes(head[place : place + 2], "little"))
 
 
-def _missing_share(head: bytes, size: int) -> float:
-    """The share of its samples that a WAV file of `size` bytes lacks; 0 where its first bytes do not say how many it has."""
-    place = 12
+def missing_share(data: SoundData) -> float:
+    """The share of a WAV file that is missing at its end; 0 for other files, and where its first bytes do not say how long it is."""
+    head, size = _first_bytes(data), _bytes(data)
+    place = 12 if head[:4] == b"RIFF" else len(head)
     while 12 <= place <= len(head) - 8:
         length = int.from_bytes(head[place + 4 : place + 8], "little")
         if head[place : place + 4] == b"data":
