@@ -138,8 +138,7 @@ class Audio(Modality):
         headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
-        config = self.config
-        channels = audio_clips.CHANNELS[config.channels]
+        config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
         listened = [readable[i][0] for i in sound_survey.listened_to(headers, self.clip_shape)]
         contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
