@@ -108,7 +108,7 @@ def few_colours(
         common: Colours that many real images have.
         reach: Colours that are at most so far from a common one become that.
         more: A curve from how far the usual number of colours is from an image (`colour_error`) to how many times as many it has.
-            None: all have the usual number.
+            Without it, all have the usual number.
     """
     out = x.copy()
     table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])  # (P, C)
