@@ -104,6 +104,7 @@ class EvaluationInputs(Generic[ItemT]):
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
+        are_whole: Whether samples of running text, and what `train` and `test` give, are whole texts, no excerpts.
     """
 
     modality: Modality
@@ -128,6 +129,7 @@ class EvaluationInputs(Generic[ItemT]):
     n_held_out: int | None = None
     are_halves: bool = False
     division: Division = Division.GIVEN
+    are_whole: bool = False
 
 
 class Clock:

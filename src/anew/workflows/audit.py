@@ -328,6 +328,7 @@ class Sets:
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,
             division=self._division,
+            are_whole=True,
         )
 
 

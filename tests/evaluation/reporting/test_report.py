@@ -395,7 +395,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
-    assert "caught in 40%" in page.text and "not tried" in page.text
+    assert "too few: 40%" in page.text and "noticed" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
@@ -434,6 +434,9 @@ def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
         assert verdict.grade(scores, copies())["novelty"] == expected
     assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
     assert verdict.figures(far, copies())["novelty"].endswith("; but the samples do not look like your data")
+    limited = copies(train=281, n_train_total=1_200, limited_by="time", detection_limit=None, controls=[])
+    few = verdict.figures(far, limited)["novelty"]
+    assert few.count(", but ") == 1 and few.endswith("; and the samples do not look like your data")
     assert "says little" not in verdict.verdict(close, copies())["novelty"]
     for unknown in ([], [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]):
         assert "not known whether the samples look like your data" in verdict.verdict(unknown, copies())["novelty"]

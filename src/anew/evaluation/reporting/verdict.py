@@ -201,10 +201,10 @@ def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | Non
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
-    reason = (
-        "; but the samples do not look like your data" if not copies.found and looks_like_nothing_real(scores) else ""
-    )
-    return copies.clause() + reason
+    clause = copies.clause()
+    if copies.found or not looks_like_nothing_real(scores):
+        return clause
+    return f"{clause}; {'and' if ', but ' in clause else 'but'} the samples do not look like your data"
 
 
 def _recited_clause(score: Score, copies: CopyTestResult) -> str:
