@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from anew.evaluation import nearest_texts
@@ -31,3 +32,15 @@ def test_one_long_sample_hides_no_copies(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "The nearest of 20 training records, drawn at random" in nearest.explanation
     assert "identical ones were looked up among 2,000" in nearest.explanation
     assert all(pair.nearest is not None and pair.train is not None for pair in nearest.pairs)
+
+
+def test_a_short_sample_is_next_to_the_record_with_the_most_similar_part() -> None:
+    """Whole records all need as many edits as they are longer, so the shortest of them was the nearest."""
+    rng = np.random.default_rng(0)
+    train = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size)) for size in (300, 320, 330, 340, 250)]
+    part = train[3][100:120] + "W" + train[3][121:130]
+    (pair,) = nearest_records([part], lambda n: train[:n], 1.0).pairs
+    assert pair.train == 3 and pair.nearest is not None and pair.nearest.marks == ((100, 130),)
+    assert pair.caption.endswith("to a part of it") and pair.distance <= 1
+    (whole,) = nearest_records([train[1][:-3]], lambda n: train[:n], 1.0).pairs
+    assert whole.train == 1 and whole.caption == "3 edits"

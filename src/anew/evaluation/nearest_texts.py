@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
@@ -16,6 +17,7 @@ RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest 
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
+SHORT = 0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
 
@@ -62,8 +64,12 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
     places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
     records = [training[place] for place in compared]
+    short = SHORT * float(np.median([len(text) for text in training])) if training else 0.0
     pairs = []
     for text in samples:
+        if 0 < len(text) < short and text not in places:
+            pairs.append(_nearest_part(text, records, compared))
+            continue
         if text in places:
             place, edits = places[text], 0
         else:
@@ -79,8 +85,9 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     also = f"; identical ones were looked up among {len(training):,}" if is_part else ""
     explanation = (
         f"The nearest of {len(compared):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        f"replace (marked on pages where they are at most half of a record){also}. Short records can match by chance; the copying "
-        "test says whether they do so too often."
+        f"replace (marked on pages where they are at most half of a record){also}. A sample less than half as long as usual is "
+        "compared with parts of records, and the part is marked. Short records can match by chance; the copying test says whether "
+        "they do so too often."
     )
     return NearestPairs(pairs, explanation, requested)
 
@@ -91,6 +98,20 @@ def _drawn(count: int, n: int) -> list[int]:
         return list(range(count))
     chosen: list[int] = np.sort(np.random.default_rng(0).permutation(count)[:n]).tolist()
     return chosen
+
+
+def _nearest_part(text: str, records: Sequence[str], places: Sequence[int]) -> SamplePair:
+    """A short record next to the training record with the most similar part; whole records would all need as many edits as they
+    are longer. places: the number of each record among all of the training part."""
+    similarity = process.cdist([text], records, scorer=fuzz.partial_ratio, dtype=np.float32)[0]
+    index = int(similarity.argmax())
+    nearest = records[index]
+    place = fuzz.partial_ratio_alignment(text, nearest)
+    start, stop = (0, len(nearest)) if place is None or len(nearest) < len(text) else (place.dest_start, place.dest_end)
+    edits = Levenshtein.distance(text, nearest[start:stop])
+    caption = f"{'identical' if edits == 0 else plural(edits, 'edit')} to a part of it"
+    train = ReportItem(text=nearest, marks=((start, stop),))
+    return SamplePair(ReportItem(text=text), train, caption, distance=float(edits), train=places[index])
 
 
 def passage_pair(sample: str, train: str) -> SamplePair:
