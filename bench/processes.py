@@ -37,7 +37,7 @@ FAMILIES = {
     "diffusion": ("images",),
     "transformer": ("images", "text", "records"),
 }
-FIXED = ("previews=0", "evaluate_samples=0", "film=false")
+FIXED = ("previews=0", "evaluate_samples=1", "film=false")
 
 
 def step_seconds(run: Path) -> float:

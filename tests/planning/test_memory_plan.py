@@ -14,8 +14,9 @@ from anew.core.world import World
 from anew.families.base import Family, Scale, num_parameters
 from anew.planning import memory_plan
 from anew.planning.build import build_family
-from anew.planning.memory_plan import choose_parallel, copied_bytes, has_room
+from anew.planning.memory_plan import choose_parallel, copied_bytes, has_room, shared_bytes
 from anew.training.recomputing import can_recompute, recompute_blocks
+from links import links
 from toys import POINT, Toy, ToyConfig
 
 SPEC = Tokens(30, 16, {}, 0, True)
@@ -53,6 +54,19 @@ def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None
     assert parallel == "fsdp" and "2 processes share the weights" in reason and "are free" in reason
     assert choose_parallel("ddp", family, pair)[0] == "ddp"
     assert choose_parallel("auto", family, World()) == ("ddp", "")
+
+
+def test_the_memory_of_shared_gradients_counts(free: Callable[[float], None]) -> None:
+    family = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu"))
+    alone, *linked = (Pair(0, 2, link=link) for link in (None, *links(2)))
+    assert shared_bytes(family, alone) == 0
+    needed = copied_bytes(family) + shared_bytes(family, linked[0])
+    assert needed - copied_bytes(family) == 8 * num_parameters(family)  # half of four rows
+    free(1.45 * needed)
+    assert [choose_parallel("auto", family, pair)[0] for pair in (alone, linked[0])] == ["ddp", "fsdp"]
+    for pair in linked:
+        assert pair.link is not None
+        pair.link.close()
 
 
 def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:

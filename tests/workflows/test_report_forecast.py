@@ -15,6 +15,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
+from anew.planning.budget import evaluation_slice
 from anew.workflows.evaluate import Pace
 from anew.workflows.report_forecast import ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
@@ -46,17 +47,40 @@ def test_slow_samples_leave_everything_open() -> None:
     line = replace(FORECAST, pace=pace(0.2)).describe(60.0)
     assert line.startswith(
         "Close? and Varied? will probably stay open (they need about 300 samples, and there is time for about 27); "
-        "New? will probably stay open; give about 2 h"
+        "New? will probably stay open; give about 30 min"
     )
 
 
 def test_slow_features_leave_closeness_open() -> None:
-    line = replace(FORECAST, feature_seconds=0.004).describe(60.0)
+    line = replace(FORECAST, feature_seconds=0.012).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about 1"
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about "
     )
     assert "there is time to measure about 1)" in replace(FORECAST, feature_seconds=2.4).describe(60.0)
     assert replace(FORECAST, feature_seconds=0.004).describe(600.0).startswith("Close? and Varied? can be answered")
+
+
+def test_the_report_gets_more_time_only_if_it_answers_more() -> None:
+    assert FORECAST.report_seconds(3600.0) == evaluation_slice(3600.0)  # all is answered in the usual time
+    assert replace(FORECAST, held_out=30, audit=None).report_seconds(60.0) == evaluation_slice(60.0)  # time is no help
+    slow = replace(FORECAST, pace=pace(0.02))  # 1,000 samples take 20 s
+    assert slow.prospects(300.0) == ("likely", "likely")
+    assert evaluation_slice(300.0) < slow.report_seconds(300.0) < 0.25 * 300.0
+    assert replace(FORECAST, pace=pace(0.2)).report_seconds(60.0) <= 0.25 * 60.0
+
+
+def test_a_longer_report_leaves_less_time_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter, forecast = Lines(), replace(FORECAST, pace=pace(0.01))
+    monkeypatch.setattr("anew.workflows.report_plan.forecast_of_job", lambda job, weights: forecast)
+    monkeypatch.setattr(ReportForecast, "report_seconds", lambda self, budget: 8.0)
+    begin = time.monotonic()
+    model = anew.train(
+        shapes(tmp_path / "data", 60), tmp_path / "run", budget=12.0, settings={"previews": 0}, reporter=reporter
+    )
+    assert time.monotonic() - begin < 14.0
+    plan = model.record.plan
+    assert plan.evaluate_s is not None and 6.2 < plan.evaluate_s <= 8.0  # at most a fifth of the time to train
+    assert any(line.startswith("the report gets ") for line in reporter.lines)
 
 
 @pytest.mark.parametrize(("make", "modality"), [(shapes, "image"), (tones, "audio"), (clips, "video"), (prose, "text")])

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import socket
+import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,11 +22,12 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
-from anew.core import rendezvous
+from anew.core import local_link, rendezvous
 from anew.core.device import pick_device
 from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
 from anew.core.launcher import num_processes
+from anew.core.local_link import LocalLink
 from anew.core.monitor import Monitor
 from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
@@ -36,6 +38,11 @@ GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages 
 # That a process may be late by: one writes, calibrates or samples while the others wait
 COLLECTIVE = timedelta(minutes=30)
 MAX_NAMED, MAX_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
+REDUCTIONS: dict[object, Callable[[Iterable[float]], float]] = {
+    dist.ReduceOp.SUM: sum,
+    dist.ReduceOp.MAX: max,
+    dist.ReduceOp.MIN: min,
+}
 CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
 
 
@@ -48,12 +55,14 @@ class World:
         size: Number of processes.
         device: Where this process computes.
         monitor: Knows whether the others still live; None for a single process.
+        link: To the others where all are on one machine without GPUs; else None.
     """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     monitor: Monitor | None = None
+    link: LocalLink | None = None
 
     @property
     def is_main(self) -> bool:
@@ -99,8 +108,12 @@ class World:
     def _reduced(self, values: tuple[float, ...] | list[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
         if self.size == 1:
             return list(values)
-        packed = torch.tensor(values, dtype=torch.float64)
         with self._collective():
+            if self.link is not None:
+                layout = struct.Struct(f"{len(values)}d")
+                rows = [layout.unpack(row) for row in self.link.exchange(layout.pack(*values))]
+                return [float(REDUCTIONS[operation](column)) for column in zip(*rows, strict=True)]
+            packed = torch.tensor(values, dtype=torch.float64)
             dist.all_reduce(packed, operation)
         return [float(v) for v in packed.tolist()]
 
@@ -188,8 +201,7 @@ class World:
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
-            with self._collective():
-                dist.barrier()
+            self._reduced([0.0], dist.ReduceOp.MAX)
 
     def on(self, device: str) -> World:
         """The same, computing on a device as `pick_device` takes it."""
@@ -200,6 +212,11 @@ class World:
 
     def _broadcast_bytes(self, data: bytes) -> Tensor:
         """(n,) uint8: the bytes of the main process."""
+        if self.link is not None:
+            with self._collective():
+                return torch.frombuffer(
+                    bytearray(self.link.exchange(data)[0]), dtype=torch.uint8
+                )  # JSON is never empty
         length = torch.tensor([len(data)], dtype=torch.int64)
         with self._collective():
             dist.broadcast(length, src=0)
@@ -255,7 +272,28 @@ def _form() -> World:
     monitor.announce()
     world.barrier()
     monitor.start()
-    return replace(world, monitor=monitor)
+    return replace(world, monitor=monitor, link=_link(world, monitor))
+
+
+def _link(world: World, monitor: Monitor) -> LocalLink | None:
+    """Connect the processes where all are on this machine and compute on its cores."""
+    if world.any(torch.cuda.is_available() or not local_link.is_possible()):
+        return None
+    listener, name = local_link.listen() if world.is_main else (None, "")
+    name = world.broadcast(name)
+    first = None if world.is_main else local_link.connect(name, world.rank)
+    if world.any(
+        not world.is_main and first is None
+    ):  # what torchrun's environment says was set by hand, and is not so
+        for opened in filter(None, (listener, first)):
+            opened.close()
+        return None
+    if listener is None:
+        peers = [first] if first is not None else []
+    else:
+        with listener:
+            peers = local_link.accept(listener, world.size)
+    return LocalLink(world.rank, world.size, peers, monitor.check, COLLECTIVE.total_seconds())
 
 
 def _not_connected(error: Exception) -> ProcessError:
@@ -269,9 +307,11 @@ def _not_connected(error: Exception) -> ProcessError:
 def shutdown() -> None:
     """Close the process group, if one was formed."""
     if _joined:
-        monitor = _joined.pop().monitor
-        if monitor is not None:
-            monitor.leave()
+        world = _joined.pop()
+        if world.monitor is not None:
+            world.monitor.leave()
+        if world.link is not None:
+            world.link.close()
     if dist.is_initialized():
         # gloo's threads take the interpreter's lock to let go of the tensors of collectives that are done. One that
         # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.

@@ -18,6 +18,9 @@ Prospect = Literal["likely", "perhaps", "unlikely"]  # whether a question can be
 # With this many times MIN_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
 # rank behind other samples. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 AMPLE = 2.0
+# A comparison of an audit takes this many times as long as one of a single trial, of which more is fixed. Measured with 128 to
+# 600 samples: .6 to .9 for images, .6 to .8 for sounds, clips and proteins, .1 to .4 for names and prose (docs/log.md, 2026-11-29).
+LATER = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,9 @@ def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
     if math.isinf(seconds):
         return evidence(AuditSize(n_samples, costs.max_real), costs.available)
     schedule = AuditSchedule(n_samples, costs.query_cost)
+    ratio = LATER if len(costs.trials) == 1 else 1.0  # two trials tell what is fixed
     for trial_size, trial_seconds in costs.trials:
-        schedule.add(trial_size, trial_seconds)
+        schedule.add(trial_size, ratio * trial_seconds)
     remaining, nats = seconds - costs.trials[0][1], 0.0
     while remaining > 0.0:
         nats = evidence(schedule.size, costs.available)

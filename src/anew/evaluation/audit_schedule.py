@@ -23,9 +23,6 @@ from anew.evaluation.memorization.thresholds import ALPHA, RATES
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
 WORTHWHILE = 1.5  # another audit is worth its time if it has at least this many times the evidence
 MIN_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
-# A comparison of a later audit takes this many times as long as one of the first: a later audit also plants copies, and its
-# items are in no cache. Measured: 1.2 to 1.9 for digits, .9 for sounds, 1.3 for sprites.
-LATER = 1.3
 CAUTION = 0.9  # share of the time left that is planned with; an audit that turns out slower leaves samples out
 # Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
 ITEM_SHARE = 0.2
@@ -116,7 +113,7 @@ class AuditSchedule:
         """The fixed seconds of an audit, and the seconds of each comparison, from the last two audits."""
         pairs, spent = self._times[-1]
         if len(self._times) == 1:
-            return 0.0, LATER * spent / pairs
+            return 0.0, spent / pairs
         pace, (other_pairs, other_spent) = spent / pairs, self._times[-2]
         if pairs > other_pairs:  # else memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)

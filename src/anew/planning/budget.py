@@ -21,6 +21,7 @@ MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
 # 3 s for names, 4 s for clips.
 MIN_REST = 3.0
+HURRIED = "other programs use the cores, which leaves little time to train"
 # Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
 # without is left out; chosen.
 UNHURRIED_SHARE = 0.25
@@ -78,11 +79,11 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     where crowded cores have taken that time.
     """
     elapsed = context.elapsed()
-    seconds = budget - elapsed - context.reserved - _reserved(budget, context.crowding)
+    seconds = budget - elapsed - context.reserved - context.report_extra - _reserved(budget, context.crowding)
     if minimum is None and _can_hurry(budget - elapsed - context.reserved, context.crowding):
         minimum = MIN_TRAINING
     if minimum is not None:
-        report = evaluation_slice(budget, context.crowding)
+        report = evaluation_slice(budget, context.crowding) + context.report_extra
         # Preparing may take far longer than it was expected to: a long report on a network that took one step helps nobody.
         seconds = max(seconds, (seconds + report) / 2)
     if seconds < MIN_TRAINING and minimum is None:

@@ -31,7 +31,7 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
         return "ddp", f"{world.size} processes, each with all weights (parallel=ddp)"
     if setting == "fsdp":
         return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
-    needed, free = copied_bytes(family), world.minimum(int(free_memory(world.device)))
+    needed, free = copied_bytes(family) + shared_bytes(family, world), world.minimum(int(free_memory(world.device)))
     sizes = f"gradients, moments and average take {_size(needed)}, and {_size(free)} are free for each"
     if needed > STATE_SHARE * free:
         return "fsdp", f"{world.size} processes share the weights: {sizes}"
@@ -54,6 +54,15 @@ def copied_bytes(family: Family) -> int:
     phases = family.phases()
     has_average = max(phase.optimizer.ema_width for phase in phases) > 0
     return sum(_copied_bytes(phase, has_average) for phase in phases)
+
+
+def shared_bytes(family: Family, world: World) -> int:
+    """This process's part of the memory that the processes of one machine share; 0 where there is none. At most: a row of
+    gradients for each, their mean, and the updates of all matrices."""
+    if world.link is None or world.device.type != "cpu":
+        return 0
+    gradients = sum(p.numel() * p.element_size() for phase in family.phases() for p in phase.module.parameters())
+    return gradients * (world.size + 2) // world.size
 
 
 def _copied_bytes(phase: Phase, has_average: bool) -> int:

@@ -9,8 +9,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from anew.core.local_link import LocalLink
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
@@ -18,6 +20,7 @@ from anew.families.base import Family
 from anew.families.phases import Loss, Phase
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
+from anew.training.shared_gradients import SharedGradients
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # these are never called, so FSDP2 could not gather their weights
 
@@ -38,8 +41,9 @@ class LossModule(nn.Module):
 def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bool) -> dict[str, nn.Module]:
     """Wrap the loss of each phase as a module, by name.
 
-    With several processes it is wrapped by DDP. If weights are to be sharded, a single network is wrapped by FSDP2; several
-    networks, which may call each other, are sharded together (`GatheredLoss`).
+    With several processes it is wrapped by DDP, or by `SharedGradients` where all compute on one machine's cores. If weights are
+    to be sharded, a single network is wrapped by FSDP2; several networks, which may call each other, are sharded together
+    (`GatheredLoss`).
     """
     phases = list(phases)
     if shard and world.size > 1 and len(phases) > 1:
@@ -55,6 +59,9 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
         return LossModule(module, loss)
     if shard:
         return _sharded(LossModule(module, loss), world)
+    if (link := memory_link(world)) is not None:
+        _send_state(module, world)
+        return SharedGradients(LossModule(module, loss), link)
     from torch.nn.parallel import DistributedDataParallel
 
     # Strides of a 1 x 1 kernel are not unique, so DDP warns that it copies its gradient, which is harmless.
@@ -63,6 +70,18 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
     return DistributedDataParallel(LossModule(module, loss), gradient_as_bucket_view=True, **unsynced)
+
+
+def memory_link(world: World) -> LocalLink | None:
+    """The link of processes that train copies of a model on the cores of one machine; None for others."""
+    return world.link if world.device.type == "cpu" else None
+
+
+@torch.no_grad()
+def _send_state(module: nn.Module, world: World) -> None:
+    """Let all processes begin with the main one's weights and buffers, as DDP does."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        tensor.copy_(world.broadcast_tensors({name: tensor})[name])
 
 
 def _sharded(module: LossModule, world: World) -> nn.Module:
@@ -84,6 +103,8 @@ def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
     skip = not is_last and hasattr(wrapped, "no_sync")
     with wrapped.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
+    if isinstance(wrapped, SharedGradients) and is_last:
+        wrapped.average()
     if hasattr(wrapped, "finish_backward"):
         wrapped.finish_backward()  # type: ignore[operator]
 

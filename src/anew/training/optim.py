@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from anew.core.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, is_sharded, shard_like
+from anew.training.shared_updates import SharedUpdates
 
 # Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -57,12 +59,13 @@ class Optimizer:
     Args:
         module: The phase's module.
         config: Its groups and schedule.
+        link: To processes that have the same weights and gradients and share the work; None for a single process.
 
     Raises:
         ValueError: A parameter matches no group. Every weight of a phase must be learned, or be a buffer.
     """
 
-    def __init__(self, module: nn.Module, config: OptimizerConfig) -> None:
+    def __init__(self, module: nn.Module, config: OptimizerConfig, link: LocalLink | None = None) -> None:
         self.config = config
         self.members = [_Members(group) for group in config.groups]
         for name, parameter in module.named_parameters():
@@ -72,6 +75,8 @@ class Optimizer:
             member.parameters.append((name, parameter))
         self.state: dict[str, Tensor] = {}
         self.updates = 0
+        matrices = [pair for m in self.members if m.group.optimizer == "muon" for pair in m.parameters]
+        self._shared = None if link is None or not matrices else SharedUpdates(matrices, link)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -123,24 +128,53 @@ class Optimizer:
         by_shape: dict[torch.Size, NamedParameters] = defaultdict(list)
         for name, parameter in parameters:
             by_shape[parameter.shape].append((name, parameter))
+        if self._shared is not None:
+            self._shared_steps(self._shared, group, by_shape.values(), lr)
+            return
         for shape, members in by_shape.items():
             # Matrices of one shape are batched: for small ones, launching a kernel costs more than the arithmetic.
             count = max(1, MAX_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
             for first in range(0, len(members), count):
-                self._orthogonal_step(group, members[first : first + count], lr)
+                part = members[first : first + count]
+                self._apply(group, part, self._orthogonal_updates(group, part), lr)
 
-    def _orthogonal_step(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
-        """Muon's step for parameters of one shape, which are gathered if they are sharded."""
+    def _shared_steps(
+        self, shared: SharedUpdates, group: ParameterGroup, shapes: Iterable[NamedParameters], lr: float
+    ) -> None:
+        """Muon's step where each process computes the updates of some matrices. Momenta are kept by all, for checkpoints."""
+        for members in shapes:
+            own = [(name, parameter) for name, parameter in members if name in shared.own]
+            for name, parameter in members:
+                if name not in shared.own:
+                    self._momentum(group, name, parameter)
+            if own:
+                for (name, _), update in zip(own, self._orthogonal_updates(group, own), strict=True):
+                    shared.values[name].copy_(update.view_as(shared.values[name]))
+        shared.exchange()
+        for members in shapes:
+            self._apply(group, members, [shared.values[name] for name, _ in members], lr)
+
+    def _momentum(self, group: ParameterGroup, name: str, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
+        """A parameter's gradient and its momentum, which takes it in."""
+        grad = parameter.grad
+        assert grad is not None
+        momentum = self._slot("momentum", name, parameter)
+        momentum.lerp_(grad, 1.0 - group.momentum)
+        return grad, momentum
+
+    def _orthogonal_updates(self, group: ParameterGroup, parameters: NamedParameters) -> Tensor:
+        """(n, rows, columns): Muon's updates of parameters of one shape, which are gathered if they are sharded."""
         nesterov = []
         for name, parameter in parameters:
-            grad = parameter.grad
-            assert grad is not None
-            momentum = self._slot("momentum", name, parameter)
-            momentum.lerp_(grad, 1.0 - group.momentum)
+            grad, momentum = self._momentum(group, name, parameter)
             nesterov.append(gather_full(torch.lerp(grad, momentum, group.momentum)).flatten(1))
-        stacked = torch.stack(nesterov)  # (n, rows, columns)
+        stacked = torch.stack(nesterov)
         rows, columns = stacked.shape[1:]
-        updates = orthogonalize(stacked, group.dtype) * max(1.0, rows / columns) ** 0.5
+        updates: Tensor = orthogonalize(stacked, group.dtype) * max(1.0, rows / columns) ** 0.5
+        return updates
+
+    @staticmethod
+    def _apply(group: ParameterGroup, parameters: NamedParameters, updates: Iterable[Tensor], lr: float) -> None:
         for (_, parameter), update in zip(parameters, updates, strict=True):
             if group.weight_decay:
                 parameter.mul_(1.0 - lr * group.weight_decay)

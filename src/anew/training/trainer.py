@@ -21,7 +21,7 @@ from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
-from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap_phases
+from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
 
@@ -109,7 +109,8 @@ class Trainer:
         self.stopping = False
         self.phases = family.phases()
         self.wrapped = wrap_phases(family, self.phases, world, shard)
-        self.optimizers = {p.name: Optimizer(p.module, p.optimizer) for p in self.phases}
+        link = None if self.shard else memory_link(world)
+        self.optimizers = {p.name: Optimizer(p.module, p.optimizer, link) for p in self.phases}
         ema_width = max(p.optimizer.ema_width for p in self.phases)
         self.ema_exponent = power_exponent(ema_width) if ema_width > 0 else None
         self.average = {n: p.detach().clone() for n, p in family.named_parameters()} if ema_width > 0 else {}

@@ -27,7 +27,7 @@ from anew.runs.paths import CODEC_WEIGHTS, WEIGHTS
 from anew.runs.record import CodecRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 from anew.sampling.restore import as_codec, restore_codec
-from anew.workflows.fit import fit
+from anew.workflows.fit import fit, prepare
 from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
 from anew.workflows.run_copy import is_begun, share_record, share_trained
 
@@ -125,8 +125,10 @@ def _learn(
         check_settings(request, data, choice, codec=None)
         job = begin_job(folder, request, train_config, context, data, choice)
         checkpoint = None
-    if job.record.status == "training" and fit(job, checkpoint, generates=False) == "interrupted":
-        raise KeyboardInterrupt
+    if job.record.status == "training":
+        prepare(job, checkpoint)
+        if fit(job, checkpoint, generates=False) == "interrupted":
+            raise KeyboardInterrupt
     if job.record.status != "training":  # it was learned by an earlier process
         share_trained(context.world, folder)
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))

@@ -46,29 +46,37 @@ MAX_EPOCHS_UNWATCHED = 1.5
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
+def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
+    """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
+    _use_planned_threads(job)
+    if checkpoint is None:
+        with seeded(0, job.world.device):
+            job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
+        return
+    tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
+    weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
+    with restoring(job.folder.checkpoints):
+        job.family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+
+
 def fit(
     job: TrainingJob,
     checkpoint: Checkpoint | None = None,
     make_listeners: Callable[[Trainer], Sequence[Listener]] = lambda trainer: (),
     *,
     generates: bool = True,
-    before_steps: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train until the plan is done, choose the weights, and write model.safetensors.
 
     Args:
-        job: The training.
+        job: The training; `prepare` was called with it.
         checkpoint: The state to continue from; None at the beginning.
         make_listeners: Returns what is called after each step.
         generates: Whether samples will be drawn from the family; a codec need not generate.
-        before_steps: Called once closed forms are fitted, before the time of the steps is known.
 
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
     """
-    _use_planned_threads(job)
-    _prepare(job, checkpoint)
-    before_steps()
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
     progress = _progress(job, spent)
     trainer = Trainer(
@@ -99,18 +107,6 @@ def _use_planned_threads(job: TrainingJob) -> None:
     """Use the planned number of threads before and after the steps: sums round by it, and a replay must be equal."""
     if job.plan.threads is not None:
         use_threads(min(job.plan.threads, available_threads()))
-
-
-def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
-    if checkpoint is None:
-        with seeded(0, job.world.device):
-            job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
-        return
-    tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
-    weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
-    with restoring(job.folder.checkpoints):
-        job.family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
 
 
 def _progress(job: TrainingJob, spent: float) -> Progress:

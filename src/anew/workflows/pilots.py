@@ -41,7 +41,7 @@ from anew.sampling.generator import Generator
 from anew.sampling.restore import newest_weights
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult, Trainer
-from anew.workflows.fit import calibrate_modality, fit
+from anew.workflows.fit import calibrate_modality, fit, prepare
 from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen_job
 from anew.workflows.latents import FEW_ITEMS, latent_batches
 
@@ -303,6 +303,7 @@ class Pilots:
     def _train(self, trial: Trial, job: TrainingJob, checkpoint: Checkpoint | None, deadline: float) -> None:
         """Train a trial until the deadline, for one step at least."""
         stop = _Stop(trial, deadline)
+        prepare(job, checkpoint)
         if fit(job, checkpoint, stop.listen_to) == "interrupted" and not stop.reached:
             raise KeyboardInterrupt
         state = latest_checkpoint(job)

@@ -38,6 +38,8 @@ EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit"
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
 # Held-out items with which even figures of rare faults are settled: odd records of web logs needed 920; chosen.
 ALWAYS_ENOUGH = 1_000
+# Share of a budget that the report gets at most, and the ratio of the lengths that are considered; chosen.
+MAX_REPORT, LONGER_STEP = 0.25, 1.15
 LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
 
 
@@ -79,12 +81,22 @@ class ReportForecast:
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
         """The prospect of closeness and variety, and that of novelty (None if that is not measured)."""
-        n, seconds = self._measuring(budget)
-        return self._prospects_of(n, seconds)
+        return self._prospects_within(self.report_seconds(budget))
 
-    def _measuring(self, budget: float) -> tuple[int, float]:
-        """The number of samples of a budget's report, and the seconds that are left to measure them."""
-        seconds = evaluation_slice(budget, self.crowding)
+    def report_seconds(self, budget: float) -> float:
+        """The seconds of a budget that the report gets: the usual slice or, if more is answered then, up to a quarter."""
+        usual = evaluation_slice(budget, self.crowding)
+        lengths = [usual]
+        while lengths[-1] < MAX_REPORT * budget:
+            lengths.append(min(LONGER_STEP * lengths[-1], MAX_REPORT * budget))
+        return max(lengths, key=lambda seconds: _answered(self._prospects_within(seconds)))  # the first of equal ones
+
+    def _prospects_within(self, report_seconds: float) -> tuple[Prospect, Prospect | None]:
+        """The prospects of a report of so many seconds."""
+        return self._prospects_of(*self._measuring(report_seconds))
+
+    def _measuring(self, seconds: float) -> tuple[int, float]:
+        """The number of samples of a report of so many seconds, and the seconds that are left to measure them."""
         n, sampling = self._samples(seconds)
         return n, max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
 
@@ -132,7 +144,7 @@ class ReportForecast:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < MIN_FOR_GOOD:
             return f"they need about {ENOUGH} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
-        n, seconds = self._measuring(budget)
+        n, seconds = self._measuring(self.report_seconds(budget))
         if n < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
         measured = self._measured(seconds)
@@ -167,6 +179,11 @@ class ReportForecast:
             return ""
         longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
         return EVALUATED if longer is None else f"give about {duration(longer)}, or {EVALUATED}"
+
+
+def _answered(prospects: tuple[Prospect, Prospect | None]) -> int:
+    """A number that rises with what can be answered."""
+    return sum(("unlikely", "perhaps", "likely").index(prospect) for prospect in prospects if prospect is not None)
 
 
 def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportForecast:

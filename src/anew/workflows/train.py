@@ -23,14 +23,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import (
-    MIN_TRAINING,
-    check_budget,
-    is_hurried,
-    saving_slice,
-    time_to_train,
-    training_seconds,
-)
+from anew.planning.budget import HURRIED, check_budget, is_hurried, saving_slice, training_seconds
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -51,18 +44,18 @@ from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import is_stopped
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
-from anew.sampling.restore import checkpoint_weights, load_family_class
+from anew.sampling.restore import load_family_class
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
 from anew.workflows.evaluate import Pace, evaluate_run
 from anew.workflows.film import Film
-from anew.workflows.fit import fit
+from anew.workflows.fit import fit, prepare
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
-from anew.workflows.report_forecast import forecast_of_job
+from anew.workflows.report_plan import plan_report
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
@@ -72,7 +65,6 @@ Cleanup = Literal["nothing", "files", "folder"]
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 # Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
-HURRIED = "other programs use the cores, which leaves little time to train"
 MIN_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
@@ -407,19 +399,17 @@ def _run_to_end(
         forecasts: Whether to say, before the steps, what the report will be able to answer.
     """
     pace: Pace | None = None
-
-    def say_forecast() -> None:
-        nonlocal pace
-        pace = _say_forecast(job, checkpoint) if forecasts else None
-
     try:
         apply_compilation(job)
+        prepare(job, checkpoint)
+        if forecasts:
+            job, pace = plan_report(job, checkpoint)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            outcome = fit(job, checkpoint, listeners, before_steps=say_forecast)
+            outcome = fit(job, checkpoint, listeners)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
@@ -436,28 +426,6 @@ def _run_to_end(
         ) from None
     finally:
         job.data.close()
-
-
-def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> Pace | None:
-    """Say what the report will be able to answer, if the run has a budget and there is time to find out.
-
-    Args:
-        job: The training.
-        checkpoint: The state to continue from.
-
-    Returns:
-        How fast samples are drawn; None if that was not measured.
-    """
-    budget = job.plan.budget_s
-    if budget is None or job.world.size > 1:
-        return None
-    if is_hurried(budget, time_to_train(budget, job.context, MIN_TRAINING), job.context):
-        job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
-        return None
-    weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
-    forecast = forecast_of_job(job, weights)
-    job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
-    return forecast.pace
 
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None) -> Model:

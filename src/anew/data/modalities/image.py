@@ -17,7 +17,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import image_size, learned, pixels, sprite_sheet
+from anew.data.formats import animations, image_size, learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
@@ -179,10 +179,10 @@ class Image(Modality):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
+        if head.startswith(b"GIF8") or animations.sniff(head):
+            return CONFIDENT  # `Video` is more confident of a moving one
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
-        if head.startswith(b"GIF8"):
-            return CONFIDENT  # `Video` is more confident of a moving one
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
@@ -239,7 +239,7 @@ class Image(Modality):
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = self._choose_channels(images, many_transparent)
+        channels = self._choose_channels(images, many_transparent, budget)
         width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
@@ -281,15 +281,14 @@ class Image(Modality):
             image.thumbnail((2 * side, 2 * side))
         return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette)
 
-    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool) -> int:
+    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool, budget: DataBudget) -> int:
         if self.config.channels != "auto":
             return CHANNELS[self.config.channels]
         if many_transparent:
             return 4
-        if any(image.mode == "RGBA" for image in images):
-            self.notes.append(
-                "Few images are transparent, so they are flattened on white (channels=rgba keeps transparency)."
-            )
+        if any(map(pixels.has_transparency, images)):
+            advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
+            self.notes.append(f"Few images are transparent, so they are flattened on white{advice}.")
         return 3 if any(map(pixels.has_colour, images)) else 1
 
     def _choose_size(

@@ -1,0 +1,103 @@
+"""Gradients of the processes of one machine, which are averaged in memory that they share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+
+from anew.core.local_link import LocalLink
+from anew.core.random import StepContext
+from anew.core.specs import Batch
+
+
+class SharedGradients(nn.Module):
+    """A loss module whose gradients are averaged over all processes behind the last micro-batch of a step.
+
+    Every process writes its gradients to its row of the memory, takes the mean of a stretch of all rows, always in the same
+    order, so that all have the same bytes, and reads the other stretches.
+
+    Args:
+        loss: The loss module; every process has the same weights in it.
+        link: To the other processes.
+    """
+
+    def __init__(self, loss: nn.Module, link: LocalLink) -> None:
+        super().__init__()
+        self.loss = loss
+        self._link = link
+        by_dtype: dict[torch.dtype, list[nn.Parameter]] = defaultdict(list)
+        for parameter in loss.parameters():
+            by_dtype[parameter.dtype].append(parameter)
+        self._rooms = [_Room(parameters, link) for parameters in by_dtype.values()]
+
+    def forward(self, batch: Batch, context: StepContext) -> object:
+        return self.loss(batch, context)
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Give each parameter that has a gradient on any process the mean of all."""
+        parameters = [parameter for room in self._rooms for parameter in room.parameters]
+        for room in self._rooms:
+            room.write()
+        marks = self._link.exchange(bytes(parameter.grad is not None for parameter in parameters))
+        for room in self._rooms:
+            room.reduce()
+        self._link.exchange(b"")
+        has_gradient = iter([any(column) for column in zip(*marks, strict=True)])
+        for room in self._rooms:
+            room.read([next(has_gradient) for _ in room.parameters])
+
+
+class _Room:
+    """The shared memory for parameters of one dtype: a row for each process, and one for the mean."""
+
+    def __init__(self, parameters: list[nn.Parameter], link: LocalLink) -> None:
+        self.parameters = parameters
+        sizes = [parameter.numel() for parameter in parameters]
+        total = sum(sizes)
+        dtype = parameters[0].dtype
+        memory = link.memory(max(1, (link.size + 1) * total) * dtype.itemsize)
+        rows = torch.frombuffer(memory, dtype=dtype)[: (link.size + 1) * total].view(link.size + 1, total)
+        self._own = self._views(rows[link.rank])
+        first, end = (total * rank // link.size for rank in (link.rank, link.rank + 1))
+        *self._stretches, self._mean_stretch = (row[first:end] for row in rows)
+        self._means = self._views(rows[-1])
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        ends = accumulate(parameter.numel() for parameter in self.parameters)
+        return [
+            flat[end - parameter.numel() : end].view(parameter.shape)
+            for end, parameter in zip(ends, self.parameters, strict=True)
+        ]
+
+    def write(self) -> None:
+        rooms, gradients = [], []
+        for room, parameter in zip(self._own, self.parameters, strict=True):
+            if parameter.grad is None:
+                room.zero_()
+            else:
+                rooms.append(room)
+                gradients.append(parameter.grad)
+        if rooms:
+            torch._foreach_copy_(rooms, gradients)
+
+    def reduce(self) -> None:
+        torch.add(*self._stretches[:2], out=self._mean_stretch)
+        for stretch in self._stretches[2:]:
+            self._mean_stretch.add_(stretch)
+        self._mean_stretch.div_(len(self._stretches))
+
+    def read(self, has_gradient: list[bool]) -> None:
+        """Put the means where the gradients were, so that no second copy of them is made."""
+        own, means = [], []
+        for parameter, mean, is_somewhere in zip(self.parameters, self._means, has_gradient, strict=True):
+            if parameter.grad is not None:
+                own.append(parameter.grad)
+                means.append(mean)
+            elif is_somewhere:
+                parameter.grad = mean.clone()
+        if own:
+            torch._foreach_copy_(own, means)
