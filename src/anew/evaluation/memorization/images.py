@@ -73,7 +73,7 @@ class WhiteDistance(PixelDistance):
 def on_white(image: Numbers) -> Numbers:
     """An image with transparency, (H, W, 4) uint8, on white, (H, W, 3)."""
     alpha = image[..., 3:].astype(np.float32) / 255.0
-    return np.rint(255.0 - (255.0 - image[..., :3]) * alpha).astype(np.uint8)
+    return np.asarray(np.rint(255.0 - (255.0 - image[..., :3]) * alpha), dtype=np.uint8)
 
 
 class ClipDistance(Distance):
