@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anew.core.short_training import short_training_warning
-from anew.core.wording import plural, unsigned_zero
+from anew.core.wording import UNMEASURED, listed, plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE, known_records
@@ -40,7 +40,7 @@ FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three car
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "No difference from the data that matters",
-        "fair": "Close to the data, with visible differences",
+        "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
     "variety": {
@@ -108,6 +108,8 @@ def figures(
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured, supply.left_out).items():
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
+        if grading.is_at_best_fair:
+            clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
     if copies is not None:
         recited = recited_text(scores, copies)
         clauses["novelty"] = _novelty_clause(scores, copies) if recited is None else _recited_clause(recited, copies)
@@ -238,10 +240,17 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
             f"So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
+    if grading.is_at_best_fair:
+        differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
+        return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, grading.counted)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
+
+
+def _missing(grading: Grading) -> str:
+    return f"{UNMEASURED}: {listed(grading.unmeasured)}"
 
 
 def _yes_needs(grading: Grading, supply: Supply) -> str:
