@@ -80,6 +80,10 @@ def test_the_command_prints_a_row_for_each_item(images: tuple[Path, Path], tmp_p
     assert len(re.findall(r"^\d+[.]png +\S+[.]png  ", printed, re.M)) == 5 and "Nearest by pixels, among" in printed
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.width > 2 * 56
+    drawn = command("nearest", run, data / "bar", "-n", 5, "--out", tmp_path / "new folder").stdout
+    assert (tmp_path / "new folder" / "nearest.png").is_file() and "nearest.png" in drawn
+    refused = command("nearest", run, data / "bar", "--out", tmp_path / "pairs.jpg", code=2).stderr
+    assert "must end in .png, or be a folder" in refused
     output = json.loads(command("nearest", run, data / "bar", "-n", 5, "--json").stdout)
     assert set(output["items"][0]) == {"item", "nearest", "distance", "caption", "close"} and len(output["items"]) == 5
 

@@ -229,7 +229,11 @@ def _nearest(p: CommandParser) -> None:
     p.add_argument(
         "-n", type=integer("-n"), default=100, metavar="N", help="at most N items are looked up (default: 100)"
     )
-    p.add_argument("--out", metavar="FILE.png", help="also draw each item next to its nearest training item")
+    p.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="also draw each item next to its nearest training item, in a file (.png) or a folder",
+    )
     p.add_argument("--data", help="new location of the data, if it was moved")
 
 

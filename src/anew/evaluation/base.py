@@ -16,7 +16,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import WITHIN_TIME, comparable_items, extent_of, measured_items, probe_size
+from anew.evaluation.affordable import comparable_items, extent_of, extent_reason, measured_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
@@ -290,16 +290,16 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def _gap(self) -> Iterator[Score]:
         """Yield the bits by which training items are predicted better than held-out ones."""
-        bits = self.inputs.gradient_bits
+        inputs, bits = self.inputs, self.inputs.gradient_bits
         if bits is None:
             return
         if self.clock.over(0.9):
             self.skip("how much better training items are predicted", OUT_OF_TIME)
             return
         self.announcements.measuring(f"likelihood of training {self.noun}")
-        spec = self.inputs.spec
+        spec = inputs.spec
         units = GAP_ITEMS * float(np.prod(spec.shape)) if isinstance(spec, Grid) else GAP_UNITS
-        yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, self.inputs.seed)
+        yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, inputs.seed, inputs.has_counts)
 
     # ---- features ----
 
@@ -331,8 +331,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self._embedder, n = self._fit_embedder(train, n)
         if n < n_samples:
             limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
-            reason = f"as many as there are {limit}" if n == available else WITHIN_TIME
-            self.extent = extent_of(n, n_samples, self.counted, reason)
+            self.extent = extent_of(n, n_samples, self.counted, extent_reason(n, available, n_samples, limit))
         self.supply = replace(self.supply, left_out=available)
         self._probe_items = train[n:]
         _take(self, samples, test, train, n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
@@ -15,6 +16,7 @@ RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest 
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
+SHORT = 0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
 
@@ -58,8 +60,12 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), MIN_SEARCHED)
     training = [str(text) for text in train(searched)]
     drawn = ", drawn at random" if len(training) == searched else ""
+    short = SHORT * float(np.median([len(text) for text in training])) if training else 0.0
     pairs = []
     for text in samples:
+        if 0 < len(text) < short:
+            pairs.append(_nearest_part(text, training))
+            continue
         index, edits = nearest_record(text, training)
         if index < 0:
             pairs.append(SamplePair(ReportItem(text=text), None))
@@ -68,10 +74,24 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
         pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
     explanation = (
         f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        "replace (marked on pages where they are at most half of a record). Short records can match by chance; the copying test says "
-        "whether they do so too often."
+        "replace (marked on pages where they are at most half of a record). A sample less than half as long as usual is compared with "
+        "parts of records, and the part is marked. Short records can match by chance; the copying test says whether they do so too often."
     )
     return NearestPairs(pairs, explanation, searched)
+
+
+def _nearest_part(text: str, training: Sequence[str]) -> SamplePair:
+    """A short record next to the training record with the most similar part; whole records would all need as many edits as they
+    are longer."""
+    similarity = process.cdist([text], training, scorer=fuzz.partial_ratio, dtype=np.float32)[0]
+    index = int(similarity.argmax())
+    nearest = training[index]
+    place = fuzz.partial_ratio_alignment(text, nearest)
+    start, stop = (0, len(nearest)) if place is None or len(nearest) < len(text) else (place.dest_start, place.dest_end)
+    edits = Levenshtein.distance(text, nearest[start:stop])
+    caption = f"{'identical' if edits == 0 else plural(edits, 'edit')} to a part of it"
+    train = ReportItem(text=nearest, marks=((start, stop),))
+    return SamplePair(ReportItem(text=text), train, caption, distance=float(edits), train=index)
 
 
 def passage_pair(sample: str, train: str) -> SamplePair:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from anew.core import files
-from anew.core.arguments import new_file
+from anew.core.arguments import new_file, new_path
 from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
@@ -94,7 +94,7 @@ class NearestItems:
         """Draw each item next to its nearest training item.
 
         Args:
-            path: A PNG file to write.
+            path: A PNG file to write, or a folder that gets nearest.png.
 
         Returns:
             The path of the file.
@@ -102,7 +102,7 @@ class NearestItems:
         Raises:
             ConfigError: The items have no pictures, or the file exists or cannot be made.
         """
-        target = new_file(path, ".png")
+        target = new_picture(path)
         files.write(target, self.picture())
         return target
 
@@ -112,6 +112,12 @@ class NearestItems:
         if not drawn:
             raise ConfigError("texts have no picture; leave out `out`")
         return sheet.sheet([_side_by_side(pair) for pair in drawn], labels=[pair.caption for pair in drawn], gap=8)
+
+
+def new_picture(path: str | Path) -> Path:
+    """The PNG file that `NearestItems.save` writes, which does not exist yet; its folder is made. Raises ConfigError."""
+    place = new_path("out", path)
+    return new_file(place if place.suffix else place / "nearest.png", ".png", advice=", or be a folder")
 
 
 def _texts(pair: SamplePair) -> tuple[str | None, str | None]:

@@ -138,8 +138,7 @@ class Source:
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
-            name = place.name or text
-            raise DataError(f"{name!r} has no content" if len(files) == 1 else f"all files of {name!r} are empty")
+            raise DataError(f"{text!r} has no content" if len(files) == 1 else f"all files of {text!r} are empty")
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*listing.notes, *side_notes, *notes]
