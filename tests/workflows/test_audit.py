@@ -240,7 +240,7 @@ def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path
     report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
     sentences = (
         "Samples are brought to the form of the data: size=12x12.",
-        "Items of the data have transparent pixels; no sample has any.",
+        "Items of the data have transparent pixels, no sample has any: real items are laid on white.",
     )
     assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)
 

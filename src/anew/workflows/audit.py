@@ -155,16 +155,15 @@ def _form_of(
     if len(parts) < 2 or not all(parts):
         return chosen.modality, {}, []
     settings = reader.settings_like(*parts)
-    notes = _form_note("Real items are brought to the form of the samples", settings)
-    return (
-        chosen.modality,
-        settings,
-        notes or _form_note("Samples are brought to the form of the data", reader.settings_like(*parts[::-1])),
-    )
+    notes = _form_notes("Real items are brought to the form of the samples", settings)
+    notes = notes or _form_notes("Samples are brought to the form of the data", reader.settings_like(*parts[::-1]))
+    if "channels" in settings:
+        notes.append("Items of the data have transparent pixels, no sample has any: real items are laid on white.")
+    return chosen.modality, settings, notes
 
 
-def _form_note(action: str, settings: Mapping[str, object]) -> list[str]:
-    form = ", ".join(f"{name}={value}" for name, value in settings.items())
+def _form_notes(action: str, settings: Mapping[str, object]) -> list[str]:
+    form = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "channels")
     return [f"{action}: {form}."] if form else []
 
 

@@ -308,3 +308,13 @@ def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[
     evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
     assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
     assert any("far longer or shorter" in note for note in evaluation.skipped)
+
+
+def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    words = prose(9_000, 8).split()
+    texts = [" ".join(words[i : i + 60]) for i in range(0, 6_000, 60)]
+    table = ["the same line again\n" * 400]
+    plain, mixed = (by_name(make_inputs(TRAIN, TEST, part))["repetition_rate"] for part in (texts, [*texts, *table]))
+    assert mixed.value == pytest.approx((plain.value * len(texts) + 1.0) / (len(texts) + 1), abs=0.01)

@@ -34,6 +34,8 @@ CHUNK = 4  # least images that the worker gets at a time; after each chunk the d
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
+# Images, and pixels a side of them, by which samples and real images are compared in their transparency; chosen
+COMPARED_IMAGES, COMPARED_SIDE = 64, 64
 MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images, and that are matched at a time
 # Least and most of these samples: of 64, shares of pixels are off by up to a half (docs/log.md)
 MATCHED_SAMPLES = (8, 128)
@@ -204,10 +206,24 @@ class Image(Modality):
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        sizes, real_sizes = (
-            [pixels.size_of(pixels.open_image(item.data)) for item in items] for items in (samples, real)
-        )
-        return image_size.settings_like(sizes, real_sizes, side_limit(DataBudget(None, 0, 0)))
+        images, real_images = ([pixels.open_image(item.data) for item in items] for items in (samples, real))
+        sizes, real_sizes = map(pixels.size_of, images), map(pixels.size_of, real_images)
+        settings = image_size.settings_like([*sizes], [*real_sizes], side_limit(DataBudget(None, 0, 0)))
+        if any(image.has_transparency_data for image in real_images):
+            settings |= self._channels_like(samples, real)
+        return settings
+
+    def _channels_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        """The setting that lays real images on white if many of them are transparent and no sample is, else nothing."""
+        looks: list[list[Pillow.Image]] = []
+        for items in (samples, real):
+            sample = _ImageGlimpses()
+            collect_glimpses(self.glimpse, items[:: len(items) // COMPARED_IMAGES + 1], sample, side=COMPARED_SIDE)
+            looks.append([pixels.to_eight_bits(image) for image in sample.thumbnails])
+        of_samples, of_real = ([*map(pixels.has_transparency, images)] for images in looks)
+        if any(of_samples) or not of_samples or sum(of_real) < TRANSPARENT_SHARE * max(len(of_real), 1):
+            return {}
+        return {"channels": "rgb" if any(map(pixels.has_colour, looks[1])) else "grey"}
 
     # ---- learning shape and scale ----
 
