@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from anew.cli.printing import said_after
 from anew.cli.progress import ProgressLine, clock
 
 WILD = "a\x1b[2J\x1b]0;owned\x07\udce9"
@@ -103,3 +105,17 @@ def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: py
         ["36 s left"],
         [],
     ]
+
+
+def test_what_takes_long_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """`look` was silent for a minute on crowded cores."""
+    with said_after(0.0, "reading the data"):
+        until = time.monotonic() + 5.0
+        err = ""
+        while not err and time.monotonic() < until:
+            err = capsys.readouterr().err
+            time.sleep(0.01)
+    assert err == "reading the data\n"
+    with said_after(60.0, "reading the data"):
+        pass
+    assert capsys.readouterr() == ("", "")

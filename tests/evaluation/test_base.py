@@ -15,6 +15,7 @@ from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
@@ -248,6 +249,8 @@ def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., Ev
         "bits_gap"
     ]
     assert scores.low < 0.8 < scores.high and scores.low > 0.7 and scores.real_baseline == 0.0 and scores.n == 160
+    with_counts = make_inputs(TRAIN, HELD, pictures(40, 2), gradient_bits=bits, has_counts=True)
+    assert next(s for s in IMAGE(with_counts).scores() if s.name == "bits_gap").spec == network_gap()
 
 
 def test_features_of_the_user_take_the_place_of_ours(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -200,3 +200,15 @@ def test_identity_is_of_the_nearest() -> None:
     assert best_identity("MKVLAAGI", sequences, NearestSequences(sequences)) == pytest.approx(8 / 9)
     assert best_identity("PPPP", sequences, NearestSequences(sequences)) == 0.0
     assert np.isfinite(frequency_bits(["MKV"], ["WWW"], 1)[0])
+
+
+def test_samples_that_reached_the_longest_length_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    real = ["".join(rng.choice(list("ACDE"), 60)) for _ in range(60)]
+    cut = ["".join(rng.choice(list("ACDE"), 64)) for _ in range(10)]
+    evaluation = ProteinEvaluation(inputs([*real[:20], *cut], real, real, False, bits=lambda seconds: []))
+    list(evaluation.modality_metrics())
+    assert any("10 of 30 samples are cut at 64 residues" in note for note in evaluation.skipped)
+    whole = ProteinEvaluation(inputs(real[:20], real, real, False, bits=lambda seconds: []))
+    list(whole.modality_metrics())
+    assert not any("cut at" in note for note in whole.skipped)

@@ -211,6 +211,17 @@ MATCHING: list[list[dict[str, Any]]] = [
             "reach": 80.0,
         }
     ],
+    [
+        {
+            "step": "few_colours",
+            "slope": 0.5,
+            "intercept": -0.5,
+            "flat": [[3, 1, 200, 190]],
+            "common": [],
+            "reach": 0.0,
+            "more": ([0.0, 60.0, 60.0, 80.0], [0.5, 1.0, 2.0, 5.0]),
+        }
+    ],
 ]
 
 
@@ -218,7 +229,17 @@ MATCHING: list[list[dict[str, Any]]] = [
 @pytest.mark.parametrize(
     "steps",
     MATCHING,
-    ids=["alpha and specks", "flat", "palette", "margin", "holes and dots", "dots", "few colours", "common colours"],
+    ids=[
+        "alpha and specks",
+        "flat",
+        "palette",
+        "margin",
+        "holes and dots",
+        "dots",
+        "few colours",
+        "common colours",
+        "more colours",
+    ],
 )
 def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
     levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageSequence
 
 from samples import WORDS, molecule, moving_dot, program, tone
 
@@ -221,6 +221,14 @@ def _smiles(seed: int) -> bytes:
     return "".join(f"{molecule(100 * seed + i)}\tmade-{i}\n" for i in range(12)).encode()
 
 
+def _animation(kind: str, seed: int) -> bytes:
+    with Image.open(io.BytesIO(moving_dot(seed))) as image:
+        pictures = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+    out = io.BytesIO()
+    pictures[0].save(out, kind, save_all=True, append_images=pictures[1:], duration=100, loop=0)
+    return out.getvalue()
+
+
 FORMATS: dict[str, Format] = {
     "png": Format(_image("PNG", "RGB", "L", "RGBA", "P", "1", "I;16"), "image", "{}.png"),
     "jpeg": Format(_image("JPEG", "RGB", "L", "CMYK", quality=80), "image", "{}.jpg"),
@@ -236,6 +244,8 @@ FORMATS: dict[str, Format] = {
     "jp2": Format(_image("JPEG2000", "RGB", "L"), "image", "{}.jp2"),
     "avif": Format(_image("AVIF", "RGB", quality=40, speed=10, max_threads=1), "image", "{}.avif"),
     "gif-moving": Format(lambda seed: moving_dot(seed), "video", "{}.gif"),
+    "webp-moving": Format(lambda seed: _animation("WEBP", seed), "video", "{}.webp"),
+    "png-moving": Format(lambda seed: _animation("PNG", seed), "video", "{}.png"),
     "mp4": Format(_film("mp4", "libx264", "mpeg4"), "video", "{}.mp4"),
     "mov": Format(_film("mov", "mjpeg", "libx264"), "video", "{}.mov"),
     "webm": Format(_film("webm", "libvpx"), "video", "{}.webm"),
@@ -273,7 +283,7 @@ FORMATS: dict[str, Format] = {
 # What strangers hand over, by what decodes it; a format may hold two of these.
 CONTAINERS: dict[str, tuple[str, ...]] = {
     "pictures": ("png", "jpeg", "gif", "webp", "tiff", "bmp", "ppm", "tga", "ico", "pcx", "sgi", "jp2", "avif"),
-    "film": ("gif-moving", "mp4", "mov", "webm", "avi", "mkv"),
+    "film": ("gif-moving", "webp-moving", "png-moving", "mp4", "mov", "webm", "avi", "mkv"),
     "sound": ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "w64"),
     "tables": (
         "csv",

@@ -87,6 +87,17 @@ def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:
         time_to_train(60.0, crowded)
 
 
+def test_a_refusal_on_crowded_cores_says_what_the_least_would_take() -> None:
+    """It said that the report needs 30 s, with 45 s left."""
+    crowded = dataclasses.replace(context(76.0), crowding=15.0)
+    expected = r"took 76\.0 s and a single step and a short report take 45\.0 s \(other programs use the cores: work takes 15 times"
+    with pytest.raises(BudgetError, match=expected) as refusal:
+        time_to_train(120.0, crowded)
+    needed = float(re.findall(r"at least (\d+)s", str(refusal.value))[0])
+    assert 121.0 < needed <= 131.0
+    assert time_to_train(needed, crowded) >= 1.0
+
+
 def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_much() -> None:
     delayed = dataclasses.replace(context(85.0), crowding=4.0)
     with pytest.raises(BudgetError):

@@ -240,6 +240,40 @@ def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path
     report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
     sentences = (
         "Samples are brought to the form of the data: size=12x12.",
-        "Items of the data have transparent pixels; no sample has any.",
+        "Items of the data have transparent pixels, no sample has any: real items are laid on white.",
     )
     assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)
+
+
+def test_the_column_that_is_compared_is_said_at_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("data", "made"):
+        rows = [{"package": "".join(rng.choice(list("aeklmnst"), 7)), "kb": int(rng.integers(99))} for _ in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    heard = Heard()
+    report = anew.evaluate(
+        samples=tmp_path / "made.jsonl", data=tmp_path / "data.jsonl", out=tmp_path / "out", reporter=heard
+    )
+    assert sum("column 'package'" in message for message in heard.said) == 1
+    assert sum("data.jsonl: column 'package'" in note for note in report.notes) == 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("package") >= 2  # below the title, and among the notes
+
+
+def test_without_held_out_items_no_share_of_half_the_data_is_given(tmp_path: Path) -> None:
+    """It was half of the samples that the next sentence said are identical to training items."""
+    rng = np.random.default_rng(0)
+    rows = sorted({"".join(rng.choice(list("aeklmnst"), 7)) for _ in range(300)})
+    (tmp_path / "data.txt").write_text("\n".join(rows))
+    (tmp_path / "made.txt").write_text("\n".join([*rows[:30], *("zz" + row for row in rows[30:100])]))
+    report = anew.evaluate(samples=tmp_path / "made.txt", data=tmp_path / "data.txt", out=tmp_path / "out")
+    assert report.copies is not None and report.copies.identical == 30
+    assert "verbatim_share" not in {score.name for score in report.scores}
+    assert any("Not measured: verbatim passages" in note for note in report.notes)
+
+
+def test_that_one_sample_is_no_copy_says_nothing(place: Path, tmp_path: Path) -> None:
+    pictures(tmp_path / "one", 1, 99)
+    report = anew.evaluate(samples=tmp_path / "one", data=place / "data", out=tmp_path / "out")
+    assert report.grades["novelty"] == "too_few"
+    assert report.figures["novelty"] == "1 sample compared; at least 20 are needed"

@@ -146,7 +146,8 @@ class Drawn:
 def test_samples_up_to_the_interruption_are_measured() -> None:
     heard = Heard()
     samples, notes, stopped = _sampled(Drawn(424), 5000, TARGETS, 0, None, heard)  # type: ignore[arg-type]
-    assert stopped and list(samples) == list(range(424)) and "because it was stopped" in notes[0]
+    assert stopped and list(samples) == list(range(424))
+    assert notes == ["424 samples instead of 5,000, because it was stopped; measuring them may take 20 s then."]
     assert heard.parts[-1] == ("sampling", 424, 5000)
     with pytest.raises(KeyboardInterrupt):
         _sampled(Drawn(0), 100, TARGETS, 0, None, heard)  # type: ignore[arg-type]
@@ -195,6 +196,36 @@ def test_more_of_the_time_goes_into_the_samples_that_any_figure_needs(monkeypatc
     monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
     samples, _, _ = _sampled(Timed(10**6), 1_000, SampleTargets(150, 300), 0, 17.0, SilentReporter(), 1)  # type: ignore[arg-type]
     assert len(samples) >= 20 and clock[0] < 0.65 * 17.0
+
+
+def test_what_the_forecast_measured_tells_how_many_samples_are_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report of crowded cores ended with 5 samples, of which nothing can be measured."""
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 3.0 + 0.1 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    forecast = Pace()
+    forecast.add(1, 0.4)
+    forecast.add(8, 0.5)
+    counts = []
+    for earlier in (None, forecast):
+        clock[0] = 0.0
+        targets = SampleTargets(300, 600)
+        samples, _, _ = _sampled(Timed(10**6), 1_000, targets, 0, 14.0, SilentReporter(), 1, earlier)  # type: ignore[arg-type]
+        counts.append(len(samples))
+        assert clock[0] <= 0.65 * 14.0
+    assert counts[0] < 20 <= counts[1]
+
+
+def test_samples_beyond_those_that_are_needed_are_announced() -> None:
+    """ "sampling: 300 of 300" was followed by "measuring 334 samples"."""
+    heard = Heard()
+    samples, _, _ = _sampled(Drawn(10**6), 5_000, SampleTargets(300, 600), 0, 60.0, heard)  # type: ignore[arg-type]
+    assert f"{len(samples) - 300:,} further samples, as there was time" in heard.said
 
 
 def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:

@@ -60,6 +60,25 @@ def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     assert type(modality)(ImageConfig(match_pixels=False)).calibration_size() == (0, 0)
 
 
+def test_crowded_cores_calibrate_by_fewer_samples_and_a_replay_by_as_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = RunContext(Lines(), time.monotonic(), World(), crowding=9.0)
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=60.0),
+        context=context,
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+    )
+    assert [fit._calibration_samples(job, usual) for usual in (4, 8, 128)] == [4, 8, 32]
+    monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
+    replay: Any = SimpleNamespace(**vars(job) | {"request": SimpleNamespace(plan_from=tmp_path)})
+    replay.context = RunContext(Lines(), time.monotonic(), World())
+    assert fit._calibration_samples(replay, 128) == 32
+    job.context = replay.context
+    assert fit._calibration_samples(job, 128) == 128
+
+
 @pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])
 def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
     crowding: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,10 @@ def test_the_command_prints_a_row_for_each_item(images: tuple[Path, Path], tmp_p
     assert len(re.findall(r"^\d+[.]png +\S+[.]png  ", printed, re.M)) == 5 and "Nearest by pixels, among" in printed
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.width > 2 * 56
+    drawn = command("nearest", run, data / "bar", "-n", 5, "--out", tmp_path / "new folder").stdout
+    assert (tmp_path / "new folder" / "nearest.png").is_file() and "nearest.png" in drawn
+    refused = command("nearest", run, data / "bar", "--out", tmp_path / "pairs.jpg", code=2).stderr
+    assert "must end in .png, or be a folder" in refused
     output = json.loads(command("nearest", run, data / "bar", "-n", 5, "--json").stdout)
     assert set(output["items"][0]) == {"item", "nearest", "distance", "caption", "close"} and len(output["items"]) == 5
 
@@ -116,3 +120,27 @@ def test_what_cannot_be_looked_up(
 ) -> None:
     with pytest.raises(error, match=sentence):
         anew.nearest(lines[1], items)  # type: ignore[arg-type]
+
+
+def test_options_may_stand_between_the_run_and_the_items(images: tuple[Path, Path]) -> None:
+    data, run = images
+    printed = command("nearest", run, "-n", 3, data / "bar").stdout
+    assert len(re.findall(r"^\d+[.]png ", printed, re.M)) == 3
+    assert "unexpected argument" in command("nearest", run, "-n", 3, data, data, code=2).stderr
+
+
+def test_items_that_cannot_be_used_are_named(images: tuple[Path, Path]) -> None:
+    data, run = images
+    nearest = anew.nearest(run, data / "bar")
+    assert any("0000.png" in note for note in nearest.notes)
+    assert "skipped 0000.png" in command("nearest", run, data / "bar").stdout
+
+
+def test_texts_are_refused_where_the_run_has_none(images: tuple[Path, Path]) -> None:
+    refused = command("nearest", images[1], "--text", "hello", code=2).stderr
+    assert refused.startswith("anew: this run has images; only a run of text is searched for texts")
+
+
+def test_of_long_texts_the_beginning_is_shown(lines: tuple[Path, Path]) -> None:
+    printed = command("nearest", lines[1], "--text", "x" * 100).stdout
+    assert f"item 1 {'x' * 36} ...  " in printed

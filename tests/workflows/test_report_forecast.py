@@ -115,6 +115,15 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
     )
 
 
+def test_each_question_that_may_stay_open_has_a_reason() -> None:
+    """`look` said only that they may stay open, of 270 held-out sounds."""
+    line = replace(FORECAST, held_out=270).describe(3600.0)
+    assert line.startswith("Close? and Varied? may stay open (about 300 held-out items would do, and there are 270); ")
+    prospects = {seconds: FORECAST.prospects(seconds)[1] for seconds in (60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 600.0)}
+    seconds = next(seconds for seconds, prospect in prospects.items() if prospect == "perhaps")
+    assert "New? may stay open (the copying test needs more time)" in FORECAST.describe(seconds)
+
+
 def test_what_is_not_known_or_may_change_is_said() -> None:
     crowded = replace(FORECAST, crowding=3.0).describe(3600.0)
     assert crowded.startswith("Close? and Varied? may stay open (other programs use the cores); ")

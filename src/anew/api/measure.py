@@ -129,8 +129,10 @@ def score(
 
 
 def new_picture_file(path: str | Path) -> Path:
-    """A PNG file that does not exist yet, whose folder is made. Raises ConfigError."""
-    return arguments.new_file(path, ".png")
+    """The PNG file of `nearest`, in a folder if that is given; it does not exist yet, and its folder is made. Raises ConfigError."""
+    from anew.workflows.nearest import new_picture
+
+    return new_picture(path)
 
 
 def nearest(
@@ -155,7 +157,7 @@ def nearest(
     Returns:
         For each of `items`: its `name`, the place of the `nearest` training item, their `distance`, and that in words (`caption`).
         Distances are those of the report: of pixels, spectrograms, edits, or characters in a row in common; `explanation` says
-        how to read them. `save("nearest.png")` draws images, sounds and clips next to their nearest ones.
+        how to read them. `save("nearest.png")`, or `save` with a folder, draws images, sounds and clips next to their nearest ones.
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.

@@ -14,7 +14,7 @@ import anew
 from anew import api
 from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
-from anew.cli.printing import print_lines, print_notes, print_requests, progress_of
+from anew.cli.printing import print_lines, print_notes, print_requests, progress_of, said_after
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
 from anew.cli.terminal import write, write_json
@@ -24,6 +24,7 @@ from anew.core.launcher import is_first_process
 from anew.core.wording import are, listed, plural
 from anew.errors import ConfigError, UnsentError, command, shorten
 
+LOOK_WAIT = 5.0  # seconds that `look` takes in silence, twice as many as on idle cores; chosen
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
 
@@ -44,14 +45,17 @@ def run(arguments: argparse.Namespace, started: float) -> int:
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
-    inspection = api.look(
-        arguments.data,
-        modality=arguments.modality,
-        prefer=arguments.prefer,
-        budget=arguments.budget,
-        seed=arguments.seed,
-        settings=dict(arguments.set),
-    )
+    with said_after(
+        LOOK_WAIT, "reading the data and timing small trainings and reports; on busy cores this takes a minute"
+    ):
+        inspection = api.look(
+            arguments.data,
+            modality=arguments.modality,
+            prefer=arguments.prefer,
+            budget=arguments.budget,
+            seed=arguments.seed,
+            settings=dict(arguments.set),
+        )
     if arguments.json:
         write_json(inspection.to_json())
     elif isinstance(inspection, api.RunInspection):

@@ -63,6 +63,22 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
 
+    def fill(self, arguments: argparse.Namespace, leftover: Sequence[str]) -> list[str]:
+        """Give words that were left over to optional arguments without a value; returns the others.
+
+        argparse takes all arguments from the first row of words without an option: in `nearest RUN -n 2 ITEMS` none is ITEMS.
+        """
+        empty = [
+            action.dest
+            for action in self.arguments
+            if action.nargs == "?" and not action.option_strings and getattr(arguments, action.dest) is None
+        ]
+        if any(word.startswith("-") for word in leftover):
+            return list(leftover)
+        for dest, word in zip(empty, leftover, strict=False):
+            setattr(arguments, dest, word)
+        return list(leftover[len(empty) :])
+
     def refuse(self, leftover: Sequence[str]) -> NoReturn:
         """Raise ConfigError for words that belong to no argument; options come first, since a value may follow them."""
         option = next((word for word in leftover if word.startswith("-")), None)
@@ -229,7 +245,11 @@ def _nearest(p: CommandParser) -> None:
     p.add_argument(
         "-n", type=integer("-n"), default=100, metavar="N", help="at most N items are looked up (default: 100)"
     )
-    p.add_argument("--out", metavar="FILE.png", help="also draw each item next to its nearest training item")
+    p.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="also draw each item next to its nearest training item, in a file (.png) or a folder",
+    )
     p.add_argument("--data", help="new location of the data, if it was moved")
 
 
@@ -410,6 +430,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if command is not None and command not in commands:
         raise ConfigError(f"unknown command {shorten(command)}{did_you_mean(command, commands)}")
     arguments, leftover = program.parse_known_args(list(argv) or ["--help"])
+    if command is not None:
+        leftover = commands[command].fill(arguments, leftover)
     if leftover:
         (program if command is None else commands[command]).refuse(leftover)
     if command is None and not arguments.version:

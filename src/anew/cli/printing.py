@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import anew
 from anew.cli.progress import ProgressLine
@@ -17,6 +19,18 @@ def progress_of(arguments: argparse.Namespace) -> ProgressLine:
     """Progress on standard output; on standard error where that belongs to JSON."""
     verbose = getattr(arguments, "verbose", False)
     return ProgressLine(sys.stderr if arguments.json else sys.stdout, verbose=verbose)
+
+
+@contextmanager
+def said_after(seconds: float, text: str) -> Iterator[None]:
+    """Print a line on standard error if what runs in this context takes more than so many seconds."""
+    timer = threading.Timer(seconds, write, (text, sys.stderr))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def print_lines(lines: Iterable[Line]) -> None:

@@ -110,8 +110,10 @@ def _number(value: float | None) -> str:
 
 
 def _with_text(name: str, text: str | None) -> str:
-    """The name of an item, with its text if that is short."""
-    return name if text is None or len(text) > SHOWN_TEXT or "\n" in text else f"{name} {text}"
+    """The name of an item, with its text, of which only the beginning is shown if it is long; none of several lines."""
+    if text is None or "\n" in text:
+        return name
+    return f"{name} {text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 4] + ' ...'}"
 
 
 def nearest_lines(nearest: NearestItems) -> list[Line]:
@@ -125,7 +127,8 @@ def nearest_lines(nearest: NearestItems) -> list[Line]:
         [(f"{name:<{width}}  {place:<{place_width}}  ", ""), (item.caption, "bold red" if item.close else "")]
         for (name, place), item in zip(cells, nearest.items, strict=True)
     ]
-    return [*rows, [], *([(line, "dim")] for line in textwrap.wrap(nearest.explanation, SETTINGS_WIDTH))]
+    skipped: list[Line] = [[(note, "")] for note in nearest.notes]
+    return [*rows, *skipped, [], *([(line, "dim")] for line in textwrap.wrap(nearest.explanation, SETTINGS_WIDTH))]
 
 
 def score_lines(scores: Scores) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -52,10 +53,14 @@ def unsigned_zero(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours in words: "20 s", "10 min", "2 h"."""
+    """Seconds, minutes or hours in words: "20 s", "10 min", "2.5 h", "1 min 40 s"."""
     if seconds < 60:
         return f"{seconds:.4g} s"
-    return f"{seconds / 3600:.4g} h" if seconds >= 3600 else f"{seconds / 60:.4g} min"
+    (size, unit), (small, small_unit) = ((3600, "h"), (60, "min")) if seconds >= 3600 else ((60, "min"), (1, "s"))
+    if math.isclose(10 * seconds / size, round(10 * seconds / size)):
+        return f"{seconds / size:.10g} {unit}"
+    whole, rest = divmod(round(seconds / small), size // small)
+    return f"{whole} {unit} {rest} {small_unit}" if rest else f"{whole} {unit}"
 
 
 def listed(names: Sequence[str], conjunction: str = "and") -> str:

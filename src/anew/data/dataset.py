@@ -125,9 +125,9 @@ class Dataset:
         self._sample = []
 
     @property
-    def has_tables(self) -> bool:
-        """Whether its source has tables, of which columns are read."""
-        return self._chosen.source.has_tables
+    def table_notes(self) -> list[str]:
+        """The notes on which columns of tables are read; none without tables."""
+        return list(map(printable, self._chosen.source.table_notes))
 
     @property
     def base(self) -> Dataset:

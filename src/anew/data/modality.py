@@ -152,7 +152,7 @@ class Modality(ABC):
         return []
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        """Settings that read real items in the shape of samples, if that is smaller than their own."""
+        """Settings that read real items in the form of samples, if that is less than their own: smaller, or without transparency."""
         return {}
 
     def survey(self, sample: Sequence[Item]) -> None:

@@ -61,6 +61,21 @@ def comparable_items(seconds: float, crowding: float) -> float:
     return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
 
 
+def extent_reason(n: int, available: int, n_samples: int, limit: str) -> str:
+    """Why only n of the samples were measured, a clause.
+
+    Args:
+        n: Samples that were measured.
+        available: Samples that could have been, as there are so many items to compare them with.
+        n_samples: All samples.
+        limit: Plural noun of the items of which there are so few.
+    """
+    if n == available:
+        return f"as many as there are {limit}"
+    compared = f" ({available:,} could be compared, as many as there are {limit})" if available < n_samples else ""
+    return f"{WITHIN_TIME}{compared}"
+
+
 def extent_of(n: int, total: int, counted: str, reason: str) -> str:
     """A sentence that says that only n of all samples were measured, and why; `counted` names one of them."""
     return f"Quality was measured on {n:,} of {total:,} {counted}s, {reason}."

@@ -16,7 +16,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import WITHIN_TIME, comparable_items, extent_of, measured_items, probe_size
+from anew.evaluation.affordable import comparable_items, extent_of, extent_reason, measured_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
@@ -290,16 +290,16 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def _gap(self) -> Iterator[Score]:
         """Yield the bits by which training items are predicted better than held-out ones."""
-        bits = self.inputs.gradient_bits
+        inputs, bits = self.inputs, self.inputs.gradient_bits
         if bits is None:
             return
         if self.clock.over(0.9):
             self.skip("how much better training items are predicted", OUT_OF_TIME)
             return
         self.announcements.measuring(f"likelihood of training {self.noun}")
-        spec = self.inputs.spec
+        spec = inputs.spec
         units = GAP_ITEMS * float(np.prod(spec.shape)) if isinstance(spec, Grid) else GAP_UNITS
-        yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, self.inputs.seed)
+        yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, inputs.seed, inputs.has_counts)
 
     # ---- features ----
 
@@ -316,13 +316,11 @@ class Evaluation(ABC, Generic[ItemT]):
         n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
         per_item = len(self.inputs.samples) / max(n_samples, 1)
         self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n, division=self.inputs.division)
+        pieces = "" if self.counted == "sample" else "pieces of "
+        real = {f"{pieces}held-out {self.noun}": len(test), f"{pieces}training {self.noun}": len(train)}
         if n < MIN_ITEMS:
             if self.inputs.features is None:
-                counts = {
-                    f"{self.counted}s": n_samples,
-                    f"held-out {self.noun}": len(test),
-                    f"training {self.noun}": len(train),
-                }
+                counts = {f"{self.counted}s": n_samples} | real
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
@@ -330,9 +328,8 @@ class Evaluation(ABC, Generic[ItemT]):
         if self.inputs.features is None:
             self._embedder, n = self._fit_embedder(train, n)
         if n < n_samples:
-            limit = f"held-out {self.noun}" if len(test) == available else f"training {self.noun}"
-            reason = f"as many as there are {limit}" if n == available else WITHIN_TIME
-            self.extent = extent_of(n, n_samples, self.counted, reason)
+            limit = min(real, key=lambda name: real[name])
+            self.extent = extent_of(n, n_samples, self.counted, extent_reason(n, available, n_samples, limit))
         self.supply = replace(self.supply, left_out=available)
         self._probe_items = train[n:]
         _take(self, samples, test, train, n)

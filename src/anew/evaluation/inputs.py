@@ -94,6 +94,7 @@ class EvaluationInputs(Generic[ItemT]):
         features: The user's own features of samples, train and held-out items, in place of those computed here.
         gradient_bits: Function that returns (bits, units) of a part ("train", "test") and about so many units of it, under
             what was learned by gradients, without counts of training items.
+        has_counts: Whether there are such counts in the model.
         pool: Function that returns at most so many training and held-out items in random order, for the audit for copies;
             whole texts if items are parts of long texts.
         labels: Labels of samples and real items; None if the run has no classes.
@@ -103,6 +104,7 @@ class EvaluationInputs(Generic[ItemT]):
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
+        are_whole: Whether samples of running text, and what `train` and `test` give, are whole texts, no excerpts.
     """
 
     modality: Modality
@@ -118,6 +120,7 @@ class EvaluationInputs(Generic[ItemT]):
     bits_of_parts: Callable[[], dict[str, float]] | None = None
     features: FeatureSets | None = None
     gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
+    has_counts: bool = False
     pool: Callable[[int], AuditPool[ItemT]] | None = None
     labels: Labels | None = None
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
@@ -126,6 +129,7 @@ class EvaluationInputs(Generic[ItemT]):
     n_held_out: int | None = None
     are_halves: bool = False
     division: Division = Division.GIVEN
+    are_whole: bool = False
 
 
 class Clock:

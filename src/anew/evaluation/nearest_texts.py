@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
@@ -14,7 +15,9 @@ from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePa
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
+CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
+SHORT = 0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
 
@@ -54,24 +57,61 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
         train: Returns n training records.
         effort: How many records are searched, as a multiple of the usual number.
     """
-    longest = max(map(len, [*samples, *map(str, train(RECORDS_MEASURED))]), default=1)
-    searched = max(min(int(RECORDS_SEARCHED * effort), EDIT_WORK // (len(samples) * longest**2 + 1)), MIN_SEARCHED)
-    training = [str(text) for text in train(searched)]
-    drawn = ", drawn at random" if len(training) == searched else ""
+    length = max(float(np.mean([len(str(text)) for text in train(RECORDS_MEASURED)])), 1.0)
+    requested = max(min(int(RECORDS_SEARCHED * effort), int(CHARACTERS_HELD / length)), MIN_SEARCHED)
+    training = [str(text) for text in train(requested)]
+    work = sum(map(len, samples)) * length + 1.0  # pairs of characters for each training record
+    compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
+    places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
+    records = [training[place] for place in compared]
+    short = SHORT * float(np.median([len(text) for text in training])) if training else 0.0
     pairs = []
     for text in samples:
-        index, edits = nearest_record(text, training)
-        if index < 0:
+        if 0 < len(text) < short and text not in places:
+            pairs.append(_nearest_part(text, records, compared))
+            continue
+        if text in places:
+            place, edits = places[text], 0
+        else:
+            index, edits = nearest_record(text, records)
+            place = compared[index] if index >= 0 else -1
+        if place < 0:
             pairs.append(SamplePair(ReportItem(text=text), None))
             continue
-        sides = edited_records(text, training[index], edits)
-        pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=index))
+        sides = edited_records(text, training[place], edits)
+        pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=place))
+    is_part = len(compared) < len(training)
+    drawn = ", drawn at random" if is_part or len(training) == requested else ""
+    also = f"; identical ones were looked up among {len(training):,}" if is_part else ""
     explanation = (
-        f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        "replace (marked on pages where they are at most half of a record). Short records can match by chance; the copying test says "
-        "whether they do so too often."
+        f"The nearest of {len(compared):,} training records{drawn}: the one with the fewest characters to insert, delete or "
+        f"replace (marked on pages where they are at most half of a record){also}. A sample less than half as long as usual is "
+        "compared with parts of records, and the part is marked. Short records can match by chance; the copying test says whether "
+        "they do so too often."
     )
-    return NearestPairs(pairs, explanation, searched)
+    return NearestPairs(pairs, explanation, requested)
+
+
+def _drawn(count: int, n: int) -> list[int]:
+    """The numbers of n of some records, drawn at random, in order; all of them if there are no more."""
+    if n >= count:
+        return list(range(count))
+    chosen: list[int] = np.sort(np.random.default_rng(0).permutation(count)[:n]).tolist()
+    return chosen
+
+
+def _nearest_part(text: str, records: Sequence[str], places: Sequence[int]) -> SamplePair:
+    """A short record next to the training record with the most similar part; whole records would all need as many edits as they
+    are longer. places: the number of each record among all of the training part."""
+    similarity = process.cdist([text], records, scorer=fuzz.partial_ratio, dtype=np.float32)[0]
+    index = int(similarity.argmax())
+    nearest = records[index]
+    place = fuzz.partial_ratio_alignment(text, nearest)
+    start, stop = (0, len(nearest)) if place is None or len(nearest) < len(text) else (place.dest_start, place.dest_end)
+    edits = Levenshtein.distance(text, nearest[start:stop])
+    caption = f"{'identical' if edits == 0 else plural(edits, 'edit')} to a part of it"
+    train = ReportItem(text=nearest, marks=((start, stop),))
+    return SamplePair(ReportItem(text=text), train, caption, distance=float(edits), train=places[index])
 
 
 def passage_pair(sample: str, train: str) -> SamplePair:

@@ -59,7 +59,7 @@ class Tolerance:
         exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain
             as the figure.
         decisive: The question is answered with yes only if this metric was measured.
-        least: With fewer items the figure does not count.
+        least: With fewer items the figure counts only if its difference is plain.
         least_to_pass: With fewer items the figure counts only if it shows a difference. Its interval is too wide to rule one
             out, and other figures of the same items do that with more certainty.
     """

@@ -330,6 +330,11 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Whether the bits of a window depend on the windows before it, see `Batch.continues`; batches may then be long."""
         return False
 
+    @property
+    def has_read_items(self) -> bool:
+        """Whether more than a network was fitted: counts, which know training items letter by letter."""
+        return False
+
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """(B,) bits under each part of the model alone, by name, if it is a mixture."""
         return {}

@@ -22,6 +22,7 @@ MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # 3 s for names, 4 s for clips.
 MIN_REST = 3.0
 HURRIED = "other programs use the cores, which leaves little time to train"
+SAFETY = 1.2  # times MIN_REST that is advised on crowded cores: reading again may take longer; chosen
 # Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
 # without is left out; chosen.
 UNHURRIED_SHARE = 0.25
@@ -134,6 +135,11 @@ def still_reading(budget: float, context: RunContext) -> BudgetError:
     )
 
 
+def longest_training(budget: float, crowding: float = 1.0) -> float:
+    """The seconds of a budget that are left for training if starting and reading take none; may be below 0."""
+    return budget - _reserved(budget, crowding)
+
+
 def _reserved(budget: float, crowding: float) -> float:
     """The seconds kept for all that follows training."""
     return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget, crowding)
@@ -144,11 +150,17 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     needed = budget
     while needed - elapsed - _reserved(needed, context.crowding) < 2.0:
         needed += 1.0
-    crowding = context.crowding
-    crowded = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
+    rest, crowding = f"the report needs {evaluation_slice(budget, context.crowding):.1f} s", context.crowding
+    if crowding >= CROWDED:
+        shortest = MIN_REST * crowding
+        rest = (
+            f"a single step and a short report take {shortest:.1f} s "
+            f"(other programs use the cores: work takes {crowding:.0f} times as long)"
+        )
+        needed = min(needed, elapsed + context.reserved + SAFETY * shortest)
     return BudgetError(
-        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
-        f"{evaluation_slice(budget, crowding):.1f} s{crowded}; give at least {int(needed) + 1}s"
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and {rest}; "
+        f"give at least {int(needed) + 1}s"
     )
 
 

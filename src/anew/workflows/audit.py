@@ -77,7 +77,7 @@ def evaluate_samples(
     real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
+        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
@@ -107,7 +107,7 @@ def evaluate_samples(
             settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
             plan={},
             command=command_line(),
-            subtitle=sets.summary(),
+            subtitle=" ".join([sets.summary(), *real.table_notes]),
         )
         return report
     finally:
@@ -155,16 +155,15 @@ def _form_of(
     if len(parts) < 2 or not all(parts):
         return chosen.modality, {}, []
     settings = reader.settings_like(*parts)
-    notes = _form_note("Real items are brought to the form of the samples", settings)
-    return (
-        chosen.modality,
-        settings,
-        notes or _form_note("Samples are brought to the form of the data", reader.settings_like(*parts[::-1])),
-    )
+    notes = _form_notes("Real items are brought to the form of the samples", settings)
+    notes = notes or _form_notes("Samples are brought to the form of the data", reader.settings_like(*parts[::-1]))
+    if "channels" in settings:
+        notes.append("Items of the data have transparent pixels, no sample has any: real items are laid on white.")
+    return chosen.modality, settings, notes
 
 
-def _form_note(action: str, settings: Mapping[str, object]) -> list[str]:
-    form = ", ".join(f"{name}={value}" for name, value in settings.items())
+def _form_notes(action: str, settings: Mapping[str, object]) -> list[str]:
+    form = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "channels")
     return [f"{action}: {form}."] if form else []
 
 
@@ -194,7 +193,8 @@ class Sets:
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # The generator knew all of the data, however it would be divided here
-        own_notes = [note for note in real.scan.notes if note not in real.division_notes]
+        apart = [*real.division_notes, *real.table_notes]
+        own_notes = [note for note in real.scan.notes if note not in apart]
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
@@ -202,7 +202,9 @@ class Sets:
             self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
-        self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
+        # What is in no column that is read, nothing here says anything of
+        self.warnings = list(real.table_notes)
+        self.warnings += [] if held_out is None else self._leave_out_training_items(held_out)
         self.warnings += self._transparency_notes()
         self.notes += self.warnings
         n = len(self.samples)
@@ -328,6 +330,7 @@ class Sets:
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,
             division=self._division,
+            are_whole=True,
         )
 
 

@@ -148,7 +148,7 @@ def evaluate_run(
         targets = sample_targets(model.item_spec, dataset)
         if world is None:
             first_chunk = _first_chunk(usable, crowding, pace)
-            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk)
+            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, pace)
         else:
             samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
         remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
@@ -229,15 +229,16 @@ def _sampled(
     seconds: float | None,
     reporter: Reporter,
     first_chunk: int = FIRST_CHUNK,
+    earlier: Pace | None = None,
 ) -> tuple[Samples, list[str], bool]:
-    """Draw up to n samples, a chunk at a time.
+    """Draw up to n samples, a chunk at a time. earlier: how fast samples were drawn before; None if that is not known.
 
     Returns:
         The samples; a note if there are fewer than n; whether sampling was stopped by a signal (raised as KeyboardInterrupt if
         there are too few samples for metrics).
     """
     begin = time.monotonic()
-    pace, stopped, is_late = Pace(), False, False
+    pace, stopped, is_late = Pace(earlier), False, False
     chunk = min(first_chunk, n)
     samples = Samples([], [], model.item_modality)
     shown = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
@@ -261,11 +262,21 @@ def _sampled(
         if len(samples) - chunk < shown:
             reporter.progress("sampling", min(len(samples), shown), shown)
         pace.add(chunk, time.monotonic() - chunk_begin)
-        max_chunk = min(MAX_CHUNK, GROWTH * chunk, n - len(samples))
+        most = GROWTH * chunk if earlier is None else max(GROWTH * chunk, MIN_ITEMS)
+        max_chunk = min(MAX_CHUNK, most, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
-    reason = "because it was stopped" if stopped else "for lack of time" if is_late else WITHIN_TIME
+    if len(samples) > shown:
+        reporter.message(f"{plural(len(samples) - shown, 'further sample')}, as there was time")
+    spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then"
+    reason = (
+        f"because it was stopped{spent_on if seconds is None else ''}"
+        if stopped
+        else "for lack of time"
+        if is_late
+        else WITHIN_TIME
+    )
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 
@@ -321,10 +332,16 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
 
 
 class Pace:
-    """Model of the time that a chunk of samples takes: a fixed time, and a time for each sample."""
+    """Model of the time that a chunk of samples takes: a fixed time, and a time for each sample.
 
-    def __init__(self) -> None:
+    Args:
+        earlier: The pace at another time, when other programs may have used the cores more or less. It says how the two times
+            are related, until chunks of two sizes do.
+    """
+
+    def __init__(self, earlier: Pace | None = None) -> None:
         self._chunks: list[tuple[int, float]] = []
+        self._earlier = earlier
 
     def add(self, n: int, seconds: float) -> None:
         """Record that a chunk of n samples took so many seconds."""
@@ -345,11 +362,14 @@ class Pace:
     def _costs(self) -> tuple[float, float]:
         """The fixed seconds of a chunk, and the seconds of each sample.
 
-        While all chunks have one size, half of the time counts as fixed.
+        While all chunks have one size, half of the time counts as fixed, or the share that was fixed earlier.
         """
         n, chunk_seconds = self._chunks[-1]
         other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
         per_sample = 0.5 * chunk_seconds / n
+        if self._earlier is not None:
+            fixed, earlier_per_sample = self._earlier._costs()
+            per_sample = chunk_seconds * earlier_per_sample / (fixed + n * earlier_per_sample)
         if other_sizes:
             per_sample = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
         return max(chunk_seconds - per_sample * n, 0.0), max(per_sample, 1e-9)
@@ -374,6 +394,7 @@ def evaluation_inputs(
         bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
+        has_counts=model.family.has_read_items,
         pool=lambda n: audit_pool(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,

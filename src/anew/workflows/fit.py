@@ -43,6 +43,9 @@ from anew.workflows.run_copy import share_trained
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MAX_EPOCHS_UNWATCHED = 1.5
+# Share of the usual samples that a modality is calibrated by on crowded cores, and their least number. The report draws samples
+# after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
+CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
@@ -217,12 +220,25 @@ def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> 
     num_samples, num_real = modality.calibration_size()
     if not num_samples:
         return
+    num_samples = _calibration_samples(job, num_samples)
     generator = Generator(family, modality, job.record.data.labels, job.record.label_shares)
     samples = generator.generate(generator.request(num_samples, job.plan.seed), job.plan.seed)  # (n, ...)
     if isinstance(modality, LatentModality):
         samples = modality.decode_latents(samples)
     count = min(num_real, data.train_items)
     modality.calibrate(samples, data.batch(0, "calibration", 0, count, count).x)
+
+
+def _calibration_samples(job: TrainingJob, usual: int) -> int:
+    """How many samples are drawn to calibrate a modality: fewer where crowded cores leave little time, or as in the replayed run."""
+    if job.request.plan_from is not None:
+        logged = events_file.batches_record(replayed_run(job.request.plan_from).path / events_file.NAME, "samples")
+        return usual if logged is None else logged
+    if job.plan.budget_s is None or job.context.crowding < CROWDED:
+        return usual
+    count = min(usual, max(MIN_CALIBRATION_SAMPLES, round(CROWDED_SHARE * usual)))
+    _log(job, "samples", batches=count)
+    return count
 
 
 def _calibrate_in_time(job: TrainingJob, family: Family) -> None:

@@ -12,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 from anew.core import files
-from anew.core.arguments import new_file
+from anew.core.arguments import new_file, new_path
 from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import ALL, Dataset
 from anew.data.item_names import item_names, text_names
+from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.evaluation.base import load_evaluation
@@ -72,11 +73,15 @@ class NearestItems:
     Attributes:
         items: One entry for each item, in order.
         explanation: Sentences on how they were searched and how to read the distances.
+        notes: Lines on items that cannot be used.
     """
 
-    def __init__(self, names: Sequence[str], places: Sequence[str], nearest: NearestPairs) -> None:
+    def __init__(
+        self, names: Sequence[str], places: Sequence[str], nearest: NearestPairs, notes: Sequence[str] = ()
+    ) -> None:
         self._pairs = nearest.pairs
         self.explanation = nearest.explanation
+        self.notes = tuple(notes)
         self.items = tuple(
             NearestItem(name, place, *_texts(pair), pair.distance, pair.caption, pair.close)
             for name, place, pair in zip(names, places, nearest.pairs, strict=True)
@@ -84,17 +89,21 @@ class NearestItems:
 
     def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew nearest` prints as JSON."""
-        return {"items": [item.to_json() for item in self.items], "explanation": self.explanation}
+        return {
+            "items": [item.to_json() for item in self.items],
+            "explanation": self.explanation,
+            "notes": list(self.notes),
+        }
 
     def __repr__(self) -> str:
         rows = [f"{item.name} -> {item.nearest or 'nothing'}: {item.caption}" for item in self.items]
-        return "\n".join([*rows, self.explanation])
+        return "\n".join([*rows, *self.notes, self.explanation])
 
     def save(self, path: str | Path) -> Path:
         """Draw each item next to its nearest training item.
 
         Args:
-            path: A PNG file to write.
+            path: A PNG file to write, or a folder that gets nearest.png.
 
         Returns:
             The path of the file.
@@ -102,7 +111,7 @@ class NearestItems:
         Raises:
             ConfigError: The items have no pictures, or the file exists or cannot be made.
         """
-        target = new_file(path, ".png")
+        target = new_picture(path)
         files.write(target, self.picture())
         return target
 
@@ -112,6 +121,12 @@ class NearestItems:
         if not drawn:
             raise ConfigError("texts have no picture; leave out `out`")
         return sheet.sheet([_side_by_side(pair) for pair in drawn], labels=[pair.caption for pair in drawn], gap=8)
+
+
+def new_picture(path: str | Path) -> Path:
+    """The PNG file that `NearestItems.save` writes, which does not exist yet; its folder is made. Raises ConfigError."""
+    place = new_path("out", path)
+    return new_file(place if place.suffix else place / "nearest.png", ".png", advice=", or be a folder")
 
 
 def _texts(pair: SamplePair) -> tuple[str | None, str | None]:
@@ -151,32 +166,37 @@ def nearest_of_run(
     with contextlib.closing(Dataset.reopen(record.data, run.path, data)) as training:
         if items is None or isinstance(items, str):
             place = str(run.path / "samples") if items is None else items
-            queries, names = _items_at(place, run, n, is_own=items is None)
+            queries, names, notes = _items_at(place, run, n, is_own=items is None)
         else:
+            notes = []
             queries, names = _decoded(training, items), [f"item {number}" for number in range(1, len(items) + 1)]
         reporter.message("  searching for the nearest training items")
         evaluation = load_evaluation(record.data.modality)(
             item_inputs(training, training.spec, queries, record.plan.seed)
         )
         nearest = evaluation.nearest(queries, EFFORT)
-        return NearestItems(names, _places(training, nearest, record.plan.seed), nearest)
+        return NearestItems(names, _places(training, nearest, record.plan.seed), nearest, notes)
 
 
-def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[DecodedItem], list[str]]:
-    """Items at a path and their names, at most n. is_own: whether they are the samples of the run."""
+def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[DecodedItem], list[str], list[str]]:
+    """Items at a path and their names, at most n, and lines on those that cannot be used.
+
+    is_own: whether they are the samples of the run.
+    """
     if is_own and not Path(place).is_dir():
         raise ConfigError(f"the run {str(run.path)!r} holds no samples; name the items to compare")
     record = run.record()
     with contextlib.closing(Dataset.open_like(record.data, run.path, place, samples=True)) as data:
+        notes = describe_skipped(data.scan)
         if isinstance(data.spec, Tokens) and data.spec.packed:
             texts = data.text(ALL)[:n]
-            return list(texts), text_names(data, ALL, range(len(texts)))
+            return list(texts), text_names(data, ALL, range(len(texts))), notes
         items = data.items(ALL, n, record.plan.seed)
         if not items:
             raise DataError(f"{place!r} holds nothing to compare")
         names = item_names(data, ALL, n, record.plan.seed, range(len(items)))
         order = sorted(range(len(items)), key=lambda i: natural_key(names[i]))
-        return [items[i] for i in order], [names[i] for i in order]
+        return [items[i] for i in order], [names[i] for i in order], notes
 
 
 def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
@@ -188,6 +208,10 @@ def _decoded(data: Dataset, items: Sequence[object]) -> list[DecodedItem]:
         raise ConfigError("`items` must hold at least one item (got an empty list)")
     records = []
     for number, item in enumerate(items, 1):
+        if isinstance(item, str) and accepted is not str:
+            raise ConfigError(
+                f"this run has {modality.traits.plural}; only a run of text is searched for texts (item {number} is {shorten(item)})"
+            )
         if not isinstance(item, accepted):
             raise ConfigError(f"`items` must be a path or a list of {expected} (item {number} is {shorten(item)})")
         records.append(Item(f"item {number}", item))

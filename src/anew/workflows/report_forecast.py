@@ -150,6 +150,8 @@ class ReportForecast:
         measured = self._measured(seconds)
         if measured < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time to measure about {max(1, round(measured)):,}"
+        if self.held_out < ENOUGH:
+            return f"about {ENOUGH} held-out {self._noun} would do, and there {are(self.held_out)} {self.held_out:,}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     @property
@@ -158,7 +160,8 @@ class ReportForecast:
         return "items" if self.pieces == 1.0 else "text pieces"
 
     def _few_held_out(self, prospect: Prospect) -> str:
-        """Whether held-out items are too few for novelty, however long it is measured: a clause, or ""."""
+        """Why novelty may stay open: held-out items are too few however long it is measured, or only just enough, or time is
+        short. A clause, or ""."""
         if self.audit is None:
             return ""
         held_out = self.audit.available.held_out
@@ -168,7 +171,7 @@ class ReportForecast:
             return f"with this data it needs about {needed:,} held-out {self._noun}, and there {are(held_out)} {held_out:,}"
         if prospect == "perhaps" and best == "perhaps":
             return f"{held_out:,} held-out {self._noun}, those of validation included, are only just enough"
-        return ""
+        return "the copying test needs more time" if prospect == "perhaps" else ""
 
     def _advice(self, budget: float) -> str:
         """What answers the questions that this budget leaves open; "" if more time does not help."""

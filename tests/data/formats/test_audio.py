@@ -28,6 +28,19 @@ def test_the_recording_of_the_last_clip_stays_open_until_python_ends(tmp_path: P
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
+def test_what_is_missing_of_a_wav_file_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8_000), 8_000)
+    whole = path.read_bytes()
+    assert audio.missing_share(whole) == audio.missing_share(path) == 0.0
+    assert audio.missing_share(whole[: 44 + 8_000]) == 0.5
+    path.write_bytes(whole[: 44 + 4_000])
+    assert audio.missing_share(path) == 0.75
+    place = whole.index(b"data") + 4
+    streamed = whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :]
+    assert audio.missing_share(streamed) == audio.missing_share(b"") == audio.missing_share(b"fLaC" * 99) == 0.0
+
+
 @pytest.mark.parametrize("file_format", ["wav", "flac"])
 def test_a_hard_stop_does_not_break_a_file_that_is_being_written(file_format: str) -> None:
     """libsndfile drops what its callback raises: soundfile failed an assertion then, and FLAC freed memory twice."""

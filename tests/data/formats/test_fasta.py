@@ -386,3 +386,11 @@ def test_samples_are_written_as_the_data() -> None:
     assert to_fasta(records, layout) == written
     assert layout_of([">a\n" + "MKV" * 30 + "\n"]).width == 0
     assert layout_of([">a\nMKV\n"]) == layout_of([])
+
+
+def test_digits_between_residues_are_said_but_not_line_numbers(tmp_path: Path) -> None:
+    """MKV1LL2 was read as MKVLL without a word."""
+    file(tmp_path, "a.fa", b">one\nMKV1LL2\n>two\n1 MKVLLAAG 8\n9 MKV\n>three\nMKVLLA\n")
+    modality, item = Protein(ProteinConfig()), Item("a.fa", (tmp_path / "a.fa").read_bytes())
+    assert [record.data for record in modality.split_records(item)] == ["MKVLL", "MKVLLAAGMKV", "MKVLLA"]
+    assert modality.remarks() == ["1 sequence contained digits between letters, which were left out"]

@@ -36,13 +36,15 @@ def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
 def test_a_few_odd_sizes_do_not_change_the_usual_one(frame: str) -> None:
     sizes = [(22, 22)] * 224 + [(176, 88)]
     assert choose_size(sizes, 32, frame) == (22, 22) != choose_size(sizes[206:], 32, frame)
-    fitted = "centred on a canvas" if frame == "pad" else "scaled to cover and cropped at the centre"
+    is_padded = frame == "pad"
+    fitted = "centred on a canvas of" if is_padded else "scaled to cover and cropped at the centre at"
+    shrunk, if_larger = ("scaled down and ", "scaled down if larger and ") if is_padded else ("", "")
     assert size_notes(sizes, (22, 22), frame, "images", "") == [
-        f"1 of the 225 images looked at has another size (176x88) and is {fitted} at 22x22."
+        f"1 of the 225 images looked at has another size (176x88) and is {shrunk}{fitted} 22x22."
     ]
     assert size_notes([*sizes, (8, 8)], (16, 16), frame, "videos", "as asked") == [
         "Videos of 22x22 are learned at 16x16: as asked.",
-        f"2 of the 226 videos looked at have other sizes (from 8x8 to 176x88) and are {fitted} at 16x16.",
+        f"2 of the 226 videos looked at have other sizes (from 8x8 to 176x88) and are {if_larger}{fitted} 16x16.",
     ]
     assert size_notes([(22, 22)] * 9, (22, 22), frame, "images", "") == []
 
@@ -59,7 +61,7 @@ def test_how_many_sprites_shrink_and_what_keeps_them_is_said() -> None:
     items = [Item(str(i), np.full((*shape, 4), 9 * i, dtype=np.uint8)) for i, shape in enumerate(shapes)]
     modality.fit(items, DataBudget(60.0, len(items), 10_000), ())
     note = next(note for note in modality.remarks() if "differ in size" in note)
-    assert "canvas at 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
+    assert "canvas of 32x24; 3 of the 9 looked at are larger and scaled down, to fit" in note
     assert "size=80x60 keeps more" in note
 
 

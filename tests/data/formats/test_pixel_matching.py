@@ -120,6 +120,26 @@ def test_images_of_few_colours_each_get_as_few(opaque: bool) -> None:
     assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
 
 
+def test_a_few_detailed_images_among_drawings_leave_the_drawings_few_colours() -> None:
+    def collection(n: int, seed: int) -> np.ndarray:
+        """Drawings, and for each seven of them a photograph: shades from corner to corner, and noise."""
+        rng, images = np.random.default_rng(seed), drawings(n, seed, opaque=True)
+        for image in images[::8]:
+            corners = rng.uniform(0, 255, (2, 2, 3, 1, 1))
+            down, right = np.mgrid[:16, :16] / 15
+            shades = (1 - down) * ((1 - right) * corners[0, 0] + right * corners[0, 1])
+            shades = shades + down * ((1 - right) * corners[1, 0] + right * corners[1, 1])
+            image[:] = np.rint(np.clip(shades + rng.normal(0, 25, (3, 16, 16)), 0, 255))
+        return images
+
+    matching = PixelMatching.learn(noisy(collection(96, 4), 5, 0.0), collection(240, 1))
+    matched = np.array(num_colours(matching(noisy(collection(96, 2), 3, 0.0))))
+    is_photograph = np.arange(96) % 8 == 0
+    assert np.mean(matched[~is_photograph] <= 8) > 0.9
+    assert np.mean(matched[is_photograph] > 64) > 0.7
+    assert abs(np.mean(matched > 64) - 1 / 8) < 0.04
+
+
 def test_half_transparent_images_get_as_few_colours_and_the_opaque_stay_so() -> None:
     def glass(n: int, seed: int) -> np.ndarray:
         """Drawings of which each has a ring with an alpha of its own, from 200 to 254."""

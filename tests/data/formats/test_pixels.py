@@ -35,3 +35,14 @@ def test_a_picture_that_takes_too_much_memory_is_not_called_damaged(step: str, m
     monkeypatch.setattr(step, greedy)
     with pytest.raises(MemoryError):
         pixels.load(pixels.open_image(file.getvalue()))
+
+
+def test_a_missing_palette_is_said() -> None:
+    image, out = Image.new("P", (8, 8)), io.BytesIO()
+    image.putpalette([1, 2, 3] * 4)
+    image.save(out, "PNG")
+    data = out.getvalue()
+    start = data.index(b"PLTE") - 4
+    stop = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    with pytest.raises(ValueError, match="palette is missing"):
+        pixels.to_eight_bits(pixels.load(pixels.open_image(data[:start] + data[stop:])))

@@ -85,6 +85,14 @@ def test_what_cannot_be_used_is_refused_with_a_reason(data: bytes, reason: str) 
     assert isinstance(row, str) and reason in row and "\n" not in row
 
 
+def test_files_whose_end_is_missing_are_named() -> None:
+    """They were used without a word."""
+    whole = encoded(tone(0))
+    notes = Audio(AudioConfig()).inspect([Item("a.wav", whole), Item("cut.wav", whole[: len(whole) // 2])])
+    assert "The end of cut.wav is missing (up to 50% of a file): what is there is used." in notes
+    assert not any("is missing" in note for note in Audio(AudioConfig()).inspect([Item("a.wav", whole)]))
+
+
 def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     modality = surveyed(encoded(tone(0)))
     kept = []

@@ -469,3 +469,21 @@ def test_real_images_come_in_the_form_of_small_samples_of_one_size() -> None:
 
     assert form((24, 32), (24, 32)) == {"size": "24x32"}
     assert form((24, 32), (32, 32)) == form((128, 128)) == form((1, 1)) == form((32, 32), real=(28, 28)) == {}
+
+
+def test_real_images_are_laid_on_white_where_no_sample_is_transparent() -> None:
+    clear = np.full((16, 16, 4), 200, np.uint8)
+    clear[:8, :, 3] = 0
+    opaque = np.dstack([coloured()[:12, :12], np.full((12, 12), 255, np.uint8)])
+
+    def form(samples: list[np.ndarray], real: list[np.ndarray]) -> dict[str, object]:
+        both = ([Item(str(i), array) for i, array in enumerate(arrays)] for arrays in (samples, real))
+        return Image(ImageConfig(size="auto")).settings_like(*both)
+
+    grey, red = clear.copy(), clear.copy()
+    red[..., 1:3] = 0
+    assert form([opaque] * 3, [grey] * 3) == {"size": "12x12", "channels": "grey"}
+    assert form([opaque[..., :3]] * 3, [red] * 3)["channels"] == "rgb"
+    assert "channels" not in form([opaque, red], [red] * 3)
+    assert "channels" not in form([opaque] * 3, [opaque] * 19 + [red])
+    assert "channels" not in form([grey] * 3, [opaque] * 3)

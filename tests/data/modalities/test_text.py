@@ -37,6 +37,10 @@ def test_what_is_a_list() -> None:
     places = "".join(f'{{"name": "{name}", "notes": "{"long " * 50}"}}\n' for name in names().split())
     assert why_document(places) is None
     assert why_document(places + '{"name": \n') is not None
+    access_log = [f'{i % 250}.14.{i % 90}.5 - "GET /a/{i}.png" 200' for i in range(300)]
+    assert why_document("\n".join(access_log)) is None
+    for stamp in ("2026-11-29 10:00", "29.11.2026", "10:31:05", "1.11.26"):
+        assert why_document("\n".join(f"{stamp} {line}" for line in access_log)) is not None
 
 
 def test_a_header_above_rows_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,14 @@ def test_readers_and_suffixes() -> None:
 def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=message):
         Source.open(make(tmp_path), KINDS)
+
+
+def test_an_empty_file_is_named_as_it_was_given(tmp_path: Path) -> None:
+    place = tmp_path / "bad" / "empty.csv"
+    place.parent.mkdir()
+    place.touch()
+    with pytest.raises(DataError, match=rf"'{re.escape(str(place))}' has no content"):
+        Source.open(place, KINDS)
 
 
 def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 28, 28), (3, 8, 8), (3, 96, 70), (1, 1, 5), (2, 300), (3, 4, 16, 16), (1, 40, 3, 40)]
+    "shape", [(1, 28, 28), (3, 8, 8), (3, 96, 70), (1, 1, 5), (2, 300), (3, 4, 16, 16), (1, 40, 3, 40), (3, 2, 24, 24)]
 )
 def test_any_grid_shape(shape: tuple[int, ...]) -> None:
     x = noise(30, *shape)

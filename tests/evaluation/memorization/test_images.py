@@ -14,7 +14,14 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from anew.evaluation.memorization import images, search
-from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, ShiftedImages, nearest_pixels
+from anew.evaluation.memorization.images import (
+    EmbeddingDistance,
+    PixelDistance,
+    ShiftedImages,
+    WhiteDistance,
+    nearest_pixels,
+)
+from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.search import GivenVariants, Search
 
 
@@ -171,3 +178,15 @@ def test_a_darkened_image_is_near_although_its_alpha_is_unchanged() -> None:
         found, away = distance([*items, *dark], np.arange(50)).nearest(np.arange(40, 50), np.arange(40))
         usual = distance(list(items), np.arange(40)).nearest(np.arange(40), np.arange(40))[1]
         assert found.tolist() == list(range(10)) and away.max() < 0.05 * usual.min()
+
+
+def test_a_copy_without_its_transparency_is_near_by_pixels() -> None:
+    items = pictures(40, (16, 16, 4))
+    items[..., 3] = np.where(items[..., 3] > 128, 255, 0)
+    flat = items[:10].copy()
+    flat[..., :3] = np.where(flat[..., 3:] == 0, 255, flat[..., :3])
+    flat[..., 3] = 255
+    near = WhiteDistance([*items, *flat], np.arange(50)).nearest_real(np.arange(40, 50), np.arange(40))
+    assert near.item.tolist() == [*range(10)] and (near.distance < 1e-3).all()
+    names = [[d.name for d in IMAGES.distances(list(part), np.arange(40))] for part in (items, [*items[:30], *flat])]
+    assert names == [["pixels", "embedding"], ["pixels", "embedding", "pixels on white"]]

@@ -101,3 +101,13 @@ def test_log_lines_are_rows_but_names_are_not() -> None:
     form = row_format(log_lines(400, 0))
     assert form is not None and form.layout == Delimited(" ", 7) and len(form.columns) == 7
     assert row_format(["Ada Lovelace", "Grace Hopper", "Kurt Gödel"] * 60) is None
+
+
+def test_what_is_not_there_is_said_in_words() -> None:
+    records = ["".join(row) for row in np.random.default_rng(0).choice(list("ACDE"), (1_000, 40))]
+    sources = [
+        score.source for score in format_scores(records[:200], records[200:400], records[400:600], records[600:], 0)
+    ]
+    assert not any("0;" in source or "none," in source or "1 formats" in source for source in sources)
+    assert any(source.endswith("samples lack none") for source in sources)
+    assert any(source.endswith("training records: none") for source in sources)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.compared import SetStatistics, distance_score
-from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, silence
+from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, attack, decay, pulse_spec, silence
 from anew.functional.envelope import LAGS, pulse_distance, pulses
 
 RATE = 16_000
@@ -50,3 +50,24 @@ def test_silence_is_a_share_of_frames() -> None:
     clip = np.ones(RATE, dtype=np.float32)
     clip[RATE // 4 :] = 0.001
     assert silence([clip], RATE).tolist() == [0.75] and silence([np.ones(RATE)], RATE).tolist() == [0.0]
+
+
+def test_attack_and_decay_are_those_of_the_envelope() -> None:
+    time = np.arange(RATE) / RATE
+    noise = np.sign(np.random.default_rng(0).normal(size=RATE))
+    clips = [
+        noise * np.minimum(time / rise, 1.0) * 10.0 ** (-fall * time / 20.0) for rise, fall in ((1e-4, 60), (0.05, 120))
+    ]
+    times, slopes = attack(clips, RATE), decay(clips, RATE)
+    assert times[0] == 0.0 and times[1] == pytest.approx(13.0, abs=3.0)  # from .1 to .5 of the largest product
+    assert slopes[0] == pytest.approx(60.0, rel=0.02) and slopes[1] == pytest.approx(120.0, rel=0.1)
+    plateau = noise * (time < 0.38)
+    assert decay([plateau], RATE)[0] < 40.0  # a steady sound that is cut
+    assert attack([np.zeros(RATE)], RATE).tolist() == [0.0] and decay([np.zeros(RATE)], RATE).tolist() == [0.0]
+    assert np.isfinite(decay([np.ones(5)], RATE)).all() and np.isfinite(attack([np.ones(5)], RATE)).all()
+
+
+def test_it_is_said_which_of_both_pulse_more() -> None:
+    plain, steady = np.zeros((3, 4)), np.full((3, 4), 0.5)
+    assert "high tones buzz more than real ones" in pulse_spec(steady, plain).tolerance.clause  # type: ignore[union-attr]
+    assert "have less of a steady pulse than real" in pulse_spec(plain, steady).tolerance.clause  # type: ignore[union-attr]

@@ -31,6 +31,7 @@ NAMES = [
     "colour_count",
     "pure_white",
     "pure_black",
+    "areas",
     "colour_distance",
     "spectrum_distance",
 ]
@@ -90,7 +91,7 @@ def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -
     rng = np.random.default_rng(0)
     sets = [list(rng.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
     evaluation = EXPORT(make_inputs(*sets))
-    place = NAMES.index("colour_distance")
+    place = NAMES.index("areas")
     assert [s.name for s in evaluation.scores()] == [
         *NAMES[:place],
         "green_red_cast",
@@ -148,4 +149,4 @@ def test_figures_that_take_long_are_left_out_by_name(make_inputs: Callable[..., 
     evaluation = EXPORT(make_inputs(*sets))
     assert evaluation._features() is not None
     evaluation.clock.limit = 0.0
-    assert list(evaluation.modality_metrics()) == [] and len(evaluation.skipped) == 3
+    assert list(evaluation.modality_metrics()) == [] and len(evaluation.skipped) == 4

@@ -286,3 +286,35 @@ def test_zipf_slope_of_a_law() -> None:
     words = [f"w{rank}" for rank in range(1, 60) for _ in range(round(6_000 / rank))]
     assert zipf_slope(words) == pytest.approx(-1.0, abs=0.02)
     assert zipf_slope(["a", "b"]) is None
+
+
+def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    samples = [prose(120, seed) for seed in range(40)]
+    evaluation = EXPORT(make_inputs(TRAIN, [prose(1_500, 9)], samples))
+    list(evaluation.scores())
+    (extent,) = [note for note in evaluation.skipped if note.startswith("Quality was measured")]
+    assert "text pieces, as many as there are pieces of held-out texts" in extent
+
+
+def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    def notes(n: int, seed: int) -> list[str]:
+        words = prose(40 * n, seed).split()
+        return [" ".join(words[40 * i : 40 * i + 30 + i % 11]).capitalize() + "." for i in range(n)]
+
+    train, test = notes(120, 5), notes(120, 6)
+    samples = [text[::-1] for text in notes(120, 7)]
+    assert "whole_texts_auc" not in by_name(make_inputs(train, test, samples))
+    assert by_name(make_inputs(train, test, samples, are_whole=True))["whole_texts_auc"].value > 0.9
+    evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
+    assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
+    assert any("far longer or shorter" in note for note in evaluation.skipped)
+
+
+def test_one_long_text_that_repeats_itself_does_not_decide_about_repetition(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    words = prose(9_000, 8).split()
+    texts = [" ".join(words[i : i + 60]) for i in range(0, 6_000, 60)]
+    table = ["the same line again\n" * 400]
+    plain, mixed = (by_name(make_inputs(TRAIN, TEST, part))["repetition_rate"] for part in (texts, [*texts, *table]))
+    assert mixed.value == pytest.approx((plain.value * len(texts) + 1.0) / (len(texts) + 1), abs=0.01)

@@ -11,6 +11,7 @@ from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
+from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
@@ -109,6 +110,17 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     few = [auc(0.5, 0.05, 140), *(replace(figure, n=140) for figure in CLOSE[1:])]
     assert figures(few, None, cut)["closeness"] == "140 compared; about 300 would do"  # time would not settle that
+    hurried = [
+        *CLOSE[1:],
+        auc(0.75, 0.03, 400),
+    ]  # what is missing may be plainly different, and noise may be called close
+    assert grade(hurried)["closeness"] == "fair" and grade(hurried, None, cut)["closeness"] == "not_settled"
+    clause = figures(hurried, None, cut)["closeness"]
+    assert clause.startswith("at best partly: a classifier picks the sample out of a pair 75% of the time")
+    assert clause.endswith("; not measured: the spectrum and image statistics")
+    sentence = verdict(hurried, unmeasured=cut)["closeness"]
+    assert sentence.startswith("Not settled, but at best partly: a classifier ")
+    assert sentence.endswith("Not measured: the spectrum and image statistics; the notes say why.")
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
     assert grade(differs, None, cut) == grade(differs)  # a difference that was found stands
 
@@ -194,7 +206,7 @@ def test_what_training_and_held_out_items_differ_by_follows_from_their_division(
 def test_few_items_hide_no_plain_difference() -> None:
     assert grade([auc(0.97, 0.03, 40)])["closeness"] == "poor"
     assert grade([auc(0.75, 0.08, 60)])["closeness"] == "fair"
-    assert "Close to the data, with visible differences: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
+    assert "Noticeably different from the data: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
 
 
 def test_an_unlucky_baseline_is_still_guessing() -> None:
@@ -344,3 +356,14 @@ def test_the_reason_of_a_yes_says_what_agrees() -> None:
     assert grade(close)["closeness"] == "good" and "differ" not in figures(close)["closeness"]
     far = part_of(score("fourgram_divergence", 0.9, 0.89, 0.91, 0.5, n=1000))
     assert far is not None and far.clause.startswith("runs of four characters differ (divergence 0.90")
+
+
+def test_a_plain_fault_counts_with_fewer_items_than_its_figure_needs() -> None:
+    """20 held-out sequences are few, but not for lengths of which a tenth are usual."""
+
+    def lengths(value: float, half: float) -> Score:
+        return replace(score("x", value, value - half, value + half, 0.95, n=20), spec=USUAL_LENGTHS)
+
+    assert [part.grade for part in parts([lengths(0.1, 0.12)])] == ["poor"]
+    assert grade([*CLOSE, lengths(0.1, 0.12)])["closeness"] == "poor"
+    assert parts([lengths(0.7, 0.2)]) == [] and parts([lengths(0.95, 0.1)]) == []

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
@@ -142,9 +143,7 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
         report["recall"]
     text = repr(report)
     assert "'first' (diffusion, image)" in text and "(real data: 10.0)" in text and "report.html" in text
-    assert (
-        "Are the samples close to your data? partly: Close to the data, with visible differences: the Fréchet" in text
-    )
+    assert "Are the samples close to your data? partly: Noticeably different from the data: the Fréchet" in text
     page = Page()
     page.feed(report._repr_html_())
     assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
@@ -259,7 +258,7 @@ def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
 
 def test_verdict_words() -> None:
     image = verdict.verdict(IMAGE_SCORES)
-    assert image["closeness"].startswith("Close to the data, with visible differences: the Fréchet distance is 30")
+    assert image["closeness"].startswith("Noticeably different from the data: the Fréchet distance is 30")
     assert image["variety"] == (
         "Less varied than the data: 80% of real items have a sample close by (real data: 95%)."  # not "as varied"
     )
@@ -396,7 +395,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
-    assert "caught in 40%" in page.text and "not tried" in page.text
+    assert "too few: 40%" in page.text and "noticed" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
@@ -430,10 +429,15 @@ def test_a_model_of_a_few_steps_is_hardly_trained_not_collapsed() -> None:
 
 def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
     far = score("two_sample_auc", 0.999, 0.99, 1.0, 0.5, n=500), score("spectrum_distance", 9.9, real_baseline=0.1)
-    assert verdict.grade(far, copies())["novelty"] == "fair" and verdict.grade(far[:1], copies())["novelty"] == "good"
+    close = [score("two_sample_auc", 0.75, 0.7, 0.8, 0.5, n=500)]
+    for scores, expected in ((far, "fair"), (far[:1], "fair"), (close, "good")):
+        assert verdict.grade(scores, copies())["novelty"] == expected
     assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
     assert verdict.figures(far, copies())["novelty"].endswith("; but the samples do not look like your data")
-    assert "says little" not in verdict.verdict(far[:1], copies())["novelty"]
+    limited = copies(train=281, n_train_total=1_200, limited_by="time", detection_limit=None, controls=[])
+    few = verdict.figures(far, limited)["novelty"]
+    assert few.count(", but ") == 1 and few.endswith("; and the samples do not look like your data")
+    assert "says little" not in verdict.verdict(close, copies())["novelty"]
     for unknown in ([], [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]):
         assert "not known whether the samples look like your data" in verdict.verdict(unknown, copies())["novelty"]
 
@@ -502,3 +506,25 @@ def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> Non
     for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):
         result = copies(**names | {"held_out": 400, "identical_p": 1e-12} | other)
         assert "too little to prove copying. No " in result.verdict()
+
+
+def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:
+    """The counts predict training items far better, and nothing else was said of them."""
+    gap = replace(score("bits_gap", -0.03, -0.11, 0.05, n=400), spec=network_gap())
+    sentence = verdict.verdict([gap])["prediction"]
+    assert sentence.startswith(
+        "The network alone, without the counts that have read the training items, predicts these no better"
+    )
+    assert sentence.endswith("held-out ones: no sign of overfitting.")
+
+
+def test_compressors_that_need_fewer_bits_are_named() -> None:
+    scores = [
+        Score(bits_spec("residue", name), value) for name, value in (("xz", 1.83), ("ppmd", 2.24), ("unigram", 4.1))
+    ]
+    scores += [Score(bits_spec("residue"), 2.24), Score(bits_spec("residue", "kneser_ney"), 2.29)]
+    said = verdict.verdict(scores)["prediction"]
+    assert said == (
+        "The model needs 2.24 bits per residue of held-out sequences, 2% fewer than n-gram counts (2.29). But xz compression (1.83) "
+        "needs fewer."
+    )

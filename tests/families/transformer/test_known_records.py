@@ -10,7 +10,7 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.record_sampler import with_rows
+from anew.families.transformer.record_sampler import record_lengths, with_rows
 
 SPECIAL = {"begin": 4, "end": 5, "pad": 5}
 SPEC = Tokens(6, 3, packed=False, special=SPECIAL)
@@ -112,9 +112,10 @@ def test_records_are_found_among_rows_of_any_length() -> None:
 
 def test_of_records_that_were_cut_it_is_not_known() -> None:
     known = KnownRecords(SPECIAL)
-    known.fit(list(RECORDS))
-    rows = [RECORDS[0], RECORDS[0][:3], np.array([4, *RECORDS[0][1:], *RECORDS[0]])]
-    assert known.are_known(rows, len(RECORDS[0])) == [True, False, None]
+    known.fit([*RECORDS, np.array([4, 1, 1, 1])])  # the last one was longer: its end is missing
+    rows = [RECORDS[0], RECORDS[0][:3], np.array([4, 1, 1, 1, 1, 5]), np.array([4, 1, 1, 2, 1, 5])]
+    # A record longer than all that were read whole is none of these, unless one that was cut begins as it does
+    assert known.are_known(rows, 3) == [True, False, None, False]
 
 
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,3 +124,39 @@ def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch
     assert known_share(make_family(RECORDS)) == 0.0
     monkeypatch.setattr("anew.families.transformer.family.MAX_KNOWN_TOKENS", 10)
     assert known_share(make_family(RECORDS)) > 0.0
+
+
+CHAIN = np.array([[4, *[a] * 12, 5] for a in LETTERS] * 5)  # records of 12 tokens, drawn by counts that know no place
+CHAIN_SPEC = Tokens(6, 13, packed=False, special=SPECIAL)
+
+
+def chain_lengths(records: np.ndarray = CHAIN, n: int = 200, **sampling: object) -> np.ndarray:
+    """Lengths of samples with their ends, 0 without one. The counts forget how long a record is, and no lengths correct them."""
+    torch.manual_seed(0)
+    family = Transformer(CHAIN_SPEC, TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, ngram_order=2)).eval()
+    x = torch.from_numpy(records)
+    family.fit_closed_form([Batch(x, mask=torch.ones(len(x), x.shape[1] - 1))])
+    *_, last = family.sample(SampleRequest(n, sampling=TransformerSampling(**sampling)), 0)  # type: ignore[arg-type]
+    return record_lengths(last.numpy(), SPECIAL)
+
+
+def test_samples_that_are_cut_or_far_too_short_are_drawn_again() -> None:
+    lengths, once = chain_lengths(), chain_lengths(max_tokens=CHAIN_SPEC.length)  # as many tokens as are asked for stay
+    assert (once == 0).mean() > 0.05 and ((once > 0) & (once < 11)).mean() > 0.3
+    assert (lengths == 0).mean() < 0.25 * (once == 0).mean()
+    assert (lengths >= 12).mean() > 1.5 * (once >= 12).mean()
+
+
+def test_where_records_are_cut_samples_may_be_too() -> None:
+    cut = CHAIN.copy()
+    cut[:10, -1] = 0  # longer than what is read of a record
+    assert (chain_lengths(cut) == 0).mean() > 0.05
+
+
+def test_a_number_of_tokens_that_was_asked_for_is_no_fault() -> None:
+    assert (chain_lengths(max_tokens=4) == 0).mean() > 0.3
+
+
+def test_lengths_count_the_end_but_not_the_beginning() -> None:
+    ids = np.array([[0, 1, 5, 5], [4, 0, 5, 5], [0, 1, 2, 3]])
+    assert record_lengths(ids, SPECIAL).tolist() == [3, 2, 0]

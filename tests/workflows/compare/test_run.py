@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -13,12 +14,14 @@ import pytest
 import anew
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
 from anew.evaluation.reporting.ranking import RunResult
+from anew.planning.choose import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.measure import _add_bits, draw
-from anew.workflows.compare.run import extent_of
+from anew.workflows.compare.run import extent_of, steps_within, too_short
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -36,6 +39,19 @@ def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_what_no_budget_limits_is_said_beforehand() -> None:
     """Two families of 75 s each took 201 s."""
     assert extent_of(2, 75.0) == "training takes at most 2.5 min; comparing comes after that, which no budget limits"
+
+
+def test_a_budget_that_is_too_short_to_rank_a_family_is_said_beforehand(tmp_path: Path) -> None:
+    """It was said after two minutes."""
+    assert too_short(50.0, {"vae": 32, "gan": 20}) == (
+        "50 s for each is too short to rank vae (about 32 steps) and gan (about 20 steps) at the present load: runs of fewer than 50 "
+        "steps are in no ranking; give a longer budget"
+    )
+    assert too_short(50.0, {"vae": 50}) == ""
+    with contextlib.closing(Dataset.open(shapes(tmp_path / "data", 60))) as data:
+        data.fit(DataBudget(60.0, 0, 0, 1, "cpu"))
+        choice = choose_family(data.spec, "vae")
+        assert steps_within(data, choice, 3_600.0, 1.0) > 50 > steps_within(data, choice, 20.0, 20.0) == 0
 
 
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
@@ -68,6 +84,8 @@ def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -
     again = anew.compare(out, data=data, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
     assert (out / "gan" / "model.safetensors").stat().st_mtime_ns == before
     assert "Fréchet distance" in again.table and "real" in again.table
+    parameters = next(line for line in again.table.splitlines() if line.startswith("Parameters"))
+    assert parameters.endswith("  -")  # real data has none, which is said
     with pytest.raises(anew.ConfigError, match=r"another comparison.*steps was 2, now 3"):
         anew.compare(out, data=data, families="gan,diffusion:pixel", steps=3, settings=QUICK)
 

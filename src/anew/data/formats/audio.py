@@ -34,6 +34,7 @@ ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 SILENCE_RATIO = 1e-3  # ends of a clip below this share of its loudest window are cut off (-60 dB)
 LEVEL_SECONDS = 0.01  # window in which levels are measured
 WAV_HEAD = 4096  # bytes at the beginning of a WAV file in which its format stands, after chunks of notes; chosen
+STREAMED = 0x7FFF0000  # lengths from here on stand for "until the end" in files that were written as a stream
 # Numbers of RFC 2361 and of Vorbis in ACM
 WAV_CODECS = {
     **dict.fromkeys((0x674F, 0x6750, 0x6751, 0x676F, 0x6770, 0x6771), "Vorbis"),
@@ -180,6 +181,18 @@ def _wav_codec(head: bytes) -> str | None:
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or place < 8:
         return None
     return WAV_CODECS.get(int.from_bytes(head[place : place + 2], "little"))
+
+
+def missing_share(data: SoundData) -> float:
+    """The share of a WAV file that is missing at its end; 0 for other files, and where its first bytes do not say how long it is."""
+    head, size = _first_bytes(data), _bytes(data)
+    place = 12 if head[:4] == b"RIFF" else len(head)
+    while 12 <= place <= len(head) - 8:
+        length = int.from_bytes(head[place + 4 : place + 8], "little")
+        if head[place : place + 4] == b"data":
+            return 0.0 if length >= STREAMED else max(0.0, 1.0 - (size - place - 8) / max(length, 1))
+        place += 8 + length + length % 2
+    return 0.0
 
 
 def _bytes(data: SoundData) -> int:

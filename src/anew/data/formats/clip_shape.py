@@ -35,14 +35,17 @@ def size_limits(budget: DataBudget) -> tuple[int, int]:
     return round(float(np.clip(side, *SIDES))), int(np.clip(frames, MIN_FRAMES, MAX_FRAMES))
 
 
-def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
+def channels(
+    setting: str, frames: Sequence[Pillow.Image], see_through: bool, budget: DataBudget, notes: list[str]
+) -> int:
     """Choose the channels of clips: 1 grey, 3 colour, 4 colour with transparency. frames: 8-bit pictures."""
     if setting != "auto":
         return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
     if see_through:
         return 4
     if any(map(pixels.has_transparency, frames)):
-        notes.append("Few clips are transparent, so they are flattened on white (channels=rgba keeps transparency).")
+        advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
+        notes.append(f"Few clips are transparent, so they are flattened on white{advice}.")
     return 3 if any(map(pixels.has_colour, frames)) else 1
 
 

@@ -26,6 +26,7 @@ NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
 # these in a row with a chance below one in a billion.
 MIN_NUCLEOTIDES = 20
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
+_INNER_DIGITS = re.compile(r"[A-Za-z]\d+[A-Za-z]")  # no line number: that stands apart, before or after the residues
 _GAPS = re.compile(r"[-.~]")
 
 
@@ -86,11 +87,13 @@ class FastaRecord:
 
     Attributes:
         header: The text after `>`.
-        sequence: The residues as written, without white space and line numbers.
+        sequence: The residues as written, without white space, line numbers and other digits.
+        has_digits: Whether digits stood between residues.
     """
 
     header: str
     sequence: str
+    has_digits: bool = False
 
     @property
     def name(self) -> str:
@@ -102,15 +105,17 @@ def parse(text: str) -> Iterator[FastaRecord]:
     """Yield the records of a file in order. Residues before the first header are a record without one."""
     header: str | None = None
     lines: list[str] = []
+    has_digits = False
     for line in _lines(text):
         if line.startswith(">"):
             if header is not None or lines:
-                yield FastaRecord(header or "", "".join(lines))
-            header, lines = line[1:].strip(), []
+                yield FastaRecord(header or "", "".join(lines), has_digits)
+            header, lines, has_digits = line[1:].strip(), [], False
         elif line and not line.startswith(";"):
             lines.append(line.translate(_IGNORED))
+            has_digits |= len(lines[-1]) < len(line) and _INNER_DIGITS.search(line) is not None
     if header is not None or any(lines):
-        yield FastaRecord(header or "", "".join(lines))
+        yield FastaRecord(header or "", "".join(lines), has_digits)
 
 
 def _lines(text: str) -> Iterator[str]:

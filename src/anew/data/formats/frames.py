@@ -21,13 +21,15 @@ from PIL import Image
 from anew.core.extras import require
 from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
-from anew.data.formats import frame_folders
+from anew.data.formats import animations, frame_folders
+from anew.data.formats.reading import read_whole
 
 MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K
 MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
 STEADY_TOLERANCE = 0.1  # largest relative difference of frame durations at a steady rate; chosen
 MAX_FRAME_SECONDS = 10.0  # longest time that a frame is shown: damaged files have one that lasts for years
 COMMENT_WITHIN = 4096  # first bytes of a GIF in which the comment of a sample lies: only a table of colours precedes it
+HEAD_BYTES = 4096  # first bytes of a file, which tell an animated WebP or PNG from a still one
 UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
@@ -78,7 +80,7 @@ def sniff_video(head: bytes) -> float:
     if head[:4] == b"OggS":
         return 0.9 if b"\x80theora" in head[:512] else 0.0
     if not head.startswith(_GIF):
-        return 0.0
+        return animations.sniff(head)
     return 1.0 if _is_sample(head) else sniff_animation(head)
 
 
@@ -176,12 +178,13 @@ def _timing(data: Data) -> Timing:
         paths = frame_folders.in_order(data)[:MAX_FRAMES]
         width, height = frame_folders.picture(paths[0], 1 << 15).size
         return Timing(width, height, np.arange(len(paths)) / UNTIMED_RATE, len(paths) / UNTIMED_RATE, True)
+    if _is_animation(data):
+        return _timing_of_animation(_whole(data))
     with _open_file(data) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         if not width * height:
             raise ValueError("its video stream has no pictures")
-        if width * height > MAX_FRAME_PIXELS:
-            raise ValueError(f"frames of {width}x{height} are over the limit of {MAX_FRAME_PIXELS >> 20} megapixels")
+        _check_frame_size(width, height)
         gif = container.format.name == "gif"
         bounds = limits.VIDEO
         used, max_pixels = (
@@ -194,8 +197,7 @@ def _timing(data: Data) -> Timing:
             if len(times) > used:
                 times, more = times[:used], True
                 break
-            if width * height * len(times) > max_pixels:
-                raise ValueError(f"its frames of {width}x{height} are over {max_pixels >> 30} gigapixels together")
+            _check_pixels(width, height, len(times), max_pixels)
         if not more and len(times) < 0.9 * stream.frames:
             raise ValueError(f"it is truncated: {len(times)} of {stream.frames} frames are there")
         if gif and len(times) < 2 and not _ends(data)[1].rstrip(b"\0").endswith(b";"):
@@ -204,6 +206,38 @@ def _timing(data: Data) -> Timing:
     if gif and len(times) == 1 and _is_sample(_ends(data, COMMENT_WITHIN)[0]):
         return Timing(width, height, np.zeros(1), 1.0 / usual, True)
     return _timing_from_stamps(width, height, sorted(times), usual, more)
+
+
+def _is_animation(data: Data) -> bool:
+    """Whether a file is an animated WebP or PNG."""
+    return animations.sniff(_ends(data, HEAD_BYTES)[0]) > 0.0
+
+
+def _whole(data: Data) -> bytes:
+    if not isinstance(data, Path):
+        return data
+    try:
+        return read_whole(data)
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
+
+
+def _timing_of_animation(data: bytes) -> Timing:
+    width, height, stamps = animations.read_times(data)
+    _check_frame_size(width, height)
+    used = stamps[: min(limits.VIDEO.gif_frames, MAX_FRAMES)]
+    _check_pixels(width, height, len(used), limits.VIDEO.gif_pixels)
+    return _timing_from_stamps(width, height, used, UNTIMED_RATE, len(stamps) > len(used))
+
+
+def _check_frame_size(width: int, height: int) -> None:
+    if width * height > MAX_FRAME_PIXELS:
+        raise ValueError(f"frames of {width}x{height} are over the limit of {MAX_FRAME_PIXELS >> 20} megapixels")
+
+
+def _check_pixels(width: int, height: int, num_frames: int, max_pixels: int) -> None:
+    if width * height * num_frames > max_pixels:
+        raise ValueError(f"its frames of {width}x{height} are over {max_pixels >> 30} gigapixels together")
 
 
 def _timing_from_stamps(width: int, height: int, stamps: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
@@ -243,8 +277,11 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
     if isinstance(data, Path) and data.is_dir():
         frame_paths = frame_folders.in_order(data)
         return [frame_folders.picture(frame_paths[number], min_side) for number in requested]
-    by_index: dict[int, Image.Image] = {}
     missing = sorted(set(requested))
+    if _is_animation(data):
+        decoded = animations.decode(_whole(data), missing, min_side)
+        return [decoded[number] for number in requested]
+    by_index: dict[int, Image.Image] = {}
     with _open_file(data) as (container, stream):
         stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
         base = float(stream.time_base or 1 / 1000)
@@ -305,7 +342,7 @@ def read_still(path: Path) -> NDArray[np.uint8] | None:
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
-        head = path.read_bytes() if head.startswith(_GIF) else head
+        head = path.read_bytes() if head.startswith(_GIF) or animations.sniff(head) else head
         return None if sniff_video(head) else np.asarray(frame_folders.picture(path, 1 << 15))[None]
     except (OSError, ValueError):
         return None

@@ -20,7 +20,7 @@ USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others ar
 COMMON_SHARE = 0.9  # an aspect that so many have is that of all; chosen
 SAME_ASPECT = 0.1  # logarithms of width over height that differ by less are one aspect: a tenth of a side; chosen
 
-FITTING = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}  # by `frame`
+FITTING = {"crop": "scaled to cover and cropped at the centre at", "pad": "centred on a canvas of"}  # by `frame`
 
 BUDGETS = ("2m", "5m", "10m", "20m", "30m", "1h", "2h", "4h", "8h")  # that a note may name
 
@@ -96,14 +96,15 @@ def size_notes(
     shrunk = sum(width > chosen[0] or height > chosen[1] for width, height in odd) if frame == "pad" else 0
     smallest, largest = (_by(extreme(odd, key=_area)) for extreme in (min, max))
     span = smallest if smallest == largest else f"from {smallest} to {largest}"
-    fitted = f"{FITTING[frame]} at {_by(chosen)}"
+    fitted = f"{FITTING[frame]} {_by(chosen)}"
     if usual is None:
         because = f", {reason}" if reason else ""
         scaled = f"; {shrunk:,} of the {len(sizes):,} looked at are larger and scaled down" if shrunk else ""
         return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{scaled}{because}."]
     count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
     others = "has another size" if len(odd) == 1 else "have other sizes"
-    return [*notes, f"{count} {others} ({span}) and {verb} {fitted}."]
+    scaled = "scaled down and " if shrunk == len(odd) else "scaled down if larger and " if shrunk else ""
+    return [*notes, f"{count} {others} ({span}) and {verb} {scaled}{fitted}."]
 
 
 def form(shape: Sequence[int]) -> str:

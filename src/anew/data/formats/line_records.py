@@ -23,12 +23,9 @@ from collections.abc import Callable, Sequence
 MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
 SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
-RULE = (
-    f"a list needs at least {MIN_LINES} lines, all of them JSON objects, or 99% of them at most {MAX_LINE_LENGTH} characters, no "
-    "paragraphs or indentation, no dates or brackets in front of most lines, and no sentences that run over line ends"
-)
 
-_STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")
+# Addresses such as 45.14.159.5 are no dates
+_STAMP = re.compile(r"\s*(?:[\[(<{]|(?!\d+\.\d+\.\d+\.\d)\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\w{3} +\d{1,2} \d\d:\d\d)")
 _DIGIT = re.compile(r"\d")
 _CELL_ENDS = ",;\t|"  # what divides the cells of a table
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
@@ -55,6 +52,14 @@ def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
     if all(map(_is_object, full)):
         return None
     return _shape(lines, full) or _flow(full)
+
+
+def why_list(texts: Sequence[str]) -> str:
+    """Why texts that `why_document` has nothing against are lists, a clause."""
+    first_lines = [text.split("\n", MIN_LINES)[:MIN_LINES] for text in texts]
+    if all(_is_object(line) for lines in first_lines for line in lines if line.strip()):
+        return "the lines are JSON objects"
+    return "the lines are short, and their sentences end with them"
 
 
 def _is_object(line: str) -> bool:

@@ -46,9 +46,11 @@ FARTHEST = 512.0  # farther than any colour is from any other: the distance of b
 MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours images have; chosen
 # Samples have too many colours if most of them have this many times the colours of real images of their area; chosen.
 TOO_MANY_COLOURS = 1.25
-# A tenth of real images may have more than this many times the colours expected: with more, as where photographs lie among
-# drawings, no number suits all; chosen.
+# Images with more than this many times the colours expected, such as photographs among drawings, do not say how many a drawing
+# has, and samples that are left as they are take their place. More than this share of them is too much: which samples those
+# are is guessed; both chosen.
 MAX_SPREAD = 4.0
+MAX_DETAILED_SHARE = 0.2
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
@@ -121,25 +123,39 @@ class FewColoursStep(Record):
     flat: Annotated[tuple[Colour, ...], Field(max_length=MAX_FLAT_COLOURS)] = ()
     common: Annotated[tuple[Colour, ...], Field(max_length=MAX_COMMON)] = ()
     reach: NotNegative = 0.0
+    more: Curve | None = None
 
     @classmethod
     def learn(cls, samples: Levels, real: Levels, flat: tuple[Colour, ...]) -> FewColoursStep | None:
-        """None unless most samples have too many colours, and nearly all real images few."""
+        """None unless most samples have too many colours, and most real images few."""
         areas, counts = _colour_counts(real)
         sample_areas, sample_counts = _colour_counts(samples)
         if len(areas) < 2 or not len(sample_areas):
             return None
-        varies = float(np.ptp(areas)) > 0.0
-        slope = float(np.clip(np.polyfit(areas, counts, 1)[0], 0.0, 1.0)) if varies else 0.0
-        intercept = float(np.median(counts - slope * areas))
-        if np.quantile(counts - slope * areas - intercept, 0.9) > np.log(MAX_SPREAD):
+        slope, intercept = _usual_counts(areas, counts)
+        excess = counts - slope * areas - intercept  # logarithms
+        if np.mean(excess > np.log(MAX_SPREAD)) > MAX_DETAILED_SHARE:
             return None
         expected = intercept + slope * sample_areas
         is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
         if np.mean(is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))) < 0.5:
             return None
         step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
-        return step.with_common_colours(samples, real)
+        return step.with_more_colours(samples, excess).with_common_colours(samples, real)
+
+    def with_more_colours(self, samples: Levels, excess: NDArray[np.float64]) -> FewColoursStep:
+        """The step with a curve that lets the samples which need most colours have as many as the real images with most.
+
+        Args:
+            samples: As in `learn`.
+            excess: Logarithms of how many times as many colours real images have as expected.
+        """
+        opaque = pixel_steps.opaque_pixels(samples)
+        areas = opaque.sum(axis=(1, 2))  # (m,)
+        expected = np.exp(self.intercept) * np.maximum(areas, 1) ** self.slope
+        rows = zip(samples[areas >= MIN_AREA], opaque[areas >= MIN_AREA], expected[areas >= MIN_AREA], strict=True)
+        errors = [pixel_steps.colour_error(image, mask, count, self.flat) for image, mask, count in rows]
+        return self.model_copy(update={"more": curve(np.array(errors), np.exp(excess))})
 
     def with_common_colours(self, samples: Levels, real: Levels) -> FewColoursStep:
         """The step with the colours that most pixels of real images share, if most do: as many pixels of samples get them."""
@@ -316,6 +332,19 @@ def _colour_counts(x: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]
             rows.append((area, len(np.unique(np.rint(image[:, opaque]), axis=1).T)))
     areas, counts = np.log(np.array(rows, dtype=np.float64).reshape(-1, 2)).T
     return areas, counts
+
+
+def _usual_counts(areas: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and intercept of a line through logarithms of areas and colour counts, which images of far more colours do not lift."""
+    slope = intercept = 0.0
+    is_usual = np.ones(len(areas), dtype=np.bool_)
+    for _ in range(2):
+        area, count = areas[is_usual], counts[is_usual]
+        varies = float(np.ptp(area)) > 0.0
+        slope = float(np.clip(np.polyfit(area, count, 1)[0], 0.0, 1.0)) if varies else 0.0
+        intercept = float(np.median(count - slope * area))
+        is_usual = counts - slope * areas - intercept <= np.log(MAX_SPREAD)
+    return slope, intercept
 
 
 def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

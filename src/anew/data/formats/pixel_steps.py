@@ -94,8 +94,9 @@ def few_colours(
     flat: Sequence[Sequence[int]] = (),
     common: Sequence[Sequence[int]] = (),
     reach: float = 0.0,
+    more: Curve | None = None,
 ) -> Levels:
-    """Give each image as few colours as real images of its area have: exp(intercept) * area ** slope, by k-means.
+    """Give each image as few colours as real images of its area have: usually exp(intercept) * area ** slope, by k-means.
 
     The area is the number of opaque pixels; others stay as they are. Colours differ in alpha too, and pixels that are exactly opaque
     stay so. An image that has no more colours, or should have more than MAX_FEW_COLOURS, is left alone.
@@ -106,25 +107,50 @@ def few_colours(
         flat: Colours that pixels keep.
         common: Colours that many real images have.
         reach: Colours that are at most so far from a common one become that.
+        more: A curve from how far the usual number of colours is from an image (`colour_error`) to how many times as many it has.
+            Without it, all have the usual number.
     """
     out = x.copy()
     table = np.asarray(common, dtype=np.float64).reshape(-1, x.shape[1])  # (P, C)
     for image, opaque in zip(out, opaque_pixels(x), strict=True):
-        count = int(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope + 0.5)
-        if count > MAX_FEW_COLOURS:
-            continue
-        is_free, kept = opaque.copy(), 0
-        for colour in flat:
-            is_flat = opaque & (np.rint(image) == as_pixel(colour)[0]).all(axis=0)
-            is_free &= ~is_flat
-            kept += int(is_flat.any())
-        count = max(count - kept, 1)
-        pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
-        if len(np.unique(np.rint(pixels), axis=0)) > count:
-            exact = APART * (np.rint(pixels[:, 3:]) == 255.0)  # (N, 1), or (N, 0) without alpha
-            colours = quantised(np.concatenate([pixels, exact], axis=1), count)[:, : len(image)]
-            image[:, is_free] = snapped(colours, table, reach).T
+        usual = float(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope)
+        times = 1.0 if more is None else float(np.interp(colour_error(image, opaque, usual, flat), *more))
+        if max(usual, usual * times) < MAX_FEW_COLOURS + 0.5:
+            is_free, pixels, colours = with_few_colours(image, opaque, usual * times, flat)
+            if colours is not pixels:
+                image[:, is_free] = snapped(colours, table, reach).T
     return out
+
+
+def colour_error(image: Levels, opaque: NDArray[np.bool_], count: float, flat: Sequence[Sequence[int]]) -> float:
+    """How far the pixels of an image (C, H, W) are from so few colours, in levels: the root of the mean square.
+
+    It is 0 for an image that has no more, and large for one that needs more. For the arguments see `with_few_colours`.
+    """
+    if count >= MAX_FEW_COLOURS + 0.5:
+        return 0.0
+    _, pixels, colours = with_few_colours(image, opaque, count, flat)
+    return float(np.sqrt(((pixels - colours) ** 2).sum() / max(int(opaque.sum()), 1)))
+
+
+def with_few_colours(
+    image: Levels, opaque: NDArray[np.bool_], count: float, flat: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Which opaque pixels (H, W) of an image (C, H, W) have no flat colour, their colours (N, C), and so few instead.
+
+    Both are the same array if there are no more. Flat colours that the image has are part of the count.
+    """
+    is_free, num_kept = opaque.copy(), 0
+    for colour in flat:
+        is_flat = opaque & (np.rint(image) == as_pixel(colour)[0]).all(axis=0)
+        is_free &= ~is_flat
+        num_kept += int(is_flat.any())
+    num_free = max(int(count + 0.5) - num_kept, 1)
+    pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
+    if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
+        return is_free, pixels, pixels
+    exact = APART * (np.rint(pixels[:, 3:]) == 255.0)  # (N, 1), or (N, 0) without alpha
+    return is_free, pixels, quantised(np.concatenate([pixels, exact], axis=1), num_free)[:, : len(image)]
 
 
 def opaque_pixels(x: Levels) -> NDArray[np.bool_]:

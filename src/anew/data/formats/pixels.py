@@ -191,7 +191,7 @@ def levels(spans: list[ValueRange], floating: bool) -> ValueRange:
 def to_eight_bits(image: Image.Image, given_levels: ValueRange | None = None) -> Image.Image:
     """Convert a loaded image to L, RGB or RGBA. given_levels: black and white of deep images (None: from this image alone).
 
-    Raises ValueError (one clause) for colour spaces without a conversion.
+    Raises ValueError (one clause) for colour spaces without a conversion, and for a palette that is missing.
     """
     if is_deep(image):
         low, high = given_levels or levels([span(image)], image.mode == "F")
@@ -202,6 +202,8 @@ def to_eight_bits(image: Image.Image, given_levels: ValueRange | None = None) ->
             finite = np.nan_to_num(part.astype(np.float64), nan=low, posinf=high, neginf=low)
             out[:] = np.rint((finite.clip(low, high) - low) * (255.0 / (high - low)))
         return Image.fromarray(eight)
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its palette is missing")
     try:
         if image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info:
             return image
@@ -230,6 +232,11 @@ def has_colour(image: Image.Image) -> bool:
 def has_transparency(image: Image.Image) -> bool:
     """Whether more than one pixel in 200 of an 8-bit image is at least partly transparent."""
     return image.mode == "RGBA" and float((np.asarray(image)[..., 3] < OPAQUE).mean()) > 0.005
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether any pixel of an 8-bit image is not opaque."""
+    return image.mode == "RGBA" and int(np.asarray(image)[..., 3].min()) < 255
 
 
 def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:

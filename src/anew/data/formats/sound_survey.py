@@ -7,13 +7,13 @@ Legend for shapes: N samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.wording import plural
+from anew.core.wording import listed, plural
 from anew.data.formats.audio import SILENCE_RATIO, Header, Samples, SoundData, read, read_header
 from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.image_size import what_keeps
@@ -24,6 +24,8 @@ SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a 
 # Share of the long files that are single sounds, from which on each file is listened to as it is cut; chosen: for a
 # few of them nobody waits until thousands of songs are decoded.
 SINGLE_SHARE = 0.1
+MAX_MISSING = 0.01  # share of a file that may be missing without a word, as where the last block is short; chosen
+SHOWN_FILES = 3  # files that a sentence names; chosen
 LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow the beats of a bell
 # Decibels. The rest of 21 drums, bells and cymbals stays 10 to 26 below their loudest window and rises by 4 at most; that
 # of strokes, guitars, speech and birds comes within 3 of it, or rises by 9 and more (docs/log.md, 2026-11-28).
@@ -139,8 +141,10 @@ def describe_files(
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
     stereo = " of stereo" if shape.channels == 2 else ""
+    longest = max((header.seconds for header in headers), default=0.0)
+    rounded = f" (whole frames; files have at most {longest:.3g} s)" if 0.0 < longest < shape.seconds else ""
     notes = [
-        f"Clips are {shape.seconds:.2f} s{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
+        f"Clips are {shape.seconds:.2f} s{rounded}{stereo} at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames{reason}."
     ]
     surveyed = f"the {len(headers)} files that were looked at" if len(headers) > 1 else "1 file"
     rates = [h.rate for h in headers if h.rate != shape.rate]
@@ -155,6 +159,22 @@ def describe_files(
         count = "" if len(channels) == len(headers) else f" in {len(channels)} of {surveyed}"
         notes.append(f"{mixed}{count} (channels=stereo keeps two).")
     return notes + _describe_cutting(headers, shape, contents, surveyed)
+
+
+def describe_missing(shares: Mapping[str, float]) -> list[str]:
+    """A sentence on the files of which a part is missing, in a list; [] if there are none.
+
+    Args:
+        shares: The share that is missing of each file that was looked at, by its name.
+    """
+    cut_off = [name for name, share in shares.items() if share > MAX_MISSING]
+    if not cut_off:
+        return []
+    shown = listed(
+        [*cut_off[:SHOWN_FILES], *([f"{len(cut_off) - SHOWN_FILES:,} more"] if cut_off[SHOWN_FILES:] else [])]
+    )
+    largest = max(shares.values())
+    return [f"The end of {shown} is missing (up to {largest:.0%} of a file): what is there is used."]
 
 
 def _describe_loss(

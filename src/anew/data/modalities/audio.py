@@ -138,13 +138,13 @@ class Audio(Modality):
         headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
-        config = self.config
-        channels = audio_clips.CHANNELS[config.channels]
+        config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
         listened = [readable[i][0] for i in sound_survey.listened_to(headers, self.clip_shape)]
         contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
         self._has_singles = sound_survey.has_singles(contents, self.clip_shape)
         notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0)
+        notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
         return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
 
     def contents(self, item: Item) -> sound_survey.Contents:

@@ -17,7 +17,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import image_size, learned, pixels, sprite_sheet
+from anew.data.formats import animations, image_size, learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
@@ -34,6 +34,8 @@ CHUNK = 4  # least images that the worker gets at a time; after each chunk the d
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
+# Images, and pixels a side of them, by which samples and real images are compared in their transparency; chosen
+COMPARED_IMAGES, COMPARED_SIDE = 64, 64
 MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images, and that are matched at a time
 # Least and most of these samples: of 64, shares of pixels are off by up to a half (docs/log.md)
 MATCHED_SAMPLES = (8, 128)
@@ -177,10 +179,10 @@ class Image(Modality):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
+        if head.startswith(b"GIF8") or animations.sniff(head):
+            return CONFIDENT  # `Video` is more confident of a moving one
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
-        if head.startswith(b"GIF8"):
-            return CONFIDENT  # `Video` is more confident of a moving one
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
@@ -204,10 +206,24 @@ class Image(Modality):
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        sizes, real_sizes = (
-            [pixels.size_of(pixels.open_image(item.data)) for item in items] for items in (samples, real)
-        )
-        return image_size.settings_like(sizes, real_sizes, side_limit(DataBudget(None, 0, 0)))
+        images, real_images = ([pixels.open_image(item.data) for item in items] for items in (samples, real))
+        sizes, real_sizes = map(pixels.size_of, images), map(pixels.size_of, real_images)
+        settings = image_size.settings_like([*sizes], [*real_sizes], side_limit(DataBudget(None, 0, 0)))
+        if any(image.has_transparency_data for image in real_images):
+            settings |= self._channels_like(samples, real)
+        return settings
+
+    def _channels_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        """The setting that lays real images on white if many of them are transparent and no sample is, else nothing."""
+        looks: list[list[Pillow.Image]] = []
+        for items in (samples, real):
+            sample = _ImageGlimpses()
+            collect_glimpses(self.glimpse, items[:: len(items) // COMPARED_IMAGES + 1], sample, side=COMPARED_SIDE)
+            looks.append([pixels.to_eight_bits(image) for image in sample.thumbnails])
+        of_samples, of_real = ([*map(pixels.has_transparency, images)] for images in looks)
+        if any(of_samples) or not of_samples or sum(of_real) < TRANSPARENT_SHARE * max(len(of_real), 1):
+            return {}
+        return {"channels": "rgb" if any(map(pixels.has_colour, looks[1])) else "grey"}
 
     # ---- learning shape and scale ----
 
@@ -223,7 +239,7 @@ class Image(Modality):
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = self._choose_channels(images, many_transparent)
+        channels = self._choose_channels(images, many_transparent, budget)
         width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
@@ -265,15 +281,14 @@ class Image(Modality):
             image.thumbnail((2 * side, 2 * side))
         return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette)
 
-    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool) -> int:
+    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool, budget: DataBudget) -> int:
         if self.config.channels != "auto":
             return CHANNELS[self.config.channels]
         if many_transparent:
             return 4
-        if any(image.mode == "RGBA" for image in images):
-            self.notes.append(
-                "Few images are transparent, so they are flattened on white (channels=rgba keeps transparency)."
-            )
+        if any(map(pixels.has_transparency, images)):
+            advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
+            self.notes.append(f"Few images are transparent, so they are flattened on white{advice}.")
         return 3 if any(map(pixels.has_colour, images)) else 1
 
     def _choose_size(

@@ -45,6 +45,7 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters
 MENDED = {
     "lower": "had letters in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
+    "digits": "contained digits between letters, which were left out",
     "stops": "contained a stop (*), read as an unknown residue",
     "nucleic": "looked like DNA or RNA (A, C, G, T, U and N alone), read as protein; such sequences belong in a folder of their own",
     "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
@@ -223,6 +224,7 @@ class Protein(Text):
             self._mended["bare"] += number == 1 and ">" not in text
             if record.name:
                 self._name_counts[record.name] += 1
+            self._mended["digits"] += record.has_digits
             name = f"{item.name}:{record.name or number}"
             yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
         if not number:

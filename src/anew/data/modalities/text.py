@@ -146,7 +146,7 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            note = f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"
+            note = f"each line is a record ({line_records.why_list(texts)}); layout=document reads it as one text"
             return [note, *_header_notes(texts)]
         max_lines = max(text.count("\n") for text in texts)
         if max_lines >= line_records.MIN_LINES and len(texts) <= 3:

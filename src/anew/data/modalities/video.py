@@ -1,4 +1,4 @@
-"""Clips as a grid of values in [-1, 1] over time: any common video and animated GIFs in; MP4 and GIF out.
+"""Clips as a grid of values in [-1, 1] over time: any common video, animated GIF, WebP and PNG in; MP4 and GIF out.
 
 A long video is cut into clips of up to `MAX_FRAMES` frames, which stay in one part of the split. A clip that is shorter than the
 grid repeats its last frame; `Batch.mask` says which frames are its own, and a sample is written up to its last change.
@@ -191,7 +191,8 @@ class Video(Modality):
         notes += clip_shape.rate_notes(timings, self._source_rate, shown_for)
         if any(timing.cut for timing in timings):
             notes.append(
-                f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
+                f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, WebP or "
+                "PNG, are used."
             )
         return [*notes, *length.notes]
 
@@ -270,7 +271,7 @@ class Video(Modality):
             self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
+        channels = clip_shape.channels(self.config.channels, images, many_transparent, budget, self.notes)
         keeps_transparency = many_transparent and channels == 4
         self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)
         width, height = clip_shape.even_size(

@@ -50,11 +50,11 @@ class Source:
         readers: Sequence[Reader],
         notes: Sequence[str] = (),
         refusals: Sequence[SkippedItem] = (),
-        has_tables: bool = False,
+        tables: Sequence[Reader] = (),
     ) -> None:
-        """notes, refusals: those of the listing itself, besides those of the readers; has_tables: whether columns are read."""
+        """notes, refusals: those of the listing itself, besides those of the readers; tables: the readers that read columns."""
         self.path = path
-        self.has_tables = has_tables
+        self._tables = list(tables)
         self.readers = list(readers)
         self._notes = list(notes)
         self._refusals = list(refusals)
@@ -115,7 +115,8 @@ class Source:
             raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
-            return cls(text, [hub.open_hub(text, modalities, choice)], has_tables=True)
+            reader: Reader = hub.open_hub(text, modalities, choice)
+            return cls(text, [reader], tables=[reader])
         raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
 
     @classmethod
@@ -138,8 +139,7 @@ class Source:
             left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
-            name = place.name or text
-            raise DataError(f"{name!r} has no content" if len(files) == 1 else f"all files of {name!r} are empty")
+            raise DataError(f"{text!r} has no content" if len(files) == 1 else f"all files of {text!r} are empty")
         files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*listing.notes, *side_notes, *notes]
@@ -150,6 +150,7 @@ class Source:
         if "tables" not in by_reader:
             choice.check(text, ())
         readers: list[Reader] = []
+        tables: list[Reader] = []
         for name, reader_files in sorted(by_reader.items()):
             if name == "folder":
                 from anew.data.sources import folder
@@ -159,7 +160,13 @@ class Source:
                 more = (choice,) if name == "tables" else ()
                 module = importlib.import_module(f"anew.data.sources.{name}")
                 readers.append(module.open_reader(reader_files, root, modalities, *more))
-        return cls(text, readers, notes, refusals, "tables" in by_reader)
+                tables += readers[-1:] if name == "tables" else []
+        return cls(text, readers, notes, refusals, tables)
+
+    @property
+    def table_notes(self) -> list[str]:
+        """Sentences on the columns that are read."""
+        return [note for reader in self._tables for note in reader.notes]
 
     @property
     def notes(self) -> list[str]:

@@ -12,6 +12,8 @@ from anew.data.modality import Modality
 from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters
 
+NEARLY_ALL = 0.995  # of the sequences: a larger share would be shown as 100%
+
 
 def assign_parts_with_clusters(
     relatives: SequenceClusters, keys: Sequence[int], share: float, held_out: Sequence[int]
@@ -75,12 +77,18 @@ def no_clusters_note(modality: Modality) -> list[str]:
 
 
 def _criterion(relatives: SequenceClusters) -> str:
-    return f"linked by shared {relatives.k}-mers over the smaller set, at least {relatives.threshold:g}"
+    return f"relatives share at least {relatives.threshold:.0%} of the {relatives.k}-mers of the one that has fewer"
 
 
 def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
-    share = "all" if n_in_large == relatives.n else f"at least {n_in_large / relatives.n:.0%} of the"
-    return f"{share} sequences are in clusters of relatives too large to be held out whole"
+    return f"{_share(n_in_large, relatives)} sequences are in clusters of relatives that are too large to be held out whole"
+
+
+def _share(n: int, relatives: SequenceClusters) -> str:
+    """At least so many of the sequences, in words."""
+    if n == relatives.n:
+        return "all"
+    return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"
 
 
 def _too_few(n_held: int, n_clusters: int) -> str:
@@ -90,8 +98,8 @@ def _too_few(n_held: int, n_clusters: int) -> str:
 
 def _no_clusters(relatives: SequenceClusters, reason: str) -> str:
     return (
-        f"{reason} ({_criterion(relatives)}, single linkage): single sequences are held out, those that are nearly the same together, "
-        "and the figures hold for new members of the families in train, not for new families"
+        f"{reason}, so single sequences are held out, those that are nearly the same together, and the figures hold for new members "
+        f"of the families in train, not for new families ({_criterion(relatives)})"
     )
 
 
@@ -114,6 +122,6 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_l
         return [note]
     return [
         note,
-        f"at least {n_in_large / relatives.n:.0%} of the sequences are in clusters too large to be held out and stay in train: "
+        f"{_share(n_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
         f"{subject} for outlying relatives of these, not for an unrelated family",
     ]

@@ -128,6 +128,6 @@ CLIPS = ItemType(
     _distances,
     disturb_clip,
     "Seen are sounds that are the same, louder or softer, or a little later or faster (2%). Not seen are those that were played "
-    "backwards, at another pitch or tempo (10%), or cut or shifted by a tenth of their length.",
+    "backwards, at another pitch or tempo (5% or more), or cut or shifted by a tenth of their length.",
     query_cost=QUERY_COST,
 )

@@ -164,4 +164,5 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _halve(x: Tensor) -> Tensor:
     pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
-    return pool(x, 2, ceil_mode=True)
+    window = [min(2, extent) for extent in x.shape[2:]]  # one of 2 does not fit into a clip that has one frame left
+    return pool(x, window, window, ceil_mode=True)

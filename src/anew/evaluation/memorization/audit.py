@@ -149,8 +149,9 @@ class Audit(Generic[ItemT]):
         mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
         if mixed.any():
             n_held_out = int((mixed & ~self.is_train).sum())
+            verb = "has" if n_held_out == 1 else "have"
             self.notes.append(
-                f"Copying test: {n_held_out:,} of {int((~self.is_train).sum()):,} held-out items have near-duplicates among "
+                f"Copying test: {n_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
                 "the training items; each item was compared by itself."
             )
         return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)

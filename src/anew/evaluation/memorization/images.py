@@ -61,6 +61,21 @@ class PixelDistance(Distance):
         return np.asarray(self._search.within(queries, pool, without) / np.sqrt(self._images[0].numel()))
 
 
+class WhiteDistance(PixelDistance):
+    """`PixelDistance` of images with transparency (H, W, 4) on white: a copy may have lost its transparency."""
+
+    name = "pixels on white"
+
+    def __init__(self, images: Sequence[Numbers], groups: Integers) -> None:
+        super().__init__([on_white(image) for image in images], groups)
+
+
+def on_white(image: Numbers) -> Numbers:
+    """An image with transparency, (H, W, 4) uint8, on white, (H, W, 3)."""
+    alpha = image[..., 3:].astype(np.float32) / 255.0
+    return np.asarray(np.rint(255.0 - (255.0 - image[..., :3]) * alpha), dtype=np.uint8)
+
+
 class ClipDistance(Distance):
     """Distance of clips: the smallest `PixelDistance` between a frame of one and a frame of the other."""
 

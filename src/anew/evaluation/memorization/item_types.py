@@ -26,9 +26,13 @@ SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # shifts of an image, (down, right)
 
 
 def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
-    from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
+    from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, WhiteDistance
 
-    return [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
+    distances: list[Distance] = [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
+    has_alpha = items[0].ndim == 3 and items[0].shape[2] == 4
+    if has_alpha and len({bool((item[..., 3] < 255).any()) for item in items}) == 2:  # else it would say the same
+        distances.append(WhiteDistance(items, groups))
+    return distances
 
 
 def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
@@ -128,9 +132,9 @@ IMAGES = ItemType(
     "images",
     _image_distances,
     disturb_image,
-    "Seen are images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy or compressed. "
-    "Not seen are those that were turned, scaled, cropped, shifted further, made negative, or, if they are colourful, given "
-    "other colours.",
+    "Seen are images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy, compressed or laid on "
+    "white. Not seen are those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
+    "laid on another colour or, if they are colourful, given other colours.",
     query_cost=IMAGE_QUERY_COST,
     keys=image_keys,
     likeness=" or to its mirror image",

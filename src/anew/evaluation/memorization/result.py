@@ -29,6 +29,7 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
+MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
 VAGUE = 0.1  # a share whose lower end is below this part of it is not known; chosen
 
 COPIED_SHARE = MetricSpec(
@@ -278,6 +279,11 @@ class CopyTestResult:
         return self.method == "scan" and self.control_p is not None and self.control_p <= CONTROL_ALPHA
 
     @property
+    def has_too_few_samples(self) -> bool:
+        """Whether nothing was found, and samples are too few for that to mean anything."""
+        return self.samples < MIN_SAMPLES and not (self.found or self.identical or self.invalid)
+
+    @property
     def repeats_too_often(self) -> bool:
         """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
@@ -300,6 +306,12 @@ class CopyTestResult:
         identical = (
             f"{self._identical()}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
         )
+        if self.has_too_few_samples:
+            counted, verb = plural(self.samples, "sample"), "was" if self.samples == 1 else "were"
+            return (
+                f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
+                f"{counted} compared; at least {MIN_SAMPLES} are needed",
+            )
         if self.found:
             sentence, clause = self._found()
             return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -61,6 +62,16 @@ BITS_GAP = MetricSpec(
 )
 
 
+def network_gap() -> MetricSpec:
+    """BITS_GAP of a network that counts are mixed with."""
+    return replace(
+        BITS_GAP,
+        title="Gap to training data, network alone",
+        meaning="How many more bits held-out items need than training items under the network alone, without the counts that are "
+        "mixed with it, which have read the training items; near 0 means that it memorized nothing.",
+    )
+
+
 def bits_spec(unit: str, reference: str = "") -> MetricSpec:
     """The metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
     if not reference:
@@ -78,7 +89,9 @@ def bits_spec(unit: str, reference: str = "") -> MetricSpec:
     return MetricSpec(name, title, meaning, group=Group.PREDICTION, order=42, role="reference")
 
 
-def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int) -> Iterator[Score]:
+def gap_score(
+    bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int, has_counts: bool
+) -> Iterator[Score]:
     """Yield the score of the bits by which training items are predicted better than held-out ones; none with too few items.
 
     Args:
@@ -86,6 +99,7 @@ def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str
         unit: Unit of the bits.
         noun: Name of the items, plural.
         seed: Seed of the intervals.
+        has_counts: Whether these are bits of a network that counts are mixed with.
     """
     rows = [np.array(bits_of(part)).reshape(-1, 2) for part in ("test", "train")]  # each (n, 2)
     if min(map(len, rows)) < 2:
@@ -93,8 +107,10 @@ def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str
     held_out, train = (float(r[:, 0].sum() / r[:, 1].sum()) for r in rows)
     half_widths = [_half_width(r, seed) for r in rows]
     gap, half = held_out - train, math.hypot(*half_widths)
-    source = f"bits per {unit} of held-out less those of training {noun}: {held_out:.3f} and {train:.3f}"
-    yield Score(BITS_GAP, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
+    alone = " under the network alone" if has_counts else ""
+    source = f"bits per {unit}{alone} of held-out less those of training {noun}: {held_out:.3f} and {train:.3f}"
+    spec = network_gap() if has_counts else BITS_GAP
+    yield Score(spec, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
 
 
 def _half_width(rows: Numbers, seed: int) -> float:

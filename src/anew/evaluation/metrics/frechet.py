@@ -16,7 +16,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 FRECHET_DISTANCE = MetricSpec(
     "frechet_distance",
     "Fréchet distance",
-    "Distance between the overall look of samples and of real items: their average features and how these vary together.",
+    "Distance between all samples and all real items: their average features and how these vary together.",
     order=10,
     award="Closest to the data",
     tolerance=Tolerance(

@@ -57,20 +57,20 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
     """The score of a statistic, given its values for samples (n,), held-out items (m,) and training items."""
-    value, low, high = _effect_size(samples, held_out)
+    value, low, high = effect_size(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(
         statistic.spec,
         value,
         low=low,
         high=high,
-        real_baseline=_effect_size(train, held_out)[0],
+        real_baseline=effect_size(train, held_out)[0],
         n=min(len(samples), len(held_out)),
         source=f"{statistic.meaning}; {medians}",
     )
 
 
-def _effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
+def effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
     """The effect size of a (n,) against b (m,), in whichever direction it is larger, and its 95% interval (DeLong)."""
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))

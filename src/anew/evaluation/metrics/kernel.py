@@ -24,9 +24,9 @@ KERNEL_DISTANCE = MetricSpec(
         "closeness",
         0.01,
         0.05,
-        "the overall look differs (kernel distance {value:.2g}; real data: {real:.2g})",
+        "the samples differ as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
         exact_baseline=0.0,
-        agreement="the overall look agrees (kernel distance {value:.2g}; real data: {real:.2g})",
+        agreement="the samples agree as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
     ),
 )
 Kernel = Callable[[Rows, Rows], Array]

@@ -61,8 +61,8 @@ def odd_scores(
     usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
     odd, real_odd = (_bits_per_character(counted, part[:n]) > usual for part in (samples, train))  # each (n,)
     source = (
-        f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; from {usual:.2f} bits a "
-        "character on a record is odd"
+        f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; odd is a record that needs more "
+        f"than {usual:.2f} bits a character"
     )
     yield share_score(ODD_RECORDS, odd, real_odd, source)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from anew.core.wording import listed
+from anew.core.wording import listed, plural
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
@@ -127,10 +127,8 @@ def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequenc
     is_new, is_real_new = (
         np.array([format_of(record) not in formats for record in part]) for part in (samples, held_out)
     )
-    source = (
-        f"{len(formats):,} formats of {len(known):,} training records, such as {format_of(known[0])[:60]!r}; "
-        "real: held-out records"
-    )
+    example = f"{':' if len(formats) == 1 else ', such as'} {format_of(known[0])[:60]!r}"
+    source = f"{plural(len(formats), 'format')} of {len(known):,} training records{example}; real: held-out records"
     yield share_score(NEW_FORMATS, is_new, is_real_new, source)
 
 
@@ -152,7 +150,7 @@ def _missing_parts(
     value, real = (_share_with(parts, held_out) for parts in (missing, real_missing))
     low, high = clopper_pearson(value * len(held_out), len(held_out))
     most_frequent = sorted(missing, key=lambda part: -frequency[part])[:MAX_NAMED]
-    named = listed([repr(part) for part in most_frequent]) if missing else "none"
+    named = f"{len(missing):,}; most frequent: {listed([repr(part) for part in most_frequent])}" if missing else "none"
     return Score(
         MISSING_PARTS,
         value,
@@ -161,7 +159,7 @@ def _missing_parts(
         real_baseline=real,
         n=len(samples),
         source=f"of the characters and words that {EXPECTED:.0f} or more of {len(samples):,} real records would have, samples "
-        f"lack {len(missing):,}; most frequent: {named}",
+        f"lack {named}",
     )
 
 
@@ -170,7 +168,10 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
     frequent, real_frequent = (_frequent(counts, len(known), records) for records in (samples, train))
     value, real = (_share_with(parts, part) for parts, part in ((frequent, samples), (real_frequent, train)))
     low, high = clopper_pearson(value * len(samples), len(samples))
-    named = listed([repr(part) for part in sorted(frequent)[:MAX_NAMED]]) if frequent else "none"
+    named = "none"
+    if frequent:
+        example = "" if len(frequent) <= MAX_NAMED else ", such as"
+        named = f"{len(frequent):,}{example}: {listed([repr(part) for part in sorted(frequent)[:MAX_NAMED]])}"
     return Score(
         FREQUENT_PARTS,
         value,
@@ -178,8 +179,7 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
         high=high,
         real_baseline=real,
         n=len(samples),
-        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: "
-        f"{len(frequent):,}; such as: {named}",
+        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: {named}",
     )
 
 

@@ -1,11 +1,12 @@
-"""Sound statistics that people notice first: pulses at the frame rate, silence, and how wide stereo is.
+"""Sound statistics that people notice first: pulses at the frame rate, silence, attack, decay, and how wide stereo is.
 
-Legend for shapes: n clips, N samples of each.
+Legend for shapes: n clips, N samples of each, F frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,13 +20,45 @@ QUIET_DB = 40.0  # decibels below the loudest frame at which a frame counts as s
 FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
+ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
+ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
+
+
 def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
     """(n,) share of frames that are QUIET_DB below the loudest frame of their clip (N,)."""
-    width = max(round(FRAME * rate), 1)
+    power = _frame_power(items, rate, FRAME)
+    return np.asarray((power <= power.max(axis=1, keepdims=True) * 10.0 ** (-QUIET_DB / 10.0)).mean(axis=1))
+
+
+def attack(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
+    """(n,) milliseconds in which clips (N,) rise from a tenth to half of the amplitude of their loudest frame."""
+    power = _frame_power(items, rate, ONSET_FRAME)
+    peak = power.max(axis=1, keepdims=True)
+    frames = (power >= RISEN**2 * peak).argmax(axis=1) - (power >= ONSET**2 * peak).argmax(axis=1)
+    return np.asarray(1e3 * ONSET_FRAME * frames)
+
+
+def decay(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
+    """(n,) decibels a second by which clips (N,) fall from their loudest frame until QUIET_DB below it, by least squares."""
+    power = _frame_power(items, rate, FRAME)
+    peak = np.maximum(power.max(axis=1, keepdims=True), 1e-20)
+    level = np.maximum(10.0 * np.log10(power / peak + 1e-20), -QUIET_DB)  # (n, F)
+    frame = np.arange(power.shape[1])[None]
+    is_loud = level > -QUIET_DB
+    last = power.shape[1] - is_loud[:, ::-1].argmax(axis=1)  # the first frame after all that are loud
+    weight = ((frame >= power.argmax(axis=1)[:, None]) & (frame <= last[:, None])).astype(np.float64)
+    total = weight.sum(axis=1, keepdims=True)
+    from_mean = frame - (weight * frame).sum(axis=1, keepdims=True) / total
+    slope = (weight * from_mean * level).sum(axis=1) / np.maximum((weight * from_mean**2).sum(axis=1), 1e-9)
+    return np.asarray(-slope / FRAME)
+
+
+def _frame_power(items: Sequence[Numbers] | Numbers, rate: int, seconds: float) -> Array:
+    """(n, F) mean power of frames of clips (N,) that are so long."""
+    width = max(round(seconds * rate), 1)
     x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
     frames = max(x.shape[1] // width, 1)
-    power = np.square(x[:, : frames * width]).reshape(len(x), frames, -1).mean(axis=2)
-    return np.asarray((power <= power.max(axis=1, keepdims=True) * 10.0 ** (-QUIET_DB / 10.0)).mean(axis=1))
+    return np.asarray(np.square(x[:, : frames * width]).reshape(len(x), frames, -1).mean(axis=2))
 
 
 def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
@@ -50,10 +83,23 @@ PULSE_DISTANCE = MetricSpec(
         "closeness",
         0.1,
         0.3,
-        "high tones buzz unlike real ones (by {value:.2f}; real data: {real:.2f})",
-        agreement="high tones buzz as real ones do (within {value:.2f}; real data: {real:.2f})",
+        "high tones pulse steadily, more or less than real ones do (by {value:.2f}; real data: {real:.2f})",
+        agreement="high tones pulse steadily as much as real ones do (within {value:.2f}; real data: {real:.2f})",
     ),
 )
+
+
+def pulse_spec(samples: Numbers, real: Numbers) -> MetricSpec:
+    """PULSE_DISTANCE in words that say which of both pulse more. samples, real: pulses (n, lags)."""
+    difference = np.asarray(samples.mean(axis=0) - real.mean(axis=0), dtype=np.float64)
+    is_more = difference[np.abs(difference).argmax()] > 0.0
+    words = "high tones buzz more than" if is_more else "high tones have less of a steady pulse than"
+    tolerance = PULSE_DISTANCE.tolerance
+    assert tolerance is not None
+    clause = f"{words} real ones (by {{value:.2f}}; real data: {{real:.2f}})"
+    return replace(PULSE_DISTANCE, tolerance=replace(tolerance, clause=clause))
+
+
 PULSE_SOURCE = (
     "largest difference of the mean autocorrelation of envelopes above 2 kHz, at any lag of "
     f"{LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms"
@@ -61,10 +107,26 @@ PULSE_SOURCE = (
 SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
 
 
-def silence_statistic(rate: int) -> ItemStatistic:
-    """The silence of clips at a rate in Hz."""
-    return ItemStatistic(
-        SILENCE_SHARE,
-        lambda items: silence(items, rate),
-        f"share of 10 ms frames that are {QUIET_DB:.0f} dB below the loudest",
+ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
+DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
+
+
+def envelope_statistics(rate: int) -> tuple[ItemStatistic, ...]:
+    """The statistics of mono clips at a rate in Hz."""
+    return (
+        ItemStatistic(
+            SILENCE_SHARE,
+            lambda items: silence(items, rate),
+            f"share of 10 ms frames that are {QUIET_DB:.0f} dB below the loudest",
+        ),
+        ItemStatistic(
+            ATTACK,
+            lambda items: attack(items, rate),
+            f"milliseconds from {ONSET:.0%} to {RISEN:.0%} of the loudest amplitude, in steps of {1e3 * ONSET_FRAME:.0f}",
+        ),
+        ItemStatistic(
+            DECAY,
+            lambda items: decay(items, rate),
+            f"decibels a second after the loudest 10 ms, until {QUIET_DB:.0f} dB below it",
+        ),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
-from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.number_order import number_scores
@@ -62,6 +62,7 @@ REPETITION_RATE = MetricSpec(
     ),
 )
 ODD_RECORDS_MEASURE = "odd letter combinations"
+VERBATIM_MEASURE = "verbatim passages"
 VERBATIM_SHARE = MetricSpec(
     "verbatim_share",
     "Verbatim",
@@ -117,7 +118,7 @@ class TextStatistics:
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
-            "verbatim passages": self._verbatim,
+            VERBATIM_MEASURE: self._verbatim,
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
@@ -175,18 +176,22 @@ class TextStatistics:
             ends = wilson_interval(value * n, n)
             yield Score(REPETITION_RATE, value, low=ends[0], high=ends[1], real_baseline=real, n=n, source=source)
             return
-        rows, real_rows = (
-            np.array([_count_repeated(text) for text in part], dtype=np.float64) for part in (self.samples, self.test)
-        )  # each (t, 2)
-        low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.seed)
+        # Each text counts once: one long table would decide about all
+        rates, real_rates = (
+            np.array([_repeated_share(text) for text in part if len(text) >= REPEAT])
+            for part in (self.samples, self.test)
+        )  # each (t,)
+        if not len(rates) or not len(real_rates):
+            return
+        low, high = mean_interval(rates, self.seed)
         yield Score(
             REPETITION_RATE,
-            float(rows[:, 0].sum() / max(rows[:, 1].sum(), 1.0)),
+            float(rates.mean()),
             low=low,
             high=high,
-            real_baseline=float(real_rows[:, 0].sum() / max(real_rows[:, 1].sum(), 1.0)),
-            n=int(rows[:, 1].sum()),
-            source=f"share of {REPEAT}-character passages that occur earlier in the same sample; real: held-out text",
+            real_baseline=float(real_rates.mean()),
+            n=sum(max(len(text) - REPEAT + 1, 0) for text in self.samples),
+            source=f"share of {REPEAT}-character passages that occur earlier in the same sample, mean of samples; real: held-out text",
         )
 
     def _verbatim(self) -> Iterator[Score]:
@@ -250,9 +255,7 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
 
 
-def _count_repeated(text: str) -> tuple[int, int]:
-    """How many passages of REPEAT characters occur earlier in the text, and the number of all passages."""
-    if len(text) < REPEAT:
-        return 0, 0
+def _repeated_share(text: str) -> float:
+    """Share of the passages of REPEAT characters of a text that occur earlier in it."""
     hashes = window_hashes(codes(text), REPEAT)
-    return len(hashes) - len(np.unique(hashes)), len(hashes)
+    return 1.0 - len(np.unique(hashes)) / len(hashes)

@@ -9,6 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.metrics.item_statistics import LARGE, SMALL
+from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 KNOWN_WORDS = MetricSpec(
@@ -21,8 +24,25 @@ KNOWN_WORDS = MetricSpec(
         "closeness",
         0.04,
         0.2,
-        "{value:.0%} of words are words of the training text (real text: {real:.0%})",
+        "{value:.1%} of words are words of the training text (real text: {real:.1%})",
         least_to_pass=2_000,
+    ),
+)
+UNKNOWN_WORDS = MetricSpec(
+    "unknown_words",
+    "Unknown words of a passage",
+    "How often a sample has a larger share of words that are not in the training text than a passage of held-out text of its "
+    "length (0.5 = guessing, or fewer; 1 = always).",
+    minimum=0.5,
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        SMALL,
+        LARGE,
+        "a sample has more unknown words than a real passage {value:.0%} of the time (guessing: 50%)",
+        exact_baseline=0.5,
+        # Of fewer passages the interval of real text is too wide to pass
+        least_to_pass=150,
     ),
 )
 NEW_WORDS = MetricSpec(
@@ -152,6 +172,8 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
             n=int(n),
             source=f"of {n:,.0f} words of samples; real: {n_real:,.0f} words of held-out text",
         )
+    if not vocabulary.records:
+        yield _unknown_words(counts, real_counts)
     pairs, real_pairs = (
         np.array([vocabulary.pair_counts(text) for text in part], dtype=np.float64).reshape(-1, 2)
         for part in (samples, held_out)
@@ -168,3 +190,28 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
             n=int(n),
             source=f"of {n:,.0f} pairs of known words of samples; real: {n_real:,.0f} pairs of held-out text",
         )
+
+
+def _unknown_words(counts: Rows, real_counts: Rows) -> Score:
+    """The score of unknown words per passage: a share over all words hides that 1% and 4% are the difference between prose and
+    words that do not exist in each sentence.
+
+    counts: (texts, 3) known, new and broken words of samples; real_counts: of as many held-out passages of the same lengths.
+    """
+    shares, real_shares = (
+        part[:, 1:].sum(axis=1) / np.maximum(part.sum(axis=1), 1.0) for part in (counts, real_counts)
+    )
+    value, variance = auc(shares, real_shares)
+    half = 1.96 * float(np.sqrt(variance))
+    # Fewer unknown words than held-out text are no fault: a model knows the training text alone
+    low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
+    return Score(
+        UNKNOWN_WORDS,
+        value,
+        low=low,
+        high=high,
+        real_baseline=0.5,
+        n=min(len(counts), len(real_counts)),
+        source=f"words that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
+        f"{real_shares.mean():.1%}",
+    )

@@ -23,7 +23,7 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
+from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO_WIDTH, envelope_statistics, pulse_spec
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
@@ -95,7 +95,7 @@ class AudioEvaluation(Evaluation[Samples]):
         if not self.sets:
             return
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
-            "pulses and silence": self._statistics,
+            "pulses, silence, attack and decay": self._statistics,
             "the spectrum": self._spectrum,
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
@@ -106,12 +106,12 @@ class AudioEvaluation(Evaluation[Samples]):
         """Sound statistics that need no features."""
         parts = ("samples", "test", "train", "naive")
         curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:PAIRS_MOST]), self.rate) for part in parts))
-        yield distance_score(
-            PULSE_DISTANCE, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0
-        )
+        spec = pulse_spec(curves.samples, curves.test)
+        yield distance_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
         samples, test, train = (self.sets[part][:PAIRS_MOST] for part in parts[:3])
-        statistic = silence_statistic(self.rate)
-        yield compare(statistic, *(statistic.compute(audio.mono(part)) for part in (samples, test, train)))
+        mono = [audio.mono(part) for part in (samples, test, train)]
+        for statistic in envelope_statistics(self.rate):
+            yield compare(statistic, *map(statistic.compute, mono))
         if np.ndim(samples[0]) == 2:
             yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 

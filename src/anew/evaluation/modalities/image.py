@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.base import Embedder, Evaluation, feature_sets
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
+from anew.evaluation.metrics.areas import area_numbers, area_score
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
@@ -72,6 +73,7 @@ class ImageEvaluation(Evaluation[Numbers]):
             return
         metrics = {
             "sharpness, noise and grids": self._statistics,
+            "plain and rough areas": self._areas,
             "colours": self._colours,
             "the spectrum": self._spectrum,
         }
@@ -151,6 +153,11 @@ class ImageEvaluation(Evaluation[Numbers]):
         samples, test, train = (self.sets[part][:STATISTICS_MOST] for part in ("samples", "test", "train"))
         for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+
+    def _areas(self) -> Iterator[Score]:
+        """How plain and rough areas are."""
+        rows = {part: area_numbers(self.sets[part][:STATISTICS_MOST]) for part in ("samples", "test", "train")}
+        yield area_score(feature_sets(self, rows), self.inputs.seed)
 
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""

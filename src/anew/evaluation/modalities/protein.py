@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Numbers
+from anew.core.specs import Tokens
+from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.compared import SetStatistics, distance_score
@@ -152,6 +154,7 @@ class ProteinEvaluation(TextEvaluation):
     # ---- generated sequences compared with held-out ones ----
 
     def modality_metrics(self) -> Iterator[Score]:
+        self._count_cut()
         if self.sets:
             sets = (self.sets["samples"], self.sets["test"], self.sets["train"])
             metrics: dict[str, Callable[[Sets], Iterator[Score]]] = {
@@ -166,6 +169,18 @@ class ProteinEvaluation(TextEvaluation):
                     continue
                 yield from metric(sets)
         yield from super().modality_metrics()
+
+    def _count_cut(self) -> None:
+        """Say how many samples reached the longest length that the model can draw, so that they have no end."""
+        spec, samples = self.inputs.spec, self.inputs.samples
+        if not self.records or self.inputs.bits is None or not isinstance(spec, Tokens):
+            return
+        num_cut = sum(len(str(text)) >= spec.length for text in samples)
+        if num_cut:
+            self.skipped.append(
+                f"{num_cut:,} of {plural(len(samples), 'sample')} {'is' if num_cut == 1 else 'are'} cut at {spec.length:,} residues, "
+                "the greatest length that the model draws: no end came before."
+            )
 
     def _lengths(self, sets: Sets) -> Iterator[Score]:
         samples, test, train = (np.sort([len(text) for text in part]).astype(np.float64) for part in sets)

@@ -14,6 +14,7 @@ from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.memorization.fields import records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -26,7 +27,8 @@ from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import MIN_RECORDS
-from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
+from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
+from anew.evaluation.metrics.whole_texts import LEAST, have_similar_lengths, whole_text_scores
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
@@ -39,6 +41,7 @@ PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
+WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
 class TextEvaluation(Evaluation[str]):
@@ -101,6 +104,8 @@ class TextEvaluation(Evaluation[str]):
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
+            if self.item_type is RECORDS:
+                self.item_type = records_type([str(record) for record in pool.train])
             return super().run_audit(pool, max_items, n_samples, **extent)
         n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
         samples = [str(text) for text in self.inputs.samples[:n_texts]]
@@ -148,6 +153,9 @@ class TextEvaluation(Evaluation[str]):
             self.skip("statistics of the generated text", "there is too little of it, or of held-out text")
             return
         for name, measure in self._statistics.measures().items():
+            if name == VERBATIM_MEASURE and self.inputs.are_halves:
+                self.skip(name, "nothing is held out, and half of the data says too little")
+                continue
             if self.clock.over(0.9):
                 self.cut_off(name)
                 continue
@@ -155,6 +163,21 @@ class TextEvaluation(Evaluation[str]):
             yield from scores
             if name == ODD_RECORDS_MEASURE and not scores:
                 self.skip(name, f"fewer than {MIN_RECORDS} training records are left to count them in")
+        if self.inputs.are_whole and not self.records:
+            yield from self._whole_texts()
+
+    def _whole_texts(self) -> Iterator[Score]:
+        """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
+        samples = [str(text) for text in self.inputs.samples if text]
+        test, train = (read(MAX_SAMPLES) for read in (self.inputs.test, self.inputs.train))
+        if min(map(len, (samples, test, train))) < LEAST:
+            return
+        if self.clock.over(0.9):
+            self.cut_off(WHOLE_TEXTS)
+        elif not have_similar_lengths(samples, test):
+            self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
+        else:
+            yield from whole_text_scores(samples, test, train, self.inputs.seed)
 
     # ---- what the report shows ----
 

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
-from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.base import Embedder, Evaluation, feature_sets
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
+from anew.evaluation.metrics.areas import area_numbers, area_score
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.frechet import frechet_distance
@@ -110,6 +111,12 @@ class VideoEvaluation(Evaluation[Clip]):
         for statistic in image_statistics(frames[0].shape[3] if frames[0].ndim == 4 else 1):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
             yield compare(statistic, *values)
+        parts = ("samples", "test", "train")
+        numbers = {
+            part: area_numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
+            for part, shown in zip(parts, frames, strict=True)
+        }
+        yield area_score(feature_sets(self, numbers), self.inputs.seed)
 
     def _single_frames(self) -> Iterator[Score]:
         """Yield the distance of single frames, compared as pictures."""

@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric in the table. real: the value of real data, "" if that is not known."""
+    """A metric in the table. real: the value of real data, "–" if it has none."""
 
     spec: MetricSpec
     cells: list[Cell]
@@ -142,7 +142,7 @@ def page(
         claims=[claim for claim in report.claims if claim.outcome != "not tested"],
         marks=MARKS,
         rows=rows,
-        has_real=any(row.real for row in rows),
+        has_real=any(row.real != "–" for row in rows),
         galleries=_text_galleries(measured, real) if is_text else _galleries(measured, real),
         spectra=None if real_spectrum is None else charts.spectrum_chart(spectra, real_spectrum),
         paths=[] if is_text else _paths(measured),
@@ -160,7 +160,7 @@ def _row(runs: Sequence[RunResult], spec: MetricSpec) -> MetricRow:
 
 def _real_value(runs: Sequence[RunResult], name: str) -> str:
     real = next((run.scores[name].real_baseline for run in runs if name in run.scores), None)
-    return "" if real is None else format_number(real)
+    return "–" if real is None else format_number(real)
 
 
 def _cell(run: str, score: Score | None, best: bool) -> Cell:
@@ -209,7 +209,7 @@ def table(runs: Sequence[RunResult], width: int = 34) -> str:
     for spec in ranked_metrics(runs):
         row = _row(runs, spec)
         cells = ["-" if cell.value == "–" else cell.value + ("*" if cell.best else " ") for cell in row.cells]
-        lines.append([spec.title[:width], *cells, row.real])
+        lines.append([spec.title[:width], *cells, row.real.replace("–", "-")])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
 
     def padded(line: Sequence[str]) -> str:

@@ -23,7 +23,8 @@ The rule:
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive part (the classifier two-sample
 test; coverage), with fewer than MIN_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
-everything was measured. A metric without a real baseline does not count.
+everything was measured. Then `fair` is no answer either, since what is missing may be `poor`. A metric without a real baseline
+does not count, and one of fewer items than it needs only where it is `poor`.
 """
 
 from __future__ import annotations
@@ -145,13 +146,15 @@ def parts(scores: Iterable[Score]) -> list[Part]:
 
 def _is_informative(part: Part) -> bool:
     """Whether a part has enough items to say something, or shows a difference in spite of few items."""
+    if part.score.n < part.tolerance.least:
+        return part.grade == "poor" and part.high is not None
     return part.score.n >= part.tolerance.least_to_pass or part.grade in ("fair", "poor")
 
 
 def part_of(score: Score) -> Part | None:
-    """The part of a score; None without a baseline, with too few items, or if the score is not finite."""
+    """The part of a score; None without a baseline, or if the score is not finite."""
     tolerance, real = score.spec.tolerance, score.real_baseline
-    if tolerance is None or real is None or score.n < tolerance.least:
+    if tolerance is None or real is None:
         return None
     scale = real if tolerance.relative else 1.0
     if not math.isfinite(score.value) or not math.isfinite(real) or scale <= 0.0:
@@ -269,7 +272,7 @@ class Grading:
         counted: What n counts, singular.
         needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
-        unmeasured: Names of what was not measured for lack of time, if the grade would otherwise be "good".
+        unmeasured: Names of what was not measured for lack of time, if that may make the answer worse.
         left_out: Number of items that were left out for lack of time, if so few were compared that there is no answer.
     """
 
@@ -288,9 +291,16 @@ class Grading:
         return self.is_decided and not self.unmeasured and not self.left_out
 
     @property
+    def is_at_best_fair(self) -> bool:
+        """Whether there is a difference that matters, and what was not measured may differ plainly."""
+        return self.grade == "fair" and bool(self.unmeasured)
+
+    @property
     def answer(self) -> Answer:
-        """The grade as reports give it: "not_settled" in place of "too_few" where time was missing, not items."""
-        return self.grade if self.grade != "too_few" or self.is_settled else "not_settled"
+        """The grade as reports give it: "not_settled" where time was missing, not items."""
+        if self.is_at_best_fair or (self.grade == "too_few" and not self.is_settled):
+            return "not_settled"
+        return self.grade
 
     @property
     def weakest(self) -> Part:
@@ -337,7 +347,7 @@ def grade_question(
     Args:
         scores: All scores.
         question: The question.
-        unmeasured: Names of what was not measured for lack of time; no grade is good then.
+        unmeasured: Names of what was not measured for lack of time; only "poor" is an answer then.
         left_out: See `Supply`.
     """
     answers = [part for part in parts(scores) if part.tolerance.question == question]
@@ -355,7 +365,7 @@ def grade_question(
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
     # More time does not settle what there are too few items for
-    missing = tuple(unmeasured) if grade == "good" and n >= MIN_FOR_GOOD else ()
+    missing = tuple(unmeasured) if grade == "fair" or (grade == "good" and n >= MIN_FOR_GOOD) else ()
     if grade == "good" and (missing or not decisive or n < MIN_FOR_GOOD):
         grade = "too_few"
     needed = 0
@@ -388,12 +398,9 @@ def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data.
-
-    The classifier does not count: it also sees differences that are too small to matter here.
-    """
+    """Whether samples are plainly unlike the data, by any figure: new are they only as noise is."""
     grading = grade_question(scores, "closeness")
-    return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
+    return grading is not None and grading.grade == "poor"
 
 
 def grade_by_question(

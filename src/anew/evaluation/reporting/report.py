@@ -306,13 +306,12 @@ def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
 
 
 def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
-    """The table of planted copies that were caught, by kind and rate; below a rate that was missed none were tried."""
+    """The table of planted copies that were noticed, by kind and rate; below a rate that was missed none were planted."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
-        cells = table.setdefault(control.kind, ["not tried"] * len(RATES))
-        cells[RATES.index(control.rate)] = (
-            "caught" if control.caught >= DETECTION_POWER else f"caught in {control.caught:.0%}"
-        )
+        cells = table.setdefault(control.kind, ["–"] * len(RATES))
+        is_noticed = control.caught >= DETECTION_POWER
+        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"too few: {control.caught:.0%}"
     return table
 
 

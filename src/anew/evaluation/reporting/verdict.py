@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anew.core.short_training import short_training_warning
-from anew.core.wording import plural, unsigned_zero
+from anew.core.wording import UNMEASURED, listed, plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE, known_records
 from anew.evaluation.reporting.grading import (
@@ -30,6 +31,14 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 RECITED, FAR_ABOVE = 0.5, 0.2
 ABOUT_ONCE = 0.9  # passes over the data below which many items were not seen at all; chosen
 MIN_SAID = 0.0005  # a smaller share would be shown as 0.0%
+EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
+SIMPLER = (
+    "unigram",
+    "profile",
+    "xz",
+    "bz2",
+    "ppmd",
+)  # reference rows that are named if they need fewer bits than the model
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
@@ -40,7 +49,7 @@ FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three car
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "No difference from the data that matters",
-        "fair": "Close to the data, with visible differences",
+        "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
     "variety": {
@@ -93,6 +102,8 @@ def grade(
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
+        elif copies.has_too_few_samples:
+            grades["novelty"] = "too_few"
         else:
             grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
     return grades
@@ -108,6 +119,8 @@ def figures(
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured, supply.left_out).items():
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
+        if grading.is_at_best_fair:
+            clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
     if copies is not None:
         recited = recited_text(scores, copies)
         clauses["novelty"] = _novelty_clause(scores, copies) if recited is None else _recited_clause(recited, copies)
@@ -190,10 +203,10 @@ def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | Non
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
-    reason = (
-        "; but the samples do not look like your data" if not copies.found and looks_like_nothing_real(scores) else ""
-    )
-    return copies.clause() + reason
+    clause = copies.clause()
+    if copies.found or not looks_like_nothing_real(scores):
+        return clause
+    return f"{clause}; {'and' if ', but ' in clause else 'but'} the samples do not look like your data"
 
 
 def _recited_clause(score: Score, copies: CopyTestResult) -> str:
@@ -238,10 +251,17 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
             f"So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
+    if grading.is_at_best_fair:
+        differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
+        return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, grading.counted)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
+
+
+def _missing(grading: Grading) -> str:
+    return f"{UNMEASURED}: {listed(grading.unmeasured)}"
 
 
 def _yes_needs(grading: Grading, supply: Supply) -> str:
@@ -284,13 +304,17 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     model = scores[f"bits_per_{unit}"]
     sentence = f"The model needs {model.value:.2f} bits per {unit} of {HELD_OUT[unit]}"
     counts = scores.get(f"bits_per_{unit}_kneser_ney")
-    if counts is None:
+    if counts is not None:
+        saved = (counts.value - model.value) / counts.value
+        word = "fewer" if saved > 0 else "more"
+        difference = "about as many as" if abs(saved) < EQUAL_BITS else f"{abs(saved):.0%} {word} than"
+        sentence = f"{sentence}, {difference} n-gram counts ({counts.value:.2f})"
+    rivals = [scores.get(f"bits_per_{unit}_{name}") for name in SIMPLER]
+    better = [score for score in rivals if score is not None and score.value < (1.0 - EQUAL_BITS) * model.value]
+    if not better:
         return f"{sentence}."
-    saved = 100.0 * (counts.value - model.value) / counts.value
-    if abs(saved) < 0.5:
-        return f"{sentence}, about as many as n-gram counts ({counts.value:.2f})."
-    word = "fewer" if saved > 0 else "more"
-    return f"{sentence}, {abs(saved):.0f}% {word} than n-gram counts ({counts.value:.2f})."
+    names = listed([f"{score.spec.title.removeprefix('… ')} ({score.value:.2f})" for score in better])
+    return f"{sentence}. But {names} {'needs' if len(better) == 1 else 'need'} fewer."
 
 
 def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook: Outlook | None) -> str:
@@ -298,18 +322,21 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
         return ""
+    subject = "Training items are predicted"
+    if gap.spec == network_gap():
+        subject = "The network alone, without the counts that have read the training items, predicts these"
     if gap.low <= 0.0:
         # What a family keeps of the data, such as counts, can copy although the network does not overfit.
         has_copied = copies is not None and (copies.found or recited_text(scores, copies) is not None)
         conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
-        return f"Training items are predicted no better than held-out ones{conclusion}."
+        return f"{subject} no better than held-out ones{conclusion}."
     bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
     if bits and gap.value > 0.1 * bits[0]:
         conclusion = "a sign of overfitting"
         if outlook is not None and outlook.is_learning:
             conclusion = f"although {_why_not_overfitted(outlook)}"
-        return f"Training items are predicted {gap.value:.2f} bits better than held-out ones, {conclusion}."
-    return f"Training items are predicted a little better than held-out ones ({gap.value:.2g} bits)."
+        return f"{subject} {gap.value:.2f} bits better than held-out ones, {conclusion}."
+    return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
 
 
 def _why_not_overfitted(outlook: Outlook) -> str:

@@ -37,13 +37,14 @@ export function matchedFrames(values, shape, steps) {
 }
 
 // A distance after a curve, never larger than before.
-function shrink(distance, [before, after]) {
-  if (distance <= before[0]) return Math.min(after[0], distance);
-  if (distance >= before.at(-1)) return Math.min(after.at(-1), distance);
+const shrink = (distance, curve) => Math.min(interpolated(distance, curve), distance);
+
+function interpolated(at, [before, after]) {
+  if (at < before[0]) return after[0];
+  if (at >= before.at(-1)) return after.at(-1);
   let i = 1;
-  while (before[i] < distance) i++;
-  const share = (distance - before[i - 1]) / (before[i] - before[i - 1] || 1);
-  return Math.min(after[i - 1] + share * (after[i] - after[i - 1]), distance);
+  while (before[i] <= at) i++;
+  return after[i - 1] + ((at - before[i - 1]) / (before[i] - before[i - 1])) * (after[i] - after[i - 1]);
 }
 
 function alpha(x, [, height, width], { clear, opaque }) {
@@ -117,25 +118,33 @@ function specks(x, [channels, height, width], { sharpness, apart }) {
   return out;
 }
 
-// Each image gets as few colours as real images of its area have, by k-means, alpha included. Flat colours stay.
-function fewColours(x, [channels, height, width], { slope, intercept, flat, common, reach }) {
+// Each image gets as few colours as real images of its area have, by k-means, alpha included. Flat colours stay. Images that
+// are farther from the usual number of colours have more.
+function fewColours(x, [channels, height, width], { slope, intercept, flat, common, reach, more }) {
   const area = height * width;
   const opaque = [];
   for (let i = 0; i < area; i++) if (channels < 4 || x[3 * area + i] >= HALF) opaque.push(i);
-  let count = Math.floor(Math.exp(intercept) * Math.max(opaque.length, 1) ** slope + 0.5);
-  if (count > MAX_FEW_COLOURS) return x;
+  const usual = Math.exp(intercept) * Math.max(opaque.length, 1) ** slope;
+  if (usual >= MAX_FEW_COLOURS + 0.5) return x;
   const flatOf = (i) => flat.findIndex((colour) => colour.every((level, c) => roundHalfToEven(x[c * area + i]) === level));
   const kept = new Set(opaque.map(flatOf).filter((index) => index >= 0));
   const free = opaque.filter((i) => flatOf(i) < 0);
-  count = Math.max(count - kept.size, 1);
   const rows = free.map((i) => Array.from({ length: channels }, (_, c) => x[c * area + i]));
-  if (new Set(rows.map((row) => row.map(roundHalfToEven).join())).size <= count) return x;
-  const out = x.slice();
+  const numColours = new Set(rows.map((row) => row.map(roundHalfToEven).join())).size;
   const exact = (row) => (channels < 4 ? [] : [roundHalfToEven(row[3]) === 255 ? APART : 0]);
-  const colours = quantised(rows.map((row) => [...row, ...exact(row)]), count);
-  colours.forEach((row, n) => {
-    snapped(row.slice(0, channels), common, reach).forEach((value, c) => (out[c * area + free[n]] = value));
-  });
+  const reduced = (count) => {
+    const numFree = Math.max(Math.floor(count + 0.5) - kept.size, 1);
+    return numColours <= numFree ? rows : quantised(rows.map((row) => [...row, ...exact(row)]), numFree).map((row) => row.slice(0, channels));
+  };
+  let count = usual;
+  if (more) {
+    const error = reduced(usual).reduce((sum, row, n) => sum + squared(row, rows[n]), 0);
+    count *= interpolated(Math.sqrt(error / Math.max(opaque.length, 1)), more);
+  }
+  const colours = count >= MAX_FEW_COLOURS + 0.5 ? rows : reduced(count);
+  if (colours === rows) return x;
+  const out = x.slice();
+  colours.forEach((row, n) => snapped(row, common, reach).forEach((value, c) => (out[c * area + free[n]] = value)));
   return out;
 }
 

@@ -48,7 +48,9 @@ class Diffusion(DiffusionModel):
     learning_exponent: ClassVar[float] = 0.7
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
-    rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
+    rationale: ClassVar[str] = (
+        "continuous values on a grid: on most data that was measured, its samples came closest to real ones in the same time"
+    )
     interpolates_across_classes: ClassVar[bool] = True
 
     # -- sample ---------------------------------------------------------------------------------------------------------

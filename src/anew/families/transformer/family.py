@@ -253,9 +253,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         """Fit the gate that mixes the network with the statistical models."""
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
-        if self.mixer is None or not self.mixer.is_fitted:
-            return
-        _fit_mixer(self, self.mixer, sweep)
+        if self.mixer is not None and self.mixer.is_fitted:
+            _fit_mixer(self, self.mixer, sweep)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -268,7 +267,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
-        return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
+        return {"network": self._network_bits(batch)} if self.has_read_items else {}
+
+    @property
+    def has_read_items(self) -> bool:
+        return self.token_mixer is not None
 
     @property
     def reads_documents(self) -> bool:
@@ -311,12 +314,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then known records are redrawn."""
-        sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
-        if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
-            yield from TokenSampler(self, request, sampling, keys)
-        else:
-            yield from RecordSampler(self, request, sampling, keys, self.known)
+        """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then some records are redrawn."""
+        sampler = TokenSampler if self.known is None else RecordSampler
+        yield from sampler(self, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
 
     def num_drafts(self, request: SampleRequest) -> int:
         default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length

@@ -47,11 +47,14 @@ class KnownRecords(nn.Module):
         return hashes
 
     def fit(self, sequences: Sequence[Ints]) -> None:
-        """Keep the hashes of records (ids with begin and end), unless most of them repeat."""
+        """Keep the hashes of records (ids with begin and end), and of the beginnings of those that were too long, unless most
+        records repeat."""
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
         if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
-            self.register_buffer("hashes", torch.from_numpy(unique).to(self.get_buffer("place").device))
+            beginnings = [_hash(ids[1:]) for ids in sequences if self._is_beginning(ids)]
+            stored = np.union1d(unique, np.array(beginnings, dtype=np.int64))
+            self.register_buffer("hashes", torch.from_numpy(stored).to(self.get_buffer("place").device))
 
     def hash_of(self, ids: Ints) -> int | None:
         """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
@@ -59,8 +62,11 @@ class KnownRecords(nn.Module):
         if not len(ends):
             return None
         first = int(len(ids) > 0 and ids[0] == self.begin_id)
-        content = ids[first : int(ends[0])].astype("<i4")
-        return int.from_bytes(blake2b(content.tobytes(), digest_size=8).digest(), "little", signed=True)
+        return _hash(ids[first : int(ends[0])])
+
+    def _is_beginning(self, ids: Ints) -> bool:
+        """Whether ids are the beginning of a record that was cut."""
+        return len(ids) > 1 and ids[0] == self.begin_id and self.end_id not in ids
 
     def among(self, rows: Ints | Sequence[Ints]) -> Ints:
         """Indices of those rows, (n, L) or of any lengths, that are training records."""
@@ -71,12 +77,22 @@ class KnownRecords(nn.Module):
         return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
     def are_known(self, rows: Sequence[Numbers], max_length: int) -> list[bool | None] | None:
-        """Whether each of these records (ids) is a training record, None for those of more than `max_length` ids, which are cut; None
-        if no records are kept."""
+        """Whether each of these records (ids) is a training record; None for those that begin as one which was cut; None if no
+        records are kept.
+
+        max_length: ids that follow the begin token in the longest record that is not cut.
+        """
         if not self.is_fitted:
             return None
         known = set(self.among([row.astype(np.int64) for row in rows]).tolist())
-        return [None if len(row) > max_length else i in known for i, row in enumerate(rows)]
+        return [
+            True if i in known else None if self._begins_as_known(row, max_length) else False
+            for i, row in enumerate(rows)
+        ]
+
+    def _begins_as_known(self, row: Numbers, max_length: int) -> bool:
+        content = row[int(row[0] == self.begin_id) :]
+        return len(content) > max_length and bool(np.isin(_hash(content[:max_length]), self.stored()))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
@@ -92,3 +108,8 @@ class KnownRecords(nn.Module):
         """
         if self.is_fitted and (self.stored().ndim != 1 or (np.diff(self.stored()) <= 0).any()):
             raise ValueError("the hashes of known records are inconsistent")
+
+
+def _hash(content: Numbers) -> int:
+    digest = blake2b(content.astype("<i4").tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)

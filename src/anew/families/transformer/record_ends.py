@@ -16,6 +16,9 @@ from anew.estimators.record_lengths import EndModel, count_lengths
 
 LENGTHS, WEIGHTS = "lengths", "weights"  # buffers: how many known records have each length; weights of `EndModel`
 WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if samples are drawn without them
+# Of known records, the share that may be cut where samples must end: the last one that is counted may be, and of a list those
+# that are far longer than usual.
+MAX_CUT = 0.01
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -43,6 +46,15 @@ class RecordEnds(nn.Module):
     def fitted_weights(self) -> Doubles:
         """(2,) the weights; 0 without lengths."""
         return self.get_buffer(WEIGHTS).cpu().numpy() if self.is_counted else np.zeros(2)
+
+    @property
+    def shortest(self) -> int:
+        """Targets of the shortest known record; 0 if lengths are not known, or records are cut."""
+        if not self.is_counted:
+            return 0
+        lengths = self.get_buffer(LENGTHS).cpu().numpy()
+        whole = np.flatnonzero(lengths[1:])
+        return int(whole[0]) + 1 if len(whole) and lengths[0] <= max(1, MAX_CUT * lengths.sum()) else 0
 
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""

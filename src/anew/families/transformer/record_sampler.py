@@ -1,13 +1,15 @@
-"""Samples whole records that are not among the known ones.
+"""Samples whole records: of a length that known ones have, and not among them.
 
 Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,41 +17,78 @@ from torch.nn import functional
 from anew.core.specs import SampleRequest
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.known_records import Ints, KnownRecords
+from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
 MAX_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
+SHORT_ATTEMPTS = 4  # for samples that are far too short, which are less of a fault than those without an end; chosen
+SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
+
+
+class RecordFamily(SampledFamily, Protocol):
+    """The part of a family of records that sampling uses."""
+
+    known: KnownRecords | None
+    mixer: NgramMixer | None
 
 
 class RecordSampler:
-    """Samples as from `TokenSampler`; those that turn out to be known records are drawn again, up to MAX_ATTEMPTS times.
+    """Samples as from `TokenSampler`; those that turn out to be known records, or reach the longest length without an end, are drawn
+    again, up to MAX_ATTEMPTS times, and those that are far shorter than any known record up to SHORT_ATTEMPTS times.
+
+    A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
+
+    Args:
+        family, request, sampling, keys: See `TokenSampler`.
+
+    Attributes:
+        known: The records that samples must not be; None to let samples be any record.
+        shortest: Tokens of the shortest known record, its end included; 0 if samples may have any length, and no end.
 
     Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """
 
     def __init__(
         self,
-        family: SampledFamily,
+        family: RecordFamily,
         request: SampleRequest,
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
-        known: KnownRecords,
     ) -> None:
-        self.family, self.request, self.sampling = family, request, sampling
-        self.keys, self.known = keys, known
+        self.family, self.request, self.sampling, self.keys = family, request, sampling, keys
+        is_avoided = sampling.avoid_known and family.known is not None and family.known.is_fitted
+        self.known = family.known if is_avoided else None
+        self.shortest = 0 if sampling.max_tokens or family.mixer is None else family.mixer.ends.shortest
 
     def __iter__(self) -> Iterator[Tensor]:
         sampler = TokenSampler(self.family, self.request, self.sampling, self.keys)
         draft = torch.zeros((self.request.n, 0), dtype=torch.int64)
         for draft in sampler:
             yield draft
-        rows = self.known.among(draft.numpy())
-        for attempt in range(1, MAX_ATTEMPTS):
-            if not len(rows):
-                return
+        num_refused = np.zeros((2, self.request.n), dtype=np.int64)  # of each sample: as a known record, by its length
+        rows = self._refused(draft, np.arange(self.request.n), num_refused)
+        attempt = 0
+        while len(rows):
+            attempt += 1
             again = self._drawn_again(rows, attempt)
             draft = with_rows(draft, rows, again, sampler.pad_id)
             yield draft
-            rows = rows[self.known.among(again.numpy())]
+            rows = self._refused(again, rows, num_refused)
+
+    def _refused(self, draft: Tensor, rows: Ints, num_refused: Ints) -> Ints:
+        """Those of the samples `rows` (k,) that are drawn again after a last draft (k, L). num_refused: (2, n), is counted up."""
+        ids = draft.numpy()
+        is_known, is_cut, is_short = np.zeros((3, len(ids)), dtype=bool)
+        if self.known is not None:
+            is_known[self.known.among(ids)] = True
+        if self.shortest:
+            lengths = record_lengths(ids, self.family.spec.special)
+            is_cut, is_short = lengths == 0, (lengths > 0) & (lengths < SHORTER * self.shortest)
+        num_refused[:, rows] += np.stack((is_known, is_cut | is_short))
+        num_known, num_misfits = num_refused[:, rows]
+        is_refused = is_known & (num_known < MAX_ATTEMPTS) | is_cut & (num_misfits < MAX_ATTEMPTS)
+        is_refused |= is_short & (num_misfits < SHORT_ATTEMPTS)
+        return rows[np.flatnonzero(is_refused)]
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:
         """(k, L) other samples for these rows (k,)."""
@@ -62,6 +101,19 @@ class RecordSampler:
         keys = [self.keys[row] for row in rows]
         *_, last = TokenSampler(self.family, part, self.sampling, keys, attempt=attempt)
         return last
+
+
+def record_lengths(ids: Ints, special: Mapping[str, int]) -> Ints:
+    """(n,) tokens of records (n, L), with their end but not the token that they begin with; 0 for those without an end.
+
+    special: Ids of the symbols that are not part of a record's content, by name.
+    """
+    is_end = ids == special["end"]
+    openings = [special[name] for name in ("begin", "back") if name in special]
+    is_hidden = np.isin(ids[:, :1], openings).any(1)  # the token that they begin with, which a prompt has
+    return (
+        np.where(is_end.any(1), is_end.argmax(1) + 1 - is_hidden, 0) if ids.shape[1] else np.zeros(len(ids), np.int64)
+    )
 
 
 def with_rows(draft: Tensor, rows: Ints, replacement: Tensor, pad_id: int) -> Tensor:

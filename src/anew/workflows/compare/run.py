@@ -13,9 +13,11 @@ from anew.core import files
 from anew.core.own_folders import COMPARISON_MARK
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
+from anew.core.short_training import BARELY_TRAINED
 from anew.core.specs import Grid
-from anew.core.threads import use_threads
-from anew.core.wording import duration
+from anew.core.threads import measure_crowding, use_threads
+from anew.core.wording import duration, listed, plural
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
@@ -23,7 +25,11 @@ from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
-from anew.planning.budget import check_budget
+from anew.planning.benchmark import measure_candidates
+from anew.planning.budget import check_budget, longest_training
+from anew.planning.choose import FamilyChoice, choose_family
+from anew.planning.context import RunContext
+from anew.planning.planner import scale_of
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import record_if_whole
@@ -33,6 +39,7 @@ from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.sample_counts import SampleCounts
 
+MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
 
 
@@ -60,10 +67,12 @@ def compare_families(
         entries = parse_families(families, out)
         if request.budget is not None:
             check_budget(request.budget)
-        _check_families(entries, request)
+        short = _check_families(entries, request)
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
             reporter.message(extent_of(len(entries), request.budget))
+        if short:
+            reporter.message(short)
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _release_folder(out, entries)
@@ -127,19 +136,55 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
         out.rmdir()
 
 
-def _check_families(entries: Sequence[ComparedRun], request: Request) -> None:
-    """Raise ConfigError, before anything is trained, if a family cannot learn the data."""
-    from anew.planning.choose import choose_family
+def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
+    """Raise ConfigError, before anything is trained, if a family cannot learn the data.
 
+    Returns:
+        A sentence on the families that the budget will hardly train, so that they are in no ranking; "" if there are none.
+    """
+    begin = time.monotonic()
     size = DataBudget(request.budget, 0, 0, 1, "cpu")
     columns = ColumnChoice.of(request.settings)
     data = Dataset.open(request.data, modality=request.modality, seed=request.seed, size=size, columns=columns)
     try:
         data.fit(size)
-        for entry in entries:
-            choose_family(data.spec, entry.family, description=data.modality.traits.plural)
+        plural_name = data.modality.traits.plural
+        choices = {entry.name: choose_family(data.spec, entry.family, description=plural_name) for entry in entries}
+        if request.budget is None:
+            return ""
+        reading = time.monotonic() - begin
+        steps = {name: steps_within(data, choice, request.budget, reading) for name, choice in choices.items()}
+        return too_short(request.budget, steps)
     finally:
         data.close()
+
+
+def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: float) -> int:
+    """About how many training steps the smallest model of a family makes within a budget, at the present load.
+
+    Args:
+        data: The data, read.
+        choice: The family.
+        budget: Seconds of the whole training.
+        reading: Seconds of it that reading the data takes.
+    """
+    context = RunContext(SilentReporter(), 0.0, World(), crowding=measure_crowding())
+    scale = scale_of(data, context, budget, 0)
+    smallest = measure_candidates(
+        choice.family_class, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS
+    )[0]
+    return int(max(longest_training(budget, context.crowding) - reading, 0.0) / smallest.step_s)
+
+
+def too_short(budget: float, steps: Mapping[str, int]) -> str:
+    """A sentence on the families that make fewer than BARELY_TRAINED steps within a budget (s); "" if there are none."""
+    short = [f"{name} (about {plural(count, 'step')})" for name, count in steps.items() if count < BARELY_TRAINED]
+    if not short:
+        return ""
+    return (
+        f"{duration(budget)} for each is too short to rank {listed(short)} at the present load: runs of fewer than {BARELY_TRAINED} "
+        "steps are in no ranking; give a longer budget"
+    )
 
 
 def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:

@@ -1,0 +1,212 @@
+"""Whole texts compared by how they begin and end, by the order of their lines and by the words that their parts share.
+
+Other figures are taken on passages of joined text, so they hardly notice lines in another order, or texts joined from pieces of
+others.
+
+Legend for shapes: n texts, d numbers of a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.item_statistics import effect_size
+from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+
+LEAST = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
+MAX_TEXTS = 600  # of each set: more take seconds
+ENOUGH = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
+WHOLE_TEXTS_AUC = MetricSpec(
+    "whole_texts_auc",
+    "Classifier of whole texts",
+    "How often a classifier picks the generated text out of a pair of a sample and a real text by how they begin and end, by the "
+    "order of their lines and by the words that their parts share (0.5 = guessing, 1 = always).",
+    minimum=0.5,
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.15,
+        0.35,
+        "a classifier of whole texts (beginnings, ends, order of lines, words of their parts) picks the sample out of a pair "
+        "{value:.0%} of the time (guessing: 50%)",
+        exact_baseline=0.5,
+        least=LEAST,
+        least_to_pass=ENOUGH,
+    ),
+)
+MAX_CHARACTERS = 20_000  # of a text that are read; chosen: its words and lines say enough by then
+MAX_WORDS = 400  # words of the beginning that are compared in halves; chosen
+LONG_WORD = 5  # letters from which on a word says what a text is about; chosen
+SIMILAR = 2.0  # multiple up to which typical lengths of samples and real texts count as similar; chosen
+WORD = re.compile(r"[^\W\d_]+")
+ENDS, OPENING, CLOSING = ".!?…。！？", "([{", ")]}"
+KINDS = ("a capital", "a small letter", "a digit", "the end of a sentence", "a quote or bracket", "another character")
+# What each number of `text_numbers` is
+NUMBERS = (
+    *(f"whether the text begins with {kind}" for kind in KINDS),
+    *(f"whether the text ends with {kind}" for kind in KINDS),
+    *(f"whether the last line begins with {kind}" for kind in KINDS),
+    "the length of the text",
+    "the number of lines",
+    "the length of the first line",
+    "the length of the last line",
+    "the order of long and short lines",
+    "the change of length from line to line",
+    "the place of the longest line",
+    "the place of the shortest line",
+    "the indentation of the first line",
+    "the indentation of the last line",
+    "the order of indented lines",
+    "the change of indentation from line to line",
+    "lines that begin with a capital",
+    "lines that end a sentence",
+    "small letters at the beginning of lines after the end of a sentence",
+    "capitals at the beginning of lines within a sentence",
+    "the place of the line with fewest letters",
+    "brackets without their counterpart",
+    "quotes without their counterpart",
+    "different words of the beginning",
+    "long words that both halves share",
+    "words that are repeated soon",
+)
+
+
+def have_similar_lengths(samples: Sequence[str], held_out: Sequence[str]) -> bool:
+    """Whether samples are about as long as held-out texts; ends of excerpts and of whole texts cannot be compared."""
+    a, b = (float(np.median([len(text) for text in part])) for part in (samples, held_out))
+    return max(a, b) <= SIMILAR * min(a, b)
+
+
+def whole_text_scores(
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], seed: int
+) -> Iterator[Score]:
+    """Yield the score of whole texts; none for fewer than LEAST of each."""
+    rng = np.random.default_rng(seed)
+    n = min(len(samples), len(held_out), len(train), MAX_TEXTS)
+    if n < LEAST:
+        return
+    chosen = [[part[i] for i in rng.permutation(len(part))[:n]] for part in (samples, held_out, train)]
+    num_words = min(int(np.quantile([len(WORD.findall(text[:MAX_CHARACTERS])) for text in chosen[2]], 0.25)), MAX_WORDS)
+    own, real, real_samples = (np.stack([text_numbers(text, num_words) for text in part]) for part in chosen)
+    groups = np.unique(chosen[0], return_inverse=True)[1]  # else a classifier knows repeated samples of the other half
+    result = two_sample_test(own, real, seed, groups)
+    alone = [effect_size(a, b)[0] for a, b in zip(own.T, real.T, strict=True)]
+    best = int(np.argmax(alone))
+    yield Score(
+        WHOLE_TEXTS_AUC,
+        result.auc,
+        low=result.low,
+        high=result.high,
+        real_baseline=two_sample_test(real_samples, real, seed).auc,
+        n=result.n,
+        source=f"a kernel classifier of {len(NUMBERS)} numbers of whole texts, trained on one half and tested on the other; the "
+        f"number that tells most by itself: {NUMBERS[best]} ({alone[best]:.0%})",
+    )
+
+
+def text_numbers(text: str, num_words: int) -> Array:
+    """The NUMBERS of a text, (d,). num_words: how many words of its beginning are compared."""
+    text = text.strip("\n")[:MAX_CHARACTERS]
+    lines = [line for line in text.split("\n") if line.strip()] or [""]
+    bodies = [line.strip() for line in lines]
+    first, last = bodies[0], bodies[-1]
+    return np.array(
+        [
+            *_kind(first[:1]),
+            *_kind(last[-1:]),
+            *_kind(last[:1]),
+            np.log1p(len(text)),
+            np.log1p(len(lines)),
+            *_line_numbers(lines),
+            *_sentence_numbers(bodies),
+            *_pair_numbers(text),
+            *_word_numbers(WORD.findall(text.lower()), num_words),
+        ],
+        dtype=np.float64,
+    )
+
+
+def _kind(character: str) -> list[bool]:
+    """Which of KINDS a character is."""
+    flags = [
+        character.isupper(),
+        character.islower(),
+        character.isdigit(),
+        character != "" and character in ENDS,
+        character != "" and character in OPENING + CLOSING + "\"'“”‘’«»`",
+    ]
+    return [*flags, not any(flags)]
+
+
+def _line_numbers(lines: Sequence[str]) -> list[float]:
+    """Lengths and indentations of lines, and their order."""
+    lengths = np.array([len(line) for line in lines], dtype=np.float64)
+    indents = np.array([len(line) - len(line.lstrip()) for line in lines], dtype=np.float64)
+    mean, last = max(float(lengths.mean()), 1.0), max(len(lines) - 1, 1)
+    return [
+        float(lengths[0] / mean),
+        float(lengths[-1] / mean),
+        _trend(lengths),
+        _roughness(lengths),
+        float(lengths.argmax() / last),
+        float(lengths.argmin() / last),
+        float(np.log1p(indents[0])),
+        float(np.log1p(indents[-1])),
+        _trend(indents),
+        _roughness(indents),
+    ]
+
+
+def _trend(values: Array) -> float:
+    """Correlation of values with their place; 0 if either is constant."""
+    place = np.arange(len(values)) - (len(values) - 1) / 2.0
+    scale = float(np.sqrt((place**2).sum() * ((values - values.mean()) ** 2).sum()))
+    return float(place @ values) / scale if scale > 1e-9 else 0.0
+
+
+def _roughness(values: Array) -> float:
+    """Mean squared difference of adjacent values as a multiple of what a random order gives, which is 1."""
+    if len(values) < 3 or values.std() < 1e-9:
+        return 1.0
+    return float((np.diff(values) ** 2).mean() / (2.0 * values.var(ddof=1)))
+
+
+def _sentence_numbers(bodies: Sequence[str]) -> list[float]:
+    """How the beginnings of lines go with the ends of the lines before; bodies: lines without blanks at their ends."""
+    capitals = np.array([body[:1].isupper() for body in bodies])
+    small = np.array([body[:1].islower() for body in bodies])
+    ends = np.array([body.rstrip("\"'”’)")[-1:] in ("", *ENDS) for body in bodies])
+    letters = np.array([sum(map(str.isalpha, body)) / max(len(body), 1) for body in bodies])
+    later = max(len(bodies) - 1, 1)
+    return [
+        float(capitals.mean()),
+        float(ends.mean()),
+        float((small[1:] & ends[:-1]).sum()) / later,
+        float((capitals[1:] & ~ends[:-1]).sum()) / later,
+        float(letters.argmin()) / later,
+    ]
+
+
+def _pair_numbers(text: str) -> list[float]:
+    """Brackets and double quotes without their counterpart, as logarithms of their numbers."""
+    brackets = sum(abs(text.count(a) - text.count(b)) for a, b in zip(OPENING, CLOSING, strict=True))
+    quotes = text.count('"') % 2 + abs(text.count("“") - text.count("”"))
+    return [float(np.log1p(brackets)), float(np.log1p(quotes))]
+
+
+def _word_numbers(words: Sequence[str], count: int) -> list[float]:
+    """Shares of words of the beginning that differ, that both of its halves hold, and that are repeated soon."""
+    words = words[:count]
+    if len(words) < 4:
+        return [1.0, 0.0, 0.0]
+    middle = len(words) // 2
+    first, second = ({word for word in half if len(word) >= LONG_WORD} for half in (words[:middle], words[middle:]))
+    long_words = [word for word in words if len(word) >= LONG_WORD]
+    window = max(len(long_words) // 4, 1)
+    soon = sum(word in long_words[max(i - window, 0) : i] for i, word in enumerate(long_words))
+    return [len(set(words)) / len(words), len(first & second) / max(len(second), 1), soon / max(len(long_words), 1)]

@@ -1,0 +1,76 @@
+"""Whole texts: what their beginnings, ends, lines and halves tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.whole_texts import NUMBERS, have_similar_lengths, text_numbers, whole_text_scores
+from anew.evaluation.reporting.grading import grade_by_question, parts
+from anew.evaluation.score import Score
+
+SUBJECTS = [
+    [f"{a}{b}{c}" for a in "bdfklmst" for b in ("alo", "eri", "onu", "uva") for c in (x, y)]
+    for x, y in zip(("na", "rd", "sh", "go", "pi"), ("me", "tu", "ka", "lo", "re"), strict=True)
+]
+
+
+def letters(n: int, seed: int) -> list[str]:
+    """Greetings, some lines on one of five subjects, and a name."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    for _ in range(n):
+        words = SUBJECTS[rng.integers(len(SUBJECTS))]
+        lines = [" ".join(rng.choice(words, rng.integers(5, 11))).capitalize() + "." for _ in range(rng.integers(3, 7))]
+        texts.append("\n".join([f"Dear {rng.choice(words)},", *lines, f"    -- {rng.choice(words).capitalize()}"]))
+    return texts
+
+
+def score(samples: Sequence[str]) -> Score:
+    return next(whole_text_scores(samples, letters(300, 1), letters(300, 2), seed=0))
+
+
+def grade(result: Score) -> str:
+    return grade_by_question([result])["closeness"].parts[0].grade
+
+
+def test_real_texts_differ_in_nothing() -> None:
+    result = score(letters(300, 3))
+    assert abs(result.value - 0.5) < 0.07 and abs(result.real_baseline - 0.5) < 0.07 and grade(result) == "good"
+
+
+def test_lines_in_another_order_are_told() -> None:
+    rng = np.random.default_rng(4)
+    result = score(["\n".join(rng.permutation(text.split("\n"))) for text in letters(300, 3)])
+    assert result.value > 0.9 and grade(result) == "poor"
+    assert any(name in result.source for name in NUMBERS)
+
+
+def test_texts_joined_from_halves_of_two_are_told() -> None:
+    lines = [text.split("\n") for text in letters(300, 3)]
+    joined = [[*a[: len(a) // 2], *b[len(b) // 2 :]] for a, b in zip(lines, lines[1:] + lines[:1], strict=True)]
+    result = score(["\n".join(text) for text in joined])
+    assert result.value > 0.7 and grade(result) in ("fair", "poor")
+    assert "that both halves share" in result.source
+
+
+def test_texts_that_were_cut_off_are_told() -> None:
+    assert score([text[: len(text) * 4 // 5] for text in letters(300, 3)]).value > 0.9
+
+
+def test_few_texts_do_not_pass_and_very_few_are_not_measured() -> None:
+    few = next(whole_text_scores(letters(100, 3), letters(100, 1), letters(100, 2), seed=0))
+    assert parts([few]) == []
+    assert not list(whole_text_scores(letters(50, 3), letters(300, 1), letters(300, 2), seed=0))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "   ", "a", "-- \n\n", "ß", "((("])
+def test_any_text_has_all_numbers(text: str) -> None:
+    numbers = text_numbers(text, 40)
+    assert numbers.shape == (len(NUMBERS),) and np.isfinite(numbers).all()
+
+
+def test_excerpts_are_not_compared_with_whole_texts() -> None:
+    assert have_similar_lengths(["a" * 80], ["a" * 100]) and not have_similar_lengths(["a" * 100], ["a" * 300])
