@@ -160,6 +160,29 @@ def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(rela
     assert bits < 3.9 if relatives else bits < 4.5
 
 
+def test_near_relatives_teach_the_gate_where_all_records_have_them() -> None:
+    """Variants of one ancestor: nearly all places are near, and the gate would know nothing of them."""
+    rng = np.random.default_rng(0)
+    ancestor = rng.integers(0, 20, 80)
+
+    def variants(n: int) -> np.ndarray:
+        return np.where(rng.random((n, 80)) < 0.9, ancestor, rng.integers(0, 20, (n, 80)))
+
+    mixer = NgramMixer(vocab_size=20, order=2, aligned=True)
+    mixer.fit_counts(list(variants(100)))
+    held_out = variants(40)
+    inputs = mixer.gate_inputs(held_out, np.full((40 * 79, 20), -np.log(20), dtype=np.float32))
+    assert inputs.is_near is not None and 0.5 < inputs.is_near.mean() < 1.0
+    nats = []
+    for is_near in (
+        inputs.is_near,
+        inputs.is_near & (rng.random(len(inputs.is_near)) < 0.5),
+    ):  # with the second, half are left out
+        mixer.fit(replace(inputs, is_near=is_near), held_out[:, 1:].ravel())
+        nats.append(-mixer.mix(inputs)[np.arange(40 * 79), held_out[:, 1:].ravel()].mean())
+    assert mixer.aligned and nats[0] < nats[1]
+
+
 def test_lengths_of_records_say_where_they_end() -> None:
     """Records of 20 random tokens and an end, which contexts cannot foresee."""
     rng = np.random.default_rng(0)

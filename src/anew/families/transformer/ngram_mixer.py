@@ -33,6 +33,7 @@ from anew.functional import token_choice
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 ENDS = "ends."  # prefix of the buffers of `RecordEnds`
+MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -386,10 +387,10 @@ class NgramMixer(nn.Module):
         self.ends.set_weights(WEIGHTS, weights)
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
-        """A gate and its mean nats. Records that are nearly copies of known ones are left out, unless there are no others: they
-        would teach it to draw copies."""
+        """A gate and its mean nats. Places where a record is nearly a copy of a known one are left out, since they would teach it
+        to draw copies, unless most are like that: then near relatives are what the data consists of."""
         fitted_inputs, fitted_targets = inputs, targets
-        if inputs.is_near is not None and not inputs.is_near.all():
+        if inputs.is_near is not None and inputs.is_near.mean() <= MOSTLY_NEAR:
             far = np.flatnonzero(~inputs.is_near)
             fitted_inputs, fitted_targets = inputs.rows(far), targets[far]
         models = self._models(fitted_inputs)
