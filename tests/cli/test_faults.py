@@ -211,4 +211,6 @@ def test_a_command_ends_without_taking_down_the_interpreter() -> None:
     good = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert good.returncode == 0 and good.stdout.splitlines() == [anew.__version__, "of a later one"]
     bad = subprocess.run([*command, "look", "/nowhere"], capture_output=True, text=True, timeout=60)
-    assert bad.returncode == MISTAKE and bad.stderr.count("\n") == 1 and "nowhere" in bad.stderr
+    # A slow machine is told that it takes long
+    (fault,) = [line for line in bad.stderr.splitlines() if not line.startswith("reading the data and timing")]
+    assert bad.returncode == MISTAKE and "nowhere" in fault
