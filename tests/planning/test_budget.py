@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,11 @@ def test_training_gets_what_the_other_parts_leave() -> None:
     seconds = time_to_train(600.0, context(elapsed=10.0))
     others = evaluation_slice(600.0) + saving_slice(600.0) + calibration_slice(600.0)
     assert seconds == pytest.approx(590.0 - others, abs=0.5)
+
+
+def test_a_longer_report_leaves_less_time_to_train() -> None:
+    usual, longer = context(), replace(context(), report_extra=4.0)
+    assert time_to_train(60.0, usual) - time_to_train(60.0, longer) == pytest.approx(4.0, abs=0.1)
 
 
 def test_too_small_a_budget_names_one_that_would_do() -> None:

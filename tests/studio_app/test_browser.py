@@ -340,6 +340,7 @@ def test_buttons_of_runs_without_a_plan_or_a_readable_record(root: Path, tmp_pat
             assert page.locator(".actions").first.locator("a, button").all_inner_texts() == buttons
 
 
+@pytest.mark.slow
 def test_a_column_that_an_error_asks_for_can_be_chosen(tmp_path: Path, browser: Any) -> None:
     rows = "".join(f"person {n};note {n * n} of a table\n" for n in range(60))
     (tmp_path / "table.csv").write_text(f"writer;remark\n{rows}")
