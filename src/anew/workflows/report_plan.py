@@ -11,9 +11,7 @@ from anew.workflows.evaluate import Pace
 from anew.workflows.job import TrainingJob
 from anew.workflows.report_forecast import forecast_of_job
 
-# Share of the time to train that the report may take in addition; chosen: with a fifth less training, distances rose by
-# 2 to 5% in the runs of docs/log.md, and an open question stays open.
-MAX_TAKEN = 0.2
+MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition; chosen
 
 
 def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[TrainingJob, Pace | None]:
