@@ -402,6 +402,7 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
     assert all(abs(a - b) <= 1e-4 * abs(a) for a, b in zip(*curves, strict=True))
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data")
     begin = time.monotonic()

@@ -176,6 +176,7 @@ def test_the_code_is_where_torchrun_looks_for_it(
     assert message["errorCode"] == STOPPED and "exit code 75" in message["message"]
 
 
+@pytest.mark.slow
 def test_torchrun_stops_a_process_only_after_its_sentence(tmp_path: Path) -> None:
     names(tmp_path / "names.txt", 300)
     parting = (

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 INNER = "from anew.core.compiled import compiled_inner\n\n@compiled_inner\ndef inner(x):\n    return x + {}\n"
 OUTER = "from anew.core.compiled import compiled\nfrom loops.inner import inner\n\n@compiled\ndef outer(x):\n    return inner(x)\n"
 CALL = "from loops.outer import outer; outer(1.0); print(outer(1), sum(outer.stats.cache_hits.values()))"
@@ -17,6 +19,7 @@ def result(folder: Path) -> list[float]:
     return [float(word) for word in completed.stdout.split()]
 
 
+@pytest.mark.slow
 def test_a_change_of_what_a_function_calls_in_another_file_is_seen(tmp_path: Path) -> None:
     loops = tmp_path / "loops"
     loops.mkdir()

@@ -89,7 +89,7 @@ def test_processes_find_each_other_by_a_name_of_this_machine() -> None:
     assert local_link.connect(name, 1) is None
 
 
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_processes_that_torchrun_put_on_one_machine_are_linked(size: int) -> None:
     ended = together(LINKED.format(is_wrong=False), size)
     sums = [sum(rank + 0.5 for rank in range(size)), float(size)]

@@ -99,6 +99,7 @@ def test_a_signal_ends_the_wait_for_others(rank: int) -> None:
             process.kill()
 
 
+@pytest.mark.slow
 def test_two_hosts_go_on_after_one_process_was_killed(tmp_path: Path) -> None:
     """torchrun counts a restart only on the host whose process failed."""
     (tmp_path / "script.py").write_text(KILLED_ONCE)

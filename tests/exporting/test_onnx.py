@@ -112,7 +112,7 @@ def test_a_vae(tmp_path: Path) -> None:
     "more",
     [
         {"space": "pixel"},
-        {"space": "pixel", "distillation": 0.5},
+        pytest.param({"space": "pixel", "distillation": 0.5}, marks=pytest.mark.slow),
         pytest.param({"space": "latent"}, marks=pytest.mark.slow),
     ],
 )

@@ -86,7 +86,7 @@ def greedy_ids(model: anew.Model, start: Iterable[int], count: int = 200) -> lis
 @pytest.mark.parametrize(
     "name",
     [
-        "characters",
+        pytest.param("characters", marks=pytest.mark.slow),
         "list",
         pytest.param("sub-words", marks=pytest.mark.slow),
         pytest.param("labels", marks=pytest.mark.slow),

@@ -46,8 +46,8 @@ def test_every_kept_file_is_small_and_in_the_index(path: str) -> None:
 @pytest.mark.parametrize(
     ("kinds", "seed", "turns"),
     [
-        (["png", "jsonl", "parquet-images"], 0, 3),
-        (["run protein"], 0, 1),
+        (["png", "jsonl", "parquet-images"], 0, 1),
+        pytest.param(["run protein"], 0, 1, marks=pytest.mark.slow),
         pytest.param(["commands"], 1, 1, marks=pytest.mark.slow),
     ],
 )

@@ -127,6 +127,7 @@ def planted(folder: Path, modality: str | None) -> None:
             raise ValueError("planted")
 
 
+@pytest.mark.slow
 def test_a_failing_batch_comes_down_to_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "HERE", tmp_path)
     monkeypatch.setattr(corpus, "INDEX", tmp_path / "index.jsonl")

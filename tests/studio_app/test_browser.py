@@ -439,6 +439,7 @@ def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, br
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -> None:
     """Its slider, and where it is stopped or ends, say whose weights answer."""
     with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):

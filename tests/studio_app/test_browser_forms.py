@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from samples import names
 from studio_app.test_browser import go
 from studio_runs import studio_process
@@ -26,6 +28,7 @@ def test_a_comparison_that_is_refused_is_said_on_the_list(address: str, browser:
     page.close()
 
 
+@pytest.mark.slow
 def test_a_training_starts_once_and_says_so_at_once(tmp_path: Path, browser: Any) -> None:
     """The first one waits for PyTorch. The button can be reached without a long way on a phone."""
     names(tmp_path / "names.txt", 400)

@@ -86,7 +86,9 @@ def test_uploads_stay_out_of_a_link(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/upload?to=uploads/u&path=x.txt", "/api/play/origin"])
-@pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 1000", pytest.param("Transfer-Encoding: chunked", marks=pytest.mark.slow)]
+)
 def test_a_body_that_comes_to_a_halt_is_cut_off(
     path: str, framing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,6 +135,7 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
     assert "diffusion failed: the loss is not finite" in lines.lines
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_budgets")
 @pytest.mark.parametrize(
     ("share", "message"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")]

@@ -103,6 +103,7 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     assert output["n"] == 20 and any("20 samples of each run instead of 24" in note for note in output["notes"])
 
 
+@pytest.mark.slow
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = duel
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
