@@ -67,6 +67,8 @@ def test_the_report_gets_more_time_only_if_it_answers_more() -> None:
     assert slow.prospects(300.0) == ("likely", "likely")
     assert evaluation_slice(300.0) < slow.report_seconds(300.0) < 0.25 * 300.0
     assert replace(FORECAST, pace=pace(0.2)).report_seconds(60.0) <= 0.25 * 60.0
+    # Training needs the time: a little more for the report would answer nothing
+    assert replace(slow, max_report=28.0).report_seconds(300.0) == evaluation_slice(300.0)
 
 
 @pytest.mark.slow

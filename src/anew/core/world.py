@@ -214,9 +214,8 @@ class World:
         """(n,) uint8: the bytes of the main process."""
         if self.link is not None:
             with self._collective():
-                return torch.frombuffer(
-                    bytearray(self.link.exchange(data)[0]), dtype=torch.uint8
-                )  # JSON is never empty
+                # JSON is never empty
+                return torch.frombuffer(bytearray(self.link.exchange(data)[0]), dtype=torch.uint8)
         length = torch.tensor([len(data)], dtype=torch.int64)
         with self._collective():
             dist.broadcast(length, src=0)
@@ -282,9 +281,8 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
     listener, name = local_link.listen() if world.is_main else (None, "")
     name = world.broadcast(name)
     first = None if world.is_main else local_link.connect(name, world.rank)
-    if world.any(
-        not world.is_main and first is None
-    ):  # what torchrun's environment says was set by hand, and is not so
+    # The variables of torchrun may have been set by hand, and be wrong
+    if world.any(not world.is_main and first is None):
         for opened in filter(None, (listener, first)):
             opened.close()
         return None

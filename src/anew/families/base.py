@@ -331,8 +331,8 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         return False
 
     @property
-    def has_read_items(self) -> bool:
-        """Whether more than a network was fitted: counts, which know training items letter by letter."""
+    def has_counts(self) -> bool:
+        """Whether counts of training items are mixed with the network."""
         return False
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ class SharedGradients(nn.Module):
         by_dtype: dict[torch.dtype, list[nn.Parameter]] = defaultdict(list)
         for parameter in loss.parameters():
             by_dtype[parameter.dtype].append(parameter)
-        self._rooms = [_Room(parameters, link) for parameters in by_dtype.values()]
+        self._buckets = [_GradientBucket(parameters, link) for parameters in by_dtype.values()]
 
     def forward(self, batch: Batch, context: StepContext) -> object:
         return self.loss(batch, context)
@@ -39,19 +39,19 @@ class SharedGradients(nn.Module):
     @torch.no_grad()
     def average(self) -> None:
         """Give each parameter that has a gradient on any process the mean of all."""
-        parameters = [parameter for room in self._rooms for parameter in room.parameters]
-        for room in self._rooms:
-            room.write()
-        marks = self._link.exchange(bytes(parameter.grad is not None for parameter in parameters))
-        for room in self._rooms:
-            room.reduce()
+        parameters = [parameter for bucket in self._buckets for parameter in bucket.parameters]
+        for bucket in self._buckets:
+            bucket.write()
+        flags = self._link.exchange(bytes(parameter.grad is not None for parameter in parameters))
+        for bucket in self._buckets:
+            bucket.reduce()
         self._link.exchange(b"")
-        has_gradient = iter([any(column) for column in zip(*marks, strict=True)])
-        for room in self._rooms:
-            room.read([next(has_gradient) for _ in room.parameters])
+        has_gradient = iter([any(column) for column in zip(*flags, strict=True)])
+        for bucket in self._buckets:
+            bucket.read([next(has_gradient) for _ in bucket.parameters])
 
 
-class _Room:
+class _GradientBucket:
     """The shared memory for parameters of one dtype: a row for each process, and one for the mean."""
 
     def __init__(self, parameters: list[nn.Parameter], link: LocalLink) -> None:
@@ -74,15 +74,15 @@ class _Room:
         ]
 
     def write(self) -> None:
-        rooms, gradients = [], []
-        for room, parameter in zip(self._own, self.parameters, strict=True):
+        targets, gradients = [], []
+        for target, parameter in zip(self._own, self.parameters, strict=True):
             if parameter.grad is None:
-                room.zero_()
+                target.zero_()
             else:
-                rooms.append(room)
+                targets.append(target)
                 gradients.append(parameter.grad)
-        if rooms:
-            torch._foreach_copy_(rooms, gradients)
+        if targets:
+            torch._foreach_copy_(targets, gradients)
 
     def reduce(self) -> None:
         torch.add(*self._stretches[:2], out=self._mean_stretch)

@@ -269,14 +269,10 @@ def _sampled(
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
     if len(samples) > shown:
         reporter.message(f"{plural(len(samples) - shown, 'further sample')}, as there was time")
-    spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then"
-    reason = (
-        f"because it was stopped{spent_on if seconds is None else ''}"
-        if stopped
-        else "for lack of time"
-        if is_late
-        else WITHIN_TIME
-    )
+    reason = "for lack of time" if is_late else WITHIN_TIME
+    if stopped:
+        spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if seconds is None else ""
+        reason = f"because it was stopped{spent_on}"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 
@@ -394,7 +390,7 @@ def evaluation_inputs(
         bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
-        has_counts=model.family.has_read_items,
+        has_counts=model.family.has_counts,
         pool=lambda n: audit_pool(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,

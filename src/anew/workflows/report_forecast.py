@@ -56,6 +56,7 @@ class ReportForecast:
         crowding: How many times longer than on idle cores work takes.
         feature_seconds: Seconds that the features of an item take; 0 if hardly any.
         pieces: Pieces that a sample is cut into for closeness and variety; below 1 for short documents, which are joined.
+        max_report: Seconds that the report gets at most; training needs the others.
     """
 
     audit: AuditCosts | None
@@ -66,6 +67,7 @@ class ReportForecast:
     crowding: float = 1.0
     feature_seconds: float = 0.0
     pieces: float = 1.0
+    max_report: float = math.inf
 
     def describe(self, budget: float) -> str:
         """What the report of a budget will be able to answer, as one or more clauses."""
@@ -85,10 +87,9 @@ class ReportForecast:
 
     def report_seconds(self, budget: float) -> float:
         """The seconds of a budget that the report gets: the usual slice or, if more is answered then, up to a quarter."""
-        usual = evaluation_slice(budget, self.crowding)
-        lengths = [usual]
-        while lengths[-1] < MAX_REPORT * budget:
-            lengths.append(min(LONGER_STEP * lengths[-1], MAX_REPORT * budget))
+        lengths, most = [evaluation_slice(budget, self.crowding)], min(MAX_REPORT * budget, self.max_report)
+        while lengths[-1] < most:
+            lengths.append(min(LONGER_STEP * lengths[-1], most))
         return max(lengths, key=lambda seconds: _answered(self._prospects_within(seconds)))  # the first of equal ones
 
     def _prospects_within(self, report_seconds: float) -> tuple[Prospect, Prospect | None]:

@@ -32,10 +32,10 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
         job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
         return job, None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
-    forecast = forecast_of_job(job, weights)
     usual = evaluation_slice(budget, job.context.crowding)
-    most = usual + MAX_TAKEN * time_to_train(budget, job.context, MIN_TRAINING)
-    seconds = min(forecast.report_seconds(budget), most)
+    taken = 0.0 if job.train_config.train_seconds else MAX_TAKEN * time_to_train(budget, job.context, MIN_TRAINING)
+    forecast = replace(forecast_of_job(job, weights), max_report=usual + taken)
+    seconds = forecast.report_seconds(budget)
     job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
     if seconds > usual:
         job.context.reporter.message(

@@ -105,7 +105,7 @@ def new_run(
             user_family = None if own_family is None else load_family_file(own_family)
             job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family, loop_compiler)
             job = choose_compilation(job)
-        except Exception:  # of any kind: it is raised again
+        except Exception:  # any failure: it is raised again after the cleanup
             if cleanup != "nothing":
                 remove_begun(folder, with_folder=cleanup == "folder")
             raise

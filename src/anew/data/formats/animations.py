@@ -63,7 +63,7 @@ def decode(data: bytes, numbers: Sequence[int], min_side: int) -> dict[int, Imag
     damaged or truncated.
     """
     image = pixels.open_image(data)
-    # A PNG may begin with a picture for programs that know no animations: it is no frame
+    # An APNG may have a default image, which only programs without support for APNG show: it is not a frame
     skipped = int(bool(image.info.get("default_image")))
     result = {}
     for number in numbers:

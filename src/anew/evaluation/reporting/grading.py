@@ -23,8 +23,8 @@ The rule:
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive part (the classifier two-sample
 test; coverage), with fewer than MIN_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
-everything was measured. Then `fair` is no answer either, since what is missing may be `poor`. A metric without a real baseline
-does not count, and one of fewer items than it needs only where it is `poor`.
+everything was measured. In that last case `fair` is not given as an answer either, since a metric that is missing could be
+`poor`. A metric without a real baseline does not count. One of fewer items than it needs counts only if it is `poor`.
 """
 
 from __future__ import annotations

@@ -32,13 +32,8 @@ RECITED, FAR_ABOVE = 0.5, 0.2
 ABOUT_ONCE = 0.9  # passes over the data below which many items were not seen at all; chosen
 MIN_SAID = 0.0005  # a smaller share would be shown as 0.0%
 EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
-SIMPLER = (
-    "unigram",
-    "profile",
-    "xz",
-    "bz2",
-    "ppmd",
-)  # reference rows that are named if they need fewer bits than the model
+# Reference rows that are named if they need fewer bits than the model
+SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",

@@ -267,10 +267,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
-        return {"network": self._network_bits(batch)} if self.has_read_items else {}
+        return {"network": self._network_bits(batch)} if self.has_counts else {}
 
     @property
-    def has_read_items(self) -> bool:
+    def has_counts(self) -> bool:
         return self.token_mixer is not None
 
     @property
