@@ -31,6 +31,7 @@ from anew.families._sizes import (
     conv_depth,
     conv_width,
     muon_and_adamw,
+    suggest_num_clusters,
     weights_within,
 )
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels
@@ -39,7 +40,7 @@ from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import Graph, PortableSampler
 from anew.families.vae.filling import SWEEPS, filled
 from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
-from anew.families.vae.prior import MixturePrior, suggest_num_clusters
+from anew.families.vae.prior import MAX_CLUSTERS, MixturePrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
@@ -170,7 +171,7 @@ class Vae(Family[Grid, VaeConfig]):
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
             patch_size=_suggest_patch_size(side),
-            num_clusters=suggest_num_clusters(scale.items, spec.classes),
+            num_clusters=suggest_num_clusters(scale.items, spec.classes, MAX_CLUSTERS),
             top_dim=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
