@@ -95,7 +95,7 @@ def whole_text_scores(
     own, real, real_samples = (np.stack([text_numbers(text, num_words) for text in part]) for part in chosen)
     groups = np.unique(chosen[0], return_inverse=True)[1]  # else a classifier knows repeated samples of the other half
     result = two_sample_test(own, real, seed, groups)
-    alone = [effect_size(a, b)[0] for a, b in zip(own.T, real.T, strict=True)]
+    alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
     best = int(np.argmax(alone))
     yield Score(
         WHOLE_TEXTS_AUC,
