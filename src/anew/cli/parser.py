@@ -190,7 +190,9 @@ def _resume(p: CommandParser) -> None:
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again, needed only if the run cannot be found by its name)")
+    p.add_argument(
+        "run", nargs="?", help=f"{RUN_HELP} (with --again, needed only if the run cannot be found by its name)"
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
