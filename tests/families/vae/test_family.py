@@ -176,8 +176,8 @@ def test_pixels_that_are_filled_in_are_sampled_if_asked_for() -> None:
     levels = (samples[-1] + 1) / (2 * HALF_BIN)
     assert torch.allclose(levels, levels.round(), atol=1e-3)  # samples lie on the levels of 8 bits
     assert not torch.equal(means[-1], samples[-1]) and torch.equal(samples[-1][..., :4], batch.x[..., :4])
-    one = SampleRequest(1, None, Condition(batch.x[2:], mask[2:]), VaeSampling(pixels="sample"), 2)
-    *_, alone = family.sample(one, 5)
+    last_request = SampleRequest(1, None, Condition(batch.x[2:], mask[2:]), VaeSampling(pixels="sample"), 2)
+    *_, alone = family.sample(last_request, 5)
     assert torch.allclose(alone, samples[-1][2:], atol=0.05)
 
 
