@@ -35,13 +35,10 @@ from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
-MAX_TRAIN_CHARACTERS, MAX_TEST_CHARACTERS = (
-    4_000_000,
-    1_000_000,
-)  # characters that naive models read: they hold all counts in memory
-MAX_READ_CHARACTERS = (
-    4_000_000  # held-out characters from which MAX_TEST_CHARACTERS are drawn evenly; chosen: more take seconds to read
-)
+# Characters that naive models read: they hold all counts in memory
+MAX_TRAIN_CHARACTERS, MAX_TEST_CHARACTERS = 4_000_000, 1_000_000
+# Held-out characters from which MAX_TEST_CHARACTERS are drawn evenly; chosen: more take seconds to read
+MAX_READ_CHARACTERS = 4_000_000
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
@@ -297,7 +294,7 @@ class TextEvaluation(Evaluation[str]):
 
     @cached_property
     def _held_out(self) -> list[str]:
-        """Texts of the test part in order, or stretches of them, MAX_TEST_CHARACTERS characters in all."""
+        """Texts of the test part in order, or stretches of them, MAX_TEST_CHARACTERS in all."""
         rng = np.random.default_rng(self.inputs.seed)
         return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
 
