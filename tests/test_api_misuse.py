@@ -41,7 +41,7 @@ TRAIN: dict[str, list[Any]] = {
 }  # fmt: skip
 EVALUATE: dict[str, list[Any]] = {
     "n": [*WHOLES, 0], "seed": WHOLES, "data": PATHS, "features": PATHS, "modality": ["imag"], "out": PATHS, "held_out": PATHS,
-    "trust_code": SWITCHES, "reporter": REPORTERS, "settings": SETTINGS,
+    "trust_code": SWITCHES, "reporter": REPORTERS, "settings": SETTINGS, "budget": BUDGETS,
 }  # fmt: skip
 COMPARE: dict[str, list[Any]] = {
     "data": PATHS, "out": [*PATHS, None], "families": [5, [5], "vae", ["vae", "vae"], "vae,gan:odd", b"vae"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 import anew
 from anew.cli import main
 from anew.core.reporter import SilentReporter
+from anew.errors import BudgetError
 
 
 class Heard(SilentReporter):
@@ -52,6 +54,18 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
     assert not clean.copies.found and clean.grades["novelty"] != "poor"
     page = (tmp_path / "b" / "report.html").read_text()
     assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean.to_json()
+
+
+def test_an_audit_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    report = anew.evaluate(
+        samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a", budget="4s"
+    )
+    assert time.monotonic() - begin < 6.0  # 4 s, and a call into C that ends first
+    assert report.scores and (tmp_path / "a" / "report.html").is_file()
+    with pytest.raises(BudgetError, match="the budget was over before the data was read; give more time"):
+        anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "b", budget=0.5)
+    assert not (tmp_path / "b").exists()
 
 
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:

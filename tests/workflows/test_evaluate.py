@@ -31,13 +31,12 @@ from anew.workflows.evaluate import (
     _sampled,
     division_of,
     evaluate_run,
-    page_seconds,
     pool_limit,
-    writing_seconds,
 )
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.run_report import Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
+from anew.workflows.time_limit import TimeLimit
 from samples import names, prose, shapes
 from scores import score
 
@@ -232,9 +231,10 @@ def test_the_first_samples_are_fewer_where_they_may_take_too_long() -> None:
     slow, fast = Pace(), Pace()
     slow.add(1, 4.0)
     fast.add(1, 0.1)
-    assert _first_chunk(None, 9.0, slow) == 8 and _first_chunk(30.0, 1.0, None) == 8
-    assert _first_chunk(30.0, 1.0, fast) == 8 and _first_chunk(30.0, 2.0, fast) == 1
-    assert _first_chunk(30.0, 1.0, slow) == 6 and _first_chunk(3.0, 1.0, slow) == 1
+    half_minute, crowded = TimeLimit(0.0, 30.0), TimeLimit(0.0, 30.0, crowding=2.0)
+    assert _first_chunk(None, slow) == 8 and _first_chunk(half_minute, None) == 8
+    assert _first_chunk(half_minute, fast) == 8 and _first_chunk(crowded, fast) == 1
+    assert _first_chunk(half_minute, slow) == 6 and _first_chunk(TimeLimit(0.0, 3.0), slow) == 1
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:
@@ -266,13 +266,6 @@ class Saved(Samples):
         return path
 
 
-def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
-    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.2, 0.6)
-    assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == pytest.approx((4.8, 2.4))
-    for seconds in (1.0, 4.0, 15.0, 60.0):
-        assert page_seconds(seconds, 30.0) <= writing_seconds(seconds, 30.0) <= seconds / 2 or seconds < 1.3
-
-
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
     folder = tmp_path / "samples"
     save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
@@ -293,7 +286,7 @@ def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seconds", [0.05, 0.4, 1.2, 2.5])
 def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: Path) -> None:
-    report = evaluate_run(anew.load(image_run), 400, seconds=seconds)
+    report = evaluate_run(anew.load(image_run), 400, limit=TimeLimit(time.monotonic(), seconds))
     assert report.folder is not None and (report.folder / "report.html").is_file()
     values = json.loads((report.folder / "report.json").read_text())
     assert values["basis"]["samples"] >= 8
@@ -318,7 +311,8 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
         shutil.rmtree(run / folder, ignore_errors=True)
     monkeypatch.setattr("anew.workflows.evaluate.measure_all", cut_short)
     data = str(image_run.parent / "data")
-    report = evaluate_run(anew.load(run), 60, data=data, seconds=1.0, ends_at=time.monotonic() + seconds_left)
+    limit = TimeLimit(time.monotonic(), 1.0, ends_at=time.monotonic() + seconds_left)
+    report = evaluate_run(anew.load(run), 60, data=data, limit=limit)
     assert len(report.grades) == num_answers
     values = json.loads((run / "report" / "report.json").read_text())
     assert values["grades"] == dict(report.grades) and (report.copies is None) == (num_answers == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -225,10 +226,12 @@ def evaluate(
     features: str | Path | None = None,
     modality: str | None = None,
     out: str | Path | None = None,
+    budget: str | float | None = None,
     seed: int = 0,
     settings: Settings | None = None,
     trust_code: bool = False,
     reporter: Reporter | None = None,
+    started: float | None = None,
 ) -> EvaluationReport:
     """Measure how close samples are to the data, how varied and how new. Writes a report.
 
@@ -245,12 +248,15 @@ def evaluate(
         features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
         modality: The kind of data of `samples` and `data`. None detects it.
         out: The folder for the report on `samples`. None takes runs/NAME-report-N.
+        budget: Wall-clock time for everything: "90s", "10m", or seconds. Fewer samples are drawn and measured if it ends first.
+            None takes the time that n samples need.
         seed: Seed of the samples and of the measurements.
         settings: How the files of `data` are read, by name: `text_column` of texts, `image_column` and `label_column` of images,
             `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
             for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
+        started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
         The report: `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`; `to_json()` gives
@@ -265,6 +271,7 @@ def evaluate(
     if samples is not None and num_processes() > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed, values = check_int("n", n, 1, MAX_MEASURED), check_int("seed", seed), arguments.settings(settings)
+    ends_at = _end_of(budget, started)
     modality = arguments.optional_text("modality", modality)
     reporter = arguments.reporter(reporter) or SilentReporter()
     trust_code = arguments.switch("trust_code", trust_code)
@@ -274,7 +281,7 @@ def evaluate(
     features_path = arguments.optional_path("features", features)
     if run is not None:
         _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
-        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter)
+        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter, ends_at)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -292,7 +299,17 @@ def evaluate(
         settings=values,
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
+        ends_at=ends_at,
     )
+
+
+def _end_of(budget: str | float | None, started: float | None) -> float | None:
+    """`time.monotonic()` at which a budget that began then, or begins now, is over; None without a budget."""
+    if budget is None:
+        return None
+    if num_processes() > 1:
+        raise ConfigError("`budget` of a measuring is for one process; leave it out, or leave out torchrun")
+    return parse_duration(budget) + (time.monotonic() if started is None else started)
 
 
 def _evaluate_run(
@@ -303,9 +320,11 @@ def _evaluate_run(
     features: Path | None,
     trust_code: bool,
     reporter: Reporter,
+    ends_at: float | None,
 ) -> EvaluationReport:
     from anew.workflows.audit import read_features
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
+    from anew.workflows.time_limit import TimeLimit
 
     new_path = None if data is None else str(data)
     own_features = None if features is None else read_features(str(features))
@@ -315,7 +334,10 @@ def _evaluate_run(
             draw_for_evaluation(world, model, n, seed)
             name = model.record.data.modality
             return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
-        return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world)
+        limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded")
+        return evaluate_run(
+            model, n, seed=seed, data=new_path, limit=limit, reporter=reporter, features=own_features, world=world
+        )
 
 
 def _check_none_is_given(for_samples: Mapping[str, object]) -> None:

@@ -73,10 +73,12 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
             features=arguments.features,
             modality=arguments.modality,
             out=arguments.out,
+            budget=arguments.budget,
             seed=arguments.seed,
             settings=dict(arguments.set),
             trust_code=arguments.trust_code,
             reporter=progress,
+            started=started,
         )
     if not is_first_process():
         return DONE

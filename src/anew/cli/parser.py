@@ -256,6 +256,11 @@ def _nearest(p: CommandParser) -> None:
 def _evaluate(p: CommandParser) -> None:
     p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples)")
     p.add_argument("-n", type=integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
+    p.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="wall-clock time for everything: 90s, 10m; fewer samples are measured if it ends first (default: no limit)",
+    )
     p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
     p.add_argument(
         "--data",

@@ -33,8 +33,9 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInp
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Division
-from anew.workflows.evaluate import grouped_pool
+from anew.workflows.evaluate import grouped_pool, report_content
 from anew.workflows.measuring import measure_all
+from anew.workflows.time_limit import TimeLimit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 TEXT_MOST = 16_000_000
@@ -59,6 +60,7 @@ def evaluate_samples(
     settings: Mapping[str, object] | None = None,
     features: FeatureSets | None = None,
     reporter: Reporter | None = None,
+    ends_at: float | None = None,
 ) -> EvaluationReport:
     """Measure samples made elsewhere against data and write report.json and report.html into `out`.
 
@@ -70,6 +72,10 @@ def evaluate_samples(
         modality: Modality of the data, None to find out.
         settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
         features, reporter: As in `evaluate_run`.
+        ends_at: `time.monotonic()` at which the command must be over; None for no limit.
+
+    Raises:
+        BudgetError: The command must be over before the data is read.
     """
     use_threads()
     reporter = reporter or SilentReporter()
@@ -84,8 +90,10 @@ def evaluate_samples(
         for sentence in (sets.summary(), *form_notes, *sets.warnings):
             reporter.message(sentence)
         data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
-        evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
-        measurements = measure_all(evaluation, reporter)
+        limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
+        inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
+        evaluation = load_evaluation(real.modality.name)(inputs)
+        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         report = EvaluationReport.of(
             measurements.scores,
             measurements.copies,
@@ -102,7 +110,7 @@ def evaluate_samples(
         write_report(
             out,
             report,
-            content=evaluation.report_content(),
+            content=report_content(evaluation, None if limit is None else limit.page_at),
             history=[],
             settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
             plan={},

@@ -12,7 +12,7 @@ import numpy as np
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.threads import CrowdingMeter, stretched, use_threads
+from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -41,6 +41,7 @@ from anew.workflows.measuring import measure_all
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.time_left import measure_in_time_left
+from anew.workflows.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
@@ -53,13 +54,10 @@ STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
 PARTS_MOST = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
-# Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
-WRITING_SHARE, MAX_WRITING = 0.25, 1.2
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
 ENDING_SECONDS = 0.15
-PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows if there was no time for more; chosen
 SAMPLING_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
@@ -84,35 +82,18 @@ def num_saved_samples(model: Model) -> int:
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
-def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """The seconds of an evaluation that are kept for the nearest items, drawing and writing.
-
-    Args:
-        seconds: Seconds of the whole evaluation.
-        crowding: Factor by which crowded cores make it longer; the result is at most half of the evaluation.
-    """
-    return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
-
-
-def page_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """The seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
-    return stretched(PAGE_SECONDS, crowding, seconds / 4)
-
-
 def evaluate_run(
     model: Model,
     n: int,
     *,
     seed: int = 0,
     data: str | None = None,
-    seconds: float | None = None,
+    limit: TimeLimit | None = None,
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
     world: World | None = None,
-    crowding: float = 1.0,
     pace: Pace | None = None,
-    ends_at: float | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -121,16 +102,13 @@ def evaluate_run(
         n: Number of samples; fewer are drawn if the time ends first.
         seed: Seed of the samples and of all that is drawn.
         data: Where the run's data lies now, if it was moved.
-        seconds: Time for the whole evaluation; None for no limit.
+        limit: Time of the evaluation, which has begun; None for no limit.
         reporter: Receives the progress.
         opened: The run's data, if it is open already.
         features: The user's own features, in place of those computed here.
         world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
             limit then.
-        crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
         pace: How fast samples were drawn before; None if that is not known.
-        ends_at: `time.monotonic()` at which the command must be over. Once the report is written, what it lacks for want of time
-            is measured until then, and it is written again; None for no such supplement.
     """
     use_threads()
     begin = time.monotonic()
@@ -140,25 +118,20 @@ def evaluate_run(
         reporter.message("  reading the data")
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
-        stop_at = content_until = usable = None
-        if seconds is not None:
-            writing = writing_seconds(seconds, crowding)
-            stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
-            usable = seconds - writing + writing_seconds(seconds)  # shares of the time were chosen on idle cores
         targets = sample_targets(model.item_spec, dataset)
         if world is None:
-            first_chunk = _first_chunk(usable, crowding, pace)
+            usable, first_chunk = None if limit is None else limit.usable, _first_chunk(limit, pace)
             samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, pace)
         else:
             samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
-        remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
+        remaining = None if limit is None else limit.remaining()
         remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
         evaluation = load_evaluation(record.data.modality)(
             evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
         )
-        measurements = measure_all(evaluation, reporter, stop_at)
+        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         measurements.is_stopped |= stopped
-        report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, content_until, ends_at)
+        report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, limit)
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
@@ -172,23 +145,21 @@ def _write(
     samples: Samples,
     sampling_notes: list[str],
     reporter: Reporter,
-    content_until: float | None,
-    ends_at: float | None,
+    limit: TimeLimit | None,
 ) -> EvaluationReport:
     """Write the report and, if time for more measurements is left then, write it again with them.
 
     Args:
         model, data, evaluation, measurements, samples, reporter: What the report is on.
         sampling_notes: Sentences on the sampling.
-        content_until: See `report_content`.
-        ends_at: See `evaluate_run`.
+        limit: See `evaluate_run`.
     """
     record, folder = model.record, model.folder.path
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     data_notes = [*data.scan.notes, *describe_skipped(data.scan)]
     run_notes = [*tried, *warnings(folder), *data_notes, *model.family.remarks(), *sampling_notes]
     reporter.message("  drawing the report")
-    content = report_content(evaluation, content_until)
+    content = report_content(evaluation, None if limit is None else limit.page_at)
 
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
         measured = replace(measured, notes=[*run_notes, *skipped, *measured.notes])
@@ -199,10 +170,10 @@ def _write(
     writing = time.monotonic() - begin
     if report.folder == folder / REPORT:
         save_samples(samples.head(num_saved_samples(model)), folder / "samples")
-    if ends_at is None or measurements.is_stopped:
+    if limit is None or limit.ends_at is None or measurements.is_stopped:
         return report
     crowding = meter.read()
-    until = ends_at - REWRITING * writing - ENDING_SECONDS * crowding
+    until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
     supplement = measure_in_time_left(evaluation, measurements, until, crowding, reporter)
     if supplement is None:
         return report
@@ -277,18 +248,13 @@ def _sampled(
     return samples, notes, stopped
 
 
-def _first_chunk(seconds: float | None, crowding: float, pace: Pace | None) -> int:
-    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report.
-
-    Args:
-        seconds: Time of the whole evaluation; None for no limit.
-        crowding, pace: See `evaluate_run`.
-    """
-    if seconds is None:
+def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
+    """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report."""
+    if limit is None:
         return FIRST_CHUNK
-    if crowding >= CROWDED:
+    if limit.crowding >= CROWDED:
         return 1
-    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * seconds)))
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * limit.usable)))
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:

@@ -16,7 +16,7 @@ from anew.workflows.run_report import Measurements
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
 # questions; chosen.
 SCORES_SHARE = 0.65
-TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` without a budget takes the time it needs."
 COPIES_MISSING = f"Not measured: the copying test ({OUT_OF_TIME})."
 
 

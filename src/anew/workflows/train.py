@@ -59,13 +59,12 @@ from anew.workflows.report_plan import plan_report
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
+from anew.workflows.time_limit import LEAVING_SECONDS, MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
 
-LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
 # Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
-MIN_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -433,18 +432,15 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     model = Model(job.folder, str(job.world.device), trust_code=True)
     if not job.world.is_main:
         return model
-    budget, crowding = job.plan.budget_s, 1.0
-    seconds = ends_at = None
+    budget, limit = job.plan.budget_s, None
     if budget is not None:
-        ends_at = time.monotonic() + budget - job.context.elapsed()
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
-        remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
-        seconds = max(MIN_REPORT_SECONDS, remaining)
+        begin, left = time.monotonic(), budget - job.context.elapsed()
+        seconds = max(MIN_REPORT_SECONDS, left - saving_slice(budget, crowding) - LEAVING_SECONDS)
+        limit = TimeLimit(begin, seconds, crowding, ends_at=begin + left)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
-    evaluate_run(
-        model, n, seconds=seconds, reporter=reporter, opened=job.data, crowding=crowding, pace=pace, ends_at=ends_at
-    )
+    evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)
     skipped_items.update(job.data)
     scan = job.data.scan
     skipped = {"refused": scan.skipped, "refusals": scan.skipped_lines()}

@@ -1,0 +1,86 @@
+"""The time that an evaluation has, and when its parts have to be over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from anew.core.threads import measure_crowding, stretched
+from anew.errors import BudgetError
+
+# Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
+WRITING_SHARE, MAX_WRITING = 0.25, 1.2
+PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
+LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
+MIN_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """The time of an evaluation.
+
+    Attributes:
+        begin: `time.monotonic()` at its beginning.
+        seconds: How long it may take.
+        crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
+        ends_at: `time.monotonic()` at which the command must be over. Once the report is written, what it lacks for want of time
+            is measured until then, and it is written again; None for no such supplement.
+    """
+
+    begin: float
+    seconds: float
+    crowding: float = 1.0
+    ends_at: float | None = None
+
+    @classmethod
+    def until(cls, ends_at: float, action: str) -> Self:
+        """The time from now to the end of a command.
+
+        Args:
+            ends_at: `time.monotonic()` at which the command must be over.
+            action: What was done until now, for the message: "the run was loaded".
+
+        Raises:
+            BudgetError: Too little is left to write a report.
+        """
+        crowding = measure_crowding()
+        begin = time.monotonic()
+        seconds = ends_at - begin - LEAVING_SECONDS
+        if seconds < MIN_REPORT_SECONDS:
+            raise BudgetError(f"the budget was over before {action}; give more time")
+        return cls(begin, seconds, crowding, ends_at)
+
+    @property
+    def stop_at(self) -> float:
+        """`time.monotonic()` at which measuring is stopped, wherever it is."""
+        return self.begin + self.seconds - writing_seconds(self.seconds, self.crowding)
+
+    @property
+    def page_at(self) -> float:
+        """`time.monotonic()` at which the search for the items that the page shows is stopped."""
+        return self.begin + self.seconds - page_seconds(self.seconds, self.crowding)
+
+    @property
+    def usable(self) -> float:
+        """Seconds of which sampling and measuring have shares. The shares were chosen on idle cores, with their time for writing."""
+        return self.seconds - writing_seconds(self.seconds, self.crowding) + writing_seconds(self.seconds)
+
+    def remaining(self) -> float:
+        """Seconds of `usable` that are left for measuring, .5 at least."""
+        return max(0.5, self.usable - (time.monotonic() - self.begin))
+
+
+def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """The seconds of an evaluation that are kept for the nearest items, drawing and writing.
+
+    Args:
+        seconds: Seconds of the whole evaluation.
+        crowding: Factor by which crowded cores make it longer; the result is at most half of the evaluation.
+    """
+    return stretched(min(MAX_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
+
+
+def page_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """The seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
+    return stretched(PAGE_SECONDS, crowding, seconds / 4)

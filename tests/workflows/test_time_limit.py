@@ -1,0 +1,32 @@
+"""The time that an evaluation has."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from anew.errors import BudgetError
+from anew.workflows.time_limit import TimeLimit, page_seconds, writing_seconds
+
+
+def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
+    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.2, 0.6)
+    assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == pytest.approx((4.8, 2.4))
+    for seconds in (1.0, 4.0, 15.0, 60.0):
+        assert page_seconds(seconds, 30.0) <= writing_seconds(seconds, 30.0) <= seconds / 2 or seconds < 1.3
+
+
+def test_measuring_stops_before_the_page_and_the_page_before_the_end() -> None:
+    for crowding in (1.0, 3.0, 30.0):
+        limit = TimeLimit(100.0, 20.0, crowding)
+        assert 100.0 + 10.0 <= limit.stop_at < limit.page_at < 120.0
+        assert 0 < limit.usable <= 20.0
+
+
+def test_a_budget_that_is_over_is_refused_and_another_is_kept() -> None:
+    with pytest.raises(BudgetError, match="the budget was over before the run was loaded; give more time"):
+        TimeLimit.until(time.monotonic() + 0.5, "the run was loaded")
+    limit = TimeLimit.until(time.monotonic() + 30.0, "the run was loaded")
+    assert limit.ends_at is not None and limit.begin + limit.seconds < limit.ends_at
+    assert 25.0 < limit.seconds < 30.0
