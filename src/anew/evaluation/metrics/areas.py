@@ -22,9 +22,8 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 # Roughness, in levels of 0 to 255, that pixels are counted beyond: grain of less than the first cannot be seen. Differences of
 # channels are larger where they are seen.
 LIGHT, COLOUR = (6.0, 12.0, 24.0, 48.0), (12.0, 24.0, 48.0, 96.0)
-FLOOR_SHARE = (
-    0.01  # share of pixels that does not matter: without it, a single rough pixel would count like a rough area
-)
+# Share of pixels that does not matter: without it, a single rough pixel would count like a rough area
+FLOOR_SHARE = 0.01
 MAX_PIXELS = 4096  # pixels of an image whose neighbours are read, evenly spread; chosen: bounds time
 AREAS = MetricSpec(
     "areas",
