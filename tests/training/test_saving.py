@@ -17,7 +17,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.state import Checkpoint
 from anew.training import saving
 from anew.training.loop import TrainingLoop
-from anew.training.progress import StepProgress
+from anew.training.progress import StepProgress, TimeProgress
 from anew.training.saving import CheckpointSaver
 from anew.training.trainer import StepResult, Trainer
 from toys import POINT, Points, Toy, ToyConfig
@@ -67,6 +67,21 @@ def test_what_is_saved_is_the_state_at_its_step_whatever_was_learned_since(tmp_p
     assert state is not None and not notes and state["meta"]["step"] == 4 and state["meta"]["spent"] == 1.5
     assert state["tensors"].keys() == expected.keys()
     assert all(torch.equal(state["tensors"][name], tensor) for name, tensor in expected.items())
+
+
+def test_the_length_of_a_training_that_was_made_longer_is_kept(tmp_path: Path) -> None:
+    run, progress, folder = trainer(), TimeProgress(100.0), SlowFolder(tmp_path)
+    run.progress = progress
+    folder.may_write.set()
+    saver = saver_of(run, folder, [])
+    for step, length in enumerate((None, 160.0)):
+        if length is not None:
+            progress.extend(length)
+        saver.save(f"step-{step:08d}")
+        saver.wait()
+        state, _ = RunFolder(tmp_path).latest()
+        assert state is not None and state["meta"].get("length") == length
+        run.step += 1
 
 
 def test_an_error_is_heard_of_at_the_next_checkpoint_and_at_the_end(tmp_path: Path) -> None:

@@ -50,4 +50,5 @@ class Meta(Record):
     early_decay: Share | None
     updates: dict[str, Whole]
     spent: NotNegative
+    length: NotNegative | None = None
     validation: tuple[tuple[Whole, Real], ...] = ()

@@ -20,6 +20,7 @@ class CheckpointMeta(TypedDict):
         early_decay: Progress at which the learning rate began to fall earlier than planned, None if it did not.
         updates: Updates of each optimizer.
         spent: Seconds of training so far.
+        length: Seconds of the whole training, if it was made longer than its plan says.
         validation: (step, loss) of each validation.
     """
 
@@ -29,6 +30,7 @@ class CheckpointMeta(TypedDict):
     early_decay: float | None
     updates: dict[str, int]
     spent: NotRequired[float]
+    length: NotRequired[float]
     validation: NotRequired[Sequence[tuple[int, float]]]
 
 

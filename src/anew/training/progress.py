@@ -60,13 +60,17 @@ class StepProgress:
 
 
 class TimeProgress:
-    """Progress by wall-clock time. No step is begun that would end after it.
+    """Progress by wall-clock time. No step is begun that would end after it. It grows evenly, unless the run is made longer.
 
     Args:
         seconds: Length of the run.
         spent: Seconds of it that earlier processes have used.
         only_training: Whether time inside `paused()` does not count, so that `seconds` is time of training alone.
         on_step_time: Called with the seconds that each step took.
+
+    Attributes:
+        seconds: Length of the run now.
+        is_extended: Whether it was made longer.
     """
 
     has_early_decay = False
@@ -84,10 +88,19 @@ class TimeProgress:
         self._start = time.monotonic() - spent
         self._last_begin: float | None = None
         self._step_seconds = 0.0
+        self._reached = 0.0
+        self._even_from = (0.0, 0.0)  # seconds spent and progress from which on it grows evenly
+        self.is_extended = False
 
     @property
     def spent(self) -> float:
+        """Seconds of the run so far."""
         return time.monotonic() - self._start
+
+    def extend(self, seconds: float) -> None:
+        """Make the run so many seconds long in all: what is left of the progress is spread over the time that is left."""
+        self._even_from = (self.spent, self._reached)
+        self.seconds, self.is_extended = seconds, True
 
     def at(self, step: int) -> float | None:
         spent = self.spent
@@ -97,7 +110,12 @@ class TimeProgress:
             self._step_seconds = self._smoothed(duration)
         self._last_begin = spent
         room = self.seconds - self._step_seconds  # a step that would not fit is not begun
-        return round(max(0.0, spent / room), 7) if 0.0 <= spent < room else None
+        if not 0.0 <= spent < room:
+            return None
+        spent_before, progress_before = self._even_from
+        share = max(0.0, spent - spent_before) / (room - spent_before)
+        self._reached = round(progress_before + (1.0 - progress_before) * share, 7)
+        return self._reached
 
     def _smoothed(self, duration: float) -> float:
         """The expected time of a step. It rises at once, at most to the double, and falls slowly."""

@@ -18,6 +18,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.shards import SHARDS, write_shards
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import is_sharded
+from anew.training.progress import TimeProgress
 from anew.training.trainer import Trainer
 from anew.training.validation import Validation
 
@@ -162,6 +163,9 @@ class CheckpointSaver:
     def _meta(self, learned: Checkpoint) -> CheckpointMeta:
         """The `meta` of a checkpoint: numbers of the trainer, the clock and the validation."""
         meta: CheckpointMeta = {**learned["meta"], "spent": self.spent()}
+        progress = self.trainer.progress
+        if isinstance(progress, TimeProgress) and progress.is_extended:
+            meta["length"] = progress.seconds
         if self.validation is not None:
             meta["validation"] = list(self.validation.history)
         return meta

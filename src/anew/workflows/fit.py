@@ -39,6 +39,7 @@ from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import latent_batches
+from anew.workflows.longer_training import longer_training
 from anew.workflows.run_copy import share_trained
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
@@ -81,7 +82,7 @@ def fit(
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
     """
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
-    progress = _progress(job, spent)
+    progress = _progress(job, spent, 0.0 if checkpoint is None else checkpoint["meta"].get("length") or 0.0)
     trainer = Trainer(
         job.family,
         job.data,
@@ -99,7 +100,8 @@ def fit(
             job.family.check_state()
             if validation is not None:
                 validation.load_state_dict(checkpoint)
-    outcome = _run_loop(job, trainer, validation, spent, make_listeners(trainer))
+    listeners = [*longer_training(job, progress, spent), *make_listeners(trainer)]
+    outcome = _run_loop(job, trainer, validation, spent, listeners)
     _use_planned_threads(job)
     if outcome != "interrupted":
         _keep_weights(job, trainer, validation, generates)
@@ -112,8 +114,14 @@ def _use_planned_threads(job: TrainingJob) -> None:
         use_threads(min(job.plan.threads, available_threads()))
 
 
-def _progress(job: TrainingJob, spent: float) -> Progress:
-    """The progress of the training, of which earlier processes took `spent` seconds."""
+def _progress(job: TrainingJob, spent: float, length: float) -> Progress:
+    """The progress of the training.
+
+    Args:
+        job: The training.
+        spent: Seconds of it that earlier processes took.
+        length: Seconds of the whole training, if an earlier process made it longer; else 0.
+    """
     plan = job.plan
     if job.request.plan_from is not None:
         log = replayed_run(job.request.plan_from).path / events_file.NAME
@@ -128,7 +136,7 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
         # The time left is known exactly only now, after reading, measuring and preparing.
         seconds = time_to_train(plan.budget_s, job.context, minimum=MIN_TRAINING)
     assert seconds is not None, "a plan has steps or seconds"
-    return TimeProgress(seconds, spent, on_step_time=on_step_time)
+    return TimeProgress(max(seconds, length), spent, on_step_time=on_step_time)
 
 
 def _thread_replay(log: Path) -> Callable[[int], None]:

@@ -1,0 +1,57 @@
+"""More time for the training where other programs use the cores less than before it: the report will not need what was kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from anew.core.threads import CrowdingMeter
+from anew.planning.budget import CROWDED, MIN_TRAINING, time_to_train
+from anew.training.loop import Listener
+from anew.training.progress import Progress, TimeProgress
+from anew.training.trainer import StepResult
+from anew.workflows.job import TrainingJob
+
+LOOKS = 10  # times that the crowding is looked at in a training, evenly; chosen
+MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes nothing that can be seen; chosen
+
+
+class LongerTraining:
+    """Called after each step of a training whose budget was divided on crowded cores.
+
+    Args:
+        job: The training.
+        progress: Its progress, which is made longer.
+    """
+
+    def __init__(self, job: TrainingJob, progress: TimeProgress) -> None:
+        self.job, self.progress = job, progress
+        self._meter = CrowdingMeter()
+        self._looks = 0
+
+    def __call__(self, result: StepResult) -> None:
+        looks = math.floor(result.progress * LOOKS)
+        if looks <= self._looks:
+            return
+        self._looks = looks
+        world, budget = self.job.world, self.job.plan.budget_s
+        crowding = world.broadcast(
+            self._meter.read()
+        )  # of the training so far: a moment says little of what will follow
+        if budget is None or crowding >= self.job.context.crowding:
+            return
+        left = time_to_train(budget, replace(self.job.context, crowding=crowding), MIN_TRAINING)
+        gain = world.broadcast(self.progress.spent + left - self.progress.seconds)
+        if gain > MIN_GAIN * self.progress.seconds:
+            self.job.context.reporter.message(
+                f"other programs use the cores less than before: {gain:.0f} s of what was kept for the report go to the training"
+            )
+            self.progress.extend(self.progress.seconds + gain)
+
+
+def longer_training(job: TrainingJob, progress: Progress, spent: float) -> list[Listener]:
+    """What makes a training longer, if its budget was divided on crowded cores. spent: seconds of it by earlier processes."""
+    is_divided_now = job.plan.budget_s is not None and spent == 0.0
+    if not is_divided_now or not isinstance(progress, TimeProgress) or progress.only_training:
+        return []
+    return [LongerTraining(job, progress)] if job.context.crowding >= CROWDED else []
