@@ -203,7 +203,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is
 @contextmanager
 def restoring(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside while something is made from a file of a run is a RunError that names the file: its values
-    may be anything. What is wrong with the device (its memory is full) is not the file's fault and stays as it is."""
+    may be anything. What is wrong with the device (its memory or disk is full) is not the file's fault and stays as it is."""
     try:
         yield
     except ConfigError as error:  # a setting in the file, not one that was given now
@@ -211,7 +211,7 @@ def restoring(path: Path) -> Iterator[None]:
     except AnewError:
         raise
     except Exception as error:  # any: the values that reach our code and PyTorch's are a stranger's
-        if _of_the_device(error):
+        if out_of_memory(error) or disk_is_full(error) or _of_the_device(error):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise RunError(f"{str(path)!r} was edited or written by another version ({reason}); restore it") from error

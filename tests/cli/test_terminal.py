@@ -86,7 +86,10 @@ def test_a_reader_that_went_away_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as stream:
+        with pytest.raises(BrokenPipeError):
+            os.write(writing, b"x")
         terminal.write("x", stream)
+        assert os.write(writing, b"y") == 1  # from here on nowhere
         terminal.write("y", stream)
 
 

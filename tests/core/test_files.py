@@ -39,13 +39,19 @@ def test_json_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_where_folders_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
     def refuse(*arguments: object, **options: object) -> int:
+        tried.append(arguments)
         raise PermissionError(13, "folders cannot be opened, as on Windows")
 
     with monkeypatch.context() as windows:
-        windows.setattr(files.os, "name", "nt")
         windows.setattr(files.os, "open", refuse)
+        with pytest.raises(PermissionError):
+            files.sync_folder(tmp_path)
+        windows.setattr(files.os, "name", "nt")
         files.sync_folder(tmp_path)
+        assert len(tried) == 1
 
 
 def test_a_long_reason_ends_between_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -185,8 +186,16 @@ def test_who_opened_the_lock_before_its_release_keeps_all_others_out(tmp_path: P
 def test_a_full_device_is_not_the_fault_of_the_run(tmp_path: Path) -> None:
     import torch
 
-    with pytest.raises(torch.OutOfMemoryError), restoring(tmp_path):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    no_room = [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000000 bytes"),
+        MemoryError(),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ]
+    for error in no_room:
+        with pytest.raises(type(error)) as caught, restoring(tmp_path):
+            raise error
+        assert caught.value is error
     with pytest.raises(RunError, match="KeyError"), restoring(tmp_path):
         raise KeyError("x")
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from anew.evaluation.memorization.audit import MAX_CONTROLS
 from anew.evaluation.memorization.brief import stand_ins
+from anew.evaluation.memorization.controls import MAX_CONTROLS
 from anew.evaluation.memorization.copying_test import LOOKS
 from anew.evaluation.memorization.thresholds import ALPHA, RATES
 

@@ -28,7 +28,7 @@ from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
-from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK, FeatureComparison, FeatureSets
+from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
@@ -447,7 +447,7 @@ def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping
 
     Those of samples are their own: a sample that resembles two real items does not make these a group.
     """
-    samples, held_out, train = (sets[name][:PAIRS_MOST] for name in ("samples", "test", "train"))
+    samples, held_out, train = (sets[name][:MAX_PAIR_ITEMS] for name in ("samples", "test", "train"))
     own, real = (
         np.unique(np.array(twins(items), dtype=np.uint64), return_inverse=True)[1]
         for items in (samples, [*held_out, *train])

@@ -38,7 +38,7 @@ from anew.workflows.measuring import measure_all
 from anew.workflows.time_limit import TimeLimit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
-TEXT_MOST = 16_000_000
+MAX_TEXT_CHARACTERS = 16_000_000
 NUM_PEEKED = 300  # items in which transparency is looked for; chosen
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
@@ -206,8 +206,8 @@ class Sets:
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
-        if self.textual and sum(map(len, self.samples)) >= TEXT_MOST:
-            self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
+        if self.textual and sum(map(len, self.samples)) >= MAX_TEXT_CHARACTERS:
+            self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
         # What is in no column that is read, nothing here says anything of
@@ -279,7 +279,7 @@ class Sets:
         """Up to n items of some parts in random order; for long texts, all texts in their own order."""
         items: list[DecodedItem]
         if self.textual:
-            items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
+            items = [text for data, part in parts for text in data.text(part, MAX_TEXT_CHARACTERS)]
             if self.packed:
                 return items
             items = [text for text in items if text]
@@ -360,7 +360,7 @@ def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | N
 
     def read(limit: int | None) -> list[str]:
         texts: list[str] = []
-        remaining = TEXT_MOST if limit is None else limit
+        remaining = MAX_TEXT_CHARACTERS if limit is None else limit
         for text in items(MAX_POOL):
             if remaining <= 0:
                 break

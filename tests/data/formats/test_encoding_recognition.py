@@ -71,7 +71,8 @@ def test_a_sample_comes_from_all_parts_of_a_file(tmp_path: Path) -> None:
 def test_a_sample_of_a_file_without_line_ends_holds_whole_characters(encoding: str) -> None:
     text = (JAPANESE if encoding in ("euc_jp", "cp932") else CHINESE[:20] + " ").replace("\n", " ")
     data = (text.encode(encoding, "ignore") + b" ") * 12_000
-    sample_of(data).decode(encoding)
+    sampled = sample_of(data).decode(encoding).split()
+    assert len(sampled) > 100 and set(sampled) <= set(data.decode(encoding).split())
 
 
 @pytest.mark.parametrize("encoding", MULTI_BYTE)

@@ -58,6 +58,13 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         assert not set(clean) & set("-~\n\r ")
 
 
+@pytest.mark.parametrize("empty", ["  ", "12 ", "\n10\t20\n"])
+def test_lines_without_residues_before_the_first_header_are_no_record(empty: str) -> None:
+    text = f"{empty}\n>a\nMKVLL\n"
+    assert list(parse(text)) == [FastaRecord("a", "MKVLL")]
+    assert fasta.first_sequence(text.encode()) == "MKVLL"
+
+
 def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
     text = "; a comment\n>one two\r\nac-g t..M\r\n  1 KL 10\r\n\r\n>empty\n>stop\nMKV*\n"
     records = list(parse(text))

@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import pytest
 import torch
 
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.audit import PAIRS, Audit, _confirmed_p, audit, distinct_first
+from anew.evaluation.memorization.audit import PAIRS, Audit, audit, distinct_first
+from anew.evaluation.memorization.controls import Controls
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_types import PASSAGES
 from anew.evaluation.memorization.remembered import RememberedDistance
@@ -194,30 +194,6 @@ def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
     assert "not valid" in outcome.verdict()
 
 
-@pytest.mark.parametrize(
-    ("ps", "remaining", "confirmed"),
-    [
-        ([0.4], 100.0, 0.4),
-        ([0.001, 0.3, 0.6, 0.001, 0.5], 100.0, 0.3),
-        ([0.001, 0.001, 0.6, 0.001, 0.001], 100.0, 0.001),
-        ([0.001], 0.0, 0.001),
-    ],
-)
-def test_an_alarm_among_randomly_held_out_items_is_repeated_in_time(
-    ps: list[float], remaining: float, confirmed: float
-) -> None:
-    """A run on digits was called not valid by one choice of 300 of its 600 held-out items."""
-    choices = iter(ps)
-    fake: Any = SimpleNamespace(
-        _control_p=lambda control, pool: next(choices),
-        _set_aside=lambda held_out: (held_out, held_out),
-        pool=np.arange(4),
-        is_train=np.array([True, True, False, False]),
-    )
-    assert _confirmed_p(fake, np.arange(2), np.arange(4), lambda: remaining) == confirmed
-    assert next(choices, None) is None
-
-
 def test_held_out_twins_are_compared_one_by_one() -> None:
     groups = np.concatenate([np.arange(300), np.arange(300) + 300])
     groups[300:310] = np.arange(10)
@@ -253,7 +229,7 @@ def test_an_alarm_of_the_control_is_repeated_with_other_items(monkeypatch: pytes
     """One choice of items in a hundred raises an alarm although held-out items are a random draw."""
     for alarms, method in (([0.001], "scan"), ([0.001] * 20, "shifted"), ([0.001, 1.0] * 3 + [0.001] * 20, "shifted")):
         remaining = list(alarms)
-        monkeypatch.setattr(Audit, "_both_controls_p", lambda *_, rest=remaining: rest.pop(0) if rest else 1.0)
+        monkeypatch.setattr(Controls, "both_p", lambda *_, rest=remaining: rest.pop(0) if rest else 1.0)
         outcome = audit(POINTS, SAMPLES[:50], TRAIN, HELD, randomly_held_out=False, seed=0, controls=False)
         assert outcome.method == method
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from anew.evaluation.memorization.copying_test import ReferenceResult
 from anew.evaluation.memorization.planting import DRAWS, Detection, combined_p, detect, detection_limit
 from anew.evaluation.memorization.result import PlantedControl
+from anew.evaluation.memorization.thresholds import DETECTION_POWER
 
 
 def test_planted_copies_are_drawn_until_the_answer_is_clear() -> None:
@@ -16,8 +19,16 @@ def test_planted_copies_are_drawn_until_the_answer_is_clear() -> None:
     while not missed.decided:
         missed.record(False)
     assert caught.draws == DRAWS // 2 and caught.rate == 1.0
-    assert missed.draws == 2 and missed.rate == 0.0
+    assert missed.draws == 3 and missed.rate == 0.0
     assert Detection(19, 1).decided and not Detection(18, 1).decided and not Detection(9, 0).decided
+    # 18 of 20 are caught, whenever the two others come
+    assert not Detection(7, 2).decided and not Detection(17, 2).decided and Detection(17, 3).decided
+    assert Detection(18, 2).decided and Detection(18, 2).rate >= DETECTION_POWER > Detection(17, 3).rate
+
+
+@pytest.mark.parametrize(("misses", "caught"), [((5, 9), 0.9), ((1, 20), 0.9), ((5, 9, 11), 8 / 11)])
+def test_the_order_of_misses_does_not_matter(misses: tuple[int, ...], caught: float) -> None:
+    assert detect(lambda number: number not in misses, lambda: 10.0) == caught
 
 
 def test_a_slow_draw_is_not_repeated_without_time() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.inputs import Clock
+from anew.evaluation.metrics import duplicates
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.kernel import Grams, rbf_kernel
@@ -51,6 +52,18 @@ def test_each_fault_is_seen_by_name() -> None:
     assert collapsed["coverage"].value < 0.6 * collapsed["coverage"].real_baseline
     narrow = scores_of(0.3 * cloud(3))
     assert narrow["recall"].value < 0.7 * narrow["recall"].real_baseline < narrow["precision"].value
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_identical_samples_are_duplicates_where_real_items_repeat(dtype: type[np.floating]) -> None:
+    """Distances of identical items are rounding noise, and so was the threshold that they were compared with."""
+    rng = np.random.default_rng(0)
+    held_out, train, samples = (rng.normal(size=(1_000, 128)).astype(dtype) for _ in range(3))
+    held_out[:40], train[:40] = held_out[40:80], train[40:80]
+    samples[:300] = samples[300:600]
+    sets = FeatureSets(samples, train, held_out)
+    (score,) = duplicates.compute(FeatureComparison.of(sets, 0, Clock(None).over))
+    assert score.value == pytest.approx(0.6) and score.real_baseline == pytest.approx(0.08)
 
 
 def test_what_there_is_no_time_for_is_left_out_by_name() -> None:

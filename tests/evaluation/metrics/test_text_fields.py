@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anew.evaluation.metrics.row_formats import RowFormat, row_format
-from anew.evaluation.metrics.text_fields import Classes, ClassPrediction, Runs, TextRelations
+from anew.evaluation.metrics.text_fields import Classes, ClassPrediction, NGrams, TextRelations
 
 SYLLABLES = {"JP": ["ka", "to", "shi", "mu", "ro", "ha"], "NO": ["vik", "fjor", "sund", "hav", "berg", "nes"]}
 
@@ -40,9 +40,9 @@ def test_nothing_is_learned_where_there_is_nothing_or_little() -> None:
 
 
 def test_log_ratios_are_those_of_probabilities() -> None:
-    runs = Runs.of(["aaa", "aab", "bbb", ""])
-    prediction = ClassPrediction.learn(runs, np.array([0, 0, 1, 1]), 2)
-    ratios = prediction.log_ratios(runs)  # (n, k)
+    ngrams = NGrams.of(["aaa", "aab", "bbb", ""])
+    prediction = ClassPrediction.learn(ngrams, np.array([0, 0, 1, 1]), 2)
+    ratios = prediction.log_ratios(ngrams)  # (n, k)
     np.testing.assert_allclose((np.exp(ratios) * np.exp(prediction.prior)).sum(axis=1), 1.0)
     assert ratios[0, 0] > 0.0 > ratios[2, 0]
 

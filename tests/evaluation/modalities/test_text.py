@@ -242,7 +242,7 @@ def test_of_a_long_training_text_part_is_searched_and_said(
 ) -> None:
     content = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
     assert "in the " in content.explanation and "not searched" not in content.explanation
-    monkeypatch.setattr("anew.evaluation.modalities.text.TRAINING_MOST", 5_000)
+    monkeypatch.setattr("anew.evaluation.modalities.text.MAX_SEARCHED_CHARACTERS", 5_000)
     content = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
     assert "in 5,000 characters of the training text (the rest was not searched)" in content.explanation
 

@@ -350,12 +350,10 @@ def test_the_reason_of_a_yes_says_what_agrees() -> None:
     fourgrams = score("fourgram_divergence", 0.5, 0.495, 0.505, 0.5, n=1000)
     close = [auc(0.5, 0.04, 1000), fourgrams]
     part = part_of(fourgrams)
-    assert part is not None and part.clause.startswith(
-        "runs of four characters agree (divergence 0.50; real data: 0.50"
-    )
+    assert part is not None and part.clause.startswith("character 4-grams agree (divergence 0.50; real data: 0.50")
     assert grade(close)["closeness"] == "good" and "differ" not in figures(close)["closeness"]
     far = part_of(score("fourgram_divergence", 0.9, 0.89, 0.91, 0.5, n=1000))
-    assert far is not None and far.clause.startswith("runs of four characters differ (divergence 0.90")
+    assert far is not None and far.clause.startswith("character 4-grams differ (divergence 0.90")
 
 
 def test_a_plain_fault_counts_with_fewer_items_than_its_figure_needs() -> None:

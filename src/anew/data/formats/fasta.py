@@ -108,7 +108,7 @@ def parse(text: str) -> Iterator[FastaRecord]:
     has_digits = False
     for line in _lines(text):
         if line.startswith(">"):
-            if header is not None or lines:
+            if header is not None or any(lines):
                 yield FastaRecord(header or "", "".join(lines), has_digits)
             header, lines, has_digits = line[1:].strip(), [], False
         elif line and not line.startswith(";"):

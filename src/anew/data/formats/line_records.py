@@ -6,10 +6,11 @@ SAMPLE_LINES lines:
 - There are at least MIN_LINES lines, and 99% of them have at most MAX_LINE_LENGTH characters.
 - At most 1 line in 200 is blank, and 1 in 100 indented.
 - At most half of the lines begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA).
-- At most 1 in 5 ends with a colon, brace or semicolon (speakers, code).
+- At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code).
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
 - If more than 5% of the lines have more than three words, lines must look like whole sentences or titles: at most 3% end in a
-  comma, and at most 10% begin in lower case after a line that did not end a sentence (wrapped prose and verse do both).
+  comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
+  (wrapped prose and verse do both), and at most half begin with the same word.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from anew.core import files
 from anew.data.formats.by_range import FileInStore
 
-ABANDONED_SECONDS = 86_400.0  # a copy of this age was left behind by a killed process
+ABANDONED_SECONDS = 86_400.0  # a copy that nobody used for so long was probably left behind by a killed process
 
 
 class PartialFile:
@@ -23,27 +23,43 @@ class PartialFile:
         stored: The file in its store.
         ranges: (start, stop) of the ranges to copy.
 
-    Attributes:
-        path: Path of the local file.
-
     Raises:
         OSError: The copy cannot be written.
         DataError: The store cannot be read.
     """
 
     def __init__(self, stored: FileInStore, ranges: Sequence[tuple[int, int]]) -> None:
+        self._stored, self._ranges = stored, ranges
+        self._path = self._new_copy()
+        weakref.finalize(self, _remove, self._path)
+
+    @property
+    def path(self) -> str:
+        """Path of the local file. Raises the errors of a new copy, which is made if another process took this one for abandoned."""
+        try:
+            os.utime(self._path)
+        except FileNotFoundError:
+            os.replace(self._new_copy(), self._path)
+        return self._path
+
+    def _new_copy(self) -> str:
         folder = files.cache_root(None) / "parts"
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
-        for start, stop in ranges:
-            stored.store.prefetch(stored.file, start, stop)
-        handle, self.path = tempfile.mkstemp(dir=folder, suffix=".part")
-        weakref.finalize(self, _remove, self.path)
-        with os.fdopen(handle, "wb") as stream:
-            stream.truncate(stored.file.bytes or 0)
-            for start, stop in ranges:
-                stream.seek(start)
-                stream.write(stored.store.read(stored.file, start, stop))
+        store, file = self._stored.store, self._stored.file
+        for start, stop in self._ranges:
+            store.prefetch(file, start, stop)
+        handle, path = tempfile.mkstemp(dir=folder, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.truncate(file.bytes or 0)
+                for start, stop in self._ranges:
+                    stream.seek(start)
+                    stream.write(store.read(file, start, stop))
+        except BaseException:  # whatever ended it, nothing is left behind
+            _remove(path)
+            raise
+        return path
 
 
 def _remove(path: str) -> None:

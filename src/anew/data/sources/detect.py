@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anew.core.wording import listed
+from anew.core.wording import are, listed, plural
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.program_text import contradicts_suffix
 from anew.data.modality import CONFIDENT, Modality
+from anew.data.sources.base import evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
@@ -139,7 +140,8 @@ def _gather_frame_folders(
             clip = File(folder, sum(f.bytes for f in frames), max(f.stamp for f in frames))
             out.files.setdefault(name, []).append(clip)
         if clip_folders:
-            out.gathered.append(f"{len(clip_folders)} folders of numbered pictures are taken as one {name} item each")
+            folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
+            out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
@@ -177,8 +179,9 @@ class _FilesOfSuffix:
         self.asked = False
 
     def judge(self, out: SortedFiles, opens_all: bool) -> None:
-        """Set `file_modalities` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be opened."""
-        sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED_FILES)]
+        """Set `file_modalities` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be
+        opened."""
+        sampled = list(self.files) if opens_all else evenly_spaced(self.files, SAMPLED_FILES)
         by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
         self.claimants = {name for claim in claims.values() for name in claim}

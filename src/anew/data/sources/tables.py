@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from anew.core.wording import plural
 from anew.data.file_names import part_of, suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
@@ -228,7 +229,7 @@ def _notes(columns_by_path: Mapping[str, Columns], choice: ColumnChoice, nouns: 
         paths_by_columns.setdefault(columns, []).append(path)
     notes = []
     for columns, paths in paths_by_columns.items():
-        more = f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else ""
+        more = f" (and {plural(len(paths) - 1, 'more table')})" if len(paths) > 1 else ""
         noun = nouns.get(columns.text_modality, "text")
         notes.append(describe_columns(columns, paths[0] + more, choice, noun))
     return notes

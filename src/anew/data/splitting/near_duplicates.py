@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
 from anew.data.modality import Modality
+from anew.data.sources.base import evenly_spaced
 from anew.data.types import DecodedItem, FileSlice, Item
 
 SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
@@ -139,8 +140,8 @@ def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
-    step = max(1, len(items) // MAX_DOCUMENTS)
-    for key, item in zip(keys[::step], items[::step], strict=True):
+    for number in evenly_spaced(range(len(items)), MAX_DOCUMENTS):
+        key, item = keys[number], items[number]
         if key in leader or not isinstance(item.data, str):
             continue
         signature = minhash(item.data, max(COMPARED_CHARACTERS // len(items), MAX_CHARACTERS))

@@ -71,6 +71,8 @@ class Records:
         self.lengths: dict[int, int] = {}
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # number of bodies that were read
+        # By content key, the key of each item whose body was compared; later copies of it are not decoded, and get it by this
+        self._compared: dict[int, int] = {}
 
     def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
         """Read all records of the shards `train`."""
@@ -122,7 +124,10 @@ class Records:
     def _take(self, item: Item, near_key: int | ValueError | None, by_size: bool) -> str | None:
         if isinstance(near_key, ValueError):
             return str(near_key)
-        self.keys.append(content_key(item) if near_key is None else near_key)
+        exact_key = content_key(item)
+        if near_key is not None:
+            self._compared[exact_key] = near_key
+        self.keys.append(self._compared.get(exact_key, exact_key))
         self.sound.append(near_key is not None)
         self.sizes.append(item.size if by_size else 1)
         self.classes.append(item.label or "")

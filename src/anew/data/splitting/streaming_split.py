@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
@@ -133,7 +133,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
         if is_list:  # estimate how many lines a shard has
-            sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
+            sampled = evenly_spaced(train, COUNTED_SHARDS)
             records = sum(
                 isinstance(record, Item) for b in sampled for record in read_records(source, shards[b], modality)
             )

@@ -1,6 +1,6 @@
-"""Features of texts and other strings: counts of short runs of characters, and statistics of lengths and kinds of characters.
+"""Features of texts and other strings: counts of short n-grams of characters, and statistics of lengths and kinds of characters.
 
-Counts of runs of one to four characters are hashed into cells. Their square roots (Hellinger) are mixed by a fixed random
+Counts of n-grams of one to four characters are hashed into cells. Their square roots (Hellinger) are mixed by a fixed random
 matrix, which is the same on every machine and needs no vocabulary.
 
 Legend for shapes: n texts, c cells, d features.

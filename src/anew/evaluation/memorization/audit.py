@@ -9,7 +9,6 @@ Running text is audited in passages and in whole texts: `text_audit.audit_texts`
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Generic
@@ -22,6 +21,7 @@ from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.brief import STAND_INS, samples_in_time, stand_ins
+from anew.evaluation.memorization.controls import MAX_CONTROLS, Controls
 from anew.evaluation.memorization.copying_test import (
     Distance,
     Indices,
@@ -30,7 +30,6 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
     bonferroni_p,
-    repeated_p,
 )
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.match_test import (
@@ -60,8 +59,6 @@ from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
 
-REPEATS = 5  # choices of held-out items after an alarm of their control, which one choice may raise by chance
-MAX_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
 PAIRS = 12  # closest pairs in a report: they fill a page
 CANDIDATES = 10 * PAIRS  # pairs that they are chosen from, since many samples may copy the same thing
@@ -176,11 +173,12 @@ class Audit(Generic[ItemT]):
         held_out = self.pool[~self.is_train[self.pool]]
         if not len(held_out):
             return self._without_proof(sample_nearests, match_test, "reference")
-        control, remaining_pool = self._set_aside(held_out)
+        control = Controls(self.distances, self.is_train, self.groups, self.pool, self.rng)
+        choice = control.set_aside(held_out)
         control_p = None
-        if not self.randomly_held_out:
-            p = self._both_controls_p(control, remaining_pool)
-            control_p = repeated_p(p, lambda: self._both_controls_p(*self._set_aside(held_out)))
+        if not self.randomly_held_out:  # without it nothing else can be read, so it takes the time that it needs
+            control_p = control.confirmed_p(control.both_p, choice, ALPHA, lambda: math.inf)
+            self.notes += control.notes
         if control_p is not None and control_p <= ALPHA:
             return self._without_proof(sample_nearests, match_test, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
@@ -198,7 +196,8 @@ class Audit(Generic[ItemT]):
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
-            control_p = _confirmed_p(self, control, remaining_pool, remaining)
+            control_p = control.confirmed_p(control.held_out_p, choice, CONTROL_ALPHA, remaining)
+            self.notes += control.notes
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(match_test)
@@ -313,30 +312,6 @@ class Audit(Generic[ItemT]):
         real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
         return count_repeats(samples, real, self._stand_ins.items, self.is_train)
 
-    def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
-        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
-        groups, sizes = np.unique(self.groups[real], return_counts=True)
-        order = self.rng.permutation(len(groups))
-        max_groups = max(int((np.cumsum(sizes[order]) <= MAX_CONTROLS).sum()), 1)
-        chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
-        return self.pool[chosen], self.pool[~chosen]
-
-    def _both_controls_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
-        train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
-        ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
-        return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
-
-    def _control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """p of the scan with real items in the samples' place, as of a generator that copies nothing."""
-        if not len(control) or self.is_train[remaining_pool].all():
-            self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
-            return None
-        nearests = [distance.nearest_real(control, remaining_pool) for distance in self.distances]
-        items = np.concatenate([nearest.item for nearest in nearests])
-        labels = LabelPermutations(self.is_train, self.groups, remaining_pool, items, rng=self.rng)
-        return copying_test.scan(nearests, labels, self.rng).p
-
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
         train, queries = self.pool[self.is_train[self.pool]], self.sample_queries
@@ -403,19 +378,6 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
     samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
-
-
-def _confirmed_p(
-    audit: Audit[ItemT], control: Indices, remaining_pool: Indices, remaining: Callable[[], float]
-) -> float | None:
-    """p of the control; after an alarm the middle one of several choices of items, if there is time for them."""
-    begin = time.monotonic()
-    p = audit._control_p(control, remaining_pool)
-    if p is None or p > CONTROL_ALPHA or remaining() < REPEATS * (time.monotonic() - begin):
-        return p
-    held_out = audit.pool[~audit.is_train[audit.pool]]
-    others = [audit._control_p(*audit._set_aside(held_out)) or 0.0 for _ in range(REPEATS - 1)]
-    return sorted([p, *others])[REPEATS // 2]
 
 
 def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:

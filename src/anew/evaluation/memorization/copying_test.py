@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -374,24 +374,6 @@ def reference_test(
 def bonferroni_p(*p_values: float) -> float:
     """p of several tests together: the smallest times their number (Bonferroni), at most 1."""
     return min(len(p_values) * min(p_values), 1.0)
-
-
-def repeated_p(p: float | None, repeat: Callable[[], float | None], repeats: int = 5) -> float | None:
-    """p of a control that depends on a random choice of items: an alarm is repeated with other choices.
-
-    By chance, one choice in a hundred raises an alarm where nothing is wrong. The middle one of several p-values, times their
-    number over its rank, is a p-value however they depend on each other.
-
-    Args:
-        p: p of the first choice; None if there were too few items.
-        repeat: Returns p of another choice.
-        repeats: Number of choices in all, odd.
-    """
-    if p is None or p > ALPHA:
-        return p
-    others = [repeat() for _ in range(repeats - 1)]
-    ordered, rank = sorted([p, *(1.0 if other is None else other for other in others)]), repeats // 2 + 1
-    return min(ordered[rank - 1] * repeats / rank, 1.0)
 
 
 def least_copies(share: float, looks: int = LOOKS) -> int:

@@ -165,7 +165,7 @@ def axes(x: Tensor) -> tuple[Tensor, Tensor]:
 
     r and s are at most CORE_SIDE.
     """
-    sampled = x[:: max(len(x) // SAMPLED, 1)]
+    sampled = x[:: max(-(-len(x) // SAMPLED), 1)]
     sampled = (sampled - sampled.mean(dim=0)).flatten(0, 1)
     down, across = (torch.linalg.eigh((part @ part.mT).sum(dim=0))[1].flip(1) for part in (sampled, sampled.mT))
     return down[:, :CORE_SIDE].contiguous(), across[:, :CORE_SIDE].contiguous()

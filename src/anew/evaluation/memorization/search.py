@@ -352,7 +352,7 @@ def basis(rows: Tensor, size: int) -> Tensor:
 
     Any orthonormal columns give a valid bound; these give a tight one.
     """
-    sampled = rows[:: max(len(rows) // SAMPLED, 1)]
+    sampled = rows[:: max(-(-len(rows) // SAMPLED), 1)]
     sampled = sampled - sampled.mean(dim=0)
     span = torch.empty(rows.shape[1], size).normal_(generator=generator("basis", rows.shape[1]))
     for _ in range(4):

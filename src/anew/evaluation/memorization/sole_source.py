@@ -21,7 +21,7 @@ from anew.evaluation.memorization.texts import Hashes, codes, window_hashes
 
 # Characters of a window: of longer ones too few are left where one character of twenty was changed (docs/log.md, 2026-11-28)
 WINDOW = 16
-WINDOWS_MOST = 20_000_000  # windows of all texts that are kept, drawn by their hashes: they take 30 bytes each
+MAX_WINDOWS = 20_000_000  # windows of all texts that are kept, drawn by their hashes: they take 30 bytes each
 # Share of a text that it may have in common with a single other one without being close to it. A match is three times that: of real
 # texts, 2% to 8% have so much in common with one other (documentation, programs), of novels none.
 USUAL_SHARE = 0.05
@@ -53,7 +53,7 @@ class SoleSourceDistance(Distance):
     def __init__(self, items: Sequence[WholeText], groups: Integers) -> None:
         """groups: (n,) of any integers; at most one text of a group may be in a pool."""
         self._group = np.unique(groups, return_inverse=True)[1]
-        step = sum(len(item.text) for item in items) // WINDOWS_MOST + 1
+        step = sum(len(item.text) for item in items) // MAX_WINDOWS + 1
         self._size = np.ones(len(items))  # distinct windows that a share is a share of
         hashes, owners, posing = [], [], []
         for number, item in enumerate(items):

@@ -87,7 +87,7 @@ def audit_texts(
     Args:
         samples, train, held_out: Texts.
         width: Characters of a passage.
-        max_samples: Number of passages of samples, and of whole ones, that are compared, drawn at random; None: all.
+        max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
         randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
     """

@@ -22,8 +22,9 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 # Roughness, in levels of 0 to 255, that pixels are counted beyond: grain of less than the first cannot be seen. Differences of
 # channels are larger where they are seen.
 LIGHT, COLOUR = (6.0, 12.0, 24.0, 48.0), (12.0, 24.0, 48.0, 96.0)
-FEW = 0.01  # share of pixels that does not matter: without it, a single rough pixel would count like a rough area
-MOST_PIXELS = 4096  # pixels of an image whose neighbours are read, evenly spread; chosen: bounds time
+# Share of pixels that does not matter: without it, a single rough pixel would count like a rough area
+FLOOR_SHARE = 0.01
+MAX_PIXELS = 4096  # pixels of an image whose neighbours are read, evenly spread; chosen: bounds time
 AREAS = MetricSpec(
     "areas",
     "Plain and rough areas",
@@ -48,7 +49,7 @@ def area_numbers(images: Sequence[Numbers] | Numbers) -> Array:
     parts = [_shares(light, LIGHT)]
     if colour is not None:
         parts.append(_shares(colour, COLOUR))
-    return np.log(np.concatenate(parts, axis=1) + FEW)
+    return np.log(np.concatenate(parts, axis=1) + FLOOR_SHARE)
 
 
 def area_score(sets: FeatureSets, seed: int) -> Score:
@@ -90,7 +91,7 @@ def _shares(x: Array, levels: Sequence[float]) -> Array:
     height, width = x.shape[2:]
     if min(height, width) < 3:
         return np.zeros((len(x), 3 * len(levels)))
-    step = max(int(np.ceil(np.sqrt(height * width / MOST_PIXELS))), 1)
+    step = max(int(np.ceil(np.sqrt(height * width / MAX_PIXELS))), 1)
     middle = x[:, :, 1:-1:step, 1:-1:step]
     across = np.abs(middle - (x[:, :, 1:-1:step, :-2:step] + x[:, :, 1:-1:step, 2::step]) / 2.0).max(axis=1)
     down = np.abs(middle - (x[:, :, :-2:step, 1:-1:step] + x[:, :, 2::step, 1:-1:step]) / 2.0).max(axis=1)

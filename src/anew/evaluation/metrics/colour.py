@@ -28,7 +28,7 @@ COLOUR_DISTANCE = MetricSpec(
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
 LIGHTNESS, CHROMA = 16, 9
-CHROMA_MOST = 0.3  # end of the axes of colour; the largest chroma of screen colours is 0.32
+MAX_CHROMA = 0.3  # end of the axes of colour; the largest chroma of screen colours is 0.32
 CELLS = LIGHTNESS * CHROMA * CHROMA
 # Matrices of the definition of OKLab: linear sRGB to cone responses, and their cube roots to OKLab.
 TO_CONES = np.array(
@@ -61,7 +61,7 @@ def colour_counts(images: Sequence[Numbers] | Numbers) -> Array:
     lab = oklab(rgb.reshape(len(x), -1, 3))  # (n, P, 3)
     lightness = np.clip((lab[..., 0] * LIGHTNESS).astype(np.intp), 0, LIGHTNESS - 1)
     a, b = (
-        np.clip(((lab[..., axis] / CHROMA_MOST + 1.0) / 2.0 * CHROMA).astype(np.intp), 0, CHROMA - 1) for axis in (1, 2)
+        np.clip(((lab[..., axis] / MAX_CHROMA + 1.0) / 2.0 * CHROMA).astype(np.intp), 0, CHROMA - 1) for axis in (1, 2)
     )
     cell = (lightness * CHROMA + a) * CHROMA + b + CELLS * np.arange(len(x))[:, None]
     return np.bincount(cell.ravel(), minlength=len(x) * CELLS).reshape(len(x), CELLS).astype(np.float64)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
-from anew.evaluation.metrics.neighbours import nearest_others
+from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 DUPLICATE_SHARE = MetricSpec(
@@ -30,12 +30,17 @@ CLOSEST = 0.01  # quantile of held-out items' distances to their nearest other: 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets
-    threshold = float(np.quantile(nearest_others(sets.held_out), CLOSEST))
-    rows = (nearest_others(sets.samples) <= threshold).astype(np.float64)
+    threshold = float(np.quantile(nearest_others(sets.held_out), CLOSEST)) ** 2
+
+    def are_duplicates(items: Rows) -> Array:
+        # Where real items repeat, the threshold is 0 but for rounding
+        return (radii(items, 1) <= threshold + tie(sets.held_out, items)).astype(np.float64)
+
+    rows = are_duplicates(sets.samples)
     low, high = mean_interval(rows, comparison.seed)
 
     def share(items: Rows, _: Rows) -> float:
-        return float((nearest_others(items) <= threshold).mean())
+        return float(are_duplicates(items).mean())
 
     method = f"closer to another sample than {1 - CLOSEST:.0%} of held-out {sets.noun} are to each other"
     real, naive = comparison.baselines(sets, share)

@@ -18,7 +18,7 @@ from anew.evaluation.metrics.bootstrap import interval, log_interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import MetricSpec, Score
 
-PAIRS_MOST = 2_000  # items in metrics that compare all pairs: time and memory grow with the square
+MAX_PAIR_ITEMS = 2_000  # items in metrics that compare all pairs: time and memory grow with the square
 QUICK = 300  # metrics of no more items take no time worth saving; only their intervals do
 
 Statistic = Callable[[Rows, Rows], float]
@@ -38,7 +38,7 @@ class FeatureSets:
         counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
         views: Numbers of features that belong together, in order: a classifier takes those that tell more. () for all.
-        sample_groups, held_out_groups, train_groups: Group number of each of the first items, at least PAIRS_MOST or all;
+        sample_groups, held_out_groups, train_groups: Group number of each of the first items, at least MAX_PAIR_ITEMS or all;
             near-duplicates share one. None if that is not known.
     """
 
@@ -78,7 +78,7 @@ class FeatureComparison:
 
     Attributes:
         sets: All items.
-        pair_sets: The first PAIRS_MOST, for metrics that compare all pairs.
+        pair_sets: The first MAX_PAIR_ITEMS, for metrics that compare all pairs.
         seed: Seed of everything that is drawn.
         over: Whether a share of the evaluation's time is spent; intervals end early then.
     """
@@ -90,7 +90,7 @@ class FeatureComparison:
 
     @classmethod
     def of(cls, sets: FeatureSets, seed: int, over: Callable[[float], bool]) -> FeatureComparison:
-        return cls(sets, sets.head(PAIRS_MOST), seed, over)
+        return cls(sets, sets.head(MAX_PAIR_ITEMS), seed, over)
 
     def source(self, method: str, sets: FeatureSets | None = None) -> str:
         """The `source` of a score: data and method. sets: the items it was computed from, by default `self.sets`."""

@@ -112,10 +112,15 @@ def nearest_others(x: Rows) -> Array:
     return np.asarray(np.sqrt(radii(x, 1)))
 
 
+def tie(*sets: Rows) -> float:
+    """The squared distance up to which rows of these sets, each (n, d), are the same: the rounding of their features."""
+    return TIE * max(float((np.asarray(rows, dtype=np.float64) ** 2).sum(axis=1).max()) for rows in sets)
+
+
 def neighbourhood(real: Rows, samples: Rows, k: int = NEIGHBOURS) -> Neighbourhood:
     """Compare samples (m, d) with real items (n, d); needs at least two rows in each."""
-    tie = TIE * max(float((np.asarray(rows, dtype=np.float64) ** 2).sum(axis=1).max()) for rows in (real, samples))
-    real_radius, sample_radius = radii(real, k) + tie, radii(samples, k) + tie
+    rounding = tie(real, samples)
+    real_radius, sample_radius = radii(real, k) + rounding, radii(samples, k) + rounding
     square = squared_distances(real, samples)  # (n, m)
     # An outlier's ball is no larger than the median one, and a sample amid many real items counts no more than one.
     in_clipped_ball = square <= np.minimum(real_radius, np.median(real_radius))[:, None]

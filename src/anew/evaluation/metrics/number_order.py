@@ -65,7 +65,10 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
     """
     if form is not None:
         fields = form.layout.fields(record) or []
-        return _numbers(fields, [(i,) for i in range(len(fields))])
+        numbers = [
+            column.number(field) for column, field in zip(form.columns, fields, strict=False)
+        ]  # none if it is malformed
+        return _numbers(fields, numbers, [(i,) for i in range(len(fields))])
     words = record.split()
     shapes = [_NUMBER.sub("0", word) for word in words]
     seen: Counter[str] = Counter()
@@ -73,13 +76,13 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
     for shape in shapes:
         places.append((shape, seen[shape]))
         seen[shape] += 1
-    return _numbers(words, places)
+    return _numbers(words, list(map(number, words)), places)
 
 
-def _numbers(texts: Sequence[str], places: Sequence[Place]) -> dict[Place, float]:
+def _numbers(texts: Sequence[str], wholes: Sequence[float | None], places: Sequence[Place]) -> dict[Place, float]:
+    """Numbers by place. wholes: the number that each text is, if it is one; otherwise those within it count."""
     numbers: dict[Place, float] = {}
-    for text, place in zip(texts, places, strict=True):
-        whole = number(text)
+    for text, whole, place in zip(texts, wholes, places, strict=True):
         if whole is not None:
             numbers[place] = whole
             continue

@@ -15,6 +15,7 @@ import numpy as np
 
 from anew.core.wording import listed, plural
 from anew.evaluation.metrics.shares import share_score
+from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, WORD
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
 
@@ -75,25 +76,23 @@ EXPECTED, PRESENT = 16.0, 0.25
 EXCESS, ERRORS = 4.0, 3.0
 MAX_NAMED = 3  # parts that the report names
 
-_WORD = re.compile(r"\w+")
-_LETTERS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d+")
 
 
 def _fine_format(record: str) -> str:
     """The case of letters, and the length of numbers: "Aa 00.0"."""
-    text = _LETTERS.sub(lambda run: "A" * run[0][0].isupper() + "a" * (not run[0].isupper()), record)
+    text = WORD.sub(lambda run: "A" * run[0][0].isupper() + "a" * (not run[0].isupper()), record)
     return _DIGITS.sub(lambda run: "0" * min(len(run[0]), MAX_RUN), text)
 
 
 def _medium_format(record: str) -> str:
     """The length of numbers: "a 00.0"."""
-    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), MAX_RUN), _LETTERS.sub("a", record))
+    return _DIGITS.sub(lambda run: "0" * min(len(run[0]), MAX_RUN), WORD.sub("a", record))
 
 
 def _coarse_format(record: str) -> str:
     """Letters and numbers alone: "a 0.0"."""
-    return _DIGITS.sub("0", _LETTERS.sub("a", record))
+    return _DIGITS.sub("0", WORD.sub("a", record))
 
 
 FORMATS: tuple[Callable[[str], str], ...] = (_fine_format, _medium_format, _coarse_format)
@@ -208,7 +207,7 @@ def _counts(records: Iterable[str]) -> Counter[str]:
 
 
 def _parts(record: str) -> set[str]:
-    return {*record, *_WORD.findall(record)}
+    return {*record, *LETTERS_AND_DIGITS.findall(record)}
 
 
 def _share_with(parts: set[str], records: Sequence[str]) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,20 +89,26 @@ class Column:
     Attributes:
         numbers: Sorted numbers of the column; None where it does not hold numbers.
         levels: Most frequent values that are no numbers.
+        thousands: Whether commas group thousands; otherwise a comma is a decimal sign.
     """
 
     numbers: Array | None
     levels: tuple[str, ...]
+    thousands: bool
+
+    def number(self, field: str) -> float | None:
+        """The finite number that a field of this column holds."""
+        return number(field, self.thousands)
 
     def is_valid(self, field: str) -> bool:
-        return self.numbers is None or field in self.levels or number(field) is not None
+        return self.numbers is None or field in self.levels or self.number(field) is not None
 
     def values(self, fields: Sequence[str]) -> Array | None:
         """The numbers of valid fields (n,), the median in place of others; None where the column does not hold numbers."""
         if self.numbers is None:
             return None
         median = float(np.median(self.numbers))
-        return np.array([median if (value := number(field)) is None else value for field in fields])
+        return np.array([median if (value := self.number(field)) is None else value for field in fields])
 
     def features(self, fields: Sequence[str]) -> Array:
         """(n, d) features of valid fields: a flag for each level, then a number and its rank, or the length of other values."""
@@ -134,13 +141,30 @@ class RowFormat:
         )
 
 
-def number(field: str) -> float | None:
-    """The finite number that a field holds; a decimal comma is allowed."""
+def number(field: str, thousands: bool = False) -> float | None:
+    """The finite number that a field holds. thousands: whether commas group thousands ("1,234.5"), or one is a decimal sign ("1,5")."""
+    text = field.strip()
+    if "_" in text or (
+        thousands and "," in text and not _GROUPED.fullmatch(text)
+    ):  # float() takes 12_34, an identifier
+        return None
     try:
-        value = float(field.strip().replace(",", "."))
+        value = float(text.replace(",", "" if thousands else "."))
     except ValueError:
         return None
     return value if np.isfinite(value) else None
+
+
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+
+
+def groups_thousands(fields: Sequence[str]) -> bool:
+    """Whether commas group thousands in a column: all of its numbers with a comma can be read so. If they have a decimal comma and
+    three digits after it throughout, they are all read 1,000 times too large, which no comparison notices."""
+    with_comma = [field for field in set(fields) if "," in field]
+    is_grouped = [number(field, thousands=True) is not None for field in with_comma]
+    is_decimal = [number(field) is not None for field in with_comma]
+    return any(is_grouped) and all(grouped for grouped, decimal in zip(is_grouped, is_decimal, strict=True) if decimal)
 
 
 def split(record: str, delimiter: str) -> list[str]:
@@ -166,7 +190,7 @@ def _flat(value: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]:
     for key, inner in value.items():
         if isinstance(inner, dict) and inner:
             yield from _flat(inner, f"{prefix}{key}.")
-        elif isinstance(inner, str) and number(inner) is None:
+        elif isinstance(inner, str) and number(inner) is None and number(inner, thousands=True) is None:
             yield prefix + key, inner
         else:
             yield prefix + key, json.dumps(inner, ensure_ascii=False)
@@ -205,10 +229,11 @@ def _columns(rows: Sequence[Sequence[str]]) -> tuple[Column, ...]:
 
 
 def _column(fields: Sequence[str]) -> Column:
-    numbers = [value for field in fields if (value := number(field)) is not None]
-    levels = Counter(field for field in fields if number(field) is None).most_common(LEVELS)
+    thousands = groups_thousands(fields)
+    numbers = [value for field in fields if (value := number(field, thousands)) is not None]
+    levels = Counter(field for field in fields if number(field, thousands) is None).most_common(LEVELS)
     n_known = len(numbers) + sum(count for _, count in levels)
     n_present = sum(field != "" for field in fields)
     if numbers and len(numbers) >= NUMERIC * n_present and n_known >= KNOWN * len(fields):
-        return Column(np.sort(np.array(numbers)), tuple(level for level, count in levels if count > 1))
-    return Column(None, tuple(level for level, _ in Counter(fields).most_common(LEVELS)))
+        return Column(np.sort(np.array(numbers)), tuple(level for level, count in levels if count > 1), thousands)
+    return Column(None, tuple(level for level, _ in Counter(fields).most_common(LEVELS)), thousands)

@@ -1,9 +1,9 @@
 """What the text of a field says about the other fields of its row: that a Japanese name is not that of a Norwegian place.
 
 Texts have too many values for a feature each. Here the class of another field (a frequent value, or a quarter of the range of
-numbers) is predicted from the runs of characters of the text, by naive Bayes learned from training rows that are not compared.
+numbers) is predicted from the character n-grams of the text, by naive Bayes learned from training rows that are not compared.
 
-Legend for shapes: n rows, k classes, g runs of characters of all rows.
+Legend for shapes: n rows, k classes, g n-grams of all rows.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from anew.evaluation.memorization.texts import codes
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.row_formats import Column
 
-WIDTHS = (1, 2, 3)  # characters of a run: they overlap, so the evidence of all is divided by their number
-CELLS = 8_192  # of the hash table of runs: a few that share a cell do no harm
+WIDTHS = (1, 2, 3)  # characters of an n-gram: they overlap, so the evidence of all is divided by their number
+CELLS = 8_192  # of the hash table of n-grams: a few that share a cell do no harm
 MAX_CHARACTERS = 200  # of a text that are read; chosen: longer ones repeat what they say
-PRIOR_RUNS = 100.0  # runs of all classes that each class is credited with: 30 to 3,000 tell classes equally well
+PRIOR_NGRAMS = 100.0  # n-grams of all classes that each class is credited with: 30 to 3,000 tell classes equally well
 MAX_LEARNED = 5_000  # rows that a prediction is learned from; chosen
 MIN_LEARNED = 200  # rows, at least; chosen: fewer tell no classes apart
 CHECKED = 4  # one row of so many is not learned from, but tells whether a text says anything about a field
@@ -34,19 +34,19 @@ DISTINCT = 0.2  # least share of distinct values that makes a column one of text
 
 
 @dataclass(frozen=True)
-class Runs:
-    """The runs of characters of some texts: their cells (g,), and where those of each text start (n,)."""
+class NGrams:
+    """The character n-grams of some texts: their cells (g,), and where those of each text start (n,)."""
 
     cells: Integers
     starts: Integers
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Runs:
+    def of(cls, texts: Sequence[str]) -> NGrams:
         cells = [_cells(text) for text in texts]
         return cls(np.concatenate(cells), np.cumsum([0, *map(len, cells[:-1])]))
 
     def rows(self) -> Integers:
-        """The number of the text that each run belongs to, (g,)."""
+        """The number of the text that each n-gram belongs to, (g,)."""
         lengths = np.diff(self.starts, append=len(self.cells))
         return np.repeat(np.arange(len(self.starts)), lengths)
 
@@ -89,7 +89,7 @@ class ClassPrediction:
     """Predicts the class of a column from the text of another.
 
     Attributes:
-        evidence: (k, CELLS) log-ratios of a run's frequency in texts of a class to that in all.
+        evidence: (k, CELLS) log-ratios of an n-gram's frequency in texts of a class to that in all.
         prior: (k,) log shares of the classes.
     """
 
@@ -97,24 +97,24 @@ class ClassPrediction:
     prior: Array
 
     @classmethod
-    def learn(cls, runs: Runs, classes: Integers, num_classes: int) -> ClassPrediction:
-        index = classes[runs.rows()] * CELLS + runs.cells
+    def learn(cls, ngrams: NGrams, classes: Integers, num_classes: int) -> ClassPrediction:
+        index = classes[ngrams.rows()] * CELLS + ngrams.cells
         counts = np.bincount(index, minlength=num_classes * CELLS).reshape(num_classes, CELLS).astype(np.float64)
         overall = (counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * CELLS)
         totals = counts.sum(axis=1, keepdims=True)
-        evidence = np.log((counts + PRIOR_RUNS * overall) / (totals + PRIOR_RUNS)) - np.log(overall)
+        evidence = np.log((counts + PRIOR_NGRAMS * overall) / (totals + PRIOR_NGRAMS)) - np.log(overall)
         rows = np.bincount(classes, minlength=num_classes)
         return cls(evidence / len(WIDTHS), np.log((rows + 0.5) / (rows.sum() + 0.5 * num_classes)))
 
-    def log_ratios(self, runs: Runs) -> Array:
+    def log_ratios(self, ngrams: NGrams) -> Array:
         """(n, k) log-ratios of the probability of each class, given a text, to its share in the data."""
-        likelihood = np.stack([np.add.reduceat(row[runs.cells], runs.starts) for row in self.evidence], axis=1)
+        likelihood = np.stack([np.add.reduceat(row[ngrams.cells], ngrams.starts) for row in self.evidence], axis=1)
         joint = likelihood + self.prior
         return np.asarray(likelihood - np.logaddexp.reduce(joint, axis=1, keepdims=True))
 
 
 def _cells(text: str) -> Integers:
-    """The cell of each run of characters of a text, whose ends count as characters; at least one."""
+    """The cell of each character n-gram of a text, whose ends count as characters; at least one."""
     x = codes(f"\0{text[:MAX_CHARACTERS]}\0").astype(np.uint64)
     parts = []
     for width in WIDTHS:
@@ -165,7 +165,7 @@ class TextRelations:
         fields = list(zip(*rows, strict=True))
         features = np.zeros((len(rows), len(self.relations)))
         for i, relation in enumerate(self.relations):
-            ratios = relation.prediction.log_ratios(Runs.of(fields[relation.text]))
+            ratios = relation.prediction.log_ratios(NGrams.of(fields[relation.text]))
             other = fields[relation.other]
             features[:, i] = ratios[
                 np.arange(len(rows)), _class_numbers(relation.classes, self.columns, other, relation.other)
@@ -183,7 +183,7 @@ def _relations(
     """Yield the relations of a column of texts, each with the evidence for it in rows that it was not learned from."""
     is_checked = np.arange(len(fields[text])) % CHECKED == 0
     learned, checked = (
-        Runs.of([field for field, is_in in zip(fields[text], part, strict=True) if is_in])
+        NGrams.of([field for field, is_in in zip(fields[text], part, strict=True) if is_in])
         for part in (~is_checked, is_checked)
     )
     for other, own in enumerate(classes):

@@ -5,7 +5,6 @@ Legend for shapes: t texts, b blocks, s symbols.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
-from anew.evaluation.metrics.words import Vocabulary, word_scores
+from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 BIGRAM_DIVERGENCE = MetricSpec(
@@ -31,8 +30,8 @@ BIGRAM_DIVERGENCE = MetricSpec(
 )
 FOURGRAM_DIVERGENCE = MetricSpec(
     "fourgram_divergence",
-    "Runs of four characters",
-    "The same for runs of four characters: whether pieces of words are like those of the data.",
+    "Character 4-grams",
+    "The same for 4-grams, sequences of four characters: whether pieces of words are like those of the data.",
     maximum=1.0,
     order=20,
     award="Closest to the data",
@@ -40,9 +39,9 @@ FOURGRAM_DIVERGENCE = MetricSpec(
         "closeness",
         0.1,
         0.3,
-        "runs of four characters differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-        agreement="runs of four characters agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
-        # With fewer characters most runs occur in one of two real texts alone, and broken samples agree, too
+        "character 4-grams differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        agreement="character 4-grams agree (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+        # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
         least_to_pass=10_000,
     ),
 )
@@ -74,7 +73,6 @@ PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
-WORD = re.compile(r"\w+")
 
 
 def known_records() -> MetricSpec:
@@ -159,7 +157,7 @@ class TextStatistics:
 
     def _zipf(self) -> Iterator[Score]:
         words = [
-            [word.lower() for text in part for word in WORD.findall(text)]
+            [word.lower() for text in part for word in LETTERS_AND_DIGITS.findall(text)]
             for part in (self.samples, self.test, self.train)
         ]
         samples, test, train = (zipf_slope(part) for part in words)

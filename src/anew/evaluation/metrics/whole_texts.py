@@ -8,7 +8,6 @@ Legend for shapes: n texts, d numbers of a text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,9 +15,10 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.words import WORD
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-LEAST = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
+MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
 MAX_TEXTS = 600  # of each set: more take seconds
 ENOUGH = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
 WHOLE_TEXTS_AUC = MetricSpec(
@@ -35,7 +35,7 @@ WHOLE_TEXTS_AUC = MetricSpec(
         "a classifier of whole texts (beginnings, ends, order of lines, words of their parts) picks the sample out of a pair "
         "{value:.0%} of the time (guessing: 50%)",
         exact_baseline=0.5,
-        least=LEAST,
+        least=MIN_TEXTS,
         least_to_pass=ENOUGH,
     ),
 )
@@ -43,7 +43,6 @@ MAX_CHARACTERS = 20_000  # of a text that are read; chosen: its words and lines 
 MAX_WORDS = 400  # words of the beginning that are compared in halves; chosen
 LONG_WORD = 5  # letters from which on a word says what a text is about; chosen
 SIMILAR = 2.0  # multiple up to which typical lengths of samples and real texts count as similar; chosen
-WORD = re.compile(r"[^\W\d_]+")
 ENDS, OPENING, CLOSING = ".!?…。！？", "([{", ")]}"
 CHARACTER_TYPES = (
     "a capital",
@@ -92,10 +91,10 @@ def have_similar_lengths(samples: Sequence[str], held_out: Sequence[str]) -> boo
 def whole_text_scores(
     samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], seed: int
 ) -> Iterator[Score]:
-    """Yield the score of whole texts; none for fewer than LEAST of each."""
+    """Yield the score of whole texts; none for fewer than MIN_TEXTS of each."""
     rng = np.random.default_rng(seed)
     n = min(len(samples), len(held_out), len(train), MAX_TEXTS)
-    if n < LEAST:
+    if n < MIN_TEXTS:
         return
     chosen = [[part[i] for i in rng.permutation(len(part))[:n]] for part in (samples, held_out, train)]
     num_words = min(int(np.quantile([len(WORD.findall(text[:MAX_CHARACTERS])) for text in chosen[2]], 0.25)), MAX_WORDS)

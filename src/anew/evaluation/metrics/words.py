@@ -48,14 +48,14 @@ UNKNOWN_WORDS = MetricSpec(
 NEW_WORDS = MetricSpec(
     "new_words",
     "New words that look real",
-    "Share of words that are not in the training text but consist of its letter triples.",
+    "Share of words that are not in the training text but consist of its letter trigrams.",
     maximum=1.0,
     role="fact",
 )
 BROKEN_WORDS = MetricSpec(
     "broken_words",
     "Broken words",
-    "Share of words that are not in the training text and contain a letter triple that no word there has.",
+    "Share of words that are not in the training text and contain a letter trigram that no word there has.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})", least_to_pass=2_000
@@ -75,16 +75,17 @@ KNOWN_PAIRS = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-WORD = re.compile(r"[^\W\d_]+")
+WORD = re.compile(r"[^\W\d_]+")  # letters alone
+LETTERS_AND_DIGITS = re.compile(r"\w+")
 MIN_KNOWN = 0.5  # below this share of known words in held-out text, the data is not made of words
 MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say nothing; chosen
 MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
-WIDTH = 3  # characters of a run; marks of the beginning and the end of a word count
+WIDTH = 3  # characters of a trigram; marks of the beginning and the end of a word count
 
 
 class Vocabulary:
-    """The words of training texts, in lower case, their letter triples, and which words follow each other.
+    """The words of training texts, in lower case, their letter trigrams, and which words follow each other.
 
     Args:
         texts: Training texts, whole.
@@ -106,9 +107,9 @@ class Vocabulary:
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     @cached_property
-    def _runs(self) -> set[str]:
-        """Letter triples of all words; they take longer than the words themselves."""
-        return {run for word in self._ids for run in runs(word)}
+    def _trigrams(self) -> set[str]:
+        """Letter trigrams of all words; they take longer than the words themselves."""
+        return {trigram for word in self._ids for trigram in trigrams(word)}
 
     def known_share(self, texts: Sequence[str]) -> float:
         """The share of the words of texts that are known; 0 without words."""
@@ -121,7 +122,7 @@ class Vocabulary:
         for word in words(text, self.records):
             if word in self._ids:
                 num_known += 1
-            elif all(run in self._runs for run in runs(word)):
+            elif all(trigram in self._trigrams for trigram in trigrams(word)):
                 num_new += 1
             else:
                 num_broken += 1
@@ -144,8 +145,8 @@ def words(text: str, record: bool) -> list[str]:
     return [match.group().lower() for match in matches]
 
 
-def runs(word: str) -> list[str]:
-    """The letter triples of a word, marks of its beginning and end included."""
+def trigrams(word: str) -> list[str]:
+    """The letter trigrams of a word, marks of its beginning and end included."""
     marked = f"^{word}$"
     return [marked[i : i + WIDTH] for i in range(max(len(marked) - WIDTH + 1, 1))]
 

@@ -21,7 +21,7 @@ from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
-from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
+from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO_WIDTH, envelope_statistics, pulse_spec
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
@@ -105,10 +105,10 @@ class AudioEvaluation(Evaluation[Samples]):
     def _statistics(self) -> Iterator[Score]:
         """Sound statistics that need no features."""
         parts = ("samples", "test", "train", "naive")
-        curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:PAIRS_MOST]), self.rate) for part in parts))
+        curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:MAX_PAIR_ITEMS]), self.rate) for part in parts))
         spec = pulse_spec(curves.samples, curves.test)
         yield distance_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
-        samples, test, train = (self.sets[part][:PAIRS_MOST] for part in parts[:3])
+        samples, test, train = (self.sets[part][:MAX_PAIR_ITEMS] for part in parts[:3])
         mono = [audio.mono(part) for part in (samples, test, train)]
         for statistic in envelope_statistics(self.rate):
             yield compare(statistic, *map(statistic.compute, mono))
@@ -122,14 +122,14 @@ class AudioEvaluation(Evaluation[Samples]):
 
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
-        level = audio.spectrograms(self.sets[part][:PAIRS_MOST], self.rate).double()  # (n, M, T)
+        level = audio.spectrograms(self.sets[part][:MAX_PAIR_ITEMS], self.rate).double()  # (n, M, T)
         return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + MIN_POWER).log10().numpy())
 
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
     ) -> Iterator[Score]:
         """Yield the score of a number that every clip has, by the distance of its distributions."""
-        parts = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train", "naive"))
+        parts = (self.sets[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train", "naive"))
         numbers = SetStatistics(*(number_of(items, self.rate) for items in parts))
         source += (
             f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.test):.3g}"

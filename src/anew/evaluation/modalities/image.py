@@ -36,7 +36,7 @@ SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched 
 # A training image counts as mirrored if it is so much nearer then: symmetric pictures are about as near either way; chosen
 MIRRORED = 0.5
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
-STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
+MAX_STATISTICS_IMAGES = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
 
 class ImageEvaluation(Evaluation[Numbers]):
@@ -150,13 +150,13 @@ class ImageEvaluation(Evaluation[Numbers]):
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single images."""
-        samples, test, train = (self.sets[part][:STATISTICS_MOST] for part in ("samples", "test", "train"))
+        samples, test, train = (self.sets[part][:MAX_STATISTICS_IMAGES] for part in ("samples", "test", "train"))
         for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _areas(self) -> Iterator[Score]:
         """How plain and rough areas are."""
-        rows = {part: area_numbers(self.sets[part][:STATISTICS_MOST]) for part in ("samples", "test", "train")}
+        rows = {part: area_numbers(self.sets[part][:MAX_STATISTICS_IMAGES]) for part in ("samples", "test", "train")}
         yield area_score(feature_sets(self, rows), self.inputs.seed)
 
     def _colours(self) -> Iterator[Score]:

@@ -14,7 +14,7 @@ from anew.evaluation.memorization.item_types import RECORDS, edit_text
 from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.bootstrap import wilson_interval
-from anew.evaluation.modalities.text import TRAINING_MOST, TextEvaluation
+from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 VALID_SHARE = MetricSpec(
@@ -115,7 +115,7 @@ class MoleculeEvaluation(TextEvaluation):
             self.skip("novelty of molecules", OUT_OF_TIME)
             return
         self.announcements.measuring("novelty of molecules")
-        training = set(canonical(self._part("train", TRAINING_MOST))) - {None}
+        training = set(canonical(self._part("train", MAX_SEARCHED_CHARACTERS))) - {None}
         source = f"unique samples that are none of {len(training):,} training molecules; real: held-out molecules"
         real_novel = len(real_unique - training) / len(real_unique)
         yield share_score(NOVEL_SHARE, len(unique - training), len(unique), real_novel, source)

@@ -20,7 +20,7 @@ from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
+from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
@@ -124,8 +124,8 @@ class ProteinEvaluation(TextEvaluation):
             return
         source = f"{len(examples):,} sequences in clusters of relatives that were held out whole"
         yield bits_score(CLUSTERS, examples, source, self.inputs.seed)
-        train = self._part("train", TRAIN_MOST)
-        test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(TEST_MOST)
+        train = self._part("train", MAX_TRAIN_CHARACTERS)
+        test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(MAX_TEST_CHARACTERS)
         if not test or baselines.kneser_ney_seconds(train, test, ORDER, True) > self.clock.remaining(0.8):
             return
         bits = baselines.kneser_ney_bits(train, test, ORDER, self.records)
@@ -135,7 +135,7 @@ class ProteinEvaluation(TextEvaluation):
 
     def _frequency_models(self) -> Iterator[Score]:
         """Yield the bits of models that know frequencies only."""
-        train, test = self._part("train", TRAIN_MOST), self._held_out
+        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
         if not train or not test:
             return
         letters = sorted(set("".join(train)))

@@ -28,18 +28,20 @@ from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
-from anew.evaluation.metrics.whole_texts import LEAST, have_similar_lengths, whole_text_scores
+from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
-TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
-TEST_READ = 4_000_000  # held-out characters from which TEST_MOST are drawn evenly; chosen: more take seconds to read
+# Characters that naive models read: they hold all counts in memory
+MAX_TRAIN_CHARACTERS, MAX_TEST_CHARACTERS = 4_000_000, 1_000_000
+# Held-out characters from which MAX_TEST_CHARACTERS are drawn evenly; chosen: more take seconds to read
+MAX_READ_CHARACTERS = 4_000_000
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
-TRAINING_MOST = 16_000_000  # training characters that are searched for passages
+MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
@@ -76,7 +78,7 @@ class TextEvaluation(Evaluation[str]):
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
             return self._cut([str(text) for text in self.inputs.samples])[:n]
-        return self._cut(self._part("train", TRAIN_MOST) if part == "train" else self._held_out)[:n]
+        return self._cut(self._part("train", MAX_TRAIN_CHARACTERS) if part == "train" else self._held_out)[:n]
 
     def num_held_out(self) -> int | None:
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
@@ -91,7 +93,7 @@ class TextEvaluation(Evaluation[str]):
     @cached_property
     def _documents_are_short(self) -> bool:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
-        lengths = [len(text) for text in self._part("train", TRAIN_MOST)]
+        lengths = [len(text) for text in self._part("train", MAX_TRAIN_CHARACTERS)]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     def pool_size(self, pool: AuditPool[str]) -> int:
@@ -145,7 +147,9 @@ class TextEvaluation(Evaluation[str]):
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
-            yield from self._statistics.words(self._part("train", TRAINING_MOST if self.records else TRAIN_MOST))
+            yield from self._statistics.words(
+                self._part("train", MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS)
+            )
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -170,7 +174,7 @@ class TextEvaluation(Evaluation[str]):
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
         samples = [str(text) for text in self.inputs.samples if text]
         test, train = (read(MAX_SAMPLES) for read in (self.inputs.test, self.inputs.train))
-        if min(map(len, (samples, test, train))) < LEAST:
+        if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
         if self.clock.over(0.9):
             self.cut_off(WHOLE_TEXTS)
@@ -193,7 +197,7 @@ class TextEvaluation(Evaluation[str]):
         texts = [str(text) for text in items]
         if self.records:
             return nearest_records(texts, self.inputs.train, effort)
-        max_characters = int(TRAINING_MOST * effort)
+        max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
         return nearest_passages(texts, self._part("train", max_characters), max_characters)
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
@@ -220,7 +224,7 @@ class TextEvaluation(Evaluation[str]):
         total = sum(self._units(text) for text in self._held_out)
         n = round(sum(units for _, units in examples))
         scored = "whole test part"
-        if n < 0.99 * total < TEST_MOST:
+        if n < 0.99 * total < MAX_TEST_CHARACTERS:
             scored = f"{n:,} of {total:,} {self.unit}s of the test part"
         condition = "" if self.inputs.labels is None else ", given the class of each"
         source = f"{scored}, each {self.unit} counted once{condition}"
@@ -236,7 +240,7 @@ class TextEvaluation(Evaluation[str]):
             yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _kneser_ney(self) -> Iterator[Score]:
-        train, test = self._part("train", TRAIN_MOST), self._held_out
+        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
         if not train or not test:
             return
         seconds = self.clock.remaining()
@@ -257,7 +261,7 @@ class TextEvaluation(Evaluation[str]):
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
-        train, test = self._part("train", TRAIN_MOST), self._held_out
+        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
         if not train or not test:
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))  # training text is compressed twice
@@ -290,9 +294,9 @@ class TextEvaluation(Evaluation[str]):
 
     @cached_property
     def _held_out(self) -> list[str]:
-        """Texts of the test part in order, or stretches of them, TEST_MOST characters in all."""
+        """Texts of the test part in order, or stretches of them, MAX_TEST_CHARACTERS in all."""
         rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("test", TEST_READ), TEST_MOST, rng)
+        return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
 
     # ---- generated text compared with held-out text ----
 
@@ -304,7 +308,7 @@ class TextEvaluation(Evaluation[str]):
             return None
         samples = [str(text) for text in self.inputs.samples if text]
         return TextStatistics(
-            *sets, samples, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed
+            *sets, samples, lambda: self._part("train", MAX_SEARCHED_CHARACTERS), self.records, self.inputs.seed
         )
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
@@ -315,13 +319,13 @@ class TextEvaluation(Evaluation[str]):
             test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        sets = equal_pieces(samples, self._held_out, self._part("train", TRAIN_MOST), self.inputs.seed)
+        sets = equal_pieces(samples, self._held_out, self._part("train", MAX_TRAIN_CHARACTERS), self.inputs.seed)
         size, total = sum(map(len, sets[0])), sum(map(len, samples))
         if size < 500:
             return None
         if size < total:
             self.skipped.append(
-                f"Words, runs of characters and repetition were measured on {size:,} of the {total:,} characters of the "
+                f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
                 "samples, in passages drawn evenly from all samples: as much as there is held-out text."
             )
         return sets

@@ -24,9 +24,9 @@ FINE_DETAIL = MetricSpec(
     award="Fine detail closest to real",
     format="ratio",
 )
-SPECTRUM_MOST = 500  # images whose spectra are computed: the mean hardly changes with more
+MAX_SPECTRA = 500  # images whose spectra are computed: the mean hardly changes with more
 # Held-out images that frames of interpolations are compared with: time and memory grow with the pairs.
-REAL_MOST = 1_000
+MAX_REAL = 1_000
 
 
 class ImageComparison:
@@ -34,10 +34,10 @@ class ImageComparison:
 
     def __init__(self, train: Sequence[Numbers], test: Sequence[Numbers], seed: int) -> None:
         self.seed = seed
-        n = min(len(train), len(test), SPECTRUM_MOST)
+        n = min(len(train), len(test), MAX_SPECTRA)
         self._test_spectra, self._train_spectra = (radial_spectra(stack(part[:n])) for part in (test, train))
         self._embed = GridEmbedder(image_tensor, train[:EMBEDDER_ITEMS], at_once=256)
-        self._features = self._embed(test[:REAL_MOST])
+        self._features = self._embed(test[:MAX_REAL])
 
     @property
     def spectrum(self) -> NDArray[np.float64]:
@@ -46,7 +46,7 @@ class ImageComparison:
 
     def fine_detail(self, samples: Sequence[Numbers]) -> tuple[Score, NDArray[np.float64]]:
         """Power of the upper half of the frequencies against held-out images, and the mean spectrum (rings,)."""
-        spectra = radial_spectra(stack(samples[:SPECTRUM_MOST]))
+        spectra = radial_spectra(stack(samples[:MAX_SPECTRA]))
 
         def ratio(a: Numbers, b: Numbers) -> float:
             fine = slice(a.shape[1] // 2, None)

@@ -1,0 +1,103 @@
+"""Controls of the copying test: real items pose as samples, as of a generator that copies nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.copying_test import Distance, Indices, LabelPermutations
+
+# Choices of items in all after an alarm, which one choice may raise by chance; odd. Chosen: more would hardly change the middle p
+REPEATS = 5
+MAX_CONTROLS = 500  # real items that pose as samples: twice as many hardly change their p
+
+
+class Controls:
+    """The controls of one audit.
+
+    Attributes:
+        notes: Sentences on what could not be measured.
+    """
+
+    def __init__(
+        self,
+        distances: Sequence[Distance],
+        is_train: NDArray[np.bool_],
+        groups: Indices,
+        pool: Indices,
+        rng: np.random.Generator,
+    ) -> None:
+        """
+        Args:
+            distances: How items are compared.
+            is_train: (n,) whether each real item is a training item.
+            groups: (n,) or longer, the group of each item, of which all or none pose as samples.
+            pool: Indices of the real items.
+            rng: Generator of all choices and permutations.
+        """
+        self.notes: list[str] = []
+        self._distances, self._is_train, self._groups, self._pool, self._rng = distances, is_train, groups, pool, rng
+
+    def set_aside(self, real: Indices) -> tuple[Indices, Indices]:
+        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
+        groups, sizes = np.unique(self._groups[real], return_counts=True)
+        order = self._rng.permutation(len(groups))
+        max_groups = max(int((np.cumsum(sizes[order]) <= MAX_CONTROLS).sum()), 1)
+        chosen = np.isin(self._groups[self._pool], groups[order[: min(max_groups, len(groups) // 2)]])
+        return self._pool[chosen], self._pool[~chosen]
+
+    def held_out_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+        """p of the scan with these real items in the samples' place; None if there are too few."""
+        if not len(control) or self._is_train[remaining_pool].all():
+            self.notes = ["Not measured: the control with held-out items in the copying test (there are too few)."]
+            return None
+        nearests = [distance.nearest_real(control, remaining_pool) for distance in self._distances]
+        items = np.concatenate([nearest.item for nearest in nearests])
+        labels = LabelPermutations(self._is_train, self._groups, remaining_pool, items, rng=self._rng)
+        return copying_test.scan(nearests, labels, self._rng).p
+
+    def both_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+        """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
+        train_control, train_rest = self.set_aside(self._pool[self._is_train[self._pool]])
+        ps = (self.held_out_p(control, remaining_pool), self.held_out_p(train_control, train_rest))
+        return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
+
+    def confirmed_p(
+        self,
+        control_p: Callable[[Indices, Indices], float | None],
+        choice: tuple[Indices, Indices],
+        level: float,
+        remaining: Callable[[], float],
+    ) -> float | None:
+        """p of a control; an alarm is repeated with other choices of held-out items, if there is time, see `repeated_p`.
+
+        Args:
+            control_p: Measures it: `held_out_p` or `both_p`.
+            choice: The first choice, of `set_aside`.
+            level: Significance level of an alarm.
+            remaining: Returns the seconds left.
+        """
+        start = time.monotonic()
+        p = control_p(*choice)
+        if p is None or p > level or remaining() < REPEATS * (time.monotonic() - start):
+            return p
+        held_out = self._pool[~self._is_train[self._pool]]
+        return repeated_p(p, lambda: control_p(*self.set_aside(held_out)))
+
+
+def repeated_p(p: float, repeat: Callable[[], float | None]) -> float:
+    """p of a control that depends on a random choice of items, after an alarm: the middle one of several choices, unless the first
+    is larger. By chance, one choice in a hundred raises an alarm at level .01 where nothing is wrong.
+
+    It is a p-value however the choices depend on each other, since it is never smaller than the first one's.
+
+    Args:
+        p: p of the first choice.
+        repeat: Returns p of another choice; None, if there were too few items, withdraws no alarm.
+    """
+    others = [0.0 if (other := repeat()) is None else other for _ in range(REPEATS - 1)]
+    return max(p, sorted([p, *others])[REPEATS // 2])

@@ -1,0 +1,73 @@
+"""Records are read once before the split: which share a key, and which cannot be used."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from anew.data.modalities.image import Image, ImageConfig
+from anew.data.sources.base import Shard
+from anew.data.splitting import records
+from anew.data.splitting.records import Records
+from anew.data.types import Item
+
+IMAGE = Image(ImageConfig())
+
+
+class ShardList:
+    """A source of items in memory, in two shards."""
+
+    def __init__(self, items: list[Item]) -> None:
+        half = len(items) // 2
+        self.items = {"0": items[:half], "1": items[half:]}
+        self.shards = [Shard(name, len(items), 0, None) for name, items in self.items.items()]
+        self.refusals: list[Any] = []
+
+    def read(self, shard: Shard) -> Iterator[Item]:
+        yield from self.items[shard.name]
+
+
+def png(seed: int, colours: int = 256, compress_level: int = 6) -> bytes:
+    x = np.random.default_rng(seed).integers(0, colours, (8, 8, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Pillow.fromarray(np.kron(x, np.ones((8, 8, 1), dtype=np.uint8))).save(out, "PNG", compress_level=compress_level)
+    return out.getvalue()
+
+
+def read(bodies: list[bytes]) -> Records:
+    source: Any = ShardList([Item(f"{i}.png", body) for i, body in enumerate(bodies)])
+    contents = Records()
+    contents.read(source, source.shards, IMAGE, [0, 1])
+    return contents
+
+
+@pytest.mark.parametrize("max_compared", [1000, 20, 5, 0])
+def test_identical_items_share_a_key_wherever_they_are(max_compared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 3,000 pictures with 400 identical pairs, 55 pairs lay in training and held-out parts."""
+    monkeypatch.setattr(records, "MAX_COMPARED", max_compared)
+    monkeypatch.setattr(records, "MAX_BODIES", 4 * max_compared)
+    bodies = [png(seed) for seed in range(30)]
+    contents = read(bodies + bodies[::-1])
+    assert contents.keys[:30] == contents.keys[:29:-1] and len(set(contents.keys)) == 30
+    assert sum(contents.sound) == min(max_compared, 60)
+
+
+def test_equal_pictures_in_other_files_share_a_key_among_those_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_COMPARED", 10)
+    first, other = png(0), png(0, compress_level=1)
+    bodies = [png(seed) for seed in range(1, 13)]
+    contents = read([first, other, *bodies, other, first])
+    assert first != other
+    assert contents.keys[0] == contents.keys[1] == contents.keys[-2] == contents.keys[-1]
+    assert len(set(contents.keys)) == 13
+
+
+def test_items_that_cannot_be_used_are_refused_by_name() -> None:
+    contents = read([png(0), b"no picture", png(1), png(2)])
+    assert [refusal.name for refusal in contents.refusals] == ["1.png"]
+    assert contents.places == [(0, 0), (1, 0), (1, 1)] and contents.lengths == {0: 2, 1: 2}

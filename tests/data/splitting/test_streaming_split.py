@@ -1,0 +1,101 @@
+"""The split of sources that are read in shards: by content, by whole shards, and by the user's own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.data.modalities.image import Image, ImageConfig
+from anew.data.modalities.text import Text, TextConfig
+from anew.data.sources.base import Shard
+from anew.data.splitting import records, split, streaming_split
+from anew.data.splitting.streaming_split import SourceSplit, parts_by_name, split_source
+from anew.data.types import Item
+
+IMAGE, TEXT = Image(ImageConfig()), Text(TextConfig())
+
+
+class ShardList:
+    """A source of items in memory, `per_shard` in a shard."""
+
+    def __init__(self, items: list[Item], per_shard: int, part: str | None = None) -> None:
+        self.items = {str(i): items[i : i + per_shard] for i in range(0, len(items), per_shard)}
+        self.shards = [Shard(name, len(own), sum(i.size for i in own), None, part) for name, own in self.items.items()]
+        self.refusals: list[Any] = []
+
+    def read(self, shard: Shard) -> Iterator[Item]:
+        yield from self.items[shard.name]
+
+
+def pictures(n: int, seed: int = 0) -> list[Item]:
+    x = np.random.default_rng(seed).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+    return [Item(f"{i}.png", np.kron(image, np.ones((4, 4, 1), dtype=np.uint8))) for i, image in enumerate(x)]
+
+
+def parts_of(result: SourceSplit) -> list[int]:
+    parts: list[int] = []
+    for own in result.parts:
+        assert not isinstance(own, int)
+        parts += own.tolist()
+    return parts
+
+
+@pytest.mark.parametrize("max_compared", [1000, 50])
+def test_copies_never_lie_in_two_parts(max_compared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_COMPARED", max_compared)
+    monkeypatch.setattr(streaming_split, "MAX_COMPARED", max_compared)
+    items = pictures(200)
+    source: Any = ShardList([*items, *items[:100]], 60)
+    result = split_source(source, source.shards, IMAGE)
+    parts = parts_of(result)
+    assert parts[200:] == parts[:100] and len(set(parts)) == 3
+    notes = " ".join(result.division_notes)
+    assert "100 of 300 items are the same as an earlier one" in notes
+    assert ("near-duplicates were searched for among 50 items only" in notes) == (max_compared == 50)
+
+
+def test_large_sources_hold_out_whole_shards_and_drop_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming_split, "MAX_PASS_ITEMS", 100)
+    items = pictures(200)
+    source: Any = ShardList(items, 10)
+    result = split_source(source, source.shards, IMAGE)
+    held_out = [i for i, part in enumerate(result.parts) if part != split.TRAIN]
+    assert len(held_out) == 2 and {result.parts[i] for i in held_out} == {split.VALIDATION, split.TEST}
+    assert all(result.repeats(item, IMAGE) for i in held_out for item in source.items[source.shards[i].name])
+    assert not any(result.repeats(item, IMAGE) for item in pictures(20, seed=1))
+    assert result.counts(source.shards) == {"train": 180, "validation": 10, "test": 10}
+    assert not result.is_estimate(source.shards)
+
+
+def test_texts_that_nearly_repeat_a_held_out_one_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming_split, "MAX_PASS_BYTES", 100)
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"word{i}" for i in rng.integers(0, 9_999, 80)) for _ in range(1_600)]
+    source: Any = ShardList([Item(str(i), text) for i, text in enumerate(texts)], 100)
+    result = split_source(source, source.shards, TEXT)
+    (number,) = (i for i, part in enumerate(result.parts) if part == split.TEST)
+    copied = source.items[source.shards[number].name][0].text
+    assert result.repeats(Item("", copied.upper()), TEXT)
+    assert result.repeats(Item("", f"{copied[:300]} other words {copied[300:]}"), TEXT)
+    assert not result.repeats(Item("", texts[0][::-1]), TEXT)
+
+
+@pytest.mark.parametrize(
+    ("named", "held_out", "clause"),
+    [
+        ([None, None], [split.VALIDATION, split.TEST], None),
+        (["train", "validation", "test"], [], "own train, validation and test parts are kept"),
+        (["train", "test"], [split.VALIDATION], "own test part is kept; validation is carved from train"),
+        (["train", "validation"], [split.VALIDATION], "own validation part is what gets scored"),
+        (["test", "test"], [split.VALIDATION, split.TEST], "there is only a test part and none for training"),
+    ],
+)
+def test_parts_that_folders_name_are_kept(named: list[str | None], held_out: list[int], clause: str | None) -> None:
+    code, carved, notes = parts_by_name([Shard(str(i), 1, 1, None, part) for i, part in enumerate(named)])
+    assert carved == held_out
+    assert (clause is None and not notes) or (clause is not None and clause in notes[0])
+    if "train" in named:
+        assert code["train"] == split.TRAIN and set(code.values()) - {split.TRAIN}

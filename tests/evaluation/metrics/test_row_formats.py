@@ -1,0 +1,75 @@
+"""Which fields are numbers, and which numbers: decimal commas, thousands, identifiers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.number_order import numbers_of
+from anew.evaluation.metrics.row_formats import groups_thousands, json_fields, number, row_format
+
+
+@pytest.mark.parametrize(
+    ("field", "decimal", "grouped"),
+    [
+        ("1.5", 1.5, 1.5),
+        (" -2e3 ", -2000.0, -2000.0),
+        ("1,5", 1.5, None),
+        ("1,234", 1.234, 1234.0),
+        ("-1,234,567.5", None, -1234567.5),
+        ("0,123", 0.123, None),
+        ("1234,567", 1234.567, None),
+        ("12_34", None, None),
+        ("nan", None, None),
+        ("1e999", None, None),
+        ("", None, None),
+        ("a", None, None),
+        (",", None, None),
+    ],
+)
+def test_numbers_by_what_a_comma_means(field: str, decimal: float | None, grouped: float | None) -> None:
+    assert number(field) == decimal and number(field, thousands=True) == grouped
+
+
+@pytest.mark.parametrize(
+    ("fields", "thousands"),
+    [
+        (["1,234", "999", "12,500", "n/a"], True),
+        (["1,234,567", "1,234"], True),
+        (["1,234.50", "2"], True),
+        (["1,234", "1,5"], False),
+        (["1,234", "0,250"], False),
+        (["1,5", "Smith, John"], False),
+        (["1,234", "Smith, John"], True),
+        (["12", "1.5"], False),
+        ([], False),
+    ],
+)
+def test_all_numbers_of_a_column_say_what_its_commas_mean(fields: list[str], thousands: bool) -> None:
+    assert groups_thousands(fields) is thousands
+
+
+def test_columns_with_thousands_and_with_decimal_commas() -> None:
+    rng = np.random.default_rng(0)
+    prices = (10.0 ** rng.uniform(2, 5, 300)).astype(int)
+    rows = [f"{price:,};{str(price / 8).replace('.', ',')};id_{i}" for i, price in enumerate(prices)]
+    form = row_format(rows)
+    assert form is not None
+    whole, eighth, name = form.columns
+    assert whole.numbers is not None and whole.numbers.tolist() == sorted(prices.tolist())
+    assert eighth.numbers is not None and eighth.numbers.tolist() == sorted((prices / 8).tolist())
+    assert name.numbers is None
+    assert numbers_of("12,345;1,5;x", form) == {(0,): 12345.0, (1,): 1.5}
+    assert form.fields("1,5;1,5;x") is None  # the first column has no decimals
+
+
+def test_identifiers_with_underscores_are_no_column_of_numbers() -> None:
+    form = row_format([f"{i}_{i + 1};{i}" for i in range(100)])
+    assert form is not None and [column.numbers is None for column in form.columns] == [True, False]
+
+
+def test_strings_of_json_that_could_be_numbers_stay_json() -> None:
+    values = {"a": "1,234,567", "b": "1,5", "c": "x", "d": 2}
+    assert json_fields(json.dumps(values)) == {"a": '"1,234,567"', "b": '"1,5"', "c": "x", "d": "2"}
