@@ -144,19 +144,41 @@ def test_a_process_that_died_on_this_machine_is_known_at_once(monkeypatch: pytes
     assert not peer.is_dead("hosta")
 
 
-@pytest.mark.parametrize("silent", [0, 1])
-def test_silence_ends_a_process_that_hangs(silent: int, tmp_path: Path) -> None:
+# As in a collective that nobody else joins; and as while it waits for a message of another process of its machine
+WAITS = {
+    "hangs": "time.sleep(60)",
+    "looks": """
+from anew.errors import ProcessError
+while True:
+    time.sleep(0.001)
+    try:
+        own.check()
+    except ProcessError as error:
+        own.leave()  # it waits for the silent process
+        if not error.is_reported:
+            sys.stderr.write(f"anew: {error}\\n")
+        from anew.core.launcher import tell_torchrun
+        tell_torchrun(error.exit_code)
+        sys.exit(error.exit_code)
+""",
+}
+
+
+@pytest.mark.parametrize(("silent", "wait"), [(0, "hangs"), (1, "hangs"), (1, "looks")])
+def test_silence_ends_a_process(silent: int, wait: str, tmp_path: Path) -> None:
+    """The sentence of a process that looked after the others was lost: it ended while its main thread was leaving."""
     script = f"""
 import sys, time
 from core.test_monitor import Shelf
 from anew.core import monitor as module
-module.BEAT_S = 0.05
+module.BEAT_S, module.LEAVING_S = 0.05, 1.0
 shelf = Shelf()
 monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", limit=0.5) for rank in (0, 1)]
 for monitor in monitors:
     monitor.announce()
-monitors[1 - {silent}].start()
-time.sleep(60)  # as in a collective that nobody else joins
+own = monitors[1 - {silent}]
+own.start()
+{WAITS[wait]}
 """
     completed = subprocess.run(
         [sys.executable, "-c", script],

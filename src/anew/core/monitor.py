@@ -143,7 +143,7 @@ class Monitor:
         self._beat: Beat = {"host": host, "pid": os.getpid()}
         self._number = self._calls = 0
         self._verdict: Verdict | None = None
-        self._decided_at = 0.0
+        self._end_at = 0.0
         self._heard_at = time.monotonic()
         self._lock = threading.Lock()
         self._has_ended = threading.Event()
@@ -310,7 +310,7 @@ class Monitor:
         while not self._has_ended.wait(BEAT_S):
             if self._verdict is None:
                 self._look_for_silence()
-            elif time.monotonic() - self._decided_at > GRACE_S:
+            elif time.monotonic() > self._end_at:
                 if self._claim():
                     sys.stderr.write(f"{COMPLAINT}{printable(self._verdict.sentence)}\n")
                     sys.stderr.flush()
@@ -330,7 +330,7 @@ class Monitor:
         with self._lock:
             if self._verdict is None:
                 self._verdict = verdict
-                self._decided_at = time.monotonic() - (GRACE_S - grace)
+                self._end_at = time.monotonic() + grace
 
     def _claim(self) -> bool:
         """Whether this process is the one to say the verdict, asked for the first time: the first process of all, or of a
@@ -341,6 +341,7 @@ class Monitor:
             if self._verdict.is_said or not speaks:
                 return False
             self._verdict = Verdict(self._verdict.rank, self._verdict.sentence, self._verdict.code, is_said=True)
+            self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
             return True
 
     def _has_lost_main(self) -> bool:
