@@ -20,7 +20,9 @@ def families(count: int, size: int) -> tuple[list[str], np.ndarray]:
     made = []
     for _ in range(count):
         ancestor = source.choices(LETTERS, k=60)
-        made += ["".join(source.choice(LETTERS) if source.random() < 0.05 else x for x in ancestor) for _ in range(size)]
+        made += [
+            "".join(source.choice(LETTERS) if source.random() < 0.05 else x for x in ancestor) for _ in range(size)
+        ]
     return made, np.repeat(np.arange(count), size)
 
 
@@ -35,7 +37,8 @@ def test_no_relative_of_a_held_out_cluster_is_trained_on(held_out: list[int]) ->
     assert "whole clusters of relatives" in notes[0] and (parts == VALIDATION).sum() == pytest.approx(100, abs=30)
     if TEST in held_out:
         assert all((parts[family == number] == TEST_CLUSTERS).all() for number in set(clusters.tolist()))
-        assert np.isin(family[parts == TEST], family[parts == TRAIN]).mean() > 0.9  # single records have relatives there
+        # Single records have relatives there
+        assert np.isin(family[parts == TEST], family[parts == TRAIN]).mean() > 0.9
 
 
 def test_without_small_clusters_single_records_are_held_out() -> None:
