@@ -2,8 +2,7 @@
 
 Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
 the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` holds, or was not measured; 75 stopped by Ctrl-C,
-SIGTERM or a closed terminal, or because another process of the training is gone, or the run is in use (`anew resume RUN`, or the same
-`compare`, continues).
+SIGTERM, a closed terminal or another process, or the run is in use (the same command, or `resume`, continues).
 """
 
 from __future__ import annotations
