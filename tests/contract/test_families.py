@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, load
-from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
+from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
@@ -230,6 +231,10 @@ def check_drafts_are_counted(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     request = SampleRequest(2, labels(spec, 2), None, family.Sampling())
     assert sum(1 for _ in family.sample(request, 5)) <= family.num_drafts(request)
+    if family.fills_in and isinstance(spec, Grid):
+        x = Made(spec).batch(0, "", 0, 2, 2).x
+        filled_in = replace(request, condition=Condition(x, torch.ones_like(x)))
+        assert sum(1 for _ in family.sample(filled_in, 5)) == family.num_drafts(filled_in) > 1
 
 
 def check_seeds_differ(name: str, spec: Spec) -> None:

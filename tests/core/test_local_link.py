@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -99,3 +100,39 @@ def test_processes_that_torchrun_put_on_one_machine_are_linked(size: int) -> Non
 def test_processes_of_several_machines_are_not() -> None:
     ended = together(LINKED.format(is_wrong=True), 3)
     assert [process.out for process in ended] == ["False [4.5, 3.0] True {'a': 0}\n"] * 3, ended
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ([b"abc"], "connection to another process is closed"),
+        ([(1).to_bytes(8, "little")] * 2, "connection of a process with rank 1 is refused"),
+        ([(3).to_bytes(8, "little")], "connection of a process with rank 3 is refused"),
+        ([], "connection of another process timed out"),
+    ],
+    ids=["cut short", "twice", "too high", "nobody"],
+)
+def test_who_cannot_be_linked_is_a_fault_of_the_connection(
+    sent: list[bytes], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that died while the link was formed was called a bug in Anew."""
+    monkeypatch.setattr(local_link, "CONNECTING_S", 0.2)
+    listener, name = local_link.listen()
+    with listener, ExitStack() as ends:
+        for message in sent:
+            end = ends.enter_context(socket.socket(socket.AF_UNIX))
+            end.connect(f"\0{name}")
+            end.sendall(message)
+            end.shutdown(socket.SHUT_WR)
+        with pytest.raises(RuntimeError, match=reason) as caught:
+            local_link.accept(listener, 3)
+    assert is_connection_fault(caught.value)
+
+
+def test_a_process_that_ended_before_memory_is_shared_is_a_fault_of_the_connection() -> None:
+    first, second = links(2)
+    second.close()
+    with pytest.raises(RuntimeError, match="connection to another process is closed") as caught:
+        first.memory(1)
+    assert is_connection_fault(caught.value)
+    first.close()

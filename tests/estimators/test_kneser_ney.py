@@ -76,6 +76,18 @@ def test_restored_arrays_give_the_same_model() -> None:
     assert np.array_equal(model.score(rows[0]), again.score(rows[0]))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens_0", 9), ("tokens_1", -1), ("starts_1", -5), ("values_2", -0.5), ("backoff_0", np.nan)]
+)
+def test_arrays_that_do_not_fit_are_refused(name: str, value: float) -> None:
+    """A token beyond the vocabulary was an IndexError of NumPy."""
+    arrays = KneserNey.fit(np.random.default_rng(0).integers(0, 9, (3, 200)), 9, 2).arrays()
+    arrays[name] = arrays[name].copy()
+    arrays[name][0] = value
+    with pytest.raises(ValueError, match="the counts are inconsistent"):
+        KneserNey.restore(9, arrays)
+
+
 def test_no_context_reaches_across_sequences() -> None:
     apart = KneserNey.fit([[0, 1] * 20, [2, 3] * 20], 4, 2)
     result = apart.walk(np.array([1, 2, 0], dtype=np.int64), np.arange(3))

@@ -86,6 +86,17 @@ def test_weights_of_zero_change_nothing_and_lengths_that_say_nothing_get_none() 
     assert not against.weights.any()
 
 
+def test_no_step_of_the_fit_raises_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one went far too far where the ends of held-out records were called all but impossible."""
+    monkeypatch.setattr("anew.estimators.record_lengths.NEWTON_STEPS", 1)
+    lengths = [5] * 90 + [6] * 10
+    model = fitted(lengths, 0.002)
+    probs = np.exp(model.weigh(np.log([[0.998, 0.002]]).astype(np.float32).repeat(6, 0), 1, np.arange(1, 7)))
+    nats = -np.log([np.prod(probs[: length - 1, 0]) * probs[length - 1, 1] for length in lengths]).sum()
+    nats_before = -np.log([0.998 ** (length - 1) * 0.002 for length in lengths]).sum()
+    assert model.weights[0] > 0.0 and nats + (model.weights**2).sum() / 2 < nats_before
+
+
 def test_certain_probabilities_stay_finite() -> None:
     model = fitted([20] * 50, 0.05)
     sure = np.array([[0.0, -np.inf, -np.inf], [-np.inf, -np.inf, 0.0]], dtype=np.float32)

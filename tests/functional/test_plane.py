@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anew.functional.plane import Plane, principal_directions
+from anew.functional.plane import Plane, principal_components
 
 
 def test_a_plane_holds_what_differs_most() -> None:
@@ -20,6 +20,6 @@ def test_a_plane_holds_what_differs_most() -> None:
 
 
 def test_fewer_points_than_directions() -> None:
-    directions, deviations, share = principal_directions(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 3)
+    directions, deviations, share = principal_components(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 3)
     assert directions[0].tolist() == [1.0, 0.0] and deviations[1:].abs().max() < 1e-6
     assert directions.shape == (3, 2) and share == 1.0

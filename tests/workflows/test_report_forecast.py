@@ -11,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 import anew
+from anew.core.wording import duration
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
-from anew.planning.budget import evaluation_slice
+from anew.planning.budget import evaluation_slice, longest_training
 from anew.workflows.evaluate import Pace
-from anew.workflows.report_forecast import ReportForecast
+from anew.workflows.report_forecast import LONGER, ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
 from reporters import Lines
 from samples import clips, names, prose, sequences, shapes, tones
@@ -68,7 +69,16 @@ def test_the_report_gets_more_time_only_if_it_answers_more() -> None:
     assert evaluation_slice(300.0) < slow.report_seconds(300.0) < 0.25 * 300.0
     assert replace(FORECAST, pace=pace(0.2)).report_seconds(60.0) <= 0.25 * 60.0
     # Training needs the time: a little more for the report would answer nothing
-    assert replace(slow, max_report=28.0).report_seconds(300.0) == evaluation_slice(300.0)
+    assert replace(slow, training_seconds=lambda budget: 5.0).report_seconds(300.0) == evaluation_slice(300.0)
+
+
+@pytest.mark.parametrize("seconds", [0.06, 0.1, 0.2, 0.5])
+def test_the_budget_that_is_advised_gives_its_report_more_time_too(seconds: float) -> None:
+    """60 s of training with half a second a sample were told to take 2 h, where 20 min were enough."""
+    slow = replace(FORECAST, audit=None, pace=pace(seconds), training_seconds=lambda budget: max(1.0, budget - 25.0))
+    enough = next(budget for budget in LONGER if slow.prospects(budget)[0] == "likely")
+    assert f"give about {duration(enough)}," in slow.describe(60.0)
+    assert f"give about {duration(enough)}," in replace(slow, training_seconds=longest_training).describe(60.0)
 
 
 @pytest.mark.slow

@@ -41,10 +41,13 @@ def run(arguments: argparse.Namespace, started: float) -> int:
     if arguments.version:
         write(anew.__version__)
         return DONE
-    return COMMANDS[arguments.command](arguments, started) or DONE
+    if arguments.command in TIMED_COMMANDS:
+        return TIMED_COMMANDS[arguments.command](arguments, started) or DONE
+    COMMANDS[arguments.command](arguments)
+    return DONE
 
 
-def _look(arguments: argparse.Namespace, started: float) -> None:
+def _look(arguments: argparse.Namespace) -> None:
     with said_after(
         LOOK_WAIT, "reading the data and timing small trainings and reports; on busy cores this takes a minute"
     ):
@@ -144,7 +147,7 @@ def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None 
 # ---- samples ----
 
 
-def _sample(arguments: argparse.Namespace, started: float) -> None:
+def _sample(arguments: argparse.Namespace) -> None:
     out = checked.new_path("out", arguments.out)
     if not is_first_process() and arguments.again is None:
         _drawn(arguments)  # its part, which the first process writes
@@ -256,7 +259,7 @@ def _prompt(name: str, arguments: argparse.Namespace, model: anew.Model) -> str 
         raise ConfigError(f"{option} {shorten(file)} cannot be used: {error}; give another file") from None
 
 
-def _walk(arguments: argparse.Namespace, started: float) -> None:
+def _walk(arguments: argparse.Namespace) -> None:
     out, ends = checked.new_path("out", arguments.out), (arguments.start, arguments.end)
     if (arguments.start is None) != (arguments.end is None):
         raise ConfigError("--from and --to are used together; give both, or neither to walk between samples")
@@ -283,7 +286,7 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(walk.frames)} frames{label} in {out / 'frames'}\nstrip: {strip}\nanimation: {animation}")
 
 
-def _export(arguments: argparse.Namespace, started: float) -> None:
+def _export(arguments: argparse.Namespace) -> None:
     export = api.export(
         arguments.run,
         arguments.to,
@@ -306,7 +309,7 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         write(f"pushed to {export.address}")
 
 
-def _serve(arguments: argparse.Namespace, started: float) -> None:
+def _serve(arguments: argparse.Namespace) -> None:
     def ready(address: str, names: list[str]) -> None:
         if arguments.json:
             write_json({"address": address, "models": names})
@@ -328,7 +331,7 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
     )
 
 
-def _studio(arguments: argparse.Namespace, started: float) -> None:
+def _studio(arguments: argparse.Namespace) -> None:
     def ready(address: str) -> None:
         if arguments.json:
             write_json({"address": address})
@@ -348,7 +351,7 @@ def _studio(arguments: argparse.Namespace, started: float) -> None:
 # ---- settings and examples ----
 
 
-def _settings(arguments: argparse.Namespace, started: float) -> None:
+def _settings(arguments: argparse.Namespace) -> None:
     settings = api.settings(arguments.name)
     if arguments.json:
         write_json({"settings": [dataclasses.asdict(setting) for setting in settings]})
@@ -356,7 +359,7 @@ def _settings(arguments: argparse.Namespace, started: float) -> None:
         print_lines(setting_lines(api.setting_groups(), settings))
 
 
-def _example(arguments: argparse.Namespace, started: float) -> None:
+def _example(arguments: argparse.Namespace) -> None:
     if arguments.name is None:
         examples = api.examples()
         if arguments.json:
@@ -373,14 +376,17 @@ def _example(arguments: argparse.Namespace, started: float) -> None:
         write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '1m')}")
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
-    "look": _look,
+# Commands whose budget counts from the time that the process began
+TIMED_COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "train": _train,
     "resume": _resume,
+    "evaluate": evaluate,
+}
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "look": _look,
     "sample": _sample,
     "score": score,
     "nearest": nearest,
-    "evaluate": evaluate,
     "compare": compare,
     "walk": _walk,
     "export": _export,

@@ -16,7 +16,7 @@ from anew.core.launcher import is_first_process
 from anew.errors import ConfigError
 
 
-def score(arguments: argparse.Namespace, started: float) -> None:
+def score(arguments: argparse.Namespace) -> None:
     """`anew score`."""
     if arguments.out is not None and not arguments.per_item:
         raise ConfigError("--out is for the rows of --per-item; give both")
@@ -42,7 +42,7 @@ def score(arguments: argparse.Namespace, started: float) -> None:
             write(f"{len(scores.items):,} rows in {out}")
 
 
-def nearest(arguments: argparse.Namespace, started: float) -> None:
+def nearest(arguments: argparse.Namespace) -> None:
     """`anew nearest`."""
     if arguments.text and arguments.items is not None:
         raise ConfigError("ITEMS and --text are mutually exclusive")
@@ -105,7 +105,7 @@ def _check_line(outcome: api.Outcome) -> str:
     return f"{outcome.requirement.text}: {outcome.sentence}"
 
 
-def compare(arguments: argparse.Namespace, started: float) -> None:
+def compare(arguments: argparse.Namespace) -> None:
     """`anew compare`."""
     with progress_of(arguments) as progress:
         report = api.compare(

@@ -190,7 +190,9 @@ def _resume(p: CommandParser) -> None:
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again, only needed if it is not found by its name)")
+    p.add_argument(
+        "run", nargs="?", help=f"{RUN_HELP} (with --again, needed only if the run cannot be found by its name)"
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
@@ -208,7 +210,7 @@ def _sample(p: CommandParser) -> None:
         "--share",
         type=share,
         metavar="I/K",
-        help="make only the I-th of K shares of the samples; all K together equal one command without it",
+        help="draw only share I of K; all K together equal one command without --share",
     )
     p.add_argument("--again", metavar="FILE", help="regenerate the sample in this file")
     p.add_argument(

@@ -137,7 +137,7 @@ def run_address(text: object) -> str | None:
 
 
 def without_query(address: str) -> str:
-    """The address without what may be secret in it: a signed address carries its key behind the question mark."""
+    """The address without what may be secret in it: a signed address carries its key after the question mark."""
     scheme, _, remainder = address.partition("://")
     return (
         f"{scheme}://{remainder.partition('?')[0].partition('#')[0]}"

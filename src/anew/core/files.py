@@ -117,7 +117,7 @@ def write_json(path: Path, value: object, indent: int | None = 2) -> None:
 
 
 def open_to_append(path: Path) -> TextIO:
-    """A text file to write behind; made if missing. RunError where its name is that of a link or no ordinary file."""
+    """A text file to append to; made if missing. RunError where its name is that of a link or no ordinary file."""
     check_regular(path, missing_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, 0o666)

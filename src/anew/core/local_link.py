@@ -1,6 +1,6 @@
 """The processes of one machine, joined by sockets and shared memory, which on its cores are much faster than a network's messages.
 
-Sockets wait without using a core, and one whose process dies says so at once. Shared memory has no name and no file, so a
+Sockets wait without using a core, and report at once when a process dies. Shared memory has no name and no file, so a
 process that is killed leaves nothing.
 """
 
@@ -15,9 +15,10 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 
 CONNECTING_S = 20.0  # until all processes are there, which have found each other a moment before; chosen
-POLL_S = 0.5  # of waiting until other processes are looked after, as often as they tell that they live
+POLL_S = 0.5  # seconds between two checks on the other processes while this one waits; as long as their heartbeat
 LENGTH = struct.Struct("<q")  # bytes of a message, before it
 CREDENTIALS = struct.Struct("3i")  # pid, user and group of a socket's other end
 
@@ -45,7 +46,7 @@ class LocalLink:
             peer.setblocking(False)
 
     def exchange(self, data: bytes) -> list[bytes]:
-        """The bytes of all processes, in their order; also a barrier, behind which each sees what the others wrote to memory.
+        """The bytes of all processes, in their order; also a barrier, after which each sees what the others wrote to memory.
 
         Raises:
             RuntimeError: Another process has ended, or did not come in time.
@@ -59,14 +60,18 @@ class LocalLink:
         return messages
 
     def memory(self, num_bytes: int) -> mmap.mmap:
-        """Memory of zeros that all processes share; it lives as long as any of them."""
+        """Memory of zeros that all processes share; it lives as long as any of them.
+
+        Raises:
+            RuntimeError: Another process has ended, or did not come in time.
+        """
         if self.rank:
             descriptor = self._receive_descriptor(self._peers[0])
         else:
             descriptor = os.memfd_create("anew")
             os.ftruncate(descriptor, num_bytes)
             for peer in self._peers:
-                socket.send_fds(peer, [b"m"], [descriptor])
+                self._send_descriptor(peer, descriptor)
         try:
             return mmap.mmap(descriptor, num_bytes)
         finally:
@@ -84,7 +89,7 @@ class LocalLink:
             except BlockingIOError:
                 self._wait(peer, select.POLLOUT)
             except OSError as error:
-                raise RuntimeError(f"the connection to another process is closed: {error}") from error
+                raise _closed(error) from error
 
     def _receive(self, peer: socket.socket) -> bytes:
         (length,) = LENGTH.unpack(self._receive_bytes(peer, LENGTH.size))
@@ -99,17 +104,27 @@ class LocalLink:
                 self._wait(peer, select.POLLIN)
                 continue
             except OSError as error:
-                raise RuntimeError(f"the connection to another process is closed: {error}") from error
+                raise _closed(error) from error
             if not piece:
-                raise RuntimeError("the connection to another process is closed")
+                raise _closed()
             data += piece
         return bytes(data)
 
+    def _send_descriptor(self, peer: socket.socket, descriptor: int) -> None:
+        self._wait(peer, select.POLLOUT)
+        try:
+            socket.send_fds(peer, [b"m"], [descriptor])
+        except OSError as error:
+            raise _closed(error) from error
+
     def _receive_descriptor(self, peer: socket.socket) -> int:
         self._wait(peer, select.POLLIN)
-        _, descriptors, _, _ = socket.recv_fds(peer, 1, 1)
+        try:
+            _, descriptors, _, _ = socket.recv_fds(peer, 1, 1)
+        except OSError as error:
+            raise _closed(error) from error
         if not descriptors:
-            raise RuntimeError("the connection to another process is closed")
+            raise _closed()
         return descriptors[0]
 
     def _wait(self, peer: socket.socket, event: int) -> None:
@@ -157,20 +172,50 @@ def accept(listener: socket.socket, size: int) -> list[socket.socket]:
     """Of the first process: sockets to all others, in their order.
 
     Raises:
-        TimeoutError: Not all connected.
+        RuntimeError: Not all connected in time, one that did has ended, or two have the same rank.
     """
     peers: dict[int, socket.socket] = {}
     deadline = time.monotonic() + CONNECTING_S
-    while len(peers) < size - 1:
-        listener.settimeout(max(0.01, deadline - time.monotonic()))
-        peer, _ = listener.accept()
-        if not _is_own(peer):  # the names of such sockets can be read by all users
-            peer.close()
-            continue
-        peer.settimeout(CONNECTING_S)
-        (rank,) = LENGTH.unpack(peer.recv(LENGTH.size, socket.MSG_WAITALL))
-        peers[rank] = peer
+    with ExitStack() as opened:
+        while len(peers) < size - 1:
+            peer = opened.enter_context(_accept_own(listener, deadline))
+            rank = _rank_of(peer)
+            if rank in peers or not 0 < rank < size:
+                raise RuntimeError(
+                    f"the connection of a process with rank {rank} is refused: rank taken, or not below {size}"
+                )
+            peers[rank] = peer
+        opened.pop_all()
     return [peers[rank] for rank in range(1, size)]
+
+
+def _accept_own(listener: socket.socket, deadline: float) -> socket.socket:
+    """A socket to the next process of this user that connects."""
+    while True:
+        listener.settimeout(max(0.01, deadline - time.monotonic()))
+        try:
+            peer, _ = listener.accept()
+        except TimeoutError as error:
+            raise RuntimeError(f"the connection of another process timed out after {CONNECTING_S:.0f} s") from error
+        if _is_own(peer):  # the names of such sockets can be read by all users
+            return peer
+        peer.close()
+
+
+def _rank_of(peer: socket.socket) -> int:
+    """The rank of another process, which it sends first."""
+    peer.settimeout(CONNECTING_S)
+    try:
+        message = peer.recv(LENGTH.size, socket.MSG_WAITALL)
+    except OSError as error:
+        raise _closed(error) from error
+    if len(message) < LENGTH.size:
+        raise _closed()
+    return int(LENGTH.unpack(message)[0])
+
+
+def _closed(error: OSError | None = None) -> RuntimeError:
+    return RuntimeError(f"the connection to another process is closed{'' if error is None else f': {error}'}")
 
 
 def _is_own(peer: socket.socket) -> bool:

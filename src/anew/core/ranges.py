@@ -116,7 +116,7 @@ class RangeStore:
                 self._submit(names, run)
 
     def _gathered(self, names: _Names, numbers: range) -> bytes:
-        """The blocks of these numbers, one behind the other."""
+        """The blocks of these numbers, one after the other."""
         blocks = {names[number]: self._found(names, number) for number in numbers}
         absent = [number for number in numbers if blocks[names[number]] is None]
         with self._lock:

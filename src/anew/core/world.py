@@ -35,7 +35,7 @@ from anew.errors import AnewError, ConfigError, ProcessError, shorten
 V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
-# That a process may be late by: one writes, calibrates or samples while the others wait
+# How long a process may lag: one writes, calibrates or samples while the others wait
 COLLECTIVE = timedelta(minutes=30)
 MAX_NAMED, MAX_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 REDUCTIONS: dict[object, Callable[[Iterable[float]], float]] = {

@@ -334,19 +334,20 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     return _eigen(covariance * scales[:, None] * scales)
 
 
-def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor) -> _Gaussian:
+def _fit_gaussian(z: Tensor, pooled: Tensor, all_coordinates: Tensor, scales: Tensor) -> _Gaussian:
     """The Gaussian of one cluster, its covariance shrunk towards the pooled one if examples are few.
 
     Args:
         z: (n, R) coordinates of the cluster.
         pooled: (R, R) covariance of all data.
-        all_weights: (N, R) coordinates of all data, whose mean an empty cluster takes.
+        all_coordinates: (N, R) coordinates of all data, whose mean an empty cluster takes.
         scales: (R,) factors of the deviations.
     """
     if len(z) == 0:
-        return _Gaussian(all_weights.mean(0), *_scaled_eigen(pooled, scales))
+        return _Gaussian(all_coordinates.mean(0), *_scaled_eigen(pooled, scales))
     covariance = _covariance(z)
-    pseudo_examples = len(pooled) / 4  # a covariance of R dimensions needs more than R examples
+    # A covariance of R dimensions needs more than R examples; the pooled one counts as R / 4 of them, chosen
+    pseudo_examples = len(pooled) / 4
     prior = pooled * (covariance.trace() / pooled.trace().clamp(min=TINY))
     shrunk = (covariance * len(z) + prior * pseudo_examples) / (len(z) + pseudo_examples)
     return _Gaussian(z.mean(0), *_scaled_eigen(shrunk, scales))

@@ -45,11 +45,23 @@ class Level:
     pairs: Ints = field(init=False)
 
     def build_pairs(self, vocab_size: int) -> None:
-        """Fill in `pairs`. Raises ValueError if the arrays are inconsistent."""
-        if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
+        """Fill in `pairs`.
+
+        Raises:
+            ValueError: The arrays are inconsistent, or an index is out of bounds.
+        """
+        if not self._is_valid(vocab_size):
             raise ValueError("the counts are inconsistent")  # before memory is allocated for them
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
+
+    def _is_valid(self, vocab_size: int) -> bool:
+        starts, tokens = self.starts, self.tokens
+        if not len(starts) == len(self.contexts) + 1 == len(self.backoff) + 1 or len(tokens) != len(self.values):
+            return False
+        in_order = int(starts[0]) == 0 and int(starts[-1]) == len(tokens) and bool((np.diff(starts) >= 0).all())
+        in_vocabulary = bool(((tokens >= 0) & (tokens < vocab_size)).all())
+        return in_order and in_vocabulary and bool((self.values >= 0).all()) and bool((self.backoff >= 0).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,21 +195,13 @@ class KneserNey:
         """The arrays that `restore` needs, by name."""
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
 
-    def check(self) -> None:
-        """Raise ValueError if an index in restored arrays is out of bounds."""
-        for k, level in enumerate(self.levels):
-            contexts, starts, tokens = level.contexts, level.starts, level.tokens
-            fits = len(starts) == len(contexts) + 1 == len(level.backoff) + 1 and len(tokens) == len(level.values)
-            fits = (
-                fits and int(starts[0]) == 0 and int(starts[-1]) == len(tokens) and bool((np.diff(starts) >= 0).all())
-            )
-            fits = fits and bool((tokens >= 0).all()) and bool((tokens < self.vocab_size).all())
-            if not fits or bool((level.values < 0).any()) or bool((level.backoff < 0).any()):
-                raise ValueError(f"the counts of order {k} are invalid")
-
     @classmethod
     def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
-        """The counts from the result of `arrays`."""
+        """The counts from the result of `arrays`.
+
+        Raises:
+            ValueError: The arrays are inconsistent, or an index is out of bounds.
+        """
         levels: list[Level] = []
         while f"contexts_{len(levels)}" in arrays:
             k = len(levels)

@@ -52,7 +52,8 @@ class EndModel:
         probability = np.clip(np.exp(log_probs.astype(np.float64)), SURE, 1.0 - SURE)
         offset = np.log(probability) - np.log1p(-probability)
         features = np.stack((log_odds[np.minimum(places, len(log_odds) - 1)], np.ones(len(places))), 1)  # (n, 2)
-        weights, loss = np.zeros(2), np.inf
+        weights = np.zeros(2)
+        loss = cls._loss(offset, is_end, weights)
         for _ in range(NEWTON_STEPS):
             predicted = 1.0 / (1.0 + np.exp(-(offset + features @ weights)))
             gradient = features.T @ (predicted - is_end) + RIDGE * weights

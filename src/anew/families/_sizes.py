@@ -1,4 +1,4 @@
-"""Helpers shared by families: a ladder of network sizes, and the parameter groups of Muon and AdamW."""
+"""Helpers shared by families: ladders of sizes, and the parameter groups of Muon and AdamW."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: e
 # From this model size on, a convolutional stage has two blocks: on digits, one wide block was better in equal time
 # (docs/log.md, 2026-11-25).
 DEEP_FROM = 4
+# On average: fewer items do not show how a cluster varies (docs/log.md, 2026-11-25). With larger clusters, samples of the VAE are
+# farther from the data on three sets of images; with smaller ones, they only come nearer to training items (2026-11-27).
+ITEMS_PER_CLUSTER = 32
 
 
 def at_size(ladder: Sequence[T], model_size: int) -> T:
@@ -44,6 +47,12 @@ def autoencoder_batch_size(side: int, device: str) -> int:
 def conv_candidate_sizes(device: str, largest: int = 6) -> tuple[int, ...]:
     """Model sizes of convolutional networks that are worth measuring on a device; up to the largest one on a GPU."""
     return (0, 1, 2, 3) if device == "cpu" else tuple(range(2, largest + 1))
+
+
+def suggest_num_clusters(items: int, classes: int, most: int) -> int:
+    """Number of clusters that suits so many items, up to `most`: as many for each class, and at least one for each."""
+    per_class = max(1, classes)
+    return max(classes, min(most, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
 
 def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str = "") -> Callable[[str, Tensor], bool]:

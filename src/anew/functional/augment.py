@@ -1,6 +1,6 @@
 """Differentiable augmentation: the discriminator sees changed items only, real and generated alike (arXiv 2006.10738).
 
-While each change is left out often enough, the generator learns the items and not the changes (arXiv 2006.06676, 3.1). A
+While each change is left out often enough, the generator learns the items and not the changes (arXiv 2006.06676, 2.2). A
 controller sets the probability of each change by how well the discriminator tells items apart.
 """
 
@@ -93,7 +93,7 @@ def updated_p(p: Tensor, sign_accuracy: Tensor, target: float, change: float) ->
     Args:
         p: The probability so far.
         sign_accuracy: Running mean of sign(logit of a real item - logit of a generated one), 0 at chance and 1 when every
-            pair is told apart (r_t of arXiv 2006.06676, section 3.2, with pairs for single items).
+            pair is told apart (r_t of arXiv 2006.06676, eq. 1, with pairs for single items).
         target: What it is to be.
         change: How far the probability moves in a step.
     """

@@ -29,7 +29,7 @@ class Plane:
         """The plane of points (n, *shape)."""
         rows = points.flatten(1)
         centre = rows.mean(0)
-        directions, deviations, share = principal_directions(rows - centre, 2)
+        directions, deviations, share = principal_components(rows - centre, 2)
         shape = points.shape[1:]
         return cls(centre.view(shape), directions.view(2, *shape), deviations.clamp_min(1e-6), share)
 
@@ -47,7 +47,7 @@ class Plane:
         return self.centre + offsets.view(len(places), *self.centre.shape)
 
 
-def principal_directions(rows: Tensor, count: int) -> tuple[Tensor, Tensor, float]:
+def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, float]:
     """Principal components of centred rows.
 
     Args:

@@ -18,7 +18,7 @@ def filter_probabilities(
     Args:
         probabilities: (n, V), rows sum to 1.
         temperature: p^(1/T), so 0 stays 0; a temperature of 0 keeps the most probable alone.
-        top_k: Keep the k most probable; 0 keeps all.
+        top_k: Keep the k most probable, and those as probable as the k-th; 0 keeps all.
         top_p: Keep the fewest whose mass reaches top_p (arXiv 1904.09751).
         min_p: Keep those with at least min_p of the top probability (arXiv 2407.01082).
 

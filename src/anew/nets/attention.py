@@ -65,7 +65,7 @@ class PositionTables:
 
 @dataclass(frozen=True, slots=True)
 class UnpaddedRows:
-    """The positions of a batch that are computed: all but most of the padding behind records.
+    """The positions of a batch that are computed: all but most of the padding after records.
 
     Attributes:
         batch: B.

@@ -1,6 +1,6 @@
 """A causal decoder whose network is a Qwen3: pre-norm, rotary positions, normalised queries and keys, SwiGLU, no bias.
 
-Norms carry no weight (it folds into the matrix behind), so `to_qwen3` writes ones there. Legend as in `attention`.
+Norms carry no weight (it folds into the next matrix), so `to_qwen3` writes ones there. Legend as in `attention`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 
 from anew.core.specs import Codec
 from anew.errors import ConfigError
-from anew.functional.plane import Plane, principal_directions
+from anew.functional.plane import Plane, principal_components
 from anew.sampling.model import Model
 from anew.server.work import Channel
 from anew.studio_app.insight_work import data_values, images_of
@@ -52,7 +52,7 @@ class MapWork(PlayWork):
         """Items along each principal direction, through the centre."""
         rows = latents.flatten(1)
         centre = rows.mean(0)
-        directions, deviations, _ = principal_directions(rows - centre, NUM_DIRECTIONS)
+        directions, deviations, _ = principal_components(rows - centre, NUM_DIRECTIONS)
         total = float((rows - centre).square().sum()) / max(1, len(rows) - 1)
         strips: list[Json] = []
         for direction, deviation in zip(directions, deviations, strict=True):

@@ -15,7 +15,7 @@ SOURCES = {  # name: file below the package, and the function in it
     "map": ("families/vae/family.py", "Vae.loss"),
     "attention": ("nets/attention.py", "attention_weights"),
     "cutoffs": ("functional/token_choice.py", "filter_probabilities"),
-    "plane": ("functional/plane.py", "principal_directions"),
+    "plane": ("functional/plane.py", "principal_components"),
     "copies": ("evaluation/memorization/copying_test.py", "scan"),
 }
 

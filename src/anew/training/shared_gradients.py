@@ -14,10 +14,10 @@ from anew.core.specs import Batch
 
 
 class SharedGradients(nn.Module):
-    """A loss module whose gradients are averaged over all processes behind the last micro-batch of a step.
+    """A loss module whose gradients are averaged over all processes after the last micro-batch of a step.
 
-    Every process writes its gradients to its row of the memory, takes the mean of a stretch of all rows, always in the same
-    order, so that all have the same bytes, and reads the other stretches.
+    Every process writes its gradients to its row of the memory. It averages its own slice of all rows, in a fixed order. Then
+    all read all slices, so that results are byte-identical.
 
     Args:
         loss: The loss module; every process has the same weights in it.

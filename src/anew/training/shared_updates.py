@@ -40,7 +40,8 @@ class SharedUpdates:
                 self.own.add(name)
 
     def exchange(self) -> None:
-        """Wait until all have written their part. None writes again before the next gradients, for which all wait, too."""
+        """Wait until all have written their part. No process writes again before the next gradient exchange, which waits for
+        all."""
         self._link.exchange(b"")
 
 

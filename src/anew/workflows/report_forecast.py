@@ -4,8 +4,8 @@ samples of the untrained network."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -23,7 +23,7 @@ from anew.evaluation.answerable import (
 )
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
-from anew.planning.budget import CROWDED, evaluation_slice
+from anew.planning.budget import CROWDED, MIN_TRAINING, evaluation_slice, longest_training, time_to_train
 from anew.planning.train_config import TrainConfig
 from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE, Pace
 from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
@@ -38,8 +38,9 @@ EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit"
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
 # Held-out items with which even figures of rare faults are settled: odd records of web logs needed 920; chosen.
 ALWAYS_ENOUGH = 1_000
-# Share of a budget that the report gets at most, and the ratio of the lengths that are considered; chosen.
-MAX_REPORT, LONGER_STEP = 0.25, 1.15
+MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
+MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
+LONGER_STEP = 1.15  # ratio of the lengths that are considered; chosen
 LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
 
 
@@ -56,7 +57,7 @@ class ReportForecast:
         crowding: How many times longer than on idle cores work takes.
         feature_seconds: Seconds that the features of an item take; 0 if hardly any.
         pieces: Pieces that a sample is cut into for closeness and variety; below 1 for short documents, which are joined.
-        max_report: Seconds that the report gets at most; training needs the others.
+        training_seconds: The seconds that a budget leaves for training.
     """
 
     audit: AuditCosts | None
@@ -67,7 +68,7 @@ class ReportForecast:
     crowding: float = 1.0
     feature_seconds: float = 0.0
     pieces: float = 1.0
-    max_report: float = math.inf
+    training_seconds: Callable[[float], float] = longest_training
 
     def describe(self, budget: float) -> str:
         """What the report of a budget will be able to answer, as one or more clauses."""
@@ -87,22 +88,23 @@ class ReportForecast:
 
     def report_seconds(self, budget: float) -> float:
         """The seconds of a budget that the report gets: the usual slice or, if more is answered then, up to a quarter."""
-        lengths, most = [evaluation_slice(budget, self.crowding)], min(MAX_REPORT * budget, self.max_report)
+        usual = evaluation_slice(budget, self.crowding)
+        lengths, most = [usual], min(MAX_REPORT * budget, usual + MAX_TAKEN * self.training_seconds(budget))
         while lengths[-1] < most:
             lengths.append(min(LONGER_STEP * lengths[-1], most))
         return max(lengths, key=lambda seconds: _answered(self._prospects_within(seconds)))  # the first of equal ones
 
     def _prospects_within(self, report_seconds: float) -> tuple[Prospect, Prospect | None]:
-        """The prospects of a report of so many seconds."""
+        """The prospects of a report of `report_seconds`."""
         return self._prospects_of(*self._measuring(report_seconds))
 
     def _measuring(self, seconds: float) -> tuple[int, float]:
-        """The number of samples of a report of so many seconds, and the seconds that are left to measure them."""
+        """(samples drawn, seconds left to measure them) in a report of `seconds`."""
         n, sampling = self._samples(seconds)
         return n, max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
 
     def _prospects_of(self, n_samples: int, seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
-        """The prospects with so many samples, and so many seconds to measure them."""
+        """The prospects with `n_samples`, and `seconds` to measure them."""
         compared = min(self.pieces * n_samples, self.held_out, self._measured(seconds))
         closeness = closeness_prospect(int(compared))
         if closeness == "likely" and self.crowding >= CROWDED:  # scores take longer, too
@@ -122,7 +124,7 @@ class ReportForecast:
         return measured_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
-        """The number of samples of a report of so many seconds, and the seconds that sampling takes."""
+        """(samples drawn, seconds that sampling takes) in a report of `seconds`."""
         if self.pace is None:
             return self.n_samples, SAMPLING_SHARE * seconds
         n = self.pace.samples_within(SAMPLING_SHARE * seconds)
@@ -198,20 +200,19 @@ def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportFo
     pace = None if isinstance(job.data.spec, Tokens) else trial_sampling(job, weights, seconds)
     modality, seed = job.record.data.modality, job.plan.seed
     item_spec = job.record.codec.spec if job.record.codec is not None else job.data.spec
-    return forecast_of_data(job.data, modality, item_spec, seed, seconds, job.train_config, pace, job.context.crowding)
+    forecast = forecast_of_data(job.data, modality, item_spec, seed, seconds, job.train_config)
+
+    def training_seconds(budget: float) -> float:
+        # A training time that was asked for is not cut short
+        return 0.0 if job.train_config.train_seconds else time_to_train(budget, job.context, MIN_TRAINING)
+
+    return replace(forecast, pace=pace, crowding=job.context.crowding, training_seconds=training_seconds)
 
 
 def forecast_of_data(
-    data: Dataset,
-    modality: str,
-    spec: Spec,
-    seed: int,
-    seconds: float,
-    config: TrainConfig | None = None,
-    pace: Pace | None = None,
-    crowding: float = 1.0,
+    data: Dataset, modality: str, spec: Spec, seed: int, seconds: float, config: TrainConfig | None = None
 ) -> ReportForecast:
-    """Forecast reports on this data.
+    """Forecast reports on this data, on idle cores and without knowing how fast samples are drawn.
 
     Args:
         data: The data that is learned.
@@ -220,8 +221,6 @@ def forecast_of_data(
         seed: Seed of the order of items.
         seconds: Seconds for each of the two trials, of the copying test and of features.
         config: Says how many samples the report measures.
-        pace: How fast samples are drawn.
-        crowding: How many times longer than on idle cores work takes.
     """
     counts = SampleCounts.of(spec, data)
     return ReportForecast(
@@ -229,8 +228,6 @@ def forecast_of_data(
         n_samples=counts.of_report((config or TrainConfig()).evaluate_samples),
         min_samples=counts.enough(),
         held_out=counts.held_out,
-        pace=pace,
-        crowding=crowding,
         feature_seconds=trial_features(data, modality, spec, seed, seconds),
         pieces=counts.pieces,
     )

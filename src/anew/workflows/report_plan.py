@@ -11,11 +11,10 @@ from anew.workflows.evaluate import Pace
 from anew.workflows.job import TrainingJob
 from anew.workflows.report_forecast import forecast_of_job
 
-MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition; chosen
-
 
 def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[TrainingJob, Pace | None]:
-    """Say what the report will be able to answer, and give it the time that this takes, if there is time to find out.
+    """Say what the report will be able to answer, and extend it if that answers more; nothing is forecast on a hurried
+    machine.
 
     Args:
         job: The training, before its first step; its closed forms are fitted.
@@ -33,8 +32,7 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
         return job, None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
     usual = evaluation_slice(budget, job.context.crowding)
-    taken = 0.0 if job.train_config.train_seconds else MAX_TAKEN * time_to_train(budget, job.context, MIN_TRAINING)
-    forecast = replace(forecast_of_job(job, weights), max_report=usual + taken)
+    forecast = forecast_of_job(job, weights)
     seconds = forecast.report_seconds(budget)
     job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
     if seconds > usual:

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
 WARM_UP = AuditSize(8, 16)
-# What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials said.
+# What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials
+# predicted.
 TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
-MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
+MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one includes one-time costs
 PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 
 

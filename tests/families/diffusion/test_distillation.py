@@ -119,8 +119,10 @@ def test_known_values_are_filled_in_by_the_denoiser() -> None:
     mask = torch.zeros(1, 8, 8)
     mask[:, :4] = 1
     x = stripes(3).x
-    drafts = list(trained().sample(SampleRequest(3, condition=Condition(x, mask)), 0))
-    assert len(drafts) == 12 and torch.equal(drafts[-1][:, :, :4], x[:, :, :4])
+    request = SampleRequest(3, condition=Condition(x, mask))
+    drafts = list(trained().sample(request, 0))
+    assert len(drafts) == trained().num_drafts(request) == 12
+    assert torch.equal(drafts[-1][:, :, :4], x[:, :, :4])
 
 
 def test_the_portable_sampler_is_the_student() -> None:

@@ -132,6 +132,18 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     assert costs == sorted(costs) and costs[0] > 0
 
 
+@pytest.mark.parametrize(("width", "nearest"), [(130, "128 and 136"), (66, "64 and 68"), (9, "8 and 12")])
+def test_a_width_that_attention_cannot_divide_is_refused_with_the_nearest_ones(width: int, nearest: str) -> None:
+    """It was said to have to be a multiple of 64, and 72 was taken nevertheless."""
+    spec, config = Grid((1, 8, 8), "CHW", 0, 0.5), replace(SMALL, net="dit", depth=1)
+    with pytest.raises(
+        ConfigError, match=f"width={width} cannot be divided .* the nearest widths that can are {nearest}"
+    ):
+        Diffusion(spec, replace(config, width=width))
+    for width_beside in map(int, nearest.split(" and ")):
+        Diffusion(spec, replace(config, width=width_beside))
+
+
 def test_label_shares_are_kept_without_being_asked() -> None:
     spec = Grid((1, 8, 8), "CHW", 2, 0.8)
     family = Diffusion(spec, SMALL)

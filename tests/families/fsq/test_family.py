@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError
 from anew.families.base import Scale
@@ -35,6 +36,20 @@ def test_frames_are_coded_one_by_one() -> None:
     assert torch.allclose(family.decode(z)[:, :, 2], frame.decode(z.view(4, 3, 9)[:, 2]), atol=1e-5)
     for stepped in training(made(VIDEO), VIDEO, 2):
         assert stepped.losses["autoencoder"] > 0
+
+
+def test_the_penalty_does_not_depend_on_how_a_batch_of_clips_is_cut() -> None:
+    """Rows were counted in frames within a micro-batch, but in clips before it."""
+    family, batch = (
+        made(VIDEO, precision="fp32", adversarial_weight=1.0, penalty_interval=5),
+        Made(VIDEO).batch(0, "", 0, 8, 8),
+    )
+    for number, weights in enumerate(family.discriminator.parameters()):  # the last ones are zeros at first
+        torch.nn.init.normal_(weights, std=0.1, generator=torch.Generator().manual_seed(number))
+    loss = family.phases()[0].loss
+    whole = loss(batch, StepContext(0, 3)).total
+    parts = [loss(batch.rows(i, i + 2), StepContext(0, 3, first_row=i)).total for i in range(0, 8, 2)]
+    torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_first_code_names_the_class() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from anew.core.specs import Batch
-from anew.families.gan.coarse_prior import CoarsePrior, suggest_num_clusters
+from anew.families.gan.coarse_prior import CoarsePrior
 
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,13 +78,6 @@ def test_few_items_and_many_clusters(n: int) -> None:
     assert bool(torch.isfinite(generated).all())
     assert bool((prior.weights[component] > 0).all())
     assert bool(torch.isfinite(prior.latents_of(x, prior.assign(x, None))).all())
-
-
-def test_clusters_are_as_many_as_the_items_fill() -> None:
-    assert suggest_num_clusters(8000, 0) == 128
-    assert suggest_num_clusters(8000, 10) == 120
-    assert suggest_num_clusters(20, 0) == 0
-    assert suggest_num_clusters(20, 3) == 3
 
 
 def test_of_many_items_some_of_all_are_held() -> None:

@@ -162,6 +162,25 @@ def test_what_is_given_is_kept_and_the_rest_fits_it() -> None:
     assert torch.allclose(part, filled[20:], atol=0.05)
 
 
+def test_pixels_that_are_filled_in_are_sampled_if_asked_for() -> None:
+    """`pixels=sample` changed nothing where values were given."""
+    family, batch = trained(), stripes(3, 2, 7000)
+    mask = torch.ones_like(batch.x)
+    mask[..., 4:] = 0
+    condition = Condition(batch.x, mask)
+    means, samples = (
+        list(family.sample(SampleRequest(3, None, condition, VaeSampling(pixels=pixels)), 5))
+        for pixels in ("mean", "sample")
+    )
+    assert all(torch.equal(x, y) for x, y in zip(means[:-1], samples[:-1], strict=True))
+    levels = (samples[-1] + 1) / (2 * HALF_BIN)
+    assert torch.allclose(levels, levels.round(), atol=1e-3)  # samples lie on the levels of 8 bits
+    assert not torch.equal(means[-1], samples[-1]) and torch.equal(samples[-1][..., :4], batch.x[..., :4])
+    last_request = SampleRequest(1, None, Condition(batch.x[2:], mask[2:]), VaeSampling(pixels="sample"), 2)
+    *_, alone = family.sample(last_request, 5)
+    assert torch.allclose(alone, samples[-1][2:], atol=0.05)
+
+
 def test_inverted_items_lead_back() -> None:
     family, held_out = trained(), stripes(8, 0, 5000).x
     latents = family.encode_to_latents(held_out)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anew.families.vae.prior import ITEMS_PER_CLUSTER, MAX_CLUSTERS, MixturePrior, suggest_num_clusters
+from anew.families._sizes import ITEMS_PER_CLUSTER
+from anew.families.vae.prior import MixturePrior
 
 
 def clouds(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -127,10 +128,3 @@ def test_fitting_again_forgets_the_last_fit() -> None:
     for prior in (once, twice):
         prior.fit(clouds(100)[0], None)
     assert torch.equal(draw(once, 50), draw(twice, 50))
-
-
-def test_the_number_of_clusters_suits_items_and_classes() -> None:
-    assert suggest_num_clusters(10, 0) == 0
-    assert suggest_num_clusters(10, 3) == 3
-    assert suggest_num_clusters(11 * ITEMS_PER_CLUSTER, 3) == 9
-    assert suggest_num_clusters(10**6, 0) == MAX_CLUSTERS

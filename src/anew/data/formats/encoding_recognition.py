@@ -155,7 +155,7 @@ def _differences(texts: Sequence[str]) -> Sequence[int]:
 
 
 def _sense(text: str, place: int) -> int:
-    """How much sense the character at a place makes: letters do, but not a capital behind a small one, nor control codes."""
+    """How much sense the character at a place makes: letters do, but not a capital after a small one, nor control codes."""
     character = text[place]
     if character.isalpha():
         return -1 if character.isupper() and text[place - 1 : place].islower() else 2

@@ -79,7 +79,7 @@ def _pattern(text: str) -> tuple[re.Pattern[str], str]:
         pattern = re.compile(text)
     except re.error as error:
         raise ConfigError(
-            f"invalid labels {text!r} ({error}); expected none, folder, organism, family, or a regular expression"
+            f"invalid labels {text!r} ({error}); expected off, folder, organism, family, or a regular expression"
         ) from None
     if pattern.groups != 1:
         raise ConfigError(

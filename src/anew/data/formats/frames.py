@@ -348,7 +348,7 @@ def read_still(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
-def enlarge(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
+def enlarge_to(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
     """Enlarge (T, H, W) or (T, H, W, C) by a whole factor until the shorter side reaches `min_side` pixels.
 
     Smaller clips are hard to see in a player, and lose their colours in an MP4, which halves the resolution of colour.
@@ -360,12 +360,12 @@ def enlarge(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
 def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int = 128) -> bytes:
     """Encode frames (T, H, W) or (T, H, W, C) as an MP4 that any player opens, perhaps with a comment in ASCII.
 
-    Small clips are enlarged (`enlarge`), sides are made even, and transparent pixels become white.
+    Small clips are enlarged (`enlarge_to`), sides are made even, and transparent pixels become white.
     """
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarge(clip, min_side)]
+    frames = [_on_white(frame) for frame in enlarge_to(clip, min_side)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)

@@ -96,7 +96,7 @@ class TextTokenizer(Protocol):
         ...
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
-        """A `tokenizers.Tokenizer` with the special tokens behind the ids."""
+        """A `tokenizers.Tokenizer` with the special tokens after the other ids."""
         ...
 
 

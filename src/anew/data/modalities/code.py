@@ -154,7 +154,7 @@ class Code(Text):
         return replace(batch, x=torch.from_numpy(augmented))
 
     def _with_gap(self, prefix: Ids, suffix: Ids, middle: Ids, ending: Sequence[int] = ()) -> NDArray[np.int64]:
-        """Prefix, suffix and middle, each behind its token, and what follows the middle."""
+        """Prefix, suffix and middle, each after its token, and what follows the middle."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)

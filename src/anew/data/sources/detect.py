@@ -149,7 +149,7 @@ def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:
     """Let a modality of texts that the user asks for have texts that would be of another one.
 
     It takes all of them if it has no file else, and otherwise those of unknown endings that outnumber its own files."""
-    n_own = sum(group.kinds.count(requested) for group in groups)
+    n_own = sum(group.file_modalities.count(requested) for group in groups)
     for group in groups:
         outnumbers = bool(group.suffix) and group.owner is None and len(group.files) > n_own
         if requested in group.claimants and (outnumbers or not n_own):
@@ -160,7 +160,7 @@ class _FilesOfSuffix:
     """The files of one suffix. owner: the modality that has the suffix, if any.
 
     Attributes:
-        kinds: The modality of each file, None for one that no modality reads.
+        file_modalities: The modality of each file, None for one that no modality reads.
         claimants: The modalities that may read some of them, judging by their content.
         asked: Whether they are read as the user asks.
     """
@@ -174,12 +174,13 @@ class _FilesOfSuffix:
         modalities: Mapping[str, type[Modality]],
     ) -> None:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
-        self.kinds: list[str | None] = []
+        self.file_modalities: list[str | None] = []
         self.claimants: set[str] = set()
         self.asked = False
 
     def judge(self, out: SortedFiles, opens_all: bool) -> None:
-        """Set `kinds` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be opened."""
+        """Set `file_modalities` and `claimants`; refusals go into `out`. opens_all: whether there are so few that each may be
+        opened."""
         sampled = list(self.files) if opens_all else evenly_spaced(self.files, SAMPLED_FILES)
         by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
@@ -188,21 +189,22 @@ class _FilesOfSuffix:
         if len(sampled) < len(self.files):
             votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MAX_OPENED:
-                self.kinds = [votes.most_common(1)[0][0]] * len(self.files)
+                self.file_modalities = [votes.most_common(1)[0][0]] * len(self.files)
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
-        self.kinds = [self._modality_of(claims[file.path], unsure) for file in self.files]
+        self.file_modalities = [self._modality_of(claims[file.path], unsure) for file in self.files]
 
     def take_texts(self, modality: str) -> None:
         """Let a modality have all files that are text of any kind."""
-        self.kinds = [
-            modality if name is not None and self.modalities[name].traits.is_text else name for name in self.kinds
+        self.file_modalities = [
+            modality if name is not None and self.modalities[name].traits.is_text else name
+            for name in self.file_modalities
         ]
         self.asked = True
 
     def into(self, out: SortedFiles) -> None:
         """Put the files into `out`."""
-        for file, owner in zip(self.files, self.kinds, strict=True):
+        for file, owner in zip(self.files, self.file_modalities, strict=True):
             self._put(out, file, owner)
 
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:

@@ -328,7 +328,7 @@ def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Place
     passage = ids[start : start + length]
 
     def side(rank: int) -> int:
-        """-1 before all occurrences, 0 at one, 1 behind them."""
+        """-1 before all occurrences, 0 at one, 1 after them."""
         characters = ids[order[rank] : order[rank] + length]
         differences = np.flatnonzero(characters != passage[: len(characters)])
         if len(differences):

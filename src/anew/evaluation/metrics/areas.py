@@ -1,7 +1,7 @@
 """How plain, striped and rough the areas of images are, compared as a joint distribution over images by a classifier.
 
-Single numbers such as the mean pixel noise miss that a kind of image is lacking: half plain and half mottled images are as noisy
-on average as slightly mottled ones. A classifier of a few numbers notices, and those of this module do not change with detail
+Single numbers such as the mean pixel noise miss that a kind of image is lacking: a mix of plain and mottled images is, on
+average, as noisy as slightly mottled ones. A classifier of a few numbers notices, and those of this module do not change with detail
 that is too faint to be seen (docs/log.md: "Plain and textured areas").
 
 Legend for shapes: n images, H rows, W columns, p planes, d numbers.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,19 @@ from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SMALL, LARGE = 0.15, 0.35  # tolerances above guessing, as in the classifier two-sample test
+
+
+class EffectSize(NamedTuple):
+    """A common-language effect size.
+
+    Attributes:
+        value: Probability that the judge picks the sample, at least 0.5.
+        low, high: Ends of its 95% interval.
+    """
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +71,23 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
     """The score of a statistic, given its values for samples (n,), held-out items (m,) and training items."""
-    value, low, high = effect_size(samples, held_out)
+    effect = effect_size(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(
         statistic.spec,
-        value,
-        low=low,
-        high=high,
-        real_baseline=effect_size(train, held_out)[0],
+        effect.value,
+        low=effect.low,
+        high=effect.high,
+        real_baseline=effect_size(train, held_out).value,
         n=min(len(samples), len(held_out)),
         source=f"{statistic.meaning}; {medians}",
     )
 
 
-def effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
-    """The effect size of a (n,) against b (m,), in whichever direction it is larger, and its 95% interval (DeLong)."""
+def effect_size(a: Rows, b: Rows) -> EffectSize:
+    """The effect size of a (n,) against b (m,), in whichever direction it is larger; its interval is DeLong's."""
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))
     ends = abs(value - half - 0.5), abs(value + half - 0.5)
     nearest_end = 0.0 if abs(value - 0.5) <= half else min(ends)
-    return 0.5 + abs(value - 0.5), 0.5 + nearest_end, min(0.5 + max(ends), 1.0)
+    return EffectSize(0.5 + abs(value - 0.5), 0.5 + nearest_end, min(0.5 + max(ends), 1.0))

@@ -155,7 +155,7 @@ class TextRelations:
             relation
             for text, column in enumerate(columns)
             if column.numbers is None and len(set(fields[text])) >= DISTINCT * len(rows)
-            for relation in _told(columns, fields, classes, text)
+            for relation in _relations(columns, fields, classes, text)
         ]
         relations.sort(key=lambda strength: -strength[0])
         return cls(columns, tuple(relation for _, relation in relations[:MAX_PREDICTIONS]))
@@ -177,7 +177,7 @@ def _class_numbers(classes: Classes, columns: Sequence[Column], fields: Sequence
     return classes.numbers_of(fields, columns[column].values(fields))
 
 
-def _told(
+def _relations(
     columns: Sequence[Column], fields: Sequence[Sequence[str]], classes: Sequence[Classes | None], text: int
 ) -> Iterator[tuple[float, Relation]]:
     """Yield the relations of a column of texts, each with the evidence for it in rows that it was not learned from."""

@@ -44,12 +44,19 @@ MAX_WORDS = 400  # words of the beginning that are compared in halves; chosen
 LONG_WORD = 5  # letters from which on a word says what a text is about; chosen
 SIMILAR = 2.0  # multiple up to which typical lengths of samples and real texts count as similar; chosen
 ENDS, OPENING, CLOSING = ".!?…。！？", "([{", ")]}"
-KINDS = ("a capital", "a small letter", "a digit", "the end of a sentence", "a quote or bracket", "another character")
+CHARACTER_TYPES = (
+    "a capital",
+    "a small letter",
+    "a digit",
+    "the end of a sentence",
+    "a quote or bracket",
+    "another character",
+)
 # What each number of `text_numbers` is
 NUMBERS = (
-    *(f"whether the text begins with {kind}" for kind in KINDS),
-    *(f"whether the text ends with {kind}" for kind in KINDS),
-    *(f"whether the last line begins with {kind}" for kind in KINDS),
+    *(f"whether the text begins with {name}" for name in CHARACTER_TYPES),
+    *(f"whether the text ends with {name}" for name in CHARACTER_TYPES),
+    *(f"whether the last line begins with {name}" for name in CHARACTER_TYPES),
     "the length of the text",
     "the number of lines",
     "the length of the first line",
@@ -94,7 +101,7 @@ def whole_text_scores(
     own, real, real_samples = (np.stack([text_numbers(text, num_words) for text in part]) for part in chosen)
     groups = np.unique(chosen[0], return_inverse=True)[1]  # else a classifier knows repeated samples of the other half
     result = two_sample_test(own, real, seed, groups)
-    alone = [effect_size(a, b)[0] for a, b in zip(own.T, real.T, strict=True)]
+    alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
     best = int(np.argmax(alone))
     yield Score(
         WHOLE_TEXTS_AUC,
@@ -116,9 +123,9 @@ def text_numbers(text: str, num_words: int) -> Array:
     first, last = bodies[0], bodies[-1]
     return np.array(
         [
-            *_kind(first[:1]),
-            *_kind(last[-1:]),
-            *_kind(last[:1]),
+            *_character_type(first[:1]),
+            *_character_type(last[-1:]),
+            *_character_type(last[:1]),
             np.log1p(len(text)),
             np.log1p(len(lines)),
             *_line_numbers(lines),
@@ -130,8 +137,8 @@ def text_numbers(text: str, num_words: int) -> Array:
     )
 
 
-def _kind(character: str) -> list[bool]:
-    """Which of KINDS a character is."""
+def _character_type(character: str) -> list[bool]:
+    """Which of CHARACTER_TYPES a character is."""
     flags = [
         character.isupper(),
         character.islower(),

@@ -57,7 +57,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         return [flat[rng.integers(len(flat), size=len(pixel)), pixel].reshape(images.shape[1:]) for _ in range(n)]
 
     def likelihood(self) -> Iterator[Score]:
-        """Yield bits per dimension of held-out images under the model, and of the PNG files of as many random ones."""
+        """Yield bits per value of held-out images under the model, and of the PNG files of as many random ones."""
         for score in super().likelihood():
             yield score
             images = self.inputs.test(score.n)

@@ -152,7 +152,7 @@ class VideoEvaluation(Evaluation[Clip]):
         yield distance_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
 
     def likelihood(self) -> Iterator[Score]:
-        """Yield bits per dimension of held-out clips, if the family has a likelihood, and of their GIF files."""
+        """Yield bits per value of held-out clips, if the family has a likelihood, and of their GIF files."""
         for score in super().likelihood():
             yield score
             rows = np.array([8.0 * len(gif(clip, 10.0)) / clip.size for clip in self.inputs.test(min(score.n, 200))])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
 from anew.estimators.gaussian_mixture import GaussianMixture
-from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_within
+from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, suggest_num_clusters, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig
@@ -38,7 +38,6 @@ LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # b
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
 # 2026-11-25).
 MAX_COMPONENTS = 256
-EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not show how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 # Samples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
 # batch.
@@ -87,13 +86,11 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
-        classes = max(1, spec.classes)
-        num_components = min(MAX_COMPONENTS, scale.items // EXAMPLES_PER_COMPONENT) // classes * classes
         # About examples a second, divided by the 100 epochs after which copying may begin.
         speed = 5 if scale.device == "cpu" else 50
         may_copy = scale.seconds is not None and scale.seconds * speed > scale.items
         config = DiffusionConfig(
-            num_components=max(num_components, spec.classes),
+            num_components=suggest_num_clusters(scale.items, spec.classes, MAX_COMPONENTS),
             dropout=0.1 if may_copy else 0.0,
         )
         return LAYOUTS[spec.axes](spec).suggest(config, scale)

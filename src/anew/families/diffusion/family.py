@@ -61,7 +61,7 @@ class Diffusion(DiffusionModel):
         return self.layout.sample(self._sample_window, request, seed)
 
     def num_drafts(self, request: SampleRequest) -> int:
-        return self._num_steps(request.sampling_as(DiffusionSampling))
+        return self._num_steps(request.sampling_as(DiffusionSampling), request.condition is not None)
 
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:

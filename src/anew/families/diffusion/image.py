@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,9 +56,7 @@ class ImageLayout(Layout):
     def network(self, config: DiffusionConfig) -> nn.Module:
         channels = self.spec.shape[0]
         if config.net == "dit":
-            num_heads = max(1, config.width // DIT_HEAD_DIM)
-            if config.width % (4 * num_heads):
-                raise ConfigError(f"width must be a multiple of {DIT_HEAD_DIM} for net=dit (got {config.width})")
+            num_heads = _num_heads(config.width)
             return DiT(
                 2 * channels,
                 channels,
@@ -136,6 +135,26 @@ class ImageLayout(Layout):
         if frames:
             raise ConfigError(f"frames applies to clips only (got {frames} for images); leave it out")
         return sample_window(request, seed)
+
+
+def _num_heads(width: int) -> int:
+    """How many attention heads a DiT of this width has.
+
+    Raises:
+        ConfigError: Each would not have a multiple of four channels, which rotary positions on two axes need.
+    """
+    if not _has_whole_heads(width):
+        below = next(narrower for narrower in range(width, 0, -1) if _has_whole_heads(narrower))
+        above = next(wider for wider in itertools.count(width) if _has_whole_heads(wider))
+        raise ConfigError(
+            f"width={width} cannot be divided into attention heads, each of a multiple of 4 channels, for net=dit; "
+            f"the nearest widths that can are {below} and {above}"
+        )
+    return max(1, width // DIT_HEAD_DIM)
+
+
+def _has_whole_heads(width: int) -> bool:
+    return width % (4 * max(1, width // DIT_HEAD_DIM)) == 0
 
 
 def _suggest_patch_size(side: int) -> int:

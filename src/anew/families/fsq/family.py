@@ -262,7 +262,8 @@ class Fsq(Family[Grid, FsqConfig]):
         logits = self.discriminator(torch.cat([x, reconstruction]), None, dtype)
         real_logits, reconstruction_logits = logits[:size], logits[size:]
         total = relativistic_loss(real_logits, reconstruction_logits).sum()
-        rows = lazy_rows(context.step, context.first_row, size, c.penalty_interval).to(x.device)
+        first_frame = context.first_row * (size // len(batch))
+        rows = lazy_rows(context.step, first_frame, size, c.penalty_interval).to(x.device)
         if len(rows) and c.gradient_penalty:
             items = torch.cat([x[rows], reconstruction[rows]])
             penalty = gradient_penalty(lambda item: self.discriminator(item, None, dtype), items)

@@ -21,18 +21,11 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_comp
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
-ITEMS_PER_CLUSTER = 32  # on average: fewer do not show how a cluster varies, and 32 did well (docs/log.md, 2026-11-25)
 # More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 128
 # Weight of a class that none of the fitted items has: it is never drawn, but the logarithm of its weight is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
 FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
-
-
-def suggest_num_clusters(items: int, classes: int) -> int:
-    """Number of clusters that suits so many items: as many for each class, and at least one."""
-    per_class = max(1, classes)
-    return max(classes, min(MAX_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
 
 class CoarsePrior(nn.Module):

@@ -23,9 +23,16 @@ from anew.core.random import StepContext, evenly_spread, generator, normal_rows
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families._sizes import (
+    conv_candidate_sizes,
+    conv_depth,
+    conv_width,
+    muon_and_adamw,
+    suggest_num_clusters,
+    weights_within,
+)
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, num_parameters_of
-from anew.families.gan.coarse_prior import MAX_CLUSTERS, CoarsePrior, suggest_num_clusters
+from anew.families.gan.coarse_prior import MAX_CLUSTERS, CoarsePrior
 from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import PortableSampler
@@ -139,7 +146,7 @@ class Gan(Family[Grid, GanConfig]):
         patch_size = _suggest_patch_size(side)
         halvings = max(1, math.ceil(math.log2(side / patch_size / 7))) if side >= 4 else 0  # down to 7 positions
         return GanConfig(
-            num_clusters=suggest_num_clusters(scale.items, spec.classes),
+            num_clusters=suggest_num_clusters(scale.items, spec.classes, MAX_CLUSTERS),
             batch_size=32 if scale.device == "cpu" else 256,
             width=conv_width(scale.model_size),
             channel_mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),

@@ -132,7 +132,6 @@ class NgramMixer(nn.Module):
             return
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
-        self.counts.check()
         self.ends.check()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:

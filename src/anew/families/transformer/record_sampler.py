@@ -43,7 +43,7 @@ class RecordSampler:
 
     Attributes:
         known: The records that samples must not be; None to let samples be any record.
-        shortest: Tokens of the shortest known record, its end included; 0 if samples may have any length, and no end.
+        shortest: Tokens of the shortest known record, its end included; 0 if any length is allowed, and no end is needed.
 
     Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """

@@ -31,15 +31,16 @@ from anew.families._sizes import (
     conv_depth,
     conv_width,
     muon_and_adamw,
+    suggest_num_clusters,
     weights_within,
 )
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels
 from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import Graph, PortableSampler
-from anew.families.vae.filling import filled
+from anew.families.vae.filling import SWEEPS, filled
 from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
-from anew.families.vae.prior import MixturePrior, suggest_num_clusters
+from anew.families.vae.prior import MAX_CLUSTERS, MixturePrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
@@ -170,7 +171,7 @@ class Vae(Family[Grid, VaeConfig]):
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
             patch_size=_suggest_patch_size(side),
-            num_clusters=suggest_num_clusters(scale.items, spec.classes),
+            num_clusters=suggest_num_clusters(scale.items, spec.classes, MAX_CLUSTERS),
             top_dim=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
@@ -285,14 +286,14 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(B, *shape) expected items given scaled bottom latents z (B, *latent.shape)."""
-        return self._expected_items(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None])
+        return self.expected_items(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None])
 
-    def _expected_items(self, bottom: Tensor) -> Tensor:
+    def expected_items(self, bottom: Tensor) -> Tensor:
         """(B, *shape) expected values given bottom latents."""
         dtype = self._dtype()
         return torch.cat([self.autoencoder.decode(rows, dtype).mean() for rows in torch.split(bottom, self.rows)])
 
-    def _sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor:
+    def sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor:
         """(B, *shape) sampled pixels given bottom latents; row i is a function of keys[i]."""
         dtype, items = self._dtype(), []
         for start in range(0, len(bottom), self.rows):
@@ -327,13 +328,17 @@ class Vae(Family[Grid, VaeConfig]):
         latents = self.initial_latents(request, seed)
         bottom = self._bottom_of(latents)
         if given_values is not None:
-            start = self._expected_items(bottom)
+            start = self.expected_items(bottom)
             deviations = latents[:, self.config.top_dim :].view_as(bottom)
-            yield from filled(self, start, deviations, given_values, request.sample_keys(seed), self._dtype())
+            keys, samples_pixels = request.sample_keys(seed), sampling.pixels == "sample"
+            yield from filled(self, start, deviations, given_values, keys, self._dtype(), samples_pixels)
         elif sampling.pixels == "sample":
-            yield self._sampled_items(bottom, request.sample_keys(seed))
+            yield self.sampled_items(bottom, request.sample_keys(seed))
         else:
-            yield self._expected_items(bottom)
+            yield self.expected_items(bottom)
+
+    def num_drafts(self, request: SampleRequest) -> int:
+        return 1 if request.condition is None else SWEEPS
 
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
@@ -357,7 +362,7 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft: the items. Pixels are means, even if the settings ask for samples."""
-        yield self._expected_items(self._bottom_of(latents))
+        yield self.expected_items(self._bottom_of(latents))
 
     def _bottom_of(self, latents: Tensor) -> Tensor:
         """(n, c, h, w) bottom latents z1 of latents (n, K + c h w)."""

@@ -20,7 +20,7 @@ from anew.families.known import KnownValues
 from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
 
-# Sweeps of the chain: 12 left an error of 1.04, 30 .96, 60 .88, each in twice the time of the last (docs/log.md, 2026-11-26).
+# Sweeps of the chain, which take equally long: 12 left an error of 1.04, 30 .96, 60 .88 (docs/log.md, 2026-11-26).
 SWEEPS = 30
 
 
@@ -30,6 +30,9 @@ class FillsIn(Protocol):
     autoencoder: VariationalAutoencoder
     rows: int
 
+    def expected_items(self, bottom: Tensor) -> Tensor: ...
+    def sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor: ...
+
 
 def filled(
     family: FillsIn,
@@ -38,6 +41,7 @@ def filled(
     known: KnownValues,
     keys: Sequence[tuple[int, int]],
     dtype: torch.dtype,
+    samples_pixels: bool,
 ) -> Iterator[Tensor]:
     """Drafts with the known values.
 
@@ -48,6 +52,7 @@ def filled(
         known: Known values of each.
         keys: The noise of row i is a function of keys[i].
         dtype: Type of the computation.
+        samples_pixels: Whether the last draft has samples of pixels, not their means.
 
     Yields:
         (B, C, H, W) after each of SWEEPS sweeps.
@@ -61,7 +66,10 @@ def filled(
         noise = normal_rows(sources, autoencoder.top_dim)
         noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
         parts = zip(*(torch.split(rows, family.rows) for rows in (x, kept, noise, deviations)), strict=True)
-        x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts]))
+        bottom = torch.cat([sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts])
+        is_last = number == SWEEPS - 1
+        items = family.sampled_items(bottom, keys) if is_last and samples_pixels else family.expected_items(bottom)
+        x = torch.where(mask, values, items)
         yield x
 
 
@@ -73,7 +81,7 @@ def sweep(
     deviations: Tensor,
     dtype: torch.dtype,
 ) -> Tensor:
-    """One sweep of the chain.
+    """The bottom latents after one sweep of the chain.
 
     Args:
         autoencoder: All networks.
@@ -84,9 +92,9 @@ def sweep(
         dtype: Type of the computation.
 
     Returns:
-        (B, C, H, W) the whole item; the caller restores the given values.
+        (B, c, h, w) z1 of the next item.
     """
     bottom, top = autoencoder.encode(x, dtype)
     prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
     sampled = prior.mean + prior.log_scale.exp() * deviations
-    return autoencoder.decode(torch.where(kept > 0.5, bottom.mean, sampled), dtype).mean()
+    return torch.where(kept > 0.5, bottom.mean, sampled)

@@ -18,21 +18,14 @@ from torch import Tensor, nn
 
 from anew.core.random import generator
 from anew.estimators.gaussian_mixture import ANY_CLASS, kmeans, sample_components
+from anew.families._sizes import suggest_num_clusters
 
-# On average. With fewer clusters, samples are farther from the data on three sets of images; with more, they only come nearer
-# to training items (docs/log.md, 2026-11-27).
-ITEMS_PER_CLUSTER: Final = 32
 MAX_CLUSTERS: Final = 256  # enough for 8,192 items, about as many as the prior is fitted to
 # Vectors for which the covariance within all clusters counts in that of each cluster, as a multiple of the size of a vector.
 # With half as many, samples of digits were nearer to training items than to held-out ones, as copies are, and no nearer to
 # the data (docs/log.md, 2026-11-27).
 PSEUDO_ITEMS: Final = 1.0
 MIN_VARIANCE: Final = 1e-6  # keeps a density finite if items do not differ; latents are of about unit size
-
-
-def suggest_num_clusters(items: int, classes: int) -> int:
-    """Number of clusters that suits so many items: the same number for each class, and at least one for each."""
-    return max(classes, min(MAX_CLUSTERS, items // ITEMS_PER_CLUSTER) // max(1, classes) * max(1, classes))
 
 
 class Clusters(NamedTuple):
@@ -127,7 +120,8 @@ class MixturePrior(nn.Module):
         """
         z = z.double().cpu()
         labels = labels.cpu() if labels is not None and self.classes and self.num_clusters else None
-        num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), self.classes if labels is not None else 0))
+        classes = self.classes if labels is not None else 0
+        num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), classes, MAX_CLUSTERS))
         pseudo_items = PSEUDO_ITEMS * self.size
         cluster, component_class = self._cluster(z, labels, max(1, num_clusters))
         fitted = clusters_of(z, cluster, max(1, num_clusters))
