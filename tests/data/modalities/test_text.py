@@ -45,7 +45,9 @@ def test_what_is_a_list() -> None:
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 def test_rows_of_a_table_are_a_list(mark: str) -> None:
-    cells = [("Oak Street", f"the house of {name}", f"{i}", "" if i % 3 else "new") for i, name in enumerate(names().split())]
+    cells = [
+        ("Oak Street", f"the house of {name}", f"{i}", "" if i % 3 else "new") for i, name in enumerate(names().split())
+    ]
     rows = [mark.join(row) for row in cells]
     assert why_document("\n".join(rows)) is None and why_list(["\n".join(rows)]) == "the lines are rows of a table"
     quoted = [row if i % 5 else f'"Oak{mark} Street"{mark}{i}{mark}x{mark}' for i, row in enumerate(rows)]

@@ -7,11 +7,10 @@ SAMPLE_LINES lines:
 - At most 1 line in 200 is blank, and 1 in 100 indented.
 - At most half of the lines begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA).
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
-
-If the lines are no rows of a table (99% have the same number of three or more cells, divided by commas, semicolons, tabs or bars):
-
-- At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code).
-- If more than 5% of the lines have more than three words, lines must look like whole sentences or titles: at most 3% end in a
+- At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code). A semicolon may also end a
+  row of cells that semicolons divide.
+- If more than 5% of the lines have more than three words, and the lines are no rows of a table (99% have the same number of three
+  or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
   (wrapped prose and verse do both), and at most half begin with the same word.
 """
@@ -35,7 +34,7 @@ _DIGIT = re.compile(r"\d")
 _CELL_ENDS = ",;\t|"  # what divides the cells of a table
 MIN_CELLS = 3  # fewest cells of a row of a table: two can be a sentence with a comma
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
-_CODE_END = (":", "{", "}", ";", ")", "\\", "->")
+_CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
 MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
@@ -101,12 +100,16 @@ def _shape(lines: list[str], full: list[str]) -> str | None:
 
 
 def _are_rows(lines: Sequence[str]) -> bool:
-    """Whether 99% of lines have the same number of cells, MIN_CELLS or more."""
+    """Whether 99% of lines have the same number of cells, MIN_CELLS or more, and they do not look like generated code."""
     for mark in _CELL_ENDS:
         width, count = Counter(_num_cells(line, mark) for line in lines).most_common(1)[0]
         if width >= MIN_CELLS and count >= 0.99 * len(lines):
-            return True
+            return not _end_like_code(lines, tuple(end for end in _CODE_ENDS if end != mark))
     return False
+
+
+def _end_like_code(lines: Sequence[str], ends: tuple[str, ...]) -> bool:
+    return _share(lines, lambda line: " " in line and line.rstrip().endswith(ends)) > 0.2
 
 
 def _num_cells(line: str, mark: str) -> int:
@@ -120,7 +123,7 @@ def _num_cells(line: str, mark: str) -> int:
 
 
 def _flow(full: list[str]) -> str | None:
-    if _share(full, lambda line: " " in line and line.rstrip().endswith(_CODE_END)) > 0.2:
+    if _end_like_code(full, _CODE_ENDS):
         return "its lines end like speakers' names or program code"
     if _share(full, lambda line: len(line.split()) > 3) <= 0.05:
         return None
