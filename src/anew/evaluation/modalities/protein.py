@@ -4,6 +4,7 @@ composition, repeats and identity with training sequences of samples, compared w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
