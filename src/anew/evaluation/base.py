@@ -92,8 +92,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured = [FURTHER]
-        self.measured: set[str] = set()
+        self.unmeasured, self.measured = [FURTHER], set[str]()
         self.too_few = ""
         self.supply = Supply()
         self.extent = ""
@@ -165,9 +164,8 @@ class Evaluation(ABC, Generic[ItemT]):
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
-        is_quick = 0 < len(self.sets.get("samples", ())) <= quick
         for name, metric in metrics.items():
-            if self.clock.over(0.85) and not is_quick:
+            if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
