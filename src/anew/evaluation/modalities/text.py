@@ -63,6 +63,8 @@ class TextEvaluation(Evaluation[str]):
         self.records = isinstance(spec, Tokens) and not spec.packed
         self.item_type = RECORDS if self.records else PASSAGES
         self.counted = "sample" if self.records else "text piece"
+        if self.records and self.noun == TextEvaluation.noun:
+            self.noun = "records"
         self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
@@ -82,6 +84,10 @@ class TextEvaluation(Evaluation[str]):
 
     def num_held_out(self) -> int | None:
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
+
+    @property
+    def num_cut_texts(self) -> int:
+        return 0 if self.records else len(self._held_out)
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         rng = np.random.default_rng(self.inputs.seed)
