@@ -42,7 +42,7 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
+FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -59,6 +59,7 @@ class Evaluation(ABC, Generic[ItemT]):
         noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
         counted: What is embedded of the samples, singular: whole ones, or pieces.
+        num_cut_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
@@ -66,6 +67,7 @@ class Evaluation(ABC, Generic[ItemT]):
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
+        measured: Names of the metrics of `metrics_in_time` that were measured.
         too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
         supply: What limits the number of items that are compared.
         extent: A sentence on how many samples are measured, if not all are.
@@ -77,9 +79,10 @@ class Evaluation(ABC, Generic[ItemT]):
         announcements: What is being measured, for whoever waits.
     """
 
-    noun: ClassVar[str] = "items"
+    noun: str = "items"
     feature_description: ClassVar[str] = "features"
     counted: str = "sample"
+    num_cut_texts: int = 0
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
     item_type: ItemType[ItemT] | None = None
@@ -91,7 +94,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured = [FURTHER]
+        self.unmeasured, self.measured = [FURTHER], set[str]()
         self.too_few = ""
         self.supply = Supply()
         self.extent = ""
@@ -153,11 +156,6 @@ class Evaluation(ABC, Generic[ItemT]):
         """The number of all held-out items, or pieces, that `items` can give; None if it is not known."""
         return self.inputs.n_held_out
 
-    @property
-    def num_cut_texts(self) -> int:
-        """The number of held-out texts that items are pieces of; 0 if items are whole."""
-        return 0
-
     # ---- what every modality has ----
 
     def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
@@ -167,11 +165,14 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
+        self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
         for name, metric in metrics.items():
-            if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
-                self.cut_off(name)
+            if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
+                self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
+            self.unmeasured.remove(name)
+            self.measured.add(name)
 
     def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
@@ -199,7 +200,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured.remove(FURTHER)
+        self.unmeasured = [name for name in self.unmeasured if name != FURTHER]
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
