@@ -72,9 +72,9 @@ def test_how_many_texts_give_enough_pieces_is_said() -> None:
     needed = samples_needed([small], Supply())["closeness"]
     sentence = verdict([small], supply=supply)["closeness"]
     texts = rounded_up(3 * needed)
-    assert f"so a yes takes more data: about {texts:,} texts like the 120 whose pieces they are. So far:" in sentence
-    assert "texts like" not in verdict([small], supply=replace(supply, num_texts=1))["closeness"]
-    assert "texts like" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
+    assert f"so a yes takes more data: about {texts:,} held-out texts instead of 120. So far:" in sentence
+    assert "held-out texts" not in verdict([small], supply=replace(supply, num_texts=1))["closeness"]
+    assert "held-out texts" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
 
 
 def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:

@@ -288,7 +288,7 @@ def _yes_needs(grading: Grading, supply: Supply) -> str:
         return ""
     more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
     texts = supply.texts_for(grading)
-    pieces = f": about {texts:,} texts like the {supply.num_texts:,} whose pieces they are" if texts else ""
+    pieces = f": about {texts:,} held-out texts instead of {supply.num_texts:,}" if texts else ""
     return f" But {supply.extent()}, so a yes takes more data{pieces}.{more}"
 
 
