@@ -61,9 +61,10 @@ def test_an_audit_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_pa
     report = anew.evaluate(
         samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a", budget="4s"
     )
-    assert time.monotonic() - begin < 6.0  # 4 s, and a call into C that ends first
-    assert report.scores and (tmp_path / "a" / "report.html").is_file()
-    with pytest.raises(BudgetError, match="the budget was over before the data was read; give more time"):
+    assert time.monotonic() - begin < 7.0  # 4 s, and a call into C that ends first
+    assert (tmp_path / "a" / "report.html").is_file()
+    assert report.copies is not None or any("was not measured" in note for note in report.notes)
+    with pytest.raises(BudgetError, match="the budget was over before the data was read"):
         anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "b", budget=0.5)
     assert not (tmp_path / "b").exists()
 

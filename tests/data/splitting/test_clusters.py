@@ -1,0 +1,49 @@
+"""Whole clusters of relatives are held out, besides single records."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from anew.data.splitting.clusters import assign_parts_with_clusters
+from anew.data.splitting.split import TEST, TEST_CLUSTERS, TRAIN, VALIDATION
+from anew.estimators.sequence_clusters import SequenceClusters
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+
+
+def families(count: int, size: int) -> tuple[list[str], np.ndarray]:
+    """Sequences of families that each vary one ancestor, and the family of each."""
+    source = random.Random(0)
+    made = []
+    for _ in range(count):
+        ancestor = source.choices(LETTERS, k=60)
+        made += [
+            "".join(source.choice(LETTERS) if source.random() < 0.05 else x for x in ancestor) for _ in range(size)
+        ]
+    return made, np.repeat(np.arange(count), size)
+
+
+@pytest.mark.parametrize("held_out", [[VALIDATION, TEST], [VALIDATION]])
+def test_no_relative_of_a_held_out_cluster_is_trained_on(held_out: list[int]) -> None:
+    sequences, family = families(250, 4)
+    keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
+    parts, notes = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.1, held_out)
+    clusters = family[parts == TEST_CLUSTERS]
+    assert not np.isin(family[parts == TRAIN], clusters).any()
+    assert (len(clusters) > 0) == (TEST in held_out) == bool((parts == TEST).any())
+    assert "whole clusters of relatives" in notes[0] and (parts == VALIDATION).sum() == pytest.approx(100, abs=30)
+    if TEST in held_out:
+        assert all((parts[family == number] == TEST_CLUSTERS).all() for number in set(clusters.tolist()))
+        # Single records have relatives there
+        assert np.isin(family[parts == TEST], family[parts == TRAIN]).mean() > 0.9
+
+
+def test_without_small_clusters_single_records_are_held_out() -> None:
+    sequences, _ = families(1, 200)
+    keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
+    parts, (note,) = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.1, [VALIDATION, TEST])
+    assert not (parts == TEST_CLUSTERS).any() and np.bincount(parts).tolist() == [160, 20, 20]
+    assert note.startswith("all sequences are in clusters of relatives that are too large to be held out whole")
