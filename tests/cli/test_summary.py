@@ -105,6 +105,16 @@ def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -
         assert text(places(tmp_path, older))[3] == "fewer    more data makes copies rarer"
 
 
+def test_an_alarm_that_does_not_say_how_many_are_copies_is_looked_into(tmp_path: Path) -> None:
+    """After .03 passes over the data, of which a hundredth was compared, more data was said to make copies rarer."""
+    grades = REPORT["grades"] | {"novelty": "poor"}
+    vague = copying_test(found=True, share=1.0, low=0.004)
+    partial = record(copies=vague | {"limited_by": "time"}, grades=grades)
+    assert text(places(tmp_path, partial))[3] == f"answers  anew evaluate {tmp_path}"
+    whole = record(copies=vague, grades=grades)
+    assert text(places(tmp_path, whole))[3] == "check    the report shows the closest pairs"
+
+
 def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) -> None:
     few = {"grades": {"closeness": "too_few", "variety": "good", "novelty": "good"}}
     more_samples = record(**few, samples_needed={"closeness": 4500})

@@ -71,7 +71,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         copy_tests=lambda: iter(()),
         too_few="",
         supply=Supply(),
-        unmeasured=["further figures"],
+        unmeasured=["the figures that were still to come"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None

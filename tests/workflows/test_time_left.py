@@ -19,7 +19,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER = "further figures"
+FURTHER = "the figures that were still to come"
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Slow:
     pieces: ClassVar[list[int]] = []
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.skipped, self.unmeasured = inputs, [], [FURTHER]
+        self.inputs, self.skipped, self.unmeasured, self.measured = inputs, [], [FURTHER], set()
         self.supply, self.extent = Supply(compared=len(inputs.samples)), ""
         self.announcements = SimpleNamespace(reporter=None)
 
@@ -54,6 +54,7 @@ class Slow:
 def plain_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     def scores(evaluation: Slow) -> Iterator[Score]:
         yield score("sharpness", 0.5, n=len(evaluation.inputs.samples))
+        evaluation.measured.add("sharpness and noise")
 
     monkeypatch.setattr("anew.workflows.time_left.scores_without_features", scores)
 
@@ -67,6 +68,20 @@ def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: li
     assert supplement is not None and Slow.pieces == pieces
     assert supplement.measurements.unmeasured == missing and supplement.measurements.scores[0].n == QUICK
     assert ("coverage" in [s.name for s in supplement.measurements.scores]) == bool(pieces)
+
+
+@pytest.mark.parametrize("missing", [[], ["coverage"]])
+def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: list[str]) -> None:
+    """A report named "composition" as not measured above the figure for it, and gave no answer because of it."""
+    Slow.pieces = []
+    evaluation: Any = Slow(Inputs(list(range(100))))
+    names = [*missing, "sharpness and noise"]
+    evaluation.unmeasured = names
+    evaluation.skipped = ["A note.", *(f"Not measured: {name} (out of time)." for name in names)]
+    measured = Measurements(unmeasured=names, supply=Supply(compared=100))
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
+    assert supplement is not None and supplement.measurements.unmeasured == missing and Slow.pieces == []
+    assert supplement.skipped == ["A note.", *(f"Not measured: {name} (out of time)." for name in missing)]
 
 
 @pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER]), (30.0, [])])

@@ -42,7 +42,7 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
+FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -66,6 +66,7 @@ class Evaluation(ABC, Generic[ItemT]):
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
+        measured: Names of the metrics of `metrics_in_time` that were measured.
         too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
         supply: What limits the number of items that are compared.
         extent: A sentence on how many samples are measured, if not all are.
@@ -91,7 +92,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured = [FURTHER]
+        self.unmeasured, self.measured = [FURTHER], set[str]()
         self.too_few = ""
         self.supply = Supply()
         self.extent = ""
@@ -162,11 +163,14 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
+        self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
         for name, metric in metrics.items():
-            if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
-                self.cut_off(name)
+            if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
+                self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
+            self.unmeasured.remove(name)
+            self.measured.add(name)
 
     def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
@@ -194,7 +198,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured.remove(FURTHER)
+        self.unmeasured = [name for name in self.unmeasured if name != FURTHER]
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()

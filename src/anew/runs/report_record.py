@@ -52,6 +52,7 @@ class CopiesRecord(_ExtensibleRecord):
     found: Flag
     p: Share
     share: Share
+    low: Share | None = None  # unknown in reports of older versions
     verdict: Text
     method: Text
     distance: Text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from anew.core.wording import QUESTIONS
 from anew.errors import command
-from anew.runs.report_record import ReportRecord
+from anew.evaluation.memorization.thresholds import VAGUE
+from anew.runs.report_record import CopiesRecord, ReportRecord
 
 # Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
 # explain copies.
@@ -32,9 +33,9 @@ class NextStep:
 def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     """The step that helps most. run: the folder or the address of the run."""
     grades = [report.grades.get(question) for question in QUESTIONS]
-    if report.copies is not None and grades[2] == "poor":
-        return NextStep("fewer", _against_copies(report), is_command=False)
     evaluate = command("anew", "evaluate", run)
+    if report.copies is not None and grades[2] == "poor":
+        return _against_copies(report, report.copies, evaluate)
     if grades[0] == "good":
         return NextStep("confirm", evaluate)
     if None in grades or "not_settled" in grades:
@@ -51,14 +52,19 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
 
 
-def _against_copies(report: ReportRecord) -> str:
-    """What makes copies rarer, a clause."""
+def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -> NextStep:
+    """What makes copies rarer; where it is not known how many there are, what tells more."""
+    if copies.low is not None and copies.low < VAGUE * copies.share:
+        if copies.limited_by == "time":
+            return NextStep("answers", evaluate)
+        return NextStep("check", "the report shows the closest pairs", is_command=False)
     passes = None if report.basis is None else report.basis.passes
-    if passes is None:
-        return "more data makes copies rarer"
-    if passes > MANY_PASSES:
-        return f"copies come with many passes over few items (about {passes:,.0f} here): give more data, or a shorter budget"
-    return f"more data makes copies rarer; a shorter budget would not ({passes:.2g} passes over the data were made)"
+    text = "more data makes copies rarer"
+    if passes is not None and passes > MANY_PASSES:
+        text = f"copies come with many passes over few items (about {passes:,.0f} here): give more data, or a shorter budget"
+    elif passes is not None:
+        text = f"{text}; a shorter budget would not ({passes:.2g} passes over the data were made)"
+    return NextStep("fewer", text, is_command=False)
 
 
 def _lacked_time(report: ReportRecord) -> bool:

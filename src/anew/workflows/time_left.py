@@ -104,27 +104,43 @@ def _with_scores(
 ) -> tuple[Measurements, list[str]]:
     """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
+    measured: set[str] = set()
     if measurements.unmeasured:
         plain, further = _piece(evaluation, n_all, stop_at), Measurements()
         measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
-        if further.scores:
-            measurements = replace(measurements, scores=_latest(measurements.scores, further.scores))
+        measured |= plain.measured
+        measurements = _with_further(measurements, further.scores, measured)
+    is_complete = not (measurements.unmeasured or measurements.supply.left_out)
     n, needed = _first_piece(measurements, n_all), MIN_PIECE * crowding
-    while (left := stop_at - time.monotonic()) >= needed:
+    while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         piece, further = _piece(evaluation, n, stop_at), Measurements()
         is_whole = measure_scores(piece.answer_scores(), further, reporter, left)
-        if further.scores:
-            measurements = replace(measurements, scores=_latest(measurements.scores, further.scores))
+        measured |= piece.measured
+        measurements = _with_further(measurements, further.scores, measured)
         if is_whole:
             supply = _supply(measurements.supply, piece.supply, len(evaluation.inputs.samples) / n)
             skipped = _skipped(evaluation, piece, supply)
-            measurements = replace(measurements, unmeasured=piece.unmeasured, supply=supply)
+            unmeasured = [name for name in piece.unmeasured if name not in measured]
+            measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
         if not is_whole or n == n_all or following < min(WORTHWHILE * n, n_all):
             break
         n, needed = following, spent
-    return measurements, skipped
+    return measurements, [text for text in skipped if text not in {*map(_out_of_time, measured)}]
+
+
+def _with_further(measurements: Measurements, scores: list[Score], measured: set[str]) -> Measurements:
+    """The measurements with further scores, without the names of what was measured."""
+    unmeasured = [name for name in measurements.unmeasured if name not in measured]
+    if not scores and unmeasured == measurements.unmeasured:
+        return measurements
+    return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)
+
+
+def _out_of_time(name: str) -> str:
+    """The sentence that says that a metric was not measured."""
+    return f"Not measured: {name} ({OUT_OF_TIME})."
 
 
 def _first_piece(measurements: Measurements, n_all: int) -> int:
@@ -169,7 +185,7 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
 
 def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[str]:
     """Sentences on what both skipped, without those on what the piece measured. supply: that of all samples."""
-    measured = {f"Not measured: {name} ({OUT_OF_TIME})." for name in {*evaluation.unmeasured} - {*piece.unmeasured}}
+    measured = {*map(_out_of_time, {*evaluation.unmeasured} - {*piece.unmeasured})}
     if evaluation.supply.left_out:
         measured.add(evaluation.extent)
     kept = [text for text in evaluation.skipped if text not in measured]

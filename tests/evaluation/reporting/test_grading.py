@@ -64,6 +64,19 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
 
 
+def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
+    """184 of 296 were compared in the time, and about 300 would do: the report said that "only 296 are held out"."""
+    small = auc(0.49, 0.15, 160)
+    grading = grade_question([small], "closeness")
+    assert grading is not None and grading.grade == "too_few" and grading.needed > 290
+    nearly = Supply(held_out=round(0.95 * grading.needed), compared=160)
+    assert figures([small], supply=nearly)["closeness"] == f"160 compared; about {grading.needed} would do"
+    assert samples_needed([small], nearly) == {"closeness": nearly.held_out}
+    assert "more data" not in verdict([small], supply=nearly)["closeness"]
+    all_compared = figures([small], supply=Supply(held_out=160))["closeness"]
+    assert all_compared == f"160 compared, all that are held out; about {grading.needed} would do"
+
+
 def test_half_of_the_data_is_not_called_held_out() -> None:
     small = auc(0.49, 0.19, 40)
     halves, all_of_half = Supply(60, are_halves=True), Supply(40, are_halves=True)
@@ -195,7 +208,7 @@ def test_a_split_at_random_is_not_blamed_for_what_chance_does_to_few_items() -> 
 def test_what_training_and_held_out_items_differ_by_follows_from_their_division() -> None:
     sound = [auc(0.91, 0.034, 300, real=0.74)]
     assert (
-        "what lies together in a file is in one part"
+        "pieces of one file are in one part, and are alike; so are files that are nearly the same"
         in verdict(sound, supply=Supply(division=Division.FILES))["closeness"]
     )
     assert "of different times or sources, or items of one file" in verdict(sound)["closeness"]

@@ -313,6 +313,14 @@ def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
         "Copying found: some samples are copies of training items, or nearly so; how many is not known (p = 0.002)."
     )
     assert vague.clause() == "some samples are copies of training items; how many is not known"
+    extent = "how many is not known (only 281 of 46,943 training items were compared)"
+    assert all(
+        extent in words
+        for words in (
+            replace(vague, train=281, n_train_total=46_943).verdict(),
+            replace(vague, train=281, n_train_total=46_943).clause(),
+        )
+    )
     known = copies(found=True, share=0.4, low=0.2)
     assert known.clause().startswith("at least about 20% of the samples are copies")
     score = known.scores()[0]
@@ -485,10 +493,19 @@ def test_the_page_says_once_how_much_is_verbatim(share: Score, tmp_path: Path) -
     assert page.text.count("97.0% of the generated text appears word for word") == 1
 
 
+def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
+    """70% of programs were training text, of held-out programs 33%, and only a line at the end of the page said so."""
+    share, test = recited(low=0.7), copies()
+    assert verdict.grade([share], test)["novelty"] == "fair" and verdict.grade([], test)["novelty"] == "good"
+    clause = f"97% of the text is word for word in the training data (held-out text: 31%); {test.clause()}"
+    assert verdict.figures([share], test)["novelty"] == clause
+    assert verdict.verdict([share], test)["novelty"].startswith("Much of the text repeats training data: 97.0% of")
+
+
 @pytest.mark.parametrize(
     ("text", "test"),
     [
-        (recited(low=0.7), copies()),  # less than half of what would be new
+        (recited(low=0.63), copies()),  # less than a fifth above held-out text
         (recited(low=0.97, real_high=0.9), copies()),  # text of set phrases
         (replace(recited(), real_high=None), copies()),  # a few samples
         (recited(), copies(method="shifted")),  # the end of a log is unlike its beginning

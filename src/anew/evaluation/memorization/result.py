@@ -22,6 +22,7 @@ from anew.evaluation.memorization.thresholds import (
     IDENTICAL_ALPHA,
     LABEL_ALPHA,
     RATES,
+    VAGUE,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -30,7 +31,6 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
 MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
-VAGUE = 0.1  # a share whose lower end is below this part of it is not known; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -356,6 +356,8 @@ class CopyTestResult:
         extent, unknown = f"at least about {percent(self.low)} of the samples", ""
         if self.low < VAGUE * self.share:
             extent, unknown = "some samples", "; how many is not known"
+        if self.train < PARTLY * self.n_train_total:
+            unknown += f" (only {self.train:,} of {self.n_train_total:,} training items were compared)"
         if self.method != "scan":
             clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
             return (

@@ -4,6 +4,7 @@ composition, repeats and identity with training sequences of samples, compared w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,20 +156,19 @@ class ProteinEvaluation(TextEvaluation):
 
     def modality_metrics(self) -> Iterator[Score]:
         self._count_cut()
-        if self.sets:
-            sets = (self.sets["samples"], self.sets["test"], self.sets["train"])
-            metrics: dict[str, Callable[[Sets], Iterator[Score]]] = {
-                "lengths": self._lengths,
-                "composition": self._composition,
-                "internal repeats": self._repeats,
-                "identity with training sequences": self._nearest,
-            }
-            for name, metric in metrics.items():
-                if self.clock.over(0.85):
-                    self.cut_off(name)
-                    continue
-                yield from metric(sets)
         yield from super().modality_metrics()
+
+    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+        if not self.sets:
+            return super().text_metrics()
+        sets = (self.sets["samples"], self.sets["test"], self.sets["train"])
+        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "lengths": partial(self._lengths, sets),
+            "composition": partial(self._composition, sets),
+            "internal repeats": partial(self._repeats, sets),
+            "identity with training sequences": partial(self._nearest, sets),
+        }
+        return metrics | super().text_metrics()
 
     def _count_cut(self) -> None:
         """Say how many samples reached the longest length that the model can draw, so that they have no end."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -153,22 +153,29 @@ class TextEvaluation(Evaluation[str]):
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
+        yield from self.metrics_in_time(self.text_metrics())
+
+    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+        """The metrics of texts as `metrics_in_time` takes them."""
         if self._statistics is None:
             self.skip("statistics of the generated text", "there is too little of it, or of held-out text")
-            return
-        for name, measure in self._statistics.measures().items():
-            if name == VERBATIM_MEASURE and self.inputs.are_halves:
-                self.skip(name, "nothing is held out, and half of the data says too little")
-                continue
-            if self.clock.over(0.9):
-                self.cut_off(name)
-                continue
-            scores = list(measure())
-            yield from scores
-            if name == ODD_RECORDS_MEASURE and not scores:
-                self.skip(name, f"fewer than {MIN_RECORDS} training records are left to count them in")
+            return {}
+        metrics = self._statistics.measures()
+        if self.inputs.are_halves:
+            del metrics[VERBATIM_MEASURE]
+            self.skip(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
+        if ODD_RECORDS_MEASURE in metrics:
+            metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
         if self.inputs.are_whole and not self.records:
-            yield from self._whole_texts()
+            metrics[WHOLE_TEXTS] = self._whole_texts
+        return metrics
+
+    def _odd_records(self, measure: Callable[[], Iterator[Score]]) -> Iterator[Score]:
+        """Yield the score of odd records, if training records suffice to tell which are odd."""
+        scores = list(measure())
+        yield from scores
+        if not scores:
+            self.skip(ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count them in")
 
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
@@ -176,9 +183,7 @@ class TextEvaluation(Evaluation[str]):
         test, train = (read(MAX_SAMPLES) for read in (self.inputs.test, self.inputs.train))
         if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
-        if self.clock.over(0.9):
-            self.cut_off(WHOLE_TEXTS)
-        elif not have_similar_lengths(samples, test):
+        if not have_similar_lengths(samples, test):
             self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
         else:
             yield from whole_text_scores(samples, test, train, self.inputs.seed)

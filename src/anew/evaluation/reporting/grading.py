@@ -50,9 +50,10 @@ SEPARABILITY_SLACK = 0.05
 # Why real items of two parts may differ, by how they were divided.
 REASONS = {
     Division.ITEMS: "near-duplicates are in one part, or chance made it so",
-    Division.FILES: "what lies together in a file is in one part, and is alike",
+    Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
     Division.GIVEN: "they are of different times or sources, or items of one file resemble each other",
 }
+ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
@@ -237,13 +238,18 @@ class Supply:
         return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
 
     def can_settle(self, grading: Grading) -> bool:
-        """Whether there are enough held-out items for any answer."""
-        return not grading.has_weak_reference and (self.held_out is None or grading.needed <= self.held_out)
+        """Whether there are enough held-out items for any answer, or about enough that were not all compared."""
+        if grading.has_weak_reference:
+            return False
+        if self.held_out is None or grading.needed <= self.held_out:
+            return True
+        return grading.n < self.held_out and self.held_out >= ABOUT * grading.needed
 
     def samples_for(self, grading: Grading) -> int:
         """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""
         if self.can_settle(grading):
-            return math.ceil(grading.needed * self.samples_per_item)
+            needed = grading.needed if self.held_out is None else min(grading.needed, self.held_out)
+            return math.ceil(needed * self.samples_per_item)
         if self.held_out is None:
             return 0
         # Not enough for a yes, but a difference may show

@@ -26,8 +26,8 @@ from anew.evaluation.score import Group, Question, Score
 
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
 # Samples are copied text if more than this share of what is new in held-out text is verbatim in them, at the better end of both
-# intervals, and their verbatim share is larger by so much. Chosen: young models are at .2, one that recites is at .8
-# (docs/log.md, 2026-11-28).
+# intervals, and their verbatim share is larger by so much; if only the latter holds, they are at best partly new. Chosen: young
+# models are at .2, one that recites is at .8 (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
 ABOUT_ONCE = 0.9  # passes over the data below which many items were not seen at all; chosen
 MIN_SAID = 0.0005  # a smaller share would be shown as 0.0%
@@ -100,6 +100,7 @@ def grade(
         elif copies.has_too_few_samples:
             grades["novelty"] = "too_few"
         else:
+            is_proven = is_proven and repeated_text(scores, copies) is None
             grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
     return grades
 
@@ -118,7 +119,9 @@ def figures(
             clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
     if copies is not None:
         recited = recited_text(scores, copies)
-        clauses["novelty"] = _novelty_clause(scores, copies) if recited is None else _recited_clause(recited, copies)
+        clauses["novelty"] = _novelty_clause(scores, copies)
+        if recited is not None:
+            clauses["novelty"] = _verbatim_clause(recited, copies.clause() if copies.found else "")
     return clauses
 
 
@@ -186,34 +189,48 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
 
 
 def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:
-    """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied; else None.
+    """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied; else None."""
+    score = repeated_text(scores, copies)
+    if score is None or score.low is None or score.real_high is None:
+        return None
+    return score if score.low - score.real_high > RECITED * (1.0 - score.real_high) else None
+
+
+def repeated_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:
+    """The verbatim share of samples of running text, if it is far above that of held-out text; else None.
 
     Held-out text must be a random draw: the end of a log repeats less of its beginning than its beginning does itself.
     """
     score = next((score for score in scores if score.name == VERBATIM_SHARE.name), None)
     if score is None or score.low is None or score.real_high is None or copies.method != "scan" or copies.invalid:
         return None
-    above = score.low - score.real_high
-    return score if above > max(RECITED * (1.0 - score.real_high), FAR_ABOVE) else None
+    return score if score.low - score.real_high > FAR_ABOVE else None
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
-    clause = copies.clause()
+    repeated, clause = repeated_text(scores, copies), copies.clause()
+    if repeated is not None:
+        clause = _verbatim_clause(repeated, clause)
     if copies.found or not looks_like_nothing_real(scores):
         return clause
     return f"{clause}; {'and' if ', but ' in clause else 'but'} the samples do not look like your data"
 
 
-def _recited_clause(score: Score, copies: CopyTestResult) -> str:
+def _verbatim_clause(score: Score, further: str) -> str:
+    """The verbatim share as a clause, and a further clause."""
     clause = f"{score.value:.0%} of the text is word for word in the training data (held-out text: {score.real_baseline:.0%})"
-    return f"{clause}; {copies.clause()}" if copies.found else clause
+    return f"{clause}; {further}" if further else clause
 
 
 def _novelty(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> list[str]:
     """The sentences on whether samples are new."""
+    verbatim = _verbatim({score.name: score for score in scores})
     if recited_text(scores, copies) is None:
-        return [copies.verdict(), _novelty_caveat(scores, copies, closeness)]
-    copied = f"The text is copied: {_verbatim({score.name: score for score in scores})}"
+        repeated = (
+            "" if repeated_text(scores, copies) is None else f"Much of the text repeats training data: {verbatim}"
+        )
+        return [repeated, copies.verdict(), _novelty_caveat(scores, copies, closeness)]
+    copied = f"The text is copied: {verbatim}"
     others = "The copying test, which compares whole passages, does not prove it by itself."
     return [copied, copies.verdict() if copies.found else others]
 
