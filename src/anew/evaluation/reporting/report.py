@@ -73,6 +73,7 @@ class EvaluationReport:
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
         basis: Samples and weights of the report; None for samples made elsewhere.
+        has_flattened: Whether the loss of the run no longer falls; None if that is not known.
     """
 
     run: str
@@ -88,6 +89,7 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
+    has_flattened: bool | None = None
 
     @classmethod
     def of(
@@ -139,6 +141,7 @@ class EvaluationReport:
             notes=tuple(notes),
             folder=folder,
             basis=basis,
+            has_flattened=None if outlook is None else outlook.has_flattened,
         )
 
     def __getitem__(self, name: str) -> Score:
@@ -166,6 +169,7 @@ class EvaluationReport:
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),
+            "has_flattened": self.has_flattened,
         }
 
     def __repr__(self) -> str:
