@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from anew import api
-from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, places, score_lines, score_table, setting_lines
 from anew.planning.pilots import describe_trying
+from anew.sampling.scores import FileScore, Scores
 from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
 
 
@@ -83,6 +84,8 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert lines[0].endswith("final.png") and lines[1].endswith("report.html")
     assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100 --seed 1"
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
+    flat = record(has_flattened=True)
+    assert text(places(tmp_path, flat))[3] == "better   more data or another family; more time alone may bring little"
     good = record(grades={"closeness": "good"})
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 
@@ -187,3 +190,10 @@ def test_settings_stand_under_their_groups() -> None:
     assert [line for line in lines if line and not line.startswith(" ")] == list(api.setting_groups().values())
     assert sum(line.startswith("    ") and not line.startswith("     ") for line in lines) == len(settings)
     assert max(map(len, lines)) <= 80
+
+
+def test_how_many_items_could_be_scored_comes_first() -> None:
+    files = (FileScore(4.0, 2.0, file="a.txt", records=1),)
+    scores = Scores("character", 4.0, 2.0, {}, "exact", skipped=599, notes=("skipped in all: 599",), files=files)
+    assert text(score_lines(scores))[0] == "1 of 600 items could be scored"
+    assert "could be scored" not in "".join(text(score_lines(replace(scores, skipped=0))))

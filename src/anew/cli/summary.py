@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import QUESTIONS, answer_of
+from anew.core.wording import QUESTIONS, answer_of, plural
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ def score_lines(scores: Scores) -> list[Line]:
     """The result of `anew score`: a line for each of several files, then the figures of all of them."""
     unit = scores.unit
     lines: list[Line] = []
+    if scores.skipped:
+        num_scored = sum(file.records for file in scores.files)
+        lines.append([(f"{num_scored:,} of {plural(num_scored + scores.skipped, 'item')} could be scored", "bold")])
     if len(scores.files) > 1:
         width = max(len(file.file) for file in scores.files)
         lines.append(
@@ -147,7 +150,9 @@ def score_lines(scores: Scores) -> list[Line]:
     bound = "" if scores.bound == "exact" else f" ({scores.bound})"
     for name, value in scores.to_json().items():
         if isinstance(value, float):
-            lines.append([(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}", "")])
+            network = " (the network alone, without what was counted in the training data)"
+            remark = network if name.endswith("_network") else bound if name.startswith("bits") else ""
+            lines.append([(f"{name}: {value:.6g}{remark}", "")])
     return [*lines, *([(note, "")] for note in scores.notes)]
 
 

@@ -176,8 +176,25 @@ def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:
     was, it_is = ("was", "It is") if len(names) == 1 else ("were", "They are")
     return [
         f"{listed(names)} {was} hardly trained, which says little about a family. {it_is} in the table, but in no ranking; give "
-        "a longer budget or more steps."
+        f"a longer budget or more steps.{_better_nevertheless(runs)}"
     ]
+
+
+def _better_nevertheless(runs: Sequence[RunResult]) -> str:
+    """A sentence on the hardly trained run that is better than all others by DECISIVE, after a space; "" if none is."""
+    scored = [run for run in runs if DECISIVE in run.scores]
+    rivals = [run for run in scored if not run.is_hardly_trained]
+    short = min(
+        (run for run in scored if run.is_hardly_trained), key=lambda run: badness(run.scores[DECISIVE]), default=None
+    )
+    if short is None or not rivals or any(_compare(short.scores[DECISIVE], r.scores[DECISIVE]) <= 0 for r in rivals):
+        return ""
+    spec = short.scores[DECISIVE].spec
+    figures = ", ".join(f"{run.name} {spec.format_value(run.scores[DECISIVE].value)}" for run in (short, *rivals))
+    return (
+        f" The samples of {short.name} are nevertheless harder to tell from real ones than all others "
+        f"({within_sentence(spec.title)}: {figures})."
+    )
 
 
 def copy_summary(run: RunResult) -> str:

@@ -14,11 +14,10 @@ from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Answer, Part, Supply, parts
+from anew.evaluation.reporting.grading import UNLIMITED, Answer, Part, Supply, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.reporting.verdict import UNLIMITED
 from anew.evaluation.score import Group, Score
 
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
@@ -74,6 +73,7 @@ class EvaluationReport:
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
         basis: Samples and weights of the report; None for samples made elsewhere.
+        has_flattened: Whether the loss of the run no longer falls; None if that is not known.
     """
 
     run: str
@@ -89,6 +89,7 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
+    has_flattened: bool | None = None
 
     @classmethod
     def of(
@@ -140,6 +141,7 @@ class EvaluationReport:
             notes=tuple(notes),
             folder=folder,
             basis=basis,
+            has_flattened=None if outlook is None else outlook.has_flattened,
         )
 
     def __getitem__(self, name: str) -> Score:
@@ -167,6 +169,7 @@ class EvaluationReport:
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),
+            "has_flattened": self.has_flattened,
         }
 
     def __repr__(self) -> str:
