@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from anew.core.settings import setting
+from anew.core.wording import plural
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -93,9 +94,9 @@ class Molecule(Text):
         with_names = sum(names for names, _ in self._left_out.values())
         comments = sum(count for _, count in self._left_out.values())
         if with_names:
-            notes.append(f"{with_names:,} lines have a name after the molecule, which is ignored")
+            notes.append(f"names after the molecule are ignored, in {plural(with_names, 'line')}")
         if comments:
-            notes.append(f"{comments:,} lines begin with {COMMENT} and are ignored as comments")
+            notes.append(f"comments are ignored: {plural(comments, 'line')} with {COMMENT} at the beginning")
         return notes
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
