@@ -113,7 +113,11 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("words", "changed", "sentence"),
     [
-        (["s3://missing/p", "--run", "run"], {}, "there is nothing at 's3://missing/p'; check the address"),
+        (
+            ["s3://missing/p", "--run", "run"],
+            {},
+            "'s3://missing/p' cannot be read, as its bucket does not exist; check the address",
+        ),
         (["s3://bucket/p", "--run", "run"], {"AWS_SECRET_ACCESS_KEY": "wrong"}, "check your permissions there"),
         (
             ["{data}", "--run", "s3://missing/run"],
