@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -357,7 +358,8 @@ def evaluation_inputs(
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
-        pool=lambda n: audit_pool(data, model.item_spec, n, seed),
+        # A report that measures again in the time left needs the same pool
+        pool=lru_cache(maxsize=1)(lambda n: audit_pool(data, model.item_spec, n, seed)),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
@@ -395,7 +397,8 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     if is_running_text(spec):
         texts: list[DecodedItem] = [*data.text("train")]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
-        pool = AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
+        groups = np.unique(np.array(data.twins([*texts, *held_out_texts]), dtype=np.uint64), return_inverse=True)[1]
+        pool = AuditPool(texts, held_out_texts, groups, len(texts), randomly_held_out=random)
         return replace(pool, held_out_together=together)
     first = data.items("train", 1, seed)
     n = min(n, pool_limit(first[0])) if first else n

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.text_audit import audit_texts, combined
+from anew.evaluation.memorization.item_types import cut_passages
+from anew.evaluation.memorization.text_audit import STRETCH, _choose_real, audit_texts, combined
 
 N_TRAIN, N_HELD_OUT, N_SAMPLES = 140, 60, 100
 
@@ -81,3 +82,49 @@ def test_the_audit_that_found_copies_gives_the_result() -> None:
     shifted = replace(clean, method="shifted")
     assert combined(copied, shifted, shifted).method == combined(shifted, copied, copied).method == "shifted"
     assert combined(replace(copied, control_p=0.0005), clean, clean).invalid
+
+
+def test_near_duplicates_count_as_one_text() -> None:
+    """Ten packages with one changelog are in one part by design: as ten texts they were an alarm for a model that writes like it."""
+    rng = np.random.default_rng(0)
+
+    def text(length: int) -> str:
+        return "".join(rng.choice(list("abcdefghijklmnop "), length))
+
+    phrases = [
+        text(100) for _ in range(40)
+    ]  # what programs of one kind are described with, in real texts and in samples
+
+    def described() -> str:
+        return "".join(phrases[i] + text(20) for i in rng.permutation(40)[:20])
+
+    family = [described()] * 12
+    train, held_out = [*family, *(text(2000) for _ in range(12))], [text(2000) for _ in range(12)]
+    samples = [described() for _ in range(60)]
+    groups = np.array([*np.zeros(12, int), *range(1, 25)])
+    results = [audit_texts(samples, train, held_out, g, seed=0, controls=False) for g in (None, groups)]
+    assert results[0].p < 0.02 and results[1].p > 0.2 and not results[1].found
+
+
+@pytest.mark.parametrize("max_real", [None, 1_000])
+def test_copies_are_found_in_groups_and_in_stretches_and_shown_at_their_places(max_real: int | None) -> None:
+    samples, train, held_out = divided(1, 40)
+    groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
+    result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
+    assert result.found and result.n_train_total == 70 and (result.train == 70) == (max_real is None)
+    for pair in result.pairs[:8]:
+        passage = samples[pair.sample][pair.sample_start :][:64]
+        assert train[pair.train][pair.train_start :].startswith(passage)
+
+
+def test_what_a_small_audit_takes_does_not_depend_on_the_part_that_long_texts_are_in() -> None:
+    """It took one long document of the training part and many short ones of the other: no random labels."""
+    rng = np.random.default_rng(0)
+    long, short = ["x" * 256 * 200] * 5, ["x" * 256] * 100
+    extents = []
+    for parts in (([*long, *short[:50]], short[50:]), (short[50:], [*long, *short[:50]])):
+        chosen = _choose_real(*(cut_passages(part) for part in parts), 60, rng)
+        sizes = [np.unique(part.groups, return_counts=True)[1] for part in chosen]
+        extents.append([len(size) for size in sizes])
+        assert max(size.max() for size in sizes) in (1, STRETCH)
+    assert abs(sum(extents[0]) - sum(extents[1])) <= 1 and extents[0][1] == extents[1][1]
