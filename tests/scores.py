@@ -16,7 +16,7 @@ from anew.evaluation.score import MetricSpec, Score
 @cache
 def catalogue() -> dict[str, MetricSpec]:
     """Every metric by its name."""
-    modules = [result, image_comparison]
+    modules = [image_comparison, result]
     for package in (metrics, modalities):
         names = [module.name for module in pkgutil.iter_modules(package.__path__)]
         modules += [importlib.import_module(f"{package.__name__}.{name}") for name in names]

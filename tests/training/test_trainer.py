@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,11 @@ from anew.core.world import World
 from anew.errors import TrainingError
 from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family
-from anew.runs.events import Events, progress_record, read
+from anew.runs.events import Events, progress_record, read, validated_steps
 from anew.runs.folder import RunFolder
 from anew.runs.state import Checkpoint
 from anew.training.loop import TrainingLoop
-from anew.training.progress import ReplayProgress, StepProgress
+from anew.training.progress import ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 from toys import POINT, Points, Toy, ToyConfig, TwoPhase
@@ -295,3 +296,33 @@ def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(killed_
     assert all(torch.equal(value, resumed.weights()[name]) for name, value in whole.weights().items())
     state, _ = RunFolder(tmp_path / "killed").decay_start()
     assert state is not None and state["meta"]["step"] == 20
+
+
+def test_measuring_takes_a_tenth_of_a_training_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow measurement: without a limit there were 16 of them, which took more than half of the time."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    run, num_measured = trainer(), 0
+    validation = Validation(run, lambda: iter([]))
+
+    def loss() -> float:
+        nonlocal num_measured
+        num_measured, now[0] = num_measured + 1, now[0] + 2.0
+        return 1.0 / num_measured
+
+    def step(result: StepResult) -> None:
+        now[0] += 1.0
+
+    validation.loss = loss  # type: ignore[method-assign]
+    run.progress, events = TimeProgress(60.0), Events(tmp_path / "events.jsonl")
+    TrainingLoop(run, RunFolder(tmp_path), events, [step], validation, checkpoint_seconds=1e9).run()
+    events.close()
+    assert 3 <= num_measured <= 4 and run.step > 40
+    assert validated_steps(tmp_path / "events.jsonl") == {step for step, _ in validation.history}
+
+
+def test_a_replay_measures_after_the_steps_of_the_log(tmp_path: Path) -> None:
+    run = trainer(40)
+    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]), replayed_steps={3, 17})
+    TrainingLoop(run, RunFolder(tmp_path), None, validation=validation, checkpoint_seconds=1e9).run()
+    assert [step for step, _ in validation.history] == [3, 17]

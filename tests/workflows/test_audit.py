@@ -59,11 +59,12 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
 def test_an_audit_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_path: Path) -> None:
     begin = time.monotonic()
     report = anew.evaluate(
-        samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a", budget="4s"
+        samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a", budget="10s"
     )
-    assert time.monotonic() - begin < 6.0  # 4 s, and a call into C that ends first
-    assert report.scores and (tmp_path / "a" / "report.html").is_file()
-    with pytest.raises(BudgetError, match="the budget was over before the data was read; give more time"):
+    assert time.monotonic() - begin < 13.0  # 10 s, and a call into C that ends first
+    assert (tmp_path / "a" / "report.html").is_file()
+    assert report.copies is not None or any("was not measured" in note for note in report.notes)
+    with pytest.raises(BudgetError, match="the budget was over before the data was read"):
         anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "b", budget=0.5)
     assert not (tmp_path / "b").exists()
 

@@ -73,3 +73,32 @@ def test_a_report_that_does_not_say_what_it_rests_on_is_replaced(damaged: str, t
     (tmp_path / "report" / "report.json").write_text(damaged)
     out, texts = write(tmp_path, 10, "new")
     assert out == tmp_path / "report" and text_of(out) == "new" and not texts
+
+
+def write_trained(run: Path, weights: bytes, passes: float | None, answers: int) -> tuple[Path, list[str]]:
+    """A report on weights after so many passes over the data; where it went, and what was said."""
+    messages = Lines()
+    (run / "model.safetensors").write_bytes(weights)
+    report = EvaluationReport.of([], run="run", family="gan", modality="image")
+    basis = replace(basis_of(run, report, 100, False, passes), answers=answers)
+    out, _ = make_room(run, basis, messages)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps({"scores": [], "basis": asdict(basis)}))
+    return out, messages.lines
+
+
+def test_a_report_that_says_less_of_weights_trained_for_hardly_longer_does_not_take_its_place(tmp_path: Path) -> None:
+    write_trained(tmp_path, b"one", passes=40.0, answers=3)
+    out, texts = write_trained(tmp_path, b"two", passes=42.0, answers=1)
+    assert out.parent == tmp_path / "reports"
+    assert "since it says more about weights that were trained for nearly as long" in texts[0]
+    assert write_trained(tmp_path, b"three", passes=42.0, answers=3)[0] == tmp_path / "report"
+    assert write_trained(tmp_path, b"four", passes=60.0, answers=1)[0] == tmp_path / "report"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 42.0), (40.0, None), (40.0, 20.0)])
+def test_weights_whose_training_cannot_be_compared_take_its_place(
+    before: float | None, after: float | None, tmp_path: Path
+) -> None:
+    write_trained(tmp_path, b"one", before, answers=3)
+    assert write_trained(tmp_path, b"two", after, answers=1)[0] == tmp_path / "report"

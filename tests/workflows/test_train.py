@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 import anew
 from anew.errors import ChangedDataError, DataError, RunError
-from anew.runs.events import last_step
+from anew.runs.events import Events, last_step
 from anew.runs.folder import RunFolder
 from anew.runs.report_record import is_stopped, read_record
 from anew.workflows import train
+from anew.workflows.train import _going_on
 from processes import together
 from reporters import Lines
 from samples import TINY, names, trained
@@ -103,6 +107,16 @@ def test_a_finished_run_without_its_weights_is_given_more_time(tmp_path: Path) -
     model = anew.resume(run, budget=13, reporter=reporter)
     assert any(line.startswith("model.safetensors is missing; continuing") for line in reporter.lines)
     assert len(model.sample(2)) == 2
+
+
+def test_a_run_given_more_time_says_how_much_of_it_is_training(tmp_path: Path) -> None:
+    """120 s after a run of 120 s added 1 s of training, unsaid: it goes on from where the learning rate began to fall."""
+    with contextlib.closing(Events(tmp_path / "events.jsonl")) as events:
+        events.write("step", step=287, progress=0.99, rate=0.0, examples=18_368, loss=0.6, seconds=68.2)
+    plan = SimpleNamespace(train_s=69.4, expected_steps=311)
+    job: Any = SimpleNamespace(folder=RunFolder(tmp_path), plan=plan)
+    sentence = _going_on(job, 160, is_given_more=True, is_before_decay=True)
+    assert sentence.endswith("69 s of training in all, 1 s more than before, are about 311 steps")
 
 
 def test_a_run_that_ended_early_takes_all_steps_that_it_is_given(tmp_path: Path) -> None:

@@ -92,8 +92,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured = [FURTHER]
-        self.measured: set[str] = set()
+        self.unmeasured, self.measured = [FURTHER], set[str]()
         self.too_few = ""
         self.supply = Supply()
         self.extent = ""
@@ -164,18 +163,14 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
-        self.unmeasured = [*self._without_further(), *metrics]  # whoever stops the clock can name them
-        is_quick = 0 < len(self.sets.get("samples", ())) <= quick
+        self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
         for name, metric in metrics.items():
-            if self.clock.over(0.85) and not is_quick:
+            if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
             self.unmeasured.remove(name)
             self.measured.add(name)
-
-    def _without_further(self) -> list[str]:
-        return [name for name in self.unmeasured if name != FURTHER]
 
     def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
@@ -203,7 +198,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured = self._without_further()
+        self.unmeasured = [name for name in self.unmeasured if name != FURTHER]
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()

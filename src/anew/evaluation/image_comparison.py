@@ -12,18 +12,10 @@ from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.metrics import path
 from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.spectrum import FINE_DETAIL
 from anew.evaluation.modalities.image import image_tensor, radial_spectra, stack
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import Score
 
-FINE_DETAIL = MetricSpec(
-    "fine_detail",
-    "Fine detail",
-    "Power at high spatial frequencies as a multiple of real images (1 = as much; less: blurrier; more: rougher).",
-    better="closer to real",
-    order=16,
-    award="Fine detail closest to real",
-    format="ratio",
-)
 MAX_SPECTRA = 500  # images whose spectra are computed: the mean hardly changes with more
 # Held-out images that frames of interpolations are compared with: time and memory grow with the pairs.
 MAX_REAL = 1_000

@@ -147,17 +147,19 @@ def _reserved(budget: float, crowding: float) -> float:
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
     """The error for a budget that leaves no time to train; it names a budget that would be enough."""
-    needed = budget
-    while needed - elapsed - _reserved(needed, context.crowding) < 2.0:
-        needed += 1.0
-    rest, crowding = f"the report needs {evaluation_slice(budget, context.crowding):.1f} s", context.crowding
-    if crowding >= CROWDED:
+    crowding = context.crowding
+    if crowding < CROWDED:
+        needed = budget
+        while needed - elapsed - _reserved(needed, crowding) < 2.0:
+            needed += 1.0
+        rest = f"the report needs {evaluation_slice(budget, crowding):.1f} s"
+    else:
         shortest = MIN_REST * crowding
         rest = (
             f"a single step and a short report take {shortest:.1f} s "
             f"(other programs use the cores: work takes {crowding:.0f} times as long)"
         )
-        needed = min(needed, elapsed + context.reserved + SAFETY * shortest)
+        needed = elapsed + context.reserved + SAFETY * shortest
     return BudgetError(
         f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and {rest}; "
         f"give at least {int(needed) + 1}s"

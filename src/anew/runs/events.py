@@ -274,6 +274,11 @@ def thread_record(path: Path) -> dict[int, int]:
     return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
 
 
+def validated_steps(path: Path) -> set[int]:
+    """The steps after which the validation loss was measured."""
+    return {event["step"] for event in read(path) if event["event"] == "validation"}
+
+
 def batches_record(path: Path, event: str) -> int | None:
     """The batches that were read at the last event of this name; None if there was none."""
     last = None

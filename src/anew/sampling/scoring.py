@@ -127,7 +127,7 @@ def score_dataset(
         notes = training_notes(items, generator.modality.unit)
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
-        notes += describe_skipped(data.scan)
+        notes += [*data.modality.remarks(), *describe_skipped(data.scan)]
     finally:
         data.close()
     scores = _summed(generator, items, parts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from statistics import fmean, median
 
@@ -18,11 +19,15 @@ from anew.families.base import Family
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint
 from anew.training.distributed import shard_like
+from anew.training.progress import TimeProgress
 from anew.training.trainer import StepResult, Trainer, strip_prefix
 
 # A rise counts if it is this many times as large as losses usually deviate from the line between their neighbours. Measured in
 # 20 runs: 2.1 and more where the loss went on rising, at most 1.3 where it wavered (docs/log.md, 2026-11-28).
 MIN_RISE = 2.0
+# Share of a time-limited training that measuring may take: without it, 12 measurements took half of a training of 13 steps of
+# clips on crowded cores; chosen.
+MAX_SHARE = 0.1
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
@@ -63,28 +68,43 @@ class Validation:
         batches: Returns the validation batches, the same each time.
         points: Number of measurements in a run.
         patience: Number of measurements that must be higher than the best one for the loss to be rising.
+        replayed_steps: The steps after which a replayed run measured; None if no run is replayed.
     """
 
     def __init__(
-        self, trainer: Trainer, batches: Callable[[], Iterable[Batch]], points: int = 16, patience: int = 3
+        self,
+        trainer: Trainer,
+        batches: Callable[[], Iterable[Batch]],
+        points: int = 16,
+        patience: int = 3,
+        replayed_steps: Collection[int] | None = None,
     ) -> None:
         self.trainer = trainer
         self.batches = batches
         self.points = points
         self.patience = patience
+        self.replayed_steps = replayed_steps
+        self._not_before = 0.0  # seconds of `time.monotonic()`
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[tuple[int, float]] = []  # (step, loss), finite losses only
 
     def is_due(self, result: StepResult, previous_progress: float) -> bool:
-        """Whether a point of measurement is between the previous step and this one.
+        """Whether a point of measurement is between the previous step and this one, and there is time for it.
 
         Progress may also have gone back, in a training that was given more time.
         """
-        return int(result.progress * self.points) != int(previous_progress * self.points)
+        if self.replayed_steps is not None:
+            return result.step in self.replayed_steps
+        is_point = int(result.progress * self.points) != int(previous_progress * self.points)
+        return is_point and self.trainer.world.broadcast(time.monotonic() >= self._not_before)
 
     def check(self, result: StepResult) -> float:
         """Measure and return the mean loss, and keep the best weights. A loss that is not finite says nothing about them."""
+        begin = time.monotonic()
         loss = self.loss()
+        if isinstance(self.trainer.progress, TimeProgress):  # by steps, equal trainings measure equally often
+            end = time.monotonic()
+            self._not_before = end + (end - begin) * (1.0 - MAX_SHARE) / MAX_SHARE
         if not math.isfinite(loss):
             return loss
         losses = [value for _, value in self.history]

@@ -298,6 +298,10 @@ class Sets:
 
     def _num_held_out(self) -> int:
         """The number of items that samples can be compared with; without held-out ones, half of the data."""
+        if self.has_held_out and self.textual and not self.packed:
+            num_texts = len(self._held_out(MAX_POOL + 1))
+            if num_texts <= MAX_POOL:  # parts count examples, of which a long record makes several
+                return num_texts
         if self.held_out is not None:
             return self.held_out.part_size("all") - self._num_left_out
         if self.held_out_parts:

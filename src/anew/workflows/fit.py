@@ -93,7 +93,7 @@ def fit(
         world=job.world,
         shard="fsdp" in (job.plan.parallel, job.train_config.parallel),
     )
-    validation = Validation(trainer, job.validation_batches) if _uses_validation(job) else None
+    validation = _validation(job, trainer) if _uses_validation(job) else None
     if checkpoint is not None:
         with restoring(job.folder.checkpoints):
             trainer.load_state_dict(checkpoint)
@@ -164,6 +164,12 @@ def _uses_validation(job: TrainingJob) -> bool:
     """Whether the loss on validation data may choose the weights and begin the decay early."""
     repeats_data = job.plan.epochs is None or job.plan.epochs > MAX_EPOCHS_UNWATCHED
     return job.train_config.validation and repeats_data and _can_validate(job)
+
+
+def _validation(job: TrainingJob, trainer: Trainer) -> Validation:
+    replayed = job.request.plan_from
+    steps = None if replayed is None else events_file.validated_steps(replayed_run(replayed).path / events_file.NAME)
+    return Validation(trainer, job.validation_batches, replayed_steps=steps)
 
 
 def _can_validate(job: TrainingJob) -> bool:

@@ -31,6 +31,9 @@ from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # folder of a run with reports that were replaced
 EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # file names that `Samples` gives
+# Weights of fewer passes than this many times those of an earlier report are about as good: in the outlook of a report a loss falls
+# by a few percent in the whole second half of a training; chosen.
+MORE_PASSES = 1.1
 CURVE_POINTS = 1000  # points of the training curve in a report: about one for each pixel of its width
 
 
@@ -84,9 +87,19 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
     )
 
 
-def is_better(earlier: Basis | None, basis: Basis) -> bool:
-    """Whether an earlier report of the same weights says more."""
-    return earlier is not None and earlier.weights == basis.weights != "" and earlier.rank > basis.rank
+def is_better(earlier: Basis, basis: Basis) -> bool:
+    """Whether an earlier report of the same weights, or of weights that are about as good, says more."""
+    return earlier.rank > basis.rank and (_has_same_weights(earlier, basis) or _is_trained_little_more(earlier, basis))
+
+
+def _has_same_weights(earlier: Basis, basis: Basis) -> bool:
+    return earlier.weights == basis.weights != ""
+
+
+def _is_trained_little_more(earlier: Basis, basis: Basis) -> bool:
+    if earlier.passes is None or basis.passes is None:
+        return False
+    return earlier.passes <= basis.passes < MORE_PASSES * earlier.passes
 
 
 def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
@@ -100,9 +113,10 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
         return out, True
     if is_better(earlier, basis):
         out = _unused(run / EARLIER, basis.time)
-        reporter.message(
-            f"{run / REPORT} stays as it is, since it says more about these weights; this report is in {out}"
+        subject = (
+            "these weights" if _has_same_weights(earlier, basis) else "weights that were trained for nearly as long"
         )
+        reporter.message(f"{run / REPORT} stays as it is, since it says more about {subject}; this report is in {out}")
         return out, False
     kept = _unused(run / EARLIER, earlier.time)
     kept.parent.mkdir(exist_ok=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Self
 
 from anew.core.threads import measure_crowding, stretched
 from anew.errors import BudgetError
+from anew.planning.budget import CROWDED
 
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2
 PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
+SHORT_REPORT = 10.0  # seconds on idle cores of a report that says something: chosen
 MIN_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
@@ -48,7 +51,15 @@ class TimeLimit:
         begin = time.monotonic()
         seconds = ends_at - begin - LEAVING_SECONDS
         if seconds < MIN_REPORT_SECONDS:
-            raise BudgetError(f"the budget was over before {action}; give more time")
+            late = max(0.0, begin - ends_at)
+            load = (
+                f" (other programs use the cores: work takes {crowding:.0f} times as long)"
+                if crowding >= CROWDED
+                else ""
+            )
+            raise BudgetError(
+                f"the budget was over before {action}{load}; give at least {math.ceil(late + SHORT_REPORT * crowding)} s more"
+            )
         return cls(begin, seconds, crowding, ends_at)
 
     @property

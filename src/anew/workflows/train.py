@@ -347,7 +347,8 @@ def _going_on(job: TrainingJob, step: int, is_given_more: bool, is_before_decay:
     if is_before_decay:
         text += ", where the learning rate began to fall"
     if job.plan.train_s is not None:
-        text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.expected_steps or 0:,} steps"
+        text += f"; {job.plan.train_s:.0f} s of training in all, {job.plan.train_s - seconds:.0f} s more than before, are about "
+        text += f"{job.plan.expected_steps or 0:,} steps"
     return text
 
 

@@ -204,7 +204,7 @@ def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, s
 
 
 def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
-    rows = "".join(f"{'ACDEFGHIKLMNPQRSTVWY'[i % 11 :] * 99}\n" for i in range(20))
+    rows = "\n".join(listed(60))
     data = Dataset.open(file(tmp_path / "d", "a.fasta", rows.encode()), settings={"labels": "organism"})
     assert "labels=organism: the sequences have no headers" in " ".join(data.scan.notes)
     data.close()
@@ -401,3 +401,56 @@ def test_digits_between_residues_are_said_but_not_line_numbers(tmp_path: Path) -
     modality, item = Protein(ProteinConfig()), Item("a.fa", (tmp_path / "a.fa").read_bytes())
     assert [record.data for record in modality.split_records(item)] == ["MKVLL", "MKVLLAAGMKV", "MKVLLA"]
     assert modality.remarks() == ["1 sequence contained digits between letters, which were left out"]
+
+
+def listed(count: int, letters: str = PROTEIN) -> list[str]:
+    """Short sequences of several lengths."""
+    rng = np.random.default_rng(0)
+    return ["".join(rng.choice(list(letters), rng.integers(8, 50))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\n\n"])
+def test_short_lines_without_headers_are_a_list(separator: str) -> None:
+    peptides = listed(30)
+    text = separator.join([*peptides, ""])
+    assert [record.sequence for record in parse(text)] == peptides
+    assert looks_like(text.encode())
+    nines = [peptide[:8] + "A" for peptide in peptides]
+    assert [record.sequence for record in parse("\n".join(nines))] == nines
+
+
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_equal_lines_without_headers_are_one_sequence(width: int) -> None:
+    sequence = "".join(listed(40))
+    lines = [f"{at + 1:>6} {sequence[at : at + width]}" for at in range(0, len(sequence), width)]
+    assert [record.sequence for record in parse("\n".join(lines))] == [sequence]
+    assert not fasta.is_list(sequence) and not fasta.is_list(f">a\n{sequence[:20]}\n{sequence[20:70]}")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["ANNA", "PETER", "JOSUA", "BURKHARD", "XAVER"] * 8,
+        ["WLLWWLDW", "LLDWLDLL", "WWWLD"] * 20,  # results of games: few letters
+        ["AF", "AL", "DE", "SE", "GR", "PL", "IT", "CN", "IN", "MA", "VE", "QA", "KW", "YE", "HT"] * 4,
+        listed(10),
+    ],
+)
+def test_other_words_in_capitals_are_not_taken_for_a_list_of_sequences(lines: list[str]) -> None:
+    assert not looks_like("\n".join(lines).encode())
+
+
+def test_a_list_of_short_dna_is_recognised() -> None:
+    assert looks_like("\n".join(listed(30, "ACGT")).encode())
+
+
+def test_the_lines_of_a_list_are_records(tmp_path: Path) -> None:
+    """400 peptides, one a line, had been scored as one protein of 11,265 residues."""
+    peptides = listed(100)
+    (tmp_path / "peptides.txt").write_text("\n".join(peptides))
+    data = Dataset.open(tmp_path / "peptides.txt")
+    assert data.modality.name == "protein" and data.scan.items == 100
+    assert "no header" not in " ".join(data.scan.notes)
+    data.close()
+    items = Protein(ProteinConfig()).split_records(Item("a.txt", "\n".join(peptides).encode()))
+    assert [item.text for item in items] == peptides

@@ -321,6 +321,18 @@ def test_a_few_cells_are_molecules_for_who_asks_for_them(tmp_path: Path) -> None
     assert chosen.modality == "molecule" and "(modality=" not in chosen.source.notes[0]
 
 
+@pytest.mark.parametrize("settings", [{}, {"labels": "folder"}])
+def test_a_column_of_sequences_holds_proteins(tmp_path: Path, settings: dict[str, object]) -> None:
+    letters, rng = list("ACDEFGHIKLMNPQRSTVWY"), np.random.default_rng(0)
+    rows = [["".join(rng.choice(letters, rng.integers(9, 40))), f" {i % 2}"] for i in range(60)]
+    (tmp_path / "a.csv").write_bytes(csv_of([["sequence", "class"], *rows]))
+    data = Dataset.open(tmp_path / "a.csv", settings=settings)
+    assert data.modality.name == "protein" and data.scan.items == 60
+    assert data.scan.labels == (("0", "1") if settings else ())
+    assert any("labels=folder learns them" in note for note in data.scan.notes) == (not settings)
+    assert Dataset.open(tmp_path / "a.csv", modality="text").modality.name == "text"
+
+
 def test_a_molecule_in_the_place_of_names_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(csv_of([[text, i] for i, text in enumerate(made_molecules(40))]))
     notes = Dataset.open(tmp_path / "a.csv").scan.notes

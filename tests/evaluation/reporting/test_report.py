@@ -479,7 +479,7 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
     )
     sentence = verdict.verdict([recited()], unsure)["novelty"]
     assert sentence.startswith(
-        "The text is copied: 97.0% of the generated text appears word for word in the training data"
+        "The text is copied: 97.0% of the generated text appears word for word, in passages of 32 characters or more"
     )
     assert "No copying found" not in sentence
     proven = copies(found=True, share=0.15, low=0.06)

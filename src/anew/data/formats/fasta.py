@@ -1,7 +1,8 @@
 """FASTA as text: records of a header and a sequence, and the cleaning of sequences.
 
 The reader is tolerant: it takes any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line
-numbers, and stops at the end of a translation. A record with letters of no alphabet is refused.
+numbers, and stops at the end of a translation. A record with letters of no alphabet is refused. A file without headers is one
+sequence, or a list of short ones, one a line, see `is_list`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from anew.data.formats.gzip_files import inflate
 from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import decode_text
 
 LINE_LENGTH = 60  # residues in a line that is written, as in UniProt's files
+MIN_WIDTH = 40  # residues in the lines of a wrapped sequence: formats have 50 to 80; shorter lines are records; chosen
 CHARACTERS_AT_ONCE = 1 << 20  # characters that are split into lines at once: bounds memory
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
@@ -25,6 +28,10 @@ NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
 # A sequence of at least so many letters, all of them A, C, G, T, U or N, does not count as a protein: a protein has so many of
 # these in a row with a chance below one in a billion.
 MIN_NUCLEOTIDES = 20
+MIN_LISTED = 20  # lines that a list without headers needs to be recognised by its content
+# It also needs so many different letters, or those of nucleotides alone, as moves, results and codes are words in capitals, too;
+# and records of this median length, as symbols and categories are; both chosen.
+MIN_LETTERS, MIN_MEDIAN = 15, 5
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _INNER_DIGITS = re.compile(r"[A-Za-z]\d+[A-Za-z]")  # no line number: that stands apart, before or after the residues
 _GAPS = re.compile(r"[-.~]")
@@ -102,7 +109,32 @@ class FastaRecord:
 
 
 def parse(text: str) -> Iterator[FastaRecord]:
-    """Yield the records of a file in order. Residues before the first header are a record without one."""
+    """Yield the records of a file in order. Residues before the first header are a record without one, or a list of records."""
+    if not is_list(text):
+        yield from _parse_records(text)
+        return
+    for line in _sequence_lines(text):
+        yield FastaRecord("", line.translate(_IGNORED), _INNER_DIGITS.search(line) is not None)
+
+
+def is_list(text: str) -> bool:
+    """Whether a text without headers is a list of sequences, one a line: its lines have lengths that those of a wrapped sequence,
+    which are equally long up to the last one, do not have."""
+    if text.startswith(">") or "\n>" in with_line_feeds(text):
+        return False
+    lengths = [len(line.translate(_IGNORED)) for line in _sequence_lines(text)]
+    if len(lengths) < 2:
+        return False
+    width = lengths[0]
+    return width < MIN_WIDTH or lengths[-1] > width or any(length != width for length in lengths[:-1])
+
+
+def _sequence_lines(text: str) -> Iterator[str]:
+    """Yield the lines that are neither blank nor comments."""
+    return (line for line in _lines(text) if line.strip() and not line.startswith(";"))
+
+
+def _parse_records(text: str) -> Iterator[FastaRecord]:
     header: str | None = None
     lines: list[str] = []
     has_digits = False
@@ -144,7 +176,7 @@ def normalise_residues(part: str, alphabet: Alphabet) -> str:
 
 def first_sequence(data: bytes) -> str:
     """The first sequence of a file, which may have no header. Raises ValueError (one clause) if there is none."""
-    record = next(parse(decode_file(data)), None)
+    record = next(_parse_records(decode_file(data)), None)
     if record is None or not record.sequence:
         raise ValueError("it holds no sequence")
     return record.sequence
@@ -200,7 +232,7 @@ def decode_file(data: bytes) -> str:
 
 
 def looks_like(head: bytes) -> bool:
-    """Whether a file that begins with `head` looks like FASTA: headers, each followed by lines of residues only."""
+    """Whether a file that begins with `head` looks like FASTA, headers, each followed by lines of residues only; or like a list."""
     try:
         text = decode_text(head, is_complete=False).text
     except ValueError:
@@ -208,7 +240,7 @@ def looks_like(head: bytes) -> bool:
     lines = [line.strip() for line in with_line_feeds(text).split("\n")]
     lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]
     if not lines or not lines[0].startswith(">"):
-        return False
+        return _looks_like_list(lines)
     bodies = [line for line in lines if not line.startswith(">")]
     # Quoted mail and prose begin with `>`, too, but their other lines are not residues only.
     if not bodies or sum(_RESIDUES.fullmatch(line) is None for line in bodies) > len(bodies) / 20:
@@ -218,4 +250,14 @@ def looks_like(head: bytes) -> bool:
     return capitals or len(letters) >= 30 * len(bodies)
 
 
+def _looks_like_list(lines: list[str]) -> bool:
+    """Whether lines are sequences in capitals."""
+    sequences = [line for line in lines if _LISTED.fullmatch(line)]
+    if len(sequences) < max(MIN_LISTED, 0.95 * len(lines)) or not is_list("\n".join(sequences)):
+        return False
+    letters = set("".join(sequences)) - set("*")
+    return median(map(len, sequences)) >= MIN_MEDIAN and (len(letters) >= MIN_LETTERS or letters <= set("ACGTUN"))
+
+
+_LISTED = re.compile(f"[{PROTEIN}XUN]+[*]?")
 _RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")

@@ -74,6 +74,7 @@ class ProteinConfig:
         low=0.05,
         high=1.0,
     )
+    text_column: str = setting("", "table column of the sequences; empty: found by its name")
 
 
 class Residues:
@@ -192,6 +193,8 @@ class Protein(Text):
             notes.append(f"{subject} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
         else:
             self.layout = "list"
+        if self.config.labels == "off" and len({item.label for item in sample} - {None}) > 1:
+            notes.append("the classes of folders or of a table's column are not learned; labels=folder learns them")
         if self.config.direction == "both" and self.layout == "document":
             notes.append("direction=both is ignored: one long text is learned from first to last residue only")
         return notes
@@ -220,8 +223,8 @@ class Protein(Text):
             return
         text = fasta.decode_file(item.content)
         number = 0
+        self._mended["bare"] += ">" not in text and not fasta.is_list(text)
         for number, record in enumerate(fasta.parse(text), 1):
-            self._mended["bare"] += number == 1 and ">" not in text
             if record.name:
                 self._name_counts[record.name] += 1
             self._mended["digits"] += record.has_digits

@@ -17,13 +17,13 @@ from anew.data.types import Item, SkippedItem
 from anew.errors import ConfigError, DataError, did_you_mean, shorten
 
 # Names of columns for each role; the first that a table has is taken
-TEXT = ("text", "content", "document", "sentence", "article", "smiles", "canonical_smiles")
+TEXT = ("text", "content", "document", "sentence", "article", "smiles", "canonical_smiles", "sequence")
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
 TEXT_MODALITY = "text"
-IN_CELLS = ("molecule",)  # modalities whose items also stand in cells of tables, which look like text
+IN_CELLS = ("molecule", "protein")  # modalities whose items also stand in cells of tables, which look like text
 MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 
 JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import Distance, Indices, LabelPermutations
 
-# Choices of items in all after an alarm, which one choice may raise by chance; odd. Chosen: more would hardly change the middle p
+# Choices of items in all after an alarm of the control, since a single choice may raise one by chance; odd. Chosen: more would
+# hardly change the middle p
 REPEATS = 5
 MAX_CONTROLS = 500  # real items that pose as samples: twice as many hardly change their p
 

@@ -134,7 +134,7 @@ IMAGES = ItemType(
     disturb_image,
     "Seen are images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy, compressed or laid on "
     "white. Not seen are those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
-    "laid on another colour or, if they are colourful, given other colours.",
+    "mixed from two, laid on another colour or, if they are colourful, given other colours.",
     query_cost=IMAGE_QUERY_COST,
     keys=image_keys,
     likeness=" or to its mirror image",

@@ -25,6 +25,15 @@ SPECTRUM_DISTANCE = MetricSpec(
         agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
     ),
 )
+FINE_DETAIL = MetricSpec(
+    "fine_detail",
+    "Fine detail",
+    "Power at high spatial frequencies as a multiple of real images (1 = as much; less: blurrier; more: rougher).",
+    better="closer to real",
+    order=16,
+    award="Fine detail closest to real",
+    format="ratio",
+)
 MIN_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 
 

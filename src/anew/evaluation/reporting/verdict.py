@@ -10,7 +10,7 @@ from anew.core.wording import UNMEASURED, listed, plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.metrics.text_statistics import VERBATIM_SHARE, known_records
+from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
 from anew.evaluation.reporting.grading import (
     Answer,
     Grade,
@@ -367,6 +367,6 @@ def _verbatim(scores: Mapping[str, Score]) -> str:
     if score.spec == known_records():
         return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."
     return (
-        f"{score.value:.1%} of the generated text appears word for word in the training data "
-        f"(held-out text: {score.real_baseline:.1%})."
+        f"{score.value:.1%} of the generated text appears word for word, in passages of {PASSAGE} characters or more, in the "
+        f"training data (held-out text: {score.real_baseline:.1%})."
     )
