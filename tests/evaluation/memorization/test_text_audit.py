@@ -84,36 +84,26 @@ def test_the_audit_that_found_copies_gives_the_result() -> None:
     assert combined(replace(copied, control_p=0.0005), clean, clean).invalid
 
 
-def test_near_duplicates_count_as_one_text() -> None:
-    """Ten packages with one changelog are in one part by design: as ten texts they were an alarm for a model that writes like it."""
-    rng = np.random.default_rng(0)
-
-    def text(length: int) -> str:
-        return "".join(rng.choice(list("abcdefghijklmnop "), length))
-
-    phrases = [
-        text(100) for _ in range(40)
-    ]  # what programs of one kind are described with, in real texts and in samples
-
-    def described() -> str:
-        return "".join(phrases[i] + text(20) for i in rng.permutation(40)[:20])
-
-    family = [described()] * 12
-    train, held_out = [*family, *(text(2000) for _ in range(12))], [text(2000) for _ in range(12)]
-    samples = [described() for _ in range(60)]
-    groups = np.array([*np.zeros(12, int), *range(1, 25)])
-    results = [audit_texts(samples, train, held_out, g, seed=0, controls=False) for g in (None, groups)]
-    assert results[0].p < 0.02 and results[1].p > 0.2 and not results[1].found
+def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
+    """What a sample copied stood in several training texts, so that it seemed to be a set phrase."""
+    samples, train, held_out = divided(1, 10)
+    train = [*train[:60], *(text[:-20] for text in train[:60])]
+    groups = np.array([*range(60), *range(60), *range(60, 60 + N_HELD_OUT)])
+    results = [audit_texts(samples[:40], train, held_out, g, seed=0, controls=False) for g in (None, groups)]
+    assert [result.found for result in results] == [False, True]
+    clean = audit_texts(samples[10:50], train, held_out, groups, seed=0, controls=False)
+    assert not clean.found and clean.n_train_total == clean.train == 60
 
 
-@pytest.mark.parametrize("max_real", [None, 1_000])
-def test_copies_are_found_in_groups_and_in_stretches_and_shown_at_their_places(max_real: int | None) -> None:
-    samples, train, held_out = divided(1, 40)
+@pytest.mark.parametrize(("copied", "max_real"), [(5, None), (50, 1_000)])
+def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int, max_real: int | None) -> None:
+    samples, train, held_out = divided(1, copied)
     groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
     result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
-    assert result.found and result.n_train_total == 70 and (result.train == 70) == (max_real is None)
-    for pair in result.pairs[:8]:
-        passage = samples[pair.sample][pair.sample_start :][:64]
+    assert result.found and len(result.pairs) >= 5
+    for pair in result.pairs[:5]:
+        assert pair.sample < copied
+        passage = samples[pair.sample][pair.sample_start :][:16]
         assert train[pair.train][pair.train_start :].startswith(passage)
 
 
