@@ -1,14 +1,15 @@
 """The tree of exceptions, and how values, commands and what came from files are shown in their sentences.
 
-AnewError              one sentence; the command line ends with exit code 2
+AnewError              one sentence; the command line ends with exit code 2, unless said otherwise
 ├── UserError          a mistake the user can fix
 │   ├── DataError      the path, the files in it, or what they hold
 │   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
+│       ├── InUseError   another process writes the run; exit code 75
 │       └── UnsentError  a run is finished, and could not be written to its address
 ├── TrainingError      training could not go on (a loss that stays non-finite)
-└── ProcessError       another of several processes failed or is gone
+└── ProcessError       another of several processes failed or is gone; exit code 2 or 75
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class AnewError(Exception):
     Attributes:
         is_reported: Whether another process of the same training says it: of many processes one speaks. None where they
             have not come together yet.
+        exit_code: Exit code of the command: 2 where something has to be fixed, 75 where the same command can succeed later.
     """
 
     is_reported: bool | None = None
+    exit_code = 2
 
     @property
     def argument(self) -> str | None:
@@ -79,6 +82,12 @@ class RunError(UserError):
     """A run folder is missing, in the way, damaged, or does not fit."""
 
 
+class InUseError(RunError):
+    """Another process writes the run; the same command can be repeated when that is done."""
+
+    exit_code = 75
+
+
 class UnsentError(RunError):
     """What was asked for is done, and the run could not be written to its address.
 
@@ -96,11 +105,7 @@ class TrainingError(AnewError):
 
 
 class ProcessError(AnewError):
-    """Another process of the training failed or is gone, so this one cannot go on either.
-
-    Attributes:
-        exit_code: Exit code of the command: 2 where something has to be fixed, 75 where the same command continues.
-    """
+    """Another process of the training failed or is gone, so this one cannot go on either."""
 
     def __init__(self, sentence: str, exit_code: int) -> None:
         super().__init__(sentence)

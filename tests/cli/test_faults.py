@@ -19,6 +19,7 @@ import anew
 from anew import api
 from anew.cli import faults, main
 from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
+from anew.errors import InUseError
 from processes import finish, start
 from samples import names
 
@@ -30,6 +31,53 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(api, "look", look)
+
+
+def test_a_run_in_use_is_no_mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that was repeated while processes of the first one still lived ended with 2, which no launcher repeats."""
+    failing(monkeypatch, InUseError("the run is in use"))
+    assert main(LOOK) == STOPPED
+    assert capsys.readouterr().err == "anew: the run is in use\n"
+
+
+ORPHAN = """
+import subprocess, sys, time
+code = "import time; from anew import cli; cli._end_with_parent(); print('ready', flush=True); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", code])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems do not tell of the end of processes that are not their children"
+)
+@pytest.mark.parametrize("is_launcher", [False, True])
+def test_a_process_ends_with_its_launcher(is_launcher: bool) -> None:
+    """Processes of a launcher that was killed went on for a minute, and kept the run from the next ones."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"TORCHELASTIC_RUN_ID": "a"} if is_launcher else {}
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, env=environment
+    ) as launcher:
+        assert launcher.stdout is not None
+        child = int(launcher.stdout.readline())
+        assert launcher.stdout.readline() == "ready\n"
+        launcher.kill()
+        launcher.wait()
+        deadline = time.monotonic() + (10 if is_launcher else 1)
+        while _lives(child) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _lives(child) == (not is_launcher)
+        if not is_launcher:
+            os.kill(child, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_a_bug_is_one_sentence_and_a_file(

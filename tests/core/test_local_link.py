@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,24 @@ def test_processes_that_torchrun_put_on_one_machine_are_linked(size: int) -> Non
 def test_processes_of_several_machines_are_not() -> None:
     ended = together(LINKED.format(is_wrong=True), 3)
     assert [process.out for process in ended] == ["False [4.5, 3.0] True {'a': 0}\n"] * 3, ended
+
+
+def _refuse(name: str) -> int:
+    raise PermissionError(1, "Operation not permitted", name)
+
+
+@pytest.mark.parametrize("lack", ["none", "refused", "no such function", "limit"])
+def test_memory_that_cannot_be_shared_is_known_before_it_is_needed(lack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a sandbox refuses it, a training on several processes was ended by a bug in Anew."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    if lack == "refused":
+        monkeypatch.setattr(os, "memfd_create", _refuse)
+    elif lack == "no such function":
+        monkeypatch.delattr(os, "memfd_create")
+    elif lack == "limit":
+        monkeypatch.setattr(resource, "getrlimit", lambda limit: (2**21, 2**21))
+    assert local_link.is_possible() == (lack == "none")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, Monitor]:
     monkeypatch.setattr(module, "LEAVING_S", 0.2)
     monkeypatch.setenv("LOCAL_RANK", "0")
     shelf = Shelf()
-    monitors = Monitor(shelf, 0, 2, "hosta"), Monitor(shelf, 1, 2, "hostb")
+    monitors = Monitor(shelf, 0, 2, "hosta", "spacea"), Monitor(shelf, 1, 2, "hostb", "spaceb")
     for monitor in monitors:
         monitor.announce()
     return monitors
@@ -134,29 +135,96 @@ def test_one_that_is_late_is_named(pair: tuple[Monitor, Monitor]) -> None:
 def test_a_process_that_died_on_this_machine_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = module.Peer(1)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    peer.update({"host": "hosta", "pid": child.pid})
-    assert not peer.is_dead("hosta")
+    space = module.process_space()
+    peer.update({"host": "hosta", "space": space, "pid": child.pid})
+    assert not peer.is_dead(space)
     child.kill()
-    assert within(5.0, lambda: peer.is_dead("hosta"))  # even before it is waited for
+    assert within(5.0, lambda: peer.is_dead(space))  # even before it is waited for
     child.communicate()
-    assert peer.is_dead("hosta") and not peer.is_dead("hostb")
-    peer.update({"host": "hosta", "pid": child.pid, "left": True})
-    assert not peer.is_dead("hosta")
+    assert peer.is_dead(space) and not peer.is_dead("another") and not peer.is_dead("")
+    peer.update({"host": "hosta", "space": space, "pid": child.pid, "left": True})
+    assert not peer.is_dead(space)
 
 
-@pytest.mark.parametrize("silent", [0, 1])
-def test_silence_ends_a_process_that_hangs(silent: int, tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="without namespaces of processes")
+def test_a_process_of_another_container_that_has_the_same_host_name_is_not_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peer = module.Peer(1)
+    here = module.process_space()
+    link = os.readlink
+    monkeypatch.setattr(os, "readlink", lambda path: "pid:[1]" if path == "/proc/self/ns/pid" else link(path))
+    elsewhere = module.process_space()
+    peer.update({"host": socket.gethostname(), "space": elsewhere, "pid": 2**22 + 1})  # no number of a process
+    assert peer.is_dead(elsewhere) and not peer.is_dead(here)
+
+
+def test_one_that_is_stopped_as_its_launcher_has_ended_blames_nobody(
+    pair: tuple[Monitor, Monitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the launcher its store had gone, and a living process was said to have ended."""
+    main, other = pair
+    main.start()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert main.reason() is None and other.reason() is None
+    leave(main)
+
+
+def test_a_store_that_is_lost_is_called_lost(pair: tuple[Monitor, Monitor], monkeypatch: pytest.MonkeyPatch) -> None:
+    main, other = pair
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("MASTER_ADDR", "hostc")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    for monitor in pair:
+        monitor.limit = 0.3
+        monkeypatch.setattr(monitor, "_store", None)
+        monitor.start()
+    for monitor in pair:
+        assert within(5.0, lambda monitor=monitor: fails(monitor))  # type: ignore[misc]
+        with pytest.raises(
+            ProcessError, match="the store of the launcher at hostc:29500 did not answer for "
+        ) as caught:
+            monitor.check()
+        assert caught.value.exit_code == STOPPED
+    assert str(main.explain("closed")).startswith("the store of the launcher at hostc:29500 ")
+    leave(main, other)
+
+
+# As in a collective that nobody else joins; and as while it waits for a message of another process of its machine
+WAITS = {
+    "hangs": "time.sleep(60)",
+    "looks": """
+from anew.errors import ProcessError
+while True:
+    time.sleep(0.001)
+    try:
+        own.check()
+    except ProcessError as error:
+        own.leave()  # it waits for the silent process
+        if not error.is_reported:
+            sys.stderr.write(f"anew: {error}\\n")
+        from anew.core.launcher import tell_torchrun
+        tell_torchrun(error.exit_code)
+        sys.exit(error.exit_code)
+""",
+}
+
+
+@pytest.mark.parametrize(("silent", "wait"), [(0, "hangs"), (1, "hangs"), (1, "looks")])
+def test_silence_ends_a_process(silent: int, wait: str, tmp_path: Path) -> None:
+    """The sentence of a process that looked after the others was lost: it ended while its main thread was leaving."""
     script = f"""
 import sys, time
 from core.test_monitor import Shelf
 from anew.core import monitor as module
-module.BEAT_S = 0.05
+module.BEAT_S, module.LEAVING_S = 0.05, 1.0
 shelf = Shelf()
-monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", limit=0.5) for rank in (0, 1)]
+monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", f"space{{rank}}", limit=0.5) for rank in (0, 1)]
 for monitor in monitors:
     monitor.announce()
-monitors[1 - {silent}].start()
-time.sleep(60)  # as in a collective that nobody else joins
+own = monitors[1 - {silent}]
+own.start()
+{WAITS[wait]}
 """
     completed = subprocess.run(
         [sys.executable, "-c", script],

@@ -17,8 +17,9 @@ import pytest
 
 import anew
 from anew.core import files
+from anew.core.exit_codes import STOPPED
 from anew.core.registry import load
-from anew.errors import AnewError, ConfigError, RunError, restoring
+from anew.errors import AnewError, ConfigError, InUseError, RunError, restoring
 from anew.runs.lock import locked
 from samples import names
 
@@ -162,8 +163,9 @@ def test_one_writer_at_a_time(gift: Path) -> None:
     home = {**os.environ, "PYTHONPATH": str(Path(anew.__file__).absolute().parents[1])}
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=home)
     assert other.stdout is not None and other.stdout.readline() == b"held\n"
-    with pytest.raises(RunError, match=rf"in use by process {other.pid} on .* since \d{{4}}-"):
+    with pytest.raises(InUseError, match=rf"in use by process {other.pid} on .* since \d{{4}}-") as caught:
         anew.resume(gift, steps=4)
+    assert caught.value.exit_code == STOPPED  # whoever repeats the command after that will succeed later
     other.kill()
     other.communicate()
     with locked(gift):  # of a process that has died

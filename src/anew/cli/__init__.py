@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
 the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` holds, or was not measured; 75 stopped by Ctrl-C,
-SIGTERM or a closed terminal (`anew resume RUN`, or the same `compare`, continues).
+SIGTERM, a closed terminal or another process, or the run is in use (the same command, or `resume`, continues).
 """
 
 from __future__ import annotations
@@ -132,15 +132,16 @@ def _device(arguments: argparse.Namespace) -> str:
 
 
 def _end_with_parent() -> None:
-    """Stop, as on SIGTERM, when the comparison that started this training was killed: nobody would use its run."""
-    parent = os.environ.get("ANEW_PARENT", "")
+    """Stop, as on SIGTERM, when the parent was killed: a comparison, as nobody would use its run, or the launcher of several
+    processes, as whoever repeats its command would find the run in use."""
+    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == int(parent):
+        while os.getppid() == parent:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    if parent.isdecimal() and os.getppid() == int(parent):
+    if os.environ.get("ANEW_PARENT") == str(parent) or "TORCHELASTIC_RUN_ID" in os.environ:
         threading.Thread(target=watch, daemon=True).start()
 
 

@@ -19,7 +19,7 @@ import anew
 from anew.cli.terminal import complain, write
 from anew.core.exit_codes import DONE, FAULT, MISTAKE, STOPPED
 from anew.core.launcher import is_first_on_machine, is_first_process, tell_torchrun
-from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
+from anew.errors import AnewError, command, disk_is_full, out_of_memory, without_secrets
 
 # The first process of a machine gets so long to say what is wrong, since torchrun stops it when another one has ended. Two
 # that start together on a crowded machine begin to read their command within a second of each other; chosen.
@@ -44,19 +44,20 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
 def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callable[[str], str]) -> int:
     try:
         return _to_its_own_end(work)
-    except ProcessError as error:
-        if not _is_reported(error):
-            complain(str(error))
-        return error.exit_code
     except AnewError as error:
-        return MISTAKE if _is_reported(error) else _mistake(with_options(str(error)), error, argv)
+        if not _is_reported(error):
+            _say(with_options(str(error)), error, argv)
+        return error.exit_code
     except KeyboardInterrupt:
         if is_first_process():  # of many processes one speaks
             complain("stopped")
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine
         sentence = machine_limit(error)
-        return _fault(error, argv) if sentence is None else _mistake(sentence, error, argv)
+        if sentence is None:
+            return _fault(error, argv)
+        _say(sentence, error, argv)
+        return MISTAKE
 
 
 def _to_its_own_end(work: Callable[[], int]) -> int:
@@ -80,12 +81,11 @@ def _is_reported(error: AnewError) -> bool:
     return True
 
 
-def _mistake(sentence: str, error: BaseException, argv: Sequence[str]) -> int:
+def _say(sentence: str, error: BaseException, argv: Sequence[str]) -> None:
     if _debugging(argv):
         write(_traceback(error), sys.stderr)
     with contextlib.suppress(AnewError):  # standard error itself cannot be written: nobody would hear that either
         complain(sentence)
-    return MISTAKE
 
 
 def machine_limit(error: BaseException) -> str | None:

@@ -36,7 +36,7 @@ exit codes:
   1   a bug in Anew; the message names a file with the traceback
   2   a wrong argument, unusable data or a limit of the machine; the message says what to change
   3   a condition of `anew evaluate --fail-on` holds, or was not measured
-  75  stopped by Ctrl-C, SIGTERM or a closed terminal; continue with `anew resume RUN`, or with the same `anew compare`"""
+  75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
 
 ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
 

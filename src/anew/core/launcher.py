@@ -20,7 +20,7 @@ ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 MEANINGS = {  # of exit codes
     FAULT: "a fault of Anew or of the machine",
     MISTAKE: "something given cannot be used; one process says what",
-    STOPPED: "stopped, with its state saved; the same command again continues",
+    STOPPED: "stopped, with its state saved, or the run was in use; the same command again continues",
 }
 # What torchrun tells its processes of each other. TORCHELASTIC_RUN_ID and the error file are not among these.
 OF_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -34,6 +34,11 @@ def num_processes() -> int:
 def is_first_process() -> bool:
     """Whether this is the first of all processes that torchrun started, which writes and speaks for them; true without it."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def launcher_keeps_store() -> bool:
+    """Whether the launcher keeps the store by which the processes find each other; else the first process does."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def is_first_on_machine() -> bool:

@@ -141,7 +141,29 @@ class LocalLink:
 def is_possible() -> bool:
     """Whether this system has what a link needs, and torchrun has started all processes on one machine."""
     local_size = os.environ.get("LOCAL_WORLD_SIZE")
-    return sys.platform == "linux" and local_size is not None and local_size == os.environ.get("WORLD_SIZE")
+    is_local = local_size is not None and local_size == os.environ.get("WORLD_SIZE")
+    return sys.platform == "linux" and is_local and _can_share_memory()
+
+
+def _can_share_memory() -> bool:
+    """Whether memory can be made that is handed to other processes: sandboxes and settings of the kernel refuse it, some Pythons
+    are built without it, and a limit on the size of files holds for it, too."""
+    import resource  # Windows has none
+
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        return False
+    try:
+        descriptor = os.memfd_create("anew")
+    except (AttributeError, OSError):
+        return False
+    try:
+        os.ftruncate(descriptor, 1)
+        mmap.mmap(descriptor, 1).close()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def listen() -> tuple[socket.socket, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
 from anew.core.exit_codes import MISTAKE, STOPPED
-from anew.core.launcher import tell_torchrun
+from anew.core.launcher import launcher_keeps_store, tell_torchrun
 from anew.core.wording import COMPLAINT
 from anew.errors import ProcessError, printable
 
@@ -66,6 +67,7 @@ class Beat(TypedDict, total=False):
 
     Attributes:
         host: Name of its machine.
+        space: Where its number means something, as `process_space` gives it.
         pid: Its number there.
         number: Number of the heartbeat.
         calls: Collectives that it has begun.
@@ -74,6 +76,7 @@ class Beat(TypedDict, total=False):
     """
 
     host: str
+    space: str
     pid: int
     number: int
     calls: int
@@ -113,16 +116,26 @@ class Peer:
     def is_silent(self, seconds: float) -> bool:
         return not self.has_left and time.monotonic() - self.changed_at > seconds
 
-    def is_dead(self, host: str) -> bool:
-        """Whether it ran on this host and has ended; seen at once, before its heartbeat is missed."""
+    def is_dead(self, space: str) -> bool:
+        """Whether it is one of this process space and has ended; seen at once, before its heartbeat is missed."""
         pid = self.beat.get("pid")
-        if self.has_left or self.beat.get("host") != host or not isinstance(pid, int):
+        if self.has_left or not space or self.beat.get("space") != space or not isinstance(pid, int):
             return False
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
                 return file.read().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
-            return os.path.isdir("/proc/self")
+            return True
+
+
+def process_space() -> str:
+    """Of this process: within it, numbers of processes mean the same. "" where the system does not tell. Containers of one machine
+    may share its name, and not see each other's processes."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{socket.gethostname()} {file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
 
 
 class Monitor:
@@ -133,18 +146,22 @@ class Monitor:
         rank: Number of this process.
         size: Number of processes.
         host: Name of this machine.
+        space: From `process_space`.
         limit: Seconds of silence after which a process counts as gone.
     """
 
-    def __init__(self, store: Store, rank: int, size: int, host: str, limit: float = DEFAULT_LIMIT_S) -> None:
+    def __init__(
+        self, store: Store, rank: int, size: int, host: str, space: str, limit: float = DEFAULT_LIMIT_S
+    ) -> None:
         self.limit = limit
-        self._store, self._rank, self._host = store, rank, host
+        self._store, self._rank, self._space = store, rank, space
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
-        self._beat: Beat = {"host": host, "pid": os.getpid()}
+        self._beat: Beat = {"host": host, "space": space, "pid": os.getpid()}
         self._number = self._calls = 0
         self._verdict: Verdict | None = None
-        self._decided_at = 0.0
+        self._end_at = 0.0
         self._heard_at = time.monotonic()
+        self._parent = os.getppid()
         self._lock = threading.Lock()
         self._has_ended = threading.Event()
         self._wake = threading.Event()
@@ -173,7 +190,7 @@ class Monitor:
         self._beat["left"] = True
         self._round_trip()
         if self._rank == 0:  # the store may end with this process, and the others shall hear that it has left
-            self._wait(LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._host) for peer in self._peers))
+            self._wait(LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._space) for peer in self._peers))
         self._has_ended.set()
         self._wake.set()
         for thread in self._threads:  # one that is in a call of the store when the interpreter ends could hang it
@@ -216,6 +233,8 @@ class Monitor:
                 time.sleep(BEAT_S / 5)
             except KeyboardInterrupt:  # torchrun stops all where one has ended, and the reason is still wanted
                 continue
+        if self._has_lost_store():
+            self._decide(self._lost_store())
         late_peer = next((peer for peer in self._peers if peer.calls < self._calls), None)
         if late_peer is not None:
             self._decide(
@@ -231,13 +250,15 @@ class Monitor:
     def reason(self) -> ProcessError | None:
         """Why this process is being stopped, where another one has failed or died: launchers stop the others long before a
         silence is noticed by itself. So it waits for two heartbeats of each, as one may have been under way at its death."""
+        if os.getppid() != self._parent:  # the launcher was killed, often with the store, so nothing is heard of anyone
+            return None
         known = {peer.rank: peer.number for peer in self._peers}
 
         def silent_peers() -> list[Peer]:
             return [peer for peer in self._peers if not peer.has_left and peer.number < known[peer.rank] + 2]
 
         def is_clear() -> bool:
-            return self._verdict is not None or all(peer.is_dead(self._host) for peer in silent_peers())
+            return self._verdict is not None or all(peer.is_dead(self._space) for peer in silent_peers())
 
         self._wait(SUSPECT_S, is_clear)
         for peer in silent_peers():
@@ -300,9 +321,9 @@ class Monitor:
             self._wake.set()
 
     def _suspect(self, silent_for: float) -> None:
-        """Blame a process that has died on this host, or that has been silent for so many seconds."""
+        """Blame a process that has died in this process space, or that has been silent for so many seconds."""
         for peer in self._peers:
-            if peer.is_dead(self._host) or peer.is_silent(silent_for):
+            if peer.is_dead(self._space) or (peer.is_silent(silent_for) and not self._has_lost_store()):
                 self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
 
     def _watch(self) -> None:
@@ -310,7 +331,7 @@ class Monitor:
         while not self._has_ended.wait(BEAT_S):
             if self._verdict is None:
                 self._look_for_silence()
-            elif time.monotonic() - self._decided_at > GRACE_S:
+            elif time.monotonic() > self._end_at:
                 if self._claim():
                     sys.stderr.write(f"{COMPLAINT}{printable(self._verdict.sentence)}\n")
                     sys.stderr.flush()
@@ -322,15 +343,27 @@ class Monitor:
         is_silent = time.monotonic() - self._heard_at > self.limit
         if silent is None and not is_silent:
             return
+        if self._has_lost_store():
+            self._decide(self._lost_store(), grace=0.0)
+            return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank
         self._decide(Verdict(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
+
+    def _has_lost_store(self) -> bool:
+        """Whether the launcher's store does not answer: then the silence of a process says nothing about that process."""
+        return launcher_keeps_store() and time.monotonic() - self._heard_at > min(SUSPECT_S, self.limit)
+
+    def _lost_store(self) -> Verdict:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        seconds = time.monotonic() - self._heard_at
+        return Verdict(0, f"the store of the launcher at {place} did not answer for {seconds:.0f} s; {MEND}", STOPPED)
 
     def _decide(self, verdict: Verdict, grace: float = GRACE_S) -> None:
         with self._lock:
             if self._verdict is None:
                 self._verdict = verdict
-                self._decided_at = time.monotonic() - (GRACE_S - grace)
+                self._end_at = time.monotonic() + grace
 
     def _claim(self) -> bool:
         """Whether this process is the one to say the verdict, asked for the first time: the first process of all, or of a
@@ -341,17 +374,22 @@ class Monitor:
             if self._verdict.is_said or not speaks:
                 return False
             self._verdict = Verdict(self._verdict.rank, self._verdict.sentence, self._verdict.code, is_said=True)
+            self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
             return True
 
     def _has_lost_main(self) -> bool:
         """Whether the first process cannot say it any more."""
         main = self._peers[0]
-        return main.is_dead(self._host) or main.is_silent(min(SUSPECT_S, self.limit))
+        if self._is_beside_main() and self._has_lost_store():
+            return main.is_dead(self._space)
+        return main.is_dead(self._space) or main.is_silent(min(SUSPECT_S, self.limit))
 
     def _speaks_for_host(self) -> bool:
         """Whether this process is the first one on this machine, not counting the first of all."""
-        is_beside_main = self._peers[0].beat.get("host") == self._host
-        return int(os.environ.get("LOCAL_RANK", "0")) == int(is_beside_main)
+        return int(os.environ.get("LOCAL_RANK", "0")) == int(self._is_beside_main())
+
+    def _is_beside_main(self) -> bool:
+        return self._peers[0].beat.get("space") == self._space
 
     @staticmethod
     def _key(rank: int) -> str:

@@ -19,7 +19,7 @@ from torch import distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
 from anew.core.exit_codes import STOPPED
-from anew.core.launcher import is_first_on_machine
+from anew.core.launcher import is_first_on_machine, launcher_keeps_store
 from anew.errors import ConfigError, ProcessError
 
 FORMING = timedelta(minutes=5)  # until all processes are there
@@ -47,7 +47,7 @@ def connect(rank: int) -> c10d.Store:
     Raises:
         RuntimeError: It could not be reached within FORMING, or the first process cannot open its port.
     """
-    is_keeper = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    is_keeper = rank == 0 and not launcher_keeps_store()
     deadline = time.monotonic() + FORMING.total_seconds()
     while True:
         try:

@@ -28,7 +28,7 @@ from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
 from anew.core.launcher import num_processes
 from anew.core.local_link import LocalLink
-from anew.core.monitor import Monitor
+from anew.core.monitor import Monitor, process_space
 from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
@@ -267,7 +267,7 @@ def _form() -> World:
     client = dist.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=rendezvous.FORMING
     )
-    monitor = Monitor(c10d.PrefixStore(f"{place}/monitor", client), rank, size, socket.gethostname())
+    monitor = Monitor(c10d.PrefixStore(f"{place}/monitor", client), rank, size, socket.gethostname(), process_space())
     monitor.announce()
     world.barrier()
     monitor.start()
@@ -337,7 +337,7 @@ def together() -> Iterator[World]:
         raise
     except AnewError as error:
         place = f" (process {world.rank} on {socket.gethostname()!r})" if world.rank else ""
-        error.is_reported = not monitor.fail(f"{error}{place}")
+        error.is_reported = not monitor.fail(f"{error}{place}", error.exit_code)
         raise
     except KeyboardInterrupt:
         if (reason := monitor.reason()) is not None:  # torchrun stops the others where one has ended

@@ -20,7 +20,7 @@ except ImportError:  # Windows
 
 from anew.core import files
 from anew.core.launcher import is_first_process
-from anew.errors import RunError
+from anew.errors import InUseError, RunError
 
 NAME = ".lock"
 BYTES = 4096  # most bytes of the file, which holds three short values; a stranger's may be of any size
@@ -37,8 +37,12 @@ class _Holder(NamedTuple):
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run. Raises RunError, which says who holds it already. Of torchrun's processes, the first one holds it
-    for all."""
+    """Hold the lock of a run. Of torchrun's processes, the first one holds it for all.
+
+    Raises:
+        InUseError: Another process holds it; the sentence says which.
+        RunError: The disk has no locks.
+    """
     if not is_first_process():
         yield
         return
@@ -51,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise RunError(f"the run {str(folder)!r} is in use by {holder}; wait until it is done, or stop it") from None
+        raise InUseError(f"the run {str(folder)!r} is in use by {holder}; wait until it is done, or stop it") from None
     except (OSError, NotImplementedError) as error:
         raise RunError(f"cannot lock {str(folder)!r} ({files.clause(error)}); copy the run to another disk") from None
     try:

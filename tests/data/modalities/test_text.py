@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.line_records import header_of, records, why_document
+from anew.data.formats.line_records import header_of, records, why_document, why_list
 from anew.data.formats.token_choice import choose_tokens
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item
@@ -41,6 +41,20 @@ def test_what_is_a_list() -> None:
     assert why_document("\n".join(access_log)) is None
     for stamp in ("2026-11-29 10:00", "29.11.2026", "10:31:05", "1.11.26"):
         assert why_document("\n".join(f"{stamp} {line}" for line in access_log)) is not None
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_rows_of_a_table_are_a_list(mark: str) -> None:
+    cells = [
+        ("Oak Street", f"the house of {name}", f"{i}", "" if i % 3 else "new") for i, name in enumerate(names().split())
+    ]
+    rows = [mark.join(row) for row in cells]
+    assert why_document("\n".join(rows)) is None and why_list(["\n".join(rows)]) == "the lines are rows of a table"
+    quoted = [row if i % 5 else f'"Oak{mark} Street"{mark}{i}{mark}x{mark}' for i, row in enumerate(rows)]
+    assert why_document("\n".join(quoted)) is None
+    uneven = [row if i % 30 else f"{row}{mark}x" for i, row in enumerate(rows)]
+    assert why_document("\n".join(uneven)) is not None
+    assert why_document("\n".join(mark.join(row[:2]) for row in cells)) is not None
 
 
 def test_a_header_above_rows_is_said(tmp_path: Path) -> None:

@@ -91,6 +91,26 @@ def test_columns_of_json_objects_are_told_apart_as_well_as_those_of_rows() -> No
     assert auc([*broken, *objects(rows(N - 100, 3))])[0] == pytest.approx(100 / N)
 
 
+def test_null_is_no_fault_of_a_row_but_told_where_the_data_has_a_number() -> None:
+    train, held_out, samples = objects(rows(3_000, 2)), objects(rows(N, 1)), objects(rows(N, 3))
+    perimeter = [json.loads(record)["size"]["perimeter"] for record in samples]
+    nulls = [record.replace(str(value), "null") for record, value in zip(samples, perimeter, strict=True)]
+    for without in (1, N // 2):
+        own = [*nulls[:without], *samples[without:]]
+        result = {score.spec.name: score.value for score in row_scores(own, held_out, train[:N], train, 0)}
+        assert result["malformed_rows"] == 0.0 and (result["columns_auc"] > 0.7) is (without > 1)
+    (malformed, *_) = row_scores([record.replace("null", '"-"') for record in nulls], held_out, train[:N], train, 0)
+    assert malformed.value == 1.0
+
+
+def test_columns_that_are_mostly_null_hold_numbers() -> None:
+    form = row_format([json.dumps({"a": "x", "sales": i if i % 4 == 0 else None}) for i in range(200)])
+    assert form is not None and form.columns[1].numbers is not None and len(form.columns[1].numbers) == 50
+    assert form.fields('{"a": "y", "sales": null}') and not form.fields('{"a": "y", "sales": "many"}')
+    form = row_format([f"x,{i if i else ''}" for i in range(200)])  # missing once
+    assert form is not None and form.fields("y,") == ["y", ""] and form.fields("y,null") is None
+
+
 def test_json_objects_are_read_by_key() -> None:
     record = '{"a": "x", "b": {"c": 1.5, "d": null, "e": {}}, "f": "12", "g": [1, 2]}'
     assert json_fields(record) == {"a": "x", "b.c": "1.5", "b.d": "null", "b.e": "{}", "f": '"12"', "g": "[1, 2]"}

@@ -6,15 +6,18 @@ SAMPLE_LINES lines:
 - There are at least MIN_LINES lines, and 99% of them have at most MAX_LINE_LENGTH characters.
 - At most 1 line in 200 is blank, and 1 in 100 indented.
 - At most half of the lines begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA).
-- At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code).
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
-- If more than 5% of the lines have more than three words, lines must look like whole sentences or titles: at most 3% end in a
+- At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code). A semicolon may also end a
+  row of cells that semicolons divide.
+- If more than 5% of the lines have more than three words, and the lines are no rows of a table (99% have the same number of three
+  or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
   (wrapped prose and verse do both), and at most half begin with the same word.
 """
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import re
@@ -29,8 +32,9 @@ SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 _STAMP = re.compile(r"\s*(?:[\[(<{]|(?!\d+\.\d+\.\d+\.\d)\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\w{3} +\d{1,2} \d\d:\d\d)")
 _DIGIT = re.compile(r"\d")
 _CELL_ENDS = ",;\t|"  # what divides the cells of a table
+MIN_CELLS = 3  # fewest cells of a row of a table: two can be a sentence with a comma
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
-_CODE_END = (":", "{", "}", ";", ")", "\\", "->")
+_CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
 MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
@@ -52,7 +56,7 @@ def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
         return f"it has {n} lines"
     if all(map(_is_object, full)):
         return None
-    return _shape(lines, full) or _flow(full)
+    return _shape(lines, full) or (None if _are_rows(full) else _flow(full))
 
 
 def why_list(texts: Sequence[str]) -> str:
@@ -60,7 +64,9 @@ def why_list(texts: Sequence[str]) -> str:
     first_lines = [text.split("\n", MIN_LINES)[:MIN_LINES] for text in texts]
     if all(_is_object(line) for lines in first_lines for line in lines if line.strip()):
         return "the lines are JSON objects"
-    return "the lines are short, and their sentences end with them"
+    if all(_are_rows([line for line in lines if line.strip()]) for lines in first_lines):
+        return "the lines are rows of a table"
+    return "the lines are short, and none goes on in the next"
 
 
 def _is_object(line: str) -> bool:
@@ -87,15 +93,38 @@ def _shape(lines: list[str], full: list[str]) -> str | None:
         return "its lines are the headers and bodies of longer records"
     if _share(full, lambda line: _STAMP.match(line) is not None) > 0.5:
         return "its lines begin with dates, times or brackets"
-    if _share(full, lambda line: " " in line and line.rstrip().endswith(_CODE_END)) > 0.2:
-        return "its lines end like speakers' names or program code"
     length, times = Counter(map(len, full)).most_common(1)[0]
     if length >= 40 and times / len(full) > 0.95:
         return "its lines are all of one length"
     return None
 
 
+def _are_rows(lines: Sequence[str]) -> bool:
+    """Whether 99% of lines have the same number of cells, MIN_CELLS or more, and they do not look like generated code."""
+    for mark in _CELL_ENDS:
+        width, count = Counter(_num_cells(line, mark) for line in lines).most_common(1)[0]
+        if width >= MIN_CELLS and count >= 0.99 * len(lines):
+            return not _end_like_code(lines, tuple(end for end in _CODE_ENDS if end != mark))
+    return False
+
+
+def _end_like_code(lines: Sequence[str], ends: tuple[str, ...]) -> bool:
+    return _share(lines, lambda line: " " in line and line.rstrip().endswith(ends)) > 0.2
+
+
+def _num_cells(line: str, mark: str) -> int:
+    """The number of cells of a line, which may be quoted; 1 if no reader of tables takes it."""
+    if mark not in line:
+        return 1
+    try:
+        return len(next(csv.reader([line], delimiter=mark)))
+    except csv.Error:
+        return 1
+
+
 def _flow(full: list[str]) -> str | None:
+    if _end_like_code(full, _CODE_ENDS):
+        return "its lines end like speakers' names or program code"
     if _share(full, lambda line: len(line.split()) > 3) <= 0.05:
         return None
     if _share(full, lambda line: line.rstrip().endswith((",", "-", "--", ";"))) > 0.03:

@@ -21,14 +21,15 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
     "Malformed rows",
-    "Share of samples with another number of fields than rows of the data, without a number where rows have one, or without a key "
-    "that their JSON objects have.",
+    "Share of samples with another number of fields than rows of the data, without a number where rows have one (null of JSON is no "
+    "fault), or without a key that their JSON objects have.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
         0.03,
         0.15,
-        "{value:.0%} of samples are not well-formed rows (real data: {real:.0%})",
+        "{value:.0%} of samples are no rows as the data has them: a field too many or too few, or one of another kind "
+        "(real data: {real:.0%})",
         least=50,
     ),
 )

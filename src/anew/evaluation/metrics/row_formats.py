@@ -28,6 +28,7 @@ USUAL_KEY = 0.99  # share of objects with a key from which on one without it is 
 # values ("", "NA")
 NUMERIC, KNOWN = 0.5, 0.95
 MIN_ROWS = 50  # training rows that columns are learned from, at least
+NULL = "null"  # of JSON; any field may have no value
 LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 
@@ -89,11 +90,13 @@ class Column:
     Attributes:
         numbers: Sorted numbers of the column; None where it does not hold numbers.
         levels: Most frequent values that are no numbers.
+        missing: What stands for no value: "" if training rows have it, and null of JSON even if none has it.
         thousands: Whether commas group thousands; otherwise a comma is a decimal sign.
     """
 
     numbers: Array | None
     levels: tuple[str, ...]
+    missing: tuple[str, ...]
     thousands: bool
 
     def number(self, field: str) -> float | None:
@@ -101,7 +104,7 @@ class Column:
         return number(field, self.thousands)
 
     def is_valid(self, field: str) -> bool:
-        return self.numbers is None or field in self.levels or self.number(field) is not None
+        return self.numbers is None or field in self.missing or field in self.levels or self.number(field) is not None
 
     def values(self, fields: Sequence[str]) -> Array | None:
         """The numbers of valid fields (n,), the median in place of others; None where the column does not hold numbers."""
@@ -111,9 +114,11 @@ class Column:
         return np.array([median if (value := self.number(field)) is None else value for field in fields])
 
     def features(self, fields: Sequence[str]) -> Array:
-        """(n, d) features of valid fields: a flag for each level, then a number and its rank, or the length of other values."""
-        flags = np.array([[field == level for level in self.levels] for field in fields], dtype=np.float64)
-        flags = flags.reshape(len(fields), len(self.levels))
+        """(n, d) features of valid fields: a flag for each missing value and level, then a number and its rank, or the length of
+        other values."""
+        values_with_flag = (*self.missing, *self.levels)
+        flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
+        flags = flags.reshape(len(fields), len(values_with_flag))
         values = self.values(fields)
         if self.numbers is None or values is None:
             return np.concatenate([flags, np.log1p([[len(field)] for field in fields])], axis=1)
@@ -203,12 +208,14 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
         return None
     objects = _json_objects(records)
     if objects is not None:
-        return RowFormat(objects, _columns([row for record in records if (row := objects.fields(record))]))
+        rows = [row for record in records if (row := objects.fields(record))]
+        return RowFormat(objects, tuple(_column(fields, (NULL,)) for fields in zip(*rows, strict=True)))
     for delimiter in DELIMITERS:
         rows = [split(record, delimiter) for record in records]
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if width >= 2 and count >= REGULAR * len(rows):
-            columns = _columns([row for row in rows if len(row) == width])
+            by_column = zip(*(row for row in rows if len(row) == width), strict=True)
+            columns = tuple(_column(fields) for fields in by_column)
             if delimiter != " " or any(column.numbers is not None for column in columns):
                 return RowFormat(Delimited(delimiter, width), columns)
     return None
@@ -224,16 +231,14 @@ def _json_objects(records: Sequence[str]) -> JsonObjects | None:
     return JsonObjects(tuple(key for key, _ in counts), required) if len(counts) >= 2 else None
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> tuple[Column, ...]:
-    return tuple(_column([row[i] for row in rows]) for i in range(len(rows[0])))
-
-
-def _column(fields: Sequence[str]) -> Column:
+def _column(fields: Sequence[str], missing: tuple[str, ...] = ()) -> Column:
+    missing = ("", *missing) if "" in fields else missing
     thousands = groups_thousands(fields)
-    numbers = [value for field in fields if (value := number(field, thousands)) is not None]
-    levels = Counter(field for field in fields if number(field, thousands) is None).most_common(LEVELS)
+    present = [field for field in fields if field not in missing]
+    numbers = [value for field in present if (value := number(field, thousands)) is not None]
+    levels = Counter(field for field in present if number(field, thousands) is None).most_common(LEVELS)
     n_known = len(numbers) + sum(count for _, count in levels)
-    n_present = sum(field != "" for field in fields)
-    if numbers and len(numbers) >= NUMERIC * n_present and n_known >= KNOWN * len(fields):
-        return Column(np.sort(np.array(numbers)), tuple(level for level, count in levels if count > 1), thousands)
-    return Column(None, tuple(level for level, _ in Counter(fields).most_common(LEVELS)), thousands)
+    if numbers and len(numbers) >= NUMERIC * len(present) and n_known >= KNOWN * len(present):
+        frequent = tuple(level for level, count in levels if count > 1)
+        return Column(np.sort(np.array(numbers)), frequent, missing, thousands)
+    return Column(None, tuple(level for level, _ in Counter(present).most_common(LEVELS)), missing, thousands)
