@@ -243,10 +243,10 @@ def _in_texts(pair: ClosestPair, samples: _Chosen, train: _Chosen) -> ClosestPai
 
 def _groups_of_parts(groups: Integers, n_train: int) -> tuple[Indices, Indices]:
     """The groups of training and of held-out texts; each text is its own where its group has texts of both parts."""
-    groups = np.unique(groups, return_inverse=True)[1]
     is_mixed = np.isin(groups, np.intersect1d(groups[:n_train], groups[n_train:]))
-    groups = np.where(is_mixed, len(groups) + np.arange(len(groups)), groups)
-    return groups[:n_train], groups[n_train:]
+    numbers = np.unique(groups, return_inverse=True)[1]
+    own = np.where(is_mixed, len(groups) + np.arange(len(groups)), numbers).astype(np.intp)
+    return own[:n_train], own[n_train:]
 
 
 def _with_groups(passages: Passages, groups: Indices) -> Passages:
