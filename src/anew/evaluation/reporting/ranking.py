@@ -12,6 +12,7 @@ from anew.core.arrays import Numbers
 from anew.core.short_training import BARELY_TRAINED
 from anew.core.wording import listed, plural
 from anew.data.types import DecodedItem
+from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
@@ -176,8 +177,27 @@ def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:
     was, it_is = ("was", "It is") if len(names) == 1 else ("were", "They are")
     return [
         f"{listed(names)} {was} hardly trained, which says little about a family. {it_is} in the table, but in no ranking; give "
-        "a longer budget or more steps."
+        "a longer budget or more steps.",
+        *_ahead_already(runs),
     ]
+
+
+def _ahead_already(runs: Sequence[RunResult]) -> list[str]:
+    """A sentence if a run that was hardly trained is closer to the data than all others, which its steps do not excuse."""
+    rated = [run for run in runs if FRECHET_DISTANCE.name in run.scores]
+    trained = [run for run in rated if not run.is_hardly_trained]
+    if not trained or len(trained) == len(rated):
+        return []
+    best, *others = sorted(rated, key=lambda run: badness(run.scores[FRECHET_DISTANCE.name]))
+    rival = min(trained, key=lambda run: badness(run.scores[FRECHET_DISTANCE.name]))
+    if best is rival or is_tie(best.scores[FRECHET_DISTANCE.name], rival.scores[FRECHET_DISTANCE.name]):
+        return []
+    values = [
+        f"{run.name} {FRECHET_DISTANCE.format_value(run.scores[FRECHET_DISTANCE.name].value)}"
+        for run in (best, *others)
+    ]
+    title = within_sentence(FRECHET_DISTANCE.title)
+    return [f"All the same, {best.name} is closest to the data in this time, by {title} ({', '.join(values)})."]
 
 
 def copy_summary(run: RunResult) -> str:
