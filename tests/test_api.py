@@ -118,6 +118,31 @@ def test_a_request_is_checked_without_pytorch(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "look('no/data')",
+        "train('no/data', 'run')",
+        "score('run', 'no/data')",
+        "loaded_together('run', n=0).__enter__()",
+    ],
+)
+def test_a_mistyped_path_and_a_wrong_count_are_refused_without_pytorch(call: str, tmp_path: Path) -> None:
+    """It took 13 s on busy cores."""
+    code = f"""
+import sys
+from anew import api
+from anew.errors import UserError
+try:
+    api.{call}
+except UserError:
+    sys.exit('torch' in sys.modules)
+"""
+    (tmp_path / "no").mkdir()
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert result.returncode == 0 and not (tmp_path / "run").exists()
+
+
 def test_a_budget_that_loading_uses_up_ends_then_and_leaves_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,16 @@ def test_a_log_gets_a_line_every_tenth_of_the_way() -> None:
     assert "examples/s" in lines[-1]
 
 
+def test_the_loss_of_a_line_is_a_mean_of_the_last_steps() -> None:
+    """The losses of single batches went up and down, so that the progress could not be seen."""
+    log = io.StringIO()
+    progress = ProgressLine(log)
+    for step in range(1, 101):
+        progress.step(result(step, step / 100, main=1.0 + 0.5 * (-1) ** step), 65.0)
+    last = float(log.getvalue().splitlines()[-1].partition("loss ")[2].partition(",")[0])
+    assert abs(last - 1.0) < 0.05
+
+
 def test_parts_in_a_log() -> None:
     log = io.StringIO()
     progress = ProgressLine(log)

@@ -83,6 +83,8 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert lines[0].endswith("final.png") and lines[1].endswith("report.html")
     assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100 --seed 1"
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
+    flat = record(has_flattened=True)
+    assert text(places(tmp_path, flat))[3] == "better   more data or another family; more time alone may bring little"
     good = record(grades={"closeness": "good"})
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 

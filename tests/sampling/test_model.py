@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import anew
+from anew.cli.summary import score_lines
 from samples import prose, shapes, trained
 
 
@@ -72,7 +73,10 @@ def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:
 
 def test_score_counts_every_character_and_tells_the_parts_apart(text: anew.Model, tmp_path: Path) -> None:
     other = prose(tmp_path / "other.txt", 50, seed=5)
-    output = text.score(other).to_json()
+    scores = text.score(other)
+    printed = "".join(part for line in score_lines(scores) for part, _ in line)
+    assert "(the network alone, without what was counted in the training data)" in printed
+    output = scores.to_json()
     assert output["characters"] == len(other.read_text())
     assert output["bits_per_character"] < output["bits_per_character_network"]  # the counts help after ten steps
     assert output["bits"] == pytest.approx(output["bits_per_character"] * output["characters"])

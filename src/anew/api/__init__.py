@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import (
+    check_place,
     check_requirements,
     compare,
     evaluate,
@@ -46,6 +47,7 @@ __all__ = [
     "SettingInfo",
     "again",
     "as_record",
+    "check_place",
     "check_requirements",
     "compare",
     "default_report",

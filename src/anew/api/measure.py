@@ -79,6 +79,7 @@ def look(
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
     seed, values = check_int("seed", seed), arguments.settings(settings)
+    check_place(path)
     from anew.workflows.inspect_run import inspect_run, is_run
 
     if is_run(path):
@@ -90,6 +91,20 @@ def look(
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
+
+
+def check_place(data: str | Path) -> None:
+    """Refuse a mistyped path before PyTorch is imported, which takes seconds.
+
+    Args:
+        data: A folder, a file, an address or a hub name.
+
+    Raises:
+        DataError: There is nothing of this name.
+    """
+    from anew.data.find_data import check_exists
+
+    check_exists(arguments.path("data", data, DataError))
 
 
 def score(
@@ -125,6 +140,8 @@ def score(
         ConfigError: The run has no likelihood, or a setting is not about reading.
         DataError: The path or address does not exist, or holds nothing to score.
     """
+    if isinstance(data, str | os.PathLike):
+        check_place(data)
     model = load(run, trust_code=trust_code)
     return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
 

@@ -22,14 +22,17 @@ RUNS = "runs"  # the folder where trainings write, unless another is given
 
 
 @contextmanager
-def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple[Model, World | None]]:
+def loaded_together(run: str | Path, trust_code: bool = False, n: int = 1) -> Iterator[tuple[Model, World | None]]:
     """The model of a run on each of torchrun's processes, with the world that they form (None for a single process). Only the
     first process reads the run, which need not be on a shared disk.
 
     Args:
         run: The run: a folder or an address.
         trust_code: As in `load`.
+        n: How many samples will be drawn, checked before the model is loaded.
     """
+    if n < 1:
+        raise ConfigError(f"n={n} is out of range; give 1 or more")
     with several_processes() as world:
         if world is None:
             yield load(run, trust_code=trust_code), None

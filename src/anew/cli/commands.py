@@ -210,7 +210,7 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
     """New samples of a run, or a share of them. Several processes draw them together."""
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
-    with api.loaded_together(arguments.run, arguments.trust_code) as (model, world):
+    with api.loaded_together(arguments.run, arguments.trust_code, arguments.n) as (model, world):
         if is_first_process():
             print_notes(model)
         if arguments.format is not None:

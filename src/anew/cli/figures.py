@@ -13,6 +13,7 @@ from anew.cli.summary import closing, nearest_lines, score_lines, score_table
 from anew.cli.terminal import write, write_json
 from anew.core.exit_codes import DONE, FAILED_CHECK
 from anew.core.launcher import is_first_process
+from anew.core.wording import plural
 from anew.errors import ConfigError
 
 
@@ -21,6 +22,7 @@ def score(arguments: argparse.Namespace) -> None:
     if arguments.out is not None and not arguments.per_item:
         raise ConfigError("--out is for the rows of --per-item; give both")
     out = None if arguments.out is None else api.new_csv_file(arguments.out)
+    api.check_place(arguments.data)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     print_notes(model)
     # Progress belongs to standard error, whatever the rows are written to.
@@ -39,7 +41,7 @@ def score(arguments: argparse.Namespace) -> None:
     else:
         print_lines(score_lines(scores))
         if out is not None:
-            write(f"{len(scores.items):,} rows in {out}")
+            write(f"{plural(len(scores.items), 'row')} in {out}")
 
 
 def nearest(arguments: argparse.Namespace) -> None:

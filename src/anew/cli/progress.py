@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
+from statistics import fmean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -34,6 +36,7 @@ class ProgressLine:
         self.live = self.stream.isatty()
         self.steps = 0
         self._times: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS)  # (when, examples so far)
+        self._losses: deque[Mapping[str, float]] = deque(maxlen=RATE_STEPS)  # those of one batch are noisy
         self._counts: deque[tuple[float, int]] = deque(maxlen=RECENT)  # (when, parts so far) of a counted task
         self._counted_task, self._counted_since = "", 0.0
         self._drawn_at = 0.0
@@ -70,8 +73,10 @@ class ProgressLine:
         now = time.monotonic()
         if self._times and result.examples < self._times[-1][1]:  # the next training begins, as after that of a codec
             self._times.clear()
+            self._losses.clear()
             self._logged_progress = -1.0
         self._times.append((now, result.examples))
+        self._losses.append(result.losses)
         if self.live:
             if now - self._drawn_at > REDRAW_S:
                 self._drawn_at = now
@@ -108,8 +113,9 @@ class ProgressLine:
     # ---- drawing ----
 
     def _state(self, result: FinishedStep, seconds_left: float | None) -> str:
-        """As in "loss 0.1234, 950 examples/s, 1:05 left"."""
-        words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
+        """As in "loss 0.1234, 950 examples/s, 1:05 left". Losses are means of the last steps."""
+        means = {name: fmean(losses[name] for losses in self._losses if name in losses) for name in result.losses}
+        words = [f"{'loss' if name == 'main' else name} {mean:.4f}" for name, mean in means.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
         if last_time > first_time:
             rate = (last_examples - first_examples) / (last_time - first_time)

@@ -147,7 +147,9 @@ def score_lines(scores: Scores) -> list[Line]:
     bound = "" if scores.bound == "exact" else f" ({scores.bound})"
     for name, value in scores.to_json().items():
         if isinstance(value, float):
-            lines.append([(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}", "")])
+            network = " (the network alone, without what was counted in the training data)"
+            remark = network if name.endswith("_network") else bound if name.startswith("bits") else ""
+            lines.append([(f"{name}: {value:.6g}{remark}", "")])
     return [*lines, *([(note, "")] for note in scores.notes)]
 
 

@@ -13,6 +13,7 @@ from anew.data.file_names import is_hub_name
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import SelectedData, detect_modality
 from anew.data.sources.remote import is_known
+from anew.data.sources.source import existing_place
 from anew.errors import DataError, MovedDataError
 
 
@@ -28,6 +29,15 @@ def find_data(state: DataRecord, path: str | None) -> SelectedData:
         raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
     _check_content(path or state.path, state.content, chosen.content)
     return chosen
+
+
+def check_exists(path: str | os.PathLike[str]) -> None:
+    """Refuse a mistyped path of new data at once: opening the data imports PyTorch, which takes seconds.
+
+    Raises:
+        DataError: It is neither there nor an address or a dataset of the hub.
+    """
+    existing_place(os.fspath(path))
 
 
 def _check_content(path: str, content: str | None, content_now: str | None) -> None:

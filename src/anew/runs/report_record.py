@@ -91,6 +91,7 @@ class ReportRecord(_ExtensibleRecord):
     samples_needed: dict[Text, Whole] = Field(default_factory=dict)
     notes: list[Text] = Field(default_factory=list)
     basis: BasisRecord | None = None
+    has_flattened: Flag | None = None  # unknown in reports of older versions
 
 
 def as_record(report: Mapping[str, object]) -> ReportRecord:

@@ -195,6 +195,10 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[De
         if not items:
             raise DataError(f"{place!r} holds nothing to compare")
         names = item_names(data, ALL, n, record.plan.seed, range(len(items)))
+        if data.scan.items > len(items):
+            notes.append(
+                f"{len(items):,} of the {data.scan.items:,} items, drawn at random; they are sorted by their names"
+            )
         order = sorted(range(len(items)), key=lambda i: natural_key(names[i]))
         return [items[i] for i in order], [names[i] for i in order], notes
 

@@ -47,6 +47,8 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
         if _lacked_time(report):
             return NextStep("answers", evaluate)  # New? can be settled
         return NextStep("open", "a yes to Close? takes more data", is_command=False)
+    if report.has_flattened:
+        return NextStep("better", "more data or another family; more time alone may bring little", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))
 
 

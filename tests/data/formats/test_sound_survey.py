@@ -7,7 +7,7 @@ import pytest
 
 from anew.data.formats.audio import Header, Samples
 from anew.data.formats.audio_clips import Shape
-from anew.data.formats.sound_survey import LISTENED_SECONDS, is_single, listened_to, share_above
+from anew.data.formats.sound_survey import LISTENED_SECONDS, describe_files, is_single, listened_to, share_above
 
 RATE, SECONDS, CLIP = 8000, 4.0, 0.75
 RNG = np.random.default_rng(0)
@@ -59,3 +59,15 @@ def test_files_are_listened_to_for_a_bounded_time() -> None:
     assert listened_to([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []  # short, and no single sound
     many = listened_to([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
+
+
+def test_of_files_whose_silence_is_trimmed_no_count_of_those_that_are_cut_is_claimed() -> None:
+    """155 of 255 were said to be cut, by the lengths in their headers; without silence at their ends 17 were longer than a clip."""
+    shape = Shape(RATE, 128, 512, 48, 48)
+    headers = [Header(RATE, 1, round(1.2 * shape.seconds * RATE))] * 3
+    cut = f"are cut to their loudest {shape.seconds:.2f} s"
+    assert f"Files a little longer than a clip {cut} (3 of the 3 files that were looked at)." in describe_files(
+        headers, shape, None
+    )
+    trimmed = describe_files(headers, shape, None, trims=True)
+    assert f"Files a little longer than a clip once silence is trimmed {cut}." in trimmed

@@ -52,9 +52,24 @@ def test_a_curve_that_bends_downwards_shows_no_end() -> None:
 
 
 def test_what_no_longer_falls_promises_nothing() -> None:
-    assert "has flattened at 4.00" in of(checks(0.0)).sentence()
+    flat = of(checks(-3.0, floor=3.0))
+    assert flat.has_flattened and "has flattened at 3.00" in flat.sentence()
     rising = of(checks(0.1))
-    assert not rising.is_learning and "unlikely to help: the validation loss rose by 7%" in rising.sentence()
+    assert (
+        not rising.is_learning
+        and rising.has_flattened
+        and "unlikely to help: the validation loss rose by 7%" in rising.sentence()
+    )
+
+
+def test_a_loss_that_never_fell_has_not_flattened() -> None:
+    """A diffusion model that had hardly begun: 1.1097 after 9 steps, 1.1016 after 69."""
+    barely = of([{"event": "validation", "step": 10 * i - 1, "loss": 1.111 - 0.0013 * i} for i in range(1, 8)])
+    assert not barely.is_learning and not barely.has_flattened
+    assert barely.sentence().startswith(
+        "The validation loss hardly changed in the whole training (1.11 at first, 1.10 at"
+    )
+    assert barely.sentence().endswith("so it does not show whether more time would help.")
 
 
 def test_training_losses_stand_in_where_no_item_was_seen_twice() -> None:

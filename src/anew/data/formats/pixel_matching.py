@@ -47,10 +47,10 @@ MIN_AREA = 16  # images with fewer opaque pixels do not tell how many colours im
 # Samples have too many colours if most of them have this many times the colours of real images of their area; chosen.
 TOO_MANY_COLOURS = 1.25
 # Images with more than this many times the colours expected, such as photographs among drawings, do not say how many a drawing
-# has, and samples that are left as they are take their place. More than this share of them is too much: which samples those
-# are is guessed; both chosen.
+# has, and samples that are left as they are take their place. The usual number is that of most images, so they are no more than
+# half.
 MAX_SPREAD = 4.0
-MAX_DETAILED_SHARE = 0.2
+MAX_DETAILED_SHARE = 0.5
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched

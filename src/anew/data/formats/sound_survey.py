@@ -128,6 +128,7 @@ def describe_files(
     budget: DataBudget | None,
     contents: Sequence[Contents] = (),
     is_rate_asked: bool = False,
+    trims: bool = False,
 ) -> list[str]:
     """Sentences on how files become clips.
 
@@ -137,6 +138,7 @@ def describe_files(
         budget: The budget; None without one.
         contents: What those hold that were decoded.
         is_rate_asked: Whether the user gave the rate of clips.
+        trims: Whether silence is cut off the ends of files, whose lengths without it their headers do not say.
     """
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
@@ -158,7 +160,7 @@ def describe_files(
         mixed = "Stereo is mixed to mono" if max(channels) == 2 else f"Up to {max(channels)} channels are mixed to one"
         count = "" if len(channels) == len(headers) else f" in {len(channels)} of {surveyed}"
         notes.append(f"{mixed}{count} (channels=stereo keeps two).")
-    return notes + _describe_cutting(headers, shape, contents, surveyed)
+    return notes + _describe_cutting(headers, shape, contents, surveyed, trims)
 
 
 def describe_missing(shares: Mapping[str, float]) -> list[str]:
@@ -199,7 +201,7 @@ def _describe_loss(
 
 
 def _describe_cutting(
-    headers: Sequence[Header], shape: Shape, contents: Sequence[Contents], surveyed: str
+    headers: Sequence[Header], shape: Shape, contents: Sequence[Contents], surveyed: str, trims: bool
 ) -> list[str]:
     notes = []
     num_long = sum(is_long(h, shape) for h in headers)
@@ -219,9 +221,9 @@ def _describe_cutting(
     elif num_long:
         notes.append(f"Files of {least} and more are cut into clips ({num_long} of {surveyed}).")
     if num_short:
-        notes.append(
-            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {surveyed})."
-        )
+        when = " once silence is trimmed" if trims else ""
+        count = "" if trims else f" ({num_short} of {surveyed})"
+        notes.append(f"Files a little longer than a clip{when} are cut to their loudest {shape.seconds:.2f} s{count}.")
     return notes
 
 

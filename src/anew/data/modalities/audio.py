@@ -143,7 +143,7 @@ class Audio(Modality):
         listened = [readable[i][0] for i in sound_survey.listened_to(headers, self.clip_shape)]
         contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
         self._has_singles = sound_survey.has_singles(contents, self.clip_shape)
-        notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0)
+        notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0, config.trim)
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
         return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
 

@@ -34,6 +34,35 @@ def names_place(text: str) -> bool:
     return os.path.exists(os.path.expanduser(text)) or is_hub_name(text) or address_of(text) is not None
 
 
+def existing_place(text: str) -> Path | None:
+    """The folder or the file of this name; None if it is an address or a dataset of the hub.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if not text:
+        raise DataError(
+            "the path of the data is empty; give a folder, a file, an address, or a hub dataset as owner/name"
+        )
+    try:
+        place = Path(text).expanduser()
+        exists = place.exists()
+    except OSError as error:
+        raise DataError(f"{shorten_path(text)!r} cannot be read ({error.strerror})") from None
+    except RuntimeError:
+        raise DataError(f"{shorten_path(text)!r} names the home of an unknown user; give a folder or a file") from None
+    if exists:
+        return place
+    if not is_hub_name(text) and address_of(text) is not None:
+        return None
+    if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
+        parent_folder = next(parent for parent in place.parents if parent.is_dir())
+        raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
+    if is_hub_name(text):
+        return None
+    raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
+
+
 class Source:
     """All readers of one path. Listing opens no bodies beyond a bounded sample.
 
@@ -84,20 +113,8 @@ class Source:
             DataError: There is nothing to list.
         """
         text = os.fspath(path)
-        if not text:
-            raise DataError(
-                "the path of the data is empty; give a folder, a file, an address, or a hub dataset as owner/name"
-            )
-        try:
-            place = Path(text).expanduser()
-            exists = place.exists()
-        except OSError as error:
-            raise DataError(f"{shorten_path(text)!r} cannot be read ({error.strerror})") from None
-        except RuntimeError:
-            raise DataError(
-                f"{shorten_path(text)!r} names the home of an unknown user; give a folder or a file"
-            ) from None
-        if exists:
+        place = existing_place(text)
+        if place is not None:
             return cls._open_files(
                 text, place, list_files(place), modalities, once, requested, choice or ColumnChoice()
             )
@@ -110,14 +127,9 @@ class Source:
             source._refusals += copy.refusals
             source._notes.append(copy.note)
             return source
-        if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
-            parent_folder = next(parent for parent in place.parents if parent.is_dir())
-            raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
-        if is_hub_name(text):
-            hub = importlib.import_module("anew.data.sources.hub")
-            reader: Reader = hub.open_hub(text, modalities, choice)
-            return cls(text, [reader], tables=[reader])
-        raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
+        hub = importlib.import_module("anew.data.sources.hub")
+        reader: Reader = hub.open_hub(text, modalities, choice)
+        return cls(text, [reader], tables=[reader])
 
     @classmethod
     def _open_files(

@@ -205,11 +205,12 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
 
 def table(runs: Sequence[RunResult], width: int = 34) -> str:
     """Metrics as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
-    lines = [["", *(run.name for run in runs), "real data"]]
+    lines = [["", *(run.name for run in runs), "real data", "better"]]
     for spec in ranked_metrics(runs):
         row = _row(runs, spec)
         cells = ["-" if cell.value == "–" else cell.value + ("*" if cell.best else " ") for cell in row.cells]
-        lines.append([spec.title[:width], *cells, row.real.replace("–", "-")])
+        better = "-" if spec.role == "fact" else spec.better
+        lines.append([spec.title[:width], *cells, row.real.replace("–", "-"), better])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
 
     def padded(line: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ class Outlook:
         quarter: The loss after a quarter; None if it is not known.
         measured_on: Data on which the loss is measured: "validation" or "training".
         passes: Passes over the data; None if they are not known.
+        first: The loss at the beginning of the curve; None if it is not known.
     """
 
     now: float
@@ -41,6 +42,7 @@ class Outlook:
     quarter: float | None
     measured_on: str
     passes: float | None = None
+    first: float | None = None
 
     @property
     def fall(self) -> float:
@@ -52,12 +54,23 @@ class Outlook:
         """Whether the loss still falls."""
         return self.fall >= MIN_FALL
 
+    @property
+    def has_flattened(self) -> bool:
+        """Whether the loss fell at first and does not any more, or rises."""
+        has_fallen = self.first is None or 1.0 - self.half / self.first >= MIN_FALL
+        return self.fall <= -MIN_FALL or (not self.is_learning and has_fallen)
+
     def sentence(self) -> str:
         """The outlook as a sentence for the report."""
         if self.fall <= -MIN_FALL:
             return (
                 f"More time alone is unlikely to help: the {self.measured_on} loss rose by {-self.fall:.0%} in the second half of "
                 f"the training, to {self.now:.2f}."
+            )
+        if not self.is_learning and not self.has_flattened:  # losses of diffusion begin near their floor
+            return (
+                f"The {self.measured_on} loss hardly changed in the whole training ({self.first:.2f} at first, {self.now:.2f} at the "
+                "end), so it does not show whether more time would help."
             )
         if not self.is_learning:
             return (
@@ -113,7 +126,7 @@ def _of_checks(checks: NDArray[np.float64], passes: float | None) -> Outlook | N
     if steps[0] > last / 2.0:
         return None
     known_quarter = float(quarter) if steps[0] <= last / 4.0 else None
-    return Outlook(float(losses[-1]), float(half), known_quarter, "validation", passes)
+    return Outlook(float(losses[-1]), float(half), known_quarter, "validation", passes, float(losses[0]))
 
 
 def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:
@@ -128,4 +141,5 @@ def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:
     error = math.hypot(*(float(window.std(ddof=1)) / math.sqrt(len(window)) for window in windows[:2])) / half
     if abs(1.0 - now / half - MIN_FALL) < SURE * error:
         return None
-    return Outlook(now, half, quarter, "training", passes)
+    first = float(losses[steps <= WINDOW * steps[-1]].mean())
+    return Outlook(now, half, quarter, "training", passes, first)

@@ -12,7 +12,6 @@ from anew.core.arrays import Numbers
 from anew.core.short_training import BARELY_TRAINED
 from anew.core.wording import listed, plural
 from anew.data.types import DecodedItem
-from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
@@ -177,27 +176,25 @@ def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:
     was, it_is = ("was", "It is") if len(names) == 1 else ("were", "They are")
     return [
         f"{listed(names)} {was} hardly trained, which says little about a family. {it_is} in the table, but in no ranking; give "
-        "a longer budget or more steps.",
-        *_ahead_already(runs),
+        f"a longer budget or more steps.{_better_nevertheless(runs)}"
     ]
 
 
-def _ahead_already(runs: Sequence[RunResult]) -> list[str]:
-    """A sentence if a run that was hardly trained is closer to the data than all others, which its steps do not excuse."""
-    rated = [run for run in runs if FRECHET_DISTANCE.name in run.scores]
-    trained = [run for run in rated if not run.is_hardly_trained]
-    if not trained or len(trained) == len(rated):
-        return []
-    best, *others = sorted(rated, key=lambda run: badness(run.scores[FRECHET_DISTANCE.name]))
-    rival = min(trained, key=lambda run: badness(run.scores[FRECHET_DISTANCE.name]))
-    if best is rival or is_tie(best.scores[FRECHET_DISTANCE.name], rival.scores[FRECHET_DISTANCE.name]):
-        return []
-    values = [
-        f"{run.name} {FRECHET_DISTANCE.format_value(run.scores[FRECHET_DISTANCE.name].value)}"
-        for run in (best, *others)
-    ]
-    title = within_sentence(FRECHET_DISTANCE.title)
-    return [f"All the same, {best.name} is closest to the data in this time, by {title} ({', '.join(values)})."]
+def _better_nevertheless(runs: Sequence[RunResult]) -> str:
+    """A sentence on the hardly trained run that is better than all others by DECISIVE, after a space; "" if none is."""
+    scored = [run for run in runs if DECISIVE in run.scores]
+    rivals = [run for run in scored if not run.is_hardly_trained]
+    short = min(
+        (run for run in scored if run.is_hardly_trained), key=lambda run: badness(run.scores[DECISIVE]), default=None
+    )
+    if short is None or not rivals or any(_compare(short.scores[DECISIVE], r.scores[DECISIVE]) <= 0 for r in rivals):
+        return ""
+    spec = short.scores[DECISIVE].spec
+    figures = ", ".join(f"{run.name} {spec.format_value(run.scores[DECISIVE].value)}" for run in (short, *rivals))
+    return (
+        f" The samples of {short.name} are nevertheless harder to tell from real ones than all others "
+        f"({within_sentence(spec.title)}: {figures})."
+    )
 
 
 def copy_summary(run: RunResult) -> str:

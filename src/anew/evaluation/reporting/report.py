@@ -74,6 +74,7 @@ class EvaluationReport:
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
         basis: Samples and weights of the report; None for samples made elsewhere.
+        has_flattened: Whether the loss of the run no longer falls; None if that is not known.
     """
 
     run: str
@@ -89,6 +90,7 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
+    has_flattened: bool | None = None
 
     @classmethod
     def of(
@@ -140,6 +142,7 @@ class EvaluationReport:
             notes=tuple(notes),
             folder=folder,
             basis=basis,
+            has_flattened=None if outlook is None else outlook.has_flattened,
         )
 
     def __getitem__(self, name: str) -> Score:
@@ -167,6 +170,7 @@ class EvaluationReport:
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),
+            "has_flattened": self.has_flattened,
         }
 
     def __repr__(self) -> str:

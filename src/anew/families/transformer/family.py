@@ -394,7 +394,9 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
         return ("counts of what followed many kinds of context, in the training text and in the text so far",)
     parts = []
     if family.mixer is not None and family.mixer.is_fitted:
-        parts.append(f"counts of contexts of up to {family.config.ngram_order} tokens, mixed with the network's")
+        parts.append(
+            f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
+        )
         if family.mixer.ends.is_counted:
             parts.append("how long training records are")
         if family.config.aligned:
