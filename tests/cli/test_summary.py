@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from anew import api
-from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, places, score_lines, score_table, setting_lines
 from anew.planning.pilots import describe_trying
+from anew.sampling.scores import FileScore, Scores
 from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
 
 
@@ -189,3 +190,10 @@ def test_settings_stand_under_their_groups() -> None:
     assert [line for line in lines if line and not line.startswith(" ")] == list(api.setting_groups().values())
     assert sum(line.startswith("    ") and not line.startswith("     ") for line in lines) == len(settings)
     assert max(map(len, lines)) <= 80
+
+
+def test_how_many_items_could_be_scored_comes_first() -> None:
+    files = (FileScore(4.0, 2.0, file="a.txt", records=1),)
+    scores = Scores("character", 4.0, 2.0, {}, "exact", skipped=599, notes=("skipped in all: 599",), files=files)
+    assert text(score_lines(scores))[0] == "1 of 600 items could be scored"
+    assert "could be scored" not in "".join(text(score_lines(replace(scores, skipped=0))))

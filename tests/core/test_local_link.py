@@ -103,6 +103,24 @@ def test_processes_of_several_machines_are_not() -> None:
     assert [process.out for process in ended] == ["False [4.5, 3.0] True {'a': 0}\n"] * 3, ended
 
 
+DYING = """
+import os, signal
+from anew.core import local_link
+from anew.core.world import together
+if os.environ["RANK"] == "1":
+    local_link.connect = lambda name, rank: os.kill(os.getpid(), signal.SIGKILL)
+with together():
+    pass
+"""
+
+
+def test_a_process_that_is_killed_while_the_others_are_linked_is_named() -> None:
+    """The first process advised to check host names and ports."""
+    first, second = together(DYING)
+    assert second.code == -9
+    assert "ProcessError: process 1 on " in first.err and "has ended without a word" in first.err, first.err
+
+
 def _refuse(name: str) -> int:
     raise PermissionError(1, "Operation not permitted", name)
 

@@ -115,6 +115,27 @@ def test_training_molecules_in_another_spelling_are_found() -> None:
     assert canonical_or_text("OCC") == canonical_or_text("C(O)C") and canonical_or_text("no molecule") == "no molecule"
 
 
+def test_the_nearest_molecule_may_be_written_differently() -> None:
+    train = [*dict.fromkeys(molecule(i) + molecule(5_000 + i) for i in range(200)), f"OC(=O){30 * 'C'}", "not SMILES"]
+    copy = written_backwards(train[40])
+    samples = [copy, train[50], f"{30 * 'C'}C(O)=O", "not SMILES", f"{31 * 'C'}C(O)=O"]
+    evaluation = MoleculeEvaluation(inputs(samples, train, train[:20], False))
+    nearest = evaluation.nearest(samples)
+    different, same = "the same molecule, written differently", "identical"
+    assert [pair.caption for pair in nearest.pairs[:4]] == [different, same, different, same]
+    assert [pair.train for pair in nearest.pairs[:4]] == [40, 50, 200, 201]
+    texts = [(pair.sample.text, pair.nearest and pair.nearest.text) for pair in nearest.pairs]
+    assert (
+        texts[0] == (copy, train[40])
+        and texts[4] == (f"{32 * 'C'}(=O)O", f"{31 * 'C'}(=O)O")
+        and "canonical" in nearest.explanation
+    )
+    assert nearest.pairs[4].caption == "1 edit"
+    view = evaluation.pair_view(copy, train[40], 0.0, 9.0)
+    assert (view.caption, view.close) == (different, True) and view.nearest and view.nearest.text == train[40]
+    assert evaluation.pair_view(samples[4], train[200], 1.0, 9.0).caption == "1 edit"
+
+
 def test_that_other_spellings_are_not_seen_is_said_without_rdkit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rdkit.Chem", None)
     evaluation = MoleculeEvaluation(inputs(["CCO"], ["CCN"], ["CCC"], False))

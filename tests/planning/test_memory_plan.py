@@ -64,6 +64,8 @@ def test_the_memory_of_shared_gradients_counts(free: Callable[[float], None]) ->
     assert needed - copied_bytes(family) == 8 * num_parameters(family)  # half of four rows
     free(1.45 * needed)
     assert [choose_parallel("auto", family, pair)[0] for pair in (alone, linked[0])] == ["ddp", "fsdp"]
+    assert " with what they share, and " in choose_parallel("auto", family, linked[0])[1]
+    assert "share, and" not in choose_parallel("auto", family, alone)[1]
     for pair in linked:
         assert pair.link is not None
         pair.link.close()

@@ -18,6 +18,7 @@ from anew.runs.events import (
     progress_record,
     read,
     spread,
+    starts,
     thread_record,
     truncate,
 )
@@ -108,6 +109,21 @@ def test_the_last_step_is_read_from_the_end(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(events, "parse", counted)
     assert last_step(tmp_path)["step"] == 4999 and parsed < 10
     assert last_step(tmp_path, max_lines=2) == {}
+
+
+def test_the_first_and_the_last_start_say_how_many_processes_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert starts(tmp_path) == ({}, {})
+    log = tmp_path / "events.jsonl"
+    log.write_text(STEP % (1, 1))
+    assert starts(tmp_path) == ({}, {})
+    start = '{"event": "start", "step": %d, "processes": %d, "hosts": 1}\n'
+    log.write_text(start % (0, 2) + STEP % (1, 1) + start % (1, 3) + STEP % (2, 2) + start % (2, 0))
+    first, last = starts(tmp_path)
+    assert (first["processes"], last["processes"], last["step"]) == (2, 3, 1)
+    monkeypatch.setattr(events, "LAST_LINES", 2)
+    assert starts(tmp_path) == (first, first)
 
 
 def test_of_a_long_log_pieces_are_shown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,21 @@ def test_a_run_whose_config_cannot_be_read_is_no_data(tmp_path: Path) -> None:
     assert not is_run(tmp_path)
     (tmp_path / "events.jsonl").write_text("")
     assert is_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [(1, 1, ""), (2, 2, ", by 2 processes on 1 machine"), (2, 1, ", by 1 process on 1 machine (begun with 2)")],
+)
+def test_it_says_by_how_many_processes_it_was_trained(
+    run: Path, tmp_path: Path, first: int, last: int, text: str
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    log = tmp_path / "run" / "events.jsonl"
+    start = '{"event": "start", "step": 0, "processes": %d, "hosts": 1}\n'
+    lines = [line for line in log.read_text().splitlines(keepends=True) if '"start"' not in line]
+    log.write_text(start % first + start % last + "".join(lines))
+    result = anew.look(tmp_path / "run")
+    so_far = result.facts()["so far"]
+    assert so_far.endswith(text) and ("machine" in so_far) == bool(text)
+    assert (result.to_json()["processes"], result.to_json()["first_processes"]) == (last, first)

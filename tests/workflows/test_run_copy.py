@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from anew.workflows.inspect_run import inspect_run
 from processes import SOURCES, Ended, finish, start
 from samples import names
 
@@ -56,7 +57,36 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert [process.code for process in ended] == [0, 0], ended
     assert "step 1 " in ended[0].out and ended[1].out == ""  # one of them speaks
     assert not (folders[1] / "run").exists()
+    described = inspect_run(folders[0] / "run")
+    assert described.facts()["so far"].endswith(", by 2 processes on 1 machine")
     return folders[0] / "run"
+
+
+COPY = "from anew.workflows.run_copy import folder_of_copy; print(folder_of_copy().path, flush=True); input()"
+
+
+def test_the_copy_of_a_process_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": SOURCES, "TMPDIR": str(tmp_path)}
+    processes, copies = [], []
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", COPY], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        copies.append(Path(process.stdout.readline().strip()))
+        processes.append(process)
+    assert all(copy.is_dir() for copy in copies)  # of processes that live
+    (copies[0] / "model.safetensors").write_text("weights")
+    processes[0].kill()
+    processes[0].communicate()
+    assert copies[0].is_dir()
+    again = subprocess.run(
+        [sys.executable, "-c", COPY], env=environment, input="\n", capture_output=True, text=True, check=True
+    )
+    assert again.stdout.startswith(str(tmp_path / "anew-copy-"))
+    assert list(tmp_path.iterdir()) == [copies[1]]
+    processes[1].communicate("\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

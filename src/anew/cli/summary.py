@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record, next_step
 from anew.cli.terminal import Span
-from anew.core.wording import QUESTIONS, answer_of
+from anew.core.wording import QUESTIONS, answer_of, plural
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ def score_lines(scores: Scores) -> list[Line]:
     """The result of `anew score`: a line for each of several files, then the figures of all of them."""
     unit = scores.unit
     lines: list[Line] = []
+    if scores.skipped:
+        num_scored = sum(file.records for file in scores.files)
+        lines.append([(f"{num_scored:,} of {plural(num_scored + scores.skipped, 'item')} could be scored", "bold")])
     if len(scores.files) > 1:
         width = max(len(file.file) for file in scores.files)
         lines.append(

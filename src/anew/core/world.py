@@ -240,7 +240,7 @@ _joined: list[World] = []  # the world of this process, once it is formed
 
 
 def init() -> World:
-    """The world that torchrun's environment describes, or a single process. A second call returns the same.
+    """The world that torchrun's environment describes, or a single process. A later call returns the same, linked by `together`.
 
     Raises:
         ProcessError: Not all processes came within five minutes.
@@ -271,7 +271,13 @@ def _form() -> World:
     monitor.announce()
     world.barrier()
     monitor.start()
-    return replace(world, monitor=monitor, link=_link(world, monitor))
+    return replace(world, monitor=monitor)
+
+
+def _linked(world: World, monitor: Monitor) -> World:
+    """The world, with a link where that is possible. The monitor listens by now, and knows who ended meanwhile."""
+    _joined[0] = replace(world, link=_link(world, monitor))
+    return _joined[0]
 
 
 def _link(world: World, monitor: Monitor) -> LocalLink | None:
@@ -330,6 +336,7 @@ def together() -> Iterator[World]:
         return
     try:
         with _ending_on_error():
+            world = _linked(world, monitor)
             yield world
             if not world.is_main:
                 monitor.wait_for_main()

@@ -132,7 +132,7 @@ class EncodedRecord:
 
     Attributes:
         file: Path in its source, "" if it came from no file.
-        number: Number of the record in its file, from 1.
+        number: Number of the record in its file, from 1; of a list, that of its line.
         name: Its name in the file (the first word of a FASTA header), "" without one.
         row: (n,) ids for `Tokens`, else the stored grid.
         label: Number of its class; None if none are learned.

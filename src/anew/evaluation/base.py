@@ -59,6 +59,7 @@ class Evaluation(ABC, Generic[ItemT]):
         noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
         counted: What is embedded of the samples, singular: whole ones, or pieces.
+        num_cut_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
@@ -78,9 +79,10 @@ class Evaluation(ABC, Generic[ItemT]):
         announcements: What is being measured, for whoever waits.
     """
 
-    noun: ClassVar[str] = "items"
+    noun: str = "items"
     feature_description: ClassVar[str] = "features"
     counted: str = "sample"
+    num_cut_texts: int = 0
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
     item_type: ItemType[ItemT] | None = None
@@ -317,9 +319,7 @@ class Evaluation(ABC, Generic[ItemT]):
         test, train = self.items("test", n_samples), self.items("train", n_train)
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
-        n_held_out = len(test) if len(test) < n_samples else self.num_held_out()
-        per_item = len(self.inputs.samples) / max(n_samples, 1)
-        self.supply = Supply(n_held_out, per_item, self.inputs.are_halves, n, division=self.inputs.division)
+        self.supply = _supply_of(self, n_samples, len(test), n)
         pieces = "" if self.counted == "sample" else "pieces of "
         real = {f"{pieces}held-out {self.noun}": len(test), f"{pieces}training {self.noun}": len(train)}
         if n < MIN_ITEMS:
@@ -413,6 +413,12 @@ def _take(evaluation: Evaluation[ItemT], samples: list[ItemT], test: list[ItemT]
         evaluation.sets["naive"] = naive
 
 
+def _supply_of(evaluation: Evaluation[ItemT], n_samples: int, n_test: int, n: int) -> Supply:
+    inputs, per_item = evaluation.inputs, len(evaluation.inputs.samples) / max(n_samples, 1)
+    n_held_out = n_test if n_test < n_samples else evaluation.num_held_out()
+    return Supply(n_held_out, per_item, inputs.are_halves, n, 0, inputs.division, evaluation.num_cut_texts)
+
+
 def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
     samples = evaluation.items("samples", MAX_SAMPLES)
@@ -420,10 +426,7 @@ def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
     n = min(len(samples), len(test), len(train))
     if n < MIN_ITEMS:
         return
-    n_held_out = len(test) if len(test) < len(samples) else evaluation.num_held_out()
-    per_item = len(evaluation.inputs.samples) / len(samples)
-    inputs = evaluation.inputs
-    evaluation.supply = Supply(n_held_out, per_item, inputs.are_halves, n, division=inputs.division)
+    evaluation.supply = _supply_of(evaluation, len(samples), len(test), n)
     _take(evaluation, samples, test, train, n)
     yield from evaluation.modality_metrics()
 

@@ -96,6 +96,7 @@ class MetricSpec:
         award: Title of the best run of a comparison; "" for no award. If several metrics have the same award, the first that
             was measured decides.
         format: Format of its value within a sentence.
+        unit: Unit of its value; "" for shares and numbers without one.
         tolerance: Tolerance of a metric that is a part of a grade; None for others.
     """
 
@@ -112,6 +113,7 @@ class MetricSpec:
     role: Role = "metric"
     award: str = ""
     format: ValueFormat = "number"
+    unit: str = ""
     tolerance: Tolerance | None = None
 
     def format_value(self, value: float) -> str:

@@ -31,8 +31,10 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
         return "ddp", f"{world.size} processes, each with all weights (parallel=ddp)"
     if setting == "fsdp":
         return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
-    needed, free = copied_bytes(family) + shared_bytes(family, world), world.minimum(int(free_memory(world.device)))
-    sizes = f"gradients, moments and average take {_size(needed)}, and {_size(free)} are free for each"
+    shared, free = shared_bytes(family, world), world.minimum(int(free_memory(world.device)))
+    needed = copied_bytes(family) + shared
+    with_shared = " with what they share" if shared else ""
+    sizes = f"gradients, moments and average take {_size(needed)}{with_shared}, and {_size(free)} are free for each"
     if needed > STATE_SHARE * free:
         return "fsdp", f"{world.size} processes share the weights: {sizes}"
     return "ddp", f"{world.size} processes, each with all weights: {sizes}"

@@ -24,6 +24,7 @@ LINE = 2**16
 FIELDS = 64  # most fields of an event; a step has one for each loss of the family, and about ten others
 SPREAD = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)
 LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
+FIRST_LINES = 1_000  # the first start is searched among so many lines: only a few events come before it
 PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 # Fields that an event of each type must have
@@ -35,6 +36,7 @@ NEEDED = {
     "latents": ("batches",),
     "calibration": ("batches",),
     "kept": ("step",),
+    "start": ("step", "processes", "hosts"),
 }
 
 
@@ -53,6 +55,8 @@ class Event(TypedDict, total=False):
         threads: Number of CPU threads from the step on.
         batches: Number of batches read: of training data to fit a prior of latents, or of validation data to calibrate.
         back_to: The step from which training continued after a loss that was not finite.
+        processes: Processes that train from the step of a "start" on: at the beginning, and whenever the run goes on.
+        hosts: Machines that these run on.
     """
 
     event: str
@@ -66,6 +70,8 @@ class Event(TypedDict, total=False):
     threads: int
     batches: int
     back_to: int
+    processes: int
+    hosts: int
 
 
 class Events:
@@ -152,14 +158,26 @@ def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[by
 
 def last_step(run: Path, max_lines: int = LAST_LINES) -> Event:
     """The last step in the log of a run folder; empty if there is none among so many of its last lines."""
+    return _last(run / NAME, "step", max_lines)
+
+
+def starts(run: Path) -> tuple[Event, Event]:
+    """The first and the last start in the log of a run folder; empty where it has none, as logs of older releases."""
     path = run / NAME
+    beginning = itertools.islice(read(path), FIRST_LINES)
+    first = next((event for event in beginning if event["event"] == "start"), Event())
+    return first, _last(path, "start", LAST_LINES) or first
+
+
+def _last(path: Path, event_type: str, max_lines: int) -> Event:
+    """The last event of a type; empty if there is none among so many of the last lines."""
     if not path.exists() and not path.is_symlink():
         return Event()
     with files.open_checked(path, BYTES) as file:
         lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
         for line in itertools.islice(lines, max_lines):
             event = parse(line)
-            if event is not None and event["event"] == "step":
+            if event is not None and event["event"] == event_type:
                 return event
     return Event()
 
@@ -217,8 +235,9 @@ def parse(line: bytes) -> Event | None:
 def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
-    if name in ("step", "examples", "threads", "batches"):
-        return isinstance(value, int) and not isinstance(value, bool) and (name == "threads") <= value < 2**63
+    if name in ("step", "examples", "threads", "batches", "processes", "hosts"):
+        least = name in ("threads", "processes", "hosts")
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
     if value is None:
         return name != "progress"
     if not isinstance(value, int | float) or isinstance(value, bool):

@@ -61,7 +61,7 @@ class ItemScore(Likelihood):
 
     Attributes:
         file: Path of its file; "" for an item that was given directly.
-        record: Number of the record in its file or in the list, from 1.
+        record: Number of the record in its file or in the list, from 1; of a list in a file, that of its line.
         name: Its name in the file (the first word of a FASTA header), or "".
         in_training: Whether the model was trained on it; None if that is not known.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -188,7 +189,10 @@ def _run_loop(
     def show(result: StepResult) -> None:
         job.context.reporter.step(result, trainer.progress.seconds_left(result.step))
 
+    num_hosts = len(set(job.world.gather(socket.gethostname())))
     events = Events(job.folder.path / events_file.NAME) if job.world.is_main else None
+    if events is not None:
+        events.write("start", step=trainer.step, processes=job.world.size, hosts=num_hosts)
     loop = TrainingLoop(
         trainer,
         job.folder,

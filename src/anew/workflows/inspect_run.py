@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from anew.core import files
 from anew.core.own_folders import is_run_config
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
-from anew.core.wording import answer_of
+from anew.core.wording import answer_of, plural
 from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
@@ -48,6 +48,9 @@ class RunInspection:
         seconds: Seconds of training so far.
         passes: Passes over the training data, about.
         loss: Loss of the last step, by phase.
+        processes: Processes that trained when it last went on; 0 where that is not known.
+        hosts: Machines that they ran on; 0 where that is not known.
+        first_processes: Processes with which the training began; 0 where that is not known.
         report: Contents of report.json; None if nothing was measured.
         commands: Suggested commands, by purpose.
         advice: What would help where no command does, one clause; else "".
@@ -69,6 +72,9 @@ class RunInspection:
     seconds: float = 0.0
     passes: float = 0.0
     loss: Mapping[str, float] = field(default_factory=dict)
+    processes: int = 0
+    hosts: int = 0
+    first_processes: int = 0
     report: Mapping[str, object] | None = None
     commands: Mapping[str, str]
     advice: str = ""
@@ -97,6 +103,9 @@ class RunInspection:
             "seconds": self.seconds,
             "passes": self.passes,
             "loss": dict(self.loss),
+            "processes": self.processes,
+            "hosts": self.hosts,
+            "first_processes": self.first_processes,
             "grades": self.grades,
             "commands": dict(self.commands),
             "advice": self.advice,
@@ -114,10 +123,17 @@ class RunInspection:
             figures = [f"{self.steps:,} steps in {self.seconds:,.0f} s"]
             figures += [f"{about(self.passes)} passes over the data"] if self.passes else []
             figures += [f"{name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
-            lines["so far"] = ", ".join(figures)
+            lines["so far"] = ", ".join([*figures, *self._processes()])
         if self.notes:
             lines["note"] = "; ".join(self.notes)
         return lines
+
+    def _processes(self) -> Iterator[str]:
+        """By how many processes it was trained, unless always by one."""
+        if max(self.processes, self.first_processes) > 1:
+            began = "" if self.first_processes in (0, self.processes) else f" (begun with {self.first_processes})"
+            processes = "1 process" if self.processes == 1 else f"{self.processes:,} processes"
+            yield f"by {processes} on {plural(self.hosts, 'machine')}{began}"
 
     def _data_line(self) -> str:
         amount = ", ".join(f"{name} {count:,}" for name, count in self.parts.items())
@@ -166,6 +182,7 @@ def inspect_run(path: Path) -> RunInspection:
         )
     report = report_if_whole(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, events.last_step(path)
+    first_start, last_start = events.starts(path)
     examples = float(last.get("examples", 0))
     return RunInspection(
         path=run,
@@ -183,6 +200,9 @@ def inspect_run(path: Path) -> RunInspection:
         seconds=float(last.get("seconds") or 0.0),
         passes=plan.passes(examples) or 0.0,
         loss=events.losses(last),
+        processes=last_start.get("processes", 0),
+        hosts=last_start.get("hosts", 0),
+        first_processes=first_start.get("processes", 0),
         report=report,
         commands=_commands(run, record.status, report),
         advice=_advice(run, report),

@@ -39,7 +39,8 @@ class NearestItem:
     Attributes:
         name: Place of the item: its file, with the record in it if there are several, or "item 1" of a list.
         nearest: Place of the training item in the data; "" if nothing is near.
-        text, nearest_text: Both as text, of long texts the part that is compared; None for other kinds of data.
+        text, nearest_text: Both as text, of long texts the part that is compared, of different molecules the canonical SMILES;
+            None for other kinds of data.
         distance: Their distance in the unit of `caption`; of long texts, the characters in a row in common. None if nothing is
             near.
         caption: The distance in words: "exact copy", "difference 12", "3 edits".

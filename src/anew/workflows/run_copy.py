@@ -1,9 +1,11 @@
 """Copies of a run for the other processes. Only the main process reads and writes the run folder, which need not be on a
-shared disk. Each other process has a small copy in a folder of its own, which is removed when the process ends."""
+shared disk. Each other process has a small copy in a folder of its own, which is removed when the process ends, or by a later one."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +13,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from anew.core import files
 from anew.core.world import World
@@ -21,14 +28,43 @@ from anew.runs.tensors import read_tensors, write_tensors
 
 # Files that a training may read of its run, besides config.json
 SMALL_FILES = OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS
+PREFIX, NEW = "anew-copy-", "anew-new-"  # of the names of folders: of copies, and of those that are being made
 FILE_BYTES = 2**31  # largest file that is sent to other processes, in memory; a codec's weights are the largest
 
 
 def folder_of_copy() -> RunFolder:
-    """Make a folder for this process's copy of a run; it is removed when the process ends."""
-    path = Path(tempfile.mkdtemp(prefix="anew-copy-"))
+    """Make a folder for this process's copy of a run; it is removed when the process ends. Those of processes that were killed are
+    removed first."""
+    path = Path(tempfile.mkdtemp(prefix=NEW))
+    if fcntl is not None:
+        for left in path.parent.glob(f"{PREFIX}*"):
+            _remove_if_left(left)
+        _lock(path)  # for as long as this process lives
+        # Under its own name once it is locked, or another process would take it for one that was left
+        path = path.rename(path.with_name(path.name.replace(NEW, PREFIX, 1)))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return RunFolder(path)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a folder until the descriptor that is returned is closed; None if another process has locked it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    with contextlib.suppress(OSError):  # or the disk has no locks: there each process removes its own folder alone
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove the copy of a process that has been killed: nobody locks it."""
+    with contextlib.suppress(OSError):  # another process removes it, or it is somebody else's
+        if path.stat(follow_symlinks=False).st_uid != os.getuid():
+            return
+        descriptor = _lock(path)
+        if descriptor is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
 
 
 def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:

@@ -90,6 +90,14 @@ def test_what_is_a_document(text: str) -> None:
     assert why_document(text) is not None
 
 
+def test_records_are_named_by_their_lines() -> None:
+    modality = Text(TextConfig(layout="list"))
+    modality.inspect([])
+    records = list(modality.split_records(Item("names.txt", "\nAda\n\n \nBo\n")))
+    assert [(record.name, record.text) for record in records] == [("names.txt:2", "Ada"), ("names.txt:5", "Bo")]
+    assert [record.name for record in modality.split_records(Item("name.txt", "\nAda\n"))] == ["name.txt"]
+
+
 def test_records_have_no_line_ends() -> None:
     assert records("a\nb\n\n c \n") == ["a", "b", " c "]
 

@@ -56,6 +56,24 @@ def test_texts_joined_from_halves_of_two_are_told() -> None:
     assert "that both halves share" in result.source
 
 
+def test_first_and_last_lines_of_other_texts_are_told() -> None:
+    lines = [text.split("\n") for text in letters(300, 3)]
+    others = lines[1:] + lines[:1]
+    for samples, name in (
+        ([[b[0], *a[1:]] for a, b in zip(lines, others, strict=True)], "first line"),
+        ([[*a[:-1], b[-1]] for a, b in zip(lines, others, strict=True)], "last line"),
+    ):
+        result = score(["\n".join(sample) for sample in samples])
+        assert result.value > 0.7 and grade(result) in ("fair", "poor")
+        assert f"says again of the {name}" in result.source
+
+
+def test_repeated_texts_and_lines_alone_are_no_others() -> None:
+    assert abs(score(letters(150, 3) * 2).value - 0.5) < 0.1
+    for text in ("", "one line", "ab\nabc", "\ud800x\n\n\ud800xyz"):
+        assert list(whole_text_scores([text] * 60, [text] * 60, [text] * 60, seed=0))
+
+
 def test_texts_that_were_cut_off_are_told() -> None:
     assert score([text[: len(text) * 4 // 5] for text in letters(300, 3)]).value > 0.9
 

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anew.core.wording import rounded_up
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
+from anew.evaluation.metrics.spectrum import sound_spectrum
 from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
+from anew.evaluation.metrics.words import KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
@@ -64,6 +67,16 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
 
 
+def test_how_many_texts_give_enough_pieces_is_said() -> None:
+    small, supply = replace(auc(0.49, 0.19, 40), counted="text piece"), Supply(held_out=40, num_texts=120)
+    needed = samples_needed([small], Supply())["closeness"]
+    sentence = verdict([small], supply=supply)["closeness"]
+    texts = rounded_up(3 * needed)
+    assert f"so a yes takes more data: about {texts:,} held-out texts instead of 120. So far:" in sentence
+    assert "held-out texts" not in verdict([small], supply=replace(supply, num_texts=1))["closeness"]
+    assert "held-out texts" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
+
+
 def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
     """184 of 296 were compared in the time, and about 300 would do: the report said that "only 296 are held out"."""
     small = auc(0.49, 0.15, 160)
@@ -104,6 +117,25 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     sentence = verdict(parts)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the classifier two-sample test; the notes say why. So far: ")
     assert "5,993" not in sentence
+
+
+def test_items_behind_a_figure_that_counts_words_are_all_that_were_compared() -> None:
+    words = replace(score("x", 0.70, 0.66, 0.73, 0.71, n=80_000), spec=KNOWN_PAIRS)
+    scores = [replace(figure, counted="text piece") for figure in (auc(0.5, 0.04, 1_000), *CLOSE[1:])]
+    supply = Supply(3_000, compared=3_000)
+    grading = grade_question([*scores, words], "closeness", supply=supply)
+    assert grading is not None and grading.n == 3_000 and grading.needed > 6_000
+    sentence = verdict([*scores, words], supply=supply)["closeness"]
+    assert sentence.startswith(
+        "Too few to tell: 3,000 text pieces were compared with as many held-out ones, and about "
+    )
+    assert "More samples" not in sentence and samples_needed([*scores, words], supply) == {"closeness": 0}
+
+
+def test_decibels_are_named() -> None:
+    spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=sound_spectrum())
+    sentence = verdict([auc(0.5, 0.04, 200), spectrum])["closeness"]
+    assert sentence.endswith("So far: spectrum 1.3 dB (real data: 0.9 dB), 95% interval 0.6 to 2 dB.")
 
 
 def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:

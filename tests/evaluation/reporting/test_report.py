@@ -446,8 +446,12 @@ def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
     few = verdict.figures(far, limited)["novelty"]
     assert few.count(", but ") == 1 and few.endswith("; and the samples do not look like your data")
     assert "says little" not in verdict.verdict(close, copies())["novelty"]
-    for unknown in ([], [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]):
+    unclear = [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]
+    for unknown in ([], unclear):
         assert "not known whether the samples look like your data" in verdict.verdict(unknown, copies())["novelty"]
+    for copy_test, conjunction in ((copies(), "but"), (limited, "and")):
+        clause = verdict.figures(unclear, copy_test)["novelty"]
+        assert clause.endswith(f"; {conjunction} whether the samples look like your data is not known")
 
 
 def test_colours_follow_the_theme() -> None:

@@ -227,7 +227,9 @@ class InMemoryStore:
             if isinstance(row, str):
                 continue  # `encode` has noted the refusal
             file, name = split_record_name(item.name)
-            named = bool(self.modality.traits.record_start) and name != str(number)  # other names are row numbers
+            named = bool(self.modality.traits.record_start) and name != str(number)
+            if not self.modality.traits.record_start and self.modality.layout == "list" and name.isdecimal():
+                number = int(name)  # other names are those of lines, empty ones included, and of rows
             label = class_of.get(item.label or "", 0) if labels else None
             records.append(EncodedRecord(file, number, name if named else "", row, label))
         return records

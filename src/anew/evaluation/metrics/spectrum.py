@@ -17,6 +17,7 @@ SPECTRUM_DISTANCE = MetricSpec(
     "Spectrum",
     "How much coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
+    unit="dB",
     tolerance=Tolerance(
         "closeness",
         0.7,

@@ -1,4 +1,4 @@
-"""Whole texts compared by how they begin and end, by the order of their lines and by the words that their parts share.
+"""Whole texts compared by how they begin and end, by the order of their lines and by what their parts share.
 
 Other figures are taken on passages of joined text, so they hardly notice lines in another order, or texts joined from pieces of
 others.
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from anew.core.arrays import Integers
+from anew.evaluation.memorization.texts import codes, window_hashes
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import two_sample_test
@@ -25,14 +27,14 @@ WHOLE_TEXTS_AUC = MetricSpec(
     "whole_texts_auc",
     "Classifier of whole texts",
     "How often a classifier picks the generated text out of a pair of a sample and a real text by how they begin and end, by the "
-    "order of their lines and by the words that their parts share (0.5 = guessing, 1 = always).",
+    "order of their lines and by what their parts share (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
         0.15,
         0.35,
-        "a classifier of whole texts (beginnings, ends, order of lines, words of their parts) picks the sample out of a pair "
+        "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair "
         "{value:.0%} of the time (guessing: 50%)",
         exact_baseline=0.5,
         least=MIN_TEXTS,
@@ -52,6 +54,14 @@ CHARACTER_TYPES = (
     "a quote or bracket",
     "another character",
 )
+# Characters in a row that a first or last line and the rest of a text have in common: a part of a name or of a version; two are
+# a word of Chinese. A heading of another text shares fewer of them (docs/log.md, 2026-11-29).
+WIDTHS = (4, 2)
+CELLS = 1 << 18  # of the hash table of characters in a row: a few that share a cell do no harm
+MAX_LINE, MAX_REST = (
+    300,
+    5_000,
+)  # characters of a first or last line, and of the rest next to it, that are compared; chosen
 # What each number of `text_numbers` is
 NUMBERS = (
     *(f"whether the text begins with {name}" for name in CHARACTER_TYPES),
@@ -80,6 +90,13 @@ NUMBERS = (
     "long words that both halves share",
     "words that are repeated soon",
 )
+# What each number of `_recurrences` is
+RECURRENCES = (
+    "what the rest says again of the first line, in characters by four",
+    "what the rest says again of the first line, in characters by two",
+    "what the rest says again of the last line, in characters by four",
+    "what the rest says again of the last line, in characters by two",
+)
 
 
 def have_similar_lengths(samples: Sequence[str], held_out: Sequence[str]) -> bool:
@@ -98,7 +115,11 @@ def whole_text_scores(
         return
     chosen = [[part[i] for i in rng.permutation(len(part))[:n]] for part in (samples, held_out, train)]
     num_words = min(int(np.quantile([len(WORD.findall(text[:MAX_CHARACTERS])) for text in chosen[2]], 0.25)), MAX_WORDS)
-    own, real, real_samples = (np.stack([text_numbers(text, num_words) for text in part]) for part in chosen)
+    recurrences = _recurrences([*chosen[0], *chosen[1], *chosen[2]]).reshape(len(chosen), n, -1)
+    own, real, real_samples = (
+        np.concatenate([[text_numbers(text, num_words) for text in part], shared], axis=1)
+        for part, shared in zip(chosen, recurrences, strict=True)
+    )
     groups = np.unique(chosen[0], return_inverse=True)[1]  # else a classifier knows repeated samples of the other half
     result = two_sample_test(own, real, seed, groups)
     alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
@@ -110,8 +131,8 @@ def whole_text_scores(
         high=result.high,
         real_baseline=two_sample_test(real_samples, real, seed).auc,
         n=result.n,
-        source=f"a kernel classifier of {len(NUMBERS)} numbers of whole texts, trained on one half and tested on the other; the "
-        f"number that tells most by itself: {NUMBERS[best]} ({alone[best]:.0%})",
+        source=f"a kernel classifier of {len(alone)} numbers of whole texts, trained on one half and tested on the other; the "
+        f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({alone[best]:.0%})",
     )
 
 
@@ -216,3 +237,33 @@ def _word_numbers(words: Sequence[str], count: int) -> list[float]:
     window = max(len(long_words) // 4, 1)
     soon = sum(word in long_words[max(i - window, 0) : i] for i, word in enumerate(long_words))
     return [len(set(words)) / len(words), len(first & second) / max(len(second), 1), soon / max(len(long_words), 1)]
+
+
+def _recurrences(texts: Sequence[str]) -> Array:
+    """(n, 4) how much of the first and of the last line of each text its rest says again, in WIDTHS.
+
+    It is the sum of the rarities of characters in a row (logarithms of shares of texts with them in their rest), as a logarithm.
+    Rarities are those among all texts that are compared, each counted once: those of training texts would favour them.
+    """
+    bodies = [text.strip("\n")[:MAX_CHARACTERS].lower() for text in texts]
+    cut = [(body.strip().partition("\n"), body.strip().rpartition("\n")) for body in bodies]
+    pairs = [
+        [(head[:MAX_LINE], rest[:MAX_REST]) for (head, _, rest), _ in cut],
+        [(tail[-MAX_LINE:], rest[-MAX_REST:]) for _, (rest, _, tail) in cut],
+    ]
+    distinct = np.unique(np.array(bodies, dtype=object), return_index=True)[1]
+    return np.stack([_said_again(side, width, distinct) for side in pairs for width in WIDTHS], axis=1)
+
+
+def _said_again(pairs: Sequence[tuple[str, str]], width: int, distinct: Integers) -> Array:
+    """(n,) numbers of pairs of a line and the rest of its text. distinct: numbers of the texts that rarities are learned from."""
+    lines, rests = ([_cells(pair[i], width) for pair in pairs] for i in range(2))
+    counts = np.bincount(np.concatenate([rests[i] for i in distinct]), minlength=CELLS)
+    rarity = np.log((len(distinct) + 1.0) / (counts + 1.0))
+    shared = (np.intersect1d(line, rest, assume_unique=True) for line, rest in zip(lines, rests, strict=True))
+    return np.log1p([float(rarity[cells].sum()) for cells in shared])
+
+
+def _cells(text: str, width: int) -> Integers:
+    """The different cells of so many characters in a row of a text."""
+    return np.unique((window_hashes(codes(text), width) % np.uint64(CELLS)).astype(np.intp))

@@ -15,6 +15,8 @@ from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.bootstrap import wilson_interval
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
+from anew.evaluation.nearest_texts import edits_caption, nearest_records
+from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 VALID_SHARE = MetricSpec(
@@ -55,11 +57,23 @@ NOVEL_SHARE = MetricSpec(
 CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
 WITHOUT_RDKIT = " Nor are molecules that are written in another SMILES; install RDKit with `pip install 'anew[molecules]'` to see them."
 
+CANONICAL = "Molecules are compared by their canonical SMILES, which are shown where two molecules differ."
+
 
 @lru_cache(CACHED)
 def canonical_or_text(molecule: str) -> str:
     """The canonical SMILES of a molecule; a text that is not SMILES is returned unchanged."""
     return canonical([molecule])[0] or molecule
+
+
+def is_same_molecule(sample: str, train: str) -> bool:
+    return canonical_or_text(str(sample)) == canonical_or_text(str(train))
+
+
+def same_molecule_pair(sample: str, train: str) -> SamplePair:
+    """Two SMILES of the same molecule, as they are written."""
+    caption = edits_caption(0) if sample == train else "the same molecule, written differently"
+    return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption)
 
 
 # Edits of a canonical SMILES are those of a molecule as its copy would be written, whatever its spelling in the data
@@ -88,6 +102,33 @@ class MoleculeEvaluation(TextEvaluation):
                 self.item_type = MOLECULES
             except DataError:
                 self.item_type = replace(RECORDS, scope=RECORDS.scope + WITHOUT_RDKIT)
+
+    def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
+        """The molecules whose canonical SMILES have the fewest edits, as in the copying test."""
+        if self.item_type is not MOLECULES:
+            return super().nearest(items, effort)
+        samples = [str(text) for text in items]
+        training: list[str] = []  # as it is written
+
+        def train(n: int) -> list[str]:
+            training[:] = map(str, self.inputs.train(n))
+            return list(map(canonical_or_text, training))
+
+        nearest = nearest_records(list(map(canonical_or_text, samples)), train, effort)
+        pairs = [
+            pair
+            if pair.train is None or not is_same_molecule(sample, training[pair.train])
+            else replace(same_molecule_pair(sample, training[pair.train]), distance=0.0, train=pair.train)
+            for sample, pair in zip(samples, nearest.pairs, strict=True)
+        ]
+        return replace(nearest, pairs=pairs, explanation=f"{nearest.explanation} {CANONICAL}")
+
+    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
+        if self.item_type is not MOLECULES:
+            return super().pair_view(sample, train, distance, usual)
+        if is_same_molecule(sample, train):
+            return replace(same_molecule_pair(sample, train), close=distance < 0.5 * usual)
+        return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self._chemistry()

@@ -63,6 +63,8 @@ class TextEvaluation(Evaluation[str]):
         self.records = isinstance(spec, Tokens) and not spec.packed
         self.item_type = RECORDS if self.records else PASSAGES
         self.counted = "sample" if self.records else "text piece"
+        if self.records and self.noun == TextEvaluation.noun:
+            self.noun = "records"
         self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
@@ -78,7 +80,10 @@ class TextEvaluation(Evaluation[str]):
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
             return self._cut([str(text) for text in self.inputs.samples])[:n]
-        return self._cut(self._part("train", MAX_TRAIN_CHARACTERS) if part == "train" else self._held_out)[:n]
+        if part == "train":
+            return self._cut(self._part("train", MAX_TRAIN_CHARACTERS))[:n]
+        self.num_cut_texts = len(self._held_out)
+        return self._cut(self._held_out)[:n]
 
     def num_held_out(self) -> int | None:
         return super().num_held_out() if self.records else len(self._cut(self._held_out))

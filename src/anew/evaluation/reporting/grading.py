@@ -53,6 +53,7 @@ REASONS = {
     Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
     Division.GIVEN: "they are of different times or sources, or items of one file resemble each other",
 }
+FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
@@ -120,7 +121,7 @@ class Part:
         if ends is None:
             return ""
         bounds = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
-        return " to ".join(bounds)
+        return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:
         """Its entry in report.json."""
@@ -222,6 +223,7 @@ class Supply:
         compared: Number of items that could be compared.
         left_out: How many of these were not, for lack of time.
         division: How real items were divided.
+        num_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
     """
 
     held_out: int | None = None
@@ -230,6 +232,7 @@ class Supply:
     compared: int = 0
     left_out: int = 0
     division: Division = Division.GIVEN
+    num_texts: int = 0
 
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
@@ -255,6 +258,12 @@ class Supply:
         # Not enough for a yes, but a difference may show
         return math.ceil(self.held_out * self.samples_per_item) if grading.n < self.held_out else 0
 
+    def texts_for(self, grading: Grading) -> int:
+        """How many held-out texts like these would be enough for a yes; 0 if they are few, or items are whole."""
+        if self.num_texts < FEW_TEXTS or not self.held_out or grading.has_weak_reference:
+            return 0
+        return rounded_up(math.ceil(grading.needed * self.num_texts / self.held_out))
+
     def real_parts(self) -> str:
         """The two sets of real items, of which samples are compared with one."""
         return "two halves of the data" if self.are_halves else "training and held-out items"
@@ -267,6 +276,9 @@ class Supply:
         return f"only {self.held_out:,} {are(self.held_out)} held out"
 
 
+UNLIMITED = Supply()
+
+
 @dataclass(frozen=True, slots=True)
 class Grading:
     """The grade of a question, and why.
@@ -274,7 +286,7 @@ class Grading:
     Attributes:
         grade: Grade by all parts.
         parts: The parts, the weakest first.
-        n: Number of items of the decisive part, or else the smallest of all parts, since some count characters.
+        n: Number of items of the part that has too few, or else of the decisive part, or the smallest of all parts.
         counted: What n counts, singular.
         needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
@@ -346,7 +358,7 @@ class Grading:
 
 
 def grade_question(
-    scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = (), left_out: int = 0
+    scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = (), supply: Supply = UNLIMITED
 ) -> Grading | None:
     """The grade of a question by all parts that answer it; None if there are none.
 
@@ -354,7 +366,7 @@ def grade_question(
         scores: All scores.
         question: The question.
         unmeasured: Names of what was not measured for lack of time; only "poor" is an answer then.
-        left_out: See `Supply`.
+        supply: What limits the number of items.
     """
     answers = [part for part in parts(scores) if part.tolerance.question == question]
     if not answers:
@@ -376,11 +388,14 @@ def grade_question(
         grade = "too_few"
     needed = 0
     if grade == "too_few":
-        needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
+        # Figures that count words or characters are measured on all items
+        most = max(supply.compared - supply.left_out, n)
+        needed = math.ceil(max([0.0, *(part.times_needed * min(part.score.n, most) for part in unsettled)]))
+        n = min(answers[0].score.n, most) if answers[0].grade == "too_few" else n
         needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MAX_NEEDED))
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
-    left_out = left_out if is_hurried else 0
+    left_out = supply.left_out if is_hurried else 0
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out)
 
 
@@ -410,9 +425,9 @@ def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
 
 
 def grade_by_question(
-    scores: Sequence[Score], unmeasured: Sequence[str] = (), left_out: int = 0
+    scores: Sequence[Score], unmeasured: Sequence[str] = (), supply: Supply = UNLIMITED
 ) -> Mapping[Question, Grading]:
-    """The gradings of all questions that scores answer. unmeasured, left_out: see `grade_question`."""
+    """The gradings of all questions that scores answer. unmeasured, supply: see `grade_question`."""
     questions: tuple[Question, ...] = ("closeness", "variety")
-    gradings = {question: grade_question(scores, question, unmeasured, left_out) for question in questions}
+    gradings = {question: grade_question(scores, question, unmeasured, supply) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

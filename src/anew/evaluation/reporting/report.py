@@ -14,11 +14,10 @@ from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Answer, Part, Supply, parts
+from anew.evaluation.reporting.grading import UNLIMITED, Answer, Part, Supply, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.reporting.verdict import UNLIMITED
 from anew.evaluation.score import Group, Score
 
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals

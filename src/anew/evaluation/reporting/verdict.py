@@ -12,6 +12,7 @@ from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
 from anew.evaluation.reporting.grading import (
+    UNLIMITED,
     Answer,
     Grade,
     Grading,
@@ -53,7 +54,6 @@ SUMMARIES: dict[Question, dict[Grade, str]] = {
         "poor": "Far less varied than the data",
     },
 }
-UNLIMITED = Supply()
 HELD_OUT = {"character": "held-out text", "residue": "held-out sequences"}
 
 
@@ -89,7 +89,7 @@ def grade(
     supply: Supply = UNLIMITED,
 ) -> dict[str, Answer]:
     """The grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
-    gradings = grade_by_question(scores, unmeasured, supply.left_out)
+    gradings = grade_by_question(scores, unmeasured, supply)
     grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
@@ -113,13 +113,14 @@ def figures(
 ) -> dict[str, str]:
     """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
-    for question, grading in grade_by_question(scores, unmeasured, supply.left_out).items():
+    gradings = grade_by_question(scores, unmeasured, supply)
+    for question, grading in gradings.items():
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
         if grading.is_at_best_fair:
             clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
     if copies is not None:
         recited = recited_text(scores, copies)
-        clauses["novelty"] = _novelty_clause(scores, copies)
+        clauses["novelty"] = _novelty_clause(scores, copies, gradings.get("closeness"))
         if recited is not None:
             clauses["novelty"] = _verbatim_clause(recited, copies.clause() if copies.found else "")
     return clauses
@@ -127,7 +128,7 @@ def figures(
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
     """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
-    gradings = grade_by_question(scores, unmeasured, supply.left_out)
+    gradings = grade_by_question(scores, unmeasured, supply)
     return {q: supply.samples_for(g) for q, g in gradings.items() if g.grade == "too_few" and g.is_settled}
 
 
@@ -152,7 +153,7 @@ def verdict(
     """
     by_name = {score.name: score for score in scores}
     warning = short_training_warning(steps)
-    gradings = grade_by_question(scores, unmeasured, supply.left_out)
+    gradings = grade_by_question(scores, unmeasured, supply)
     closeness, variety = gradings.get("closeness"), gradings.get("variety")
     answers = {
         "closeness": []
@@ -207,13 +208,18 @@ def repeated_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | No
     return score if score.low - score.real_high > FAR_ABOVE else None
 
 
-def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult) -> str:
+def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
     repeated, clause = repeated_text(scores, copies), copies.clause()
     if repeated is not None:
         clause = _verbatim_clause(repeated, clause)
-    if copies.found or not looks_like_nothing_real(scores):
+    if copies.found:
         return clause
-    return f"{clause}; {'and' if ', but ' in clause else 'but'} the samples do not look like your data"
+    conjunction = "and" if ", but " in clause else "but"
+    if looks_like_nothing_real(scores):
+        return f"{clause}; {conjunction} the samples do not look like your data"
+    if closeness is not None and closeness.grade == "too_few":
+        return f"{clause}; {conjunction} whether the samples look like your data is not known"
+    return clause
 
 
 def _verbatim_clause(score: Score, further: str) -> str:
@@ -281,7 +287,9 @@ def _yes_needs(grading: Grading, supply: Supply) -> str:
     if supply.can_settle(grading):
         return ""
     more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
-    return f" But {supply.extent()}, so a yes takes more data.{more}"
+    texts = supply.texts_for(grading)
+    pieces = f": about {texts:,} held-out texts instead of {supply.num_texts:,}" if texts else ""
+    return f" But {supply.extent()}, so a yes takes more data{pieces}.{more}"
 
 
 def _with_interval(part: Part) -> str:
@@ -292,7 +300,8 @@ def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
-    value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}") for number in values)
+    unit = f" {part.score.spec.unit}" if part.score.spec.unit else ""
+    value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}{unit}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""
     return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 
