@@ -40,7 +40,9 @@ FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=1200,
 def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
     line = replace(FORECAST, audit=replace(COSTS, trials=((FIRST_AUDIT, 0.8),))).describe(60.0)
     assert line.startswith("Close? and Varied? can be answered; New? will probably stay open; give about ")
-    assert line.endswith(" min, or run `anew evaluate RUN` afterwards, which has no time limit")
+    assert line.endswith(
+        " min, or run `anew evaluate RUN` afterwards, which has no time limit unless you give it a budget"
+    )
     assert FORECAST.describe(3600.0) == "Close? and Varied? can be answered; New? can be answered"
 
 

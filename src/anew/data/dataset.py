@@ -299,13 +299,13 @@ class Dataset:
         """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def twins(self, items: Sequence[DecodedItem]) -> list[int]:
+    def twins(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
         """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
 
-        Where copies are draws from a distribution, each item has its own."""
+        Where copies are draws from a distribution, each item has its own. max_characters: of each text, that are compared."""
         if self.are_draws:
             return list(range(len(items)))
-        return near_duplicates.keys_of_decoded(items, self.modality)
+        return near_duplicates.keys_of_decoded(items, self.modality, max_characters)
 
     def opened_part(self, part: str) -> tuple[InMemoryStore | StreamingStore, int]:
         """The store of the data, and the number of a part there."""

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,8 @@ from anew.workflows.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
+# Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
+TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
 POOL_BYTES = 1920 * 2**20  # memory for the real items that the audit for copies holds; chosen
 # Memory that a real item takes there, as a multiple of its own size: of images and records features are kept, of sounds
 # spectrograms, which are far smaller than they are. Measured for images.
@@ -357,7 +360,8 @@ def evaluation_inputs(
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,
-        pool=lambda n: audit_pool(data, model.item_spec, n, seed),
+        # A report that measures again in the time left needs the same pool
+        pool=lru_cache(maxsize=1)(lambda n: audit_pool(data, model.item_spec, n, seed)),
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
@@ -395,7 +399,10 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     if is_running_text(spec):
         texts: list[DecodedItem] = [*data.text("train")]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
-        pool = AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
+        max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
+        keys = np.array(data.twins([*texts, *held_out_texts], max_characters), dtype=np.uint64)
+        groups = np.unique(keys, return_inverse=True)[1]
+        pool = AuditPool(texts, held_out_texts, groups, len(texts), randomly_held_out=random)
         return replace(pool, held_out_together=together)
     first = data.items("train", 1, seed)
     n = min(n, pool_limit(first[0])) if first else n

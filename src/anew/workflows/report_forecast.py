@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Share of the measuring time that is left to the audit if the scores take only a fifth, as for digits and clothes; chosen.
 MAX_AUDIT = 0.8
-EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit"
+EVALUATED = "run `anew evaluate RUN` afterwards, which has no time limit unless you give it a budget"
 TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
 # Held-out items with which even figures of rare faults are settled: odd records of web logs needed 920; chosen.
 ALWAYS_ENOUGH = 1_000

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.text_audit import audit_texts, combined
+from anew.evaluation.memorization.item_types import cut_passages
+from anew.evaluation.memorization.text_audit import STRETCH, _choose_real, audit_texts, combined
 
 N_TRAIN, N_HELD_OUT, N_SAMPLES = 140, 60, 100
 
@@ -81,3 +82,39 @@ def test_the_audit_that_found_copies_gives_the_result() -> None:
     shifted = replace(clean, method="shifted")
     assert combined(copied, shifted, shifted).method == combined(shifted, copied, copied).method == "shifted"
     assert combined(replace(copied, control_p=0.0005), clean, clean).invalid
+
+
+def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
+    """What a sample copied stood in several training texts, so that it seemed to be a set phrase."""
+    samples, train, held_out = divided(1, 10)
+    train = [*train[:60], *(text[:-20] for text in train[:60])]
+    groups = np.array([*range(60), *range(60), *range(60, 60 + N_HELD_OUT)])
+    results = [audit_texts(samples[:40], train, held_out, g, seed=0, controls=False) for g in (None, groups)]
+    assert [result.found for result in results] == [False, True]
+    clean = audit_texts(samples[10:50], train, held_out, groups, seed=0, controls=False)
+    assert not clean.found and clean.n_train_total == clean.train == 60
+
+
+@pytest.mark.parametrize(("copied", "max_real"), [(5, None), (50, 1_000)])
+def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int, max_real: int | None) -> None:
+    samples, train, held_out = divided(1, copied)
+    groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
+    result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
+    assert result.found and len(result.pairs) >= 5
+    for pair in result.pairs[:5]:
+        assert pair.sample < copied
+        passage = samples[pair.sample][pair.sample_start :][:16]
+        assert train[pair.train][pair.train_start :].startswith(passage)
+
+
+def test_what_a_small_audit_takes_does_not_depend_on_the_part_that_long_texts_are_in() -> None:
+    """It took one long document of the training part and many short ones of the other: no random labels."""
+    rng = np.random.default_rng(0)
+    long, short = ["x" * 256 * 200] * 5, ["x" * 256] * 100
+    extents = []
+    for parts in (([*long, *short[:50]], short[50:]), (short[50:], [*long, *short[:50]])):
+        chosen = _choose_real(*(cut_passages(part) for part in parts), 60, rng)
+        sizes = [np.unique(part.groups, return_counts=True)[1] for part in chosen]
+        extents.append([len(size) for size in sizes])
+        assert max(size.max() for size in sizes) in (1, STRETCH)
+    assert abs(sum(extents[0]) - sum(extents[1])) <= 1 and extents[0][1] == extents[1][1]

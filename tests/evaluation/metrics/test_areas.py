@@ -32,7 +32,7 @@ def test_a_missing_kind_of_item_is_seen_although_the_mean_noise_is_the_same() ->
     assert part is not None and part.grade in ("fair", "poor")
     real = part_of(score_of(things(300, 3, 0.5), held_out, train))
     assert real is not None and real.grade == "good"
-    assert "plain, striped or rough" in part.clause
+    assert "plain, striped and rough" in part.clause
 
 
 def test_grain_that_cannot_be_seen_does_not_count() -> None:

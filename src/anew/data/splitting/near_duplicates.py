@@ -134,9 +134,10 @@ class NearDuplicateIndex:
         self._keys.append(key)
 
 
-def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
+def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | None = None) -> list[int]:
     """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
-    evenly spread ones for similarity."""
+    evenly spread ones for similarity. max_characters: of each text; None: as many as the number of items allows."""
+    most = max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
@@ -144,14 +145,18 @@ def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
         key, item = keys[number], items[number]
         if key in leader or not isinstance(item.data, str):
             continue
-        signature = minhash(item.data, max(COMPARED_CHARACTERS // len(items), MAX_CHARACTERS))
+        signature = minhash(item.data, most)
         match = index.match(signature)
         leader[key] = key if match is None else leader[match]
         index.add(key, signature)
     return [leader.get(key, key) for key in keys]
 
 
-def keys_of_decoded(items: Sequence[DecodedItem], modality: Modality) -> list[int]:
-    """The keys of decoded items; among more than MAX_DOCUMENTS, only exact duplicates share one."""
+def keys_of_decoded(items: Sequence[DecodedItem], modality: Modality, max_characters: int | None = None) -> list[int]:
+    """The keys of decoded items; among more than MAX_DOCUMENTS, only exact duplicates share one. See `group_keys`."""
     records = [Item("", item) for item in items]
-    return group_keys(records, modality) if len(records) <= MAX_DOCUMENTS else list(map(exact_key, records))
+    return (
+        group_keys(records, modality, max_characters)
+        if len(records) <= MAX_DOCUMENTS
+        else list(map(exact_key, records))
+    )

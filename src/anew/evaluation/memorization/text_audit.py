@@ -8,12 +8,14 @@ no third one. So whole texts are audited, too (`SoleSourceDistance`). Each test 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 import numpy as np
 
+from anew.core.arrays import Integers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
@@ -22,6 +24,8 @@ from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
 from anew.evaluation.memorization.sole_source import WINDOW, WholeText, posing_texts
 from anew.evaluation.memorization.texts import codes, longest_matches
 
+# Passages of a stretch: of long documents a small audit compares stretches, so that it has many documents to permute the labels of
+STRETCH = 16
 SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
 
 
@@ -51,24 +55,33 @@ class _Chosen:
         return self.passages.group[self.rows]
 
     @property
-    def first_rows(self) -> Indices:
-        """Row of the first passage of each group."""
-        return self.rows[np.unique(self.groups, return_index=True)[1]]
+    def share(self) -> float:
+        """The share of the passages of the part."""
+        return len(self.rows) / max(len(self.passages), 1)
+
+    def rows_of_groups(self) -> list[Indices]:
+        """The rows of each group."""
+        if not len(self.rows):
+            return []
+        return np.split(self.rows, np.flatnonzero(np.diff(self.groups)) + 1)
 
     def whole_texts(self) -> list[str]:
-        """The texts, or spans of them, that the passages of each group make up."""
-        cuts = np.flatnonzero(np.diff(self.groups)) + 1
-        return (
-            ["".join(self.passages.texts[i] for i in rows) for rows in np.split(self.rows, cuts)]
-            if len(self.rows)
-            else []
-        )
+        """The texts, or stretches of them, that the passages of each group make up."""
+        return ["".join(self.passages.texts[i] for i in rows) for rows in self.rows_of_groups()]
+
+    def place(self, number: int, offset: int) -> tuple[int, int]:
+        """The index of the text, and the offset there, of a character of one of `whole_texts`."""
+        rows = self.rows_of_groups()[number]
+        starts = np.cumsum([0, *(len(self.passages.texts[i]) for i in rows[:-1])])
+        k = int(np.searchsorted(starts, offset, side="right")) - 1
+        return int(self.passages.owner[rows[k]]), int(self.passages.start[rows[k]]) + offset - int(starts[k])
 
 
 def audit_texts(
     samples: Sequence[str],
     train: Sequence[str],
     held_out: Sequence[str],
+    groups: Integers | None = None,
     *,
     width: int = PASSAGE,
     max_samples: int | None = None,
@@ -82,10 +95,12 @@ def audit_texts(
 ) -> CopyTestResult:
     """Audit texts for copies, in passages and as a whole.
 
-    Labels are permuted by what was held out as one piece: a document, or a span if spans were cut out of few documents.
+    Labels are permuted by what was held out as one piece: a document with its near-duplicates, or a span if spans were cut out of
+    few documents.
 
     Args:
         samples, train, held_out: Texts.
+        groups: Group of each training and then each held-out text, which near-duplicates share. None: each is its own group.
         width: Characters of a passage.
         max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
@@ -97,11 +112,16 @@ def audit_texts(
         cut_passages(train, width, block),
         cut_passages(held_out, width, block),
     )
-    chosen_samples = _Chosen(sample_passages, _choose_groups(np.arange(len(sample_passages)), max_samples, rng))
-    max_held_out = None if max_real is None else max(max_real // 2, max_real - len(train_passages))
-    chosen_held_out = _Chosen(held_out_passages, _choose_groups(held_out_passages.group, max_held_out, rng))
-    max_train = None if max_real is None else max_real - len(chosen_held_out.rows)
-    chosen_train = _Chosen(train_passages, _choose_groups(train_passages.group, max_train, rng))
+    if groups is not None and block is None:
+        train_passages, held_out_passages = (
+            _with_groups(passages, part)
+            for passages, part in zip(
+                (train_passages, held_out_passages), _groups_of_parts(groups, len(train)), strict=True
+            )
+        )
+    num_samples = len(sample_passages) if max_samples is None else min(max_samples, len(sample_passages))
+    chosen_samples = _Chosen(sample_passages, np.sort(rng.permutation(len(sample_passages))[:num_samples]))
+    chosen_train, chosen_held_out = _choose_real(train_passages, held_out_passages, max_real, rng)
     whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < (max_samples or np.inf)))
     if not len(sample_passages) or not len(train_passages):
         raise ValueError("an audit needs samples and training texts")
@@ -136,7 +156,7 @@ def _audit_passages(
         controls=controls,
         **settings,
     )
-    pairs = [_in_texts(pair, samples, samples.rows, train, train.rows) for pair in result.pairs]
+    pairs = [_in_texts(pair, samples, train) for pair in result.pairs]
     notes = list(result.notes)
     if result.samples < len(samples.rows):
         counts = f"{result.samples:,} of {len(samples.rows):,} passages of samples"
@@ -158,30 +178,29 @@ def _audit_whole_texts(
     real = posing_texts(real_texts, sample_texts, rng)
     posing = posing_texts(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in posing]
+    n_train_total = len(np.unique(train.passages.group))
     result = audit(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],
         real[: len(train_texts)],
         real[len(train_texts) :],
-        n_train_total=len(np.unique(train.passages.group)),
+        n_train_total=round(len(train_texts) / train.share),  # as many stretches as long as these
         controls=controls,
         **settings,
     )
+    num_compared = max(round(train.share * n_train_total), 1)
     pairs = []
     for pair in result.pairs:
         if math.isinf(pair.distance):  # no part of it stands in a single training text
             continue
         match = longest_matches([parts[pair.sample]], codes(train_texts[pair.train]), WINDOW)[0]
         starts = (0, 0) if match is None else (posing[pair.sample].start + match.start, match.place)
-        located = _in_texts(pair, samples, samples.first_rows, train, train.first_rows)
-        pairs.append(
-            replace(
-                located,
-                sample_start=located.sample_start + starts[0],
-                train_start=located.train_start + starts[1],
-            )
+        (sample, sample_start), (text, start) = (
+            samples.place(pair.sample, starts[0]),
+            train.place(pair.train, starts[1]),
         )
-    return replace(result, pairs=pairs)
+        pairs.append(replace(pair, sample=sample, train=text, sample_start=sample_start, train_start=start))
+    return replace(result, pairs=pairs, train=num_compared, n_train_total=n_train_total)
 
 
 def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult) -> CopyTestResult:
@@ -210,11 +229,9 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
     )
 
 
-def _in_texts(
-    pair: ClosestPair, samples: _Chosen, sample_rows: Indices, train: _Chosen, train_rows: Indices
-) -> ClosestPair:
+def _in_texts(pair: ClosestPair, samples: _Chosen, train: _Chosen) -> ClosestPair:
     """A pair of passages by the texts that they were cut from, and their offsets there."""
-    sample, training = sample_rows[pair.sample], train_rows[pair.train]
+    sample, training = samples.rows[pair.sample], train.rows[pair.train]
     return replace(
         pair,
         sample=int(samples.passages.owner[sample]),
@@ -224,14 +241,62 @@ def _in_texts(
     )
 
 
-def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Generator) -> Indices:
-    """Sorted indices of about `max_items` items, of whole groups drawn at random; all if there are no more."""
-    if max_items is None or len(groups) <= max_items:
-        return np.arange(len(groups))
-    different, sizes = np.unique(groups, return_counts=True)
-    order = rng.permutation(len(different))
-    last = max(int(np.searchsorted(np.cumsum(sizes[order]), max_items, side="right")), 1)
-    return np.flatnonzero(np.isin(groups, different[order[:last]]))
+def _groups_of_parts(groups: Integers, n_train: int) -> tuple[Indices, Indices]:
+    """The groups of training and of held-out texts; each text is its own where its group has texts of both parts."""
+    is_mixed = np.isin(groups, np.intersect1d(groups[:n_train], groups[n_train:]))
+    numbers = np.unique(groups, return_inverse=True)[1]
+    own = np.where(is_mixed, len(groups) + np.arange(len(groups)), numbers).astype(np.intp)
+    return own[:n_train], own[n_train:]
+
+
+def _with_groups(passages: Passages, groups: Indices) -> Passages:
+    """The passages of texts in these groups, one group after the other."""
+    order = np.argsort(groups[passages.owner], kind="stable")
+    numbers = np.unique(groups[passages.owner][order], return_inverse=True)[1]
+    return Passages([passages.texts[i] for i in order], passages.owner[order], passages.start[order], numbers)
+
+
+def _choose_real(
+    train: Passages, held_out: Passages, max_real: int | None, rng: np.random.Generator
+) -> tuple[_Chosen, _Chosen]:
+    """About `max_real` passages, of as many groups of either part where there are so many; all if there are no more.
+
+    How many groups, and the longest stretch of each, must not depend on which part the long texts are in: labels would not be
+    exchangeable. An audit of a few whole documents accused a model of copying the one long training document that it took.
+    """
+    parts = (train, held_out)
+    if max_real is None or len(train) + len(held_out) <= max_real:
+        chosen = [_Chosen(part, np.arange(len(part))) for part in parts]
+        return chosen[0], chosen[1]
+    sizes = [np.bincount(part.group) for part in parts]
+    n_groups, longest = _extent(np.concatenate(sizes), max_real)
+    n_held_out = min(len(sizes[1]), max(n_groups // 2, n_groups - len(sizes[0])))
+    counts = (min(len(sizes[0]), max(n_groups - n_held_out, 1)), n_held_out)
+    chosen = [
+        _Chosen(part, _stretches(size, count, longest, rng))
+        for part, size, count in zip(parts, sizes, counts, strict=True)
+    ]
+    return chosen[0], chosen[1]
+
+
+def _extent(sizes: Integers, max_passages: int) -> tuple[int, int]:
+    """How many groups of these sizes to compare, and at most how many passages of each."""
+    n_groups = int(max_passages / np.minimum(sizes, STRETCH).mean())
+    if n_groups < len(sizes):
+        return n_groups, STRETCH
+    lengths = range(STRETCH, int(sizes.max()) + 1)
+    return len(sizes), lengths[bisect_right(lengths, max_passages, key=lambda k: int(np.minimum(sizes, k).sum())) - 1]
+
+
+def _stretches(sizes: Integers, n_groups: int, longest: int, rng: np.random.Generator) -> Indices:
+    """Rows of a stretch of some groups, drawn at random. sizes: the number of rows of each group, one after the other."""
+    first_rows = np.cumsum(sizes) - sizes
+    rows = []
+    for group in np.sort(rng.permutation(len(sizes))[:n_groups]):
+        length = min(int(sizes[group]), longest)
+        start = int(first_rows[group]) + int(rng.integers(int(sizes[group]) - length + 1))
+        rows.append(np.arange(start, start + length))
+    return np.concatenate([np.zeros(0, dtype=np.intp), *rows])
 
 
 def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:

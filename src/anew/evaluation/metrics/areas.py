@@ -36,7 +36,7 @@ AREAS = MetricSpec(
         "closeness",
         0.15,
         0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        "a sample is told from a real item by how plain, striped or rough its areas are {value:.0%} of the time (guessing: 50%)",
+        "a sample is told from a real item by its plain, striped and rough areas {value:.0%} of the time (guessing: 50%)",
         exact_baseline=0.5,
         least_to_pass=300,
     ),

@@ -51,7 +51,7 @@ MISSING_PARTS = MetricSpec(
 )
 FREQUENT_PARTS = MetricSpec(
     "frequent_parts",
-    "Overly frequent characters and words",
+    "Overused characters and words",
     "Share of samples with a character or word that is far more frequent in the samples than in the data.",
     maximum=1.0,
     tolerance=Tolerance(

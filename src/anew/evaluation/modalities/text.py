@@ -120,6 +120,7 @@ class TextEvaluation(Evaluation[str]):
             samples,
             pool.train,
             pool.held_out,
+            pool.groups,
             max_samples=MAX_SAMPLES,
             max_real=max_items,
             randomly_held_out=pool.randomly_held_out,
