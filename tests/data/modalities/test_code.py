@@ -176,7 +176,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
     data = Dataset.open(tmp_path)
     assert sum(data.scan.parts.values()) == 60
     assert [(r.name, r.reason) for r in data.scan.skipped_items] == [("b.smi", "it holds no molecule")]
-    assert "6 lines begin with # " in " ".join(data.scan.notes)
+    assert "comments are ignored: 6 lines with # at the beginning" in " ".join(data.scan.notes)
     data.close()
 
 
