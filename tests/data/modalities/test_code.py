@@ -200,5 +200,5 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
     data = Dataset.open(folder)
     reasons = [r.reason for r in data.scan.skipped_items]
     assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
-    assert "a name after the molecule" in " ".join(data.scan.notes)
+    assert "names after the molecule are ignored" in " ".join(data.scan.notes)
     data.close()
