@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --durations=10
 # Two workers of one thread each: small tests gain nothing from threads.
-PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 
 .PHONY: demo test types suite check slow fuzz docs
