@@ -166,7 +166,8 @@ def test_one_that_is_stopped_as_its_launcher_has_ended_blames_nobody(
     """With the launcher its store had gone, and a living process was said to have ended."""
     main, other = pair
     main.start()
-    monkeypatch.setattr(main, "_parent", -1)
+    for monitor in pair:
+        monkeypatch.setattr(monitor, "_parent", -1)
     assert main.reason() is None and other.reason() is None
     leave(main)
 
