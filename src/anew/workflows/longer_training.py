@@ -12,7 +12,7 @@ from anew.training.progress import Progress, TimeProgress
 from anew.training.trainer import StepResult
 from anew.workflows.job import TrainingJob
 
-LOOKS = 10  # times that the crowding is looked at in a training, evenly; chosen
+NUM_CHECKS = 10  # times that the crowding is checked in a training, evenly; chosen
 MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes nothing that can be seen; chosen
 
 
@@ -27,17 +27,16 @@ class LongerTraining:
     def __init__(self, job: TrainingJob, progress: TimeProgress) -> None:
         self.job, self.progress = job, progress
         self._meter = CrowdingMeter()
-        self._looks = 0
+        self._num_checks = 0
 
     def __call__(self, result: StepResult) -> None:
-        looks = math.floor(result.progress * LOOKS)
-        if looks <= self._looks:
+        num_checks = math.floor(result.progress * NUM_CHECKS)
+        if num_checks <= self._num_checks:
             return
-        self._looks = looks
+        self._num_checks = num_checks
         world, budget = self.job.world, self.job.plan.budget_s
-        crowding = world.broadcast(
-            self._meter.read()
-        )  # of the training so far: a moment says little of what will follow
+        # Of the training so far: a moment says little of what will follow
+        crowding = world.broadcast(self._meter.read())
         if budget is None or crowding >= self.job.context.crowding:
             return
         left = time_to_train(budget, replace(self.job.context, crowding=crowding), MIN_TRAINING)

@@ -156,7 +156,12 @@ def header_of(text: str) -> str | None:
 
 def records(text: str) -> list[str]:
     """The records of a list: its lines without line ends and without blank lines."""
-    return [line for line in text.split("\n") if line.strip()]
+    return [line for _, line in numbered_records(text)]
+
+
+def numbered_records(text: str) -> list[tuple[int, str]]:
+    """The records of a list, each with the number of its line, from 1."""
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def passage_break(texts: Sequence[str], num_documents: int) -> str:

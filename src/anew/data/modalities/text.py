@@ -174,9 +174,9 @@ class Text(Modality):
             may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
             yield from record_jar.documents(item, record_jar.records(text) if may_divide else [text])
             return
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        for number, record in lines:
-            name = f"{item.name}:{number}" if len(lines) > 1 else item.name
+        records = line_records.numbered_records(text)
+        for number, record in records:
+            name = f"{item.name}:{number}" if len(records) > 1 else item.name
             yield Item(name, record, self._labels.label(item))
 
     def validate_header(self, item: Item) -> str | None:

@@ -65,9 +65,8 @@ def numbers_of(record: str, form: RowFormat | None) -> dict[Place, float]:
     """
     if form is not None:
         fields = form.layout.fields(record) or []
-        numbers = [
-            column.number(field) for column, field in zip(form.columns, fields, strict=False)
-        ]  # none if it is malformed
+        # There are no fields if the record is malformed
+        numbers = [column.number(field) for column, field in zip(form.columns, fields, strict=False)]
         return _numbers(fields, numbers, [(i,) for i in range(len(fields))])
     words = record.split()
     shapes = [_NUMBER.sub("0", word) for word in words]

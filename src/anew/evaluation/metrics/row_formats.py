@@ -149,9 +149,9 @@ class RowFormat:
 def number(field: str, thousands: bool = False) -> float | None:
     """The finite number that a field holds. thousands: whether commas group thousands ("1,234.5"), or one is a decimal sign ("1,5")."""
     text = field.strip()
-    if "_" in text or (
-        thousands and "," in text and not _GROUPED.fullmatch(text)
-    ):  # float() takes 12_34, an identifier
+    if "_" in text:  # float() takes 12_34, an identifier
+        return None
+    if thousands and "," in text and not _GROUPED.fullmatch(text):
         return None
     try:
         value = float(text.replace(",", "" if thousands else "."))
