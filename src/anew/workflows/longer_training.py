@@ -38,8 +38,8 @@ class LongerTraining:
         crowding = world.broadcast(self._meter.read())
         if budget is None or crowding >= self.job.context.crowding:
             return
-        left = remaining_training(budget, self.job.context, crowding)
-        gain = world.broadcast(self.progress.spent + left - self.progress.seconds)
+        remaining = remaining_training(budget, self.job.context, crowding)
+        gain = world.broadcast(self.progress.spent + remaining - self.progress.seconds)
         if gain > MIN_GAIN * self.progress.seconds:
             self.job.context.reporter.message(
                 f"other programs use the cores less than before: {gain:.0f} s of what was kept for the report go to the training"
