@@ -38,7 +38,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TrainingEnd:
     """Why a training ends on all processes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Ending:
         return json.dumps([self.rank, self.sentence, self.code, self.is_said])
 
     @classmethod
-    def from_json(cls, text: bytes) -> Ending:
+    def from_json(cls, text: bytes) -> TrainingEnd:
         rank, sentence, code, is_said = json.loads(text)
         return cls(int(rank), str(sentence), int(code), bool(is_said))
 
@@ -159,7 +159,7 @@ class Monitor:
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
         self._beat: Beat = {"host": host, "pid_namespace": pid_namespace, "pid": os.getpid()}
         self._number = self._calls = 0
-        self._ending: Ending | None = None
+        self._ending: TrainingEnd | None = None
         self._end_at = 0.0
         self._heard_at = time.monotonic()
         self._parent = os.getppid()
@@ -216,7 +216,7 @@ class Monitor:
         if self._ending is not None:  # another process was first
             return self._rank == 0 and self._claim()
         if self._rank == 0:
-            self._decide(Ending(self._rank, sentence, code))
+            self._decide(TrainingEnd(self._rank, sentence, code))
             is_speaker = self._claim()
             self._round_trip()
             return is_speaker
@@ -243,11 +243,11 @@ class Monitor:
         late_peer = next((peer for peer in self._peers if peer.calls < self._calls), None)
         if late_peer is not None:
             self._decide(
-                Ending(
+                TrainingEnd(
                     late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", STOPPED
                 )
             )
-        self._decide(Ending(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
+        self._decide(TrainingEnd(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
         error = self._error()
         self._round_trip()
         return error
@@ -267,7 +267,7 @@ class Monitor:
 
         self._wait(SUSPECT_S, is_clear)
         for peer in silent_peers():
-            self._decide(Ending(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+            self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
         return None if self._ending is None else self._error()
 
     def check(self) -> None:
@@ -306,10 +306,10 @@ class Monitor:
         for peer, beat in zip(self._peers, beats, strict=True):
             peer.update(json.loads(beat))
         if ending != b"null" and self._ending is None:
-            self._decide(Ending.from_json(ending))
+            self._decide(TrainingEnd.from_json(ending))
         for peer in self._peers:
             if failure := peer.beat.get("failure"):
-                self._decide(Ending(peer.rank, str(failure[0]), int(failure[1])))
+                self._decide(TrainingEnd(peer.rank, str(failure[0]), int(failure[1])))
         if self._rank == 0 and self._ending is not None:
             self._store.set("ending", self._ending.to_json())
         self._heard_at = time.monotonic()
@@ -330,7 +330,7 @@ class Monitor:
         """Blame a process that has died in this pid namespace, or that has been silent for so many seconds."""
         for peer in self._peers:
             if peer.is_dead(self._pid_namespace) or (peer.is_silent(silent_for) and not self._has_lost_store()):
-                self._decide(Ending(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+                self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
 
     def _watch(self) -> None:
         """End this process where another one is gone for good, and the main thread does not end by itself."""
@@ -354,18 +354,20 @@ class Monitor:
             return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank
-        self._decide(Ending(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
+        self._decide(TrainingEnd(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
 
     def _has_lost_store(self) -> bool:
         """Whether the launcher's store does not answer: then the silence of a process says nothing about that process."""
         return launcher_keeps_store() and time.monotonic() - self._heard_at > min(SUSPECT_S, self.limit)
 
-    def _lost_store(self) -> Ending:
+    def _lost_store(self) -> TrainingEnd:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         seconds = time.monotonic() - self._heard_at
-        return Ending(0, f"the store of the launcher at {place} did not answer for {seconds:.0f} s; {MEND}", STOPPED)
+        return TrainingEnd(
+            0, f"the store of the launcher at {place} did not answer for {seconds:.0f} s; {MEND}", STOPPED
+        )
 
-    def _decide(self, ending: Ending, grace: float = GRACE_S) -> None:
+    def _decide(self, ending: TrainingEnd, grace: float = GRACE_S) -> None:
         with self._lock:
             if self._ending is None:
                 self._ending = ending
@@ -379,7 +381,7 @@ class Monitor:
             speaks = self._rank == 0 or (self._ending.rank == 0 and self._speaks_for_host() and self._has_lost_main())
             if self._ending.is_said or not speaks:
                 return False
-            self._ending = Ending(self._ending.rank, self._ending.sentence, self._ending.code, is_said=True)
+            self._ending = TrainingEnd(self._ending.rank, self._ending.sentence, self._ending.code, is_said=True)
             self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
             return True
 
