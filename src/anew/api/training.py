@@ -369,11 +369,12 @@ def load_for(
     trust_code: bool = False,
 ) -> Model:
     """The model of a run, once it is known to have a class and sampling settings: a refusal need not wait for PyTorch."""
-    trust_code, folder = arguments.switch("trust_code", trust_code), open_run(run)
-    if label is not None or settings:
+    trust_code, values = arguments.switch("trust_code", trust_code), arguments.settings(settings)
+    folder = open_run(run)
+    if label is not None or values:
         from anew.sampling.request_checks import check_request as check_request_of_samples
 
-        check_request_of_samples(folder.record(), label, settings or {})
+        check_request_of_samples(folder.record(), label, values)
     from anew.sampling.model import Model
 
     return Model(folder, device, trust_code=trust_code)
