@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
