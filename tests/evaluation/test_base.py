@@ -76,14 +76,24 @@ def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Ca
         assert (result.to_json()["identical"] is None) == are_draws
 
 
-def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
+@pytest.mark.parametrize("rate", [200_000, 5_000_000])
+def test_in_little_time_few_items_are_looked_at_and_it_is_said(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    clock, run_audit = [0.0], IMAGE.run_audit
+
+    def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
+        result = run_audit(self, pool, max_items, n_samples, **more)
+        clock[0] += comparisons(n_samples, result.train + result.held_out, IMAGES.query_cost) / rate
+        return result
+
+    monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
     train, held_out = pictures(4000, 3), pictures(2500, 4)
     evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
-    assert result.train + result.held_out < 6500 and result.n_train_total == 4000
-    assert any("4,000 training items" in note for note in evaluation.skipped) or result.train > 1000
-    sentences = [*result.notes, result.verdict()]
-    assert result.controls or any("planted copies" in text or "time" in text for text in sentences)
+    print(rate, result.train, result.held_out, result.controls, evaluation.skipped, result.notes, result.verdict(), clock)
+    assert 0
 
 
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
@@ -152,7 +162,7 @@ def test_all_held_out_items_count_not_only_those_compared(
 ) -> None:
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(n_samples, 2), n_held_out=2_000))
     next(evaluation.scores())
-    assert evaluation.supply == Supply(supply, compared=min(n_samples, len(HELD)))
+    assert evaluation.sets.supply == Supply(supply, compared=min(n_samples, len(HELD)))
 
 
 def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[..., EvaluationInputs]) -> None:
