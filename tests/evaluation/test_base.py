@@ -76,10 +76,15 @@ def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Ca
         assert (result.to_json()["identical"] is None) == are_draws
 
 
-@pytest.mark.parametrize("rate", [200_000, 5_000_000])
+@pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(8e6, 226, 0), (20e6, 792, 2), (80e6, 4000, 5)])
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(
-    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch, rate: int
+    make_inputs: Callable[..., EvaluationInputs],
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float,
+    n_train: int,
+    n_controls: int,
 ) -> None:
+    """rate: comparisons a second."""
     clock, run_audit = [0.0], IMAGE.run_audit
 
     def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
@@ -92,8 +97,16 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     train, held_out = pictures(4000, 3), pictures(2500, 4)
     evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
-    print(rate, result.train, result.held_out, result.controls, evaluation.skipped, result.notes, result.verdict(), clock)
-    assert 0
+    assert (result.train, len(result.controls)) == (n_train, n_controls) and result.n_train_total == 4000
+    if n_train == 4000:
+        assert (
+            evaluation.skipped == []
+            and result.verdict() == "No copying found; this test would catch 10% copies or more."
+        )
+        return
+    (note,) = evaluation.skipped
+    assert f"{n_train} of 4,000 training items" in note
+    assert f"only {n_train} of 4,000 training items were compared in the time given" in result.verdict()
 
 
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
