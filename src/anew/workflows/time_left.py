@@ -64,7 +64,7 @@ def measure_in_time_left(
     lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
-    reporter.message(f"measuring what is missing in the {left:.0f} s that are left")
+    reporter.message(f"measuring what is missing in the remaining {left:.0f} s")
     supplemented, skipped, pairs = measurements, list(evaluation.skipped), None
     if lacks_scores:
         share = SCORES_SHARE if lacks_copies else 1.0
