@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import ClassVar, Generic, TypeAlias
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,11 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import comparable_items, measured_items, probe_size
+from anew.evaluation.affordable import affordable_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
-from anew.evaluation.compared_sets import ComparedSets
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import DETAIL, NAME
+from anew.evaluation.compared_sets import ComparedSets, Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
@@ -32,7 +29,6 @@ from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
-from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -44,9 +40,6 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
-DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
-
-Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -192,7 +185,7 @@ class Evaluation(ABC, Generic[ItemT]):
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
                 if number == 0:
-                    self._note_extent()
+                    self.skipped += self.sets.note_compared()
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
@@ -334,12 +327,6 @@ class Evaluation(ABC, Generic[ItemT]):
     def _naive_samples(self, train: Sequence[ItemT], n: int) -> list[ItemT]:
         return self.naive(train, n, np.random.default_rng(self.inputs.seed))
 
-    def _note_extent(self) -> None:
-        """Record of how many items the features are compared; not before they are: time may be up until then."""
-        self.sets.note_compared()
-        if self.sets.extent:
-            self.skipped.append(self.sets.extent)
-
     def _features(self) -> FeatureSets | None:
         """Choose the items of `sets`, as many of each as the smallest set has or as there is time for, and embed them."""
         own, has_labels = self.inputs.features, self.inputs.labels is not None
@@ -356,14 +343,7 @@ class Evaluation(ABC, Generic[ItemT]):
         sets.take(n, self._naive_samples)
         if self.inputs.twins is not None:
             sets.group(self.inputs.twins)
-        if not isinstance(self._embedder, GridEmbedder):
-            rows = {name: self._embedder(items) for name, items in sets.items()}
-            return sets.with_features(rows, self.feature_description)
-        both = {name: self._embedder.detailed(items) for name, items in sets.items()}
-        detailed = {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}
-        detail = replace(sets.with_features(detailed, DETAIL_DESCRIPTION), views=self._embedder.views)
-        rows = {name: features for name, (features, _) in both.items()}
-        return replace(sets.with_features(rows, self.feature_description), detail=detail)
+        return sets.embedded(self._embedder, self.feature_description)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -372,12 +352,7 @@ class Evaluation(ABC, Generic[ItemT]):
         start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
-        affordable = measured_items(self.clock.remaining, seconds_per_item)
-        if self.clock.limit is not None and n > QUICK:
-            affordable = min(affordable, comparable_items(self.clock.limit, self._crowding.read()))
-        if affordable >= n:
-            return embed, n
-        return embed, max(min(n, 2 * MIN_ITEMS), int(affordable))
+        return embed, affordable_items(n, self.clock, seconds_per_item, self._crowding.read)
 
     # ---- classes ----
 

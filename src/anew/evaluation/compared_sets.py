@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Generic
+from typing import Generic, TypeAlias
 
 import numpy as np
 
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
 from anew.evaluation.affordable import extent_of, extent_reason
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
+from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.reporting.grading import Supply
+
+DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
+
+Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
 
 class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
@@ -117,9 +124,20 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         )
         self.groups = [own, real[: len(held_out)], real[len(held_out) :]]
 
-    def note_compared(self) -> None:
-        """Say in `supply` that the items taken are compared: until then, time may be up before any is."""
+    def note_compared(self) -> list[str]:
+        """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes
+        say of it."""
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
+        return [self.extent] if self.extent else []
+
+    def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:
+        """The sets as features of an embedder. description: that of the features, one clause."""
+        if not isinstance(embedder, GridEmbedder):
+            return self.with_features({name: embedder(items) for name, items in self.items()}, description)
+        both = {name: embedder.detailed(items) for name, items in self.items()}
+        rows, detailed = ({name: pair[i] for name, pair in both.items()} for i in (0, 1))
+        detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)
+        return replace(self.with_features(rows, description), detail=replace(detail, views=embedder.views))
 
     def with_features(self, rows: Mapping[str, Numbers], description: str) -> FeatureSets:
         """The sets as features.

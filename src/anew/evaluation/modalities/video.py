@@ -14,8 +14,9 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
-from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS
