@@ -397,3 +397,18 @@ def test_batch_is_cheap(tmp_path: Path) -> None:
     for step in range(100):
         data.batch(step, "main", 0, 32, 32)
     assert (time.process_time() - start) / 100 < 0.003
+
+
+def test_records_of_one_shape_are_near_duplicates_but_no_draws(tmp_path: Path) -> None:
+    """Most of them are 70% alike, which was taken for repeating an earlier one."""
+    shapes = [
+        "".join(f'"{key}{shape}": {{"version_added": false, "notes": null}}, ' for key in range(8))
+        for shape in range(60)
+    ]
+    counts = np.minimum(40, 400 // np.arange(1, 61) ** 1.2).astype(int) + 1
+    lines = [f'{{{shapes[s]}"id": {s * 100 + i}}}\n' for s, count in enumerate(counts) for i in range(count)]
+    assert len(set(lines)) == len(lines) and len(lines) > 2 * len(shapes)
+    (tmp_path / "n.txt").write_text("".join(lines))
+    data = opened(tmp_path, settings={"layout": "list"})
+    assert not data.are_draws and any("or nearly" in note for note in data.scan.notes)
+    assert not {line[:400] for line in data.text("train")} & {line[:400] for line in data.text("test")}

@@ -155,7 +155,11 @@ class InMemoryStore:
         if by_size:
             share = max(share, split.held_out_share(sum(sizes), split.ENOUGH_CHARACTERS))
         relatives = self.modality.sequence_clusters(train_items)
-        self.are_draws = self.modality.layout == "list" and relatives is None and split.are_draws(keys)
+        if self.modality.layout == "list" and relatives is None:
+            # Records of one shape are near-duplicates, but do not repeat
+            exact_keys = list(map(near_duplicates.exact_key, train_items))
+            self.are_draws = split.are_draws(exact_keys)
+            keys = exact_keys if self.are_draws else keys
         own_keys = split.keys_of_draws(keys) if self.are_draws else keys
         if relatives is None:
             parts = split.assign_parts(own_keys, sizes, share, held_out)
