@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from anew.evaluation.compared import SetStatistics, distance_score
-from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, attack, decay, pulse_spec, silence
+from anew.evaluation.metrics.sound_statistics import (
+    PULSE_DISTANCE,
+    STEREO,
+    attack,
+    balance,
+    decay,
+    high_balance,
+    pulse_spec,
+    silence,
+)
+from anew.evaluation.metrics.item_statistics import compare
 from anew.functional.envelope import LAGS, pulse_distance, pulses
 
 RATE = 16_000
@@ -71,3 +81,33 @@ def test_it_is_said_which_of_both_pulse_more() -> None:
     plain, steady = np.zeros((3, 4)), np.full((3, 4), 0.5)
     assert "high tones buzz more than real ones" in pulse_spec(steady, plain).tolerance.clause  # type: ignore[union-attr]
     assert "have less of a steady pulse than real" in pulse_spec(plain, steady).tolerance.clause  # type: ignore[union-attr]
+
+
+def panned(n: int, seed: int) -> list[np.ndarray]:
+    """Low tones anywhere between left and right, with a faint hiss on the right."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(RATE // 4) / RATE
+    tones = [np.sin(2 * np.pi * rng.uniform(100, 900) * time) for _ in range(n)]
+    pans = rng.uniform(0.2, 0.8, n)
+    return [
+        np.stack([x * np.sqrt(1 - pan), x * np.sqrt(pan) + 0.02 * rng.normal(size=len(x))], axis=1)
+        for x, pan in zip(tones, pans, strict=True)
+    ]
+
+
+def test_left_and_right_exchanged_are_told() -> None:
+    """The mono mix and the width of stereo are the same."""
+    real, held_out, train = panned(150, 0), panned(150, 1), panned(150, 2)
+    swapped = [clip[:, ::-1] for clip in real]
+    for samples, expected in ((real, False), (swapped, True)):
+        scores = {s.spec.name: compare(s, *map(s.compute, (samples, held_out, train))) for s in STEREO}
+        assert (scores["high_balance"].value > 0.95) == expected
+        assert scores["stereo_width"].value < 0.65 and scores["balance"].value < 0.65
+
+
+def test_balance_is_in_decibels_and_silence_has_none() -> None:
+    clip = panned(1, 0)[0][:, :1]
+    louder = np.concatenate([clip, clip / 10.0], axis=1)
+    assert balance([louder])[0] == pytest.approx(20.0, abs=0.1) and abs(high_balance([louder])[0]) < 1.0
+    assert balance([np.concatenate([clip, 0 * clip], axis=1)])[0] == pytest.approx(60.0, abs=0.1)
+    assert balance([np.zeros((9, 2))]).tolist() == high_balance([np.zeros((9, 2))]).tolist() == [0.0]

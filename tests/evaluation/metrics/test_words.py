@@ -128,3 +128,29 @@ def test_a_few_unknown_words_in_each_passage_are_told_where_real_text_has_hardly
     assert same["unknown_words"].value < 0.6
     fewer = {s.name: s for s in word_scores(prose(100, 5), held_out, Vocabulary(train, False), 0)}
     assert fewer["unknown_words"].value == 0.5 == fewer["unknown_words"].low
+
+
+def test_a_chain_of_known_pairs_is_not_better_than_real_text() -> None:
+    """Its pairs all occur in the training text, twice as many as those of real text: that was graded as agreement."""
+    rng = np.random.default_rng(0)
+    lexicon = ["".join(rng.choice(SYLLABLES, 2)) for _ in range(200)]
+    train, held_out, real = ([" ".join(rng.choice(lexicon, 60)) for _ in range(300)] for _ in range(3))
+    followers: dict[str, list[str]] = {}
+    for text in train:
+        for first, second in pairwise(text.split()):
+            followers.setdefault(first, []).append(second)
+
+    def chain() -> str:
+        text = [str(rng.choice(list(followers)))]
+        while len(text) < 60:
+            text.append(str(rng.choice(followers.get(text[-1], lexicon))))
+        return " ".join(text)
+
+    scores, same = (
+        {score.name: score for score in word_scores(part, held_out, Vocabulary(train, True), 0)}
+        for part in ([chain() for _ in range(300)], real)
+    )
+    chained, plain = (part_of(part["pairs_beyond_real"]) for part in (scores, same))
+    assert part_of(scores["known_pairs"]).grade == "good"  # type: ignore[union-attr]
+    assert chained is not None and chained.grade == "fair" and "100% of them (real text: " in chained.clause
+    assert plain is not None and plain.grade == "good" and plain.score.value < 0.05

@@ -1,4 +1,4 @@
-"""Sound statistics that people notice first: pulses at the frame rate, silence, attack, decay, and how wide stereo is.
+"""Sound statistics that people notice first: pulses at the frame rate, silence, attack, decay, width and balance of stereo.
 
 Legend for shapes: n clips, N samples of each, F frames.
 """
@@ -20,6 +20,7 @@ QUIET_DB = 40.0  # decibels below the loudest frame at which a frame counts as s
 FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
+INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, so on neither side
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
 
@@ -63,15 +64,58 @@ def _frame_power(items: Sequence[Numbers] | Numbers, rate: int, seconds: float) 
 
 def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
     """(n,) power of the difference of both channels of clips (N, 2), as a share of the whole: 0 mono, .5 unrelated channels."""
-    x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
+    x = _channels(items)
     difference = np.square(x[:, :, 0] - x[:, :, 1]).sum(axis=1) / 2.0
     return np.asarray(difference / np.maximum(np.square(x).sum(axis=(1, 2)), 1e-12))
 
 
-STEREO_WIDTH = ItemStatistic(
-    statistic_spec("stereo_width", "Stereo width", "stereo width"),
-    stereo_width,
-    "power of the difference of both channels, as a share of the whole",
+def balance(items: Sequence[Numbers] | Numbers) -> Array:
+    """(n,) decibels by which the left channel of clips (N, 2) is louder than the right."""
+    return _balance(np.square(_channels(items)).sum(axis=1))
+
+
+def high_balance(items: Sequence[Numbers] | Numbers) -> Array:
+    """(n,) decibels by which the upper half of all frequencies of clips (N, 2) lies farther left than the lower half does."""
+    bands = np.stack([_band_power(item) for item in items])  # (n, 2, 2): bands, then channels
+    total = bands.sum(axis=(1, 2))
+    return _balance(bands[:, 1], total) - _balance(bands[:, 0], total)
+
+
+def _band_power(item: Numbers) -> Array:
+    """(2, 2) power of the lower and of the upper half of all frequencies of a clip (N, 2), in both channels."""
+    power = np.square(np.abs(np.fft.rfft(np.asarray(item, dtype=np.float64), axis=0)))
+    middle = len(power) // 2
+    return np.stack([power[:middle].sum(axis=0), power[middle:].sum(axis=0)])
+
+
+def _balance(power: Array, total: Array | None = None) -> Array:
+    """(n,) decibels of the left channel over the right one. power: (n, 2); total: (n,) of the clip, below which little is unheard."""
+    floor = INAUDIBLE * (power.sum(axis=1) if total is None else total)[:, None] + 1e-20
+    level = 10.0 * np.log10(power + floor)
+    return np.asarray(level[:, 0] - level[:, 1])
+
+
+def _channels(items: Sequence[Numbers] | Numbers) -> Array:
+    """(n, N, 2) clips of one length."""
+    return np.stack([np.asarray(item, dtype=np.float64) for item in items])
+
+
+STEREO = (
+    ItemStatistic(
+        statistic_spec("stereo_width", "Stereo width", "stereo width"),
+        stereo_width,
+        "power of the difference of both channels, as a share of the whole",
+    ),
+    ItemStatistic(
+        statistic_spec("balance", "Left and right", "balance of left and right"),
+        balance,
+        "decibels by which the left channel is louder than the right",
+    ),
+    ItemStatistic(
+        statistic_spec("high_balance", "Left and right of high tones", "left-right position of high tones"),
+        high_balance,
+        "decibels by which the upper half of all frequencies lies farther left than the lower half",
+    ),
 )
 
 

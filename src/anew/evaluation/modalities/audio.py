@@ -24,7 +24,7 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO_WIDTH, envelope_statistics, pulse_spec
+from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO, envelope_statistics, pulse_spec
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
@@ -114,7 +114,8 @@ class AudioEvaluation(Evaluation[Samples]):
         for statistic in envelope_statistics(self.rate):
             yield compare(statistic, *map(statistic.compute, mono))
         if np.ndim(samples[0]) == 2:
-            yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
+            for statistic in STEREO:
+                yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
         spectra = SetStatistics(*(self._levels(part) for part in ("samples", "test", "train", "naive")))
