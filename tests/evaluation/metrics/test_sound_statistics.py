@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.compared import SetStatistics, distance_score
+from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import (
     PULSE_DISTANCE,
     STEREO,
@@ -16,7 +17,6 @@ from anew.evaluation.metrics.sound_statistics import (
     pulse_spec,
     silence,
 )
-from anew.evaluation.metrics.item_statistics import compare
 from anew.functional.envelope import LAGS, pulse_distance, pulses
 
 RATE = 16_000

@@ -100,23 +100,22 @@ def _channels(items: Sequence[Numbers] | Numbers) -> Array:
     return np.stack([np.asarray(item, dtype=np.float64) for item in items])
 
 
-STEREO = (
-    ItemStatistic(
-        statistic_spec("stereo_width", "Stereo width", "stereo width"),
-        stereo_width,
-        "power of the difference of both channels, as a share of the whole",
-    ),
-    ItemStatistic(
-        statistic_spec("balance", "Left and right", "balance of left and right"),
-        balance,
-        "decibels by which the left channel is louder than the right",
-    ),
-    ItemStatistic(
-        statistic_spec("high_balance", "Left and right of high tones", "left-right position of high tones"),
-        high_balance,
-        "decibels by which the upper half of all frequencies lies farther left than the lower half",
-    ),
+STEREO_WIDTH = ItemStatistic(
+    statistic_spec("stereo_width", "Stereo width", "stereo width"),
+    stereo_width,
+    "power of the difference of both channels, as a share of the whole",
 )
+BALANCE = ItemStatistic(
+    statistic_spec("balance", "Left and right", "balance of left and right"),
+    balance,
+    "decibels by which the left channel is louder than the right",
+)
+HIGH_BALANCE = ItemStatistic(
+    statistic_spec("high_balance", "Left and right of high tones", "left-right position of high tones"),
+    high_balance,
+    "decibels by which the upper half of all frequencies lies farther left than the lower half",
+)
+STEREO = (STEREO_WIDTH, BALANCE, HIGH_BALANCE)
 
 
 PULSE_DISTANCE = MetricSpec(
