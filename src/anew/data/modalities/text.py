@@ -21,6 +21,7 @@ from anew.core.wording import plural
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
+from anew.data.formats.passage_ends import passage_end
 from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
@@ -86,6 +87,7 @@ class Text(Modality):
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
+    only_lines: ClassVar[bool] = False  # whether texts consist of lines, not of sentences
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -311,14 +313,30 @@ class Text(Modality):
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
     def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
-        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # one for each sample, or one for all
-        return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
+        return [self._truncate_at(row, prompt, stop) for row, prompt in _rows_and_prompts(x, prompt_ids)]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
         index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
+
+    def end_well(self, x: Values, prompt_ids: Values | None) -> list[str]:
+        """Decoded samples of which those that were cut by their usual length end at a line, a sentence or a word.
+
+        Args:
+            x: (n, L) ids of samples.
+            prompt_ids: (L,) or (n, L) ids that they start from, which are kept whole; None: no prompt.
+        """
+        return [self._end_well(row, prompt) for row, prompt in _rows_and_prompts(x, prompt_ids)]
+
+    def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        """The text of one sample's ids, up to a good end if it is a passage that did not end by itself."""
+        text = self._decode_row(row)
+        if not self.spec.packed or self.spec.special.get("end") in row[len(prompt) :]:
+            return text
+        start = len(self._decode_row(prompt))
+        return text[: start + passage_end(text[start:], self.only_lines)]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         """The text that a sample adds to its prompt.
@@ -442,6 +460,12 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
         return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
     every = max(1, round(total / limit))
     return [text[: 5 * SPREAD_PIECE] for text in texts[::every]]
+
+
+def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
+    """The ids of each sample and of its prompt. prompt_ids: (L,) of all samples, or (n, L); None: no prompt."""
+    prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]
+    return [(row, prompts[index % len(prompts)]) for index, row in enumerate(_as_lists(x))]
 
 
 def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:
