@@ -60,7 +60,7 @@ def test_a_passage_of_the_usual_length_ends_well_and_one_of_a_given_length_is_ex
     text: anew.Model, code: anew.Model
 ) -> None:
     for model, prompt in ((text, None), (text, "The old river. A"), (code, "def first(")):
-        usual, whole = (list(model.sample(4, seed=3, prompt=prompt, **given)) for given in ({}, {"max_tokens": 500}))
+        usual, whole = (list(model.sample(4, seed=3, prompt=prompt, max_tokens=most)) for most in (0, 500))
         assert all(passage.startswith(sample) for passage, sample in zip(whole, usual, strict=True))
         cut = [(passage, len(sample)) for passage, sample in zip(whole, usual, strict=True) if passage != sample]
         assert cut or model is code

@@ -210,8 +210,8 @@ class Text(Modality):
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
-        distinct = len(set("".join(sample)))
-        choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
+        num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
+        choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
@@ -220,25 +220,14 @@ class Text(Modality):
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
-        self._set_spec(self._choose_length(texts, choice), num_documents > 1)
-        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
-        self.spec = replace(self.spec, opening=tuple(opening.tolist()))
+        self._set_spec(_chosen_length(self, texts, choice, self._token_settings.context), num_documents > 1)
+        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents)).tolist()
+        self.spec = replace(self.spec, opening=tuple(opening))
         return self.spec
 
     @property
     def _token_settings(self) -> TokenSettings:
         return cast(TokenSettings, self.config)
-
-    def _choose_length(self, texts: Sequence[str], choice: TokenChoice) -> int:
-        """Tokens that the model sees at once."""
-        if self.layout == "document":
-            length = int(self._token_settings.context or choice.context or 128)
-            if sum(map(len, texts)) > 200 * length:
-                return length
-            ids = sum(len(self.tokenizer.encode(text)) for text in texts)
-            return max(min(length, ids // 8), 8)  # at least eight windows of a short text
-        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(self.tokenizer, texts[:50_000])]) + 1
-        return record_context(record_lengths, int(self._token_settings.context))
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
@@ -322,12 +311,7 @@ class Text(Modality):
         return None if index < 0 else text[:index]
 
     def end_well(self, x: Values, prompt_ids: Values | None) -> list[str]:
-        """Decoded samples of which those that were cut by their usual length end at a line, a sentence or a word.
-
-        Args:
-            x: (n, L) ids of samples.
-            prompt_ids: (L,) or (n, L) ids that they start from, which are kept whole; None: no prompt.
-        """
+        """Decoded samples; those that were cut by the usual length end with a sentence, line or word. Arguments: `truncate_at`."""
         return [self._end_well(row, prompt) for row, prompt in _rows_and_prompts(x, prompt_ids)]
 
     def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
@@ -394,6 +378,18 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:
+    """Tokens that the model sees at once. context: the number that the user chose; 0: none."""
+    if text.layout == "list":
+        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
+        return record_context(record_lengths, context)
+    length = int(context or choice.context or 128)
+    if sum(map(len, texts)) > 200 * length:
+        return length
+    ids = sum(len(text.tokenizer.encode(part)) for part in texts)
+    return max(min(length, ids // 8), 8)  # at least eight windows of a short text
 
 
 def _are_short_records(rows: Sequence[str]) -> bool:
