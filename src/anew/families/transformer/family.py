@@ -132,7 +132,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         end_id = None if spec.packed or spec.shape else spec.special.get("end")
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets, end_id) if c.ngrams else None
+        counted = (spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes)
+        self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
 
@@ -230,10 +231,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts, and remember the records."""
         if self.known is not None:
-            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS))
+            classes: list[int] = []
+            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
             self.known.fit(sequences)
             if self.mixer is not None:
-                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS))
+                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
         elif self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MAX_COUNTED_TOKENS))
         if self.contexts is not None:
@@ -309,7 +311,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         counts = np.ones(len(targets), dtype=bool)
         if batch.mask is not None:
             counts = batch.mask.flatten().cpu().numpy() > 0
-        return mixer.gate_inputs(ids, network), targets, counts
+        return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 
@@ -386,6 +388,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
+    """The classes of all rows; None if one is not known."""
+    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()
 
 
 def parts_left_out(family: Transformer) -> tuple[str, ...]:
