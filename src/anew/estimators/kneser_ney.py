@@ -151,6 +151,17 @@ class KneserNey:
             contexts[k, is_open] = search(self.levels[k].contexts, keys)
         return contexts
 
+    def walk_rows(self, ids: Ints, classes: Ints | None = None) -> Ints:
+        """Contexts (order+1, n*L) of the token that follows each id of ids (n, L), none across rows. classes: (n,)."""
+        batch, length = ids.shape
+        # A walk needs a target at each place, so each row gets one more token, whose value is never used.
+        extended = np.zeros((batch, length + 1), dtype=np.int64)
+        extended[:, :-1] = ids
+        depth = np.arange(1, length + 1)
+        targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
+        of_places = None if classes is None else np.repeat(classes, length + 1)
+        return self.walk(extended.ravel(), np.tile(depth, batch), targets, of_places)
+
     def tail(self, ids: Sequence[int], label: int | None = None) -> list[int]:
         """One column of `walk`, for the token after a sequence, in plain numbers for a sampler's single step.
 

@@ -122,12 +122,7 @@ class ClassCounts(nn.Module):
         """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows; classes (B,)."""
         if not self.is_counted or labels is None:
             return None
-        batch, length = ids.shape
-        extended = np.zeros((batch, length + 1), dtype=np.int64)  # a walk needs a target at each place
-        extended[:, :-1] = ids
-        depth = np.arange(1, length + 1)
-        targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
-        return self.counts.walk(extended.ravel(), np.tile(depth, batch), targets, np.repeat(labels, length + 1))
+        return self.counts.walk_rows(ids, labels)
 
     def mixed(self, distribution: Floats, contexts: Ints | None) -> Floats:
         """(n, V) a distribution of all records, mixed with that of the class where contexts are given."""

@@ -114,11 +114,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             )
         # A label is a token before the others; the last id means that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
-        num_label_ids = spec.classes + 1 if spec.classes else 0
         tokens_before_grid = max(0, spec.length - math.prod(spec.shape))
         self.net = Decoder(
             DecoderConfig(
-                vocab_size=spec.vocab + num_label_ids,
+                vocab_size=spec.vocab + self.num_label_tokens * (spec.classes + 1),
                 hidden_size=c.width,
                 num_layers=c.layers,
                 num_heads=c.heads,
@@ -308,9 +307,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         ids = batch.x.cpu().numpy()
         network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
         targets = ids[:, 1:].ravel()
-        counts = np.ones(len(targets), dtype=bool)
-        if batch.mask is not None:
-            counts = batch.mask.flatten().cpu().numpy() > 0
+        everything = np.ones(len(targets), dtype=bool)
+        counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
         return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -321,8 +319,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         yield from sampler(self, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
 
     def num_drafts(self, request: SampleRequest) -> int:
-        default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
-        return request.sampling_as(TransformerSampling).max_tokens or default
+        usual = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
+        return request.sampling_as(TransformerSampling).max_tokens or usual
 
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False

@@ -26,7 +26,7 @@ from anew.families.transformer.gate_features import Distribution, FeatureLayout,
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.sampler import RowState
+from anew.families.transformer.sampler import NetworkOf, RowState
 from anew.functional import token_choice
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
@@ -225,12 +225,7 @@ class NgramMixer(nn.Module):
         return token_choice.sample_tokens(weights, uniforms[0])
 
     def read_prompt(
-        self,
-        ids: Ints,
-        num_known: int,
-        network_of: Callable[[slice], Floats],
-        adapts: bool = True,
-        labels: Ints | None = None,
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> MixerState:
         """See `read_prompt`."""
         return read_prompt(self, ids, num_known, network_of, labels)
@@ -264,13 +259,7 @@ class NgramMixer(nn.Module):
 
     def contexts(self, ids: Ints) -> Ints:
         """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows."""
-        batch, length = ids.shape
-        # A walk needs a target at each place, so each row gets one more token, whose value is never used.
-        extended = np.zeros((batch, length + 1), dtype=np.int64)
-        extended[:, :-1] = ids
-        depth = np.arange(1, length + 1)
-        targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
-        return self.counts.walk(extended.ravel(), np.tile(depth, batch), targets)
+        return self.counts.walk_rows(ids)
 
     def gate_inputs(self, ids: Ints, network: Floats, labels: Ints | None = None) -> GateInputs:
         """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities, labels: (B,) classes or None."""

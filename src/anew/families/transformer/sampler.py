@@ -33,6 +33,7 @@ MIN_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt
 
 
 class RowState(Protocol):
@@ -68,12 +69,7 @@ class TokenMixer(Protocol):
     ) -> Ints: ...
 
     def read_prompt(
-        self,
-        ids: Ints,
-        num_known: int,
-        network_of: Callable[[slice], Floats],
-        adapts: bool = True,
-        labels: Ints | None = None,
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> RowState: ...
 
 
