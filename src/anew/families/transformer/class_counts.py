@@ -75,8 +75,8 @@ class ClassCounts(nn.Module):
         known = [sequence for sequence, is_out in zip(sequences, is_held_out, strict=True) if not is_out]
         by_class = self._fit(known, classes[~is_held_out])
         of_all = KneserNey.fit(known, self.vocab_size, self.order)
-        chances = [np.ones((0, 2))]
-        for row in np.flatnonzero(is_held_out):
+        chances: list[NDArray[np.floating]] = [np.ones((0, 2))]
+        for row in np.flatnonzero(is_held_out).tolist():
             ids, depth = sequences[row], np.arange(len(sequences[row]))
             contexts = by_class.walk(ids, depth, classes=np.full(len(ids), classes[row]))
             chances.append(np.stack((by_class.probability(contexts, ids), of_all.score(ids)), 1)[1:])
