@@ -303,7 +303,7 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
-        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
+        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
         STOPPED,
     )
 
