@@ -46,7 +46,7 @@ WHOLE_SHARE = MetricSpec(
     tolerance=Tolerance(
         "closeness",
         0.1,
-        0.5,
+        0.4,
         "{value:.0%} of the programs parse from their beginning to their last block (real data: {real:.0%})",
         relative=True,
         least=50,
