@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from anew.core.wording import rounded_up
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import PAIRS, Audit, audit, distinct_first
 from anew.evaluation.memorization.controls import Controls
@@ -75,7 +76,9 @@ def test_copies_are_found_and_the_limit_is_that_of_clean_samples() -> None:
     assert 0.1 <= outcome.share <= 0.13 and 0.05 < outcome.low < 0.1
     assert outcome.detection_limit in (0.02, 0.05, 0.1) and clean.detection_limit in (0.02, 0.05)
     assert [p.sample for p in outcome.pairs] == [p.train for p in outcome.pairs] and len(outcome.pairs) == 12
-    assert outcome.verdict().startswith("Copying found: at least about 7")
+    assert outcome.verdict().startswith(
+        "Copying found: at least 10% of the samples are copies of training items: 30 of"
+    )
     again = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
     assert again == outcome
 
@@ -98,7 +101,7 @@ def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
 def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
     outcome = audit(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60, seed=0)
     assert outcome.detection_limit is None and "only" not in outcome.verdict()
-    assert "40 held-out items and 20 samples are too few; about 100 samples or 1,225 held-out items are needed" in (
+    assert "40 held-out items and 20 samples are too few; about 100 samples or 1,300 held-out items are needed" in (
         outcome.verdict()
     )
 
@@ -184,6 +187,7 @@ def test_too_few_held_out_items_say_what_is_needed() -> None:
     assert outcome.detection_limit is None
     held_out, samples = outcome.needed(RATES[-1])
     assert held_out > 6 and samples > 100
+    samples, held_out = rounded_up(samples), rounded_up(held_out)
     assert f"about {samples:,} samples or {held_out:,} held-out items are needed" in outcome.verdict()
 
 
@@ -240,8 +244,10 @@ def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
     base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
     copied = replace(base, found=True, share=0.002, low=0.0012, samples=1000, identical=9, detection_limit=0.05)
     assert copied.clause() == (
-        "at least about 0.12% of the samples are copies of training items; 9 of 1,000 are identical to one"
+        "at least 0.9% of the samples are copies of training items: 9 of 1,000 are identical to one"
     )
+    near = replace(copied, identical=0)
+    assert near.clause() == "at least about 0.12% of the samples are copies of training items"
     weak = replace(base, train=320, n_train_total=791)
     assert weak.clause() == "no copies found, but only 320 of 791 training items were compared"
     assert weak.clause().split("but ")[1] in weak.verdict()

@@ -55,6 +55,14 @@ def test_shuffled_columns_are_told_from_real_rows() -> None:
     assert result["columns_auc"].value > 0.9 and grade(shuffled_columns(rows(N, 3))) == "poor"
 
 
+def test_numbers_that_are_always_rounded_are_told_from_real_rows() -> None:
+    rounded = [
+        ",".join([*record.split(",")[:-1], record.rpartition(",")[2].partition(".")[0]]) for record in rows(N, 3)
+    ]
+    assert scores(rounded)["malformed_rows"].value == 0.0
+    assert scores(rounded)["columns_auc"].value > 0.9 and grade(rounded) == "poor"
+
+
 def test_malformed_rows_are_counted() -> None:
     broken = ["17.2,1a,red,50.0", "17.2,100.0,red", "17.2,100.0,red,", "\r\n17", "n,,,\0"]
     result = scores([*broken * 20, *rows(N - 100, 3)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.number_order import numbers_of
-from anew.evaluation.metrics.row_formats import groups_thousands, json_fields, number, row_format
+from anew.evaluation.metrics.row_formats import groups_thousands, json_fields, num_decimals, number, row_format
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,19 @@ def test_identifiers_with_underscores_are_no_column_of_numbers() -> None:
 def test_strings_of_json_that_could_be_numbers_stay_json() -> None:
     values = {"a": "1,234,567", "b": "1,5", "c": "x", "d": 2}
     assert json_fields(json.dumps(values)) == {"a": '"1,234,567"', "b": '"1,5"', "c": "x", "d": "2"}
+
+
+@pytest.mark.parametrize(
+    ("field", "thousands", "expected"),
+    [
+        ("3", False, 0),
+        ("3.10", False, 2),
+        ("3,1", False, 1),
+        ("1,234.5", True, 1),
+        ("1,234", True, 0),
+        ("x.5", False, 0),
+    ],
+)
+def test_decimals_are_counted(field: str, thousands: bool, expected: int) -> None:
+    assert num_decimals(field, thousands) == expected
+    assert num_decimals("0.123456789") == 6 and num_decimals("1.5e-3") == 1

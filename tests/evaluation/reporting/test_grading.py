@@ -132,6 +132,25 @@ def test_items_behind_a_figure_that_counts_words_are_all_that_were_compared() ->
     assert "More samples" not in sentence and samples_needed([*scores, words], supply) == {"closeness": 0}
 
 
+def test_an_interval_is_in_percent_if_its_figure_is() -> None:
+    tolerance = Tolerance("closeness", 0.1, 0.3, "the divergence is {value:.2f} (real data: {real:.2f})")
+    divergence = Score(
+        MetricSpec("d", "D", maximum=1.0, tolerance=tolerance), 0.24, low=0.21, high=0.29, real_baseline=0.2, n=200
+    )
+    part = part_of(divergence)
+    assert part is not None and part.interval == "0.21 to 0.29"
+    words = part_of(replace(divergence, spec=KNOWN_PAIRS))
+    assert words is not None and words.interval == "21% to 29%"
+
+
+def test_the_weakest_figure_is_not_one_that_is_better_than_that_of_real_data() -> None:
+    better = replace(score("x", 0.72, 0.67, 0.77, 0.70, n=4_000), spec=KNOWN_PAIRS)
+    scores = [auc(0.51, 0.04, 1_000), better]
+    grading = grade_question(scores, "closeness")
+    assert grading is not None and grading.grade == "good" and grading.parts[0].score is better
+    assert grading.weakest.score is scores[0]
+
+
 def test_decibels_are_named() -> None:
     spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=sound_spectrum())
     sentence = verdict([auc(0.5, 0.04, 200), spectrum])["closeness"]
@@ -243,7 +262,9 @@ def test_what_training_and_held_out_items_differ_by_follows_from_their_division(
         "pieces of one file are in one part, and are alike; so are files that are nearly the same"
         in verdict(sound, supply=Supply(division=Division.FILES))["closeness"]
     )
-    assert "of different times or sources, or items of one file" in verdict(sound)["closeness"]
+    assert (
+        "of different times or sources, items of one file resemble each other, or many" in verdict(sound)["closeness"]
+    )
     halves = verdict(sound, supply=Supply(are_halves=True, division=Division.FILES))["closeness"]
     assert "A classifier tells two halves of the data apart 74% of the time (guessing: 50%)" in halves
 

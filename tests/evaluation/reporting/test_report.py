@@ -327,6 +327,19 @@ def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
     assert (score.value, score.interval, score.note) == (0.2, None, "at least so many")
 
 
+def test_as_many_are_copies_as_are_identical_where_real_items_never_are() -> None:
+    """ "At least about 0.79%" stood beside 10 of 500."""
+    result = copies(found=True, p=0.002, share=0.02, low=0.0079, samples=500, identical=10, real_compared=900)
+    assert result.clause() == (
+        "at least 2% of the samples are copies of training items: 10 of 500 are identical to one"
+    )
+    assert "at least 2% of the samples are copies" in result.verdict() and result.scores()[0].value == 0.02
+    common = replace(result, real_identical=9)
+    assert common.clause() == (
+        "at least about 0.79% of the samples are copies of training items; 10 of 500 are identical to one"
+    )
+
+
 def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
     data = copies(
         found=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9

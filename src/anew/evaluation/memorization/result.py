@@ -246,7 +246,7 @@ class CopyTestResult:
         scores = [
             Score(
                 COPIED_SHARE,
-                self.low,
+                self.least_share,
                 low=0.0 if has_limit else None,
                 high=self.detection_limit if has_limit else None,
                 real_baseline=0.0,
@@ -294,6 +294,12 @@ class CopyTestResult:
     def invalid(self) -> bool:
         """Whether even held-out items look like copies, so that the test's findings do not count."""
         return self.method == "scan" and self.control_p is not None and self.control_p <= CONTROL_ALPHA
+
+    @property
+    def least_share(self) -> float:
+        """The least share of copies: identical samples are counted, unless real items are identical to each other, too."""
+        counts = self.found and self.method == "scan" and self.real_compared > 0 and not self.real_identical
+        return max(self.low, (self.identical or 0) / self.samples) if counts else self.low
 
     @property
     def has_too_few_samples(self) -> bool:
@@ -381,17 +387,21 @@ class CopyTestResult:
                 f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
                 "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
             ), f"suspicion: {self._identical() if self.repeats_too_often else clause}"
-        fact = clause_fact = ""
         if self._are_altered:
             return (
                 f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
                 f"pair still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
                 f"{extent} are altered copies of training items{unknown}",
             )
+        fact = clause_fact = ""
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"; {self.identical:,} of {self._samples(self.samples)} {verb}"
-            clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
+            fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"
+            clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
+        if self.least_share > self.low:
+            extent = f"at least {percent(self.least_share)} of the samples are copies of training items"
+            return f"Copying found: {extent}: {fact} (p = {self.p:.2g}).", f"{extent}: {clause_fact}"
+        fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
         return (
             f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
             f"{extent} are copies of training items{unknown}{clause_fact}",
@@ -441,12 +451,13 @@ class CopyTestResult:
             limit = percent(self.exact_limit)
             return (
                 f"{none}; this test would catch {limit} exact copies or more. Lightly changed copies are hardly closer to their "
-                f"originals than your items are to each other: {percent(RATES[-1])} of them could be missed."
+                f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such copies, they could be "
+                "missed."
             ), f"no copies found; the check would notice exact copies from {limit} on, but might miss altered ones"
         return self._too_few_to_tell(none)
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
-        held_out, samples = self.needed(RATES[-1])
+        held_out, samples = map(rounded_up, self.needed(RATES[-1]))
         ways = [self._samples(samples)] if samples > self.samples else []
         ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= REACHABLE else []
         missed = f"could miss even {percent(RATES[-1])} copies"

@@ -30,6 +30,7 @@ NUMERIC, KNOWN = 0.5, 0.95
 MIN_ROWS = 50  # training rows that columns are learned from, at least
 NULL = "null"  # of JSON; any field may have no value
 LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
+MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 
 
@@ -114,8 +115,8 @@ class Column:
         return np.array([median if (value := self.number(field)) is None else value for field in fields])
 
     def features(self, fields: Sequence[str]) -> Array:
-        """(n, d) features of valid fields: a flag for each missing value and level, then a number and its rank, or the length of
-        other values."""
+        """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or the
+        length of other values."""
         values_with_flag = (*self.missing, *self.levels)
         flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
         flags = flags.reshape(len(fields), len(values_with_flag))
@@ -124,7 +125,8 @@ class Column:
             return np.concatenate([flags, np.log1p([[len(field)] for field in fields])], axis=1)
         low, high = np.quantile(self.numbers, [TAIL, 1.0 - TAIL])
         ranks = np.searchsorted(self.numbers, values, "left") + np.searchsorted(self.numbers, values, "right")
-        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers))])
+        decimals = [num_decimals(field, self.thousands) for field in fields]
+        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers)), decimals])
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,12 @@ def number(field: str, thousands: bool = False) -> float | None:
     except ValueError:
         return None
     return value if np.isfinite(value) else None
+
+
+def num_decimals(field: str, thousands: bool = False) -> int:
+    """How many decimals a number has, up to MAX_DECIMALS; 0 for what is none. thousands: whether commas group thousands."""
+    match = re.search(r"\.(\d+)" if thousands else r"[.,](\d+)", field)
+    return min(len(match[1]), MAX_DECIMALS) if match and number(field, thousands) is not None else 0
 
 
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")

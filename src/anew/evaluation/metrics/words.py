@@ -215,16 +215,14 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
 def _pairs_beyond_real(pairs: Rows, real_pairs: Rows, seed: int) -> Score:
     """The score of known pairs on the side that `known_pairs` does not judge. pairs, real_pairs: (texts, 2) known and all pairs."""
     share, real = (float(part[:, 0].sum() / part[:, 1].sum()) for part in (pairs, real_pairs))
-    ends, real_ends = (
+    (low, high), (real_low, real_high) = (
         ratio_interval(part[:, 0], np.maximum(part[:, 1], 1e-9), seed + i) for i, part in enumerate((pairs, real_pairs))
     )
-    low = high = None
-    if None not in (*ends, *real_ends):
-        (low, high), (real_low, real_high) = ends, real_ends
-        low, high = (
-            max(share - real - float(np.hypot(share - low, real_high - real)), 0.0),
-            max(share - real + float(np.hypot(high - share, real - real_low)), 0.0),
-        )
+    if low is not None and high is not None and real_low is not None and real_high is not None:
+        below, above = np.hypot(share - low, real_high - real), np.hypot(high - share, real - real_low)
+        low, high = (max(share - real + float(half), 0.0) for half in (-below, above))
+    else:
+        low = high = None
     words_of_both = f"pairs of words are from the training text: {share:.0%} of them (real text: {real:.0%}"
     assert PAIRS_BEYOND_REAL.tolerance is not None
     tolerance = replace(

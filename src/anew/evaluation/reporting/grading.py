@@ -30,6 +30,7 @@ everything was measured. In that last case `fair` is not given as an answer eith
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -51,8 +52,9 @@ SEPARABILITY_SLACK = 0.05
 REASONS = {
     Division.ITEMS: "near-duplicates are in one part, or chance made it so",
     Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
-    Division.GIVEN: "they are of different times or sources, or items of one file resemble each other",
+    Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
+PERCENT = re.compile(r"\{value:[^}]*%\}")  # a clause that gives its figure in percent
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
@@ -116,11 +118,12 @@ class Part:
 
     @property
     def interval(self) -> str:
-        """The 95% interval of the figure as text; "" without one."""
+        """The 95% interval of the figure as text, a share or a percentage as in its clause; "" without one."""
         ends = self.score.interval
         if ends is None:
             return ""
-        bounds = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
+        is_percent = PERCENT.search(self.tolerance.clause) is not None
+        bounds = [f"{end:.0%}" if is_percent else f"{end:.2g}" for end in ends]
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:
@@ -322,9 +325,11 @@ class Grading:
 
     @property
     def weakest(self) -> Part:
-        """The part that decides; of several with the same grade, the weakest whose figures are not all 0."""
+        """The part that decides; of several with the same grade, the weakest that is worse than real data, if any."""
         equal_parts = [part for part in self.parts if part.grade == self.parts[0].grade]
-        return next((part for part in equal_parts if part.tells_something), self.parts[0])
+        telling = [part for part in equal_parts if part.tells_something]
+        # Of a figure that is better than that of real data only the interval is weak, which its clause does not say
+        return next((part for part in telling if part.excess > 0.0), next(iter(telling), self.parts[0]))
 
     @property
     def has_weak_reference(self) -> bool:
