@@ -14,7 +14,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.device import place
 from anew.core.random import StepContext, generator
-from anew.core.registry import available, load
+from anew.core.registry import available, codecs, family_settings, load
 from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.core.world import World
 from anew.errors import ConfigError
@@ -334,6 +334,8 @@ def applies(check: Callable[[str, Spec], None], name: str) -> bool:
     family_class = load("families", name)
     if check in GENERATING:
         return bool(family_class.generates)
+    if check is check_held_out_loss_is_repeatable:
+        return bool(family_class.early_stopping)
     if check is check_latents_lead_to_items:
         return family_class.generate is not Family.generate
     if check is check_rows_of_several_seeds_are_those_of_each:
@@ -352,4 +354,11 @@ def test_family(check: Callable[[str, Spec], None], name: str, spec: str) -> Non
 def test_the_battery_is_complete() -> None:
     """Whoever adds or removes a family, a spec or a check changes this table as well."""
     assert {name for name, _ in cases()} == set(available("families"))
-    assert Counter(name for _, name, _ in RUNS) == {"transformer": 56, "diffusion": 45, "fsq": 36, "vae": 32, "gan": 30}
+    assert Counter(name for _, name, _ in RUNS) == {"transformer": 56, "diffusion": 45, "fsq": 33, "vae": 30, "gan": 28}
+
+
+def test_settings_of_families_are_known_without_their_networks() -> None:
+    for name in available("families"):
+        family_class = load("families", name)
+        assert family_settings(name) == (family_class.Config, family_class.Sampling)
+        assert (name in codecs()) == (family_class.codec_config is not None)
