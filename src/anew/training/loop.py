@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Literal
 
 import torch
 
-from anew.core.stop_signals import stop_signals
+from anew.core.stop_signals import handled_stops
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue, last_step
@@ -27,7 +24,9 @@ Listener = Callable[[StepResult], str | None]  # returns a warning, which is rep
 # "stopped_early": the validation loss rose, so the decay began early
 Outcome = Literal["finished", "interrupted", "stopped_early"]
 
-MAX_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
+MAX_RESTORES = (
+    3  # after more non-finite losses in a row, the data or the rate is at fault, and going back does not help
+)
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 
@@ -72,6 +71,8 @@ class TrainingLoop:
         self._previous_progress = 0.0
         self._kept_decay_start = False
         self._threads = 0
+        self._num_restores = 0  # since a non-finite loss was last overcome
+        self._overcome_at = 0  # the step from which the last non-finite loss counts as overcome
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal stops the training.
@@ -83,7 +84,7 @@ class TrainingLoop:
         self._previous_progress = self._logged_progress()
         self.saver.saved_at = time.monotonic()
         try:
-            with _stop_on_signals(self.trainer):
+            with handled_stops(self._stop, once=True):
                 self._train_to_end()
                 if self.trainer.world.any(self.trainer.stopping):
                     return "interrupted"
@@ -91,6 +92,10 @@ class TrainingLoop:
             self.saver.end()
             raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """End the training after the current step."""
+        self.trainer.stopping = True
 
     def _logged_progress(self) -> float:
         """The progress of the step from which a resumed training continues.
@@ -104,10 +109,8 @@ class TrainingLoop:
         return self.trainer.world.broadcast(progress)
 
     def _train_to_end(self) -> None:
-        restores = 0
         while (error := self._train()) is not None:
-            restores += 1
-            self._restore_last_good(error, restores)
+            self._restore_last_good(error)
         self._save(is_last=True)
         self.trainer.world.barrier()
 
@@ -121,6 +124,8 @@ class TrainingLoop:
         return None
 
     def _after_step(self, result: StepResult) -> None:
+        if result.step >= self._overcome_at:
+            self._num_restores, self.trainer.lr_scale = 0, 1.0
         if torch.get_num_threads() != self._threads:  # logged so that a replay takes this step with as many threads
             self._threads = torch.get_num_threads()
             self._write("threads", step=result.step, threads=self._threads)
@@ -214,16 +219,18 @@ class TrainingLoop:
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
 
-    def _restore_last_good(self, error: NonFinite, restores: int) -> None:
-        """Go back to the last good state, with half the learning rate."""
+    def _restore_last_good(self, error: NonFinite) -> None:
+        """Go back to the last good state, with half the learning rate up to as many steps after the non-finite loss as before it."""
+        self._num_restores += 1
         state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
-        if restores > MAX_RESTORES:
+        if self._num_restores > MAX_RESTORES:
             raise TrainingError(
-                f"{error}, and going back to step {step} {MAX_RESTORES} times with a lower learning rate did not help; "
+                f"{error}, and going back {MAX_RESTORES} times in a row, each time with a lower learning rate, did not help; "
                 "set a lower learning rate, or check the data for values out of range"
             ) from error
+        self._overcome_at = max(self._overcome_at, 2 * error.step - step + 1)
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)
         self.trainer.lr_scale = lr_scale
@@ -243,24 +250,3 @@ def _event_fields(result: StepResult) -> dict[str, EventValue]:
         "examples": result.examples,
         **{name: round(value, 6) for name, value in numbers.items()},
     }
-
-
-@contextmanager
-def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Within this context, SIGINT, SIGTERM or SIGHUP ends the training after the current step; a second signal acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        trainer.stopping = True
-        signal.signal(number, previous[number])
-
-    for number in stop_signals():
-        previous[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -65,7 +65,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
             raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
         if job.plan.recompute:
             raise ConfigError(
-                "compile=on and the recomputation of activations (`recompute`) exclude each other; leave one of them out"
+                "compile=on and the recomputation of activations (`recompute`) cannot be combined; leave one of them out"
             )
         _check_time(job)
         return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
@@ -116,7 +116,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str, bool]:
     except (ConfigError, RuntimeError) as error:  # in the backward pass PyTorch raises an error of its own
         return False, f"networks are not compiled: {clause(error)}", False
     with_graphs = _seconds_with_graphs(job)
-    taken = job.world.broadcast(time.monotonic() - begin)
+    compile_seconds = job.world.broadcast(time.monotonic() - begin)
     as_graphs = f", {with_graphs:.3g} s as CUDA graphs" if math.isfinite(with_graphs) else ""
     times = f"a step took {compiled:.3g} s compiled{as_graphs} and {plain:.3g} s as it is"
     if plain < MIN_GAIN * min(compiled, with_graphs):
@@ -124,7 +124,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str, bool]:
     graphs = compiled >= MIN_GAIN * with_graphs
     return (
         True,
-        f"networks are compiled{' into CUDA graphs' if graphs else ''}: {times}; compiling took {taken:.0f} s",
+        f"networks are compiled{' into CUDA graphs' if graphs else ''}: {times}; compiling took {compile_seconds:.0f} s",
         graphs,
     )
 

@@ -29,6 +29,7 @@ from anew.families._sizes import (
     conv_depth,
     conv_width,
     muon_and_adamw,
+    rows_at_once,
     suggest_num_clusters,
     weights_within,
 )
@@ -45,8 +46,6 @@ from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
 
 EXAMPLES_PER_SQUARE_WIDTH = 110.0  # so that width 32 is chosen for digits in 5 minutes on one core
-ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
-ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
 DETAIL_ITEMS = 128  # samples, and items, whose detail is compared, which bounds the time of calibration; chosen
 # Share of the detail of held-out items that samples need: detail that the temperature adds beyond it is noise. It gives 0 on
 # digits and 1 on colour, the better one each time (docs/log.md, 2026-11-25).
@@ -57,8 +56,8 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # temperatures that are tried: finer
 class Vae(Family[Grid, VaeConfig]):
     """A two-scale variational autoencoder whose prior is fitted afterwards.
 
-    `bits` is a bound: the negative evidence lower bound under the fitted prior, from which samples are drawn. It is computed with
-    one pair of opposite noises that depend only on the item.
+    `bits` estimates an upper bound: the negative evidence lower bound under the fitted prior, from which samples are drawn. The
+    estimate is unbiased, from one pair of opposite noises that depend only on the item.
     """
 
     Config: ClassVar[type] = VaeConfig
@@ -94,7 +93,7 @@ class Vae(Family[Grid, VaeConfig]):
             top_dim=c.top_dim,
             num_mixtures=c.num_mixtures,
         )
-        self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
+        self.rows = rows_at_once(spec.shape)
         self.prior = MixturePrior(c.top_dim, c.num_clusters, spec.classes)
         self.register_buffer("centre", torch.zeros(c.latent_channels))
         self.register_buffer("scale", torch.ones(c.latent_channels))
@@ -241,7 +240,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def bits(self, batch: Batch) -> Tensor:
-        """(B,) bits of each item at most: see the class."""
+        """(B,) estimates of an upper bound on the bits of each item: see the class."""
         x, dtype = batch.x.float(), torch.float32
         bottom, top = self.autoencoder.encode(x, dtype)
         noise1 = item_noise(x, "z1", bottom.mean.shape)
