@@ -355,5 +355,9 @@ class LateModel(Model):
         if arguments is None:
             raise AttributeError(name)
         folder, device, trust_code = arguments
-        super().__init__(folder, device, trust_code=trust_code)
+        try:
+            super().__init__(folder, device, trust_code=trust_code)
+        except BaseException:
+            self._arguments = arguments  # the next use raises the same error
+            raise
         return getattr(self, name)
