@@ -288,7 +288,8 @@ def _is_settled(error: Exception) -> bool:
     # A resolver that fails says EAI_AGAIN instead
     if getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME:
         return True
-    refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
+    is_ended = _status(error) == 401 and type(error).__name__ == "HttpError"  # gcsfs: a token that ended a moment ago
+    refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429) and not is_ended
     return (
         refused
         or _is_full(error)
