@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from anew.core.addresses import FileSystem
 
 # Seconds until a store must take a connection, and until it must send something: three attempts fit into the minute for which it is
 # tried. Computing a page of a listing takes some stores seconds; chosen.
@@ -16,8 +12,8 @@ CONNECT_S, ANSWER_S = 5, 20
 _GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
 
 
-def bound_attempts(scheme: str, system: FileSystem) -> None:
-    """Bound each attempt of the client of a store. The user's own fsspec settings take precedence."""
+def bound_attempts(scheme: str, system: object) -> None:
+    """Bound each attempt of the client of a store, an fsspec file system. The user's own fsspec settings take precedence."""
     bound = {"s3": _bound_s3, "gs": _bound_gs, "az": _bound_az, "abfs": _bound_az}.get(scheme)
     if bound is not None:
         bound(system)
