@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import anew
-from samples import TINY, names
+from samples import TINY, names, trained
 
 
 def begun(tmp_path: Path, data: Path) -> Path:
@@ -113,9 +113,40 @@ def test_what_is_no_path_is_said(tmp_path: Path) -> None:
         anew.resume(None)  # type: ignore[arg-type]
 
 
-def test_a_request_is_checked_without_pytorch(tmp_path: Path) -> None:
-    code = "import sys, anew.api; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+REFUSED = """
+import sys
+import anew
+from anew.api.training import load_for
+
+anew.settings()
+for refused in (
+    lambda: anew.train("names.txt", "run", settings={"steps_": 3}),
+    lambda: anew.train("names.txt", "run", family="gna"),
+    lambda: anew.look("names.txt", settings={"vocabulary": 3}),
+    lambda: anew.load("no-run"),
+    lambda: load_for("run", label="C"),
+    lambda: load_for("run", settings={"temprature": 1}),
+):
+    try:
+        refused()
+    except anew.UserError as error:
+        print(error)
+    else:
+        sys.exit("not refused")
+sys.exit("torch" in sys.modules)
+"""
+
+
+def test_what_is_misspelt_is_refused_without_pytorch(tmp_path: Path) -> None:
+    for label in "AB":
+        names(tmp_path / "names" / label / "names.txt")
+    trained(tmp_path / "names", tmp_path / "run", steps=1, settings=TINY)
+    names(tmp_path / "names.txt")
+    command = [sys.executable, "-c", REFUSED]
+    completed = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    for sentence in ("unknown setting 'steps_'", "family 'gna'", "did you mean 'vocab'", "label", "did you mean 'temp"):
+        assert sentence in completed.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.random import StepContext, generator
-from anew.core.registry import available, load
+from anew.core.registry import available, codecs, family_settings, load
 from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.core.world import World
 from anew.errors import ConfigError
@@ -330,3 +330,10 @@ def test_the_battery_is_complete() -> None:
     """Whoever adds or removes a family, a spec or a check changes this table as well."""
     assert {name for name, _ in cases()} == set(available("families"))
     assert Counter(name for _, name, _ in RUNS) == {"transformer": 52, "diffusion": 39, "fsq": 33, "vae": 28, "gan": 26}
+
+
+def test_settings_of_families_are_known_without_their_networks() -> None:
+    for name in available("families"):
+        family_class = load("families", name)
+        assert family_settings(name) == (family_class.Config, family_class.Sampling)
+        assert (name in codecs()) == (family_class.codec_config is not None)

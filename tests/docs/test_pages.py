@@ -22,7 +22,7 @@ from anew.core import settings as cfg
 from anew.core.registry import available, load
 from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.planning.choose import setting_owners
+from anew.planning.setting_owners import setting_owners
 from anew.workflows.inspect import Inspection
 from pages import anchors, blocks, commands, links, prose, shortened
 from samples import shapes

@@ -28,8 +28,8 @@ def test_other_texts_are_no_hub_names(name: str) -> None:
 
 
 def test_settings_become_text(tmp_path: Path) -> None:
-    request = make_request(tmp_path, steps=3, settings={"width": 64, "tensorboard": True, "lr": 0.5})
-    assert request.settings == {"width": "64", "tensorboard": "True", "lr": "0.5"}
+    request = make_request(tmp_path, steps=3, settings={"width": 64, "tensorboard": True, "muon_lr": 0.5})
+    assert request.settings == {"width": "64", "tensorboard": "True", "muon_lr": "0.5"}
     assert (request.data, request.steps, request.budget) == (str(tmp_path), 3, None)
 
 

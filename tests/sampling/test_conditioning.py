@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import anew
-from anew.sampling.conditioning import class_index
+from anew.sampling.request_checks import class_index
 from samples import TINY, names, programs, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 1, "previews": 0}

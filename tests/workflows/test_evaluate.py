@@ -157,6 +157,27 @@ def test_as_many_samples_as_asked_leave_no_note() -> None:
     assert len(samples) == 300 and notes == [] and not stopped
 
 
+@pytest.mark.parametrize(("seconds_each", "said"), [(0.1, "about 4 min"), (0.01, "about 50 s"), (0.001, None)])
+def test_long_sampling_without_a_limit_is_announced(
+    monkeypatch: pytest.MonkeyPatch, seconds_each: float, said: str | None
+) -> None:
+    clock, heard = [0.0], Heard()
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 2.0 * (seconds_each > 0.001) + seconds_each * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    _sampled(Timed(10**6), 2_000, TARGETS, 0, None, heard)  # type: ignore[arg-type]
+    announced = [text for text in heard.said if "a budget limits both" in text]
+    assert announced == (
+        []
+        if said is None
+        else [f"drawing 2,000 samples takes {said}, and measuring them comes on top; a budget limits both"]
+    )
+
+
 @pytest.mark.parametrize(("least", "ample", "share"), [(20, 40, 0.15), (40, 5000, 0.3), (5000, 5000, 0.5)])
 def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     monkeypatch: pytest.MonkeyPatch, least: int, ample: int, share: float

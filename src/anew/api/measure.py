@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.api.sampling import loaded_together
-from anew.api.training import is_run_at, load, open_run, run_place
+from anew.api.training import is_run_at, load, load_for, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
@@ -88,6 +88,10 @@ def look(
         if name is not None:
             raise ConfigError(f"{str(path)!r} is a run, and `{name}` is for data; leave it out")
         return inspect_run(path)
+    if values:
+        from anew.planning.setting_owners import check_data_settings
+
+        check_data_settings(values, modality)
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
@@ -228,7 +232,7 @@ def walk(
     Raises:
         ConfigError: The family has no continuous space, or an argument cannot be used.
     """
-    model = load(run, trust_code=trust_code)
+    model = load_for(run, label=label, settings=settings, trust_code=trust_code)
     sampling = arguments.keywords(settings, model.walk)
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew.api.training import load, of_process, open_run, several_processes
+from anew.api.training import load, load_for, of_process, open_run, several_processes
 from anew.core import arguments
 from anew.core.settings import SettingValue, check_int
 from anew.errors import ConfigError
@@ -22,7 +22,13 @@ RUNS = "runs"  # the folder where trainings write, unless another is given
 
 
 @contextmanager
-def loaded_together(run: str | Path, trust_code: bool = False, n: int = 1) -> Iterator[tuple[Model, World | None]]:
+def loaded_together(
+    run: str | Path,
+    trust_code: bool = False,
+    n: int = 1,
+    label: str | None = None,
+    settings: Mapping[str, SettingValue] | None = None,
+) -> Iterator[tuple[Model, World | None]]:
     """The model of a run on each of torchrun's processes, with the world that they form (None for a single process). Only the
     first process reads the run, which need not be on a shared disk.
 
@@ -30,12 +36,14 @@ def loaded_together(run: str | Path, trust_code: bool = False, n: int = 1) -> It
         run: The run: a folder or an address.
         trust_code: As in `load`.
         n: How many samples will be drawn, checked before the model is loaded.
+        label: Their class, checked then too.
+        settings: Their settings.
     """
     if n < 1:
         raise ConfigError(f"n={n} is out of range; give 1 or more")
     with several_processes() as world:
         if world is None:
-            yield load(run, trust_code=trust_code), None
+            yield load_for(run, label=label, settings=settings, trust_code=trust_code), None
             return
         from anew.sampling.model import Model
         from anew.workflows.run_copy import share_record, share_trained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -357,9 +357,27 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
         ConfigError: The device does not exist, or the family is code and `trust_code` is not set.
         RunError: The folder is not a finished run, or is damaged.
     """
+    return load_for(run, device, trust_code=trust_code)
+
+
+def load_for(
+    run: str | Path,
+    device: str = "auto",
+    *,
+    label: object = None,
+    settings: Mapping[str, object] | None = None,
+    trust_code: bool = False,
+) -> Model:
+    """The model of a run, once it is known to have a class and sampling settings: a refusal need not wait for PyTorch."""
+    trust_code, values = arguments.switch("trust_code", trust_code), arguments.settings(settings)
+    folder = open_run(run)
+    if label is not None or values:
+        from anew.sampling.request_checks import check_request as check_request_of_samples
+
+        check_request_of_samples(folder.record(), label, values)
     from anew.sampling.model import Model
 
-    return Model(open_run(run), device, trust_code=arguments.switch("trust_code", trust_code))
+    return Model(folder, device, trust_code=trust_code)
 
 
 def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:

@@ -210,7 +210,11 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
     """New samples of a run, or a share of them. Several processes draw them together."""
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
-    with api.loaded_together(arguments.run, arguments.trust_code, arguments.n) as (model, world):
+    settings = dict(arguments.set)
+    with api.loaded_together(arguments.run, arguments.trust_code, arguments.n, arguments.label, settings) as (
+        model,
+        world,
+    ):
         if is_first_process():
             print_notes(model)
         if arguments.format is not None:
@@ -225,7 +229,7 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
             stop=arguments.stop,
             label=arguments.label,
             share=arguments.share,
-            settings=checked.keywords(dict(arguments.set), model.sample),
+            settings=checked.keywords(settings, model.sample),
         )
 
 

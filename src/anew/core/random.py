@@ -13,9 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 # Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
@@ -178,16 +176,3 @@ def _at(context: StepContext, stream: str, places: PackedPositions, width: int) 
     spans = range(0, places.length, POSITIONS_PER_STREAM)
     numbers = [context.uniform(f"{stream}/{first}", (places.batch, POSITIONS_PER_STREAM, width)) for first in spans]
     return torch.cat(numbers, 1)[:, : places.length].flatten(0, 1).index_select(0, places.indices)
-
-
-_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd: the increment of splitmix64
-# Of splitmix64 (Steele, Lea and Flood 2014).
-_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-
-
-def splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hashes of 64-bit integers, spread evenly: the output function of SplitMix64 (Steele, Lea and Flood 2014)."""
-    z = values + _GOLDEN_GAMMA
-    z = (z ^ (z >> np.uint64(30))) * _MULTIPLIERS[0]
-    z = (z ^ (z >> np.uint64(27))) * _MULTIPLIERS[1]
-    return z ^ (z >> np.uint64(31))

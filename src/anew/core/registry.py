@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from anew.errors import ConfigError, did_you_mean
 
@@ -24,6 +25,13 @@ PATTERNS = {
     "evaluation": "evaluation/modalities/*.py",
     "exporting": "exporting/*.py",
 }
+
+
+class FamilySettings(NamedTuple):
+    """The dataclasses of a family's settings, which its `config.py` exports: of training, and of sampling."""
+
+    config: type
+    sampling: type
 
 
 def available(room: str) -> list[str]:
@@ -49,21 +57,24 @@ def _declares(path: Path) -> bool:
 
 def generators() -> list[str]:
     """The families that generate by themselves, sorted; the others are codecs alone. Imports nothing."""
-    files = ((path.parent.name, path.read_text(encoding="utf-8")) for path in PACKAGE.glob(PATTERNS["families"]))
-    return sorted(name for name, text in files if _generates(text))
+    return [name for name in available("families") if _class_value(name, "generates") != "False"]
 
 
-def _generates(text: str) -> bool:
-    """Whether no class in the file of a family says `generates = False`."""
+def codecs() -> list[str]:
+    """The families that can serve as a codec, sorted. Imports nothing."""
+    return [name for name in available("families") if _class_value(name, "codec_config") not in (None, "None")]
+
+
+def _class_value(family: str, name: str) -> str | None:
+    """The source of what a class in the file of a family assigns to a name; None where none does."""
+    text = (PACKAGE / "families" / family / "family.py").read_text(encoding="utf-8")
     classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
-    return not any(
-        isinstance(node, ast.AnnAssign | ast.Assign)
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is False
-        and ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]) == "generates"
-        for family in classes
-        for node in family.body
-    )
+    for node in (node for family_class in classes for node in family_class.body):
+        if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if ast.unparse(target) == name:
+                return ast.unparse(node.value)
+    return None
 
 
 def check_name(room: str, name: str) -> None:
@@ -80,6 +91,14 @@ def load(room: str, name: str) -> type:
     check_name(room, name)
     member: type = importlib.import_module(_members(room)[name]).EXPORT
     return member
+
+
+def family_settings(name: str) -> FamilySettings:
+    """The settings of a family, without its networks. Does not import PyTorch.
+
+    Raises ConfigError naming the nearest name."""
+    check_name("families", name)
+    return FamilySettings(*importlib.import_module(f"anew.families.{name}.config").EXPORT)
 
 
 def load_user_family(path: Path) -> type:

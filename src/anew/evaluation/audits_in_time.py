@@ -67,7 +67,7 @@ def audits_in_time(
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
         size = schedule.next(evaluation.audit_seconds(), available, max_real)
     limited = not is_whole and result.train < result.n_train_total
-    items = f"{result.train:,} of {result.n_train_total:,} training items"
+    items = result.compared
     samples = f"{compared.samples:,} of {n_all:,} samples"
     if compared.samples < n_all:
         counts = f"{items} and {samples}" if limited else samples

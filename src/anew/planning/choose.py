@@ -8,7 +8,6 @@ from typing import NamedTuple
 from anew.core import settings as cfg
 from anew.core.registry import available
 from anew.core.specs import Grid, Spec
-from anew.data.modality import load_modality
 from anew.errors import ConfigError
 from anew.families.base import Family, load_family
 from anew.planning.context import TrainingData
@@ -188,21 +187,6 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
 
 
 # -- settings -------------------------------------------------------------------------------------------------------------
-
-
-def setting_owners(
-    family: str | None, modality: str | None, user_family: type[Family] | None = None
-) -> dict[str, type]:
-    """The Config classes whose settings a request may name before the data is read, by owner.
-
-    These are all families, or all modalities, if the name is not given.
-    """
-    owners: dict[str, type] = {"train": TrainConfig}
-    for name in [family] if family else available("families"):
-        owners[name] = family_by_name(name, user_family).Config
-    for name in [modality] if modality else available("data"):
-        owners[name] = load_modality(name).Config
-    return owners | {name: codec.Config for name, codec in codec_families().items() if name not in owners}
 
 
 def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, object]:

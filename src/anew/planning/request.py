@@ -11,7 +11,7 @@ from anew.core import arguments
 from anew.core.addresses import address_of, without_query
 from anew.core.durations import parse_duration
 from anew.core.registry import check_name
-from anew.core.settings import SettingValue, as_text, check_int
+from anew.core.settings import SettingValue, as_text, check_int, route_settings
 from anew.data.file_names import is_hub_name
 from anew.errors import ConfigError, DataError
 from anew.runs.paths import OWN_FAMILY
@@ -62,6 +62,10 @@ def make_request(
         check_name("families", family_name)
     if modality is not None:
         check_name("data", modality)
+    if texts and request["family"] != OWN_FAMILY:
+        from anew.planning.setting_owners import setting_owners  # reads all modules with settings, which takes a while
+
+        route_settings(texts, setting_owners(family_name, modality))
     return check_request(requested(request))
 
 

@@ -1,16 +1,15 @@
-"""Checks of conditions that a user gives: the beginning and end of samples, a class, a text to stop at."""
+"""Checks of conditions that a user gives: the beginning and end of samples, a text to stop at."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING
 
 import torch
 
-from anew.core.settings import check_int
 from anew.core.specs import Condition, Tokens
 from anew.data.formats.reading import with_line_feeds
-from anew.errors import ConfigError, did_you_mean, shorten
+from anew.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
     from anew.data.modality import Modality
@@ -50,12 +49,3 @@ def check_stop(modality: Modality, stop: object) -> str | None:
     if not isinstance(stop, str) or not stop:
         raise ConfigError(f"`stop` must be a text of one character or more (got {shorten(stop)})")
     return with_line_feeds(stop)
-
-
-def class_index(names: list[str], label: object) -> int:
-    """The index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
-    if str(label) in names:
-        return names.index(str(label))
-    if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):
-        return check_int("label", label, 0, len(names) - 1)
-    raise ConfigError(f"unknown `label` {shorten(label)}{did_you_mean(str(label), names)}")

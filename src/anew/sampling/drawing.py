@@ -11,9 +11,10 @@ from anew.core import settings as cfg
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Condition
 from anew.errors import ConfigError, shorten
-from anew.sampling.conditioning import class_index, condition_from_prompt
+from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.generator import Generator
 from anew.sampling.origins import MAX_TEXT, SAMPLE_BATCH, Origin
+from anew.sampling.request_checks import class_index
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,37 +12,18 @@ from anew.core import random
 from anew.core import settings as cfg
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Spec
 from anew.data.latent_dataset import LatentModality
-from anew.data.modality import Modality, ModalityTraits
+from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family, label_conflict
-from anew.sampling.conditioning import class_index
 from anew.sampling.origins import SAMPLE_BATCH
+from anew.sampling.request_checks import class_index, no_classes, sampling_config
 from anew.sampling.samples import Samples
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding each draft would cost more than it saves
-
-
-def sampling_config(
-    owner: type,
-    traits: ModalityTraits,
-    settings: Mapping[str, object] | None = None,
-    training: Collection[str] = (),
-) -> DataclassInstance:
-    """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits.
-
-    training: names of settings of training, of which a refusal says that they are.
-    """
-    values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
-    for name in values:
-        if name not in cfg.settings_of(owner) and name in training:
-            raise ConfigError(
-                f"{name!r} is a setting of training, and samples cannot change it; leave it out, or train with it"
-            )
-    return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
 
 class Generator:
@@ -130,7 +111,7 @@ class Generator:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no classes; leave it out")
+                raise no_classes(label)
             return None
         conflict = label_conflict(sampling)
         if conflict and label is not None:

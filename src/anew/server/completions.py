@@ -11,8 +11,8 @@ import numpy as np
 
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
-from anew.sampling.conditioning import class_index, condition_from_prompt
-from anew.sampling.generator import sampling_config
+from anew.sampling.conditioning import condition_from_prompt
+from anew.sampling.request_checks import class_index, sampling_config
 from anew.server.bodies import CompletionBody, Prompt
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error

@@ -13,7 +13,7 @@ from anew.core.specs import Condition, Grid, Tokens
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.families.base import label_conflict
 from anew.sampling.conditioning import check_stop, condition_from_prompt
-from anew.sampling.generator import sampling_config
+from anew.sampling.request_checks import sampling_config
 from anew.sampling.samples import Samples
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error

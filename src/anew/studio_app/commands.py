@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.core import arguments
-from anew.core import settings as cfg
 from anew.core.durations import as_duration, parse_duration
 from anew.core.own_folders import COMPARISON_MARK
 from anew.errors import ConfigError
@@ -65,9 +64,7 @@ def train(
         settings=settings,
     )
     from anew.planning.budget import check_budget  # PyTorch: only now is it needed
-    from anew.planning.choose import setting_owners
 
-    cfg.route_settings(settings, setting_owners(family, modality))
     if request.budget is not None and not trains_by_seconds(request):
         check_budget(request.budget)
     run = new_folder(studio, arguments.stem(path) or "data")

@@ -14,8 +14,9 @@ from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.families.base import SamplesTokens
 from anew.families.explaining import Attends
-from anew.sampling.conditioning import class_index, condition_from_prompt
+from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
+from anew.sampling.request_checks import class_index
 from anew.server.work import Channel
 from anew.studio_app.play_work import CUTOFFS, Json, PlayWork, SampleOptions, token_event, token_text
 from anew.studio_app.players import Player

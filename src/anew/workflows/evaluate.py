@@ -14,7 +14,7 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import CrowdingMeter, use_threads
-from anew.core.wording import plural
+from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_labels, held_out_size
@@ -77,6 +77,7 @@ LATE = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
 MAX_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
+LONG_SAMPLING = 20.0  # seconds of sampling that are announced where nothing limits the time; chosen
 GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
 
@@ -213,7 +214,7 @@ def _sampled(
         there are too few samples for metrics).
     """
     begin = time.monotonic()
-    pace, stopped, is_late = Pace(earlier), False, False
+    pace, stopped, is_late, is_announced = Pace(earlier), False, False, False
     chunk = min(first_chunk, n)
     samples = Samples([], [], model.item_modality)
     shown = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
@@ -237,6 +238,10 @@ def _sampled(
         if len(samples) - chunk < shown:
             reporter.progress("sampling", min(len(samples), shown), shown)
         pace.add(chunk, time.monotonic() - chunk_begin)
+        if (
+            seconds is None and not is_announced and len(samples) > chunk
+        ):  # chunks of two sizes tell what each sample takes
+            is_announced = _announce(time.monotonic() - begin + pace.seconds(n - len(samples)), n, reporter)
         most = GROWTH * chunk if earlier is None else max(GROWTH * chunk, MIN_ITEMS)
         max_chunk = min(MAX_CHUNK, most, n - len(samples))
         chunk = max_chunk
@@ -250,6 +255,16 @@ def _sampled(
         reason = f"because it was stopped{spent_on}"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
+
+
+def _announce(seconds: float, n: int, reporter: Reporter) -> bool:
+    """Say what drawing n samples takes, if it is long. Returns True: it is known now."""
+    if seconds >= LONG_SAMPLING:
+        about = duration(float(f"{seconds:.1g}") if seconds < 60 else 60 * round(seconds / 60))
+        reporter.message(
+            f"drawing {n:,} samples takes about {about}, and measuring them comes on top; a budget limits both"
+        )
+    return True
 
 
 def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
@@ -319,6 +334,11 @@ class Pace:
             return 0
         fixed, per_sample = self._costs()
         return int(min(MAX_CHUNK, max(seconds - fixed, 0.0) / per_sample))
+
+    def seconds(self, n: int) -> float:
+        """The seconds that n samples take, in chunks of the largest size."""
+        fixed, per_sample = self._costs()
+        return n * (per_sample + fixed / MAX_CHUNK)
 
     def samples_within(self, seconds: float) -> int:
         """How many samples can be drawn in so many seconds, in chunks of the largest size."""

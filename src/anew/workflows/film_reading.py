@@ -18,7 +18,7 @@ from anew.data.modality import Modality
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.families.base import Family
 from anew.families.explaining import Attends
-from anew.sampling.generator import sampling_config
+from anew.sampling.request_checks import sampling_config
 from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, thumbnails
 from anew.workflows.job import TrainingJob
 

@@ -17,7 +17,7 @@ from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.plane import Plane
-from anew.sampling.generator import sampling_config
+from anew.sampling.request_checks import sampling_config
 from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, pooled, thumbnails, unpooled
 from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob

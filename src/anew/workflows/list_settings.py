@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from anew.core.registry import available
+from anew.core.registry import available, family_settings
 from anew.core.settings import settings_of
 from anew.data.modality import load_modality
 from anew.errors import ConfigError, did_you_mean, shorten
-from anew.families.base import load_family
 from anew.planning.train_config import TrainConfig
 
 Value = bool | int | float | str | None
@@ -87,13 +86,13 @@ def list_settings(name: str | None = None) -> list[SettingInfo]:
 
 def _all_settings() -> Iterator[SettingInfo]:
     yield from _settings_of(TrainConfig, "train", "training")
-    families = {name: load_family(name) for name in available("families")}
+    families = {name: family_settings(name) for name in available("families")}
     for name, family in families.items():
-        yield from _settings_of(family.Config, name, "family")
+        yield from _settings_of(family.config, name, "family")
     for name in available("data"):
         yield from _settings_of(load_modality(name).Config, name, "data")
     for name, family in families.items():
-        yield from _settings_of(family.Sampling, name, "sampling")
+        yield from _settings_of(family.sampling, name, "sampling")
 
 
 def _settings_of(config: type, owner: str, group: str) -> Iterator[SettingInfo]:

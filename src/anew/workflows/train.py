@@ -30,12 +30,12 @@ from anew.planning.choose import (
     choose_codec,
     choose_families,
     choose_family,
-    setting_owners,
     train_config_of,
 )
 from anew.planning.context import RunContext
 from anew.planning.loops import say_what_was_compiled, wait_for
 from anew.planning.replay import replayed_run
+from anew.planning.setting_owners import setting_owners
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder, remove_begun
@@ -127,8 +127,9 @@ def _begin(
         The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
     """
     meter = CrowdingMeter()
-    # Refuses unknown settings before any data is read.
-    cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_family))
+    # Refuses unknown settings before any data is read; `make_request` could not do it for a family of the user's own.
+    user_config = None if user_family is None else user_family.Config
+    cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_config))
     train_config = train_config_of(request)
     check_tensorboard(train_config)
     context = replace(_context(train_config, reporter, started, user_family), loop_compiler=loop_compiler)

@@ -57,6 +57,14 @@ def test_rows_of_a_table_are_a_list(mark: str) -> None:
     assert why_document("\n".join(mark.join(row[:2]) for row in cells)) is not None
 
 
+@pytest.mark.parametrize("begin", ["2026-11-{0:02} 10:00", "{0:02}.11.2026", "10:31:{0:02}", "    {0:02}", "{0:02},5"])
+def test_rows_that_begin_with_dates_and_numbers_are_a_list(begin: str) -> None:
+    for mark in ";\t|":
+        rows = [mark.join((begin.format(i % 60), f"{i},{i * i}", "on" * (i % 3))) for i in range(300)]
+        assert why_document("\n".join(rows)) is None
+        assert why_document("\n".join(row.replace(mark, " ") for row in rows)) is not None or begin == "{0:02},5"
+
+
 def test_a_header_above_rows_is_said(tmp_path: Path) -> None:
     rows = "".join(f"{i * 7 % 60},{i * 31 % 97 / 10}\n" for i in range(300))
     assert header_of("mean radius,area\n" + rows) == "mean radius,area"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ from tests.languages import OLD_ENCODINGS, RUSSIAN
 
 from anew.data import limits
 from anew.data.dataset import Dataset
+from anew.data.formats.by_range import Range
 from anew.data.sources import delimited_rows
 from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
@@ -155,10 +157,39 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     assert {result.group for result in records if isinstance(result, SkippedItem)} == {"a.csv", "b.jsonl"}
 
 
-def test_old_encodings_are_read_and_utf16_is_refused(tmp_path: Path) -> None:
-    opened = reader(tmp_path, {"a.csv": "text,n\nZürich,1\n".encode("cp1252"), "b.csv": "text\nx\n".encode("utf-16")})
-    assert texts(opened) == ["Zürich"]
-    assert "UTF-16" in opened.refusals[0].reason
+def test_old_encodings_are_read(tmp_path: Path) -> None:
+    assert texts(reader(tmp_path, {"a.csv": "text,n\nZürich,1\n".encode("cp1252")})) == ["Zürich"]
+
+
+UTF16 = (("utf-16-le", codecs.BOM_UTF16_LE), ("utf-16-be", codecs.BOM_UTF16_BE))
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [*UTF16, ("utf-8", codecs.BOM_UTF8)])
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_tables_of_spreadsheets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, mark: bytes, delimiter: str
+) -> None:
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 100)  # several spans
+    rows = [f"Zürich, {i}\nund 東京 {'x' * (i % 90)}" for i in range(60)]
+    text = f"text{delimiter}n\r\n" + "".join(f'"{row}"{delimiter}"{i},5"\r\n' for i, row in enumerate(rows))
+    opened = reader(tmp_path, {"a.csv": mark + text.encode(encoding)})
+    assert texts(opened) == rows
+    shards = opened.shards("text")
+    assert len(shards) > 10 and sum(shard.items for shard in shards) >= 60
+    whole = Range(tmp_path / "a.csv")
+    assert all(opened.ranges(shard) == [whole] for shard in shards) or encoding == "utf-8"
+
+
+def test_a_large_table_in_utf16_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited_rows, "MAX_UTF16_BYTES", 20)
+    refusal = reader(tmp_path, {"a.csv": "text\na long line\n".encode("utf-16")}).refusals[0].reason
+    assert refusal == "it is a table in UTF-16 of more than 20 bytes; save it as UTF-8"
+
+
+def test_names_of_columns_may_hold_other_delimiters(tmp_path: Path) -> None:
+    rows = "".join(f"{i};{i},5;Zürich;Bern\n" for i in range(30))
+    opened = reader(tmp_path, {"a.csv": f"id;price, net, EUR, each;text;from\n{rows}".encode()})
+    assert texts(opened) == ["Zürich"] * 30
 
 
 @pytest.mark.parametrize(("text", "encoding"), OLD_ENCODINGS)
@@ -279,8 +310,6 @@ def test_a_first_line_that_is_no_row_of_names_is_named(tmp_path: Path) -> None:
     rows = "".join(f"CC(=O)C=CC1=O,{i}.14\n" for i in range(20))
     refusal = reader(tmp_path, {"a.csv": f"# made by a program\n{rows}".encode()}).refusals[0].reason
     assert refusal.startswith("no row has as many cells as its first line, '# made by a program', which is taken for")
-    utf16 = reader(tmp_path, {"b.csv": "text\na line\n".encode("utf-16")}).refusals[0].reason
-    assert utf16 == "it is a table in UTF-16, in which only plain text (.txt) is read; save it as UTF-8"
 
 
 def made_molecules(count: int) -> list[str]:

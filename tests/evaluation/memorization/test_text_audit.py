@@ -107,6 +107,20 @@ def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int
         assert train[pair.train][pair.train_start :].startswith(passage)
 
 
+def test_a_sentence_counts_one_unit() -> None:
+    """It said "only 1 of 90 training items" where stretches of all of them were compared, 1% of the text."""
+    samples, train, held_out = divided(0, 0)
+    long = (
+        ["".join(train[i : i + 7]) for i in range(0, N_TRAIN, 7)],
+        ["".join(held_out[i : i + 7]) for i in range(0, 56, 7)],
+    )
+    stretches = audit_texts(samples, *long, max_real=400, seed=0, controls=False)
+    assert stretches.unit == "stretch" and 10 <= stretches.train <= 20 and stretches.n_train_total > 80
+    assert f"only {stretches.train} of {stretches.n_train_total} training stretches of texts" in stretches.verdict()
+    whole = audit_texts(samples, train, held_out, seed=0, controls=False)
+    assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
+
+
 def test_what_a_small_audit_takes_does_not_depend_on_the_part_that_long_texts_are_in() -> None:
     """It took one long document of the training part and many short ones of the other: no random labels."""
     rng = np.random.default_rng(0)

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from anew.core.random import StepContext, generator, use_context
+from anew.core.settings import settings_of
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.family import Diffusion
+from anew.functional.ode import SOLVERS, STOCHASTIC
 
 SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
 
@@ -184,3 +186,7 @@ def test_autoguidance_is_the_default_and_can_be_turned_off() -> None:
     default = last(family, SampleRequest(4))
     assert torch.equal(default, last(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.2))))
     assert not torch.allclose(plain, default, atol=1e-2)
+
+
+def test_the_setting_names_every_solver() -> None:
+    assert settings_of(DiffusionSampling)["solver"].choices == ("auto", STOCHASTIC, *SOLVERS)

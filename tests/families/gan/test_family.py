@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from anew.core.random import StepContext
+from anew.core.settings import settings_of
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling
+from anew.functional.augment import MAX_P
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
@@ -199,3 +201,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         made(3, num_clusters=2)
     with pytest.raises(ConfigError, match="CHW"):
         Gan(Grid((2, 64), "CT"), SMALL)
+
+
+def test_the_setting_allows_what_the_controller_reaches() -> None:
+    assert settings_of(GanConfig)["augment_p"].high == MAX_P

@@ -1,8 +1,8 @@
 """FASTA as text: records of a header and a sequence, and the cleaning of sequences.
 
 The reader is tolerant: it takes any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line
-numbers, and stops at the end of a translation. A record with letters of no alphabet is refused. A file without headers is one
-sequence, or a list of short ones, one a line, see `is_list`.
+numbers, and stops at the end of a translation. A record with letters of no alphabet is refused. A file without headers is an
+alignment (`alignments`), one sequence, or a list of short ones, one a line, see `is_list`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
+from anew.data.formats import alignments
 from anew.data.formats.gzip_files import inflate
 from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import decode_text
@@ -110,6 +111,9 @@ class FastaRecord:
 
 def parse(text: str) -> Iterator[FastaRecord]:
     """Yield the records of a file in order. Residues before the first header are a record without one, or a list of records."""
+    if alignments.looks_like(text):
+        yield from (FastaRecord(row.name, row.residues) for row in alignments.rows(text))
+        return
     if not is_list(text):
         yield from _parse_records(text)
         return
@@ -232,11 +236,14 @@ def decode_file(data: bytes) -> str:
 
 
 def looks_like(head: bytes) -> bool:
-    """Whether a file that begins with `head` looks like FASTA, headers, each followed by lines of residues only; or like a list."""
+    """Whether a file that begins with `head` looks like FASTA, headers, each followed by lines of residues only; like a list; or
+    like an alignment."""
     try:
         text = decode_text(head, is_complete=False).text
     except ValueError:
         return False
+    if alignments.looks_like(text):
+        return True
     lines = [line.strip() for line in with_line_feeds(text).split("\n")]
     lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]
     if not lines or not lines[0].startswith(">"):

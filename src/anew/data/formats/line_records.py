@@ -4,8 +4,9 @@ At least MIN_LINES lines that are all JSON objects are a list. Any other list me
 SAMPLE_LINES lines:
 
 - There are at least MIN_LINES lines, and 99% of them have at most MAX_LINE_LENGTH characters.
-- At most 1 line in 200 is blank, and 1 in 100 indented.
-- At most half of the lines begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA).
+- At most 1 line in 200 is blank.
+- At most 1 in 100 is indented, at most half begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA), unless
+  the lines are rows of a table (see below).
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
 - At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code). A semicolon may also end a
   row of cells that semicolons divide.
@@ -56,7 +57,7 @@ def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
         return f"it has {n} lines"
     if all(map(_is_object, full)):
         return None
-    return _shape(lines, full) or (None if _are_rows(full) else _flow(full))
+    return _shape(lines, full) or (None if _are_rows(full) else _beginnings(full) or _flow(full))
 
 
 def why_list(texts: Sequence[str]) -> str:
@@ -87,15 +88,19 @@ def _shape(lines: list[str], full: list[str]) -> str | None:
         return "blank lines divide it into paragraphs"
     if _share(full, lambda line: len(line) > MAX_LINE_LENGTH) > 0.01:
         return f"more than 1% of its lines are longer than {MAX_LINE_LENGTH} characters"
+    length, times = Counter(map(len, full)).most_common(1)[0]
+    if length >= 40 and times / len(full) > 0.95:
+        return "its lines are all of one length"
+    return None
+
+
+def _beginnings(full: list[str]) -> str | None:
     if _share(full, lambda line: line[0] in " \t") > 0.01:
         return "its lines are indented"
     if _share(full, lambda line: line[0] == ">") > 0.01:
         return "its lines are the headers and bodies of longer records"
     if _share(full, lambda line: _STAMP.match(line) is not None) > 0.5:
         return "its lines begin with dates, times or brackets"
-    length, times = Counter(map(len, full)).most_common(1)[0]
-    if length >= 40 and times / len(full) > 0.95:
-        return "its lines are all of one length"
     return None
 
 

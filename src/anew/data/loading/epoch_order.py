@@ -16,7 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import key, splitmix64
+from anew.core.random import key
+from anew.core.splitmix import splitmix64
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
-from anew.core.random import splitmix64
 from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
+from anew.core.splitmix import splitmix64
 from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.encodings import AUTO, why_not_encoding
-from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch
+from anew.core.splitmix import splitmix64
 from anew.data.file_names import PROGRAM_SUFFIXES, suffix_of, unpacked
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.reading import with_line_feeds

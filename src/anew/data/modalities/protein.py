@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import fasta, learned
+from anew.data.formats import alignments, fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.gzip_files import is_packed
 from anew.data.formats.reading import read_whole
@@ -44,6 +44,7 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters
 # What is said about sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
     "lower": "had letters in lower case, read as upper case",
+    "aligned": "came from an alignment, whose gaps were removed",
     "gaps": "contained gaps, which were removed (an alignment?)",
     "digits": "contained digits between letters, which were left out",
     "stops": "contained a stop (*), read as an unknown residue",
@@ -140,7 +141,9 @@ class Protein(Text):
     """Sequences of proteins, DNA or RNA. The end of each, which is predicted too, counts as one residue."""
 
     name = "protein"
-    suffixes = frozenset(f".{name}" for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa"))
+    suffixes = frozenset(
+        f".{name}" for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa", "sto", "stk")
+    )
     Config = ProteinConfig
     unit = "residue"
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, "back": "<|back|>"}
@@ -171,7 +174,7 @@ class Protein(Text):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return 0.9 if fasta.looks_like(head) else TEXT_CONFIDENCE / 2 * looks_like_text(head)
+        return 0.95 if fasta.looks_like(head) else TEXT_CONFIDENCE / 2 * looks_like_text(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         cleaned = [fasta.clean_sequence(record.sequence)[0] for item in sample for record in self._records(item)]
@@ -223,21 +226,25 @@ class Protein(Text):
             return
         text = fasta.decode_file(item.content)
         number = 0
-        self._mended["bare"] += ">" not in text and not fasta.is_list(text)
+        is_aligned = alignments.looks_like(text)
+        self._mended["bare"] += ">" not in text and not is_aligned and not fasta.is_list(text)
         for number, record in enumerate(fasta.parse(text), 1):
             if record.name:
                 self._name_counts[record.name] += 1
             self._mended["digits"] += record.has_digits
             name = f"{item.name}:{record.name or number}"
-            yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
+            yield Item(name, self._cleaned(record.sequence, is_aligned), self._headers.label(record.header, item.label))
         if not number:
             raise ValueError("it holds no sequence")
 
-    def _cleaned(self, sequence: str) -> str:
-        """Residues in upper case; corrections are counted. Characters that no alphabet has stay, and `validate_header` refuses them."""
+    def _cleaned(self, sequence: str, is_aligned: bool = False) -> str:
+        """Residues in upper case; corrections are counted. Characters that no alphabet has stay, and `validate_header` refuses them.
+
+        is_aligned: whether the format is that of an alignment, so that gaps are expected.
+        """
         clean, gaps = fasta.clean_sequence(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
-        self._mended["gaps"] += gaps
+        self._mended["aligned" if is_aligned else "gaps"] += gaps
         self._mended["lower"] += any(map(str.islower, sequence))
         if "*" in clean:
             self._mended["stops"] += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from anew.core.encodings import AUTO
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
@@ -24,6 +27,9 @@ from anew.errors import shorten
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
 MAX_SCANNED_BYTES = 1 << 28
 SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
+# Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
+MAX_UTF16_BYTES = 1 << 26
+JUDGED_ROWS, JUDGED_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
 _DELIMITERS = ",;\t|"
 
 
@@ -47,6 +53,7 @@ class DelimitedFile:
     """One file of rows.
 
     Attributes:
+        size: Number of bytes, of UTF-16 once it is UTF-8.
         columns: Names of the columns.
         header: The first row of a table that has one, else empty.
         count: Number of rows; an estimate unless `exact`.
@@ -62,18 +69,17 @@ class DelimitedFile:
     def __init__(self, path: Path, size: int, name: str = "", decoder: TextDecoder | None = None) -> None:
         """name: the file, for sentences; decoder: reads what is not UTF-8, by default in the encoding that it recognises."""
         self.path = path
-        self.size = size
         self._name = name or path.name
         self._decoder = decoder or TextDecoder(AUTO)
         self._sample: bytes | None = None
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
-        with by_range.open_file(path, SHARD_BYTES) as stream:
+        self._utf8 = _utf8_of_utf16(path, size)
+        self.size = size = size if self._utf8 is None else len(self._utf8)
+        with self._open(SHARD_BYTES) as stream:
             start, ends_in_row_end = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
         if not ends_in_row_end and _row_end(start, False, quote) is None:
             raise ValueError(_too_long_reason())
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise ValueError("it is a table in UTF-16, in which only plain text (.txt) is read; save it as UTF-8")
         if not start.strip():
             raise ValueError("it is empty")
         text = self._decode(start, True)
@@ -113,10 +119,14 @@ class DelimitedFile:
         inside = self._quoted(len(starts))
         return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
 
+    def ranges(self, span: Span) -> list[Range]:
+        """The ranges of the file that reading a span needs."""
+        return [Range(self.path, span.start, span.stop) if self._utf8 is None else Range(self.path)]
+
     def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
         """The rows of a span in order. Raises OSError if the file cannot be opened."""
         quote = b'"' if self._is_csv else None
-        with by_range.open_file(self.path, span.stop) as stream:
+        with self._open(span.stop) as stream:
             start = _row_start(stream, span.start, span.inside, quote)
             # A row begins here, outside quotes, so that quotes counted from here on give the end of the last row.
             data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
@@ -124,12 +134,16 @@ class DelimitedFile:
         if not ends_in_row_end:
             yield Broken(_too_long_reason())
 
+    def _open(self, until: int | None = None) -> IO[bytes]:
+        """The file, or what it holds in UTF-8. until: see `by_range.open_file`."""
+        return by_range.open_file(self.path, until) if self._utf8 is None else io.BytesIO(self._utf8)
+
     def _quoted(self, spans: int) -> list[bool]:
         """For each span, whether its start lies within quotes."""
         inside = [False] * spans
         if not self._is_csv or (self.size > MAX_SCANNED_BYTES and not self._breaks_in_head()):
             return inside
-        with by_range.open_file(self.path) as stream:
+        with self._open() as stream:
             quotes = 0
             for index in range(spans):
                 inside[index] = bool(quotes % 2)
@@ -195,11 +209,32 @@ def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
         yield row if isinstance(row, dict) else Broken("the line is not a JSON object")
 
 
+def _utf8_of_utf16(path: Path, size: int) -> bytes | None:
+    """What a file in UTF-16 holds, as UTF-8; None for any other file. Raises ValueError (one clause) if it is too large."""
+    with by_range.open_file(path) as stream:
+        mark = stream.read(2)
+        if mark not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return None
+        if size > MAX_UTF16_BYTES:
+            raise ValueError(f"it is a table in UTF-16 of more than {limits.size(MAX_UTF16_BYTES)}; save it as UTF-8")
+        return (mark + stream.read()).decode("utf-16", "replace").encode()
+
+
 def _delimiter(text: str, suffix: str) -> str:
+    """What divides cells: what gives most of the first rows as many cells as the first one has, and that one most."""
     if suffix == ".tsv":
         return "\t"
-    line = text.split("\n", 1)[0]
-    return max(_DELIMITERS, key=line.count)
+
+    def fit(delimiter: str) -> tuple[float, int]:
+        try:
+            rows = csv.reader(io.StringIO(text[:JUDGED_CHARACTERS], newline=""), delimiter=delimiter)
+            widths = [len(row) for row in itertools.islice(rows, JUDGED_ROWS) if row]
+        except csv.Error:
+            return 0.0, 0
+        width = widths[0] if widths else 1
+        return (widths.count(width) / len(widths) if width > 1 else 0.0), width
+
+    return max(_DELIMITERS, key=fit)
 
 
 def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:

@@ -127,7 +127,7 @@ class TableReader:
                 continue
             for span in table.spans():
                 size = span.stop - span.start
-                rows = max(1, round(table.count * size / file.bytes))
+                rows = max(1, round(table.count * size / table.size))
                 where, name = (path, modality, span), f"{path}@{span.start}"
                 shards.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
         return shards
@@ -138,7 +138,8 @@ class TableReader:
         if isinstance(where, RowRange):
             assert isinstance(table, ParquetFile)
             return table.ranges(where, columns.names_for(modality))
-        return [Range(self._root / path, where.start, where.stop)]
+        assert isinstance(table, DelimitedFile)
+        return table.ranges(where)
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, where = cast(tuple[str, str, Span | RowRange], shard.where)

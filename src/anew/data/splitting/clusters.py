@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import splitmix64
+from anew.core.splitmix import splitmix64
 from anew.data.modality import Modality
 from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters

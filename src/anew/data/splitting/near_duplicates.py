@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import splitmix64
+from anew.core.splitmix import splitmix64
 from anew.data.modality import Modality
 from anew.data.sources.base import evenly_spaced
 from anew.data.types import DecodedItem, FileSlice, Item

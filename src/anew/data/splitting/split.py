@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import splitmix64
+from anew.core.splitmix import splitmix64
 from anew.core.wording import are, plural
 from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem

@@ -69,6 +69,8 @@ NO_RANDOM_DRAW = {
         "no sign of copying, but items of one file resemble each other too much for the check to prove it",
     ),
 }
+# What is compared, by the unit of a result
+UNITS = {"item": "items", "passage": "passages", "stretch": "stretches of texts"}
 LIMITS = {
     "": "",
     "time": " in the time given (`anew evaluate` on the run has no time limit)",
@@ -189,6 +191,7 @@ class CopyTestResult:
         distance: Name of the distance that decided.
         samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
+        unit: What these three numbers count, a key of UNITS: of long texts only passages or stretches are compared.
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.
@@ -233,6 +236,7 @@ class CopyTestResult:
     likeness: str = ""
     shortened: bool = False
     limited_by: str = ""
+    unit: str = "item"
     training_distance: TrainingDistance | None = None
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -244,8 +248,8 @@ class CopyTestResult:
 
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
-        items = f"{self.train:,} training and {plural(self.held_out, 'held-out item')}"
-        source = f"{plural(self.samples, 'sample')}, {items}, by {self.distance}"
+        items = f"{self.train:,} training and {self.held_out:,} held-out {self._units}"
+        source = f"{self._samples(self.samples)}, {items}, by {self.distance}"
         has_limit = not self.found and self.detection_limit is not None
         scores = [
             Score(
@@ -275,6 +279,19 @@ class CopyTestResult:
                 )
             )
         return scores
+
+    @property
+    def compared(self) -> str:
+        """How many of the training items were compared, a phrase."""
+        return f"{self.train:,} of {self.n_train_total:,} training {self._units}"
+
+    @property
+    def _units(self) -> str:
+        return UNITS[self.unit]
+
+    def _samples(self, n: int) -> str:
+        """A number of what `samples` counts."""
+        return plural(n, "sample passage" if self.unit == "passage" else "sample")
 
     @property
     def exact_limit(self) -> float | None:
@@ -315,7 +332,7 @@ class CopyTestResult:
             f"{self._identical()}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
         )
         if self.has_too_few_samples:
-            counted, verb = plural(self.samples, "sample"), "was" if self.samples == 1 else "were"
+            counted, verb = self._samples(self.samples), "was" if self.samples == 1 else "were"
             return (
                 f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
                 f"{counted} compared; at least {MIN_SAMPLES} are needed",
@@ -336,7 +353,7 @@ class CopyTestResult:
         """How many samples are identical to training items, a fact that needs no test, and how many real items are."""
         assert self.identical is not None
         fact = (
-            f"{self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to a training item"
+            f"{self.identical:,} of {self._samples(self.samples)} {are(self.identical)} identical to a training {self.unit}"
             f"{self.likeness}"
         )
         if not self.real_compared:
@@ -358,14 +375,14 @@ class CopyTestResult:
             or not self.held_out < needed <= REACHABLE
         ):
             return ""
-        return f" with {self.held_out:,} held-out items; about {rounded_up(needed):,} would settle it"
+        return f" with {self.held_out:,} held-out {self._units}; about {rounded_up(needed):,} would settle it"
 
     def _found(self) -> tuple[str, str]:
         extent, unknown = f"at least about {percent(self.low)} of the samples", ""
         if self.low < VAGUE * self.share:
             extent, unknown = "some samples", "; how many is not known"
         if self.train < PARTLY * self.n_train_total:
-            unknown += f" (only {self.train:,} of {self.n_train_total:,} training items were compared)"
+            unknown += f" (only {self.compared} were compared)"
         if self.method != "scan":
             clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
             return (
@@ -381,7 +398,7 @@ class CopyTestResult:
             )
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {verb}"
+            fact = f"; {self.identical:,} of {self._samples(self.samples)} {verb}"
             clause_fact = f"; {self.identical:,} of {self.samples:,} {verb}"
         return (
             f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
@@ -403,21 +420,21 @@ class CopyTestResult:
             needed = max(self.train // 9, 200)
             return (
                 "No sign of copying, but without held-out items the test cannot prove it; "
-                f"about {needed:,} held-out items, drawn at random, would prove more."
+                f"about {needed:,} held-out {self._units}, drawn at random, would prove more."
             ), "no sign of copying, but without held-out items the check cannot prove it"
         if self.method == "shifted":
             reason, clause = NO_RANDOM_DRAW[self.held_out_together]
             return f"No sign of copying, but the test cannot prove it: {reason}.", clause
         if self.detection_limit is not None:
             limit = percent(self.detection_limit)
-            compared = f"{self.train:,} of {self.n_train_total:,} training items were compared"
+            compared = f"{self.compared} were compared"
             is_whole = self.train >= PARTLY * self.n_train_total
             return (
                 f"{none}; this test would catch {limit} copies or more{'' if is_whole else f', although only {compared}'}.",
                 f"no copies found; the check would notice {limit} or more{'' if is_whole else f' ({compared})'}",
             )
         if self.train < PARTLY * self.n_train_total:
-            compared = f"only {self.train:,} of {self.n_train_total:,} training items were compared"
+            compared = f"only {self.compared} were compared"
             return (
                 f"{none}, but {compared}{LIMITS[self.limited_by]}, too few to be sure of catching even "
                 f"{percent(RATES[-1])} copies."
@@ -438,8 +455,8 @@ class CopyTestResult:
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
         held_out, samples = self.needed(RATES[-1])
-        ways = [f"{samples:,} samples"] if samples > self.samples else []
-        ways += [f"{held_out:,} held-out items"] if self.held_out < held_out <= REACHABLE else []
+        ways = [self._samples(samples)] if samples > self.samples else []
+        ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= REACHABLE else []
         missed = f"could miss even {percent(RATES[-1])} copies"
         unsure = f"{none}, but this test {missed}"
         if not ways:
@@ -447,7 +464,7 @@ class CopyTestResult:
                 f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
                 f"no copies found, but the check {missed}",
             )
-        compared = f"{plural(self.held_out, 'held-out item')} and {plural(self.samples, 'sample')}"
+        compared = f"{self.held_out:,} held-out {self._units} and {self._samples(self.samples)}"
         return (
             f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
             f"no copies found, but the check {missed}",

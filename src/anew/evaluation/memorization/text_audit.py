@@ -59,6 +59,12 @@ class _Chosen:
         """The share of the passages of the part."""
         return len(self.rows) / max(len(self.passages), 1)
 
+    @property
+    def are_stretches(self) -> bool:
+        """Whether not all passages of each group are compared."""
+        sizes = np.bincount(self.passages.group)
+        return any(len(rows) < sizes[self.passages.group[rows[0]]] for rows in self.rows_of_groups())
+
     def rows_of_groups(self) -> list[Indices]:
         """The rows of each group."""
         if not len(self.rows):
@@ -161,7 +167,7 @@ def _audit_passages(
     if result.samples < len(samples.rows):
         counts = f"{result.samples:,} of {len(samples.rows):,} passages of samples"
         notes.append(f"Copying test: there was time to compare only {counts}.")
-    return replace(result, pairs=pairs, notes=notes)
+    return replace(result, pairs=pairs, notes=notes, unit="passage")
 
 
 def _audit_whole_texts(
@@ -178,17 +184,16 @@ def _audit_whole_texts(
     real = posing_texts(real_texts, sample_texts, rng)
     posing = posing_texts(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in posing]
-    n_train_total = len(np.unique(train.passages.group))
+    n_stretches = round(len(train_texts) / train.share)  # as many as there are as long as these
     result = audit(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],
         real[: len(train_texts)],
         real[len(train_texts) :],
-        n_train_total=round(len(train_texts) / train.share),  # as many stretches as long as these
+        n_train_total=n_stretches,
         controls=controls,
         **settings,
     )
-    num_compared = max(round(train.share * n_train_total), 1)
     pairs = []
     for pair in result.pairs:
         if math.isinf(pair.distance):  # no part of it stands in a single training text
@@ -200,7 +205,9 @@ def _audit_whole_texts(
             train.place(pair.train, starts[1]),
         )
         pairs.append(replace(pair, sample=sample, train=text, sample_start=sample_start, train_start=start))
-    return replace(result, pairs=pairs, train=num_compared, n_train_total=n_train_total)
+    if train.are_stretches:
+        return replace(result, pairs=pairs, n_train_total=n_stretches, unit="stretch")
+    return replace(result, pairs=pairs, n_train_total=len(np.unique(train.passages.group)))
 
 
 def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult) -> CopyTestResult:

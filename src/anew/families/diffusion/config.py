@@ -1,11 +1,10 @@
-"""Settings of diffusion, for training and for sampling."""
+"""Settings of diffusion, for training and for sampling. Does not import PyTorch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.functional.ode import SOLVERS, STOCHASTIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,8 @@ class DiffusionSampling:
         "auto",
         "solver for the steps from noise level to noise level; sde-multistep adds new noise at each step; "
         "auto: sde-multistep, of clips multistep",
-        choices=("auto", STOCHASTIC, *SOLVERS),
+        # Those of functional/ode.py, which needs PyTorch
+        choices=("auto", "sde-multistep", "euler", "heun", "multistep"),
     )
     guidance: float = setting(
         1.0,
@@ -94,3 +94,6 @@ class DiffusionSampling:
     def label_conflict(self) -> str:
         """See `families.base.label_conflict`."""
         return "tile" if self.tile else ""
+
+
+EXPORT = (DiffusionConfig, DiffusionSampling)

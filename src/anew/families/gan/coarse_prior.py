@@ -21,8 +21,6 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_comp
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
-# More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
-MAX_CLUSTERS = 128
 # Weight of a class that none of the fitted items has: it is never drawn, but the logarithm of its weight is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
 FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones

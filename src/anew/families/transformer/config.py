@@ -1,4 +1,4 @@
-"""Settings of the Transformer, for training and for sampling."""
+"""Settings of the Transformer, for training and for sampling. Does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -76,3 +76,6 @@ class TransformerSampling:
     avoid_known: bool = setting(
         True, "redraw a record that is identical to a training record, unless most records of the data repeat"
     )
+
+
+EXPORT = (TransformerConfig, TransformerSampling)

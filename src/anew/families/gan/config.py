@@ -1,0 +1,55 @@
+"""Settings of the GAN, for training and for sampling. Does not import PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anew.core.settings import setting
+
+# More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
+MAX_CLUSTERS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class GanConfig:
+    batch_size: int = setting(32, "examples per step", low=1, high=1_000_000)
+    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
+    channel_mults: tuple[int, ...] = setting(
+        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
+    )
+    depth: int = setting(1, "blocks per resolution", low=1, high=64)
+    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+    latent_dim: int = setting(64, "size of the latent vector", low=1, high=4096)
+    num_clusters: int = setting(MAX_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
+    rank: int = setting(32, "principal components of the coarse prior that generation starts from", low=1, high=256)
+    gradient_penalty: float = setting(2.0, "weight of the gradient penalty on the discriminator", low=0.0, high=1e4)
+    penalty_interval: int = setting(
+        4, "the gradient penalty is computed on one in this many examples of a step", low=1, high=1024
+    )
+    # At most MAX_P of functional/augment.py, which needs PyTorch
+    augment_p: float = setting(0.0, "initial probability of each augmentation", low=0.0, high=0.8)
+    augment_target: float = setting(
+        0.6, "augment more while the discriminator separates real from generated better than this", low=0.0, high=1.0
+    )
+    augment_examples: int = setting(100_000, "examples in which the probability may rise from 0 to 1; 0: fixed", low=0)
+    muon_lr: float = setting(0.03, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
+    adamw_lr: float = setting(0.0015, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+    momentum: float = setting(
+        0.8, "momentum of Muon; low, since the opponent changes and old gradients mislead", low=0.0, high=0.99
+    )
+    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
+    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
+    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True, slots=True)
+class GanSampling:
+    truncation: float = setting(
+        1.0,
+        "truncation: scale of the latent vector; below 1, samples are more typical and less varied",
+        low=0.0,
+        high=3.0,
+    )
+
+
+EXPORT = (GanConfig, GanSampling)

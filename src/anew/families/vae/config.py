@@ -1,0 +1,73 @@
+"""Settings of the VAE, for training and for sampling. Does not import PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anew.core.settings import setting
+
+AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
+
+
+@dataclass(frozen=True, slots=True)
+class VaeConfig:
+    batch_size: int = setting(64, "examples per step", low=1, high=1_000_000)
+    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
+    channel_mults: tuple[int, ...] = setting(
+        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
+    )
+    depth: int = setting(1, "blocks per resolution, in encoder and decoder each", low=1, high=64)
+    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+    latent_channels: int = setting(
+        8, "channels of the bottom latents, which keep their place in the image", low=1, high=256
+    )
+    top_dim: int = setting(32, "size of the top latent vector", low=1, high=4096)
+    num_mixtures: int = setting(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
+    beta: float = setting(
+        1.0, "weight of the KL divergence of the bottom latents given the top; 1: the ELBO", low=0.0, high=100.0
+    )
+    beta_top: float = setting(
+        0.25, "weight of the KL divergence of the top latents, whose prior is fitted; 1: the ELBO", low=0.0, high=100.0
+    )
+    free_bits: float = setting(
+        0.0,
+        "KL divergence of each bottom channel, and of the top, that is not penalised",
+        unit="nats",
+        low=0.0,
+        high=100.0,
+    )
+    kl_warmup: float = setting(0.1, "KL warm-up: share of the run in which both weights rise from 0", low=0.0, high=1.0)
+    top_only_prob: float = setting(0.25, "share of examples decoded from the top latents alone", low=0.0, high=1.0)
+    num_clusters: int = setting(
+        64,
+        "clusters of items in the prior of the top latents, at most (fewer if items are few); 0: one Gaussian, without labels",
+        low=0,
+        high=1024,
+    )
+    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
+    adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
+    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
+    weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
+    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True, slots=True)
+class VaeSampling:
+    prior: str = setting(
+        "mixture",
+        "where top latents are drawn from: a mixture of Gaussians fitted to the data, or a standard normal distribution",
+        choices=("mixture", "normal"),
+    )
+    temperature: float = setting(
+        AUTO_TEMPERATURE,
+        "how much bottom latents vary around what the top latents predict; -1: as much as the detail of held-out items needs",
+        low=-1.0,
+        high=2.0,
+    )
+    pixels: str = setting(
+        "mean", "each pixel is the mean of its distribution, or a sample of it", choices=("mean", "sample")
+    )
+
+
+EXPORT = (VaeConfig, VaeSampling)

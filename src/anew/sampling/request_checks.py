@@ -1,0 +1,73 @@
+"""Checks of what is asked of samples: a class, sampling settings. Does not import PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, SupportsIndex
+
+from anew.core import settings as cfg
+from anew.core.registry import family_settings
+from anew.core.settings import check_int
+from anew.data.modality import ModalityTraits, load_modality
+from anew.errors import ConfigError, did_you_mean, shorten
+from anew.runs.paths import OWN_FAMILY
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from anew.runs.record import RunRecord
+
+
+def check_request(record: RunRecord, label: object, settings: Mapping[str, object]) -> None:
+    """Check a class and sampling settings before the model is loaded; settings only for families that come with Anew.
+
+    Args:
+        record: What config.json says.
+        label: The name or the index of a class, or None.
+        settings: Sampling settings, by name.
+
+    Raises:
+        ConfigError: The run has no such class, or its family no such setting.
+    """
+    if settings and record.family.name != OWN_FAMILY:
+        family, modality = family_settings(record.family.name), load_modality(record.data.modality)
+        training = {*cfg.settings_of(family.config), *cfg.settings_of(modality.Config)}
+        sampling_config(family.sampling, modality.traits, settings, training)
+    if label is None:
+        return
+    if not record.data.labels:
+        raise no_classes(label)
+    class_index(record.data.labels, label)
+
+
+def sampling_config(
+    owner: type,
+    traits: ModalityTraits,
+    settings: Mapping[str, object] | None = None,
+    training: Collection[str] = (),
+) -> DataclassInstance:
+    """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits.
+
+    training: names of settings of training, of which a refusal says that they are.
+    """
+    values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
+    for name in values:
+        if name not in cfg.settings_of(owner) and name in training:
+            raise ConfigError(
+                f"{name!r} is a setting of training, and samples cannot change it; leave it out, or train with it"
+            )
+    return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
+
+
+def class_index(names: list[str], label: object) -> int:
+    """The index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
+    if str(label) in names:
+        return names.index(str(label))
+    if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):
+        return check_int("label", label, 0, len(names) - 1)
+    raise ConfigError(f"unknown `label` {shorten(label)}{did_you_mean(str(label), names)}")
+
+
+def no_classes(label: object) -> ConfigError:
+    """The refusal of a class of a run that has none."""
+    return ConfigError(f"`label` {shorten(label)} was given, but this run has no classes; leave it out")
