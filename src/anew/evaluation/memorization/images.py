@@ -154,7 +154,7 @@ def working_bytes(image: Numbers, frames: int | None = None) -> int:
     if frames is None:  # an embedding, of the mirror image too; alpha is compared once more, on white
         embedding = FILTERS * CELLS**2
         numbers = numbers * (1 + (channels == 4)) + 2 * embedding + 3 * num_bounds(embedding)
-    return 4 * numbers * (frames or 1) + image.nbytes + OBJECT_BYTES * (frames or 1)
+    return int(4 * numbers * (frames or 1) + image.nbytes + OBJECT_BYTES * (frames or 1))
 
 
 def joined(parts: Iterable[Tensor], count: int) -> Tensor:
