@@ -19,9 +19,9 @@ $(VENV)/ready: pyproject.toml
 # Less than four minutes: two data sets that are good within a minute or two.
 demo: $(VENV)/ready
 	rm -rf runs/demo
-	$(BIN)/anew example names runs/demo/names-data
-	$(BIN)/anew train runs/demo/names-data --run runs/demo/names --budget 45s
-	@echo; echo "New place names:"; head -n 24 runs/demo/names/samples/final.txt | paste -sd, - | sed 's/,/, /g'; echo
+	$(BIN)/anew example towns runs/demo/towns-data
+	$(BIN)/anew train runs/demo/towns-data --run runs/demo/towns --budget 60s
+	@echo; echo "New names of towns:"; head -n 24 runs/demo/towns/samples/final.txt | paste -sd, - | sed 's/,/, /g'; echo
 	$(BIN)/anew example digits runs/demo/digits-data
 	$(BIN)/anew train runs/demo/digits-data --run runs/demo/digits --budget 100s
 	@echo; echo "Look at runs/demo/digits/samples/final.png, and at the reports in a browser."

@@ -33,7 +33,7 @@ def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert processes_to_start(0, "auto") == processes_to_start(0, "cuda") == 4
     assert processes_to_start(0, "cuda:1") == processes_to_start(0, "cpu") == processes_to_start(1, "auto") == 1
-    monkeypatch.setattr(launcher, "_count_cores", lambda: 6)
+    monkeypatch.setattr(launcher, "count_cores", lambda: 6)
     assert processes_to_start(6, "cpu") == 6
     with pytest.raises(
         ConfigError, match=r"`processes` 7 is more than this machine has room for \(6 cores\); give at most 6"
@@ -43,6 +43,17 @@ def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPa
         processes_to_start(6, "auto")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert processes_to_start(0, "auto") == 1
+
+
+def test_processes_share_the_cores_that_the_command_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setenv(launcher.STARTED, "0")
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda config, python: lambda *words: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(launcher, "count_cores", lambda: 6)
+    assert launcher.launch(2, ["train", "data"], 0.0) == 0
+    assert os.environ["OMP_NUM_THREADS"] == "3"
 
 
 def test_stacks_of_broken_connections_are_not_shown_by_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:

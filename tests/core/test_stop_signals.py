@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
-from anew.core.stop_signals import stop_signals
+from anew.core.stop_signals import handled_stops, restore_handler, stop_signals
 
 
 def test_a_closed_terminal_stops_unless_nohup_has_it_ignored() -> None:
@@ -22,3 +23,44 @@ def test_a_closed_terminal_stops_unless_nohup_has_it_ignored() -> None:
 def test_a_system_without_that_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGHUP")
     assert stop_signals() == (signal.SIGINT, signal.SIGTERM)
+
+
+def test_signals_are_handled_within_a_context_and_once_if_that_is_wanted() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    received: list[int] = []
+    with handled_stops(lambda number, frame: received.append(number)):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    with handled_stops(lambda number, frame: received.append(number), once=True):
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is before
+    assert received == [signal.SIGTERM] * 3 and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_handler_that_was_set_outside_of_python_becomes_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(signal, "getsignal", lambda number: None)
+            with handled_stops(lambda number, frame: None):
+                pass
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        restore_handler(signal.SIGTERM, None)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_thread_has_no_handlers() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    handlers = []
+
+    def work() -> None:
+        with handled_stops(lambda number, frame: None):
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [before]

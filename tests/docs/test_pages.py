@@ -217,10 +217,10 @@ def quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_quickstart_runs(quickstart: str, tmp_path: Path) -> None:
     run_commands(words for words in commands(quickstart) if "digits" not in " ".join(words))
-    assert (tmp_path / "new-names" / "all.txt").exists() and (tmp_path / "names" / "report" / "report.html").exists()
+    assert (tmp_path / "new-towns" / "all.txt").exists() and (tmp_path / "towns" / "report" / "report.html").exists()
     (block,) = blocks(quickstart, "python")
     exec(block.replace('budget="2m"', 'steps=3, settings={"evaluate_samples": "2"}').replace("2000", "8"), {})
-    assert len(list((tmp_path / "python-names").glob("*.txt"))) == 20
+    assert len(list((tmp_path / "python-towns").glob("*.txt"))) == 20
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 from pathlib import Path
@@ -61,6 +62,37 @@ def test_buffers_that_do_not_change_are_on_the_disk_once(tmp_path: Path) -> None
     folder.save("step-00000005", with_buffers(5, 8.0))
     tensors = {name: folder.checkpoint(name)["tensors"] for name in ("step-00000004", "step-00000005")}
     assert [float(t["weights/counts"][0]) for t in tensors.values()] == [7.0, 8.0]
+
+
+def test_buffers_of_earlier_checkpoints_are_read_only_if_their_manifests_say_that_they_are_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    for step, counts in ((1, 1.0), (2, 2.0)):
+        folder.save(f"step-{step:08d}", with_buffers(step, counts))
+    read: list[str] = []
+    file_digest = hashlib.file_digest
+
+    def watched(file: Any, algorithm: str) -> Any:
+        read.append(Path(file.name).name)
+        return file_digest(file, algorithm)
+
+    monkeypatch.setattr(hashlib, "file_digest", watched)
+    folder.save("step-00000003", with_buffers(3, 3.0))
+    assert read.count("buffers.safetensors") == 1
+    read.clear()
+    folder.save("step-00000004", with_buffers(4, 3.0))
+    assert read.count("buffers.safetensors") == 2
+
+
+def test_damaged_buffers_are_not_shared(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save("step-00000001", with_buffers(1, 7.0))
+    buffers = folder.checkpoints / "step-00000001" / "buffers.safetensors"
+    buffers.write_bytes(buffers.read_bytes()[:-1] + b"\xff")
+    folder.save("step-00000002", with_buffers(2, 7.0))
+    state, notes = folder.latest()
+    assert state is not None and state["meta"]["step"] == 2 and not notes
 
 
 def test_buffers_are_written_again_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 import anew
 from anew.cli import main
 from anew.core.reporter import SilentReporter
-from anew.errors import BudgetError
+from anew.data.dataset import Dataset
+from anew.errors import BudgetError, DataError
 
 
 class Heard(SilentReporter):
@@ -292,3 +293,24 @@ def test_that_one_sample_is_no_copy_says_nothing(place: Path, tmp_path: Path) ->
     report = anew.evaluate(samples=tmp_path / "one", data=place / "data", out=tmp_path / "out")
     assert report.grades["novelty"] == "too_few"
     assert report.figures["novelty"] == "1 sample compared; at least 20 are needed"
+
+
+@pytest.mark.parametrize("broken", ["samples", "held_out"])
+def test_data_is_closed_where_samples_or_held_out_items_cannot_be_read(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("hello world\n" * 40)
+    closed: list[Path] = []
+    close = Dataset.close
+
+    def watched_close(data: Dataset) -> None:
+        closed.append(Path(data.path))
+        close(data)
+
+    monkeypatch.setattr(Dataset, "close", watched_close)
+    paths = {"samples": place / "new", "data": place / "data", "held_out": place / "held", broken: texts}
+    with pytest.raises(DataError, match="it must hold images"):
+        anew.evaluate(**paths, out=tmp_path / "report")
+    assert closed == ([place / "data"] if broken == "samples" else [place / "new", place / "data"])

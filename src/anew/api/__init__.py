@@ -1,7 +1,8 @@
 """The verbs: look, train, resume, load, again, score, evaluate, nearest, walk, compare, export, serve, studio, settings,
 example.
 
-The command line and every page call these and nothing below. They are the functions of `anew` itself.
+The command line and every page call these and nothing below. They are the functions of `anew` itself. The other names serve the
+command line: what is checked before a command begins, default places, and what is said after it.
 """
 
 from typing import TYPE_CHECKING

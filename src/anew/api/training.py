@@ -61,7 +61,8 @@ def train(
 
     Args:
         data: A folder, a file, an address (s3://, https://, ...), or a dataset of the Hugging Face Hub as `owner/name`.
-        run: The folder to create. None takes runs/NAME-N.
+        run: The folder to create. The same call again continues the run in it, or returns it if it is finished; a different one
+            raises RunError. None takes runs/NAME-N.
         budget: Wall-clock time for everything: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
         steps: A number of training steps, instead of a budget. Nothing is timed then, so the same arguments give the same run.
         family: A model family, or a Python file with a family of your own. None chooses one that fits the data.

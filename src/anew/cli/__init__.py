@@ -34,7 +34,7 @@ from anew.core.launcher import (
     quiet_transport,
 )
 from anew.core.openmp import limit_spinning
-from anew.core.stop_signals import is_ending, stop_signals
+from anew.core.stop_signals import is_ending, restore_handler, stop_signals
 
 
 def process_start() -> float:
@@ -187,4 +187,4 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             if not is_ending():  # or the sentence that is still to be said would be lost
-                signal.signal(number, handler)
+                restore_handler(number, handler)

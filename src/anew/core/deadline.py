@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from anew.core.stop_signals import restore_handler
+
 AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 
 _held_back: list[int] = []  # one entry for each body that is not to be interrupted
@@ -55,7 +57,7 @@ def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterato
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         _missed.clear()
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)  # None: set outside of Python
+        restore_handler(signal.SIGALRM, previous)
 
 
 def _is_importing(frame: FrameType | None, body: FrameType) -> bool:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+from anew.core.cores import count_cores
 from anew.core.exit_codes import FAULT, MISTAKE, STOPPED
 from anew.core.programs import own_command
 from anew.core.wording import plural
@@ -89,17 +90,12 @@ def _check_room(requested: int, device: str) -> None:
         import torch
 
         gpus = torch.cuda.device_count()
-    most = gpus or _count_cores()
+    most = gpus or count_cores()
     if requested > most:
         units = plural(most, "GPU" if gpus else "core")
         raise ConfigError(
             f"`processes` {requested} is more than this machine has room for ({units}); give at most {most}"
         )
-
-
-def _count_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def leave_group() -> bool:
@@ -144,8 +140,8 @@ def launch(processes: int, words: Sequence[str], started: float) -> int:
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL + 1)  # the first process says what is wrong
     os.environ[STARTED] = str(started)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    # One host, a free port, and no restarts: who wants those calls torchrun.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // processes)))
+    # One host, a free port, and no restarts; for those, use torchrun.
     config = LaunchConfig(
         1, 1, processes, run_id=f"anew-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
     )

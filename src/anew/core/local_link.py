@@ -1,4 +1,4 @@
-"""The processes of one machine, joined by sockets and shared memory, which on its cores are much faster than a network's messages.
+"""The processes of one machine, joined by sockets and shared memory, which are much faster there than messages over a network.
 
 Sockets wait without using a core, and report at once when a process dies. Shared memory has no name and no file, so a
 process that is killed leaves nothing.
@@ -31,7 +31,7 @@ class LocalLink:
         size: Number of processes.
         peers: On the first process a socket for each other one, in their order; on the others the one to the first.
         check: Called while this process waits; raises where it is not to wait any longer.
-        limit: Seconds that another process may be late by.
+        limit: How many seconds another process may be late.
     """
 
     def __init__(

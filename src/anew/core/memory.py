@@ -16,8 +16,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+from anew.core.control_groups import CGROUPS, MEMBERSHIP, control_groups
+
 BUFFER_BYTES = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
 MIN_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
@@ -38,8 +38,8 @@ _ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buf
 
 @contextmanager
 def parameters_within(limit: int) -> Iterator[None]:
-    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes, or buffers of BUFFER_BYTES more:
-    some are not among the weights. A tensor is looked at before its values are filled in, so memory for it is not yet taken."""
+    """Raises ValueError as soon as modules made inside have more than `limit` bytes of parameters, or BUFFER_BYTES more than that
+    of buffers: some are not among the weights. A tensor is checked before it is filled, when it takes no memory yet."""
     totals = {"parameters": 0, "buffers": 0}
 
     def weigh(tensor: torch.Tensor | None, of: str, most: int) -> None:
@@ -80,28 +80,10 @@ def _too_large(of: str, most: int) -> ValueError:
 def container_memory(root: Path, membership: Path) -> float:
     """Bytes left under the tightest limit of the control groups that a process is in; infinite without a limit.
 
-    root: where control groups are mounted; membership: the list of the process's groups, as in /proc/PID/cgroup.
+    root, membership: see `control_groups`.
     """
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return math.inf  # no Linux
-    left = math.inf
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "memory" in controllers.split(","):
-            names, base = (V1, root / "memory") if controllers else (V2, root)
-            left = min(left, *(_left(folder, names) for folder in _with_parents(base, path)))
-    return left
-
-
-def _with_parents(base: Path, path: str) -> Iterator[Path]:
-    """The group's folder and those above it: each may have a limit. Inside a container the path may not be there."""
-    folder = base / path.strip("/")
-    yield folder
-    while folder != base and base in folder.parents:
-        folder = folder.parent
-        yield folder
+    groups = control_groups("memory", root, membership)
+    return min((_left(folder, V2 if version == 2 else V1) for version, folder in groups), default=math.inf)
 
 
 def _left(folder: Path, names: tuple[str, str, str]) -> float:

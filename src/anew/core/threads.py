@@ -16,6 +16,8 @@ from typing import TypeVar
 import torch
 from threadpoolctl import ThreadpoolController
 
+from anew.core.cores import count_cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -26,9 +28,8 @@ SHARED_CORES = "other programs use the CPU too: one thread is faster now than al
 
 
 def available_threads() -> int:
-    """As many threads as this process may run on (taskset, containers), shared with the others that torchrun started."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    """As many threads as there are cores for this process, shared with the others that torchrun started."""
+    return max(1, count_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def use_threads(count: int | None = None) -> int:

@@ -6,7 +6,7 @@ import math
 
 TINY = 1e-300  # keeps the continued fraction away from zero (Lentz's method)
 PRECISION = 1e-14  # of quantiles, relative: the cumulative function itself has no more
-# Of one over a density: beyond, a step of Newton's leaves [0, 1] whatever it is, and exp would overflow
+# Of one over a density: beyond it, a Newton step leaves [0, 1] anyway, and exp would overflow
 MAX_LOG = 600.0
 STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
 

@@ -45,8 +45,9 @@ def heun(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
 def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None = None) -> Iterator[Tensor]:
     """Second order, one evaluation a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2).
 
-    With noise, SDE-DPM-Solver++ 2M of the same paper, at ETA: each step but the last removes more noise than it has to and
-    adds new noise in its place, which corrects errors of the denoiser that the flow would carry to the end.
+    With noise, SDE-DPM-Solver++ 2M, between the flow (eta 0) and the reverse SDE of the same paper (eta 1) at ETA, as
+    `sample_dpmpp_2m_sde` of k-diffusion: each step but the last removes more noise than it has to and adds new noise in its
+    place, which corrects errors of the denoiser that the flow would carry to the end.
     """
     eta = 0.0 if noise is None else ETA
     previous: tuple[Tensor, Tensor] | None = None  # the denoised estimate and log sigma of the step before

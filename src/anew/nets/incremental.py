@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 
 def make_incremental(net: Decoder, n: int) -> CachedDecoder:
-    """The quicker of both decoders for where the weights are."""
+    """The faster of the two decoders on the device of the weights."""
     return NumpyDecoder(net, n) if net.token_embedding.device.type == "cpu" else CachedDecoder(net, n)
 
 

@@ -25,6 +25,7 @@ from anew.runs.tensors import check_header, read_tensors, write_tensors
 from anew.runs.weights import weight_files
 
 if TYPE_CHECKING:
+    from anew.runs.checkpoint import CheckpointManifest
     from anew.runs.record import Begun, RunRecord
 
 KEEP = 2  # checkpoints kept besides the one where the decay starts: a failing disk may damage the newest
@@ -171,8 +172,9 @@ class RunFolder:
             files.write_json(temporary / META, state["meta"])
             if buffers:
                 write_tensors(temporary / BUFFERS, buffers)
-                self._share_buffers(temporary / BUFFERS)
             sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
+            if buffers:
+                self._share_buffers(temporary / BUFFERS, sums[BUFFERS])
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
         self._drop_old()
 
@@ -222,12 +224,14 @@ class RunFolder:
                 "free some space or check the permissions, then continue with `anew resume RUN`"
             ) from error
 
-    def _share_buffers(self, path: Path) -> None:
-        """If an earlier checkpoint has the same buffers, make this file a link to its file."""
-        digest = _digest(path)
+    def _share_buffers(self, path: Path, digest: str) -> None:
+        """If an earlier checkpoint has the same buffers, make this file a link to its file. digest: that of this file."""
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
             candidate = folder / BUFFERS
-            if candidate.is_file() and not candidate.is_symlink() and _digest(candidate) == digest:
+            if not candidate.is_file() or candidate.is_symlink() or _digest_in_manifest(folder, BUFFERS) != digest:
+                continue
+            # The file may have been damaged since, and a link would spread that
+            if _digest(candidate) == digest:
                 link = path.with_name(files.temporary_name(path.name))
                 with contextlib.suppress(OSError):  # some file systems have no such links; then the file stays as it is
                     os.link(candidate, link)
@@ -290,11 +294,11 @@ class RunFolder:
     def _read(self, folder: Path) -> tuple[Checkpoint | None, str]:
         """The state in a checkpoint, or why there is none."""
         from anew.core.schema import checked
-        from anew.runs.checkpoint import CheckpointManifest, Meta
+        from anew.runs.checkpoint import Meta
 
         try:
             files.check_folder(folder)
-            manifest = checked(CheckpointManifest, files.read_json(folder / MANIFEST), MANIFEST)
+            manifest = _read_manifest(folder)
             for file in manifest.sha256:
                 files.check_regular(folder / file)
                 if file.endswith(".safetensors"):
@@ -358,6 +362,22 @@ def _remove(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _read_manifest(folder: Path) -> CheckpointManifest:
+    """The manifest of a checkpoint. Raises RunError, OSError or ValueError if there is no valid one."""
+    from anew.core.schema import checked
+    from anew.runs.checkpoint import CheckpointManifest
+
+    return checked(CheckpointManifest, files.read_json(folder / MANIFEST), MANIFEST)
+
+
+def _digest_in_manifest(folder: Path, file: str) -> str | None:
+    """The SHA-256 of a file by the manifest of its checkpoint; None if there is none."""
+    try:
+        return _read_manifest(folder).sha256.get(file)
+    except (RunError, OSError, ValueError):
+        return None
 
 
 def _digest(path: Path) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from anew.core.stop_signals import stop_signals
+from anew.core.stop_signals import handled_stops
 from anew.errors import ConfigError
 
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
@@ -122,15 +121,8 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """A context that handles signals; uvicorn's own would raise them again afterwards."""
-        if threading.current_thread() is not threading.main_thread():
+        with handled_stops(self.handle_exit):
             yield
-            return
-        previous = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def run_until_stopped(self, listener: socket.socket) -> None:
         """Serve until Ctrl-C, SIGTERM, or, in a notebook, until the cell is interrupted."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Literal
 
 import torch
 
-from anew.core.stop_signals import stop_signals
+from anew.core.stop_signals import handled_stops
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue, last_step
@@ -83,7 +80,7 @@ class TrainingLoop:
         self._previous_progress = self._logged_progress()
         self.saver.saved_at = time.monotonic()
         try:
-            with _stop_on_signals(self.trainer):
+            with handled_stops(self._stop, once=True):
                 self._train_to_end()
                 if self.trainer.world.any(self.trainer.stopping):
                     return "interrupted"
@@ -91,6 +88,10 @@ class TrainingLoop:
             self.saver.end()
             raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """End the training after the current step."""
+        self.trainer.stopping = True
 
     def _logged_progress(self) -> float:
         """The progress of the step from which a resumed training continues.
@@ -243,24 +244,3 @@ def _event_fields(result: StepResult) -> dict[str, EventValue]:
         "examples": result.examples,
         **{name: round(value, 6) for name, value in numbers.items()},
     }
-
-
-@contextmanager
-def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Within this context, SIGINT, SIGTERM or SIGHUP ends the training after the current step; a second signal acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        trainer.stopping = True
-        signal.signal(number, previous[number])
-
-    for number in stop_signals():
-        previous[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

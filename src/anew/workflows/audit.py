@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections import Counter
@@ -39,6 +40,7 @@ from anew.workflows.time_limit import TimeLimit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000
+ONLY_COMPARED = DataBudget(None, 0, 0, only_compared=True)
 NUM_PEEKED = 300  # items in which transparency is looked for; chosen
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
@@ -80,12 +82,17 @@ def evaluate_samples(
     use_threads()
     reporter = reporter or SilentReporter()
     reading = dict(settings or {})
-    real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
-    with tempfile.TemporaryDirectory() as folder:
-        real.modality.save(Path(folder))
-        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
-        held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
-    try:
+    with contextlib.ExitStack() as stack:
+        real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
+        stack.callback(real.close)
+        real.fit(ONLY_COMPARED)
+        with tempfile.TemporaryDirectory() as folder:
+            real.modality.save(Path(folder))
+            generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
+            stack.callback(generated.close)
+            held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
+        if held_out_data is not None:
+            stack.callback(held_out_data.close)
         sets = Sets(real, generated, held_out_data, n, seed)
         for sentence in (sets.summary(), *form_notes, *sets.warnings):
             reporter.message(sentence)
@@ -118,16 +125,12 @@ def evaluate_samples(
             subtitle=" ".join([sets.summary(), *real.table_notes]),
         )
         return report
-    finally:
-        for dataset in (real, generated, held_out_data):
-            if dataset is not None:
-                dataset.close()
 
 
 def _open_real(
     samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
 ) -> tuple[Dataset, list[str]]:
-    """The data, fitted, in the form of the samples, and sentences on what is brought there. reading: settings for reading."""
+    """The data, not yet fitted, in the form of the samples, and sentences on what is brought there. reading: settings for reading."""
     check_reading_settings(reading, modality)
     reporter.message("  reading the data")
     # A column may be that of samples in a table, whose data is none
@@ -137,9 +140,7 @@ def _open_real(
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
 
-    size = DataBudget(None, 0, 0, only_compared=True)
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=size)
-    real.fit(size)
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED)
     return real, notes
 
 

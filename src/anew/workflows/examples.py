@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
+import unicodedata
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from anew.errors import ConfigError, DataError, did_you_mean
 EXAMPLES = {
     "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs the extra `demo`)",
     "small-digits": "1,797 handwritten digits, 8x8 grey PNG in ten class folders (needs the extra `demo`)",
+    "towns": "about 16,000 names of towns that have an airport, one per line (needs the extra `demo`)",
     "names": "about 470 names of places, one per line, from the time zone database of Python",
     "python": "the source code of the standard library of this Python, about 12 MB",
     "prose": "English prose: chapters of the Python language reference, about 0.4 MB",
@@ -28,6 +31,7 @@ _SOURCES = {
         "Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak (UCI Machine Learning Repository, CC BY 4.0);"
         " its test part as the package scikit-learn (BSD-3-Clause) ships it, values 0 to 16 spread over 0 to 255."
     ),
+    "towns": "Towns of the airports in the package airportsdata by M. Borsetti, MIT License.",
     "names": "The IANA Time Zone Database, which is in the public domain, as the module zoneinfo of Python finds it.",
     "python": "The Python standard library, Python Software Foundation License Version 2; tests are left out.",
     "prose": (
@@ -62,6 +66,7 @@ def write_example(name: str, folder: Path) -> int:
         writers: dict[str, Callable[[], Iterable[tuple[str, bytes]]]] = {
             "digits": _digits,
             "small-digits": _small_digits,
+            "towns": _towns,
             "names": _names,
             "python": _python,
             "prose": _prose,
@@ -97,6 +102,17 @@ def _image_files(images: Numbers, labels: Integers) -> Iterator[tuple[str, bytes
 
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         yield f"{int(label)}/{index:05d}.png", png(image.round().clip(0, 255).astype("uint8"))
+
+
+# Words joined by a space, hyphen, apostrophe or full stop. Other entries are notes ("Batam, Batam Island", "Gary/Chicago").
+_TOWN = re.compile(r"[^\W\d_]+(?:[ .'’-]{1,2}[^\W\d_]+)*")
+
+
+def _towns() -> Iterator[tuple[str, bytes]]:
+    airports = require("airportsdata", extra="demo", purpose="the example 'towns'").load("ICAO").values()
+    towns = {unicodedata.normalize("NFC", airport["city"].strip()) for airport in airports}
+    towns = {town for town in towns if len(town) > 2 and not town.isupper() and _TOWN.fullmatch(town)}
+    yield "towns.txt", "".join(f"{town}\n" for town in sorted(towns)).encode()
 
 
 # Areas of the database whose entries are named after places; others are named after offsets or countries' zones.

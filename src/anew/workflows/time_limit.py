@@ -48,10 +48,9 @@ class TimeLimit:
             BudgetError: Too little is left to write a report.
         """
         crowding = measure_crowding()
-        begin = time.monotonic()
-        seconds = ends_at - begin - LEAVING_SECONDS
-        if seconds < MIN_REPORT_SECONDS:
-            late = max(0.0, begin - ends_at)
+        limit = cls.of_rest(ends_at - time.monotonic(), crowding)
+        if limit.seconds < MIN_REPORT_SECONDS:
+            late = max(0.0, limit.begin - ends_at)
             load = (
                 f" (other programs use the cores: work takes {crowding:.0f} times as long)"
                 if crowding >= CROWDED
@@ -60,7 +59,20 @@ class TimeLimit:
             raise BudgetError(
                 f"the budget was over before {action}{load}; give at least {math.ceil(late + SHORT_REPORT * crowding)} s more"
             )
-        return cls(begin, seconds, crowding, ends_at)
+        return limit
+
+    @classmethod
+    def of_rest(cls, left: float, crowding: float, *, reserve: float = 0.0, minimum: float = -math.inf) -> Self:
+        """The time from now to the end of a command.
+
+        Args:
+            left: Seconds until the command must be over.
+            crowding: See the attribute.
+            reserve: Seconds of them that the evaluation leaves for what follows it.
+            minimum: Seconds that the evaluation has even if fewer are left.
+        """
+        begin = time.monotonic()
+        return cls(begin, max(minimum, left - reserve - LEAVING_SECONDS), crowding, begin + left)
 
     @property
     def stop_at(self) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -59,7 +58,7 @@ from anew.workflows.report_plan import plan_report
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
-from anew.workflows.time_limit import LEAVING_SECONDS, MIN_REPORT_SECONDS, TimeLimit
+from anew.workflows.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
 
@@ -414,9 +413,7 @@ def _run_to_end(
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
-            job.context.reporter.message(
-                "ended sooner than planned: the validation loss had begun to rise, so more training would have made things worse"
-            )
+            job.context.reporter.message("training ended early: the validation loss had begun to rise")
         skipped_items.update(job.data)
         return _report(job, skipped_items, pace)
     except ChangedDataError as error:
@@ -437,9 +434,8 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     budget, limit = job.plan.budget_s, None
     if budget is not None:
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
-        begin, left = time.monotonic(), budget - job.context.elapsed()
-        seconds = max(MIN_REPORT_SECONDS, left - saving_slice(budget, crowding) - LEAVING_SECONDS)
-        limit = TimeLimit(begin, seconds, crowding, ends_at=begin + left)
+        left, reserve = budget - job.context.elapsed(), saving_slice(budget, crowding)
+        limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
     evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.number_order import BROKEN_ORDER, number_scores, numbers_of
+from anew.evaluation.metrics.number_order import (
+    BROKEN_ORDER,
+    MAX_BROKEN,
+    TELLING,
+    Order,
+    number_scores,
+    numbers_of,
+    orders,
+)
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 
@@ -88,3 +96,26 @@ def test_places_of_numbers() -> None:
         ("0-0-0", 0, 3, 2): 12.0,
         ("0", 0): 8.0,
     }
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_orders_are_those_of_their_definition(gaps: float) -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.exponential(size=(1_000, 12)) * rng.choice([0.01, 1.0], size=12)
+    table = np.where(rng.random((1_000, 1)) < 0.001, -1.0, 1.0) * np.cumsum(steps, axis=1)
+    records = [
+        {("column", i): float(value) for i, value in enumerate(row) if is_there[i]}
+        for row, is_there in zip(table, rng.random(table.shape) >= gaps, strict=True)
+    ]
+
+    def is_order(i: int, j: int) -> bool:
+        pairs = [
+            (row[("column", i)], row[("column", j)]) for row in records if {("column", i), ("column", j)} <= set(row)
+        ]
+        low, high = np.array(pairs).T
+        telling = float((low[:, None] > high).mean())
+        return float((low > high).mean()) <= MAX_BROKEN and telling >= TELLING
+
+    expected = {(i, j) for i in range(12) for j in range(12) if i != j and is_order(i, j)}
+    assert 10 < len(expected) < 66
+    assert set(orders(records)) == {Order(("column", i), ("column", j)) for i, j in expected}

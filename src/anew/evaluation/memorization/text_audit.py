@@ -128,7 +128,8 @@ def audit_texts(
     num_samples = len(sample_passages) if max_samples is None else min(max_samples, len(sample_passages))
     chosen_samples = _Chosen(sample_passages, np.sort(rng.permutation(len(sample_passages))[:num_samples]))
     chosen_train, chosen_held_out = _choose_real(train_passages, held_out_passages, max_real, rng)
-    whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < (max_samples or np.inf)))
+    max_texts = np.inf if max_samples is None else max_samples
+    whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < max_texts))
     if not len(sample_passages) or not len(train_passages):
         raise ValueError("an audit needs samples and training texts")
     settings: _Settings = {

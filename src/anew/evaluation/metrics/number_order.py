@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.metrics.number_ranges import OUT_OF_RANGE, Place, ranges
+from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
 from anew.evaluation.metrics.row_formats import RowFormat, number, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -37,12 +37,11 @@ BROKEN_ORDER = MetricSpec(
     ),
 )
 MAX_READ = 20_000  # training records that are read: more hardly change what always holds
-MIN_RECORDS = 200  # training records that have both numbers; an order that holds by chance in so many is rare
-# Largest share of them that may break an order: a few records of real data are wrong
+# Largest share of training records that may break an order: a few records of real data are wrong
 MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 TELLING = 0.05
-MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
+MAX_MIXED = 2_000  # records whose numbers are compared with those of others: the share has an error of .005 then
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
@@ -92,18 +91,23 @@ def _numbers(texts: Sequence[str], wholes: Sequence[float | None], places: Seque
 
 def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
     """The orders that hold in nearly all records, and would not hold for numbers of different records."""
-    counts = Counter(place for numbers in records for place in numbers)
-    places = [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
+    places = frequent_places(records)
+    if not places:
+        return []
     table = np.array([[numbers.get(place, np.nan) for place in places] for numbers in records])  # (n, p)
-    pairs = ((i, j) for i in range(len(places)) for j in range(len(places)) if i != j)
-    return [Order(places[i], places[j]) for i, j in pairs if _holds(table[:, i], table[:, j])]
+    present = (~np.isnan(table)).astype(np.float64)
+    both = present.T @ present  # (p, p) records
+    broken = np.array([(table[:, [i]] > table).sum(axis=0) for i in range(len(places))])  # (p, p)
+    holds = (both >= MIN_RECORDS) & (broken / np.maximum(both, 1.0) <= MAX_BROKEN)
+    np.fill_diagonal(holds, False)
+    pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
+    return [Order(places[i], places[j]) for i, j in pairs if _is_telling(table[:, i], table[:, j])]
 
 
-def _holds(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
-    both = ~(np.isnan(low) | np.isnan(high))
-    low, high = low[both], high[both]
-    if len(low) < MIN_RECORDS or float(np.mean(low > high)) > MAX_BROKEN:
-        return False
+def _is_telling(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+    """Whether numbers of different records would often break an order of two columns, judged by some of the records."""
+    rows = np.flatnonzero(~(np.isnan(low) | np.isnan(high)))[:MAX_MIXED]
+    low, high = low[rows], high[rows]
     below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
     return float(below.mean()) >= TELLING * len(low)
 

@@ -22,9 +22,10 @@ OUT_OF_RANGE = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-MIN_RECORDS = 200  # training records with a number at a place; of fewer, the next one is often the largest
+# Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance
+MIN_RECORDS = 200
+MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
 MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
-MAX_PLACES = 40  # most frequent places of numbers
 
 Place = tuple[str | int, ...]  # where in a record a number stands
 
@@ -43,9 +44,15 @@ class NumberRange:
         return self.place in numbers and not self.low - margin <= numbers[self.place] <= self.high + margin
 
 
+def frequent_places(records: Sequence[Mapping[Place, float]]) -> list[Place]:
+    """The places where enough records have a number, the most frequent first, up to MAX_PLACES."""
+    counts = Counter(place for numbers in records for place in numbers)
+    return [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
+
+
 def ranges(records: Sequence[Mapping[Place, float]]) -> list[NumberRange]:
     """The ranges of the most frequent places. records: the numbers of training records by their places."""
-    counts = Counter(place for numbers in records for place in numbers)
-    places = [place for place, count in counts.most_common(MAX_PLACES) if count >= MIN_RECORDS]
-    values = ((place, [numbers[place] for numbers in records if place in numbers]) for place in places)
+    values = (
+        (place, [numbers[place] for numbers in records if place in numbers]) for place in frequent_places(records)
+    )
     return [NumberRange(place, min(numbers), max(numbers)) for place, numbers in values]

@@ -20,8 +20,8 @@ from anew.families.transformer.known_records import Ints, KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
-MAX_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
-SHORT_ATTEMPTS = 4  # for samples that are far too short, which are less of a fault than those without an end; chosen
+MAX_REDRAWS = 7  # a model that still gives a known record is one that copies, which the copying test should see
+SHORT_REDRAWS = 3  # for samples that are far too short, which are less of a fault than those without an end; chosen
 SHORTER = 0.9  # of the shortest known record, the length of a sample that is not far too short; chosen
 
 
@@ -34,7 +34,7 @@ class RecordFamily(SampledFamily, Protocol):
 
 class RecordSampler:
     """Samples as from `TokenSampler`; those that turn out to be known records, or reach the longest length without an end, are drawn
-    again, up to MAX_ATTEMPTS times, and those that are far shorter than any known record up to SHORT_ATTEMPTS times.
+    again, up to MAX_REDRAWS times, and those that are far shorter than any known record up to SHORT_REDRAWS times.
 
     A network that has seen few records loses its place in them: it begins again in the middle, and is cut, or it ends too early.
 
@@ -86,8 +86,8 @@ class RecordSampler:
             is_cut, is_short = lengths == 0, (lengths > 0) & (lengths < SHORTER * self.shortest)
         num_refused[:, rows] += np.stack((is_known, is_cut | is_short))
         num_known, num_misfits = num_refused[:, rows]
-        is_refused = is_known & (num_known < MAX_ATTEMPTS) | is_cut & (num_misfits < MAX_ATTEMPTS)
-        is_refused |= is_short & (num_misfits < SHORT_ATTEMPTS)
+        is_refused = is_known & (num_known <= MAX_REDRAWS) | is_cut & (num_misfits <= MAX_REDRAWS)
+        is_refused |= is_short & (num_misfits <= SHORT_REDRAWS)
         return rows[np.flatnonzero(is_refused)]
 
     def _drawn_again(self, rows: Ints, attempt: int) -> Tensor:

@@ -57,8 +57,8 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # temperatures that are tried: finer
 class Vae(Family[Grid, VaeConfig]):
     """A two-scale variational autoencoder whose prior is fitted afterwards.
 
-    `bits` is a bound: the negative evidence lower bound under the fitted prior, from which samples are drawn. It is computed with
-    one pair of opposite noises that depend only on the item.
+    `bits` estimates an upper bound: the negative evidence lower bound under the fitted prior, from which samples are drawn. The
+    estimate is unbiased, from one pair of opposite noises that depend only on the item.
     """
 
     Config: ClassVar[type] = VaeConfig
@@ -241,7 +241,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def bits(self, batch: Batch) -> Tensor:
-        """(B,) bits of each item at most: see the class."""
+        """(B,) estimates of an upper bound on the bits of each item: see the class."""
         x, dtype = batch.x.float(), torch.float32
         bottom, top = self.autoencoder.encode(x, dtype)
         noise1 = item_noise(x, "z1", bottom.mean.shape)
