@@ -13,12 +13,13 @@ import pytest
 
 from anew.core.specs import Tokens
 from anew.estimators.sequence_clusters import NearestSequences
+from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation, canonical_or_text
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
-from anew.evaluation.reporting.grading import part_of
+from anew.evaluation.reporting.grading import Supply, part_of
 from anew.evaluation.score import Score
 from samples import molecule, program
 
@@ -172,7 +173,8 @@ def test_figures_of_sequences_have_floors() -> None:
         assert scores[f"bits_per_residue_{name}"].spec.role == "reference"
     assert scores["bits_per_residue_clusters"].spec.role == "metric"
     assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
-    evaluation.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
+    evaluation.sets = ComparedSets({"samples": sequences(60, 2), "test": test, "train": train}, {}, Supply())
+    evaluation.sets.take(60, lambda train, n: [])
     own = scores_of(
         s
         for measure in (evaluation._lengths, evaluation._composition, evaluation._repeats, evaluation._nearest)
