@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from anew.core import random
+from anew.core.device import widest_float
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
@@ -373,7 +374,9 @@ def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
 
 def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
     """Convert numbers and scalar tensors to floats, with a single synchronisation of the device."""
-    scalars = [value.detach().double().reshape(()) for value in values if isinstance(value, Tensor)]
+    scalars = [
+        value.detach().to(widest_float(value.device)).reshape(()) for value in values if isinstance(value, Tensor)
+    ]
     numbers = iter(torch.stack(scalars).tolist() if scalars else ())
     return [float(next(numbers) if isinstance(value, Tensor) else value) for value in values]
 
