@@ -19,7 +19,7 @@ from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
-from anew.planning.build import build_family
+from anew.planning.build import build_family, family_with_weights
 from anew.planning.choose import choose_family, codecs_for
 from anew.sampling.restore import load_weights
 from anew.training.progress import StepProgress
@@ -181,8 +181,12 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    first, second = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
-    assert torch.equal(first, second)
+    taken = family_with_weights(type(family), spec, family.config, state, torch.device("cpu"))
+    assert all(tensor.data_ptr() == state[name].data_ptr() for name, tensor in taken.state_dict().items())
+    first, *others = (
+        last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, taken)
+    )
+    assert all(torch.equal(first, other) for other in others)
 
 
 def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
