@@ -433,7 +433,7 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
     """(B,) bits of the counted targets. log_probs: B*L values, in nats."""
-    nats = -log_probs.view(len(batch), -1).double()  # (B, L)
+    nats = -log_probs.cpu().double().view(len(batch), -1)  # (B, L)
     if batch.mask is not None:
         nats = nats * batch.mask.to(nats.device)
     return nats.sum(1) / math.log(2.0)
