@@ -247,7 +247,7 @@ def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
         "at least 0.9% of the samples are copies of training items: 9 of 1,000 are identical to one"
     )
     near = replace(copied, identical=0)
-    assert near.clause() == "at least about 0.12% of the samples are copies of training items"
+    assert near.clause() == "at least about 0.12% of the samples are altered copies of training items"
     weak = replace(base, train=320, n_train_total=791)
     assert weak.clause() == "no copies found, but only 320 of 791 training items were compared"
     assert weak.clause().split("but ")[1] in weak.verdict()
