@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.number_order import numbers_of
-from anew.evaluation.metrics.row_formats import groups_thousands, json_fields, num_decimals, number, row_format
+from anew.evaluation.metrics.row_formats import (
+    groups_thousands,
+    json_fields,
+    num_decimals,
+    number,
+    part_delimiter,
+    row_format,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,14 @@ def test_identifiers_with_underscores_are_no_column_of_numbers() -> None:
 def test_strings_of_json_that_could_be_numbers_stay_json() -> None:
     values = {"a": "1,234,567", "b": "1,5", "c": "x", "d": 2}
     assert json_fields(json.dumps(values)) == {"a": '"1,234,567"', "b": '"1,5"', "c": "x", "d": "2"}
+
+
+def test_parts_of_uneven_records_have_a_delimiter_and_rows_none() -> None:
+    """InChI has layers that are no fields: whether they go together is not compared, and that is said."""
+    layers = [f"InChI=1S/C{i}H{2 * i + 2}/c1-2-{i}" + "/h1H" * (i % 3) for i in range(90)]
+    assert part_delimiter(layers) == "/"
+    assert part_delimiter([f"{i}/{2 * i}/x|{i}|{i}" for i in range(90)]) is None  # rows of fields
+    assert part_delimiter([f"either/or {i}" for i in range(90)]) is None and part_delimiter(layers[:20]) is None
 
 
 @pytest.mark.parametrize(

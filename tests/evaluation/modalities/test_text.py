@@ -118,6 +118,14 @@ def test_records_are_compared_with_any_of_the_data_which_may_be_sorted(
         assert len(part) == 100 and max(part) > "0900"
 
 
+def test_records_whose_parts_are_not_compared_say_so(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    parts = [[f"x/{i}/{i + k}" + "/y" * (i % 3) for i in range(200)] for k in range(3)]
+    for records, is_said in ((parts, True), ([[text.replace("/", "") for text in part] for part in parts], False)):
+        evaluation = EXPORT(make_inputs(*records, packed=False))
+        evaluation.text_metrics()
+        assert any("the parts of a record that '/' divides" in note for note in evaluation.skipped) == is_said
+
+
 def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Callable[..., EvaluationInputs]) -> None:
     quotes = [[prose(25, seed) for seed in range(first, first + 400)] for first in (0, 1000, 2000)]
     assert max(map(len, quotes[0])) < 256

@@ -20,6 +20,10 @@ from anew.evaluation.metrics.distances import Array
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
 # names of two words.
 DELIMITERS = "\t;|, "
+PART_DELIMITERS = (
+    "/|;:"  # of records that are no rows, but have parts; prose and names have none of these in each record
+)
+MIN_PARTS = 3
 MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
 MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
@@ -227,6 +231,15 @@ def row_format(records: Sequence[str]) -> RowFormat | None:
             if delimiter != " " or any(column.numbers is not None for column in columns):
                 return RowFormat(Delimited(delimiter, width), columns)
     return None
+
+
+def part_delimiter(records: Sequence[str]) -> str | None:
+    """The delimiter of records that have several parts, as InChI has, but are not `row_format`; None for others."""
+    records = [record for record in records[:MAX_READ] if record]
+    if len(records) < MIN_ROWS or row_format(records) is not None:
+        return None
+    shares = {d: sum(record.count(d) >= MIN_PARTS - 1 for record in records) / len(records) for d in PART_DELIMITERS}
+    return next((delimiter for delimiter, share in shares.items() if share >= REGULAR), None)
 
 
 def _json_objects(records: Sequence[str]) -> JsonObjects | None:

@@ -28,6 +28,7 @@ from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import MIN_RECORDS
+from anew.evaluation.metrics.row_formats import part_delimiter
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
 from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
@@ -173,6 +174,12 @@ class TextEvaluation(Evaluation[str]):
             self.skip(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
         if ODD_RECORDS_MEASURE in metrics:
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
+        delimiter = part_delimiter(self._statistics.train) if self.records else None
+        if delimiter is not None:
+            self.skipped.append(
+                f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or "
+                "a name that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
+            )
         if self.inputs.are_whole and not self.records:
             metrics[WHOLE_TEXTS] = self._whole_texts
         return metrics

@@ -117,13 +117,17 @@ class Part:
         return unsigned_zero(form.format(value=value, real=real))
 
     @property
+    def is_percent(self) -> bool:
+        """Whether the figure is given in percent."""
+        return PERCENT.search(self.tolerance.clause) is not None
+
+    @property
     def interval(self) -> str:
         """The 95% interval of the figure as text, a share or a percentage as in its clause; "" without one."""
         ends = self.score.interval
         if ends is None:
             return ""
-        is_percent = PERCENT.search(self.tolerance.clause) is not None
-        bounds = [f"{end:.0%}" if is_percent else f"{end:.2g}" for end in ends]
+        bounds = [f"{end:.0%}" if self.is_percent else f"{end:.2g}" for end in ends]
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:

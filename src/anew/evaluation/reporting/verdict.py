@@ -298,7 +298,7 @@ def _with_interval(part: Part) -> str:
 
 def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
-    percents = part.score.spec.maximum == 1.0
+    percents = part.is_percent
     values = [part.score.value, part.score.real_baseline or 0.0]
     unit = f" {part.score.spec.unit}" if part.score.spec.unit else ""
     value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}{unit}") for number in values)
