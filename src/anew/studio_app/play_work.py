@@ -29,7 +29,7 @@ from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
 from anew.runs import film, lock
-from anew.runs.paths import WEIGHTS
+from anew.runs.weights import weights_path
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.drawing import request_origin, with_settings
 from anew.sampling.latents import condition_from_mask
@@ -141,7 +141,7 @@ class AboutWork(PlayWork):
             "insight": insight_view(model),
             "latents": model.codec is not None,
             "weights": model.identity[1],
-            "unfinished": not (self.player.run / WEIGHTS).is_file(),
+            "unfinished": not weights_path(self.player.run).is_file(),
             "has_film": bool(film.frames(self.player.run)),
             "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
@@ -372,12 +372,12 @@ class WalkWork(PlayWork):
 class NearestWork(PlayWork):
     """The training item nearest to a sample, as the report finds it."""
 
-    def __init__(self, player: Player, channel: Channel[object], sample_name: str, index: int) -> None:
+    def __init__(self, player: Player, channel: Channel[object], samples_name: str, index: int) -> None:
         super().__init__(player, channel)
-        self.made, self.index = sample_name, index
+        self.samples_name, self.index = samples_name, index
 
     def events(self, model: Model) -> Iterator[Json]:
-        sample = self.player.made(self.made, self.index)[self.index]
+        sample = self.player.samples(self.samples_name, self.index)[self.index]
         data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
