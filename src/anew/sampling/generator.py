@@ -247,7 +247,15 @@ class Generator:
             yield self._items(draft.cpu(), request)
 
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
-        """Turn samples or drafts into items, in which the known part is exactly as it was given."""
+        """Turn samples or drafts into items, in which the known part is exactly as it was given.
+
+        Raises:
+            RunError: Values are not finite; as items they would be grey images or silence.
+        """
+        if not bool(x.isfinite().all()):
+            raise RunError(
+                "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
+            )
         items = self.modality.decode(x)
         condition = request.condition
         if condition is not None and self.codec is not None:

@@ -205,7 +205,7 @@ class Trainer:
         Returns:
             Sum and count of the loss, and this process's part of the means of the whole batch's scalars.
         """
-        taken: list[tuple[int, list[str], list[float | Tensor]]] = []
+        micro_batches: list[tuple[int, list[str], list[float | Tensor]]] = []
         wrapped = self.wrapped[phase.name]
         for offset, end in self._micro_batches(len(batch)):
             rows = batch.rows(offset, end)
@@ -214,11 +214,11 @@ class Trainer:
             with random.use_context(context), sync_gradients(wrapped, is_last=end == len(batch)):
                 loss, loss_count, scalars = wrapped(rows, context)
                 loss.backward()
-            taken.append((len(rows), list(scalars), [loss.detach(), loss_count, *scalars.values()]))
-        values = iter(_to_floats([value for _, _, values in taken for value in values]))
+            micro_batches.append((len(rows), list(scalars), [loss.detach(), loss_count, *scalars.values()]))
+        values = iter(_to_floats([value for _, _, values in micro_batches for value in values]))
         total = count = 0.0
         means: dict[str, float] = {}
-        for num_rows, names, _ in taken:
+        for num_rows, names, _ in micro_batches:
             total, count = total + next(values), count + next(values)
             for name in names:
                 means[name] = means.get(name, 0.0) + next(values) * num_rows / self.batch_size

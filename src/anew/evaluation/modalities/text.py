@@ -199,8 +199,8 @@ class TextEvaluation(Evaluation[str]):
     def report_content(self) -> ReportContent:
         is_late = not self.records and self.total_clock.remaining() <= SEARCH_SECONDS
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
-        shown = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
-        nearest = self.nearest(shown, 1 / 8 if is_late else 1.0)
+        pair_samples = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
+        nearest = self.nearest(pair_samples, 1 / 8 if is_late else 1.0)
         return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:

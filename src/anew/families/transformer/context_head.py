@@ -354,10 +354,10 @@ class ContextHead(nn.Module):
             mixed = self.mixer.step(state.rows, state.joint, network, is_open, min_p)  # (n, V)
             weights = state.share.mix([mixed, network, self.uniform])
             weights = weights if allowed is None else weights * allowed
-            kept = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
-            rows = np.flatnonzero(is_open & (kept[np.arange(len(kept)), tokens] == 0.0))
+            candidates = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
+            rows = np.flatnonzero(is_open & (candidates[np.arange(len(candidates)), tokens] == 0.0))
             if len(rows):
-                again = token_choice.sample_tokens(kept[rows], uniforms[1][rows])  # (k,)
+                again = token_choice.sample_tokens(candidates[rows], uniforms[1][rows])  # (k,)
                 tokens[rows] = again
                 chances[rows] = np.stack((mixed[rows, again], network[rows, again], self.uniform[again]), 1)
         state.propose_drawn(chances)

@@ -155,7 +155,7 @@ class TokenSampler:
             max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
         ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
         draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
-        drafted = draft.numpy()
+        draft_ids = draft.numpy()
         has_ended = np.zeros(n, dtype=bool)
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
@@ -170,7 +170,7 @@ class TokenSampler:
             if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
-            ids[:, place] = drafted[places, place] = tokens
+            ids[:, place] = draft_ids[places, place] = tokens
             yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
@@ -241,8 +241,8 @@ class TokenSampler:
         0."""
         if self.allowed is None:
             return weights
-        kept: Floats = weights * self.allowed
-        return np.where(kept.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, kept)
+        allowed_weights: Floats = weights * self.allowed
+        return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""
