@@ -357,7 +357,7 @@ class LateModel(Model):
         folder, device, trust_code = arguments
         try:
             super().__init__(folder, device, trust_code=trust_code)
-        except BaseException:
-            self._arguments = arguments  # the next use raises the same error
+        except BaseException:  # whatever it is, the next use raises it again
+            self._arguments = arguments
             raise
         return getattr(self, name)

@@ -233,6 +233,10 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         F = self.layout.run_network(net, c_in_y, denoised, sigma / std, component)
         return c_skip_y, c_out, F.float().flatten(1)
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        return self._dtype()
+
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 

@@ -242,6 +242,10 @@ class Fsq(Family[Grid, FsqConfig]):
         x = self.autoencoder.decode(z, dtype)
         return soft_clamp(x) if self.spec.bounded else x
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        return self._dtype()
+
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 

@@ -204,6 +204,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
         return OptimizerConfig(groups, warmup_steps=c.warmup_steps, decay=c.decay, ema_width=c.ema_width)
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        return self._dtype()
+
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 

@@ -162,6 +162,10 @@ class Vae(Family[Grid, VaeConfig]):
         warmup = self.config.kl_warmup
         return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        return self._dtype()
+
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
