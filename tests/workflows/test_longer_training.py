@@ -53,7 +53,7 @@ def test_what_the_report_does_not_need_goes_to_the_training(meter: type[Meter]) 
     assert progress.seconds == 180.0
     listener(SimpleNamespace(progress=0.21))
     assert progress.seconds == pytest.approx(BUDGET - 27.0 - 2.2 - 7.0, abs=1.0)
-    assert "s of what was kept for the report go to the training" in job.context.reporter.lines[-1]
+    assert "s reserved for the report go to training" in job.context.reporter.lines[-1]
     before = progress.seconds
     meter.crowding = 0.9  # a further gain is too small
     listener(SimpleNamespace(progress=0.31))

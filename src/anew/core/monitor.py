@@ -1,4 +1,4 @@
-"""Are the other processes of a training still alive? Each one tells by a heartbeat, and all end where one is gone for good.
+"""Heartbeats between the processes of a training: all end when one of them is gone for good.
 
 A process that waits in a collective cannot be woken: so a thread watches, says one sentence, and ends the process.
 """
@@ -140,7 +140,7 @@ def pid_namespace() -> str:
 
 
 class Monitor:
-    """The heartbeat of this process, and an ear for those of the others. The first process hears all, the others hear it.
+    """The heartbeat of this process. It also listens: the first process to all, the others to the first.
 
     Args:
         store: Reached by all processes; used by this monitor alone, since a call may block.

@@ -205,7 +205,7 @@ class World:
 
     def on(self, device: str) -> World:
         """The same, computing on a device as `pick_device` takes it."""
-        name = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        name = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")), self.size)
         if name.startswith("cuda"):
             torch.cuda.set_device(torch.device(name))
         return replace(self, device=torch.device(name))
@@ -303,7 +303,7 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
-        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
+        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
         STOPPED,
     )
 

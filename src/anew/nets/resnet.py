@@ -135,7 +135,7 @@ class ResNetGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Items (B, *shape) and components (B,) -> logits (B,): how real each item looks, as one of its component (projection
+    """Items (B, *shape) and components (B,) -> logits (B,): how real each item looks as one of that component (projection
     discriminator, arXiv 1802.05637).
 
     Args:

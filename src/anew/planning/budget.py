@@ -135,7 +135,7 @@ def still_reading(budget: float, context: RunContext) -> BudgetError:
     while longest_training(needed) - elapsed < MIN_TRAINING:
         needed += 1.0
     return BudgetError(
-        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading had not ended after {elapsed:.1f} s and "
         f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
     )
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from anew.core import random
 from anew.core import settings as cfg
-from anew.core.device import seeded
+from anew.core.device import place, seeded
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.world import World
@@ -66,7 +66,7 @@ def build_family(
     try:
         with seeded(random.key(seed, "weights"), device), _AllocationLimit(free_memory(torch.device("cpu"))):
             family = family_class(spec, config)
-        return family.to(device)
+        return place(family, device)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

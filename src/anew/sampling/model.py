@@ -52,7 +52,7 @@ class Model(Generator):
 
     Args:
         folder: The run.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         trust_code: Whether to run the `family.py` of a run with a family of its own.
         step: A step whose weights were kept during training, which are then loaded instead of the newest.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
+from anew.core.device import place
 from anew.core.memory import parameters_within
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import restore_item_modality
@@ -80,7 +81,7 @@ def restore_family(
         with parameters_within(2 * sum(tensor.nbytes for tensor in weights.values())):
             family = owner(spec, cfg.from_json(owner.Config, record.config))
     load_weights(family, weights, path)
-    return family.to(device).eval()
+    return place(family, device).eval()
 
 
 def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Family:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from anew.core import random
+from anew.core.device import widest_float
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
@@ -20,6 +21,7 @@ from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
+from anew.functional.schedules import decay_start
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
@@ -138,13 +140,13 @@ class Trainer:
         if self.early_decay is None or self.progress.has_early_decay:
             return planned
         # The decay began early. It has the same share of the shortened run as it would have of the planned one.
-        start = 1.0 - self.decay
+        start = decay_start(self.decay)
         progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
         return progress if progress < 1.0 else None
 
     def may_decay_at(self, progress: float) -> bool:
         """Whether the decay has not begun, so that it may begin at this progress, earlier than planned."""
-        return self.early_decay is None and 0.0 < progress < 1.0 - self.decay
+        return self.early_decay is None and 0.0 < progress < decay_start(self.decay)
 
     # -- a step ---------------------------------------------------------------------------------------------------------
 
@@ -372,7 +374,9 @@ def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
 
 def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
     """Convert numbers and scalar tensors to floats, with a single synchronisation of the device."""
-    scalars = [value.detach().double().reshape(()) for value in values if isinstance(value, Tensor)]
+    scalars = [
+        value.detach().to(widest_float(value.device)).reshape(()) for value in values if isinstance(value, Tensor)
+    ]
     numbers = iter(torch.stack(scalars).tolist() if scalars else ())
     return [float(next(numbers) if isinstance(value, Tensor) else value) for value in values]
 

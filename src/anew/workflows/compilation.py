@@ -62,7 +62,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
             raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
         if job.plan.recompute:
             raise ConfigError(
-                "compile=on and the recomputation of activations (`recompute`) exclude each other; leave one of them out"
+                "compile=on and the recomputation of activations (`recompute`) cannot be combined; leave one of them out"
             )
         _check_time(job)
         return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")

@@ -1,4 +1,4 @@
-"""More time for the training where other programs use the cores less than before it: the report will not need what was kept."""
+"""Extends the training when other programs use the cores less than before: the report no longer needs the reserve."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LongerTraining:
         gain = world.broadcast(self.progress.spent + remaining - self.progress.seconds)
         if gain > MIN_GAIN * self.progress.seconds:
             self.job.context.reporter.message(
-                f"other programs use the cores less than before: {gain:.0f} s of what was kept for the report go to the training"
+                f"other programs use the cores less now; {gain:.0f} s reserved for the report go to training"
             )
             self.progress.extend(self.progress.seconds + gain)
 

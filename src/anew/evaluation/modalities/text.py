@@ -11,7 +11,8 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
-from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Evaluation
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.fields import records_type
