@@ -174,12 +174,8 @@ class TextEvaluation(Evaluation[str]):
             self.skip(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
         if ODD_RECORDS_MEASURE in metrics:
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
-        delimiter = part_delimiter(self._statistics.train) if self.records else None
-        if delimiter is not None:
-            self.skipped.append(
-                f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or "
-                "a name that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
-            )
+        if self.records:
+            self.skipped += _notes_on_parts(self._statistics.train)
         if self.inputs.are_whole and not self.records:
             metrics[WHOLE_TEXTS] = self._whole_texts
         return metrics
@@ -357,6 +353,17 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         text[: max_characters - start]
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
+    ]
+
+
+def _notes_on_parts(records: Sequence[str]) -> list[str]:
+    """A sentence on records of several parts that no figure compares with each other; none for other records."""
+    delimiter = part_delimiter(records)
+    if delimiter is None:
+        return []
+    return [
+        f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or a name "
+        "that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
     ]
 
 
