@@ -23,7 +23,7 @@ DELIMITERS = "\t;|, "
 PART_DELIMITERS = (
     "/|;:"  # of records that are no rows, but have parts; prose and names have none of these in each record
 )
-MIN_PARTS = 3
+MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
 MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
