@@ -443,7 +443,7 @@ def test_empty_samples_are_said(text_run: tuple[Path, Path], tmp_path: Path) -> 
 MISTAKES = [
     (("train", "{none}"), "does not exist"),
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
-    (("train", "{data}", "--run", "{run}"), "is a run already"),
+    (("train", "{data}", "--run", "{run}"), "is already a run"),
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "--budget and --steps are mutually exclusive"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "leaves no time to train.*give (at least|more)"),

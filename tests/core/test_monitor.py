@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, Monitor]:
     monkeypatch.setattr(os, "_exit", lambda code: None)  # of the process that tests
     monkeypatch.setenv("LOCAL_RANK", "0")
     shelf = Shelf()
-    monitors = Monitor(shelf, 0, 2, "hosta", "spacea"), Monitor(shelf, 1, 2, "hostb", "spaceb")
+    monitors = Monitor(shelf, 0, 2, "hosta", "namespacea"), Monitor(shelf, 1, 2, "hostb", "namespaceb")
     for monitor in monitors:
         monitor.announce()
     return monitors
@@ -78,6 +79,38 @@ def test_two_that_live_leave_in_peace(pair: tuple[Monitor, Monitor]) -> None:
     other.wait_for_main()
     other.leave()
     assert not fails(main) and not fails(other)
+
+
+class SlowShelf(Shelf):
+    """A store that takes long for one message of a background thread, once it is armed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_armed = False
+        self.is_busy, self.may_go_on = threading.Event(), threading.Event()
+
+    def set(self, key: str, value: str) -> None:
+        if self.is_armed and threading.current_thread() is not threading.main_thread():
+            self.is_armed = False
+            self.is_busy.set()
+            self.may_go_on.wait(5)
+        super().set(key, value)
+
+
+def test_the_last_message_says_that_a_process_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    shelf = SlowShelf()
+    main, other = Monitor(shelf, 0, 2, "hosta", "namespacea"), Monitor(shelf, 1, 2, "hostb", "namespaceb")
+    main.announce()
+    other.announce()
+    other.start()
+    shelf.is_armed = True
+    assert shelf.is_busy.wait(3)  # an older message is under way
+    timer = threading.Timer(0.1, shelf.may_go_on.set)
+    timer.start()
+    other.leave()
+    timer.join()
+    assert json.loads(shelf.values["beat/1"])["left"] is True
 
 
 def test_a_failure_ends_the_others_and_the_main_process_says_it(pair: tuple[Monitor, Monitor]) -> None:
@@ -136,15 +169,15 @@ def test_one_that_is_late_is_named(pair: tuple[Monitor, Monitor]) -> None:
 def test_a_process_that_died_on_this_machine_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = module.Peer(1)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    space = module.process_space()
-    peer.update({"host": "hosta", "space": space, "pid": child.pid})
-    assert not peer.is_dead(space)
+    namespace = module.pid_namespace()
+    peer.update({"host": "hosta", "pid_namespace": namespace, "pid": child.pid})
+    assert not peer.is_dead(namespace)
     child.kill()
-    assert within(5.0, lambda: peer.is_dead(space))  # even before it is waited for
+    assert within(5.0, lambda: peer.is_dead(namespace))  # even before it is waited for
     child.communicate()
-    assert peer.is_dead(space) and not peer.is_dead("another") and not peer.is_dead("")
-    peer.update({"host": "hosta", "space": space, "pid": child.pid, "left": True})
-    assert not peer.is_dead(space)
+    assert peer.is_dead(namespace) and not peer.is_dead("another") and not peer.is_dead("")
+    peer.update({"host": "hosta", "pid_namespace": namespace, "pid": child.pid, "left": True})
+    assert not peer.is_dead(namespace)
 
 
 @pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="without namespaces of processes")
@@ -152,11 +185,11 @@ def test_a_process_of_another_container_that_has_the_same_host_name_is_not_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     peer = module.Peer(1)
-    here = module.process_space()
+    here = module.pid_namespace()
     link = os.readlink
     monkeypatch.setattr(os, "readlink", lambda path: "pid:[1]" if path == "/proc/self/ns/pid" else link(path))
-    elsewhere = module.process_space()
-    peer.update({"host": socket.gethostname(), "space": elsewhere, "pid": 2**22 + 1})  # no number of a process
+    elsewhere = module.pid_namespace()
+    peer.update({"host": socket.gethostname(), "pid_namespace": elsewhere, "pid": 2**22 + 1})  # no number of a process
     assert peer.is_dead(elsewhere) and not peer.is_dead(here)
 
 
@@ -221,7 +254,7 @@ from core.test_monitor import Shelf
 from anew.core import monitor as module
 module.BEAT_S, module.LEAVING_S = 0.05, 1.0
 shelf = Shelf()
-monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", f"space{{rank}}", limit=0.5) for rank in (0, 1)]
+monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", f"namespace{{rank}}", limit=0.5) for rank in (0, 1)]
 for monitor in monitors:
     monitor.announce()
 own = monitors[1 - {silent}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anew.core import random
@@ -69,7 +69,8 @@ def test_keys_are_the_same_everywhere() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**40), st.integers(0, 10**7), st.sampled_from(["label", "component"]))
+@example(5, 2**60, "label")
+@given(st.integers(0, 2**40), st.integers(0, 2**63), st.sampled_from(["label", "component"]))
 def test_choices_are_spread_evenly_over_samples(seed: int, first: int, stream: str) -> None:
     sample_keys = [(seed, first + i) for i in range(1000)]
     spread = random.evenly_spread(sample_keys, stream)  # type: ignore[arg-type]

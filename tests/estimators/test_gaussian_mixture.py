@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture
+from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture, nearest_component, sample_components
 
 
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,6 +50,27 @@ def test_classes_own_their_components() -> None:
     assert mixture.component_class.tolist() == [0, 1, 0, 1, -1]
     assert torch.equal(mixture.component_class[mixture.assign(x, cluster)], cluster)
     assert float(mixture.weights.sum()) == pytest.approx(1)
+
+
+def test_a_class_without_examples_has_a_component_of_its_own() -> None:
+    x, _ = two_blobs(60)
+    labels = torch.zeros(60, dtype=torch.long)
+    mixture = fit_mixture(grid(x), labels, rank=4, num_clusters=4, classes=2, rng=torch.Generator().manual_seed(1))
+    others = mixture.assign(x, labels + 1)
+    assert mixture.component_class[others].tolist() == [1] * 60
+    drawn = sample_components(mixture.weights, mixture.component_class, torch.rand(9), torch.ones(9, dtype=torch.long))
+    assert set(drawn.tolist()) == set(others.tolist())
+    torch.testing.assert_close(mixture.means[others[0]], mixture.means[-1])
+
+
+def test_where_no_component_of_a_class_occurs_the_one_of_all_data_stands_in() -> None:
+    x, cluster = two_blobs(60)
+    mixture = fit_mixture(grid(x), cluster, rank=4, num_clusters=2, classes=2, rng=torch.Generator().manual_seed(1))
+    mixture.weights[1] = 0.0
+    component = mixture.assign(x, cluster)
+    assert torch.equal(component, torch.where(cluster == 1, 2, 0))
+    empty = torch.zeros(3)
+    assert nearest_component(x[:5, :4], mixture.means, empty, mixture.component_class, None).tolist() == [2] * 5
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.functional.augment import MAX_P, NUM_UNIFORMS, augment, updated_p
+from anew.functional.augment import MAX_P, NUM_UNIFORMS, UNUSED, augment, updated_p
 
 
 def uniform(n: int, seed: int = 0) -> torch.Tensor:
@@ -18,6 +18,17 @@ def test_at_strength_zero_nothing_changes_and_rows_stand_alone(shape: tuple[int,
     assert whole.shape == x.shape
     assert bool(torch.isfinite(whole).all())
     torch.testing.assert_close(whole[2:4], augment(x[2:4], numbers[2:4], 0.7), atol=1e-5, rtol=0)
+
+
+def test_every_number_but_one_has_an_effect() -> None:
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    numbers = uniform(1)
+    changed_one = torch.where(torch.eye(NUM_UNIFORMS, dtype=torch.bool), (numbers + 0.37) % 1.0, numbers)
+    items = augment(x.expand(NUM_UNIFORMS, -1, -1, -1), changed_one, 1.0)[
+        4:
+    ]  # the first four say whether changes happen
+    has_effect = (items - augment(x, numbers, 1.0)).abs().amax((1, 2, 3)) > 1e-3
+    assert torch.nonzero(~has_effect).flatten().tolist() == [UNUSED - 4]
 
 
 def test_most_items_stay_as_they_are_at_a_low_strength() -> None:

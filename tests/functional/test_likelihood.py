@@ -46,8 +46,9 @@ def test_a_mass_is_a_difference_of_the_distribution_function() -> None:
     assert torch.allclose(masses, upper - lower, atol=1e-5)
 
 
-def test_narrow_components_stay_finite_with_gradient() -> None:
-    raw = torch.full((1, LogisticMixture.num_parameters(2, 3), 2, 2), -50.0, requires_grad=True)
+@pytest.mark.parametrize("output", [-50.0, 50.0])
+def test_the_narrowest_and_widest_components_stay_finite_with_gradient(output: float) -> None:
+    raw = torch.full((1, LogisticMixture.num_parameters(2, 3), 2, 2), output, requires_grad=True)
     for value in (-1.0, 0.0, 1.0):
         nats = LogisticMixture.from_network(raw, 2, 3).log_prob(torch.full((1, 3, 2, 2), value))
         nats.sum().backward()

@@ -144,7 +144,7 @@ def test_attention_equals_the_fused_kernel(dtype: torch.dtype) -> None:
     at = attention.PositionTables.make(7, 8, 100.0).span(0, 7, dtype)
     joint = torch.randn(2, 7, 3 * 3 * 8).to(dtype)
     q, k, v = joint.view(2, 7, 3, 3, 8).permute(2, 0, 3, 1, 4)
-    q, k = (attention.apply_rope(F.rms_norm(t, (8,), eps=attention.EPSILON), at) for t in (q, k))
+    q, k = (at.rotate(F.rms_norm(t, (8,), eps=attention.EPSILON)) for t in (q, k))
     fused = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.5)
     ours = attention.causal_attention(joint, at, 3, 0.5)
     assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if dtype == torch.float32 else 3e-2)

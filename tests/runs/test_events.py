@@ -69,7 +69,7 @@ def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:
 def test_a_missing_step_is_said(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(STEP % (1, 1) + STEP % (3, 3))
-    with pytest.raises(RunError, match="does not say how step 2 went"):
+    with pytest.raises(RunError, match="has no record of step 2"):
         progress_record(path)
 
 

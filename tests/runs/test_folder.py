@@ -222,7 +222,7 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
 def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     folder.write_config(Begun(request=Request(data="x")))
-    with pytest.raises(RunError, match="is a run already; give another folder, or continue it with `anew resume"):
+    with pytest.raises(RunError, match="is already a run; give another folder, or continue it with `anew resume"):
         RunFolder.create(tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()

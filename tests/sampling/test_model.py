@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 import anew
 from anew.cli.summary import score_lines
+from anew.core.specs import SampleRequest
 from samples import prose, shapes, trained
 
 
@@ -59,6 +63,17 @@ def test_what_is_known_is_kept(images: anew.Model) -> None:
     assert np.array_equal(draft, images.sample(1, seed=5, condition=(image, mask))[0])
     with pytest.raises(anew.ConfigError, match=r"the mask has the size \(3, 3\)"):
         images.sample(1, condition=(image, mask[:3, :3]))
+
+
+def test_values_that_are_not_finite_are_no_items(images: anew.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        yield torch.full((request.n, *images.spec.shape), torch.nan)
+
+    monkeypatch.setattr(images.family, "sample", sample)
+    with pytest.raises(anew.RunError, match="not finite numbers"):
+        images.sample(2)
+    with pytest.raises(anew.RunError, match="not finite numbers"):
+        list(images.stream(1))
 
 
 def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:

@@ -127,7 +127,36 @@ def test_going_back_lowers_the_rate_and_goes_on(tmp_path: Path) -> None:
     run = trainer(data=Heals(poison=5))
     assert TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run() == "finished"
     assert run.step == 20
-    assert run.lr_scale == 0.5
+
+
+def test_the_rate_is_lower_until_the_loss_is_overcome(tmp_path: Path) -> None:
+    run = trainer(data=Heals(poison=5))
+    scales: list[float] = []
+
+    def note(result: StepResult) -> None:
+        scales.append(run.lr_scale)
+
+    TrainingLoop(run, RunFolder(tmp_path), None, [note], checkpoint_seconds=1e9).run()
+    assert scales == [1.0] * 5 + [0.5] * 10 + [1.0] * 10  # five steps, back to the first, and as far beyond the fifth
+
+
+class PoisonedOnce(Points):
+    """Poisoned once at each of some steps."""
+
+    def __init__(self, steps: set[int]) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Any:
+        self.poison = step if step in self.steps else None
+        self.steps -= {step}
+        return super().batch(step, phase, first, count, size)
+
+
+def test_losses_that_were_overcome_do_not_count(tmp_path: Path) -> None:
+    run = trainer(data=PoisonedOnce({1, 3, 7, 11, 15, 18}))
+    assert TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=0.0).run() == "finished"
+    assert run.step == 20
 
 
 def test_three_times_is_enough(tmp_path: Path) -> None:

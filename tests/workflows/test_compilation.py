@@ -126,5 +126,5 @@ def test_a_budget_that_compiling_would_eat_is_refused(begun: TrainingJob) -> Non
 def test_recomputed_activations_exclude_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
     settings = {**SETTINGS, "compile": "on", "recompute": "on"}
-    with pytest.raises(ConfigError, match="exclude each other; leave one of them out"):
+    with pytest.raises(ConfigError, match="cannot be combined; leave one of them out"):
         anew.train(names(tmp_path / "n.txt", 300), tmp_path / "run", steps=1, settings=settings)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from anew.core.world import World
+from anew.planning.budget import longest_training
 from anew.planning.context import RunContext
 from anew.training.progress import ReplayProgress, StepProgress, TimeProgress
 from anew.workflows import fit
 from anew.workflows import longer_training as module
-from anew.workflows.longer_training import longer_training
+from anew.workflows.longer_training import LongerTraining, longer_training
 from reporters import Lines
 
 BUDGET = 300.0
@@ -51,11 +53,21 @@ def test_what_the_report_does_not_need_goes_to_the_training(meter: type[Meter]) 
     assert progress.seconds == 180.0
     listener(SimpleNamespace(progress=0.21))
     assert progress.seconds == pytest.approx(BUDGET - 27.0 - 2.2 - 7.0, abs=1.0)
-    assert "s of what was kept for the report go to the training" in job.context.reporter.lines[-1]
+    assert "s reserved for the report go to training" in job.context.reporter.lines[-1]
     before = progress.seconds
     meter.crowding = 0.9  # a further gain is too small
     listener(SimpleNamespace(progress=0.31))
     assert progress.seconds == before and len(job.context.reporter.lines) == 1
+
+
+def test_what_the_report_needs_on_idle_cores_is_kept_for_it(meter: type[Meter]) -> None:
+    budget, reading = 60.0, 15.0
+    job = job_of(4.0, budget)
+    length = longest_training(budget) - reading  # all that idle cores leave for training
+    progress = TimeProgress(length, spent=0.91 * length)
+    job.context = replace(job.context, started=time.monotonic() - reading - 0.91 * length)
+    LongerTraining(job, progress)(SimpleNamespace(progress=0.91))
+    assert progress.seconds == length and not job.context.reporter.lines
 
 
 def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:

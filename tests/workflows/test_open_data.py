@@ -24,7 +24,7 @@ def test_a_budget_that_reading_uses_up_is_refused_while_it_is_read(
     monkeypatch.setattr(Dataset, "fit", fit)
     begin = time.monotonic()
     with pytest.raises(
-        BudgetError, match=r"20 s leaves no time to train: starting and reading were not over after .* such as 60s"
+        BudgetError, match=r"20 s leaves no time to train: starting and reading had not ended after .* such as 60s"
     ):
         anew.train(names(tmp_path / "names.txt", 300), tmp_path / "run", budget=20, started=begin - 10.0)
     assert time.monotonic() - begin < 10.0 and not (tmp_path / "run").exists()

@@ -18,29 +18,31 @@ from anew.workflows import previews
 from anew.workflows.previews import Previews, collapse, pooled
 from anew.workflows.run_report import warnings
 
+ADVICE = "wait"
+
 
 def noise(n: int, seed: int = 0, size: float = 0.2) -> torch.Tensor:
     return 0.5 + size * torch.randn(n, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
 def test_samples_that_are_all_alike_are_named() -> None:
-    warning = collapse(noise(16, 1, 0.006), noise(16))
-    start = "the generator has collapsed: its items have 3% of the variety of your data;"
-    assert warning is not None and warning.startswith(start)
+    warning = collapse(noise(16, 1, 0.006), noise(16), ADVICE)
+    start = "the generator has collapsed: its items have 3% of the variety of your data; wait"
+    assert warning == start
 
 
 def test_a_few_items_repeated_have_collapsed_too() -> None:
-    assert "collapsed: its items have 0%" in str(collapse(noise(2, 1).repeat(8, 1, 1, 1), noise(16)))
+    assert "collapsed: its items have 0%" in str(collapse(noise(2, 1).repeat(8, 1, 1, 1), noise(16), ADVICE))
 
 
 def test_samples_as_varied_as_blurred_items_have_not() -> None:
-    assert collapse(noise(16, 1), noise(16)) is None
-    assert collapse(noise(16, 1, 0.1), noise(16)) is None
+    assert collapse(noise(16, 1), noise(16), ADVICE) is None
+    assert collapse(noise(16, 1, 0.1), noise(16), ADVICE) is None
 
 
 def test_data_without_variety_is_no_measure() -> None:
-    assert collapse(torch.zeros(16, 1, 16, 16), noise(16, 0, 0.002)) is None
-    assert collapse(noise(1), noise(1)) is None
+    assert collapse(torch.zeros(16, 1, 16, 16), noise(16, 0, 0.002), ADVICE) is None
+    assert collapse(noise(1), noise(1), ADVICE) is None
 
 
 def test_pictures_of_any_size_are_brought_to_one() -> None:
@@ -53,7 +55,7 @@ class Drawn(list[Any]):
     def save_sheet(self, folder: Path, stem: str) -> None: ...
 
 
-LATENTS = SimpleNamespace(fit_latents=lambda sweep: None)  # of a family
+LATENTS = SimpleNamespace(fit_latents=lambda sweep: None, collapse_advice=ADVICE)  # of a family
 
 
 def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
@@ -72,7 +74,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=requested,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
-        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32, progress=None), rebuilt=lambda weights: LATENTS,
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32, progress=None, family=LATENTS), rebuilt=lambda weights: LATENTS,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
         model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(generated[:n]))),
     )  # fmt: skip

@@ -39,8 +39,12 @@ class Slow:
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs, self.skipped, self.unmeasured, self.measured = inputs, [], [FURTHER], set()
-        self.supply, self.extent = Supply(compared=len(inputs.samples)), ""
+        self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)), extent="")
         self.announcements = SimpleNamespace(reporter=None)
+
+    def scores_without_features(self) -> Iterator[Score]:
+        yield score("sharpness", 0.5, n=len(self.inputs.samples))
+        self.measured.add("sharpness and noise")
 
     def answer_scores(self) -> Any:
         n = len(self.inputs.samples)
@@ -48,15 +52,6 @@ class Slow:
         time.sleep(0.01 * n)
         yield score("coverage", 0.5, n=n)
         self.unmeasured = []
-
-
-@pytest.fixture(autouse=True)
-def plain_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    def scores(evaluation: Slow) -> Iterator[Score]:
-        yield score("sharpness", 0.5, n=len(evaluation.inputs.samples))
-        evaluation.measured.add("sharpness and noise")
-
-    monkeypatch.setattr("anew.workflows.time_left.scores_without_features", scores)
 
 
 @pytest.mark.parametrize(("seconds", "pieces", "missing"), [(30.0, [32, QUICK], []), (0.5, [], [FURTHER])])
@@ -94,11 +89,11 @@ def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: li
 def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(223))))
-    evaluation.extent = "Quality was measured on 40 of 223 samples, for lack of time."
-    evaluation.skipped = [evaluation.extent, "Not measured: the spectrum (out of time)."]
+    evaluation.sets.extent = "Quality was measured on 40 of 223 samples, for lack of time."
+    evaluation.skipped = [evaluation.sets.extent, "Not measured: the spectrum (out of time)."]
     supply = Supply(476, compared=223, left_out=183)
     measured = Measurements(scores=[score("coverage", 0.5, n=40)], supply=supply)
-    evaluation.supply = supply
+    evaluation.sets.supply = supply
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == [60, 223]
     assert supplement.measurements.supply.left_out == 0 and supplement.measurements.scores[0].n == 223

@@ -45,7 +45,7 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     anew.train(data, run, steps=2, settings=SETTINGS, reporter=reporter)
     assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
     assert (run / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunError, match="is a run already, of another request \\(steps differs\\); give another folder"):
+    with pytest.raises(RunError, match="is already a run, of another request \\(steps differs\\); give another folder"):
         anew.train(data, run, steps=3, settings=SETTINGS)
 
 
@@ -92,7 +92,7 @@ def test_a_report_that_was_stopped_is_measured_again_by_the_same_command(tmp_pat
     assert is_stopped(run) and read_record(run).copies is None
     weights = (run / "model.safetensors").read_bytes()
     anew.train(data, run, steps=2, settings=settings, reporter=again)
-    assert "the training is finished, and its report is not; measuring" in again.lines
+    assert "the training is finished, but its report is not; measuring" in again.lines
     assert not is_stopped(run) and read_record(run).copies is not None
     assert (run / "model.safetensors").read_bytes() == weights
     anew.resume(run, reporter=reporter)

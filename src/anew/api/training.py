@@ -189,7 +189,7 @@ def _continues(path: Path, request: Request, own_file: Path | None) -> bool:
         differing = [f"the file {str(own_file)!r}"]
     if differing:
         raise RunError(
-            f"{str(path)!r} is a run already, of another request ({differing[0]} differs); give another folder, "
+            f"{str(path)!r} is already a run, of another request ({differing[0]} differs); give another folder, "
             f"or continue it with `{command('anew', 'resume', path)}`"
         )
     return True

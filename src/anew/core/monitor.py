@@ -1,4 +1,4 @@
-"""Are the other processes of a training still alive? Each one tells by a heartbeat, and all end where one is gone for good.
+"""Heartbeats between the processes of a training: all end when one of them is gone for good.
 
 A process that waits in a collective cannot be woken: so a thread watches, says one sentence, and ends the process.
 """
@@ -38,7 +38,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TrainingEnd:
     """Why a training ends on all processes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Verdict:
         return json.dumps([self.rank, self.sentence, self.code, self.is_said])
 
     @classmethod
-    def from_json(cls, text: bytes) -> Verdict:
+    def from_json(cls, text: bytes) -> TrainingEnd:
         rank, sentence, code, is_said = json.loads(text)
         return cls(int(rank), str(sentence), int(code), bool(is_said))
 
@@ -67,7 +67,7 @@ class Beat(TypedDict, total=False):
 
     Attributes:
         host: Name of its machine.
-        space: Where its number means something, as `process_space` gives it.
+        pid_namespace: Where its number means something, as `pid_namespace` gives it.
         pid: Its number there.
         number: Number of the heartbeat.
         calls: Collectives that it has begun.
@@ -76,7 +76,7 @@ class Beat(TypedDict, total=False):
     """
 
     host: str
-    space: str
+    pid_namespace: str
     pid: int
     number: int
     calls: int
@@ -116,10 +116,11 @@ class Peer:
     def is_silent(self, seconds: float) -> bool:
         return not self.has_left and time.monotonic() - self.changed_at > seconds
 
-    def is_dead(self, space: str) -> bool:
-        """Whether it is one of this process space and has ended; seen at once, before its heartbeat is missed."""
+    def is_dead(self, pid_namespace: str) -> bool:
+        """Whether it is one of this pid namespace and has ended; seen at once, before its heartbeat is missed."""
         pid = self.beat.get("pid")
-        if self.has_left or not space or self.beat.get("space") != space or not isinstance(pid, int):
+        is_visible = bool(pid_namespace) and self.beat.get("pid_namespace") == pid_namespace
+        if self.has_left or not is_visible or not isinstance(pid, int):
             return False
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
@@ -128,9 +129,9 @@ class Peer:
             return True
 
 
-def process_space() -> str:
-    """Of this process: within it, numbers of processes mean the same. "" where the system does not tell. Containers of one machine
-    may share its name, and not see each other's processes."""
+def pid_namespace() -> str:
+    """The machine and the kernel's PID namespace of this process: where they are equal, a number means the same process. "" where the
+    system does not tell. Containers of one machine may share its name, and not see each other's processes."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return f"{socket.gethostname()} {file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
@@ -139,30 +140,32 @@ def process_space() -> str:
 
 
 class Monitor:
-    """The heartbeat of this process, and an ear for those of the others. The first process hears all, the others hear it.
+    """The heartbeat of this process. It also listens: the first process to all, the others to the first.
 
     Args:
         store: Reached by all processes; used by this monitor alone, since a call may block.
         rank: Number of this process.
         size: Number of processes.
         host: Name of this machine.
-        space: From `process_space`.
+        pid_namespace: From `pid_namespace`.
         limit: Seconds of silence after which a process counts as gone.
     """
 
     def __init__(
-        self, store: Store, rank: int, size: int, host: str, space: str, limit: float = DEFAULT_LIMIT_S
+        self, store: Store, rank: int, size: int, host: str, pid_namespace: str, limit: float = DEFAULT_LIMIT_S
     ) -> None:
         self.limit = limit
-        self._store, self._rank, self._space = store, rank, space
+        self._store, self._rank, self._pid_namespace = store, rank, pid_namespace
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
-        self._beat: Beat = {"host": host, "space": space, "pid": os.getpid()}
+        self._beat: Beat = {"host": host, "pid_namespace": pid_namespace, "pid": os.getpid()}
         self._number = self._calls = 0
-        self._verdict: Verdict | None = None
+        self._ending: TrainingEnd | None = None
         self._end_at = 0.0
         self._heard_at = time.monotonic()
         self._parent = os.getppid()
         self._lock = threading.Lock()
+        # The last message must be the newest, whichever thread sends it.
+        self._message_lock = threading.Lock()
         self._has_ended = threading.Event()
         self._wake = threading.Event()
         self._threads = [threading.Thread(target=t, daemon=True) for t in (self._tell_and_listen, self._watch)]
@@ -171,7 +174,7 @@ class Monitor:
         """Let the store hold what the others will read; all processes do so before any of them starts to listen."""
         self._tell()
         if self._rank == 0:
-            self._store.set("verdict", "null")
+            self._store.set("ending", "null")
 
     def start(self) -> None:
         """Begin to tell and to listen, in the background."""
@@ -190,7 +193,9 @@ class Monitor:
         self._beat["left"] = True
         self._round_trip()
         if self._rank == 0:  # the store may end with this process, and the others shall hear that it has left
-            self._wait(LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._space) for peer in self._peers))
+            self._wait(
+                LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._pid_namespace) for peer in self._peers)
+            )
         self._has_ended.set()
         self._wake.set()
         for thread in self._threads:  # one that is in a call of the store when the interpreter ends could hang it
@@ -208,17 +213,17 @@ class Monitor:
         Returns:
             Whether this process has to say the sentence: the first one says it for all.
         """
-        if self._verdict is not None:  # another process was first
+        if self._ending is not None:  # another process was first
             return self._rank == 0 and self._claim()
         if self._rank == 0:
-            self._decide(Verdict(self._rank, sentence, code))
+            self._decide(TrainingEnd(self._rank, sentence, code))
             is_speaker = self._claim()
             self._round_trip()
             return is_speaker
         self._beat["failure"] = (sentence, code)
         self._round_trip()
-        self._wait(10 * BEAT_S, lambda: self._verdict is not None)
-        return self._verdict is None  # the first process does not hear any more
+        self._wait(10 * BEAT_S, lambda: self._ending is not None)
+        return self._ending is None  # the first process does not hear any more
 
     def explain(self, fault: str) -> ProcessError:
         """The error for a connection that broke: which process is the cause, as soon as that is known.
@@ -227,7 +232,7 @@ class Monitor:
             fault: What the connection said, for where nothing else is known.
         """
         deadline = time.monotonic() + SUSPECT_S + 10 * BEAT_S
-        while self._verdict is None and time.monotonic() < deadline:
+        while self._ending is None and time.monotonic() < deadline:
             try:
                 self._suspect(SUSPECT_S)
                 time.sleep(BEAT_S / 5)
@@ -238,11 +243,11 @@ class Monitor:
         late_peer = next((peer for peer in self._peers if peer.calls < self._calls), None)
         if late_peer is not None:
             self._decide(
-                Verdict(
+                TrainingEnd(
                     late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", STOPPED
                 )
             )
-        self._decide(Verdict(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
+        self._decide(TrainingEnd(self._rank, f"the connection between the processes broke ({fault}); {MEND}", STOPPED))
         error = self._error()
         self._round_trip()
         return error
@@ -258,21 +263,21 @@ class Monitor:
             return [peer for peer in self._peers if not peer.has_left and peer.number < known[peer.rank] + 2]
 
         def is_clear() -> bool:
-            return self._verdict is not None or all(peer.is_dead(self._space) for peer in silent_peers())
+            return self._ending is not None or all(peer.is_dead(self._pid_namespace) for peer in silent_peers())
 
         self._wait(SUSPECT_S, is_clear)
         for peer in silent_peers():
-            self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
-        return None if self._verdict is None else self._error()
+            self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+        return None if self._ending is None else self._error()
 
     def check(self) -> None:
         """Raise ProcessError where the training has ended on another process."""
-        if self._verdict is not None:
+        if self._ending is not None:
             raise self._error()
 
     def _error(self) -> ProcessError:
-        assert self._verdict is not None
-        error = ProcessError(self._verdict.sentence, self._verdict.code)
+        assert self._ending is not None
+        error = ProcessError(self._ending.sentence, self._ending.code)
         error.is_reported = not self._claim()
         return error
 
@@ -297,21 +302,22 @@ class Monitor:
     def _exchange(self) -> None:
         self._tell()
         keys = [self._key(peer.rank) for peer in self._peers]
-        *beats, verdict = self._store.multi_get([*keys, "verdict"])
+        *beats, ending = self._store.multi_get([*keys, "ending"])
         for peer, beat in zip(self._peers, beats, strict=True):
             peer.update(json.loads(beat))
-        if verdict != b"null" and self._verdict is None:
-            self._decide(Verdict.from_json(verdict))
+        if ending != b"null" and self._ending is None:
+            self._decide(TrainingEnd.from_json(ending))
         for peer in self._peers:
             if failure := peer.beat.get("failure"):
-                self._decide(Verdict(peer.rank, str(failure[0]), int(failure[1])))
-        if self._rank == 0 and self._verdict is not None:
-            self._store.set("verdict", self._verdict.to_json())
+                self._decide(TrainingEnd(peer.rank, str(failure[0]), int(failure[1])))
+        if self._rank == 0 and self._ending is not None:
+            self._store.set("ending", self._ending.to_json())
         self._heard_at = time.monotonic()
 
     def _tell(self) -> None:
-        beat: Beat = {**self._beat, "number": self._number, "calls": self._calls}
-        self._store.set(self._key(self._rank), json.dumps(beat))
+        with self._message_lock:
+            beat: Beat = {**self._beat, "number": self._number, "calls": self._calls}
+            self._store.set(self._key(self._rank), json.dumps(beat))
 
     def _round_trip(self) -> None:
         """Let what changed reach the store, as far as it can be reached."""
@@ -321,22 +327,22 @@ class Monitor:
             self._wake.set()
 
     def _suspect(self, silent_for: float) -> None:
-        """Blame a process that has died in this process space, or that has been silent for so many seconds."""
+        """Blame a process that has died in this pid namespace, or that has been silent for so many seconds."""
         for peer in self._peers:
-            if peer.is_dead(self._space) or (peer.is_silent(silent_for) and not self._has_lost_store()):
-                self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
+            if peer.is_dead(self._pid_namespace) or (peer.is_silent(silent_for) and not self._has_lost_store()):
+                self._decide(TrainingEnd(peer.rank, f"{peer.name} has ended without a word; {MEND}", STOPPED))
 
     def _watch(self) -> None:
         """End this process where another one is gone for good, and the main thread does not end by itself."""
         while not self._has_ended.wait(BEAT_S):
-            if self._verdict is None:
+            if self._ending is None:
                 self._look_for_silence()
             elif time.monotonic() > self._end_at:
                 if self._claim():
-                    sys.stderr.write(f"{COMPLAINT}{printable(self._verdict.sentence)}\n")
+                    sys.stderr.write(f"{COMPLAINT}{printable(self._ending.sentence)}\n")
                     sys.stderr.flush()
-                tell_torchrun(self._verdict.code)
-                os._exit(self._verdict.code)
+                tell_torchrun(self._ending.code)
+                os._exit(self._ending.code)
 
     def _look_for_silence(self) -> None:
         silent = next((peer for peer in self._peers if peer.is_silent(self.limit)), None)
@@ -348,32 +354,34 @@ class Monitor:
             return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank
-        self._decide(Verdict(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
+        self._decide(TrainingEnd(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", STOPPED), grace=0.0)
 
     def _has_lost_store(self) -> bool:
         """Whether the launcher's store does not answer: then the silence of a process says nothing about that process."""
         return launcher_keeps_store() and time.monotonic() - self._heard_at > min(SUSPECT_S, self.limit)
 
-    def _lost_store(self) -> Verdict:
+    def _lost_store(self) -> TrainingEnd:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         seconds = time.monotonic() - self._heard_at
-        return Verdict(0, f"the store of the launcher at {place} did not answer for {seconds:.0f} s; {MEND}", STOPPED)
+        return TrainingEnd(
+            0, f"the store of the launcher at {place} did not answer for {seconds:.0f} s; {MEND}", STOPPED
+        )
 
-    def _decide(self, verdict: Verdict, grace: float = GRACE_S) -> None:
+    def _decide(self, ending: TrainingEnd, grace: float = GRACE_S) -> None:
         with self._lock:
-            if self._verdict is None:
-                self._verdict = verdict
+            if self._ending is None:
+                self._ending = ending
                 self._end_at = time.monotonic() + grace
 
     def _claim(self) -> bool:
-        """Whether this process is the one to say the verdict, asked for the first time: the first process of all, or of a
+        """Whether this process is the one to say why all end, asked for the first time: the first process of all, or of a
         host that does not hear of the first one."""
         with self._lock:
-            assert self._verdict is not None
-            speaks = self._rank == 0 or (self._verdict.rank == 0 and self._speaks_for_host() and self._has_lost_main())
-            if self._verdict.is_said or not speaks:
+            assert self._ending is not None
+            speaks = self._rank == 0 or (self._ending.rank == 0 and self._speaks_for_host() and self._has_lost_main())
+            if self._ending.is_said or not speaks:
                 return False
-            self._verdict = Verdict(self._verdict.rank, self._verdict.sentence, self._verdict.code, is_said=True)
+            self._ending = TrainingEnd(self._ending.rank, self._ending.sentence, self._ending.code, is_said=True)
             self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
             return True
 
@@ -381,15 +389,15 @@ class Monitor:
         """Whether the first process cannot say it any more."""
         main = self._peers[0]
         if self._is_beside_main() and self._has_lost_store():
-            return main.is_dead(self._space)
-        return main.is_dead(self._space) or main.is_silent(min(SUSPECT_S, self.limit))
+            return main.is_dead(self._pid_namespace)
+        return main.is_dead(self._pid_namespace) or main.is_silent(min(SUSPECT_S, self.limit))
 
     def _speaks_for_host(self) -> bool:
         """Whether this process is the first one on this machine, not counting the first of all."""
         return int(os.environ.get("LOCAL_RANK", "0")) == int(self._is_beside_main())
 
     def _is_beside_main(self) -> bool:
-        return self._peers[0].beat.get("space") == self._space
+        return self._peers[0].beat.get("pid_namespace") == self._pid_namespace
 
     @staticmethod
     def _key(rank: int) -> str:

@@ -23,6 +23,7 @@ ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, en
 # Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
 # would have five of them).
 SPREAD_STEPS = {"label": 0.5497004779019703, "component": 0.8191725133961645}
+CIRCLE = 2**64  # positions modulo 1 are whole multiples of 1 / CIRCLE, which are exact for any index
 
 
 def key(*parts: int | str | float) -> int:
@@ -55,9 +56,11 @@ def evenly_spread(sample_keys: Sequence[tuple[int, int]], stream: Literal["label
     Returns:
         (n,) float64 in [0, 1), a function of seed and index.
     """
-    shifts = {seed: key(seed, "spread", stream) / 2**63 for seed, _ in sample_keys}
-    positions = [shifts[seed] + index * SPREAD_STEPS[stream] for seed, index in sample_keys]
-    return torch.tensor(positions, dtype=torch.float64) % 1.0  # (n,)
+    step = round(SPREAD_STEPS[stream] * CIRCLE)
+    shifts = {seed: 2 * key(seed, "spread", stream) for seed, _ in sample_keys}
+    positions = [(shifts[seed] + index * step) % CIRCLE for seed, index in sample_keys]
+    # In float64, the largest positions would be rounded up to 1
+    return torch.tensor([(position >> 11) / 2**53 for position in positions], dtype=torch.float64)  # (n,)
 
 
 @dataclass(slots=True)

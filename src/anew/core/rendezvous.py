@@ -140,7 +140,7 @@ def _incomplete(store: SharedStore, place: str, rank: int, size: int, limit: flo
         absent = [0]
     failure = ProcessError(
         f"process {', '.join(map(str, absent))} of {size} did not connect within {limit:.0f} s; "
-        "check its host and what it printed, and start all with the same rendezvous",
+        "check its host and what it printed, and start them all with the same rendezvous",
         STOPPED,
     )
     speaks = is_first_on_machine() if 0 in absent else rank == 0

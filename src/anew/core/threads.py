@@ -243,7 +243,7 @@ class ThreadTuner:
         is_faster = seconds * self.MIN_SPEEDUP < before
         self.retry_s = self.FIRST_RETRY_S if is_faster else min(2 * self.retry_s, self.LAST_RETRY_S)
         if is_faster:
-            self.say(SHARED_CORES if tried == 1 else "the cores are free: all threads work again")
+            self.say(SHARED_CORES if tried == 1 else "the cores are free again: all threads work")
         else:
             torch.set_num_threads(self.num_threads if tried == 1 else 1)
             self.usual_s = before if tried == 1 else self.usual_s

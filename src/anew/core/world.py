@@ -28,7 +28,7 @@ from anew.core.exit_codes import STOPPED
 from anew.core.files import clause
 from anew.core.launcher import num_processes
 from anew.core.local_link import LocalLink
-from anew.core.monitor import Monitor, process_space
+from anew.core.monitor import Monitor, pid_namespace
 from anew.core.stop_signals import begin_ending
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
@@ -267,7 +267,7 @@ def _form() -> World:
     client = dist.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=rendezvous.FORMING
     )
-    monitor = Monitor(c10d.PrefixStore(f"{place}/monitor", client), rank, size, socket.gethostname(), process_space())
+    monitor = Monitor(c10d.PrefixStore(f"{place}/monitor", client), rank, size, socket.gethostname(), pid_namespace())
     monitor.announce()
     world.barrier()
     monitor.start()
@@ -303,7 +303,7 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
         f"the processes could not connect ({_named_clause(error)}); check host names and ports "
-        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start all again",
+        "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
         STOPPED,
     )
 

@@ -20,6 +20,8 @@ from anew.core.memory import check_room
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
 ANY_CLASS = -1  # class of a component that serves all classes
+# Weight of a class that none of the fitted examples has: it is never drawn, but the logarithm of its weight is finite.
+UNSEEN_CLASS_WEIGHT = 1e-6
 FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
 ITEMS_PER_DIRECTION = 2  # at least: with fewer, directions are those of single items
 # Items times values of one times principal components, up to which folds are fitted: a second or two.
@@ -72,11 +74,7 @@ class GaussianMixture:
     def assign(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N,) the component whose mean is nearest to x (N, D); with labels, among those of the example's class."""
         coordinates, _ = self.project(x)
-        distance = torch.cdist(coordinates, self.means)  # (N, K)
-        distance = distance.masked_fill(self.weights == 0, torch.inf)
-        if labels is not None:
-            distance = distance.masked_fill(self.component_class != labels[:, None], torch.inf)
-        return distance.argmin(1)
+        return nearest_component(coordinates, self.means, self.weights, self.component_class, labels)
 
     def denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         """(N, D) best linear estimate of x from y = x + sigma e within each row's component; sigma (N,)."""
@@ -188,6 +186,10 @@ def fit_mixture(
         classes: Number of classes, 0 without labels.
         rng: Random numbers.
         rotate_residual: Whether the residual outside the components may be rotated.
+
+    Returns:
+        The mixture. A class that no example has gets the Gaussian of all data as a component of its own, so that examples of it
+        that come later are not taken for another class.
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
@@ -218,9 +220,41 @@ def fit_mixture(
         means=torch.stack([g.mean for g in gaussians]),
         eigenvectors=torch.stack([g.eigenvectors for g in gaussians]),
         variances=torch.stack([g.variances for g in gaussians]),
-        weights=torch.bincount(cluster, minlength=num_clusters + 1).float() / max(1, len(x)),
+        weights=_component_weights(cluster, component_class, classes),
         component_class=component_class,
     )
+
+
+def _component_weights(cluster: Tensor, component_class: Tensor, classes: int) -> Tensor:
+    """(K,) the share of each component, from the component of each example (N,)."""
+    weights = torch.bincount(cluster, minlength=len(component_class)).float() / max(1, len(cluster))
+    for label in range(classes):
+        components = torch.nonzero(component_class == label).flatten()
+        if len(components) and not weights[components].any():
+            weights[components[0]] = UNSEEN_CLASS_WEIGHT
+    return weights
+
+
+def nearest_component(
+    coordinates: Tensor, means: Tensor, weights: Tensor, component_class: Tensor, labels: Tensor | None
+) -> Tensor:
+    """The component whose mean is nearest, among those that occur.
+
+    Args:
+        coordinates: (N, R) of each example.
+        means: (K, R) of each component.
+        weights: (K,) how often each component occurs.
+        component_class: (K,) class of each component.
+        labels: (N,) classes; with them, only components of the example's class count.
+
+    Returns:
+        (N,). Where no component of a class occurs, the last one, as for `sample_components`.
+    """
+    distance = torch.cdist(coordinates, means)  # (N, K)
+    distance = distance.masked_fill(weights == 0, torch.inf)
+    if labels is not None:
+        distance = distance.masked_fill(component_class != labels[:, None], torch.inf)
+    return distance.argmin(1).where(distance.amin(1).isfinite(), len(means) - 1)
 
 
 def sample_components(weights: Tensor, component_class: Tensor, uniform: Tensor, labels: Tensor | None) -> Tensor:

@@ -76,9 +76,9 @@ class EndModel:
         """(n, V) log-probabilities with those of an end changed, and the others in proportion. places: (n,), or that of all rows."""
         shift = self._shift[np.minimum(places, len(self._shift) - 1)]  # (n,) or a number
         end = np.exp(log_probs[:, end_id].astype(np.float64))
-        weighed: Floats = log_probs - np.log1p(end * np.expm1(shift)).astype(np.float32)[:, None]
-        weighed[:, end_id] += shift
-        return weighed
+        changed_log_probs: Floats = log_probs - np.log1p(end * np.expm1(shift)).astype(np.float32)[:, None]
+        changed_log_probs[:, end_id] += shift
+        return changed_log_probs
 
 
 def count_lengths(sequences: list[Ints], end_id: int) -> Ints:

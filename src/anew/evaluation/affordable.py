@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from anew.core.arrays import Numbers
 from anew.data.types import ItemT
+from anew.evaluation.inputs import MIN_ITEMS, Clock
 from anew.evaluation.metrics.classes import affordable_probe
 from anew.evaluation.metrics.feature_sets import QUICK
 
@@ -49,6 +50,21 @@ def measured_items(remaining: Callable[[float], float], seconds_per_item: float)
     in_half = remaining(0.5) / (SETS * seconds_per_item)
     in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
     return max(min(in_half, QUICK), in_feature_time)
+
+
+def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Callable[[], float]) -> int:
+    """How many of n items of each set there is time to embed and compare.
+
+    Args:
+        n: The items.
+        clock: The time for metrics.
+        seconds_per_item: Seconds that the features of an item take.
+        crowding: Measures how many times longer than on idle cores work takes.
+    """
+    affordable = measured_items(clock.remaining, seconds_per_item)
+    if clock.limit is not None and n > QUICK:
+        affordable = min(affordable, comparable_items(clock.limit, crowding()))
+    return n if affordable >= n else max(min(n, 2 * MIN_ITEMS), int(affordable))
 
 
 def comparable_items(seconds: float, crowding: float) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import ClassVar, Generic, TypeAlias
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +15,20 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import comparable_items, extent_of, extent_reason, measured_items, probe_size
+from anew.evaluation.affordable import affordable_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import DETAIL, NAME
+from anew.evaluation.compared_sets import ComparedSets, Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
-from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK, FeatureComparison, FeatureSets
+from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
-from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -43,9 +40,6 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
-DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
-
-Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -68,13 +62,7 @@ class Evaluation(ABC, Generic[ItemT]):
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
-        too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
-        supply: What limits the number of items that are compared.
-        extent: A sentence on how many samples are measured, if not all are.
-        sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
-            generator, "naive".
-        groups: Group numbers of the first samples, held-out and training items of `sets`; near-duplicates share one. Empty if
-            that is not known.
+        sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
     """
@@ -95,17 +83,11 @@ class Evaluation(ABC, Generic[ItemT]):
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
         self.unmeasured, self.measured = [FURTHER], set[str]()
-        self.too_few = ""
-        self.supply = Supply()
-        self.extent = ""
         self._crowding = CrowdingMeter()
-        self.sets: dict[str, list[ItemT]] = {}
-        self.groups: list[Integers] = []
+        self.sets = ComparedSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
         self.announcements = Announcements(in_limited_time=limit is not None)
         self._embedder: Embedder[ItemT] | None = None
-        self._probe_items: list[ItemT] = []  # training items in no set
-        self._item_counts: dict[str, tuple[int, int]] = {}  # of each part: items requested, items received
 
     # ---- what a modality defines ----
 
@@ -188,6 +170,13 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from self.answer_scores()
         yield from self.further_scores()
 
+    def scores_without_features(self) -> Iterator[Score]:
+        """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
+        self.sets = self._read_sets()
+        if self.sets.available >= MIN_ITEMS:
+            self.sets.take(self.sets.available, self._naive_samples)
+            yield from self.modality_metrics()
+
     def answer_scores(self) -> Iterator[Score]:
         """Yield the scores that carry answers, and the likelihood of the model."""
         self.announcements.measuring(f"features of {self.noun}")
@@ -195,8 +184,8 @@ class Evaluation(ABC, Generic[ItemT]):
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
-                if number == 0:  # not before: time may be up until then
-                    _note_extent(self)
+                if number == 0:
+                    self.skipped += self.sets.note_compared()
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
@@ -309,44 +298,52 @@ class Evaluation(ABC, Generic[ItemT]):
 
     # ---- features ----
 
+    def _read_sets(self, min_train: int = 0, max_further: int = 0) -> ComparedSets[ItemT]:
+        """Samples, and as many held-out and training items, of which none is taken yet.
+
+        Args:
+            min_train: Number of training items that are read even if there are fewer samples.
+            max_further: Number of further training items that are read, if as many as those are.
+        """
+        samples = self.items("samples", MAX_SAMPLES)
+        n = len(samples)
+        n_train = max(n, min_train)
+        n_train += min(n_train, max_further)
+        test, train = self.items("test", n), self.items("train", n_train)
+        n_held_out = len(test) if len(test) < n else self.num_held_out()
+        inputs = self.inputs
+        supply = Supply(
+            n_held_out,
+            len(inputs.samples) / max(n, 1),
+            inputs.are_halves,
+            min(n, len(test), len(train)),
+            0,
+            inputs.division,
+            self.num_cut_texts,
+        )
+        candidates = {"samples": samples, "test": test, "train": train}
+        return ComparedSets(candidates, {"test": n, "train": n_train}, supply, self.noun, self.counted)
+
+    def _naive_samples(self, train: Sequence[ItemT], n: int) -> list[ItemT]:
+        return self.naive(train, n, np.random.default_rng(self.inputs.seed))
+
     def _features(self) -> FeatureSets | None:
         """Choose the items of `sets`, as many of each as the smallest set has or as there is time for, and embed them."""
-        samples = self.items("samples", MAX_SAMPLES)
-        n_samples = len(samples)
-        n_train = max(n_samples, EMBEDDER_ITEMS)
-        if self.inputs.labels is not None:
-            n_train += min(n_train, PROBE_ITEMS)
-        test, train = self.items("test", n_samples), self.items("train", n_train)
-        self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
-        n = min(n_samples, len(test), len(train))
-        self.supply = _supply_of(self, n_samples, len(test), n)
-        pieces = "" if self.counted == "sample" else "pieces of "
-        real = {f"{pieces}held-out {self.noun}": len(test), f"{pieces}training {self.noun}": len(train)}
+        own, has_labels = self.inputs.features, self.inputs.labels is not None
+        self.sets = sets = self._read_sets(EMBEDDER_ITEMS, PROBE_ITEMS if has_labels else 0)
+        n = sets.available
         if n < MIN_ITEMS:
-            if self.inputs.features is None:
-                counts = {f"{self.counted}s": n_samples} | real
-                self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
-                self.skip("closeness and variety", self.too_few)
-            return self.inputs.features
-        available = n
-        if self.inputs.features is None:
-            self._embedder, n = self._fit_embedder(train, n)
-        if n < n_samples:
-            limit = min(real, key=lambda name: real[name])
-            self.extent = extent_of(n, n_samples, self.counted, extent_reason(n, available, n_samples, limit))
-        self.supply = replace(self.supply, left_out=available)
-        self._probe_items = train[n:]
-        _take(self, samples, test, train, n)
-        if self._embedder is None:
-            return self.inputs.features
+            if own is None:
+                self.skip("closeness and variety", sets.refuse())
+            return own
+        if own is not None:
+            sets.take(n, self._naive_samples)
+            return own
+        self._embedder, n = self._fit_embedder(sets.candidates("train"), n)
+        sets.take(n, self._naive_samples)
         if self.inputs.twins is not None:
-            self.groups = twin_groups(self.inputs.twins, self.sets)
-        if not isinstance(self._embedder, GridEmbedder):
-            return feature_sets(self, {name: self._embedder(items) for name, items in self.sets.items()})
-        both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
-        detail = feature_sets(self, {name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
-        detail = replace(detail, views=self._embedder.views)
-        return replace(feature_sets(self, {name: features for name, (features, _) in both.items()}), detail=detail)
+            sets.group(self.inputs.twins)
+        return sets.embedded(self._embedder, self.feature_description)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
@@ -355,12 +352,7 @@ class Evaluation(ABC, Generic[ItemT]):
         start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
-        affordable = measured_items(self.clock.remaining, seconds_per_item)
-        if self.clock.limit is not None and n > QUICK:
-            affordable = min(affordable, comparable_items(self.clock.limit, self._crowding.read()))
-        if affordable >= n:
-            return embed, n
-        return embed, max(min(n, 2 * MIN_ITEMS), int(affordable))
+        return embed, affordable_items(n, self.clock, seconds_per_item, self._crowding.read)
 
     # ---- classes ----
 
@@ -369,25 +361,26 @@ class Evaluation(ABC, Generic[ItemT]):
         labels = self.inputs.labels
         if labels is None or not self.sets:
             return
-        train = class_numbers(labels.train, self._item_counts["train"], self.inputs.seed)
-        test = class_numbers(labels.test, self._item_counts["test"], self.inputs.seed)
+        train = class_numbers(labels.train, self.sets.counts("train"), self.inputs.seed)
+        test = class_numbers(labels.test, self.sets.counts("test"), self.inputs.seed)
         n = len(self.sets["samples"])
         if self._embedder is None or train is None or test is None:
             self.skip("the class mix", "the features are not of whole labelled items")
             return
-        if not self._probe_items:
+        further = self.sets.further_train
+        if not further:
             self.skip("the class mix", f"no training {self.noun} are left to train a classifier on")
             return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
-        n_probe = probe_size(embed, self._probe_items, self.clock.limit)
+        n_probe = probe_size(embed, further, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
             self.cut_off("the class mix")
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(
             names=labels.train(1)[0],
-            probe_items=LabelledFeatures(embed(self._probe_items[:n_probe]), train[n : n + n_probe]),
+            probe_items=LabelledFeatures(embed(further[:n_probe]), train[n : n + n_probe]),
             samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples, dtype=np.intp)[:n]),
             held_out=LabelledFeatures(rows["test"], test[:n]),
             train=LabelledFeatures(rows["train"], train[:n]),
@@ -398,78 +391,8 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
 
-def _note_extent(evaluation: Evaluation[ItemT]) -> None:
-    """Record of how many items the features are compared."""
-    supply = evaluation.supply
-    evaluation.supply = replace(supply, left_out=supply.compared - len(evaluation.sets["samples"]))
-    if evaluation.extent:
-        evaluation.skipped.append(evaluation.extent)
-
-
-def _take(evaluation: Evaluation[ItemT], samples: list[ItemT], test: list[ItemT], train: list[ItemT], n: int) -> None:
-    """Make the `sets` of an evaluation of the first n items of each."""
-    evaluation.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
-    if naive := evaluation.naive(evaluation.sets["train"], n, np.random.default_rng(evaluation.inputs.seed)):
-        evaluation.sets["naive"] = naive
-
-
-def _supply_of(evaluation: Evaluation[ItemT], n_samples: int, n_test: int, n: int) -> Supply:
-    inputs, per_item = evaluation.inputs, len(evaluation.inputs.samples) / max(n_samples, 1)
-    n_held_out = n_test if n_test < n_samples else evaluation.num_held_out()
-    return Supply(n_held_out, per_item, inputs.are_halves, n, 0, inputs.division, evaluation.num_cut_texts)
-
-
-def scores_without_features(evaluation: Evaluation[ItemT]) -> Iterator[Score]:
-    """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
-    samples = evaluation.items("samples", MAX_SAMPLES)
-    test, train = evaluation.items("test", len(samples)), evaluation.items("train", len(samples))
-    n = min(len(samples), len(test), len(train))
-    if n < MIN_ITEMS:
-        return
-    evaluation.supply = _supply_of(evaluation, len(samples), len(test), n)
-    _take(evaluation, samples, test, train, n)
-    yield from evaluation.modality_metrics()
-
-
-def feature_sets(evaluation: Evaluation[ItemT], rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-    """Features (n, d) of the sets of an evaluation, given by their names. description: that of the features, if not its own."""
-    n = len(rows["test"])
-    sample_groups, held_out_groups, train_groups = [part[:n] for part in evaluation.groups] or (None, None, None)
-    return FeatureSets(
-        samples=rows["samples"],
-        held_out=rows["test"],
-        train=rows["train"],
-        naive=rows.get("naive"),
-        description=description or evaluation.feature_description,
-        noun=evaluation.noun,
-        counted=evaluation.counted,
-        sample_groups=sample_groups,
-        held_out_groups=held_out_groups,
-        train_groups=train_groups,
-    )
-
-
-def twin_groups(twins: Callable[[Sequence[ItemT]], Sequence[int]], sets: Mapping[str, list[ItemT]]) -> list[Integers]:
-    """Group numbers of the samples, held-out and training items that pairs are compared of; near-duplicates share one.
-
-    Those of samples are their own: a sample that resembles two real items does not make these a group.
-    """
-    samples, held_out, train = (sets[name][:MAX_PAIR_ITEMS] for name in ("samples", "test", "train"))
-    own, real = (
-        np.unique(np.array(twins(items), dtype=np.uint64), return_inverse=True)[1]
-        for items in (samples, [*held_out, *train])
-    )
-    return [own, real[: len(held_out)], real[len(held_out) :]]
-
-
-def too_few_of(name: str, n: int) -> str:
-    """A clause that says that n items are too few, which are called `name` (plural)."""
-    counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
-    return f"{counted} too few; at least {MIN_ITEMS} are needed"
-
-
 def rows_of(features: FeatureSets) -> dict[str, Numbers]:
-    """Features (n, d) by the names of `Evaluation.sets`."""
+    """Features (n, d) by the names of `ComparedSets`."""
     rows = {"samples": features.samples, "test": features.held_out, "train": features.train}
     return rows | ({} if features.naive is None else {"naive": features.naive})
 

@@ -77,7 +77,7 @@ class Gguf(Target):
         stock = language_model(model)
         modality = model.modality
         assert isinstance(modality, Text)  # language_model has checked it
-        is_bytes = modality.tokenizer.kind == "bpe"
+        is_bytes = modality.tokenizer.vocabulary_type == "bpe"
         differing = check_word_splits(model, stock) if is_bytes else 0.0
         file = folder / f"model-{number_type}.gguf"
         writer = gguf.GGUFWriter(file, "qwen3")

@@ -78,8 +78,8 @@ def page(name: str, program: Mapping[str, object], block: bytes) -> str:
     head, *pieces = template.split("{{ ")
     parts = [head]
     for piece in pieces:
-        name, _, tail = piece.partition(" }}")
-        parts += [values[name], tail]
+        slot, _, tail = piece.partition(" }}")
+        parts += [values[slot], tail]
     return "".join(parts)
 
 

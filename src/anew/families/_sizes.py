@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 T = TypeVar("T")
 
 CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: each about doubles the cost of a step
+# Examples that go through a network at a time. This bounds memory; results depend on it, since rounding depends on the batch.
+ROWS = 128
+ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
 # From this model size on, a convolutional stage has two blocks: on digits, one wide block was better in equal time
 # (docs/log.md, 2026-11-25).
 DEEP_FROM = 4
@@ -53,6 +57,18 @@ def suggest_num_clusters(items: int, classes: int, most: int) -> int:
     """Number of clusters that suits so many items, up to `most`: as many for each class, and at least one for each."""
     per_class = max(1, classes)
     return max(classes, min(most, items // ITEMS_PER_CLUSTER) // per_class * per_class)
+
+
+def rows_at_once(shape: Sequence[int]) -> int:
+    """Examples of this shape that go through an autoencoder at a time, at least 1."""
+    return max(1, min(ROWS, ROW_VALUES // math.prod(shape)))
+
+
+def suggest_patch_size(side: int, positions: int) -> int:
+    """A patch size that leaves about so many positions a side for large items, and the detail of small ones."""
+    if side <= 12:
+        return 1
+    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / positions))
 
 
 def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str = "") -> Callable[[str, Tensor], bool]:

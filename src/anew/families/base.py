@@ -24,6 +24,7 @@ from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler, StockDecoder
+from anew.functional.adversarial import COLLAPSED
 from anew.functional.latents import slerp
 
 if TYPE_CHECKING:
@@ -124,6 +125,18 @@ def num_parameters(*modules: nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
+def collapse_warning(variety: float, advice: str) -> str | None:
+    """The warning for a generator whose items have little of the variety of the data, else None.
+
+    Args:
+        variety: A `diversity_ratio`.
+        advice: The family's `collapse_advice`.
+    """
+    if variety >= COLLAPSED:
+        return None
+    return f"the generator has collapsed: its items have {max(0.0, variety):.0%} of the variety of your data; {advice}"
+
+
 def label_conflict(sampling: object) -> str:
     """The setting with which samples follow no label, even if the data has labels; "" if there is none."""
     return str(getattr(sampling, "label_conflict", ""))
@@ -148,6 +161,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
         rationale: Why this family suits the spec, one clause.
+        collapse_advice: What to do if its items come out all alike.
         early_stopping: Whether the first phase's loss on held-out data decides when to stop.
         generates: Whether it samples by itself. A family that is only a codec is trained before another one.
         codec_config: Fields of its Config when it serves as a codec; None if it cannot.
@@ -167,6 +181,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     wins: ClassVar[float] = 0.0
     learning_exponent: ClassVar[float] = 0.5
     rationale: ClassVar[str] = ""
+    collapse_advice: ClassVar[str] = "give more time, another seed or family"
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from anew.core.random import StepContext
 from anew.core.specs import Batch
+from anew.functional.schedules import decay_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Phase:
     def decay_start(self) -> float:
         """Progress of the plan at which the learning rate of this phase begins to fall."""
         start, stop = self.span
-        return start + (1.0 - min(1.0, max(0.0, self.optimizer.decay))) * (stop - start)
+        return start + decay_start(self.optimizer.decay) * (stop - start)
 
 
 def decay_share(phases: Iterable[Phase]) -> float:

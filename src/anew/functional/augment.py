@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NUM_UNIFORMS = 13  # random numbers that the changes of one item take: whether each of 4 happens, and how it does
+# Random numbers that the changes of one item take: whether each of 4 happens, and how it does. That at UNUSED has no effect;
+# without it, a seed would give another training than it gave so far.
+NUM_UNIFORMS = 13
+UNUSED = 10
 MAX_P = 0.8  # beyond it, changes leak into what is generated (arXiv 2006.06676, section 2.2)
 MAX_SHIFT = 0.125  # share of a side, as in ADA and DiffAugment
 CUTOUT = 0.5  # share of a side, as in ADA and DiffAugment
@@ -31,8 +34,8 @@ def augment(x: Tensor, uniform: Tensor, p: float) -> Tensor:
         return x
     applies = (uniform[:, :4] < p).to(x.dtype)  # (B, 4)
     colour_uniform = uniform[:, 4:7]
-    affine_uniform = uniform[:, 7:11]
-    cutout_uniform = uniform[:, 11:13]
+    affine_uniform = uniform[:, 7:UNUSED]
+    cutout_uniform = uniform[:, UNUSED + 1 :]
     change = _change_colour if x.shape[1] >= 3 else _change_brightness
     x = change(x, applies[:, 0], colour_uniform)
     x = _shift_and_scale(x, applies[:, 1], applies[:, 2], affine_uniform)

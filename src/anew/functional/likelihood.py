@@ -22,6 +22,9 @@ INITIAL_LOG_SCALE = -1.5  # of an untrained network: a bin holds little of the m
 # A level's bin holds at most 97% of the mass, so that a value costs .04 bits at least: little where values cost whole bits, and
 # gradients stay finite.
 MIN_LOG_SCALE = -7.0
+# Of a component this wide, the inner levels have one part in 10,000, and a wider one gains nothing. Unbounded scales end in the
+# logarithm of 0.
+MAX_LOG_SCALE = 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class LogisticMixture:
         shape = (output.shape[0], num_components, channels, *output.shape[2:])
         offsets = torch.linspace(-0.5, 0.5, num_components) if num_components > 1 else torch.zeros(1)
         means = means.reshape(shape) + offsets.to(output.device)[:, None, None, None]
-        log_scales = (LOG_SCALE_GAIN * scales.reshape(shape) + INITIAL_LOG_SCALE).clamp(min=MIN_LOG_SCALE)
+        log_scales = (LOG_SCALE_GAIN * scales.reshape(shape) + INITIAL_LOG_SCALE).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
         return cls(logits, means, log_scales)
 
     def log_prob(self, x: Tensor) -> Tensor:

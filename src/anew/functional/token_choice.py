@@ -48,8 +48,8 @@ def filter_probabilities(
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     ordered, order = probabilities.sort(-1, descending=True)
     mass_before = ordered.cumsum(-1) - ordered
-    kept = torch.where(mass_before < max(top_p, 1e-9), ordered, 0.0)
-    return torch.zeros_like(probabilities).scatter(-1, order, kept)
+    nucleus = torch.where(mass_before < max(top_p, 1e-9), ordered, 0.0)
+    return torch.zeros_like(probabilities).scatter(-1, order, nucleus)
 
 
 def sample_tokens(weights: Floats, uniform: Floats) -> Ints:

@@ -49,6 +49,10 @@ class PositionTables:
         mask = torch.full((length, length), float("-inf")).triu_(1)
         return cls(angles.cos(), angles.sin(), rotate_half, mask)
 
+    def rotate(self, x: Tensor) -> Tensor:
+        """x (..., L, D) with pairs of values rotated by the angle of their position."""
+        return torch.addcmul(x * self.cos, x @ self.rotate_half, self.sin)
+
     def span(self, start: int, stop: int, dtype: torch.dtype) -> PositionTables:
         """Of queries at start..stop-1 and keys at 0..stop-1."""
         return PositionTables(
@@ -106,11 +110,6 @@ def rms_norm(x: Tensor) -> Tensor:
     return _apply(_RMSNorm, x)
 
 
-def apply_rope(x: Tensor, positions: PositionTables) -> Tensor:
-    """Rotate pairs of values by the angle of their position. x: (..., L, D)."""
-    return torch.addcmul(x * positions.cos, x @ positions.rotate_half, positions.sin)
-
-
 def causal_attention(
     qkv: Tensor, positions: PositionTables, num_heads: int, scale: float, rows: UnpaddedRows | None = None
 ) -> Tensor:
@@ -135,8 +134,8 @@ def causal_attention(
         return _apply(_CausalAttention, qkv, positions, num_heads, scale)
     batch, length, _ = qkv.shape
     q, k, v = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
-    q = apply_rope(rms_norm(q), positions)
-    k = apply_rope(rms_norm(k), positions)
+    q = positions.rotate(rms_norm(q))
+    k = positions.rotate(rms_norm(k))
     heads = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     return heads.transpose(1, 2).reshape(batch, length, -1)
 
@@ -145,7 +144,7 @@ def attention_weights(qkv: Tensor, positions: PositionTables, num_heads: int, sc
     """(B, H, L, L) how much each position (row) takes from each other one (column) in `causal_attention` of (B, L, 3W)."""
     batch, length, _ = qkv.shape
     q, k, _ = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
-    scores = scale * apply_rope(rms_norm(q), positions) @ apply_rope(rms_norm(k), positions).mT
+    scores = scale * positions.rotate(rms_norm(q)) @ positions.rotate(rms_norm(k)).mT
     return (scores + positions.mask).softmax(-1)
 
 
@@ -214,7 +213,7 @@ class _CausalAttention(torch.autograd.Function):
         end_of_keys = 2 * num_heads * batch
         raw_qk, v = by_head[:end_of_keys], by_head[end_of_keys:]  # (2HB, L, D), (HB, L, D)
         inverse_rms = _inverse_rms(raw_qk)
-        qk = apply_rope(raw_qk * inverse_rms, positions)
+        qk = positions.rotate(raw_qk * inverse_rms)
         q, k = qk.chunk(2)
         weights = torch.baddbmm(positions.mask, q, k.mT, alpha=scale).softmax(-1)  # (HB, L, L)
         heads = torch.bmm(weights, v)  # (HB, L, D)

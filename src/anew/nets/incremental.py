@@ -88,7 +88,7 @@ class CachedDecoder:
         start, stop = self.length, self.length + new_length
         by_head = qkv.view(self.n, new_length, 3, c.num_heads, c.head_dim).permute(2, 0, 3, 1, 4)
         qk = by_head[:2].reshape(2, -1, new_length, c.head_dim)
-        q, k = attention.apply_rope(attention.rms_norm(qk), positions)  # each (n*H, L, D)
+        q, k = positions.rotate(attention.rms_norm(qk))  # each (n*H, L, D)
         self.keys[layer, :, start:stop] = k
         self.values[layer, :, start:stop] = by_head[2].reshape(-1, new_length, c.head_dim)
         scores = torch.bmm(q, self.keys[layer, :, :stop].mT) * c.attention_scale  # (n*H, L, stop)

@@ -80,13 +80,13 @@ def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
 
 
 class ResNetGenerator(nn.Module):
-    """Latents (B, Z), weights of the clusters (B, K) and coarse items (B, *shape) -> items (B, *shape).
+    """Latents (B, Z), weights of components (B, K) and coarse items (B, *shape) -> items (B, *shape).
 
     The coarse item is seen at each size, and what comes out is added to it.
 
     Args:
         latent_dim: Z.
-        num_clusters: K.
+        num_components: K.
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
         depth: Blocks a size.
@@ -96,7 +96,7 @@ class ResNetGenerator(nn.Module):
     def __init__(
         self,
         latent_dim: int,
-        num_clusters: int,
+        num_components: int,
         shape: tuple[int, ...],
         widths: tuple[int, ...],
         depth: int,
@@ -105,7 +105,7 @@ class ResNetGenerator(nn.Module):
         super().__init__()
         self.shape, self.patch_size = shape, patch_size
         self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
-        self.cluster_embedding = nn.Parameter(torch.randn(num_clusters, latent_dim))
+        self.cluster_embedding = nn.Parameter(torch.randn(num_components, latent_dim))
         self.start = Linear(2 * latent_dim, widths[-1] * math.prod(self.sides))
         self.from_coarse = nn.ModuleList(Conv(shape[0] * patch_size**2, width, 1) for width in widths)
         self.stages = _stages(widths, depth)
@@ -114,9 +114,9 @@ class ResNetGenerator(nn.Module):
         with torch.no_grad():
             self.out.weight.mul_(INITIAL_OUTPUT * ACTIVATION_GAIN)
 
-    def forward(self, z: Tensor, cluster_weights: Tensor, coarse: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(self, z: Tensor, component_weights: Tensor, coarse: Tensor, dtype: torch.dtype) -> Tensor:
         pyramid = self._pyramid(coarse.to(dtype))
-        z = torch.cat([z, cluster_weights @ self.cluster_embedding], 1)  # (B, 2 Z)
+        z = torch.cat([z, component_weights @ self.cluster_embedding], 1)  # (B, 2 Z)
         x = self.start(z.to(dtype)).view(z.shape[0], *self.sides, -1).permute(0, 3, 1, 2)  # channels_last
         x = self.stages[-1](x + self.from_coarse[-1](pyramid[-1]))
         for i in reversed(range(len(self.upsample))):
@@ -135,11 +135,11 @@ class ResNetGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Items (B, *shape) and clusters (B,) -> logits (B,): how real each item looks, as one of its cluster (projection
+    """Items (B, *shape) and components (B,) -> logits (B,): how real each item looks as one of that component (projection
     discriminator, arXiv 1802.05637).
 
     Args:
-        num_clusters: Number of clusters; 0 where it is not told any.
+        num_components: Number of components; 0 where it is not told any.
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
         depth: Blocks a size.
@@ -147,7 +147,7 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, num_clusters: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch_size: int
+        self, num_components: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch_size: int
     ) -> None:
         super().__init__()
         self.patch_size, self.multiple = patch_size, patch_size * 2 ** (len(widths) - 1)
@@ -159,10 +159,10 @@ class Discriminator(nn.Module):
         # A learned weight for each channel and place, twice, instead of a pooled mean.
         self.pooling = nn.Parameter(torch.randn(2, widths[-1], *sides) / math.sqrt(math.prod(sides)))
         self.head = Linear(num_features, 1)
-        embedding = torch.randn(num_clusters, num_features) / math.sqrt(num_features) if num_clusters else None
+        embedding = torch.randn(num_components, num_features) / math.sqrt(num_features) if num_components else None
         self.cluster_embedding = None if embedding is None else nn.Parameter(embedding)
 
-    def forward(self, x: Tensor, cluster: Tensor | None, dtype: torch.dtype) -> Tensor:
+    def forward(self, x: Tensor, component: Tensor | None, dtype: torch.dtype) -> Tensor:
         x = self.stem(space_to_depth(pad_to_multiple(x, self.multiple).to(dtype), self.patch_size))
         for i, stage in enumerate(self.stages):
             if i:
@@ -170,6 +170,6 @@ class Discriminator(nn.Module):
             x = stage(x)
         features = torch.einsum("bchw,kchw->bkc", _activate(x).float(), self.pooling).flatten(1)  # (B, 2C)
         logits: Tensor = self.head(features).squeeze(1)
-        if self.cluster_embedding is not None and cluster is not None:
-            logits = logits + (features * self.cluster_embedding[cluster]).sum(1)
+        if self.cluster_embedding is not None and component is not None:
+            logits = logits + (features * self.cluster_embedding[component]).sum(1)
         return logits

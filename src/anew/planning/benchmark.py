@@ -162,10 +162,10 @@ def median_step_seconds(
     durations: list[float] = []
     while True:
         durations.append(_seconds_of_next(steps))
-        spent = time.monotonic() - begin
-        is_sure = len(durations) >= MAX_TIMED_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
+        elapsed = time.monotonic() - begin
+        is_sure = len(durations) >= MAX_TIMED_STEPS - 1 or (len(durations) >= 3 and elapsed >= 0.6 * seconds)
         if world.broadcast(
-            is_sure or spent > seconds
+            is_sure or elapsed > seconds
         ):  # by the main process's clock: all take the same number of steps
             break
     durations.sort()

@@ -80,7 +80,7 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     where crowded cores have taken that time.
     """
     elapsed = context.elapsed()
-    seconds = budget - elapsed - context.reserved - context.report_extra - _reserved(budget, context.crowding)
+    seconds = remaining_training(budget, context, context.crowding)
     if minimum is None and _can_hurry(budget - elapsed - context.reserved, context.crowding):
         minimum = MIN_TRAINING
     if minimum is not None:
@@ -90,6 +90,11 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     if seconds < MIN_TRAINING and minimum is None:
         raise _too_small(budget, elapsed, context)
     return float(context.world.broadcast(max(seconds, minimum or MIN_TRAINING)))
+
+
+def remaining_training(budget: float, context: RunContext, crowding: float) -> float:
+    """The seconds of a budget that are left for training on cores this crowded, on this process; may be below 0."""
+    return longest_training(budget, crowding) - context.elapsed() - context.reserved - context.report_extra
 
 
 def _can_hurry(remaining: float, crowding: float) -> bool:
@@ -120,29 +125,25 @@ def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) 
         return None
     assert request.budget is not None, "a request without a budget has no limit"
     # How crowded the cores are is known only once the data is read
-    return request.budget - context.elapsed() - _reserved(request.budget, 1.0) - MIN_TRAINING
+    return longest_training(request.budget) - context.elapsed() - MIN_TRAINING
 
 
 def still_reading(budget: float, context: RunContext) -> BudgetError:
     """The error for a budget that is over, but for the report, before the data is read."""
     elapsed = context.elapsed()
     needed = budget
-    while needed - elapsed - _reserved(needed, 1.0) < MIN_TRAINING:
+    while longest_training(needed) - elapsed < MIN_TRAINING:
         needed += 1.0
     return BudgetError(
-        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
+        f"a budget of {budget:,.10g} s leaves no time to train: starting and reading had not ended after {elapsed:.1f} s and "
         f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
     )
 
 
 def longest_training(budget: float, crowding: float = 1.0) -> float:
     """The seconds of a budget that are left for training if starting and reading take none; may be below 0."""
-    return budget - _reserved(budget, crowding)
-
-
-def _reserved(budget: float, crowding: float) -> float:
-    """The seconds kept for all that follows training."""
-    return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget, crowding)
+    after_training = (evaluation_slice, saving_slice, calibration_slice)
+    return budget - sum(seconds(budget, crowding) for seconds in after_training)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
@@ -150,7 +151,7 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     crowding = context.crowding
     if crowding < CROWDED:
         needed = budget
-        while needed - elapsed - _reserved(needed, crowding) < 2.0:
+        while longest_training(needed, crowding) - elapsed < 2.0:
             needed += 1.0
         rest = f"the report needs {evaluation_slice(budget, crowding):.1f} s"
     else:
@@ -173,7 +174,7 @@ def check_budget(budget: float) -> None:
         BudgetError: The budget is too small.
     """
     needed = budget
-    while needed - evaluation_slice(needed) - saving_slice(needed) - calibration_slice(needed) < MIN_TRAINING:
+    while longest_training(needed) < MIN_TRAINING:
         needed += 1.0
     if needed > budget:
         raise BudgetError(
@@ -197,7 +198,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     if spent + time_to_train(budget, context) > trained:
         return
     needed = budget
-    while spent + needed - context.elapsed() - _reserved(needed, context.crowding) < GAIN * trained:
+    while spent + longest_training(needed, context.crowding) - context.elapsed() < GAIN * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
         f"a budget of {budget:,.10g} s is too short to improve this run: it continues from where its learning rate began to fall, "

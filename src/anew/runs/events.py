@@ -283,7 +283,7 @@ def progress_record(path: Path) -> Sequence[float]:
         place = event["step"] - 1
         if not 0 <= place <= len(record):
             missing = len(record) + 1 if place > 0 else 1
-            raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
+            raise RunError(f"{str(path)!r} has no record of step {missing:,}; restore it or give another run")
         record[place : place + 1] = array("d", [float(event["progress"])])
     return record
 

@@ -58,7 +58,7 @@ class RunFolder:
                 obstacle = "exists and is not empty" if path.is_dir() else "is a file"
                 raise RunError(f"{str(path)!r} {obstacle}; give another folder")
             raise RunError(
-                f"{str(path)!r} is a run already; give another folder, or continue it with `{command('anew', 'resume', path)}`"
+                f"{str(path)!r} is already a run; give another folder, or continue it with `{command('anew', 'resume', path)}`"
             )
         try:
             path.mkdir(parents=True, exist_ok=True)

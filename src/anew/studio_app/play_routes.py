@@ -135,7 +135,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         player, index = await player_of(studio, players, query.get("run", "")), query.get("index", "0")
         if not index.isdecimal() or len(index) > 6:
             raise bad_request("'index' must be the number of a sample")
-        samples = player.made(query.get("made", ""), int(index))
+        samples = player.samples(query.get("made", ""), int(index))
         artifact = await run_in_threadpool(samples.artifact, int(index))
         return _download(artifact.data, artifact.media, f"{int(index):04d}{artifact.suffix}")
 
@@ -143,7 +143,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def archive(request: Request) -> Response:
         query = request.query_params
         player = await player_of(studio, players, query.get("run", ""))
-        samples = player.made(query.get("made", ""))
+        samples = player.samples(query.get("made", ""))
         return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{_stem(player, samples)}.zip")
 
 
@@ -160,7 +160,7 @@ async def _small_file(request: Request) -> bytes:
 
 def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
     """A sample, and the part of it that is kept."""
-    item = player.made(body.made or "", body.index)[body.index]
+    item = player.samples(body.made or "", body.index)[body.index]
     if isinstance(item, str):
         raise bad_request("text has no part to fill in")
     if body.anew is not None:

@@ -372,12 +372,12 @@ class WalkWork(PlayWork):
 class NearestWork(PlayWork):
     """The training item nearest to a sample, as the report finds it."""
 
-    def __init__(self, player: Player, channel: Channel[object], sample_name: str, index: int) -> None:
+    def __init__(self, player: Player, channel: Channel[object], samples_name: str, index: int) -> None:
         super().__init__(player, channel)
-        self.made, self.index = sample_name, index
+        self.samples_name, self.index = samples_name, index
 
     def events(self, model: Model) -> Iterator[Json]:
-        sample = self.player.made(self.made, self.index)[self.index]
+        sample = self.player.samples(self.samples_name, self.index)[self.index]
         data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)

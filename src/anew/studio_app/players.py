@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_PLAYERS = 3  # models that stay in memory; chosen
-MAX_MADE = 12  # sets of samples of each model that stay in memory, as pages may still ask for them; chosen
+MAX_SAMPLE_SETS = 12  # sets of samples of each model that stay in memory, as pages may still ask for them; chosen
 CHANGED = "the weights of this run have just been changed or deleted; try again"
 UNLOADED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others have been used meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
@@ -45,7 +45,7 @@ class Player:
     stamp: Signature
     worker: ModelWorker
     cache: dict[str, object] = field(default_factory=dict)
-    _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
+    _samples: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _values: dict[str, Tensor] = field(default_factory=dict)
     _count: int = 0
     # The last model with earlier weights, by the model with the newest weights, with which it leaves memory.
@@ -57,11 +57,11 @@ class Player:
         with self._lock:
             self._count += 1
             name = f"made-{self._count}"
-            self._made[name] = samples
+            self._samples[name] = samples
             if values is not None:
                 self._values[name] = values
-            while len(self._made) > MAX_MADE:
-                self._values.pop(self._made.popitem(last=False)[0], None)
+            while len(self._samples) > MAX_SAMPLE_SETS:
+                self._values.pop(self._samples.popitem(last=False)[0], None)
             return name
 
     def model_at(self, model: Model, step: int | None) -> Model:
@@ -79,14 +79,14 @@ class Player:
         with self._lock:
             return self._values.get(name)
 
-    def made(self, name: str, index: int = 0) -> Samples:
+    def samples(self, name: str, index: int = 0) -> Samples:
         """Samples by their name. index: one that they must have.
 
         Raises:
             ApiError: 404 they are no longer in memory.
         """
         with self._lock:
-            samples = self._made.get(name)
+            samples = self._samples.get(name)
         if samples is None or not 0 <= index < len(samples):
             raise ApiError(404, "these samples are no longer in memory; generate them again with the same seed")
         return samples

@@ -24,7 +24,9 @@ Listener = Callable[[StepResult], str | None]  # returns a warning, which is rep
 # "stopped_early": the validation loss rose, so the decay began early
 Outcome = Literal["finished", "interrupted", "stopped_early"]
 
-MAX_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
+MAX_RESTORES = (
+    3  # after more non-finite losses in a row, the data or the rate is at fault, and going back does not help
+)
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 
@@ -69,6 +71,8 @@ class TrainingLoop:
         self._previous_progress = 0.0
         self._kept_decay_start = False
         self._threads = 0
+        self._num_restores = 0  # since a non-finite loss was last overcome
+        self._overcome_at = 0  # the step from which the last non-finite loss counts as overcome
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal stops the training.
@@ -105,10 +109,8 @@ class TrainingLoop:
         return self.trainer.world.broadcast(progress)
 
     def _train_to_end(self) -> None:
-        restores = 0
         while (error := self._train()) is not None:
-            restores += 1
-            self._restore_last_good(error, restores)
+            self._restore_last_good(error)
         self._save(is_last=True)
         self.trainer.world.barrier()
 
@@ -122,6 +124,8 @@ class TrainingLoop:
         return None
 
     def _after_step(self, result: StepResult) -> None:
+        if result.step >= self._overcome_at:
+            self._num_restores, self.trainer.lr_scale = 0, 1.0
         if torch.get_num_threads() != self._threads:  # logged so that a replay takes this step with as many threads
             self._threads = torch.get_num_threads()
             self._write("threads", step=result.step, threads=self._threads)
@@ -215,16 +219,18 @@ class TrainingLoop:
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
 
-    def _restore_last_good(self, error: NonFinite, restores: int) -> None:
-        """Go back to the last good state, with half the learning rate."""
+    def _restore_last_good(self, error: NonFinite) -> None:
+        """Go back to the last good state, with half the learning rate up to as many steps after the non-finite loss as before it."""
+        self._num_restores += 1
         state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
-        if restores > MAX_RESTORES:
+        if self._num_restores > MAX_RESTORES:
             raise TrainingError(
-                f"{error}, and going back to step {step} {MAX_RESTORES} times with a lower learning rate did not help; "
+                f"{error}, and going back {MAX_RESTORES} times in a row, each time with a lower learning rate, did not help; "
                 "set a lower learning rate, or check the data for values out of range"
             ) from error
+        self._overcome_at = max(self._overcome_at, 2 * error.step - step + 1)
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)
         self.trainer.lr_scale = lr_scale

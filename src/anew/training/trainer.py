@@ -19,6 +19,7 @@ from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
+from anew.functional.schedules import decay_start
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
@@ -133,13 +134,13 @@ class Trainer:
         if self.early_decay is None or self.progress.has_early_decay:
             return planned
         # The decay began early. It has the same share of the shortened run as it would have of the planned one.
-        start = 1.0 - self.decay
+        start = decay_start(self.decay)
         progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
         return progress if progress < 1.0 else None
 
     def may_decay_at(self, progress: float) -> bool:
         """Whether the decay has not begun, so that it may begin at this progress, earlier than planned."""
-        return self.early_decay is None and 0.0 < progress < 1.0 - self.decay
+        return self.early_decay is None and 0.0 < progress < decay_start(self.decay)
 
     # -- a step ---------------------------------------------------------------------------------------------------------
 
@@ -200,7 +201,7 @@ class Trainer:
         Returns:
             Sum and count of the loss, and this process's part of the means of the whole batch's scalars.
         """
-        taken: list[tuple[int, list[str], list[float | Tensor]]] = []
+        micro_batches: list[tuple[int, list[str], list[float | Tensor]]] = []
         wrapped = self.wrapped[phase.name]
         for offset, end in self._micro_batches(len(batch)):
             rows = batch.rows(offset, end)
@@ -209,11 +210,11 @@ class Trainer:
             with random.use_context(context), sync_gradients(wrapped, is_last=end == len(batch)):
                 loss, loss_count, scalars = wrapped(rows, context)
                 loss.backward()
-            taken.append((len(rows), list(scalars), [loss.detach(), loss_count, *scalars.values()]))
-        values = iter(_to_floats([value for _, _, values in taken for value in values]))
+            micro_batches.append((len(rows), list(scalars), [loss.detach(), loss_count, *scalars.values()]))
+        values = iter(_to_floats([value for _, _, values in micro_batches for value in values]))
         total = count = 0.0
         means: dict[str, float] = {}
-        for num_rows, names, _ in taken:
+        for num_rows, names, _ in micro_batches:
             total, count = total + next(values), count + next(values)
             for name in names:
                 means[name] = means.get(name, 0.0) + next(values) * num_rows / self.batch_size

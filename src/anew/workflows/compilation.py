@@ -62,7 +62,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
             raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
         if job.plan.recompute:
             raise ConfigError(
-                "compile=on and the recomputation of activations (`recompute`) exclude each other; leave one of them out"
+                "compile=on and the recomputation of activations (`recompute`) cannot be combined; leave one of them out"
             )
         _check_time(job)
         return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
@@ -109,11 +109,11 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
     except (ConfigError, RuntimeError) as error:  # in the backward pass PyTorch raises an error of its own
         return False, f"networks are not compiled: {clause(error)}"
-    taken = job.world.broadcast(time.monotonic() - begin)
+    compile_seconds = job.world.broadcast(time.monotonic() - begin)
     times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
     if plain < MIN_GAIN * compiled:
         return False, f"networks are not compiled: {times}"
-    return True, f"networks are compiled: {times}; compiling took {taken:.0f} s"
+    return True, f"networks are compiled: {times}; compiling took {compile_seconds:.0f} s"
 
 
 def _compiled_names(job: TrainingJob) -> str:

@@ -99,10 +99,10 @@ class CodeScene:
         assert isinstance(family, Attends)
         bits = -family.network_log_probs(self.batch)[0] / math.log(2)  # (L,)
         arrays: Arrays = {"token_bits": float32(bits)}
-        made = self._make(family) if self.makes_items else None
-        if made is not None:
-            arrays["made_sheet"] = thumbnails(self.modality.base.drawn(made))
-        return arrays, {"bits": float(bits.mean()), "made": 0 if made is None else len(made)}
+        items = self._make(family) if self.makes_items else None
+        if items is not None:
+            arrays["made_sheet"] = thumbnails(self.modality.base.drawn(items))
+        return arrays, {"bits": float(bits.mean()), "made": 0 if items is None else len(items)}
 
     def _make(self, family: Family) -> torch.Tensor:
         """CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""
@@ -110,9 +110,9 @@ class CodeScene:
         sampling = sampling_config(type(family).Sampling, self.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(CODES_MADE)
         *_, codes = family.sample(SampleRequest(CODES_MADE, labels, sampling=sampling), self.job.plan.seed)
-        made = decoded(codes.cpu(), self.modality, math.inf)
+        items = decoded(codes.cpu(), self.modality, math.inf)
         self.makes_items = time.monotonic() - begun <= self.seconds
-        return made
+        return items
 
 
 def _token_text(modality: Modality, spec: Tokens, token: int) -> str:

@@ -218,7 +218,7 @@ def reopen_job(
         RunError: The files of the run do not fit each other, the data, or this version.
     """
     if data.spec != record.spec:
-        raise RunError(f"the data does not fit the run {str(folder.path)!r} any more; train a new run")
+        raise RunError(f"the data no longer fits the run {str(folder.path)!r}; train a new run")
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
         config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)

@@ -1,12 +1,11 @@
-"""More time for the training where other programs use the cores less than before it: the report will not need what was kept."""
+"""Extends the training when other programs use the cores less than before: the report no longer needs the reserve."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from anew.core.threads import CrowdingMeter
-from anew.planning.budget import CROWDED, MIN_TRAINING, time_to_train
+from anew.planning.budget import CROWDED, remaining_training
 from anew.training.loop import Listener
 from anew.training.progress import Progress, TimeProgress
 from anew.training.trainer import StepResult
@@ -39,11 +38,11 @@ class LongerTraining:
         crowding = world.broadcast(self._meter.read())
         if budget is None or crowding >= self.job.context.crowding:
             return
-        left = time_to_train(budget, replace(self.job.context, crowding=crowding), MIN_TRAINING)
-        gain = world.broadcast(self.progress.spent + left - self.progress.seconds)
+        remaining = remaining_training(budget, self.job.context, crowding)
+        gain = world.broadcast(self.progress.spent + remaining - self.progress.seconds)
         if gain > MIN_GAIN * self.progress.seconds:
             self.job.context.reporter.message(
-                f"other programs use the cores less than before: {gain:.0f} s of what was kept for the report go to the training"
+                f"other programs use the cores less now; {gain:.0f} s reserved for the report go to training"
             )
             self.progress.extend(self.progress.seconds + gain)
 

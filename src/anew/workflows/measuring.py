@@ -47,8 +47,8 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         if measurements.copies is None:
             measurements.notes.append("Not measured: the copying test (stopped).")
         reporter.message("stopped; the report holds what was measured so far")
-    measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
-    measurements.supply = evaluation.supply
+    measurements.too_few, measurements.supply = evaluation.sets.too_few, evaluation.sets.supply
+    measurements.unmeasured = evaluation.unmeasured
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes

@@ -23,7 +23,8 @@ from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.errors import TrainingError
-from anew.evaluation.base import Embedder, load_evaluation
+from anew.evaluation.base import load_evaluation
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test

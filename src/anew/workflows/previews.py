@@ -13,7 +13,8 @@ from torch.nn import functional
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Grid, Tokens
 from anew.data.types import DecodedItem
-from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
+from anew.families.base import collapse_warning
+from anew.functional.adversarial import POOLED_SIDE, diversity_ratio
 from anew.sampling.generator import Generator
 from anew.training.progress import TimeProgress
 from anew.training.trainer import StepResult, Trainer
@@ -91,7 +92,8 @@ class Previews:
             x = x[:, 1:]  # without the token in front of the codes
         real = data.modality.decode(x)
         pictures = data.modality.pictures
-        return collapse(pooled(pictures(list(samples)[:count])), pooled(pictures(real[:count])))
+        generated = pooled(pictures(list(samples)[:count]))
+        return collapse(generated, pooled(pictures(real[:count])), trainer.family.collapse_advice)
 
 
 def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
@@ -104,14 +106,8 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
     return torch.stack(rows)
 
 
-def collapse(generated: Tensor, real: Tensor) -> str | None:
-    """A warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
+def collapse(generated: Tensor, real: Tensor, advice: str) -> str | None:
+    """The warning for generated items (n, C, H, W) that are all alike where real ones are not, else None. advice: The family's."""
     if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
-    share = float(diversity_ratio(generated, real))
-    if share >= COLLAPSED:
-        return None
-    return (
-        f"the generator has collapsed: its items have {share:.0%} of the variety of your data; "
-        "give more time, another seed or family"
-    )
+    return collapse_warning(float(diversity_ratio(generated, real)), advice)

@@ -37,7 +37,7 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     job.context.reporter.message(f"forecast for the report at the present load: {forecast.describe(budget)}")
     if seconds > usual:
         job.context.reporter.message(
-            f"the report gets {seconds:.0f} s of the budget, not {usual:.0f} s, to answer more"
+            f"the report gets {seconds:.0f} s of the budget instead of {usual:.0f} s, so that it can answer more"
         )
         job = _with_longer_report(job, seconds - usual, seconds)
     return job, forecast.pace

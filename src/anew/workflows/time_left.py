@@ -16,7 +16,7 @@ from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
-from anew.evaluation.base import OUT_OF_TIME, Evaluation, scores_without_features
+from anew.evaluation.base import OUT_OF_TIME, Evaluation
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
@@ -64,7 +64,7 @@ def measure_in_time_left(
     lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
-    reporter.message(f"measuring what is missing in the {left:.0f} s that are left")
+    reporter.message(f"measuring what is missing in the remaining {left:.0f} s")
     supplemented, skipped, pairs = measurements, list(evaluation.skipped), None
     if lacks_scores:
         share = SCORES_SHARE if lacks_copies else 1.0
@@ -107,7 +107,7 @@ def _with_scores(
     measured: set[str] = set()
     if measurements.unmeasured:
         plain, further = _piece(evaluation, n_all, stop_at), Measurements()
-        measure_scores(scores_without_features(plain), further, reporter, stop_at - time.monotonic())
+        measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
@@ -118,7 +118,7 @@ def _with_scores(
         measured |= piece.measured
         measurements = _with_further(measurements, further.scores, measured)
         if is_whole:
-            supply = _supply(measurements.supply, piece.supply, len(evaluation.inputs.samples) / n)
+            supply = _supply(measurements.supply, piece.sets.supply, len(evaluation.inputs.samples) / n)
             skipped = _skipped(evaluation, piece, supply)
             unmeasured = [name for name in piece.unmeasured if name not in measured]
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
@@ -186,13 +186,13 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
 def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[str]:
     """Sentences on what both skipped, without those on what the piece measured. supply: that of all samples."""
     measured = {*map(_out_of_time, {*evaluation.unmeasured} - {*piece.unmeasured})}
-    if evaluation.supply.left_out:
-        measured.add(evaluation.extent)
+    if evaluation.sets.supply.left_out:
+        measured.add(evaluation.sets.extent)
     kept = [text for text in evaluation.skipped if text not in measured]
     if supply.left_out:
         n = supply.compared - supply.left_out
         kept.insert(0, extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME))
-    return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.extent})]
+    return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.sets.extent})]
 
 
 def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:

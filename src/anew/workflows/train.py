@@ -301,7 +301,7 @@ def continue_run(
     _compile_loops(job)
     skipped_items = SkippedItemsReport(reporter)
     if is_at_end:
-        reporter.message("the training is finished, and its report is not; measuring")
+        reporter.message("the training is finished, but its report is not; measuring")
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:

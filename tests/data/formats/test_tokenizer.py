@@ -28,7 +28,7 @@ ANY = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60) | st.
 )
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.vocabulary_type)
 @given(text=ANY)
 @settings(max_examples=150, deadline=None)
 def test_round_trip_and_character_count(tokenizer: TextTokenizer, text: str) -> None:
@@ -54,7 +54,7 @@ def test_words_are_those_of_gpt_2(text: str) -> None:
         assert re.findall(words(0xFFFF), text) == theirs
 
 
-@pytest.mark.parametrize("tokens", [Characters.fit([SAMPLE]), WORDS], ids=lambda tokens: tokens.kind)
+@pytest.mark.parametrize("tokens", [Characters.fit([SAMPLE]), WORDS], ids=lambda tokens: tokens.vocabulary_type)
 def test_characters_that_the_training_text_lacks_are_known(tokens: TextTokenizer) -> None:
     assert tokenizer.absent_characters(tokens, "the Ω of\u2003Ω λ and é") == "Ωλ"
     assert tokenizer.absent_characters(tokens, "東京 quick") == ""
@@ -70,7 +70,7 @@ def test_any_word_is_encoded_also_where_it_is_too_long_to_be_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.vocabulary_type)
 def test_any_ids_decode_to_some_text(tokenizer: TextTokenizer) -> None:
     rng = random.Random(0)
     for _ in range(50):
@@ -86,7 +86,7 @@ def test_long_text_is_cut_where_ids_stay_the_same() -> None:
     assert tokenizer.encode(text).tolist() == whole
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.vocabulary_type)
 def test_saved_tokenizer_is_the_same(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 

@@ -98,7 +98,9 @@ def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
 def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
     outcome = audit(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60, seed=0)
     assert outcome.detection_limit is None and "only" not in outcome.verdict()
-    assert "are too few" in outcome.verdict() or "could miss" in outcome.verdict()
+    assert "40 held-out items and 20 samples are too few; about 100 samples or 1,225 held-out items are needed" in (
+        outcome.verdict()
+    )
 
 
 def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:

@@ -104,7 +104,7 @@ def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -
 def test_too_few_items_are_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     evaluation = EXPORT(make_inputs(real[0], real[1], rings(5, 2)))
     assert list(evaluation.scores()) == []
-    assert "5 samples are too few" in evaluation.skipped[0] and evaluation.too_few in evaluation.skipped[0]
+    assert "5 samples are too few" in evaluation.skipped[0] and evaluation.sets.too_few in evaluation.skipped[0]
     assert len(evaluation.report_content().pairs) == 5
 
 

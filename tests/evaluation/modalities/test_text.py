@@ -171,7 +171,7 @@ def test_all_held_out_pieces_count_not_only_those_compared(make_inputs: Callable
     evaluation = EXPORT(make_inputs(TRAIN, TEST, [prose(1_500, 2)], n_held_out=1))
     next(evaluation.answer_scores())
     list(evaluation.answer_scores())
-    assert len(evaluation.sets["samples"]) < evaluation.supply.held_out == len(TEST[0]) // 256
+    assert len(evaluation.sets["samples"]) < evaluation.sets.supply.held_out == len(TEST[0]) // 256
 
 
 def test_of_few_records_it_is_said_that_letter_combinations_were_not_looked_at(

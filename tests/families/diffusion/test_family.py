@@ -57,6 +57,13 @@ def test_starts_at_the_closed_form_and_learns() -> None:
     assert second < 0.98 * first
 
 
+def test_noise_levels_that_do_not_fall_are_refused() -> None:
+    family = Diffusion(Grid((1, 8, 8), "CHW", 0, 0.8), replace(SMALL, sigma_max=0.5))
+    request = SampleRequest(1, sampling=DiffusionSampling(sigma_min=0.5))
+    with pytest.raises(ConfigError, match=r"sigma_min well below the model's sigma_max of 0\.5"):
+        last(family, request)
+
+
 def test_samples_depend_on_their_own_index_alone() -> None:
     family = trained(0, 5)
     whole = last(family, SampleRequest(5))

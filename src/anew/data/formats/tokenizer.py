@@ -66,12 +66,12 @@ class TextTokenizer(Protocol):
     """A way to write text as ids 0..size-1.
 
     Attributes:
-        kind: Its name in the settings of a run.
+        vocabulary_type: Its name in the settings of a run.
         size: Number of ids.
         rare: The first of the last ids, which the text that it was fitted to never takes; None if there are none.
     """
 
-    kind: str
+    vocabulary_type: str
     size: int
     rare: int | None
 
@@ -108,7 +108,7 @@ def code_points(text: str) -> NDArray[np.uint32]:
 class Characters:
     """Ids are the characters of the training text by code point; any other is an escape id and six hexadecimal digits."""
 
-    kind = "characters"
+    vocabulary_type = "characters"
 
     def __init__(self, letters: str, complete: bool = False) -> None:
         """complete: the letters are all that occurred, so that nothing is escaped in the text they come from."""
@@ -172,7 +172,7 @@ class Characters:
         return [*(letter.encode() for letter in self.letters), b"\x1b", *(f"{digit:x}".encode() for digit in range(16))]
 
     def state(self) -> dict[str, object]:
-        return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
+        return {"kind": self.vocabulary_type, "letters": self.letters, "complete": self.rare is not None}
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -194,7 +194,7 @@ def word_pattern(tokenizer_json: str) -> str:
 class SubWords:
     """Byte-level BPE: every text has ids, since every byte has one."""
 
-    kind = "bpe"
+    vocabulary_type = "bpe"
 
     def __init__(self, tokenizer_json: str, rare: int | None = None) -> None:
         """rare: the first of the last ids, whose bytes the text that it was fitted to does not have; None: there are none."""
@@ -273,7 +273,7 @@ class SubWords:
 
     def state(self) -> dict[str, object]:
         digest = hashlib.sha256(self.json.encode()).hexdigest()[:32]
-        state: dict[str, object] = {"kind": self.kind, "size": self.size, "digest": digest}
+        state: dict[str, object] = {"kind": self.vocabulary_type, "size": self.size, "digest": digest}
         return state if self.rare is None else {**state, "rare": self.rare}  # runs of older versions have no such block
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
@@ -295,7 +295,7 @@ def clean(text: str) -> str:
 
 def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
     """The tokenizer of a saved run. Raises DataError if its tokenizer.json is missing or belongs to another run."""
-    if state["kind"] == Characters.kind:
+    if state["kind"] == Characters.vocabulary_type:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
             raise DataError("the letters of the text are not as they were saved; the run folder is damaged")

@@ -87,7 +87,7 @@ class Residues:
         num_seen: How many of them, from the first, occur in training.
     """
 
-    kind = "residues"
+    vocabulary_type = "residues"
 
     def __init__(self, alphabet: str, letters: str, num_seen: int) -> None:
         self.alphabet_name = alphabet
@@ -123,7 +123,12 @@ class Residues:
 
     def state(self) -> dict[str, object]:
         """JSON values from which it can be made again."""
-        return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}
+        return {
+            "kind": self.vocabulary_type,
+            "alphabet": self.alphabet_name,
+            "letters": self.letters,
+            "seen": self.num_seen,
+        }
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         """A `tokenizers.Tokenizer` with the same ids, and the special tokens after them."""

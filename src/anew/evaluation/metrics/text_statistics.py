@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval, wilson_interval
+from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.number_order import number_scores
@@ -120,7 +121,12 @@ class TextStatistics:
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
-        """Yield scores of known, new and broken words; see `words`. training: texts whose words count as known."""
+        """Yield scores of known, new and broken words; see `words`. training: texts whose words count as known.
+
+        Scripts that put no spaces between words have scores of pairs of characters instead."""
+        if is_unspaced(training):
+            yield from pair_scores(self.samples, self.test, training, self.records, self.seed)
+            return
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
 
     def _odd_records(self) -> Iterator[Score]:
@@ -161,7 +167,7 @@ class TextStatistics:
             for part in (self.samples, self.test, self.train)
         ]
         samples, test, train = (zipf_slope(part) for part in words)
-        if self.records or samples is None or test is None or train is None:
+        if self.records or is_unspaced(self.test) or samples is None or test is None or train is None:
             return
         source = f"difference of the slopes of log frequency over log rank of words: samples {samples:.2f}, held-out {test:.2f}"
         yield Score(ZIPF_DISTANCE, abs(samples - test), real_baseline=abs(train - test), n=len(words[0]), source=source)

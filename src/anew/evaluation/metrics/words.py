@@ -202,17 +202,22 @@ def _unknown_words(counts: Rows, real_counts: Rows) -> Score:
     shares, real_shares = (
         part[:, 1:].sum(axis=1) / np.maximum(part.sum(axis=1), 1.0) for part in (counts, real_counts)
     )
+    return passage_score(UNKNOWN_WORDS, shares, real_shares, "words")
+
+
+def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) -> Score:
+    """How often a passage of samples has a larger unknown share than one of held-out text; (texts,) shares of a noun."""
     value, variance = auc(shares, real_shares)
     half = 1.96 * float(np.sqrt(variance))
-    # Fewer unknown words than held-out text are no fault: a model knows the training text alone
+    # Less that is unknown than in held-out text is no fault: a model knows the training text alone
     low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
     return Score(
-        UNKNOWN_WORDS,
+        spec,
         value,
         low=low,
         high=high,
         real_baseline=0.5,
-        n=min(len(counts), len(real_counts)),
-        source=f"words that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
+        n=min(len(shares), len(real_shares)),
+        source=f"{noun} that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
         f"{real_shares.mean():.1%}",
     )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
-from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME

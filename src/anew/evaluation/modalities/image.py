@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.evaluation.base import Embedder, Evaluation, feature_sets
+from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
@@ -157,7 +158,7 @@ class ImageEvaluation(Evaluation[Numbers]):
     def _areas(self) -> Iterator[Score]:
         """How plain and rough areas are."""
         rows = {part: area_numbers(self.sets[part][:MAX_STATISTICS_IMAGES]) for part in ("samples", "test", "train")}
-        yield area_score(feature_sets(self, rows), self.inputs.seed)
+        yield area_score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""

@@ -11,7 +11,8 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
-from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Evaluation
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.fields import records_type
@@ -199,8 +200,8 @@ class TextEvaluation(Evaluation[str]):
     def report_content(self) -> ReportContent:
         is_late = not self.records and self.total_clock.remaining() <= SEARCH_SECONDS
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
-        shown = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
-        nearest = self.nearest(shown, 1 / 8 if is_late else 1.0)
+        pair_samples = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
+        nearest = self.nearest(pair_samples, 1 / 8 if is_late else 1.0)
         return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:

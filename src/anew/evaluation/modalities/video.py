@@ -14,8 +14,9 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
-from anew.evaluation.base import Embedder, Evaluation, feature_sets
+from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
+from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS
@@ -116,7 +117,7 @@ class VideoEvaluation(Evaluation[Clip]):
             part: area_numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
             for part, shown in zip(parts, frames, strict=True)
         }
-        yield area_score(feature_sets(self, numbers), self.inputs.seed)
+        yield area_score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
 
     def _single_frames(self) -> Iterator[Score]:
         """Yield the distance of single frames, compared as pictures."""

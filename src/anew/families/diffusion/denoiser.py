@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid
 from anew.estimators.gaussian_mixture import GaussianMixture
-from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, suggest_num_clusters, weights_within
+from anew.families._sizes import ROWS, conv_candidate_sizes, muon_and_adamw, suggest_num_clusters, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, num_parameters_of
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig
@@ -39,9 +39,6 @@ LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # b
 # 2026-11-25).
 MAX_COMPONENTS = 256
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
-# Samples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
-# batch.
-ROWS = 128
 # From this noise level on, in standard deviations of the data, the closed form guides samples: below, it blurs what the
 # network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0

@@ -3,7 +3,8 @@ sample in one step.
 
 The denoiser goes from a noise level to the next lower one along the probability flow, and the student learns to estimate before
 this step what it estimates after it. At the lowest level its target is the denoiser's estimate, so that all levels of one path
-come to lead to the end of that path.
+come to lead to the end of that path. The teacher has the denoiser's last weights, not their average: the learning rate has
+fallen to zero by then, so that both are equally good (docs/log.md, 2026-11-29).
 
 Legend for shapes: B examples, D values of one example.
 """
@@ -59,13 +60,13 @@ def distillation_loss(teacher: Teacher, student: nn.Module, batch: Batch, contex
     x = batch.x.flatten(1).float()  # (B, D)
     component = teacher.mixture.assign(x, batch.labels if teacher.spec.classes else None)
     levels = path_levels(teacher).to(x.device)
-    number = (context.uniform("path", (len(x),)) * LEVELS).long().clamp(max=LEVELS - 1)  # (B,)
-    sigma, sigma_next = levels[number][:, None], levels[number + 1][:, None]  # (B, 1)
+    level_index = (context.uniform("path", (len(x),)) * LEVELS).long().clamp(max=LEVELS - 1)  # (B,)
+    sigma, sigma_next = levels[level_index][:, None], levels[level_index + 1][:, None]  # (B, 1)
     y = x + sigma * context.normal("noise", x.shape)  # (B, D)
     with torch.no_grad(), _evaluating(teacher.net):
         y_next, end = _heun_step(teacher, y, sigma, sigma_next, component)
         c_skip_y, c_out, F = teacher.precondition(student, y_next, sigma_next, component)
-        is_last = (number == LEVELS - 1)[:, None]
+        is_last = (level_index == LEVELS - 1)[:, None]
         target = torch.where(is_last, end, c_skip_y + c_out * F)  # (B, D)
     c_skip_y, c_out, F = teacher.precondition(student, y, sigma, component)
     error = F - (target - c_skip_y) / c_out

@@ -15,7 +15,7 @@ from anew.core.specs import Grid
 from anew.estimators.gaussian_mixture import GaussianMixture
 
 
-class Denoiser(Protocol):
+class DenoisingFamily(Protocol):
     """The part of the family that is used here."""
 
     spec: Grid
@@ -33,7 +33,7 @@ class Denoiser(Protocol):
 
 @torch.no_grad()
 def clean_estimates(
-    family: Denoiser, noisy: Tensor, sigma: float, labels: Tensor | None, near: Tensor | None = None
+    family: DenoisingFamily, noisy: Tensor, sigma: float, labels: Tensor | None, near: Tensor | None = None
 ) -> Tensor:
     """(n, *shape) estimates of the clean items behind noisy ones (n, *shape), each with the component nearest to the noisy item, or
     to `near` (n, *shape)."""
@@ -44,7 +44,7 @@ def clean_estimates(
     return family.to_items(family.denoise(rows, torch.tensor(sigma), component))
 
 
-def level_errors(family: Denoiser, x: Tensor, labels: Tensor | None, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+def level_errors(family: DenoisingFamily, x: Tensor, labels: Tensor | None, sigmas: Tensor) -> tuple[Tensor, Tensor]:
     """Noise levels (L,) without the last one, which is 0, and the mean squared error of estimates of items x (n, *shape) at
     each."""
     noise = StepContext(0, 0, phase="errors").normal("noise", x.shape)

@@ -139,9 +139,18 @@ class Diffusion(DiffusionModel):
         return sampling.steps or (1 if has_student else self._default_steps)
 
     def _sigmas(self, sampling: DiffusionSampling, steps: int) -> Tensor:
-        """(steps + 1,) falling noise levels in data units."""
+        """(steps + 1,) falling noise levels in data units.
+
+        Raises:
+            ConfigError: They do not fall.
+        """
         std = self.spec.std
         sigmas = karras_sigmas(steps, sampling.sigma_min * std, self.config.sigma_max * std, sampling.rho)
+        if bool((sigmas.diff() >= 0).any()):
+            raise ConfigError(
+                f"{steps} noise levels need a sigma_min well below the model's sigma_max of {self.config.sigma_max:g} "
+                f"(got {sampling.sigma_min:g}); give a smaller sigma_min"
+            )
         return sigmas.to(self.device)
 
     def to_items(self, denoised: Tensor, part_mask: Tensor | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture, empty_mixture, fit_mixture
-from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth
+from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth, suggest_patch_size
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
@@ -39,6 +39,7 @@ DIT_SIZES = (
     (1024, 18),
     (1152, 20),
 )
+POSITIONS = 24  # a side, of large items
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
 MAX_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
 # For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
@@ -81,7 +82,7 @@ class ImageLayout(Layout):
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[1:])
-        patch_size = _suggest_patch_size(side)
+        patch_size = suggest_patch_size(side, POSITIONS)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         config = suggest_net(config, scale.model_size, side / patch_size)
         directions = min(scale.items, self.max_fit_examples) // EXAMPLES_PER_DIRECTION
@@ -155,13 +156,6 @@ def _num_heads(width: int) -> int:
 
 def _has_whole_heads(width: int) -> bool:
     return width % (4 * max(1, width // DIT_HEAD_DIM)) == 0
-
-
-def _suggest_patch_size(side: int) -> int:
-    """A patch size that leaves about 24 positions a side for large items, and the detail of small ones."""
-    if side <= 12:
-        return 1
-    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
 
 
 def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) -> DiffusionConfig:

@@ -30,6 +30,7 @@ from anew.families._sizes import (
     conv_depth,
     conv_width,
     muon_and_adamw,
+    rows_at_once,
     weights_within,
 )
 from anew.families.base import Family, Scale, check_axes
@@ -53,8 +54,6 @@ FAR_AWAY = 1e6  # the centre of an empty cluster is put there, so that no item i
 # 60 clusters brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 100
 ITEMS_PER_CLUSTER = 40  # at least, on average: the first token must be seen often enough to be learned; chosen
-ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
-ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
 
 
 class Fsq(Family[Grid, FsqConfig]):
@@ -92,7 +91,7 @@ class Fsq(Family[Grid, FsqConfig]):
         if c.adversarial_weight:
             widths = tuple(c.discriminator_channels * min(2**size, 4) for size in range(len(c.channel_mults)))
             self.discriminator = Discriminator(0, shape, widths, 1, c.patch_size)
-        self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
+        self.rows = rows_at_once(spec.shape)
         if c.num_clusters:
             size = math.prod(self._small_shape())
             rank = min(MAX_RANK, size)

@@ -17,12 +17,10 @@ from torch.nn import functional
 
 from anew.core.random import generator
 from anew.core.specs import Batch
-from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_components
+from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, nearest_component, sample_components
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
-# Weight of a class that none of the fitted items has: it is never drawn, but the logarithm of its weight is finite.
-UNSEEN_CLASS_WEIGHT = 1e-6
 FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
 
 
@@ -84,12 +82,6 @@ class CoarsePrior(nn.Module):
         for name in ("centre", "basis", "means", "weights", "component_class"):
             getattr(self, name).copy_(getattr(mixture, name))
         self.axes.copy_(mixture.eigenvectors * mixture.variances.sqrt()[:, None])
-        for label in range(self.classes):
-            components = torch.nonzero(self.component_class == label).flatten()
-            if not self.weights[components].any():  # no item of this class: it gets the mixture of all items
-                first = components[0]
-                self.means[first], self.axes[first] = self.means[-1], self.axes[-1]
-                self.weights[first] = UNSEEN_CLASS_WEIGHT
 
     def _subsample(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels. Of many, every second, fourth and so on is taken, since items may be ordered by class."""
@@ -117,11 +109,7 @@ class CoarsePrior(nn.Module):
 
     def assign(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(B,) the component whose mean is nearest to each of x (B, *shape); with labels, among those of its class."""
-        distance = torch.cdist(self._project(x), self.means)  # (B, K)
-        distance = distance.masked_fill(self.weights == 0, torch.inf)
-        if labels is not None:
-            distance = distance.masked_fill(self.component_class != labels[:, None], torch.inf)
-        return distance.argmin(1)
+        return nearest_component(self._project(x), self.means, self.weights, self.component_class, labels)
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
         """(B,) components drawn by their frequency in the data, or in the class of `labels` (B,) (below 0: any); uniform: (B,)."""

@@ -22,21 +22,30 @@ from anew.core.random import StepContext, evenly_spread, generator, normal_rows
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import (
+    ROWS,
     conv_candidate_sizes,
     conv_depth,
     conv_width,
     muon_and_adamw,
     suggest_num_clusters,
+    suggest_patch_size,
     weights_within,
 )
-from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, num_parameters_of
+from anew.families.base import (
+    Family,
+    Scale,
+    check_axes,
+    check_clusters,
+    class_labels,
+    collapse_warning,
+    num_parameters_of,
+)
 from anew.families.gan.coarse_prior import CoarsePrior
 from anew.families.gan.config import MAX_CLUSTERS, GanConfig, GanSampling
 from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import PortableSampler
 from anew.functional.adversarial import (
-    COLLAPSED,
     diversity_ratio,
     gradient_penalty,
     lazy_rows,
@@ -50,9 +59,7 @@ from anew.nets.resnet import Discriminator, ResNetGenerator, soft_clamp
 
 # Examples, for each parameter, before a larger generator is worth it; chosen, diffusion has 0.15.
 EXAMPLES_PER_PARAMETER = 0.25
-# Examples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
-# batch.
-ROWS = 128
+POSITIONS = 40  # a side, of large items
 # The probability of augmentation can rise from 0 to 1 in so many epochs: for 10,000 items, the 500,000 examples of ADA
 # (arXiv 2006.06676).
 AUGMENT_EPOCHS = 50
@@ -77,6 +84,7 @@ class Gan(Family[Grid, GanConfig]):
     learning_exponent: ClassVar[float] = 0.6
     follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "sampling takes one step, the fastest there is"
+    collapse_advice: ClassVar[str] = "use a larger gradient_penalty, another seed or family"
     early_stopping: ClassVar[bool] = False  # the discriminator's loss does not say how good samples are
     interpolates_across_classes: ClassVar[bool] = True
 
@@ -101,7 +109,7 @@ class Gan(Family[Grid, GanConfig]):
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> GanConfig:
         side = max(spec.shape[1:])
-        patch_size = _suggest_patch_size(side)
+        patch_size = suggest_patch_size(side, POSITIONS)
         halvings = max(1, math.ceil(math.log2(side / patch_size / 7))) if side >= 4 else 0  # down to 7 positions
         return GanConfig(
             num_clusters=suggest_num_clusters(scale.items, spec.classes, MAX_CLUSTERS),
@@ -204,13 +212,7 @@ class Gan(Family[Grid, GanConfig]):
             self.augment_p.copy_(updated_p(self.augment_p, self.sign_accuracy, c.augment_target, change))
 
     def warning(self, progress: float) -> str | None:
-        if progress < COLLAPSE_FROM or float(self.diversity) >= COLLAPSED:
-            return None
-        share = f"{max(0.0, float(self.diversity)):.0%}"
-        return (
-            f"the generator has collapsed: its items have {share} of the variety of your data; "
-            "use a larger gradient_penalty or another seed"
-        )
+        return None if progress < COLLAPSE_FROM else collapse_warning(float(self.diversity), self.collapse_advice)
 
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
@@ -269,11 +271,11 @@ class Gan(Family[Grid, GanConfig]):
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, Z + K) latents that minimize the squared error, each from the best of a few searches of a fixed number of steps. They
         start from the item's component, the latents of its coarse part, and random numbers for the rest."""
-        rows_at_once = ROWS // INVERSION_STARTS
+        num_rows = ROWS // INVERSION_STARTS
         labels = None if labels is None or not self.spec.classes else labels.to(self.device)
         latents = []
-        for start in range(0, len(x), rows_at_once):
-            rows = slice(start, start + rows_at_once)
+        for start in range(0, len(x), num_rows):
+            rows = slice(start, start + num_rows)
             items = x[rows].to(self.device).float()
             component = self.coarse_prior.assign(items, None if labels is None else labels[rows])
             latents.append(self._invert(items, component))
@@ -316,13 +318,6 @@ class Gan(Family[Grid, GanConfig]):
 
     def portable_sampler(self) -> PortableSampler:
         return gan_sampler(self, self, self.config.latent_dim)
-
-
-def _suggest_patch_size(side: int) -> int:
-    """A patch size that leaves about 40 positions a side for large items, and the detail of small ones."""
-    if side <= 12:
-        return 1
-    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
 
 
 EXPORT = Gan

@@ -21,7 +21,7 @@ from torch import nn
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.sampler import RowState
+from anew.families.transformer.sampler import NetworkOf, RowState
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -354,10 +354,10 @@ class ContextHead(nn.Module):
             mixed = self.mixer.step(state.rows, state.joint, network, is_open, min_p)  # (n, V)
             weights = state.share.mix([mixed, network, self.uniform])
             weights = weights if allowed is None else weights * allowed
-            kept = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
-            rows = np.flatnonzero(is_open & (kept[np.arange(len(kept)), tokens] == 0.0))
+            candidates = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
+            rows = np.flatnonzero(is_open & (candidates[np.arange(len(candidates)), tokens] == 0.0))
             if len(rows):
-                again = token_choice.sample_tokens(kept[rows], uniforms[1][rows])  # (k,)
+                again = token_choice.sample_tokens(candidates[rows], uniforms[1][rows])  # (k,)
                 tokens[rows] = again
                 chances[rows] = np.stack((mixed[rows, again], network[rows, again], self.uniform[again]), 1)
         state.propose_drawn(chances)
@@ -397,7 +397,7 @@ class ContextHead(nn.Module):
         return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1)
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> ContextState:
         """State after reading prompts, before the first new token.
 
@@ -406,6 +406,7 @@ class ContextHead(nn.Module):
             num_known: Number of the last tokens that the network sees.
             network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
             adapts: See `ContextState`.
+            labels: Classes, which running text does not have.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
         state = ContextState(self.mixer, len(ids), room, adapts)

@@ -33,6 +33,7 @@ MIN_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt
 
 
 class RowState(Protocol):
@@ -68,7 +69,7 @@ class TokenMixer(Protocol):
     ) -> Ints: ...
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> RowState: ...
 
 
@@ -155,7 +156,7 @@ class TokenSampler:
             max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
         ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
         draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
-        drafted = draft.numpy()
+        draft_ids = draft.numpy()
         has_ended = np.zeros(n, dtype=bool)
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
@@ -170,7 +171,7 @@ class TokenSampler:
             if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
-            ids[:, place] = drafted[places, place] = tokens
+            ids[:, place] = draft_ids[places, place] = tokens
             yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
@@ -241,8 +242,8 @@ class TokenSampler:
         0."""
         if self.allowed is None:
             return weights
-        kept: Floats = weights * self.allowed
-        return np.where(kept.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, kept)
+        allowed_weights: Floats = weights * self.allowed
+        return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""
@@ -287,8 +288,11 @@ class TokenSampler:
     def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> RowState:
         """State of the rows before the first new token. ids: (n, t); unread: (n, l) the last of them, after the labels."""
         family, num_labels = self.family, self.family.num_label_tokens
+        labels = None if self.request.labels is None else self.request.labels.cpu().numpy()
+        if labels is not None and (labels < 0).any():
+            labels = None
         if (ids == ids[0]).all() and (unread == unread[0]).all():  # a prompt that all share is read once
-            ids, unread = ids[:1], unread[:1]
+            ids, unread, labels = ids[:1], unread[:1], None if labels is None else labels[:1]
 
         def network_of(rows: slice) -> Floats:
             inputs = torch.from_numpy(unread[rows, :-1]).to(family.net.token_embedding.device)
@@ -296,7 +300,8 @@ class TokenSampler:
             log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
             return log_probs
 
-        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of, self.is_unfiltered)
+        num_known = unread.shape[1] - num_labels
+        state = mixer.read_prompt(ids, num_known, network_of, self.is_unfiltered, labels)
         return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:

@@ -29,6 +29,7 @@ from anew.families._sizes import (
     conv_depth,
     conv_width,
     muon_and_adamw,
+    rows_at_once,
     suggest_num_clusters,
     weights_within,
 )
@@ -45,8 +46,6 @@ from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
 
 EXAMPLES_PER_SQUARE_WIDTH = 110.0  # so that width 32 is chosen for digits in 5 minutes on one core
-ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
-ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
 DETAIL_ITEMS = 128  # samples, and items, whose detail is compared, which bounds the time of calibration; chosen
 # Share of the detail of held-out items that samples need: detail that the temperature adds beyond it is noise. It gives 0 on
 # digits and 1 on colour, the better one each time (docs/log.md, 2026-11-25).
@@ -94,7 +93,7 @@ class Vae(Family[Grid, VaeConfig]):
             top_dim=c.top_dim,
             num_mixtures=c.num_mixtures,
         )
-        self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
+        self.rows = rows_at_once(spec.shape)
         self.prior = MixturePrior(c.top_dim, c.num_clusters, spec.classes)
         self.register_buffer("centre", torch.zeros(c.latent_channels))
         self.register_buffer("scale", torch.ones(c.latent_channels))

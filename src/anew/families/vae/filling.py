@@ -59,13 +59,13 @@ def filled(
     """
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
-    kept = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
+    position_mask = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
     sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
     for number in range(SWEEPS):
         noise = normal_rows(sources, autoencoder.top_dim)
         noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
-        parts = zip(*(torch.split(rows, family.rows) for rows in (x, kept, noise, deviations)), strict=True)
+        parts = zip(*(torch.split(rows, family.rows) for rows in (x, position_mask, noise, deviations)), strict=True)
         bottom = torch.cat([sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts])
         is_last = number == SWEEPS - 1
         items = family.sampled_items(bottom, keys) if is_last and samples_pixels else family.expected_items(bottom)
@@ -76,7 +76,7 @@ def filled(
 def sweep(
     autoencoder: VariationalAutoencoder,
     x: Tensor,
-    kept: Tensor,
+    position_mask: Tensor,
     noise: Tensor,
     deviations: Tensor,
     dtype: torch.dtype,
@@ -86,7 +86,7 @@ def sweep(
     Args:
         autoencoder: All networks.
         x: (B, C, H, W) the current item, with the given values.
-        kept: (B, 1, h, w), 1 at positions of z1 that are given.
+        position_mask: (B, 1, h, w), 1 at positions of z1 that are given.
         noise: (B, K) normal numbers for z2.
         deviations: (B, c, h, w) of z1 from its mean given z2, in standard deviations.
         dtype: Type of the computation.
@@ -97,4 +97,4 @@ def sweep(
     bottom, top = autoencoder.encode(x, dtype)
     prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
     sampled = prior.mean + prior.log_scale.exp() * deviations
-    return torch.where(kept > 0.5, bottom.mean, sampled)
+    return torch.where(position_mask > 0.5, bottom.mean, sampled)

@@ -1,0 +1,167 @@
+"""The items that an evaluation compares, and what is said of their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Generic, TypeAlias
+
+import numpy as np
+
+from anew.core.arrays import Integers, Numbers
+from anew.data.types import ItemT
+from anew.evaluation.affordable import extent_of, extent_reason
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import DETAIL, NAME
+from anew.evaluation.inputs import MIN_ITEMS
+from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
+from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
+from anew.evaluation.reporting.grading import Supply
+
+DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
+
+Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
+
+
+class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
+    """Items that are compared, equally many of each: "samples", "test", "train" and, if there is a naive generator, "naive".
+
+    Empty until `take`: first it is asked how many there may be.
+
+    Args:
+        candidates: Items of "samples", "test" and "train", of which the first are taken.
+        requested: How many real items were asked for, by the same names.
+        supply: What limits the number of items.
+        noun: Name of the items, plural.
+        counted: What is compared of the samples, singular: whole ones, or pieces.
+
+    Attributes:
+        supply: The argument, with the number of items that have not been compared yet.
+        extent: A sentence on how many samples are compared, if not all are.
+        too_few: Why nothing can be compared, if there are too few items; else "".
+        groups: Group numbers of the first samples, held-out and training items; near-duplicates share one. Empty if that is not
+            known.
+    """
+
+    def __init__(
+        self,
+        candidates: Mapping[str, list[ItemT]],
+        requested: Mapping[str, int],
+        supply: Supply,
+        noun: str = "items",
+        counted: str = "sample",
+    ) -> None:
+        self.supply, self.noun, self.counted = supply, noun, counted
+        self.extent, self.too_few = "", ""
+        self.groups: list[Integers] = []
+        self._candidates, self._requested = candidates, requested
+        self._taken: dict[str, list[ItemT]] = {}
+
+    def __getitem__(self, part: str) -> list[ItemT]:
+        return self._taken[part]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._taken)
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    @property
+    def available(self) -> int:
+        """The number of items of each set that can be compared."""
+        return min(map(len, self._candidates.values()), default=0)
+
+    @property
+    def further_train(self) -> list[ItemT]:
+        """Training items that are in no set."""
+        return self._candidates["train"][len(self["train"]) :]
+
+    def candidates(self, part: str) -> list[ItemT]:
+        """Items of "samples", "test" or "train", of which the first are taken."""
+        return self._candidates[part]
+
+    def counts(self, part: str) -> tuple[int, int]:
+        """(requested, received) numbers of items of "test" or "train"."""
+        return self._requested[part], len(self._candidates[part])
+
+    def refuse(self) -> str:
+        """A clause that says of which items there are too few."""
+        counts = {f"{self.counted}s": len(self._candidates["samples"])} | self._real_counts()
+        name = min(counts, key=lambda name: counts[name])
+        counted = f"1 {_singular(name)} is" if counts[name] == 1 else f"{counts[name]:,} {name} are"
+        self.too_few = f"{counted} too few; at least {MIN_ITEMS} are needed"
+        return self.too_few
+
+    def take(self, n: int, naive: Callable[[Sequence[ItemT], int], list[ItemT]]) -> None:
+        """Take the first n items of each set. naive: returns so many samples of a naive generator of training items, or none."""
+        n_samples, counts = len(self._candidates["samples"]), self._real_counts()
+        if n < n_samples:
+            reason = extent_reason(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))
+            self.extent = extent_of(n, n_samples, self.counted, reason)
+        self.supply = replace(self.supply, left_out=self.available)
+        self._taken = {part: items[:n] for part, items in self._candidates.items()}
+        if naive_samples := naive(self["train"], n):
+            self._taken["naive"] = naive_samples
+
+    def _real_counts(self) -> dict[str, int]:
+        """Numbers of held-out and training items, by what they are called."""
+        pieces = "" if self.counted == "sample" else "pieces of "
+        names = {f"{pieces}held-out {self.noun}": "test", f"{pieces}training {self.noun}": "train"}
+        return {name: len(self._candidates[part]) for name, part in names.items()}
+
+    def group(self, twins: Callable[[Sequence[ItemT]], Sequence[int]]) -> None:
+        """Find groups of near-duplicates among those items of which pairs are compared.
+
+        Those of samples are their own: a sample that resembles two real items does not make these a group.
+
+        Args:
+            twins: Returns a number for each of some items, which near-duplicates share.
+        """
+        samples, held_out, train = (self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train"))
+        own, real = (
+            np.unique(np.array(twins(items), dtype=np.uint64), return_inverse=True)[1]
+            for items in (samples, [*held_out, *train])
+        )
+        self.groups = [own, real[: len(held_out)], real[len(held_out) :]]
+
+    def note_compared(self) -> list[str]:
+        """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes
+        say of it."""
+        self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
+        return [self.extent] if self.extent else []
+
+    def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:
+        """The sets as features of an embedder. description: that of the features, one clause."""
+        if not isinstance(embedder, GridEmbedder):
+            return self.with_features({name: embedder(items) for name, items in self.items()}, description)
+        both = {name: embedder.detailed(items) for name, items in self.items()}
+        rows, detailed = ({name: pair[i] for name, pair in both.items()} for i in (0, 1))
+        detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)
+        return replace(self.with_features(rows, description), detail=replace(detail, views=embedder.views))
+
+    def with_features(self, rows: Mapping[str, Numbers], description: str) -> FeatureSets:
+        """The sets as features.
+
+        Args:
+            rows: Features (n, d), by the name of the set.
+            description: That of the features, one clause.
+        """
+        n = len(rows["test"])
+        sample_groups, held_out_groups, train_groups = [part[:n] for part in self.groups] or (None, None, None)
+        return FeatureSets(
+            samples=rows["samples"],
+            held_out=rows["test"],
+            train=rows["train"],
+            naive=rows.get("naive"),
+            description=description,
+            noun=self.noun,
+            counted=self.counted,
+            sample_groups=sample_groups,
+            held_out_groups=held_out_groups,
+            train_groups=train_groups,
+        )
+
+
+def _singular(name: str) -> str:
+    """One of the items with this name: "piece of held-out texts", "sample"."""
+    return name.replace("pieces", "piece", 1) if name.startswith("pieces ") else name.removesuffix("s")
