@@ -223,8 +223,7 @@ class NgramMixer(nn.Module):
     ) -> Ints:
         """Draw the next tokens (n,) from those with at least min_p of the top probability; documents leave passages of the training
         text as often as without this cut: see `sample_tokens_min_p`. Of records, the second number is not needed."""
-        weights = self.weights_after(ids, logits, state)
-        weights = weights if allowed is None else weights * allowed
+        weights = self.weights_after(ids, logits, state) * (np.float32(1) if allowed is None else allowed)
         if self.ends.end_id is not None or self.order < MIN_PASSAGE:
             return token_choice.sample_tokens(token_choice.above_min_p(weights, min_p), uniforms[0])
         return token_choice.sample_tokens_min_p(
