@@ -63,7 +63,7 @@ class TokenTaps:
             inputs, targets, counts = self._gate_inputs(self.mixer, batch)
             shape = (len(batch), -1)
             return mixer_sides(self.mixer, inputs, targets.reshape(shape), counts.reshape(shape))
-        network = self.network_log_probs(batch).double().cpu()
+        network = self.network_log_probs(batch).cpu().double()
         return {"network": network, "together": network}
 
 
