@@ -29,7 +29,7 @@ def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], a
 
 def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
     assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
-    assert "size=900 keeps everything." in remarks([900] * 8, 60.0)
+    assert "size=900 keeps every pixel." in remarks([900] * 8, 60.0)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad"])
