@@ -18,7 +18,7 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
     return " ".join(modality.remarks())
 
 
-@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "everything"), ([40] * 6 + [48] * 2, "more")])
+@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "every pixel"), ([40] * 6 + [48] * 2, "more")])
 def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], amount: str) -> None:
     note = remarks(sizes, 60.0)
     assert f"size={sizes[0]} keeps {amount}, as a budget of " in note
