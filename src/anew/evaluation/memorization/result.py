@@ -404,10 +404,11 @@ class CopyTestResult:
         fact = clause_fact = ""
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"
-            clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
-        if self.least_share > self.low:
-            extent = f"at least {percent(self.least_share)} of the samples are copies of training items"
+            fact, clause_fact = (
+                f"{self.identical:,} of {n} {verb}" for n in (self._samples(self.samples), f"{self.samples:,}")
+            )
+        if (least := self.least_share) > self.low:
+            extent = f"at least {percent(least)} of the samples are copies of training items"
             return f"Copying found: {extent}: {fact} (p = {self.p:.2g}).", f"{extent}: {clause_fact}"
         fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
         return (
@@ -459,8 +460,7 @@ class CopyTestResult:
             limit = percent(self.exact_limit)
             return (
                 f"{none}; this test would catch {limit} exact copies or more. Lightly changed copies are hardly closer to their "
-                f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such copies, they could be "
-                "missed."
+                f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such, they could be missed."
             ), f"no copies found; the check would notice exact copies from {limit} on, but might miss altered ones"
         return self._too_few_to_tell(none)
 
