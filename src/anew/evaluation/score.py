@@ -180,7 +180,7 @@ class Score:
         """
         if self.low is None or self.high is None:
             return None
-        return max(self.low, min(self.spec.minimum, self.value)), self.high
+        return max(self.low, min(0.0, self.spec.minimum, self.value)), self.high
 
     def to_json(self) -> dict[str, object]:
         """The object for report.json; values that are not finite become null, as JSON has no such numbers."""
