@@ -179,8 +179,7 @@ def _score_records(
     sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
     bits_by_part: dict[str, float] = {}
     total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
-    task = "scoring tokens" if has_tokens else "scoring"
-    scored = 0
+    task, scored = "scoring tokens" if has_tokens else "scoring items", 0
     workers = use_threads() if generator.device.type == "cpu" else 1
     batches = record_batches(generator.modality, records, generator.family.reads_documents)
     for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):

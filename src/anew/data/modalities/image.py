@@ -317,8 +317,8 @@ class Image(Modality):
         def affords(longer: DataBudget) -> bool:
             return choose_size(sizes, side_limit(longer), self._framing) == whole
 
-        keeps_all = usual is not None and max(usual) <= MAX_SIDE
-        keeps = what_keeps(size_setting(named, MAX_SIDE), keeps_all, budget, affords if chosen != whole else None)
+        kept = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
+        keeps = what_keeps(size_setting(named, MAX_SIDE), kept, budget, affords if chosen != whole else None)
         return budget.reason(False) + keeps
 
     # ---- tensors ----
