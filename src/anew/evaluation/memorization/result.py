@@ -365,8 +365,7 @@ class CopyTestResult:
         if not self.real_compared:
             return fact
         number = f"{self.real_identical:,}" if self.real_identical else "none"
-        verb = are(max(self.real_identical, 1))
-        return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {verb}"
+        return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {are(max(self.real_identical, 1))}"
 
     def _proof_needs(self) -> str:
         """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
@@ -404,9 +403,8 @@ class CopyTestResult:
         fact = clause_fact = ""
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact, clause_fact = (
-                f"{self.identical:,} of {n} {verb}" for n in (self._samples(self.samples), f"{self.samples:,}")
-            )
+            fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"
+            clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
         if (least := self.least_share) > self.low:
             extent = f"at least {percent(least)} of the samples are copies of training items"
             return f"Copying found: {extent}: {fact} (p = {self.p:.2g}).", f"{extent}: {clause_fact}"

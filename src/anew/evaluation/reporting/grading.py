@@ -124,7 +124,7 @@ class Part:
     @property
     def interval(self) -> str:
         """The 95% interval of the figure as text, a share or a percentage as in its clause; "" without one."""
-        ends = self.score.interval
+        ends = self.score.shown_interval
         if ends is None:
             return ""
         bounds = [f"{end:.0%}" if self.is_percent else f"{end:.2g}" for end in ends]
