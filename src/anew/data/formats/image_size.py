@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from anew.core.durations import parse_duration
 from anew.data.types import DataBudget
+from anew.errors import ConfigError
 
 # Sides in pixels that a network can halve several times
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+MAX_SIDE = 1024  # pixels a side
 
 USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others are accidents; chosen
 
@@ -45,6 +49,18 @@ def what_keeps(setting: str, keeps_all: bool, budget: DataBudget, affords: Calla
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
             return f"{clause}, as a budget of {name} would"
     return clause
+
+
+def parse_size(text: object) -> tuple[int, int] | None:
+    """(width, height) that the setting `size` asks for, or None for "auto". Raises ConfigError."""
+    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
+    if str(text).strip().lower() in ("auto", "0"):
+        return None
+    sides = [int(side) for side in match.groups() if side] if match else []
+    if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
+        allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
+        raise ConfigError(f"size={text!r} is not allowed; {allowed}")
+    return sides[0], sides[-1]
 
 
 def settings_like(

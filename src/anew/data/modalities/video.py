@@ -23,8 +23,9 @@ from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, image_size, learned, pixels
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
+from anew.data.formats.image_size import parse_size
 from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
-from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
+from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
