@@ -38,6 +38,7 @@ class LearnedVideo(_LearnedGrid):
 
     shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
     frame: Literal["crop", "pad"]
+    block: Count = 1  # older runs learn enlarged pixel art as it is
     rate: Positive
     step: Count
     span: Count

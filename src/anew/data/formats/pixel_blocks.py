@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.arrays import Numbers
+from anew.data.formats.image_size import MAX_SIDE, choose_size
 
 BLOCK_SHARE = 0.95  # pictures have a common block if it fits so many of them: the others are accidents; chosen
 MIN_PICTURES = 8  # fewer pictures may consist of blocks by chance
@@ -53,6 +54,22 @@ def common_side(sides: Iterable[int], sizes: Sequence[tuple[int, int]]) -> int:
     return next(fits, 1)
 
 
+def affordable(
+    sides: Iterable[int], sizes: Sequence[tuple[int, int]], limit: int, frame: str
+) -> tuple[int, tuple[int, int]]:
+    """The common side of blocks, and the (width, height) in which drawings are learned; the side is 1 if there are no common
+    blocks, and if drawings would have to be scaled, too.
+
+    Args:
+        sides, sizes: See `common_side`.
+        limit, frame: See `image_size.choose_size`.
+    """
+    side = common_side(sides, sizes)
+    drawn = [drawn_size(size, side) for size in sizes]
+    chosen = choose_size(drawn, limit, frame)
+    return (side if chosen == choose_size(drawn, MAX_SIDE, frame) else 1), chosen
+
+
 def drawn_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """(width, height) of the drawing in a picture of this size, whose blocks have this side."""
     return -(-size[0] // side), -(-size[1] // side)
@@ -63,6 +80,16 @@ def drawing(picture: Image.Image, side: int) -> Image.Image:
     if side == 1 or picture.width % side or picture.height % side or block_side(picture) % side:
         return picture
     return picture.resize(drawn_size(picture.size, side), Image.Resampling.NEAREST)
+
+
+def thumbnail(picture: Image.Image, side: int) -> Image.Image:
+    """A picture whose shorter side has at most twice `side` pixels."""
+    ratio = 2.0 * side / min(picture.size)
+    if ratio >= 1.0:
+        return picture
+    return picture.resize(
+        (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))), Image.Resampling.BOX
+    )
 
 
 def drawing_of(thumbnail: Image.Image, block: int, side: int) -> Image.Image:

@@ -48,7 +48,6 @@ MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images
 MATCHED_SAMPLES = (8, 128)
 PALETTE_PIXELS = 1 << 21  # pixels of real images in which a palette is searched
 MATCHED_IMAGES = (16, 2048)  # least and most of these images
-CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
 
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
@@ -253,7 +252,7 @@ class Image(Modality):
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = self._choose_channels(images, many_transparent, budget)
+        channels = image_size.channels(self.config.channels, images, many_transparent, "images", budget, self.notes)
         width, height = self._choose_size(sample, budget, max_side, many_transparent and channels == 4)
         whole = [
             pixel_blocks.drawing_of(image, block, self._block)
@@ -306,16 +305,6 @@ class Image(Modality):
             image.thumbnail((2 * side, 2 * side))
         return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette, block=block)
 
-    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool, budget: DataBudget) -> int:
-        if self.config.channels != "auto":
-            return CHANNELS[self.config.channels]
-        if many_transparent:
-            return 4
-        if any(map(pixels.has_transparency, images)):
-            advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
-            self.notes.append(f"Few images are transparent, so they are flattened on white{advice}.")
-        return 3 if any(map(pixels.has_colour, images)) else 1
-
     def _choose_size(
         self, sample: _ImageGlimpses, budget: DataBudget, max_side: int, keeps_transparency: bool
     ) -> tuple[int, int]:
@@ -325,36 +314,19 @@ class Image(Modality):
         self._framing = self.config.frame
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
-        self._block = 1 if self._fixed_size or budget.only_compared else pixel_blocks.common_side(sample.blocks, sizes)
-        drawn = [pixel_blocks.drawn_size(size, self._block) for size in sizes]
-        chosen, whole = (choose_size(drawn, limit, self._framing) for limit in (max_side, MAX_SIDE))
-        if self._block > 1 and chosen == whole:
+        self._block = 1
+        if not self._fixed_size and not budget.only_compared:
+            self._block, drawn = pixel_blocks.affordable(sample.blocks, sizes, max_side, self._framing)
+        if self._block > 1:
             as_files = size_setting(choose_size(sizes, MAX_SIDE, self._framing), MAX_SIDE)
-            self.notes.append(pixel_blocks.note("images", self._block, chosen, as_files))
-            self.notes += size_notes(drawn, chosen, self._framing, "images", "", budget.use)
-            return chosen
-        self._block = 1  # the size of drawings is not affordable either
+            self.notes.append(pixel_blocks.note("images", self._block, drawn, as_files))
+            drawn_sizes = [pixel_blocks.drawn_size(size, self._block) for size in sizes]
+            self.notes += size_notes(drawn_sizes, drawn, self._framing, "images", "", budget.use)
+            return drawn
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        self.notes += size_notes(
-            sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget), budget.use
-        )
+        reason = _reason_for_size(sizes, chosen, self._fixed_size is not None, self._framing, budget)
+        self.notes += size_notes(sizes, chosen, self._framing, "images", reason, budget.use)
         return chosen
-
-    def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
-        """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
-        if self._fixed_size:
-            return budget.reason(True)
-        whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
-        if chosen == whole and usual is None:
-            return ""
-        named = usual or whole
-
-        def affords(longer: DataBudget) -> bool:
-            return choose_size(sizes, side_limit(longer), self._framing) == whole
-
-        keeps_all = usual is not None and max(usual) <= MAX_SIDE
-        keeps = what_keeps(size_setting(named, MAX_SIDE), keeps_all, budget, affords if chosen != whole else None)
-        return budget.reason(False) + keeps
 
     # ---- tensors ----
 
@@ -478,6 +450,24 @@ class Image(Modality):
         record.matching.check(record.shape[0])
         self.matching = record.matching
         self.notes = record.notes
+
+
+def _reason_for_size(
+    sizes: list[tuple[int, int]], chosen: tuple[int, int], is_asked: bool, frame: str, budget: DataBudget
+) -> str:
+    """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
+    if is_asked:
+        return budget.reason(True)
+    whole, usual = choose_size(sizes, MAX_SIDE, frame), usual_size(sizes)
+    if chosen == whole and usual is None:
+        return ""
+
+    def affords(longer: DataBudget) -> bool:
+        return choose_size(sizes, side_limit(longer), frame) == whole
+
+    keeps_all = usual is not None and max(usual) <= MAX_SIDE
+    setting = size_setting(usual or whole, MAX_SIDE)
+    return budget.reason(False) + what_keeps(setting, keeps_all, budget, affords if chosen != whole else None)
 
 
 def side_limit(budget: DataBudget) -> int:
