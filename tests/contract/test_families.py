@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,17 +12,20 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
+from anew.core.device import place
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, codecs, family_settings, load
 from anew.core.specs import Batch, Condition, Grid, SampleRequest, Spec, Tokens
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
-from anew.planning.build import build_family
+from anew.planning.build import build_family, family_with_weights
 from anew.planning.choose import choose_family, codecs_for
 from anew.sampling.restore import load_weights
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
+from anew.training.validation import validation_loss
+from tested_device import DEVICE
 
 SPECS: dict[str, Spec] = {
     "grey": Grid((1, 12, 12), "CHW", 0, 0.5),
@@ -79,13 +83,14 @@ def cases() -> list[tuple[str, str]]:
 def ready(name: str, spec: Spec) -> Family:
     family_class = load("families", name)
     config = family_class.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-    family = build_family(family_class, spec, config, 0, torch.device("cpu"))
-    family.fit_closed_form(Made(spec).sweep())
+    family = build_family(family_class, spec, config, 0, DEVICE)
+    family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).sweep())
     return family
 
 
 def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: int = 8) -> Trainer:
-    return Trainer(family, Made(spec), StepProgress(total), seed=1, batch_size=batch, micro_batch=micro, world=World())
+    world = World(device=DEVICE)
+    return Trainer(family, Made(spec), StepProgress(total), seed=1, batch_size=batch, micro_batch=micro, world=world)
 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
@@ -108,10 +113,10 @@ def check_every_setting_is_documented(name: str, spec: Spec) -> None:
 
 
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
-    family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8)
+    family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8).to(DEVICE)
     phase = family.phases()[0]
-    first = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
-    second = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
+    first = phase.loss(batch, StepContext(1, 4, 0.1, "main", device=DEVICE))
+    second = phase.loss(batch, StepContext(1, 4, 0.1, "main", device=DEVICE))
     assert torch.isfinite(first.total)
     assert float(first.count) > 0
     assert torch.equal(first.total, second.total)
@@ -135,9 +140,9 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
             spec,
             cfg.from_json(family_class.Config, cfg.to_json(suggested) | settings),
             0,
-            torch.device("cpu"),
+            DEVICE,
         )
-        family.fit_closed_form(Made(spec).sweep())
+        family.fit_closed_form(batch.to(DEVICE) for batch in Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
     assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-5)
 
@@ -151,7 +156,7 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
         next(steps)
     state = first.state_dict()
     family_class = load("families", name)
-    again = build_family(family_class, spec, first.family.config, 9, torch.device("cpu"))
+    again = build_family(family_class, spec, first.family.config, 9, DEVICE)
     again.allocate_buffers(
         {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
     )
@@ -167,16 +172,21 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     from pathlib import Path
 
     family = ready(name, spec).eval()
-    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8).to(DEVICE)])
     state = {n: t.clone() for n, t in family.state_dict().items()}
     again = load("families", name)(spec, family.config)
-    load_weights(again, state, Path("model.safetensors"))
+    load_weights(again, {name: tensor.cpu() for name, tensor in state.items()}, Path("model.safetensors"))
+    again = place(again, DEVICE)
     if not family.generates:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    first, second = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
-    assert torch.equal(first, second)
+    taken = family_with_weights(type(family), spec, family.config, state, torch.device("cpu"))
+    assert all(tensor.data_ptr() == state[name].data_ptr() for name, tensor in taken.state_dict().items())
+    first, *others = (
+        last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, taken)
+    )
+    assert all(torch.equal(first, other) for other in others)
 
 
 def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
@@ -245,7 +255,7 @@ def check_seeds_differ(name: str, spec: Spec) -> None:
 
 
 def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
-    family, batch = ready(name, spec).eval(), Made(spec).batch(3, "", 0, 6, 6)
+    family, batch = ready(name, spec).eval(), Made(spec).batch(3, "", 0, 6, 6).to(DEVICE)
     bits = family.bits(batch)
     assert (bits is not None) == (name in WITH_BITS)
     if bits is None:
@@ -256,9 +266,26 @@ def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
     assert torch.allclose(bits, half, rtol=1e-4)
 
 
+def check_held_out_loss_is_repeatable(name: str, spec: Spec) -> None:
+    family, batches = ready(name, spec), [Made(spec).batch(step, "", 0, 6, 6) for step in (5, 6)]
+    losses = [validation_loss(family, batches, 0) for _ in range(2)]
+    assert math.isfinite(losses[0])
+    assert losses[0] == losses[1]
+
+
+def check_latents_lead_to_items(name: str, spec: Spec) -> None:
+    family, one_class = ready(name, spec).eval(), None if labels(spec, 2) is None else torch.zeros(3, dtype=torch.long)
+    start, end = family.initial_latents(SampleRequest(2, None if one_class is None else one_class[:2]), 5).cpu()
+    points = family.interpolate(start, end, torch.linspace(0, 1, 3)).to(DEVICE)
+    *_, x = family.generate(points, SampleRequest(3, one_class))
+    assert x.shape[0] == 3
+    assert torch.isfinite(x).all()
+    assert family.encode_to_latents(x[:1], None if one_class is None else one_class[:1]).shape == points[:1].shape
+
+
 def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
-    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8).to(DEVICE)])
     x, latent = Made(spec).batch(3, "", 0, 5, 5).x, family.latent
     z = family.encode(x)
     assert isinstance(latent, family.latent_spec_type)
@@ -295,6 +322,8 @@ CHECKS: list[Callable[[str, Spec], None]] = [
     check_drafts_are_counted,
     check_seeds_differ,
     check_bits_are_exact_or_absent,
+    check_held_out_loss_is_repeatable,
+    check_latents_lead_to_items,
     check_a_codec_gives_what_its_latents_say,
     check_other_data_is_refused_by_name,
 ]
@@ -309,6 +338,10 @@ def applies(check: Callable[[str, Spec], None], name: str) -> bool:
     family_class = load("families", name)
     if check in GENERATING:
         return bool(family_class.generates)
+    if check is check_held_out_loss_is_repeatable:
+        return bool(family_class.early_stopping)
+    if check is check_latents_lead_to_items:
+        return family_class.generate is not Family.generate
     if check is check_rows_of_several_seeds_are_those_of_each:
         return bool(family_class.follows_keys)
     return check is not check_a_codec_gives_what_its_latents_say or family_class.codec_config is not None
@@ -325,7 +358,7 @@ def test_family(check: Callable[[str, Spec], None], name: str, spec: str) -> Non
 def test_the_battery_is_complete() -> None:
     """Whoever adds or removes a family, a spec or a check changes this table as well."""
     assert {name for name, _ in cases()} == set(available("families"))
-    assert Counter(name for _, name, _ in RUNS) == {"transformer": 52, "diffusion": 39, "fsq": 33, "vae": 28, "gan": 26}
+    assert Counter(name for _, name, _ in RUNS) == {"transformer": 56, "diffusion": 45, "fsq": 33, "vae": 30, "gan": 28}
 
 
 def test_settings_of_families_are_known_without_their_networks() -> None:

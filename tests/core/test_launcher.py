@@ -41,6 +41,9 @@ def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPa
         processes_to_start(7, "cpu")
     with pytest.raises(ConfigError, match=r"\(4 GPUs\)"):
         processes_to_start(6, "auto")
+    with pytest.raises(ConfigError, match="`processes` 2 cannot share device=mps; leave it out, or give device=cpu"):
+        processes_to_start(2, "mps")
+    assert processes_to_start(1, "mps") == processes_to_start(0, "mps") == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert processes_to_start(0, "auto") == 1
 

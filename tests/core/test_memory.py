@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import torch
 
 from anew.core import memory
@@ -41,3 +43,18 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
 
 def test_this_machine_has_some_memory() -> None:
     assert memory.MIN_BYTES <= free_memory(torch.device("cpu")) < 2.0**60
+
+
+def test_an_apple_gpu_has_what_it_may_take_and_the_machine_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.mps.recommended_max_memory", lambda: 12 * GB)
+    monkeypatch.setattr("torch.mps.current_allocated_memory", lambda: 2 * GB)
+    for available, expected in ((64 * GB, 10 * GB), (3 * GB, 3 * GB), (0, memory.MIN_BYTES)):
+        monkeypatch.setattr("psutil.virtual_memory", lambda available=available: SimpleNamespace(available=available))
+        assert free_memory(torch.device("mps")) == expected
+
+
+def test_what_pytorch_keeps_of_a_cuda_device_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (5 * GB, 80 * GB))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 60 * GB)
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda device: 10 * GB)
+    assert free_memory(torch.device("cuda", 0)) == 55 * GB

@@ -95,6 +95,19 @@ def test_each_record_once_an_epoch(tmp_path: Path) -> None:
     assert records == sorted(data.text("train"))
 
 
+def test_labels_are_those_of_the_items_though_a_long_one_makes_several_examples(tmp_path: Path) -> None:
+    for name, letters in (("a", "abcd"), ("e", "efgh")):
+        lines = [line.translate(str.maketrans("abcdefgh", letters * 2)) for line in names(400).split("\n")]
+        (tmp_path / f"{name}.txt").write_text("\n".join([letters * 12, *lines]))
+    data = opened(tmp_path, settings={"context": 16})
+    for part in ("train", "test"):
+        classes, numbers = data.item_labels(part, 10_000)
+        items = data.items(part, 10_000)
+        assert len(items) == len(numbers) and classes == ["a", "e"]
+        assert all(("efgh".find(str(item)[0]) >= 0) == number for item, number in zip(items, numbers, strict=True))
+    data.close()
+
+
 def test_windows_cover_the_stream_and_move(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(prose())
     data = opened(tmp_path)

@@ -69,6 +69,24 @@ def test_distributions_sum_to_one_and_agree_with_single_probabilities(sequences:
         assert np.allclose(model.distribution(result[:, i : i + 1])[0], full[i], rtol=1e-5)
 
 
+def test_each_class_has_counts_of_its_own() -> None:
+    rows = [[0, 1, 0, 1, 0], [2, 3, 2], [0, 3, 0, 3], [1, 2]]
+    classes = np.array([0, 0, 6, 6])  # more classes than tokens
+    model = KneserNey.fit(rows, 4, 3, classes, 7)
+    for row, label in (([0, 1, 2, 3, 0], 0), ([3, 0, 3], 6), ([1, 0], 5)):
+        ids = np.array(row, dtype=np.int64)
+        contexts = model.walk(ids, np.arange(len(ids)), classes=np.full(len(ids), label))
+        full = model.distribution(contexts)
+        assert np.allclose(full.sum(1), 1.0, atol=1e-5)
+        assert np.allclose(full[np.arange(len(ids)), ids], model.probability(contexts, ids), rtol=1e-4)
+        assert all(model.tail(row[:i], label) == contexts[:, i].tolist() for i in range(len(row)))
+    after_zero = [model.distribution(np.array([model.tail([0], label)]).T)[0] for label in (0, 6)]
+    assert after_zero[0].argmax() == 1 and after_zero[1].argmax() == 3
+    assert model.tail([0, 1], 5)[1:] == [-1, -1, -1]  # a class that was not seen
+    again = KneserNey.restore(4, model.arrays(), 7)
+    assert again.tail([0, 1, 0], 0) == model.tail([0, 1, 0], 0) and again.tail([0, 1, 0], 0)[-1] >= 0
+
+
 def test_restored_arrays_give_the_same_model() -> None:
     rows = np.random.default_rng(0).integers(0, 9, (3, 200))
     model = KneserNey.fit(rows, 9, 3)

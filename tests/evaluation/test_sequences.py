@@ -16,7 +16,8 @@ from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import RECORDS
-from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
+from anew.evaluation.metrics.shares import share_score
+from anew.evaluation.modalities.code import WHOLE_SHARE, CodeEvaluation, judge_functions, judge_python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation, canonical_or_text
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
 from anew.evaluation.reporting.grading import Supply, part_of
@@ -69,6 +70,14 @@ def test_a_program_with_one_error_does_not_parse_though_nearly_all_of_it_does() 
     shares = scores_of(CodeEvaluation(inputs(broken, real, real, True))._parsing())
     assert shares["parse_share"].value > 0.85
     assert (shares["whole_parse_share"].value, shares["whole_parse_share"].real_baseline) == (0.0, 1.0)
+
+
+def test_where_half_of_the_programs_do_not_parse_the_samples_are_not_like_real_ones() -> None:
+    """It was "partly" at 49% of CMake files, of which all real ones parse."""
+    real = np.ones(250, bool)
+    for share, grade in ((1.0, "good"), (0.75, "fair"), (0.49, "poor")):
+        part = part_of(share_score(WHOLE_SHARE, np.arange(250) < share * 250, real, ""))
+        assert part is not None and part.grade == grade
 
 
 def test_other_languages_are_judged_by_their_grammars() -> None:

@@ -15,6 +15,7 @@ import torch
 
 import anew
 from anew.nets.incremental import NumpyDecoder
+from anew.runs import weights
 
 LOAD = """
 import json, sys, warnings
@@ -118,3 +119,19 @@ def test_it_loads_elsewhere_with_the_same_logits_and_texts(
     assert output["decoded"] == texts
     end = model.spec.special.get("end")
     assert output["special"] == [model.spec.special.get("begin", end), end, end]
+
+
+def test_weights_of_several_files_are_loaded_elsewhere(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 20_000)
+    run = text_run("list")
+    folder = anew.export(run, "transformers", tmp_path / "out").folder
+    assert len(list(folder.glob("model-0*.safetensors"))) > 1 and not (folder / "model.safetensors").exists()
+    model = anew.load(run, "cpu")
+    ids = [*range(10)]
+    output = load_elsewhere(folder, {"ids": [ids], "start": ids, "texts": []})
+    network: Any = model.family
+    with torch.no_grad():
+        ours = network.net(torch.tensor([ids]))[0].numpy()
+    assert np.abs(ours - np.array(output["logits"][0])).max() < 1e-4

@@ -552,3 +552,22 @@ def test_no_more_of_a_manifest_is_read_than_it_may_have(
     with pytest.raises(RunError, match=r"is damaged \(has more than 100 bytes\)"):
         local.exists()
     assert ends == [101]
+
+
+def test_files_of_weights_that_are_replaced_while_their_index_is_sent(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index says the same of both, so it must not be sent with the files of the first."""
+    part, index = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
+    local, real, done = begun({part: "one", index: "{}"}), type(store).put_file, []
+
+    def slow(self: object, lpath: str, rpath: str, **more: Any) -> object:
+        if Path(lpath).name == index and not done:
+            done.append(lpath)
+            write(local, part, "another")
+        return real(self, lpath, rpath, **more)
+
+    monkeypatch.setattr(type(store), "put_file", slow)
+    local.push()
+    manifest = json.loads(store.cat_file(f"/bucket/runs/names/{MANIFEST}"))
+    assert manifest["files"][part]["bytes"] == len("another")

@@ -56,6 +56,20 @@ def test_text_is_what_it_is_without_a_stop_up_to_the_first_one_behind_the_prompt
         assert any(len(other) < len(first) for first, other in zip(whole, ended, strict=True))
 
 
+def test_a_passage_of_the_usual_length_ends_well_and_one_of_a_given_length_is_exact(
+    text: anew.Model, code: anew.Model
+) -> None:
+    for model, prompt in ((text, None), (text, "The old river. A"), (code, "def first(")):
+        usual, whole = (list(model.sample(4, seed=3, prompt=prompt, max_tokens=most)) for most in (0, 500))
+        assert all(passage.startswith(sample) for passage, sample in zip(whole, usual, strict=True))
+        cut = [(passage, len(sample)) for passage, sample in zip(whole, usual, strict=True) if passage != sample]
+        assert cut or model is code
+        assert all(passage[end - 1] == "\n" or (model is text and passage[end].isspace()) for passage, end in cut)
+        assert list(model.stream(4, seed=3, prompt=prompt))[-1] == usual
+    part = code.sample(1, seed=1, prompt="def first(x):\n", suffix="return x")[0]
+    assert part == code.sample(1, seed=1, prompt="def first(x):\n", suffix="return x", max_tokens=500)[0]
+
+
 def test_where_records_are_lines_one_line_end_is_dropped_and_others_are_refused(tmp_path: Path) -> None:
     data = names(tmp_path / "names.txt")
     model = trained(data, tmp_path / "run", steps=3, settings={**FEW, **TINY})

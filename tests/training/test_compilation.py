@@ -11,7 +11,7 @@ from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
 from anew.training import compilation
-from anew.training.compilation import compilable_blocks, compile_blocks, missing_compiler
+from anew.training.compilation import can_use_graphs, compilable_blocks, compile_blocks, missing_compiler
 
 CPU = torch.device("cpu")
 WORDS = Tokens(30, 16, {}, 0, True)
@@ -77,7 +77,7 @@ def test_samples_and_losses_that_are_only_measured_are_not_compiled(monkeypatch:
     def refuse(*args: object, **kwargs: object) -> object:
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(compilation.torch, "compile", lambda forward, dynamic: refuse)
+    monkeypatch.setattr(compilation.torch, "compile", lambda forward, dynamic, mode: refuse)
     family = build("transformer", WORDS, **TRANSFORMER)
     compile_blocks(family)
     batch = Batch(torch.zeros((2, 17), dtype=torch.long))
@@ -86,6 +86,20 @@ def test_samples_and_losses_that_are_only_measured_are_not_compiled(monkeypatch:
     family.eval().loss(batch, StepContext(0, 0, training=False))
     with pytest.raises(AssertionError, match="compiled"):
         family.train().loss(batch, StepContext(0, 0))
+
+
+def test_graphs_are_for_cuda_and_inputs_of_one_shape() -> None:
+    records = Tokens(30, 16, {"begin": 27, "end": 28, "pad": 29}, 0, False)
+    assert [can_use_graphs(spec, torch.device("cuda", 0)) for spec in (WORDS, PICTURES, records)] == [True, True, False]
+    assert not can_use_graphs(PICTURES, CPU)
+
+
+@pytest.mark.parametrize(("graphs", "mode"), [(False, None), (True, "reduce-overhead")])
+def test_graphs_are_a_mode_of_the_compiler(graphs: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str | None] = []
+    monkeypatch.setattr(compilation.torch, "compile", lambda forward, dynamic, mode: modes.append(mode))
+    compile_blocks(build("vae", PICTURES, width=16), graphs)
+    assert modes and set(modes) == {mode}
 
 
 def test_a_compiler_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

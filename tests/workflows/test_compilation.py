@@ -34,11 +34,11 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
     return replace(jobs[0], record=jobs[0].record.model_copy(update={"plan": plan}))
 
 
-def timed(monkeypatch: pytest.MonkeyPatch, plain: float, compiled: float) -> None:
+def timed(monkeypatch: pytest.MonkeyPatch, plain: float, compiled: float, *with_graphs: float) -> None:
     """Let steps take so many seconds."""
-    seconds = iter((plain, compiled))
+    seconds = iter((plain, compiled, *with_graphs))
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
-    monkeypatch.setattr(compilation, "compile_blocks", lambda family: None)
+    monkeypatch.setattr(compilation, "compile_blocks", lambda family, graphs: None)
     monkeypatch.setattr(compilation, "median_step_seconds", lambda *arguments: next(seconds))
 
 
@@ -59,10 +59,70 @@ def test_what_gains_nothing_is_not_compiled(begun: TrainingJob, monkeypatch: pyt
     assert plan.notes[-1] == "networks are not compiled: a step took 0.29 s compiled and 0.3 s as it is"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "is_compiled", "graphs", "note"),
+    [
+        (
+            (0.3, 0.2, 0.1),
+            True,
+            True,
+            "networks are compiled into CUDA graphs: a step took 0.2 s compiled, 0.1 s as CUDA",
+        ),
+        (
+            (0.3, 0.2, 0.195),
+            True,
+            False,
+            "networks are compiled: a step took 0.2 s compiled, 0.195 s as CUDA graphs and",
+        ),
+        (
+            (0.3, 0.3, 0.1),
+            True,
+            True,
+            "networks are compiled into CUDA graphs: a step took 0.3 s compiled, 0.1 s as CUDA",
+        ),
+        (
+            (0.3, 0.3, 0.31),
+            False,
+            False,
+            "networks are not compiled: a step took 0.3 s compiled, 0.31 s as CUDA graphs",
+        ),
+    ],
+)
+def test_cuda_graphs_are_tried_where_they_can_be_used(
+    seconds: tuple[float, float, float],
+    is_compiled: bool,
+    graphs: bool,
+    note: str,
+    begun: TrainingJob,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timed(monkeypatch, *seconds)
+    monkeypatch.setattr(compilation, "can_use_graphs", lambda spec, device: True)
+    plan = choose_compilation(begun).plan
+    assert (plan.compile, plan.graphs) == (is_compiled, graphs)
+    assert plan.notes[-1].startswith(note)
+    assert begun.folder.record().plan.graphs == graphs
+
+
+def test_cuda_graphs_that_fail_are_not_used(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_without_graphs(family: object, graphs: bool) -> None:
+        if graphs:
+            raise RuntimeError("cannot be captured")
+
+    timed(monkeypatch, 0.3, 0.2)
+    monkeypatch.setattr(compilation, "can_use_graphs", lambda spec, device: True)
+    monkeypatch.setattr(compilation, "compile_blocks", compile_without_graphs)
+    plan = choose_compilation(begun).plan
+    assert plan.compile and not plan.graphs
+    cut = replace(begun, record=begun.record.model_copy(update={"plan": replace(begun.plan, micro_batch=1)}))
+    timed(monkeypatch, 0.3, 0.2)  # the gradients of several micro-batches cannot be summed so
+    assert not choose_compilation(cut).plan.graphs
+
+
 def test_networks_that_cannot_be_compiled_train_as_they_are(
     begun: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(family: object) -> None:
+    def fail(family: object, graphs: bool) -> None:
         raise ConfigError("torch.compile failed on these networks (a reason)")
 
     timed(monkeypatch, 0.3, 0.2)
@@ -94,7 +154,7 @@ def test_asked_for_without_a_compiler_is_refused_before_any_work(
 def test_asked_for_and_resumed_where_there_is_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
-    monkeypatch.setattr(compilation, "compile_blocks", lambda family: calls.append(len(family.phases())))
+    monkeypatch.setattr(compilation, "compile_blocks", lambda family, graphs: calls.append(len(family.phases())))
     run, reporter = tmp_path / "run", Lines()
     settings = {**SETTINGS, "compile": "on"}
     model = anew.train(names(tmp_path / "n.txt", 300), run, steps=1, settings=settings, reporter=reporter)

@@ -340,11 +340,17 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
     assert (COPIES_MISSING in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
 
 
-def test_the_audit_holds_more_sounds_than_images_of_their_size() -> None:
-    image, sound = np.zeros((400, 400), np.uint8), np.zeros(40_000, np.float32)
-    assert pool_limit(image) == POOL_BYTES // (10 * image.nbytes)
-    assert pool_limit(sound) == POOL_BYTES // (2 * sound.nbytes)
-    assert pool_limit(np.zeros(2**22, np.float32)) == 1_000  # fewer say nothing
+def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
+    """Features have the same size whatever an item has: ten times the size of an image of 768 bytes are too few."""
+    small, large = np.zeros((16, 16, 3), np.uint8), np.zeros((400, 400), np.uint8)
+    assert POOL_BYTES // 22_000 < pool_limit(small, "image") < POOL_BYTES // 15_000
+    assert pool_limit(large, "image") > POOL_BYTES // (2 * large.nbytes)
+    sound = np.zeros(40_000, np.float32)
+    assert POOL_BYTES // (3 * sound.nbytes) < pool_limit(sound, "audio") <= POOL_BYTES // (2 * sound.nbytes)
+    assert pool_limit(np.zeros(2**28, np.float32), "audio") == 1_000  # fewer say nothing
+    clip = np.zeros((9, 16, 16, 3), np.uint8)
+    assert pool_limit(clip, "video") < pool_limit(small, "image")
+    assert pool_limit("Marlene", "text") > 1_000_000
 
 
 def test_how_real_items_were_divided_decides_why_they_may_differ(tmp_path: Path) -> None:

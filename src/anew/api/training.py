@@ -348,7 +348,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
 
     Args:
         run: The run: a folder or an address.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         trust_code: Allow running the `family.py` stored in the run. Read it first: it is code.
 
     Returns:

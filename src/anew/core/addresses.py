@@ -21,6 +21,7 @@ from anew.core import files
 from anew.core.extras import require
 from anew.core.internal_hosts import internal_cause
 from anew.core.pace import check_pace
+from anew.core.store_attempts import ANSWER_S, CONNECT_S, bound_attempts
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -39,12 +40,10 @@ WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 # chosen.
 RETRY_S = 60.0
 QUIET_S = 5.0  # of failures before that is said; chosen
-# Seconds until S3 must take a connection, and until it must send something: three attempts fit into RETRY_S. Computing a page of a
-# listing takes some stores seconds; chosen.
-CONNECT_S, ANSWER_S = 5, 20
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 _CUT, _SILENT = "the connection was cut before the end of the file", "the server sent nothing for a minute"
+_ANSWERLESS, _UNREACHED = f"the server sent nothing for {ANSWER_S} s", f"no connection within {CONNECT_S} s"
 # Errors of clients, by type, whose own words are none or hold the names of classes.
 _OWN_WORDS = {
     "ClientPayloadError": _CUT,
@@ -53,9 +52,11 @@ _OWN_WORDS = {
     "ResponseStreamingError": _CUT,
     "FSTimeoutError": _SILENT,
     "ServerTimeoutError": _SILENT,
-    "SocketTimeoutError": _SILENT,
-    "ReadTimeoutError": f"the server sent nothing for {ANSWER_S} s",
-    "ConnectTimeoutError": f"no connection within {CONNECT_S} s",
+    "SocketTimeoutError": "the server sent nothing for too long",
+    "ReadTimeoutError": _ANSWERLESS,
+    "ServiceResponseTimeoutError": _ANSWERLESS,
+    "ConnectTimeoutError": _UNREACHED,
+    "ServiceRequestTimeoutError": _UNREACHED,
 }
 R = TypeVar("R")
 Info = Mapping[str, object]  # what a store says of an object
@@ -173,8 +174,7 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
         _check_endpoint(error_type)
         options["session"] = s3_session()
     store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
-    if scheme == "s3":
-        _bound_attempts(store[0])
+    bound_attempts(scheme, store[0])
     return store
 
 
@@ -185,18 +185,6 @@ def _check_endpoint(error_type: type[UserError]) -> None:
             raise error_type(
                 f"the environment variable {name} is {endpoint!r}, without http:// or https://; put one of them before it"
             )
-
-
-def _bound_attempts(system: object) -> None:
-    """Bound each attempt, since the client would otherwise retry for minutes before `reached` sees an error. The user's fsspec
-    settings take precedence."""
-    settings = {
-        "connect_timeout": CONNECT_S,
-        "read_timeout": ANSWER_S,
-        "retries": {"total_max_attempts": 1},
-    }
-    system.retries = 1  # type: ignore[attr-defined]
-    system.config_kwargs = settings | system.config_kwargs  # type: ignore[attr-defined]
 
 
 class OutageError(DataError):
@@ -300,7 +288,8 @@ def _is_settled(error: Exception) -> bool:
     # A resolver that fails says EAI_AGAIN instead
     if getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_NONAME:
         return True
-    refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429)
+    is_ended = _status(error) == 401 and type(error).__name__ == "HttpError"  # gcsfs: a token that ended a moment ago
+    refused = 400 <= _status(error) < 500 and _status(error) not in (408, 429) and not is_ended
     return (
         refused
         or _is_full(error)
@@ -357,8 +346,8 @@ def _advice(error: Exception) -> str:
 
 def _status(error: BaseException) -> int:
     """The code of a server's answer; 0 where there was none."""
-    status = getattr(error, "status", getattr(error, "status_code", None))
-    return status if isinstance(status, int) else 0
+    codes = (getattr(error, name, None) for name in ("status", "status_code", "code"))  # aiohttp, adlfs, gcsfs
+    return next((code for code in codes if isinstance(code, int)), 0)
 
 
 def _reason(error: BaseException) -> str:
@@ -370,6 +359,7 @@ def _reason(error: BaseException) -> str:
     cause = getattr(error, "os_error", None)
     if isinstance(cause, ConnectionError):  # asyncio's own words name a call
         return os.strerror(cause.errno).lower() if cause.errno else files.clause(cause)
-    if phrase := _PHRASES.get(getattr(error, "status", 0)):  # aiohttp's words hold the address
+    # aiohttp's words hold the address, and gcsfs may have none
+    if (phrase := _PHRASES.get(_status(error))) and (hasattr(error, "status") or type(error).__name__ == "HttpError"):
         return f"the server answers {_status(error)}, {phrase}"
     return re.sub(r"\?\S+", "", files.clause(error))

@@ -1,33 +1,49 @@
-"""The device that is used, and its global random numbers."""
+"""The device that is used, what it lacks, and its global random numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from anew.errors import ConfigError, shorten
 
+M = TypeVar("M", bound=nn.Module)
 
-def pick_device(device: str | torch.device, local_rank: int = 0) -> str:
+NAMES = "auto, cpu, cuda, cuda:N or mps"
+WITHOUT_DOUBLES = {"mps"}  # types of devices that have no 64-bit floats: Apple's GPUs
+
+
+def pick_device(device: str | torch.device, local_rank: int = 0, num_processes: int = 1) -> str:
     """The device to use.
 
     Args:
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "mps", the GPU of an Apple computer.
         local_rank: Number of this process among those of the machine; "auto" and "cuda" give each a GPU of its own.
+        num_processes: How many processes compute together. Several cannot share "mps", and "auto" gives them the CPU instead.
 
     Raises:
         ConfigError: The name is unknown, or there is no such device.
     """
     device = str(device) if isinstance(device, torch.device) else device
     if not isinstance(device, str):
-        raise ConfigError(f"`device` must be auto, cpu, cuda or cuda:N (got {shorten(device)})")
+        raise ConfigError(f"`device` must be {NAMES} (got {shorten(device)})")
     if device == "auto":
-        return f"cuda:{local_rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise ConfigError(f"device={device!r} is unknown; give auto, cpu, cuda or cuda:N")
+        if torch.cuda.is_available():
+            return f"cuda:{local_rank % torch.cuda.device_count()}"
+        return "mps" if torch.backends.mps.is_available() and num_processes == 1 else "cpu"
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise ConfigError(f"device={device!r} is unknown; give {NAMES}")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device='mps' does not exist: PyTorch finds no GPU of an Apple computer; give auto or cpu")
+    if device == "mps" and num_processes > 1:
+        raise ConfigError(
+            f"device='mps' is used by one process, not by {num_processes} together; start one, or give device=cpu"
+        )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device={device!r} does not exist: PyTorch finds no CUDA device; give auto or cpu")
     if int(device.partition(":")[2] or 0) >= torch.cuda.device_count() > 0:
@@ -37,14 +53,48 @@ def pick_device(device: str | torch.device, local_rank: int = 0) -> str:
     return f"cuda:{local_rank}" if device == "cuda" else device
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """The widest floating-point type of a device."""
+    return torch.float32 if device.type in WITHOUT_DOUBLES else torch.float64
+
+
+def moved(x: Tensor, device: str | torch.device) -> Tensor:
+    """A tensor on a device. To a CUDA device it is copied while that computes, which needs pinned memory: from any other, the
+    copy would wait until all of the work before it is done."""
+    if torch.device(device).type != "cuda":
+        return x.to(device)
+    return (x.pin_memory() if x.device.type == "cpu" else x).to(device, non_blocking=True)
+
+
+def in_double(x: Tensor) -> Tensor:
+    """A tensor in 64-bit floats; on the CPU where its device has none."""
+    return x.to(torch.float64) if widest_float(x.device) is torch.float64 else x.cpu().double()
+
+
+def place(module: M, device: torch.device) -> M:
+    """Move a module to a device. Buffers of 64-bit floats, with which only NumPy computes, stay behind where it has none."""
+    left_behind = []
+    if widest_float(device) is not torch.float64:
+        named = [(owner, *pair) for owner in module.modules() for pair in owner.named_buffers(recurse=False)]
+        left_behind = [entry for entry in named if entry[2].dtype == torch.float64]
+    for owner, name, _ in left_behind:
+        owner._buffers[name] = None
+    module.to(device)
+    for owner, name, buffer in left_behind:
+        owner._buffers[name] = buffer
+    return module
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Inside, PyTorch's global random numbers on the CPU and on `device` follow from the seed; afterwards they go on as if
     nothing had been drawn: they belong to the user's process."""
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+    gpus = [device] if device.type in ("cuda", "mps") else []
+    with torch.random.fork_rng(devices=gpus, device_type=device.type if gpus else "cuda"):
         torch.default_generator.manual_seed(seed)
-        for gpu in gpus:
-            with torch.cuda.device(gpu):
+        if device.type == "mps":
+            torch.mps.manual_seed(seed)
+        elif gpus:
+            with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from anew.core.addresses import ANSWER_S, CONNECT_S, FileSystem, Info
+from anew.core.addresses import FileSystem, Info
+from anew.core.store_attempts import ANSWER_S, CONNECT_S
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")

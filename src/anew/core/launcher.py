@@ -70,7 +70,7 @@ def processes_to_start(requested: int, device: str) -> int:
         1 where this process trains by itself: one is enough, or torchrun has started it.
 
     Raises:
-        ConfigError: More are wanted than there are GPUs or, without GPUs, cores.
+        ConfigError: More are wanted than there are GPUs or, without GPUs, cores; or several on an Apple computer's GPU.
     """
     if "WORLD_SIZE" in os.environ:
         return 1
@@ -90,6 +90,8 @@ def _check_room(requested: int, device: str) -> None:
         import torch
 
         gpus = torch.cuda.device_count()
+    if requested > 1 and device == "mps":
+        raise ConfigError(f"`processes` {requested} cannot share device=mps; leave it out, or give device=cpu")
     most = gpus or count_cores()
     if requested > most:
         units = plural(most, "GPU" if gpus else "core")

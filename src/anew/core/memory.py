@@ -28,7 +28,12 @@ V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 def free_memory(device: torch.device) -> float:
     """Bytes that this process can still have: of the device, or its share of this machine or container."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        # PyTorch keeps what was let go, and takes it again.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + kept)
+    if device.type == "mps":  # it shares the memory of the machine
+        left = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        return max(min(float(left), float(psutil.virtual_memory().available)), MIN_BYTES)
     free = min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP))
     return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MIN_BYTES)
 

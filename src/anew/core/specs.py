@@ -198,10 +198,9 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        if not str(device).startswith("cuda"):
-            return self._map(lambda tensor: tensor.to(device))
-        # Only what is in pinned memory is copied while the GPU computes; what a GPU holds already cannot be pinned.
-        return self._map(lambda t: (t.pin_memory() if t.device.type == "cpu" else t).to(device, non_blocking=True))
+        from anew.core.device import moved  # imported here: specs are read without PyTorch
+
+        return self._map(lambda tensor: moved(tensor, device))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -205,7 +205,7 @@ class World:
 
     def on(self, device: str) -> World:
         """The same, computing on a device as `pick_device` takes it."""
-        name = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        name = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")), self.size)
         if name.startswith("cuda"):
             torch.cuda.set_device(torch.device(name))
         return replace(self, device=torch.device(name))

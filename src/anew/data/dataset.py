@@ -264,8 +264,8 @@ class Dataset:
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` returns for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
-        numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
-        return list(self.scan.labels), numbers[np.sort(permutation(rows.count, seed)[:n])]
+        numbers = np.zeros(rows.num_items, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
+        return list(self.scan.labels), numbers[np.sort(permutation(rows.num_items, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""

@@ -5,6 +5,9 @@ A context of order k is the k tokens before a target. Contexts form a tree that 
 context is (id of the context one token shorter) * vocab_size + (its oldest token), so that keys never overflow and one
 walk from order 0 up finds every order that was seen.
 
+Where sequences have classes, the class is the first element of a context, as if it was the token just before the target: each class
+has counts of its own, which share only the frequencies of tokens.
+
 Legend for shapes: n targets, V vocabulary, C contexts of one order, P pairs of a context and a token that followed it.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +70,19 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class KneserNey:
-    """P(token | up to `order` tokens before it). Every token of the vocabulary has a probability above zero."""
+    """P(token | up to `order` tokens before it). Every token of the vocabulary has a probability above zero.
+
+    Attributes:
+        vocab_size: V.
+        levels: Those of order 0 up.
+        num_classes: Number of classes of the sequences; 0 without. The class is the first of the `order` elements of a context.
+        unigram: (V,) after no context at all.
+    """
 
     vocab_size: int
     levels: tuple[Level, ...]
-    unigram: Floats = field(init=False)  # (V,) after no context at all
+    num_classes: int = 0
+    unigram: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         level = self.levels[0]
@@ -82,31 +94,49 @@ class KneserNey:
     def order(self) -> int:
         return len(self.levels) - 1
 
+    @property
+    def _num_elements(self) -> int:
+        """How many elements a context may be extended by: tokens or classes."""
+        return max(self.vocab_size, self.num_classes)
+
     @classmethod
-    def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab_size: int, order: int) -> KneserNey:
+    def fit(
+        cls,
+        sequences: Iterable[Sequence[int] | NDArray[np.integer]],
+        vocab_size: int,
+        order: int,
+        classes: Ints | None = None,
+        num_classes: int = 0,
+    ) -> KneserNey:
         """Count sequences that do not continue each other.
 
         Args:
             sequences: Token ids.
             vocab_size: V.
-            order: Longest context in tokens, at least 0.
+            order: Longest context in tokens, at least 0; the class counts as one.
+            classes: The class of each sequence; None without classes.
+            num_classes: Their number.
         """
         arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
-        arrays = [array for array in arrays if len(array)]
-        ids = np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64)
-        depth = np.concatenate([np.arange(len(array)) for array in arrays]) if arrays else ids
-        contexts, context_of = _context_tree(ids, depth, vocab_size, order)
-        return cls(vocab_size, _count_levels(ids, depth, contexts, context_of, vocab_size))
+        lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+        ids = np.concatenate([*arrays, np.zeros(0, dtype=np.int64)])
+        depth = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        elements = Elements(ids, None if classes is None else np.repeat(classes, lengths))
+        depth += classes is not None
+        contexts, context_of = _context_tree(elements, depth, max(vocab_size, num_classes), order)
+        levels = _count_levels(ids, depth, contexts, context_of, vocab_size, max(vocab_size, num_classes))
+        return cls(vocab_size, levels, num_classes)
 
     # -- contexts -------------------------------------------------------------------------------------------------------
 
-    def walk(self, ids: Ints, depth: Ints, targets: Ints | None = None) -> Ints:
+    def walk(self, ids: Ints, depth: Ints, targets: Ints | None = None, classes: Ints | None = None) -> Ints:
         """Contexts of targets in a sequence.
 
         Args:
             ids: The sequence.
             depth: (n,) how many known tokens stand before each target.
             targets: (n,) positions of the targets; None for all.
+            classes: The class at each position of the sequence; None without classes.
 
         Returns:
             (order+1, n) context ids, UNSEEN where a context was not seen.
@@ -114,19 +144,33 @@ class KneserNey:
         targets = np.arange(len(ids)) if targets is None else targets
         contexts = np.full((self.order + 1, len(targets)), UNSEEN, dtype=np.int64)
         contexts[0] = 0
+        elements, depth = Elements(ids, classes), depth + (classes is not None)
         for k in range(1, self.order + 1):
             is_open = np.flatnonzero((contexts[k - 1] >= 0) & (depth >= k))
-            keys = contexts[k - 1, is_open] * self.vocab_size + ids[targets[is_open] - k]
+            keys = contexts[k - 1, is_open] * self._num_elements + elements.before(targets[is_open], k)
             contexts[k, is_open] = search(self.levels[k].contexts, keys)
         return contexts
 
-    def tail(self, ids: Sequence[int]) -> list[int]:
-        """One column of `walk`, for the token after a sequence, in plain numbers for a sampler's single step."""
-        contexts = [0]
+    def walk_rows(self, ids: Ints, classes: Ints | None = None) -> Ints:
+        """Contexts (order+1, n*L) of the token that follows each id of ids (n, L), none across rows. classes: (n,)."""
+        batch, length = ids.shape
+        # A walk needs a target at each place, so each row gets one more token, whose value is never used.
+        extended = np.zeros((batch, length + 1), dtype=np.int64)
+        extended[:, :-1] = ids
+        depth = np.arange(1, length + 1)
+        targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
+        of_places = None if classes is None else np.repeat(classes, length + 1)
+        return self.walk(extended.ravel(), np.tile(depth, batch), targets, of_places)
+
+    def tail(self, ids: Sequence[int], label: int | None = None) -> list[int]:
+        """One column of `walk`, for the token after a sequence, in plain numbers for a sampler's single step.
+
+        label: Its class; None without classes."""
+        contexts, ids = [0], ids if label is None else [*ids, label]
         for k in range(1, self.order + 1):
             context = UNSEEN
             if contexts[-1] >= 0 and k <= len(ids):
-                keys, key = self.levels[k].contexts, contexts[-1] * self.vocab_size + ids[-k]
+                keys, key = self.levels[k].contexts, contexts[-1] * self._num_elements + ids[-k]
                 index = int(keys.searchsorted(key))
                 context = index if index < len(keys) and keys[index] == key else UNSEEN
             contexts.append(context)
@@ -196,7 +240,7 @@ class KneserNey:
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
 
     @classmethod
-    def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
+    def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]], num_classes: int = 0) -> KneserNey:
         """The counts from the result of `arrays`.
 
         Raises:
@@ -207,7 +251,20 @@ class KneserNey:
             k = len(levels)
             levels.append(Level(*(arrays[f"{name}_{k}"] for name in ARRAYS)))  # type: ignore[arg-type]
             levels[k].build_pairs(vocab_size)
-        return cls(vocab_size, tuple(levels))
+        return cls(vocab_size, tuple(levels), num_classes)
+
+
+class Elements(NamedTuple):
+    """What contexts consist of: the tokens of a sequence and, first of all, the class at each position, None without classes."""
+
+    ids: Ints
+    classes: Ints | None
+
+    def before(self, targets: Ints, k: int) -> Ints:
+        """(n,) the k-th element of the contexts of targets (n,), from 1."""
+        if self.classes is None:
+            return self.ids[targets - k]
+        return self.classes[targets] if k == 1 else self.ids[targets - k + 1]
 
 
 def search(sorted_keys: Ints, keys: Ints) -> Ints:
@@ -218,14 +275,14 @@ def search(sorted_keys: Ints, keys: Ints) -> Ints:
     return np.where(sorted_keys[index] == keys, index, -1)
 
 
-def _context_tree(ids: Ints, depth: Ints, vocab_size: int, order: int) -> tuple[list[Ints], list[Ints]]:
+def _context_tree(elements: Elements, depth: Ints, num_elements: int, order: int) -> tuple[list[Ints], list[Ints]]:
     """Sorted context keys of each order, and the context id of each position (UNSEEN if the sequence is too short)."""
-    contexts, context_of = [np.zeros(1, dtype=np.int64)], [np.zeros(len(ids), dtype=np.int64)]
+    contexts, context_of = [np.zeros(1, dtype=np.int64)], [np.zeros(len(depth), dtype=np.int64)]
     for k in range(1, order + 1):
         deep_enough = np.flatnonzero(depth >= k)
-        all_keys = context_of[-1][deep_enough] * vocab_size + ids[deep_enough - k]
+        all_keys = context_of[-1][deep_enough] * num_elements + elements.before(deep_enough, k)
         keys, inverse = np.unique(all_keys, return_inverse=True)
-        context = np.full(len(ids), UNSEEN, dtype=np.int64)
+        context = np.full(len(depth), UNSEEN, dtype=np.int64)
         context[deep_enough] = inverse
         contexts.append(keys)
         context_of.append(context)
@@ -233,7 +290,7 @@ def _context_tree(ids: Ints, depth: Ints, vocab_size: int, order: int) -> tuple[
 
 
 def _count_levels(
-    ids: Ints, depth: Ints, contexts: list[Ints], context_of: list[Ints], vocab_size: int
+    ids: Ints, depth: Ints, contexts: list[Ints], context_of: list[Ints], vocab_size: int, num_elements: int
 ) -> tuple[Level, ...]:
     """Counts from the longest order down (types of left extension below it), probabilities from order 0 up."""
     pair_counts: list[tuple[Ints, Ints]] = []  # from the longest order down
@@ -243,18 +300,21 @@ def _count_levels(
         counted = np.flatnonzero(depth >= k) if longer_pairs is None else np.flatnonzero(depth == k)
         keys = context_of[k][counted] * vocab_size + ids[counted]
         if longer_pairs is not None:
-            shorter_context = contexts[k + 1][longer_pairs // vocab_size] // vocab_size
+            shorter_context = contexts[k + 1][longer_pairs // vocab_size] // num_elements
             keys = np.concatenate((keys, shorter_context * vocab_size + longer_pairs % vocab_size))
         pairs, counts = np.unique(keys, return_counts=True)
         pair_counts.append((pairs, counts))
         longer_pairs = pairs
     levels: list[Level] = []
     for k, (pairs, counts) in enumerate(reversed(pair_counts)):
-        levels.append(_smooth(contexts[k], pairs, counts, levels[-1] if levels else None, vocab_size))
+        shorter = levels[-1] if levels else None
+        levels.append(_smooth(contexts[k], pairs, counts, shorter, vocab_size, num_elements))
     return tuple(levels)
 
 
-def _smooth(contexts: Ints, pairs: Ints, counts: Ints, shorter: Level | None, vocab_size: int) -> Level:
+def _smooth(
+    contexts: Ints, pairs: Ints, counts: Ints, shorter: Level | None, vocab_size: int, num_elements: int
+) -> Level:
     """The level of these contexts: discounted counts, interpolated with the shorter level (None: a uniform one)."""
     context, tokens = pairs // vocab_size, pairs % vocab_size
     starts = np.searchsorted(context, np.arange(len(contexts) + 1))
@@ -264,7 +324,7 @@ def _smooth(contexts: Ints, pairs: Ints, counts: Ints, shorter: Level | None, vo
     if shorter is None:
         shorter_values = np.full(len(pairs), 1.0 / vocab_size)
     else:
-        shorter_pairs = contexts[context] // vocab_size * vocab_size + tokens
+        shorter_pairs = contexts[context] // num_elements * vocab_size + tokens
         shorter_values = shorter.values[search(shorter.pairs, shorter_pairs)]
     values = (discounted + backoff[context] * shorter_values).astype(np.float32)
     level = Level(contexts, starts, tokens.astype(np.int32), values, backoff.astype(np.float32))

@@ -16,9 +16,9 @@ from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
 from anew.exporting.base import Target
 from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
 from anew.families.base import num_parameters
-from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import RunRecord
-from anew.runs.tensors import write_tensors
+from anew.runs.weights import write_weights
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
 
@@ -53,7 +53,7 @@ class Hub(Target):
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         run = model.folder.path
         weights, _, notes = newest_weights(model.folder, model.record.status)
-        write_tensors(folder / WEIGHTS, weights)
+        write_weights(folder, weights)
         files.write_json(folder / CONFIG, _without_paths(model.record))
         for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():

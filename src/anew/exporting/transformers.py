@@ -12,7 +12,7 @@ from anew.core.settings import to_json
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, language_model_card
 from anew.exporting.language_model import LanguageModel, language_model, tokenizer_json
-from anew.runs.tensors import write_tensors
+from anew.runs.weights import write_weights
 from anew.sampling.model import Model
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
@@ -43,7 +43,7 @@ class Transformers(Target):
         files.write_text(folder / "tokenizer.json", tokenizer_json(stock.tokenizer))
         files.write_text(folder / "tokenizer_config.json", json_text(_tokenizer_config(stock)))
         weights = {tensor_name: tensor.to(dtype) for tensor_name, tensor in stock.decoder.state.items()}
-        write_tensors(folder / "model.safetensors", weights)
+        write_weights(folder, weights)
         card = language_model_card(model, "transformers", USE, stock.notes, stock.decoder.left_out, stock.context)
         files.write_text(folder / "README.md", card)
         return list(stock.notes)

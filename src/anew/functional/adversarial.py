@@ -72,8 +72,10 @@ def diversity_ratio(generated: Tensor, real: Tensor) -> Tensor:
     if len(generated) < 2:
         return torch.ones((), device=generated.device)
     pairs = zip(_distances(generated), _distances(real), strict=True)
-    ratios = [ours / theirs for ours, theirs in pairs if float(theirs) > 1e-6]
-    return torch.stack(ratios).min() if ratios else torch.ones((), device=generated.device)
+    # No number is read from the device, which would wait for all of its work
+    ratios = [torch.where(theirs > 1e-6, ours / theirs, torch.inf) for ours, theirs in pairs]
+    smallest = torch.stack(ratios).min()
+    return torch.where(smallest.isinf(), 1.0, smallest)
 
 
 def _distances(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ def quantize(x: Tensor, levels: Sequence[int]) -> Tensor:
 def values_to_codes(x: Tensor, levels: Sequence[int]) -> Tensor:
     """Quantized values (B, len(levels), ...) -> codes (B, ...) int64 in [0, prod(levels)); the first channel counts fastest."""
     half_range = _per_channel([(n - 1) / 2 for n in levels], x)
-    indices = ((x.double() + 1.0) * half_range).round().long()
+    indices = ((x.float() + 1.0) * half_range).round().long()
     strides = [math.prod(levels[:i]) for i in range(len(levels))]
     return (indices * _per_channel(strides, x).long()).sum(1)
 

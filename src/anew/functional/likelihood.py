@@ -105,6 +105,6 @@ def mean_bits(orderings: Sequence[Tensor]) -> Tensor:
         (B,).
     """
     if len(orderings) == 1:
-        return orderings[0].double()
-    log_probs = torch.stack([bits.double() for bits in orderings]) * -math.log(2.0)  # (codings, B)
+        return orderings[0].cpu().double()
+    log_probs = torch.stack([bits.cpu().double() for bits in orderings]) * -math.log(2.0)  # (codings, B)
     return -(log_probs.logsumexp(0) - math.log(len(orderings))) / math.log(2.0)

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from anew.core.device import in_double
+
 
 def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min: float, sigma_max: float) -> Tensor:
     """Noise levels with log sigma ~ N(log_mean, log_std^2), truncated to [sigma_min, sigma_max].
@@ -30,7 +32,7 @@ def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min
     below = _normal_cdf((math.log(sigma_min) - log_mean) / log_std)
     above = _normal_cdf((math.log(sigma_max) - log_mean) / log_std)
     quantile = (below + (above - below) * uniform).clamp(1e-6, 1 - 1e-6)
-    log_sigma: Tensor = log_mean + log_std * torch.special.ndtri(quantile.double()).to(uniform.dtype)
+    log_sigma: Tensor = log_mean + log_std * torch.special.ndtri(in_double(quantile)).to(uniform)
     return log_sigma.exp().clamp(sigma_min, sigma_max)
 
 

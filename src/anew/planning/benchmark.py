@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core import random
+from anew.core.device import place
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.threads import choose_thread_count
@@ -112,7 +113,7 @@ def _built_if_there_is_room(
     if world.any(family is None or not has_room(family, world)):
         return None
     assert family is not None
-    return family.to(world.device)
+    return place(family, world.device)
 
 
 def median_step_seconds(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from anew.core import random
 from anew.core import settings as cfg
-from anew.core.device import seeded
+from anew.core.device import place, seeded
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.world import World
@@ -63,12 +66,56 @@ def build_family(
     try:
         with seeded(random.key(seed, "weights"), device), _AllocationLimit(free_memory(torch.device("cpu"))):
             family = family_class(spec, config)
-        return family.to(device)
+        return place(family, device)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         sizes = ", ".join(f"{name}={getattr(config, name)}" for name in SIZE_SETTINGS if hasattr(config, name))
         raise ConfigError(f"a network of this size does not fit in memory ({sizes}); give smaller settings") from error
+
+
+def family_with_weights(
+    family_class: type[Family],
+    spec: Spec,
+    config: FamilyConfig,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    is_own: bool = False,
+) -> Family:
+    """A family with these weights, whole on this process and ready to sample.
+
+    On the CPU it takes the tensors themselves, so weights that are mapped from a file stay there.
+
+    Args:
+        family_class: The class of the family.
+        spec: Spec of the data.
+        config: Its Config.
+        weights: Its state.
+        device: Where it will sample.
+        is_own: Whether it is a user's own. Only there initial weights are made, with which its code may compute.
+    """
+    cpu = torch.device("cpu")
+    with nullcontext() if is_own else _weights_left_out(), seeded(random.key(0, "weights"), cpu):
+        family = family_class(spec, config)
+    family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+    family.load_state_dict(dict(weights), assign=True)
+    return family.to(device).eval()
+
+
+@contextmanager
+def _weights_left_out() -> Iterator[None]:
+    """Within this context, parameters of new modules are on the meta device."""
+
+    def left_out(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        if parameter is None:
+            return None
+        return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    hook = register_module_parameter_registration_hook(left_out)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def suggest_config(

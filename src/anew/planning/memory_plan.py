@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
+
+import torch
 
 from anew.core.memory import free_memory
 from anew.core.world import World
 from anew.families.base import Family, num_parameters
 from anew.families.phases import Phase
+from anew.training.distributed import memory_link
+from anew.training.optim import num_at_once
 
 Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory, for what DDP copies to every process; activations have the other third
 SMALL = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
 MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
+# Tensors for each matrix that is orthogonalized: momentum with gradient, all stacked, scaled, a product, and the result
+MUON_COPIES = 5
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
@@ -32,7 +39,7 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
     if setting == "fsdp":
         return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
     shared, free = shared_bytes(family, world), world.minimum(int(free_memory(world.device)))
-    needed = copied_bytes(family) + shared
+    needed = copied_bytes(family, world) + shared
     with_shared = " with what they share" if shared else ""
     sizes = f"gradients, moments and average take {_size(needed)}{with_shared}, and {_size(free)} are free for each"
     if needed > STATE_SHARE * free:
@@ -51,17 +58,19 @@ def has_room(family: Family, world: World) -> bool:
     return parameters < SMALL or needed <= free_memory(world.device)
 
 
-def copied_bytes(family: Family) -> int:
+def copied_bytes(family: Family, world: World) -> int:
     """The bytes that a process allocates under DDP by the end of its first step, without weights and activations."""
     phases = family.phases()
     has_average = max(phase.optimizer.ema_width for phase in phases) > 0
-    return sum(_copied_bytes(phase, has_average) for phase in phases)
+    return sum(_copied_bytes(phase, has_average) for phase in phases) + max(
+        _temporary_bytes(phase, 1 if memory_link(world) is None else world.size) for phase in phases
+    )
 
 
 def shared_bytes(family: Family, world: World) -> int:
     """This process's part of the memory that the processes of one machine share; 0 where there is none. At most: a row of
     gradients for each, their mean, and the updates of all matrices."""
-    if world.link is None or world.device.type != "cpu":
+    if memory_link(world) is None:
         return 0
     gradients = sum(p.numel() * p.element_size() for phase in family.phases() for p in phase.module.parameters())
     return gradients * (world.size + 2) // world.size
@@ -75,6 +84,22 @@ def _copied_bytes(phase: Phase, has_average: bool) -> int:
         copies = 1 + MOMENTS[group.optimizer] + has_average
         total += copies * parameter.numel() * parameter.element_size()
     return total
+
+
+def _temporary_bytes(phase: Phase, num_sharing: int) -> int:
+    """The bytes that the optimizer of a phase needs besides its state: for the matrices that are orthogonalized at once, or for the
+    denominators of all parameters that AdamW updates. num_sharing: processes that divide the matrices among themselves."""
+    denominators = matrices = 0
+    by_shape: Counter[torch.Size] = Counter()
+    for name, parameter in phase.module.named_parameters():
+        group = next(group for group in phase.optimizer.groups if group.match(name, parameter))
+        if group.optimizer == "adamw":
+            denominators += parameter.nbytes
+            continue
+        by_shape[parameter.shape] += 1
+        count = min(-(-by_shape[parameter.shape] // num_sharing), num_at_once(parameter))
+        matrices = max(matrices, MUON_COPIES * count * parameter.nbytes)
+    return max(denominators, matrices)
 
 
 def _size(size: float) -> str:

@@ -30,7 +30,7 @@ class TrainConfig:
         "auto: on the data itself if the family takes it",
         choices=("auto", "pixel", "latent"),
     )
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
     parallel: str = setting(
         "auto",
         "how several processes share a model: each has all weights (ddp), or a part (fsdp); auto: ddp if memory allows it",

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, cast
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
-from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE, WEIGHTS
+from anew.runs.paths import CONFIG, OWN_FAMILY, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.runs.tensors import check_header, read_tensors, write_tensors
+from anew.runs.weights import weight_files
 
 if TYPE_CHECKING:
     from anew.runs.checkpoint import CheckpointManifest
@@ -320,7 +321,7 @@ class RunFolder:
 
     def saved_bytes(self) -> int:
         """Bytes of the largest state in the run, of a checkpoint or of the final weights; 0 if there is none yet."""
-        states = [[self.path / WEIGHTS]]
+        states = [weight_files(self.path)]
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
             if not folder.is_symlink():  # in a stranger's run it could lead anywhere
                 states.append([*folder.glob("*.safetensors"), *folder.glob(f"{SHARDS}/*.safetensors")])

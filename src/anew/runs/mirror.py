@@ -30,7 +30,7 @@ from anew.core.schema import Count, Flag, Record, Text, Whole, checked
 from anew.errors import RunError
 from anew.runs import events, lock, snapshots
 from anew.runs.checkpoint import Digest
-from anew.runs.paths import CONFIG, STORE_STATE
+from anew.runs.paths import CONFIG, STORE_STATE, WEIGHT_FILE
 
 MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
 SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
@@ -316,7 +316,12 @@ class Mirror:
     def _send_all(self, present: set[str]) -> dict[str, Stored]:
         names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
         with _held(self.folder, [name for name in names if "checkpoints/" in name]) as held:
-            return {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
+            sent = {name: self._send(name, held.get(name, self.folder / name), present) for name in names}
+        # The index of weights says nothing of what is in its files, which may have been replaced since they were sent.
+        for name in names:
+            if WEIGHT_FILE.fullmatch(name.rpartition("/")[2]) and self._stored(name) != sent[name]:
+                raise FileNotFoundError(self.folder / name)
+        return sent
 
     def _send(self, name: str, path: Path, present: set[str]) -> Stored:
         if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent

@@ -151,6 +151,7 @@ class Plan:
         parallel: How several processes share the model.
         recompute: Whether activations are computed again instead of kept.
         compile: Whether networks are compiled for training.
+        graphs: Whether what is compiled runs as CUDA graphs.
         pilots: Families that trained for a while to choose one.
         candidates: Model sizes that were measured.
         notes: Sentences for the user.
@@ -173,6 +174,7 @@ class Plan:
     parallel: Literal["ddp", "fsdp"] = "ddp"
     recompute: bool = False
     compile: bool = False
+    graphs: bool = False
     pilots: tuple[Pilot, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()

@@ -12,6 +12,7 @@ from anew.core import random
 from anew.core import settings as cfg
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Spec
 from anew.data.latent_dataset import LatentModality
+from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
@@ -188,7 +189,7 @@ class Generator:
         Returns:
             n items.
         """
-        items = self._items(x, request)
+        items = self._ended_items(x, request)
         if stop is None:
             return items
         stopped = self.modality.truncate_at(x, _prompt_ids(request), stop)
@@ -243,8 +244,22 @@ class Generator:
         Yields:
             n unfinished items; the last ones are the samples.
         """
+        last: Tensor | None = None
         for draft in self.family.sample(request, seed):
+            last = draft
             yield self._items(draft.cpu(), request)
+        if last is not None and self._has_usual_length(request):
+            yield self._ended_items(last.cpu(), request)
+
+    def _has_usual_length(self, request: SampleRequest) -> bool:
+        """Whether samples are passages of text whose length nobody asked for, so that they may end a little earlier."""
+        return isinstance(self.modality, Text) and getattr(request.sampling, "max_tokens", None) == 0
+
+    def _ended_items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
+        """Samples as items. Passages of the usual length end well; a length that was asked for is exact."""
+        if isinstance(self.modality, Text) and self._has_usual_length(request):
+            return self.modality.end_well(x, _prompt_ids(request))
+        return self._items(x, request)
 
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
         """Turn samples or drafts into items, in which the known part is exactly as it was given.

@@ -52,7 +52,7 @@ class Model(Generator):
 
     Args:
         folder: The run.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         trust_code: Whether to run the `family.py` of a run with a family of its own.
         step: A step whose weights were kept during training, which are then loaded instead of the newest.
 
@@ -342,3 +342,22 @@ class Model(Generator):
             Bits per unit by the name of the part; empty if the model is not mixed.
         """
         return bits_per_unit_by_part(self, batches)
+
+
+class LateModel(Model):
+    """A model for a process that may never use it: what it holds is loaded when it is first needed."""
+
+    def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
+        self._arguments = folder, device, trust_code
+
+    def __getattr__(self, name: str) -> object:
+        arguments = self.__dict__.pop("_arguments", None)  # an attribute that is still missing then does not exist
+        if arguments is None:
+            raise AttributeError(name)
+        folder, device, trust_code = arguments
+        try:
+            super().__init__(folder, device, trust_code=trust_code)
+        except BaseException:  # whatever it is, the next use raises it again
+            self._arguments = arguments
+            raise
+        return getattr(self, name)

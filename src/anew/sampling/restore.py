@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
+from anew.core.device import place
 from anew.core.memory import parameters_within
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import restore_item_modality
@@ -20,11 +21,12 @@ from anew.errors import RunError, command, restoring
 from anew.families.base import Family, load_family, load_family_file
 from anew.runs import snapshots
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
+from anew.runs.weights import read_weights, weights_path
 
 CODE_BYTES = 16 * 2**20  # largest family.py that is read: no program of one file is as long
 
@@ -79,7 +81,7 @@ def restore_family(
         with parameters_within(2 * sum(tensor.nbytes for tensor in weights.values())):
             family = owner(spec, cfg.from_json(owner.Config, record.config))
     load_weights(family, weights, path)
-    return family.to(device).eval()
+    return place(family, device).eval()
 
 
 def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Family:
@@ -119,9 +121,9 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
     Raises:
         RunError: There is no checkpoint yet, or all files are damaged.
     """
-    path = run.path / WEIGHTS
+    path = weights_path(run.path)
     if path.exists() or path.is_symlink():
-        return read_tensors(path), path, []
+        return read_weights(run.path), path, []
     checkpoint, notes = run.latest()
     if checkpoint is None:
         mend = "restore it or train again"

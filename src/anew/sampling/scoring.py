@@ -207,7 +207,7 @@ def _score_batch(
     views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
     bits, parts = zip(*(generator.family.bits_and_parts(view) for view in views), strict=True)
     tokens = _tokens(batch) if isinstance(generator.spec, Tokens) else torch.zeros(len(batch))
-    columns = (mean_bits(bits).cpu().double(), _units(batch), tokens.double())
+    columns = (mean_bits(bits), _units(batch), tokens.double())
     part_bits = {name: float(mean_bits([view[name] for view in parts]).sum()) for name in parts[0]}
     return owners, torch.stack(columns, 1).numpy(), part_bits
 

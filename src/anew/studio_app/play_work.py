@@ -29,7 +29,7 @@ from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
 from anew.runs import film, lock
-from anew.runs.paths import WEIGHTS
+from anew.runs.weights import weights_path
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.drawing import request_origin, with_settings
 from anew.sampling.latents import condition_from_mask
@@ -141,7 +141,7 @@ class AboutWork(PlayWork):
             "insight": insight_view(model),
             "latents": model.codec is not None,
             "weights": model.identity[1],
-            "unfinished": not (self.player.run / WEIGHTS).is_file(),
+            "unfinished": not weights_path(self.player.run).is_file(),
             "has_film": bool(film.frames(self.player.run)),
             "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anew.errors import UserError
 from anew.runs.folder import RunFolder
-from anew.runs.paths import WEIGHTS
+from anew.runs.weights import weights_path
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
@@ -138,7 +138,7 @@ def _load(run: Path) -> Model:
 def _weights_stamp(run: Path) -> Signature:
     """A signature that changes with the weights of a run, or while it trains with its checkpoints."""
     values: list[object] = []
-    for path in (run / WEIGHTS, run / "checkpoints"):
+    for path in (weights_path(run), run / "checkpoints"):
         try:
             values.append(path.stat().st_mtime_ns)
         except OSError:

@@ -20,6 +20,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
 from anew.runs.report_record import record_if_whole
+from anew.runs.weights import weights_path
 from anew.studio_app.jobs import Job
 
 State = Literal[
@@ -133,7 +134,7 @@ def has_weights(run: Path) -> bool:
     """Whether a run has weights, if only those of a checkpoint."""
     checkpoints = run / "checkpoints"
     has_checkpoint = checkpoints.is_dir() and any(path.name.startswith("step-") for path in checkpoints.iterdir())
-    return (run / WEIGHTS).is_file() or has_checkpoint
+    return weights_path(run).is_file() or has_checkpoint
 
 
 def _has_failed(job: Job) -> bool:

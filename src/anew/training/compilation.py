@@ -13,7 +13,7 @@ from torch import nn
 
 from anew.core import files
 from anew.core.random import Dropout
-from anew.core.specs import Tokens
+from anew.core.specs import Grid, Spec, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family
 from anew.families.phases import Phase
@@ -43,8 +43,19 @@ def compilable_blocks(phases: Iterable[Phase]) -> list[nn.Module]:
     return [block for phase in phases if not phase.differentiates_twice for block in repeated_blocks(phase.module)]
 
 
-def compile_blocks(family: Family) -> None:
-    """Set the blocks of a family to be compiled at their first training step. Results change by rounding."""
+def can_use_graphs(spec: Spec, device: torch.device) -> bool:
+    """Whether the networks of a training may run as CUDA graphs, which are recorded anew for each shape of their inputs."""
+    return device.type == "cuda" and (isinstance(spec, Grid) or spec.packed)
+
+
+def compile_blocks(family: Family, graphs: bool = False) -> None:
+    """Set the blocks of a family to be compiled at their first training step. Results change by rounding.
+
+    Args:
+        family: The family.
+        graphs: Whether they run as CUDA graphs: small networks wait for the launch of their kernels. The gradients of a
+            micro-batch are then overwritten by the next, so a step must have one alone.
+    """
     # The default folder, /tmp/torchinductor_USER, could be made by another user of the machine first.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(files.cache_root(None) / "inductor"))
     with warnings.catch_warnings():
@@ -64,15 +75,15 @@ def compile_blocks(family: Family) -> None:
         dropouts: list[nn.Module] = [module for module in block.modules() if isinstance(module, Dropout)]
         for dropout in dropouts:  # its random numbers depend on Python values, which would be compiled as constants
             dropout.forward = torch.compiler.disable(dropout.forward)  # type: ignore[no-untyped-call]
-        block.forward = _compiled_in_training(block, block.forward, is_dynamic)
+        block.forward = _compiled_in_training(block, block.forward, is_dynamic, "reduce-overhead" if graphs else None)
 
 
 def _compiled_in_training(
-    block: nn.Module, forward: Callable[..., object], is_dynamic: bool | None
+    block: nn.Module, forward: Callable[..., object], is_dynamic: bool | None, mode: str | None
 ) -> Callable[..., object]:
     from torch._dynamo.exc import TorchDynamoException
 
-    compiled = torch.compile(forward, dynamic=is_dynamic)
+    compiled = torch.compile(forward, dynamic=is_dynamic, mode=mode)
 
     def compiled_in_training(*args: object, **kwargs: object) -> object:
         if not block.training or not torch.is_grad_enabled():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from anew.core.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
-from anew.training.distributed import gather_full, is_sharded, shard_like
+from anew.training.distributed import gather_full, shard_like
 from anew.training.shared_updates import SharedUpdates
 
 # Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
-# Values of sharded matrices that are gathered at once: when all were, sharding saved only 16% of memory instead of 37%
-# (docs/log.md, 2026-11-26).
-MAX_GATHERED = 2**22
+# Values of matrices whose updates are computed at once: for all of one shape, gathered, sharding saved only 16% of memory
+# instead of 37% (docs/log.md, 2026-11-26); larger products are no faster.
+MAX_AT_ONCE = 2**22
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -43,6 +43,19 @@ def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = x.mT if is_tall else x
     return orthogonal.reshape(update.shape).to(update.dtype)
+
+
+def num_at_once(matrix: Tensor) -> int:
+    """The number of matrices like this one whose updates are computed at once. They are batched: for small ones, launching a kernel
+    costs more than the arithmetic."""
+    return max(1, MAX_AT_ONCE // matrix.numel())
+
+
+def _portions(parameters: NamedParameters) -> Iterator[NamedParameters]:
+    """Matrices of one shape, as many at once as are computed at once."""
+    count = num_at_once(parameters[0][1]) if parameters else 1
+    for first in range(0, len(parameters), count):
+        yield parameters[first : first + count]
 
 
 @dataclass(slots=True)
@@ -131,11 +144,8 @@ class Optimizer:
         if self._shared is not None:
             self._shared_steps(self._shared, group, by_shape.values(), lr)
             return
-        for shape, members in by_shape.items():
-            # Matrices of one shape are batched: for small ones, launching a kernel costs more than the arithmetic.
-            count = max(1, MAX_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
-            for first in range(0, len(members), count):
-                part = members[first : first + count]
+        for members in by_shape.values():
+            for part in _portions(members):
                 self._apply(group, part, self._orthogonal_updates(group, part), lr)
 
     def _shared_steps(
@@ -147,8 +157,8 @@ class Optimizer:
             for name, parameter in members:
                 if name not in shared.own:
                     self._momentum(group, name, parameter)
-            if own:
-                for (name, _), update in zip(own, self._orthogonal_updates(group, own), strict=True):
+            for part in _portions(own):
+                for (name, _), update in zip(part, self._orthogonal_updates(group, part), strict=True):
                     shared.values[name].copy_(update.view_as(shared.values[name]))
         shared.exchange()
         for members in shapes:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from anew.core import random
+from anew.core.device import widest_float
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
@@ -23,6 +25,7 @@ from anew.functional.schedules import decay_start
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
+from anew.training.gathering import gathered_on_disk
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
 
@@ -81,6 +84,7 @@ class Trainer:
         micro_batch: Most rows of it that a process holds in memory at once.
         world: The processes that train together.
         shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
+        scratch: Folder of the main process, where sharded tensors are collected on the disk; None collects them in memory.
     """
 
     def __init__(
@@ -94,12 +98,14 @@ class Trainer:
         micro_batch: int,
         world: World,
         shard: bool = False,
+        scratch: Path | None = None,
     ) -> None:
         self.family = family
         self.data = data
         self.progress = progress
         self.world = world
         self.shard = shard and world.size > 1
+        self.scratch = scratch
         self.seed = seed
         self.batch_size = batch_size
         self.micro_batch = max(1, micro_batch)
@@ -274,12 +280,15 @@ class Trainer:
 
     # -- state ----------------------------------------------------------------------------------------------------------
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self, replaced: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The state to sample from, on the CPU of the main process: averaged parameters, if averaged, and all buffers.
 
         Other processes get an empty dict; they must call this, too, since they are needed to gather the state.
+
+        Args:
+            replaced: Parameters that take the place of those, by name.
         """
-        state = self.family.state_dict() | self.average
+        state = self.family.state_dict() | self.average | dict(replaced or {})
         return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self.collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
@@ -306,7 +315,10 @@ class Trainer:
         return {"tensors": tensors, "meta": meta}
 
     def collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Gather tensors on the CPU of the main process, one after another, so that no process holds many of them."""
+        """Gather tensors on the CPU of the main process, one after another; of sharded ones, none stays in memory if there is a
+        scratch folder. The other processes get an empty dict."""
+        if self.shard and self.scratch is not None:
+            return gathered_on_disk(self.world, tensors, self.scratch)
         collected = {}
         for name, tensor in tensors.items():
             gathered = gather_full(tensor).detach()
@@ -362,7 +374,9 @@ def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
 
 def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
     """Convert numbers and scalar tensors to floats, with a single synchronisation of the device."""
-    scalars = [value.detach().double().reshape(()) for value in values if isinstance(value, Tensor)]
+    scalars = [
+        value.detach().to(widest_float(value.device)).reshape(()) for value in values if isinstance(value, Tensor)
+    ]
     numbers = iter(torch.stack(scalars).tolist() if scalars else ())
     return [float(next(numbers) if isinstance(value, Tensor) else value) for value in values]
 

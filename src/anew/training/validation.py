@@ -147,9 +147,8 @@ class Validation:
         """The weights to keep, and the step they are from: None for the last ones, unless earlier ones are better."""
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
-        weights = self.trainer.weights()
         is_earlier_better = best < last or (self.history and not math.isfinite(last))
-        return (weights | self.trainer.collect(self.best_weights), step) if is_earlier_better else (weights, None)
+        return (self.trainer.weights(self.best_weights), step) if is_earlier_better else (self.trainer.weights(), None)
 
     def best_tensors(self) -> dict[str, Tensor]:
         """The best weights, by their names in a checkpoint."""

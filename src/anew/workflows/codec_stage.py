@@ -23,9 +23,10 @@ from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CODEC_WEIGHTS, WEIGHTS
+from anew.runs.paths import CODEC_WEIGHTS
 from anew.runs.record import CodecRecord, Request, RunRecord
-from anew.runs.tensors import read_tensors, write_tensors
+from anew.runs.tensors import write_tensors
+from anew.runs.weights import read_weights
 from anew.sampling.restore import as_codec, restore_codec
 from anew.workflows.fit import fit, prepare
 from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
@@ -131,7 +132,7 @@ def _learn(
             raise KeyboardInterrupt
     if job.record.status != "training":  # it was learned by an earlier process
         share_trained(context.world, folder)
-    codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
+    codec = job.rebuilt(read_weights(folder.path))
     family = CodecRecord.CodecFamily(name=name, config=job.record.family.config)
     seconds = events.last_step(folder.path).get("seconds")
     return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan, seconds=seconds)

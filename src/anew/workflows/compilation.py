@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from anew.core.files import clause
 from anew.core.wording import duration
@@ -13,7 +16,7 @@ from anew.errors import ConfigError
 from anew.planning.benchmark import median_step_seconds
 from anew.planning.build import build_family
 from anew.planning.train_config import TrainConfig
-from anew.training.compilation import compilable_blocks, compile_blocks, missing_compiler
+from anew.training.compilation import can_use_graphs, compilable_blocks, compile_blocks, missing_compiler
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -88,32 +91,61 @@ def apply_compilation(job: TrainingJob) -> None:
         )
         return
     job.context.reporter.message("compiling the networks, which takes up to two minutes")
-    _step_seconds(job, 0.0, is_compiled=True)  # what is compiled here is used by all networks of this shape
-    compile_blocks(job.family)
+    graphs = job.plan.graphs and _can_use_graphs(job)
+    # What is compiled here is used by all networks of this shape
+    _step_seconds(job, 0.0, is_compiled=True, graphs=graphs)
+    compile_blocks(job.family, graphs)
 
 
-def _with_decision(job: TrainingJob, is_compiled: bool, note: str) -> TrainingJob:
-    plan = replace(job.plan, compile=is_compiled, notes=(*job.plan.notes, note))
+def _with_decision(job: TrainingJob, is_compiled: bool, note: str, graphs: bool = False) -> TrainingJob:
+    plan = replace(job.plan, compile=is_compiled, graphs=graphs, notes=(*job.plan.notes, note))
     decided = replace(job, record=job.record.model_copy(update={"plan": plan}))
     decided.write_status(job.record.status)
     job.context.reporter.message(note)
     return decided
 
 
-def _trial(job: TrainingJob) -> tuple[bool, str]:
-    """Whether compiled steps are faster, and a sentence with the figures. The network of the job is not changed."""
+def _trial(job: TrainingJob) -> tuple[bool, str, bool]:
+    """Whether compiled steps are faster, a sentence with the figures, and whether they are faster still as CUDA graphs. The
+    network of the job is not changed."""
     job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
     plain = _step_seconds(job, TIMED_SECONDS, is_compiled=False)
     begin = time.monotonic()
     try:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
     except (ConfigError, RuntimeError) as error:  # in the backward pass PyTorch raises an error of its own
-        return False, f"networks are not compiled: {clause(error)}"
+        return False, f"networks are not compiled: {clause(error)}", False
+    with_graphs = _seconds_with_graphs(job)
     compile_seconds = job.world.broadcast(time.monotonic() - begin)
-    times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
-    if plain < MIN_GAIN * compiled:
-        return False, f"networks are not compiled: {times}"
-    return True, f"networks are compiled: {times}; compiling took {compile_seconds:.0f} s"
+    as_graphs = f", {with_graphs:.3g} s as CUDA graphs" if math.isfinite(with_graphs) else ""
+    times = f"a step took {compiled:.3g} s compiled{as_graphs} and {plain:.3g} s as it is"
+    if plain < MIN_GAIN * min(compiled, with_graphs):
+        return False, f"networks are not compiled: {times}", False
+    graphs = compiled >= MIN_GAIN * with_graphs
+    return (
+        True,
+        f"networks are compiled{' into CUDA graphs' if graphs else ''}: {times}; compiling took {compile_seconds:.0f} s",
+        graphs,
+    )
+
+
+def _can_use_graphs(job: TrainingJob) -> bool:
+    """Whether the networks may run as CUDA graphs: of one process and, see `compile_blocks`, one micro-batch."""
+    is_alone = job.world.size == 1 and job.plan.micro_batch >= job.plan.batch
+    return is_alone and can_use_graphs(job.data.spec, job.world.device)
+
+
+def _seconds_with_graphs(job: TrainingJob) -> float:
+    """The median seconds of a step whose networks run as CUDA graphs; infinite where they cannot."""
+    if not _can_use_graphs(job):
+        return math.inf
+    try:
+        return _step_seconds(job, TIMED_SECONDS, is_compiled=True, graphs=True)
+    except (ConfigError, RuntimeError) as error:
+        job.context.reporter.message(f"networks do not run as CUDA graphs: {clause(error)}")
+        return math.inf
+    finally:
+        torch.compiler.reset()  # graphs keep their memory as long as what was compiled
 
 
 def _compiled_names(job: TrainingJob) -> str:
@@ -136,11 +168,11 @@ def _check_time(job: TrainingJob) -> None:
         )
 
 
-def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool) -> float:
+def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool, graphs: bool = False) -> float:
     """The median seconds of a step of a new network like that of the job, timed for `seconds`."""
     family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
     if is_compiled:
-        compile_blocks(family)
+        compile_blocks(family, graphs)
     is_sharded = job.plan.parallel == "fsdp"
     uncounted = COMPILING_STEPS if is_compiled else 0
     return median_step_seconds(family, job.family.config, job.data, job.world, seconds, is_sharded, uncounted)

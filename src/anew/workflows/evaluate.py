@@ -23,6 +23,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
+from anew.evaluation.memorization.result import text_bytes
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
@@ -48,10 +49,10 @@ __all__ = ["EvaluationReport", "evaluate_run"]
 
 # Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
 TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
-POOL_BYTES = 1920 * 2**20  # memory for the real items that the audit for copies holds; chosen
-# Memory that a real item takes there, as a multiple of its own size: of images and records features are kept, of sounds
-# spectrograms, which are far smaller than they are. Measured for images.
-WORKING_SPACE, SOUND_SPACE = 10, 2
+# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
+# trained, a run without a budget stays under 2 GB; chosen
+POOL_BYTES = 1152 * 2**20
+MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 # Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
@@ -425,7 +426,7 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
         pool = AuditPool(texts, held_out_texts, groups, len(texts), randomly_held_out=random)
         return replace(pool, held_out_together=together)
     first = data.items("train", 1, seed)
-    n = min(n, pool_limit(first[0])) if first else n
+    n = min(n, pool_limit(first[0], data.modality.base.name)) if first else n
     per_part = n // 2 // len(held_out_parts)
     held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
     n_wanted = n - len(held_out)
@@ -454,16 +455,11 @@ def grouped_pool(
     return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 
 
-def pool_limit(item: DecodedItem) -> int:
-    """How many real items like this one the audit for copies may hold in memory."""
-    is_sound = isinstance(item, np.ndarray) and item.dtype.kind == "f"
-    space = SOUND_SPACE if is_sound else WORKING_SPACE
-    return max(int(POOL_BYTES // max(space * size_of(item), 1)), 1_000)
-
-
-def size_of(item: DecodedItem) -> int:
-    """About how many bytes an item takes in memory."""
-    return int(getattr(item, "nbytes", 0)) or 4 * len(item)
+def pool_limit(item: DecodedItem, modality: str) -> int:
+    """How many real items like this one the audit for copies may hold in memory. modality: its name."""
+    item_type = load_evaluation(modality).item_type
+    size = text_bytes(item) if item_type is None else item_type.working_bytes(item)  # texts have several types
+    return max(POOL_BYTES // max(size, 1), MIN_POOL)
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:

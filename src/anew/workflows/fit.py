@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.device import seeded
@@ -29,10 +28,9 @@ from anew.planning.budget import (
 from anew.planning.replay import replayed_run
 from anew.runs import events as events_file
 from anew.runs.events import Events
-from anew.runs.paths import WEIGHTS
 from anew.runs.shards import stored_tensors
 from anew.runs.state import Checkpoint
-from anew.runs.tensors import write_tensors
+from anew.runs.weights import write_weights
 from anew.sampling.generator import Generator
 from anew.training.loop import Listener, Outcome, TrainingLoop
 from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
@@ -71,7 +69,7 @@ def fit(
     *,
     generates: bool = True,
 ) -> Outcome:
-    """Train until the plan is done, choose the weights, and write model.safetensors.
+    """Train until the plan is done, choose the weights, and write them into the run.
 
     Args:
         job: The training; `prepare` was called with it.
@@ -93,6 +91,7 @@ def fit(
         micro_batch=job.plan.micro_batch,
         world=job.world,
         shard="fsdp" in (job.plan.parallel, job.train_config.parallel),
+        scratch=job.folder.path,
     )
     validation = _validation(job, trainer) if _uses_validation(job) else None
     if checkpoint is not None:
@@ -211,11 +210,10 @@ def _run_loop(
 
 
 def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None, generates: bool) -> None:
-    """Write the weights to sample from into model.safetensors, with what the family fits on validation data."""
+    """Write the weights to sample from into the run, with what the family fits on validation data."""
     weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
     if best_step is not None:
         job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
-    final: dict[str, Tensor] | None = None
     if job.world.is_main:
         if best_step is not None:
             _log(job, "kept", step=best_step)
@@ -224,12 +222,11 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
             if generates:
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
-        final = {name: t.cpu() for name, t in family.state_dict().items()}
-        write_tensors(job.folder.path / WEIGHTS, final)
+        write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
         job.write_status("trained")
-    share_trained(job.world, job.folder, final)
+    share_trained(job.world, job.folder)
 
 
 def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> None:

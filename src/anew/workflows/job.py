@@ -22,7 +22,7 @@ from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch, rows_in_memory
 from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
-from anew.planning.build import build_family
+from anew.planning.build import build_family, family_with_weights
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.loops import compile_loops
@@ -32,11 +32,11 @@ from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CONFIG, WEIGHTS
+from anew.runs.paths import CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
-from anew.runs.tensors import read_tensors
+from anew.runs.weights import read_weights, weights_path
 from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.recomputing import can_recompute, recompute_blocks
 
@@ -90,10 +90,10 @@ class TrainingJob:
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """A new family with these weights, whole on this process and ready to sample."""
-        family = build_family(self.family_class, self.data.spec, self.family.config, self.plan.seed, self.world.device)
-        family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
-        family.load_state_dict(dict(weights))
-        return family.eval()
+        is_own = self.record.family.name == OWN_FAMILY
+        return family_with_weights(
+            self.family_class, self.data.spec, self.family.config, weights, self.world.device, is_own
+        )
 
     def validation_batches(self) -> Iterator[Batch]:
         """Yield the batches that the validation loss is measured on, the same each time."""
@@ -284,13 +284,12 @@ def extend_job(
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
     """The weights of a finished run. If their file is missing, report it and return None: checkpoints suffice."""
-    path = job.folder.path / WEIGHTS
-    if not path.exists():
+    if not weights_path(job.folder.path).exists():
         job.context.reporter.message(
             f"{WEIGHTS} is missing; continuing from the checkpoints, without comparing with the previous weights"
         )
         return None
-    return read_tensors(path)
+    return read_weights(job.folder.path)
 
 
 def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:

@@ -73,7 +73,7 @@ def trial_audit(
     available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
         available=available,
-        max_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
+        max_real=min(available.total, _held_in_memory(warm_up.pool, spec, modality)),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=max(1.0, pieces),
@@ -156,9 +156,9 @@ def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int,
     return AuditTrial(evaluation, pool, size._replace(samples=len(posing))) if posing and size.real else None
 
 
-def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec) -> int:
+def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:
     """How many real items the audit may hold in memory; all of long text."""
-    return MAX_POOL if is_running_text(spec) else pool_limit(pool.train[0])
+    return MAX_POOL if is_running_text(spec) else pool_limit(pool.train[0], modality)
 
 
 def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[DecodedItem]:

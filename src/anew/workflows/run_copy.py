@@ -7,8 +7,9 @@ import atexit
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -22,14 +23,14 @@ except ImportError:  # Windows
 from anew.core import files
 from anew.core.world import World
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import Begun, RunRecord
-from anew.runs.tensors import read_tensors, write_tensors
+from anew.runs.weights import remove_weights, weight_files, write_weights
 
 # Files that a training may read of its run, besides config.json
 SMALL_FILES = OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS
 PREFIX, NEW = "anew-copy-", "anew-new-"  # of the names of folders: of copies, and of those that are being made
-FILE_BYTES = 2**31  # largest file that is sent to other processes, in memory; a codec's weights are the largest
+PIECE, PIECE_BYTES = "piece", 2**26  # of a file: what is sent at once, and in memory meanwhile; chosen
 
 
 def folder_of_copy() -> RunFolder:
@@ -96,19 +97,25 @@ def share_record(world: World, folder: RunFolder) -> RunRecord:
 
 
 def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Share the results of a training, from the main process to every copy: weights and config.json.
+    """Share the results of a training, from the main process to every copy: weights and config.json. They go from disk to disk, so
+    that no process holds them in memory.
 
     Args:
         world: The processes.
         folder: The run on the main process, a copy on the others.
-        weights: The state of the family, if the main process has it in memory.
+        weights: On the main process, the state of the family of a run that has no weights of its own yet.
     """
     if world.size == 1:
         return
-    path = folder.path / WEIGHTS
-    received = world.broadcast_tensors((weights or read_tensors(path)) if world.is_main else None)
     if not world.is_main:
-        write_tensors(path, received)
+        remove_weights(folder.path)
+    source = folder
+    if weights is not None and not weight_files(folder.path):
+        source = folder_of_copy()
+        write_weights(source.path, weights)
+    names = world.broadcast([path.name for path in weight_files(source.path)])
+    for name in names:
+        _send_file(world, source.path / name)
     share_begun(world, folder)
 
 
@@ -118,10 +125,22 @@ def is_begun(world: World, folder: RunFolder) -> bool:
 
 
 def _share_files(world: World, folder: RunFolder) -> None:
-    contents: dict[str, Tensor] = {}
-    for name in SMALL_FILES if world.is_main else ():
-        if (folder.path / name).exists():
-            contents[name] = torch.frombuffer(bytearray(files.read(folder.path / name, FILE_BYTES)), dtype=torch.uint8)
-    for name, content in world.broadcast_tensors(contents).items():
-        if not world.is_main:
-            files.write(folder.path / name, content.numpy().tobytes())
+    for name in world.broadcast([name for name in SMALL_FILES if (folder.path / name).exists()]):
+        _send_file(world, folder.path / name)
+
+
+def _send_file(world: World, path: Path) -> None:
+    """Send a file of the main process to all others, which write it at their own `path`."""
+    if not world.is_main:
+        files.write_parts(path, _received(world))
+        return
+    with files.open_checked(path, sys.maxsize) as file:
+        while piece := file.read(PIECE_BYTES):
+            world.broadcast_tensors({PIECE: torch.frombuffer(bytearray(piece), dtype=torch.uint8)})
+    world.broadcast_tensors({})
+
+
+def _received(world: World) -> Iterator[bytes]:
+    """Yield the pieces of a file as they come."""
+    while piece := world.broadcast_tensors(None):
+        yield piece[PIECE].numpy().tobytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Iterator
@@ -24,9 +23,9 @@ from anew.evaluation.reporting.report import Basis, EvaluationReport, write_repo
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
-from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_if_whole
+from anew.runs.weights import weights_digest
 from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # folder of a run with reports that were replaced
@@ -72,15 +71,11 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         is_stopped: Whether a signal ended the measuring.
         passes: Passes over the training data so far, if they are known.
     """
-    digest = ""
-    if (run / WEIGHTS).exists():
-        with (run / WEIGHTS).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Basis(
         answers=sum(grade not in ("too_few", "not_settled") for grade in report.grades.values()),
         measured=max((score.n or 0 for score in report.scores), default=0),
         samples=samples,
-        weights=digest,
+        weights=weights_digest(run),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         is_stopped=is_stopped,
         passes=passes,

@@ -42,7 +42,7 @@ from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
 from anew.runs.report_record import is_stopped
 from anew.runs.state import Checkpoint
-from anew.sampling.model import Model
+from anew.sampling.model import LateModel, Model
 from anew.sampling.restore import load_family_class
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
@@ -296,7 +296,7 @@ def continue_run(
     is_measured = record.status == "finished" and not world.broadcast(is_stopped(folder.path))
     if is_at_end and is_measured:
         reporter.message("this run is finished; give it more budget or steps to train it further")
-        return Model(folder, trust_code=trust_code)
+        return (Model if world.is_main else LateModel)(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     _compile_loops(job)
     skipped_items = SkippedItemsReport(reporter)
@@ -428,9 +428,9 @@ def _run_to_end(
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None) -> Model:
     """Sample, measure, write the report, and mark the run as finished. pace: how fast samples are drawn, if that is known."""
-    model = Model(job.folder, str(job.world.device), trust_code=True)
     if not job.world.is_main:
-        return model
+        return LateModel(job.folder, str(job.world.device), trust_code=True)
+    model = Model(job.folder, str(job.world.device), trust_code=True)
     budget, limit = job.plan.budget_s, None
     if budget is not None:
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning

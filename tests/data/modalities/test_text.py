@@ -141,6 +141,7 @@ def test_a_prompt_with_other_line_ends_is_that_with_lf() -> None:
         (PROSE, "\n\n"),
         (PROSE.replace("\n", "\r\n"), "\n\n"),
         ("INSERT INTO t VALUES (1);\n" * 200 + "\n", "\n"),
+        (PROSE.replace("\n\n", " ").replace(" the ", "\nthe ").replace(". ", ".\n"), ".\n"),
         ("a" * 400, ""),
     ],
 )

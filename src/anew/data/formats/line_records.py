@@ -37,6 +37,7 @@ MIN_CELLS = 3  # fewest cells of a row of a table: two can be a sentence with a 
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
 MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
+RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 
 
@@ -170,7 +171,8 @@ def numbered_records(text: str) -> list[tuple[int, str]]:
 
 
 def passage_break(texts: Sequence[str], num_documents: int) -> str:
-    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end.
+    """What stands before a passage of few long documents: an empty line where they have paragraphs, else a line end; where sentences
+    run over line ends, one that ends a sentence.
 
     It is "" for texts without line ends, and for many documents, whose own beginnings a model learns.
     Lines of prose may end within a sentence, so empty lines count if there is one among MAX_PARAGRAPH_LINES lines.
@@ -180,4 +182,15 @@ def passage_break(texts: Sequence[str], num_documents: int) -> str:
     num_lines, num_empty = (sum(text.count("\n" * count) for text in texts) for count in (1, 2))
     if num_empty * MAX_PARAGRAPH_LINES >= num_lines > 0:
         return "\n\n"
-    return "\n" if num_lines else ""
+    if not num_lines:
+        return ""
+    num_sentences = sum(text.count(".\n") for text in texts)
+    if num_sentences * MAX_PARAGRAPH_LINES >= num_lines and run_on("\n".join(texts)[:SAMPLED_CHARACTERS]):
+        return ".\n"
+    return "\n"
+
+
+def run_on(text: str) -> bool:
+    """Whether sentences run over the line ends of a text, as those of wrapped prose."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return _share(lines[1:], lambda line: line.lstrip()[0].islower()) >= RUNNING_ON

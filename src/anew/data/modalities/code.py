@@ -95,6 +95,7 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # a single wrong symbol keeps a function from parsing
     )
+    only_lines = True
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig
@@ -202,6 +203,10 @@ class Code(Text):
         after_start = len(text) - len(self._text(after))
         index = text.find(stop, len(self._text(before)), after_start)
         return None if index < 0 else text[:index] + text[after_start:]
+
+    def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        """As in `Text`, but a gap, after which text follows, ends where it was cut."""
+        return self._decode_row(row) if self.spec.special[FIM[0]] in prompt else super()._end_well(row, prompt)
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         if self.spec.special[FIM[0]] not in prompt:

@@ -21,6 +21,7 @@ from anew.core.wording import plural
 from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
+from anew.data.formats.passage_ends import passage_end
 from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
@@ -86,6 +87,7 @@ class Text(Modality):
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     # Names of the special ids in tokenizer.json
     special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
+    only_lines: ClassVar[bool] = False  # whether texts consist of lines, not of sentences
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -208,8 +210,8 @@ class Text(Modality):
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         self._notes = [NOTHING_TO_LEARN] if _is_monotonous("\n".join(sample)) else []
-        distinct = len(set("".join(sample)))
-        choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
+        num_distinct, total = len(set("".join(sample))), max(characters, budget.bytes)
+        choice = choose_tokens(total, num_distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
@@ -218,25 +220,14 @@ class Text(Modality):
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
-        self._set_spec(self._choose_length(texts, choice), num_documents > 1)
-        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents))
-        self.spec = replace(self.spec, opening=tuple(opening.tolist()))
+        self._set_spec(_chosen_length(self, texts, choice, self._token_settings.context), num_documents > 1)
+        opening = self.tokenizer.encode(line_records.passage_break(texts, num_documents)).tolist()
+        self.spec = replace(self.spec, opening=tuple(opening))
         return self.spec
 
     @property
     def _token_settings(self) -> TokenSettings:
         return cast(TokenSettings, self.config)
-
-    def _choose_length(self, texts: Sequence[str], choice: TokenChoice) -> int:
-        """Tokens that the model sees at once."""
-        if self.layout == "document":
-            length = int(self._token_settings.context or choice.context or 128)
-            if sum(map(len, texts)) > 200 * length:
-                return length
-            ids = sum(len(self.tokenizer.encode(text)) for text in texts)
-            return max(min(length, ids // 8), 8)  # at least eight windows of a short text
-        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(self.tokenizer, texts[:50_000])]) + 1
-        return record_context(record_lengths, int(self._token_settings.context))
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
@@ -311,14 +302,25 @@ class Text(Modality):
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
     def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
-        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # one for each sample, or one for all
-        return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
+        return [self._truncate_at(row, prompt, stop) for row, prompt in _rows_and_prompts(x, prompt_ids)]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
         index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
+
+    def end_well(self, x: Values, prompt_ids: Values | None) -> list[str]:
+        """Decoded samples; those that were cut by the usual length end with a sentence, line or word. Arguments: `truncate_at`."""
+        return [self._end_well(row, prompt) for row, prompt in _rows_and_prompts(x, prompt_ids)]
+
+    def _end_well(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        """The text of one sample's ids, up to a good end if it is a passage that did not end by itself."""
+        text = self._decode_row(row)
+        if not self.spec.packed or self.spec.special.get("end") in row[len(prompt) :]:
+            return text
+        start = len(self._decode_row(prompt))
+        return text[: start + passage_end(text[start:], self.only_lines)]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         """The text that a sample adds to its prompt.
@@ -376,6 +378,18 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, context: int) -> int:
+    """Tokens that the model sees at once. context: the number that the user chose; 0: none."""
+    if text.layout == "list":
+        record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
+        return record_context(record_lengths, context)
+    length = int(context or choice.context or 128)
+    if sum(map(len, texts)) > 200 * length:
+        return length
+    ids = sum(len(text.tokenizer.encode(part)) for part in texts)
+    return max(min(length, ids // 8), 8)  # at least eight windows of a short text
 
 
 def _are_short_records(rows: Sequence[str]) -> bool:
@@ -442,6 +456,12 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
         return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
     every = max(1, round(total / limit))
     return [text[: 5 * SPREAD_PIECE] for text in texts[::every]]
+
+
+def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:
+    """The ids of each sample and of its prompt. prompt_ids: (L,) of all samples, or (n, L); None: no prompt."""
+    prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]
+    return [(row, prompts[index % len(prompts)]) for index, row in enumerate(_as_lists(x))]
 
 
 def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:

@@ -16,7 +16,7 @@ from anew.core.arrays import Integers
 from anew.data.formats.audio import Samples, with_channels
 from anew.data.formats.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Distance
-from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
+from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, working_bytes
 from anew.evaluation.memorization.result import ItemType
 from anew.functional.pitch import PITCH
 from anew.functional.spectrogram import Frames, mel_bank
@@ -130,4 +130,6 @@ CLIPS = ItemType(
     "Seen are sounds that are the same, louder or softer, or a little later or faster (2%). Not seen are those that were played "
     "backwards, at another pitch or tempo (5% or more), or cut or shifted by a tenth of their length.",
     query_cost=QUERY_COST,
+    # A copy of the sound is made for its spectrogram.
+    working_bytes=lambda item: 2 * item.nbytes + working_bytes(np.zeros((BANDS, FRAMES), np.uint8)),
 )

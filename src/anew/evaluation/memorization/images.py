@@ -6,7 +6,7 @@ Legend for shapes: n items, q queries, v variants of a query, d values of an ite
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 from anew.core.arrays import Integers, Numbers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants, Search, Variants
+from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants, Search, Variants, num_bounds
 
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
 COLOURS = 3  # channels that are standardised together; one after them is alpha
@@ -26,6 +26,7 @@ FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stre
 # Size of the embedding: the smallest that recognises copies after noise and compression
 FILTERS, WINDOW, CELLS = 32, 5, 4
 CHUNK = 512  # images at once: bounds memory
+OBJECT_BYTES = 1_500  # of an image besides its pixels: the array itself, and its keys in sets; measured
 
 
 class PixelDistance(Distance):
@@ -42,7 +43,8 @@ class PixelDistance(Distance):
         self._images = standardise(images)  # (n, C, h, w)
         self._shift, self._mirror = shift, mirror
         self._axes = axes(self._images)
-        core = torch.cat([ShiftedImages(part, self._axes).core()[:, 0] for part in torch.split(self._images, CHUNK)])
+        parts = (ShiftedImages(part, self._axes).core()[:, 0] for part in torch.split(self._images, CHUNK))
+        core = joined(parts, len(self._images))
         self._search = Search(self._images.flatten(1), np.asarray(groups), core)
 
     def with_groups(self, groups: Integers) -> PixelDistance:
@@ -123,7 +125,9 @@ class EmbeddingDistance(Distance):
     at_once = QUERIES
 
     def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
-        self._features = features(standardise(images), mirror)  # (n, v, d)
+        chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        # The standardised images, which are larger, are never whole in memory.
+        self._features = joined((features(standardise(part), mirror) for part in chunks), len(images))  # (n, v, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
     def with_groups(self, groups: Integers) -> EmbeddingDistance:
@@ -138,20 +142,49 @@ class EmbeddingDistance(Distance):
         return self._search.within(queries, pool, without)
 
 
+def working_bytes(image: Numbers, frames: int | None = None) -> int:
+    """About how many bytes the audit takes for an image like this one, itself included, or for a clip of which `frames` frames are
+    compared. Measured: at most a fifth less (docs/log.md, 2026-11-29)."""
+    shape = image.shape if frames is None else image.shape[1:]
+    channels = shape[2] if len(shape) == 3 else 1
+    pixels = channels * min(shape[0], SIDE) * min(shape[1], SIDE)
+    core = channels * min(shape[0], CORE_SIDE) * min(shape[1], CORE_SIDE)
+    # Cores are copied once, and so are bounds, of the pool and as a table.
+    numbers = pixels + 2 * core + 3 * num_bounds(pixels)
+    if frames is None:  # an embedding, of the mirror image too; alpha is compared once more, on white
+        embedding = FILTERS * CELLS**2
+        numbers = numbers * (1 + (channels == 4)) + 2 * embedding + 3 * num_bounds(embedding)
+    return int(4 * numbers * (frames or 1) + image.nbytes + OBJECT_BYTES * (frames or 1))
+
+
+def joined(parts: Iterable[Tensor], count: int) -> Tensor:
+    """Tensors one after another, `count` rows in all: as `torch.cat`, but each part is let go of before the next is made."""
+    whole: Tensor | None = None
+    end = 0
+    for part in parts:
+        whole = torch.empty(count, *part.shape[1:], dtype=part.dtype) if whole is None else whole
+        whole[end : end + len(part)] = part
+        end += len(part)
+    assert whole is not None, "there is a part"
+    return whole
+
+
 def standardise(images: Sequence[Numbers]) -> Tensor:
     """Turn uint8 images into (n, C, h, w) float32, sides at most SIDE, of mean 0 and standard deviation 1 (flat ones less).
 
     Colour and alpha are standardised apart: an image that was darkened keeps its alpha.
     """
-    parts = []
-    for start in range(0, len(images), CHUNK):
-        x = torch.from_numpy(np.stack([np.asarray(i) for i in images[start : start + CHUNK]])).float()
-        x = x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2)  # (n, C, H, W)
-        size = (min(x.shape[2], SIDE), min(x.shape[3], SIDE))
-        if size != tuple(x.shape[2:]):
-            x = functional.adaptive_avg_pool2d(x, size)
-        parts.append(torch.cat([_standardised(part) for part in torch.split(x, COLOURS, dim=1)], dim=1))
-    return torch.cat(parts)
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    return joined(map(_standardise_chunk, chunks), len(images))
+
+
+def _standardise_chunk(images: Sequence[Numbers]) -> Tensor:
+    x = torch.from_numpy(np.stack([np.asarray(i) for i in images])).float()
+    x = x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2)  # (n, C, H, W)
+    size = (min(x.shape[2], SIDE), min(x.shape[3], SIDE))
+    if size != tuple(x.shape[2:]):
+        x = functional.adaptive_avg_pool2d(x, size)
+    return torch.cat([_standardised(part) for part in torch.split(x, COLOURS, dim=1)], dim=1)
 
 
 def _standardised(x: Tensor) -> Tensor:

@@ -35,6 +35,18 @@ def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distanc
     return distances
 
 
+def _image_bytes(image: Numbers) -> int:
+    from anew.evaluation.memorization.images import working_bytes
+
+    return working_bytes(image)
+
+
+def _clip_bytes(clip: NDArray[np.uint8]) -> int:
+    from anew.evaluation.memorization.images import working_bytes
+
+    return working_bytes(clip, FRAMES)
+
+
 def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
     """Shift an image by a pixel, add noise to it, or compress it as JPEG. image: (H, W) or (H, W, C) uint8."""
     alteration = rng.integers(3)
@@ -136,6 +148,7 @@ IMAGES = ItemType(
     "white. Not seen are those that were turned, scaled, cropped, shifted further, made negative, joined from parts of two images, "
     "mixed from two, laid on another colour or, if they are colourful, given other colours.",
     query_cost=IMAGE_QUERY_COST,
+    working_bytes=_image_bytes,
     keys=image_keys,
     likeness=" or to its mirror image",
 )
@@ -146,6 +159,7 @@ CLIPS = ItemType(
     "Seen are clips with a frame that is the same, or nearly so, in whichever order frames are. Not seen are clips that were "
     "turned, scaled, shifted by several pixels or given other colours.",
     query_cost=IMAGE_QUERY_COST // FRAMES,
+    working_bytes=_clip_bytes,
     keys=clip_keys,
     likeness=" in a frame",
 )

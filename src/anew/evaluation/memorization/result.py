@@ -30,6 +30,7 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
+CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
 MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
 
 COPIED_SHARE = MetricSpec(
@@ -85,6 +86,11 @@ def content_keys(item: str | Numbers) -> list[Hashable]:
     return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
 
 
+def text_bytes(item: object) -> int:
+    """About how many bytes an audit takes for a text."""
+    return CHARACTER_BYTES * len(str(item))
+
+
 @dataclass(frozen=True, slots=True)
 class ItemType(Generic[ItemT]):
     """How items of a type are compared.
@@ -97,6 +103,7 @@ class ItemType(Generic[ItemT]):
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
+        working_bytes: About how many bytes an audit takes for an item, itself included.
         keys: Keys of an item; two items that share one count as identical.
         likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
         resembles: Whether two training items that samples were found close to show a reader the same thing.
@@ -112,6 +119,7 @@ class ItemType(Generic[ItemT]):
     scope: str
     whole: bool = True
     query_cost: int = 0
+    working_bytes: Callable[[ItemT], int] = text_bytes
     keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
     resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False

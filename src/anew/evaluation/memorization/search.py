@@ -88,15 +88,14 @@ class Search:
             groups: (n,) of any integers; rows of one group are never each other's nearest.
             core: (n, c) projections of the rows onto orthonormal directions; None: the rows themselves.
         """
-        self._rows, self._squares = rows, rows.square().sum(dim=1)
+        parts = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(rows), ROWS_AT_ONCE)]
+        self._rows, self._squares = rows, torch.cat([rows[part].square().sum(dim=1) for part in parts])
         self._group = np.unique(groups, return_inverse=True)[1]
         core = rows if core is None else core
-        size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, MIN_BOUNDS, MAX_BOUNDS))
-        self._basis = basis(core, min(size, core.shape[1] - 1))  # (c, b - 1)
+        self._basis = basis(core, min(num_bounds(rows.shape[1]), core.shape[1] - 1))  # (c, b - 1)
         squares = self._squares
         self._has_core = core.shape[1] < rows.shape[1]
         self._core = with_residual(core, squares) if self._has_core else core  # (n, c + 1) or (n, c)
-        parts = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(rows), ROWS_AT_ONCE)]
         self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
 
     def with_groups(self, groups: Integers) -> Search:
@@ -336,6 +335,11 @@ class _Best:
 
     def result(self) -> tuple[Indices, Array]:
         return self.item.numpy().astype(np.intp), self.square.double().sqrt().numpy()
+
+
+def num_bounds(values: int) -> int:
+    """How many bounds an item of so many values has."""
+    return int(np.clip(values // VALUES_PER_BOUND, MIN_BOUNDS, MAX_BOUNDS))
 
 
 def with_residual(projected: Tensor, squares: Tensor) -> Tensor:

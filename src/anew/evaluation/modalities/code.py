@@ -16,6 +16,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.core.extras import require
+from anew.data.formats.passage_ends import passage_end
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
@@ -45,7 +46,7 @@ WHOLE_SHARE = MetricSpec(
     tolerance=Tolerance(
         "closeness",
         0.1,
-        0.5,
+        0.4,
         "{value:.0%} of the programs parse from their beginning to their last block (real data: {real:.0%})",
         relative=True,
         least=50,
@@ -126,12 +127,13 @@ class CodeEvaluation(TextEvaluation):
     def _parsing(self) -> Iterator[Score]:
         suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
-        samples = [str(text) for text in self.inputs.samples if text]
+        samples = [_whole_lines(str(text)) for text in self.inputs.samples if text]
         if judge is None or not samples:
             return
         rng = np.random.default_rng(self.inputs.seed)
         held_out = [
-            text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out_files(rng, len(samples)))
+            _whole_lines(text[: len(samples[i % len(samples)])])
+            for i, text in enumerate(self._held_out_files(rng, len(samples)))
         ]
         unit_clause = (
             f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
@@ -189,6 +191,11 @@ class CodeEvaluation(TextEvaluation):
             self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
         return lambda text: judge_tree(parser, text)
+
+
+def _whole_lines(text: str) -> str:
+    """A text without the last line if that may be cut off: samples of the usual length end with a whole line."""
+    return text[: passage_end(text, only_lines=True)]
 
 
 def _counts(judge: Judge, texts: Sequence[str]) -> Numbers:

@@ -72,7 +72,11 @@ class TransformerSampling:
     min_p: float = setting(
         0.0, "drop tokens less probable than this share of the most probable one (min-p)", low=0.0, high=1.0
     )
-    max_tokens: int = setting(0, "new tokens per sample, at most; 0: a record's full length, or 500", low=0)
+    max_tokens: int = setting(
+        0,
+        "new tokens per sample, at most; 0: a record's full length, or 500 and then back to the end of a sentence or line",
+        low=0,
+    )
     avoid_known: bool = setting(
         True, "redraw a record that is identical to a training record, unless most records of the data repeat"
     )

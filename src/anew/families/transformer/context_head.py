@@ -21,7 +21,7 @@ from torch import nn
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.sampler import RowState
+from anew.families.transformer.sampler import NetworkOf, RowState
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -397,7 +397,7 @@ class ContextHead(nn.Module):
         return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1)
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> ContextState:
         """State after reading prompts, before the first new token.
 
@@ -406,6 +406,7 @@ class ContextHead(nn.Module):
             num_known: Number of the last tokens that the network sees.
             network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
             adapts: See `ContextState`.
+            labels: Classes, which running text does not have.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
         state = ContextState(self.mixer, len(ids), room, adapts)

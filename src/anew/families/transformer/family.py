@@ -114,11 +114,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             )
         # A label is a token before the others; the last id means that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
-        num_label_ids = spec.classes + 1 if spec.classes else 0
         tokens_before_grid = max(0, spec.length - math.prod(spec.shape))
         self.net = Decoder(
             DecoderConfig(
-                vocab_size=spec.vocab + num_label_ids,
+                vocab_size=spec.vocab + self.num_label_tokens * (spec.classes + 1),
                 hidden_size=c.width,
                 num_layers=c.layers,
                 num_heads=c.heads,
@@ -132,7 +131,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         end_id = None if spec.packed or spec.shape else spec.special.get("end")
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets, end_id) if c.ngrams else None
+        counted = (spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes)
+        self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
 
@@ -230,10 +230,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts, and remember the records."""
         if self.known is not None:
-            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS))
+            classes: list[int] = []
+            sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
             self.known.fit(sequences)
             if self.mixer is not None:
-                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS))
+                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
         elif self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MAX_COUNTED_TOKENS))
         if self.contexts is not None:
@@ -306,10 +307,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         ids = batch.x.cpu().numpy()
         network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
         targets = ids[:, 1:].ravel()
-        counts = np.ones(len(targets), dtype=bool)
-        if batch.mask is not None:
-            counts = batch.mask.flatten().cpu().numpy() > 0
-        return mixer.gate_inputs(ids, network), targets, counts
+        everything = np.ones(len(targets), dtype=bool)
+        counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+        return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 
@@ -319,8 +319,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         yield from sampler(self, request, request.sampling_as(TransformerSampling), request.sample_keys(seed))
 
     def num_drafts(self, request: SampleRequest) -> int:
-        default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
-        return request.sampling_as(TransformerSampling).max_tokens or default
+        usual = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
+        return request.sampling_as(TransformerSampling).max_tokens or usual
 
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
@@ -388,6 +388,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
 
 
+def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
+    """The classes of all rows; None if one is not known."""
+    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()
+
+
 def parts_left_out(family: Transformer) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     if family.contexts is not None and family.contexts.is_fitted:
@@ -428,7 +433,7 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
     """(B,) bits of the counted targets. log_probs: B*L values, in nats."""
-    nats = -log_probs.view(len(batch), -1).double()  # (B, L)
+    nats = -log_probs.cpu().double().view(len(batch), -1)  # (B, L)
     if batch.mask is not None:
         nats = nats * batch.mask.to(nats.device)
     return nats.sum(1) / math.log(2.0)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from anew.estimators.kneser_ney import KneserNey
 
 MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
+CONTEXTS = ("contexts", "by_class")  # fields of `GateInputs` whose second axis is that of the targets
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -36,6 +37,7 @@ class GateInputs:
         aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
         log_odds: (n,) nats of evidence for a relative.
         is_near: (n,) whether a relative is nearly a copy.
+        by_class: (order + 1, n) contexts of the counts by class; None where no class is known.
     """
 
     contexts: Ints
@@ -45,16 +47,17 @@ class GateInputs:
     aligned: Floats | None = None
     log_odds: Floats | None = None
     is_near: Bools | None = None
+    by_class: Ints | None = None
 
     def rows(self, chosen: Bools | Ints) -> GateInputs:
         """Inputs of the targets that a mask or indices choose."""
-        return self._map(lambda name, value: value[:, chosen] if name == "contexts" else value[chosen])
+        return self._map(lambda name, value: value[:, chosen] if name in CONTEXTS else value[chosen])
 
     @classmethod
     def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:
         """Inputs of all parts, one after another."""
         names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
-        axes = {name: 1 if name == "contexts" else 0 for name in names}
+        axes = {name: int(name in CONTEXTS) for name in names}
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
 
     def _map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> GateInputs:

@@ -26,9 +26,11 @@ class MixerState:
         n: Number of rows.
         num_models: S.
         experts: Those of n rows that follow known records; None without any.
+        labels: (n,) their classes; None where no class is known.
     """
 
-    def __init__(self, n: int, num_models: int, experts: AlignmentExperts | None) -> None:
+    def __init__(self, n: int, num_models: int, experts: AlignmentExperts | None, labels: Ints | None = None) -> None:
+        self.labels = labels
         self.recent = RecentScores(n, num_models)
         self.experts = experts
         self.share = FixedShare(n)
@@ -41,6 +43,7 @@ class MixerState:
         selected = copy(self)
         selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
         selected.experts = None if self.experts is None else self.experts.select(rows)
+        selected.labels = None if self.labels is None else self.labels[rows]
         return selected
 
     def begin(self, ids: Ints) -> None:

@@ -1,7 +1,7 @@
-"""The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
-that are aligned with the new one. A gate mixes them with the network's; it sees how sure each model is and how well it did on the
-tokens before. How likely a record is to end follows from its length, too. If the mixture fails, `fixed_share` turns to the network
-alone or to the uniform distribution.
+"""The counting head of the Transformer: Kneser-Ney probabilities, of all records and of those of a class, and, in records of a
+small alphabet, those of known records that are aligned with the new one. A gate mixes them with the network's; it sees how sure
+each model is and how well it did on the tokens before. How likely a record is to end follows from its length, too. If the mixture
+fails, `fixed_share` turns to the network alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -20,19 +20,20 @@ from torch import Tensor, nn
 
 from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
+from anew.families.transformer.class_counts import ClassCounts
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
-from anew.families.transformer.sampler import RowState
+from anew.families.transformer.sampler import NetworkOf, RowState
 from anew.functional import token_choice
 
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
-ENDS = "ends."  # prefix of the buffers of `RecordEnds`
+ENDS, BY_CLASS = "ends.", "by_class."  # prefixes of the buffers of `RecordEnds` and `ClassCounts`
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
@@ -52,6 +53,7 @@ class NgramMixer(nn.Module):
         aligned: Whether known records are aligned with the new one.
         never_targets: Ids that never follow anything, such as the begin token of a record.
         end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
+        num_classes: Number of classes of records; 0 without.
     """
 
     gate: Tensor  # (F, S)
@@ -63,10 +65,11 @@ class NgramMixer(nn.Module):
         aligned: bool = False,
         never_targets: Collection[int] = (),
         end_id: int | None = None,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
-        self.ends = RecordEnds(end_id)
+        self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
         gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
@@ -88,14 +91,14 @@ class NgramMixer(nn.Module):
         """Whether anything has been counted."""
         return "contexts_0" in self._buffers
 
-    def new_state(self, n: int) -> MixerState:
-        """The state of n rows of which nothing has been read."""
-        return MixerState(n, self.num_models, self.records.experts(n) if self.aligned else None)
+    def new_state(self, n: int, labels: Ints | None = None) -> MixerState:
+        """The state of n rows of which nothing has been read. labels: (n,) their classes; None where no class is known."""
+        return MixerState(n, self.num_models, self.records.experts(n) if self.aligned else None, labels)
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
-    def fit_counts(self, sequences: Iterable[Ints]) -> None:
-        """Count token sequences that do not continue each other."""
+    def fit_counts(self, sequences: Iterable[Ints], classes: Sequence[int] = ()) -> None:
+        """Count token sequences that do not continue each other. classes: those of the first sequences, -1 without; () for none."""
         sequences = list(sequences)
         arrays = KneserNey.fit(sequences, self.vocab_size, self.order).arrays()
         if self.aligned:
@@ -104,6 +107,8 @@ class NgramMixer(nn.Module):
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
         self.ends.count(sequences, self.gate.device)
+        if classes:
+            self.by_class.count(sequences, np.array(classes[: len(sequences)], dtype=np.int64), self.gate.device)
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
@@ -118,8 +123,9 @@ class NgramMixer(nn.Module):
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
         if GATE_ALONE in shapes:
             self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
-        of_ends = {name.removeprefix(ENDS): shape for name, shape in shapes.items() if name.startswith(ENDS)}
-        self.ends.allocate_buffers(of_ends, self.gate.device)
+        for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class)):
+            own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+            part.allocate_buffers(own, self.gate.device)
         self.clear_cache()
 
     def check(self) -> None:
@@ -133,6 +139,7 @@ class NgramMixer(nn.Module):
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.ends.check()
+        self.by_class.check()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
@@ -195,7 +202,7 @@ class NgramMixer(nn.Module):
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
         """Probabilities of the token after ids (n, t): see `step`."""
         assert isinstance(state, MixerState)
-        return self.step(self.last_contexts(ids), logits, state)
+        return self.step(self.last_contexts(ids), logits, state, self.by_class.last_contexts(ids, state.labels))
 
     def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
         """Draw the next tokens (n,). uniform: (n,) in [0, 1); allowed: (n, V) 0 for tokens that are not drawn, else 1."""
@@ -218,23 +225,24 @@ class NgramMixer(nn.Module):
         return token_choice.sample_tokens(weights, uniforms[0])
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> MixerState:
         """See `read_prompt`."""
-        return read_prompt(self, ids, num_known, network_of)
+        return read_prompt(self, ids, num_known, network_of, labels)
 
-    def step(self, contexts: Ints, logits: Floats, state: MixerState) -> Floats:
+    def step(self, contexts: Ints, logits: Floats, state: MixerState, by_class: Ints | None = None) -> Floats:
         """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
             contexts: (order + 1, n) contexts of the counts.
             logits: (n, V) logits of the network.
             state: State of the rows.
+            by_class: (order + 1, n) contexts of the counts by class; None where no class is known.
 
         Returns:
             (n, V) joint probabilities.
         """
-        counted = self.counts.distribution(contexts)
+        counted = self.by_class.mixed(self.counts.distribution(contexts), by_class)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
         if state.experts is not None:
@@ -251,48 +259,44 @@ class NgramMixer(nn.Module):
 
     def contexts(self, ids: Ints) -> Ints:
         """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows."""
-        batch, length = ids.shape
-        # A walk needs a target at each place, so each row gets one more token, whose value is never used.
-        extended = np.zeros((batch, length + 1), dtype=np.int64)
-        extended[:, :-1] = ids
-        depth = np.arange(1, length + 1)
-        targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
-        return self.counts.walk(extended.ravel(), np.tile(depth, batch), targets)
+        return self.counts.walk_rows(ids)
 
-    def gate_inputs(self, ids: Ints, network: Floats) -> GateInputs:
-        """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities."""
-        contexts = self.contexts(ids[:, :-1])
+    def gate_inputs(self, ids: Ints, network: Floats, labels: Ints | None = None) -> GateInputs:
+        """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities, labels: (B,) classes or None."""
+        contexts, by_class = self.contexts(ids[:, :-1]), self.by_class.contexts(ids[:, :-1], labels)
         shape = (len(ids), ids.shape[1] - 1)
         recent = np.empty((*shape, self.num_models))
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
         log_odds, is_near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
-        log_probs = self.target_log_probs(contexts, network, ids[:, 1:])
+        log_probs = self.target_log_probs(contexts, network, ids[:, 1:], by_class)
         for place, (means, prediction) in enumerate(self.replay(ids, log_probs, self.new_state(len(ids)))):
             recent[:, place] = means
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
                 log_odds[:, place], is_near[:, place] = prediction.log_odds, prediction.is_near
         places = np.tile(np.arange(1, ids.shape[1]), len(ids))
-        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places)
+        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places, by_class=by_class)
         if not self.aligned:
             return inputs
         aligned = aligned.reshape(-1, self.vocab_size)
         return replace(inputs, aligned=aligned, log_odds=log_odds.ravel(), is_near=is_near.ravel())
 
-    def target_log_probs(self, contexts: Ints, network: Floats, targets: Ints) -> Floats:
+    def target_log_probs(self, contexts: Ints, network: Floats, targets: Ints, by_class: Ints | None = None) -> Floats:
         """Log-probabilities that network and counts gave the targets.
 
         Args:
             contexts: (order + 1, B*L).
             network: (B*L, V) log-probabilities.
             targets: (B, L).
+            by_class: (order + 1, B*L) contexts of the counts by class; None where no class is known.
 
         Returns:
             (2, B, L).
         """
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
-        of_counts = np.log(self.counts.probability(contexts, flat))
+        counted = self.by_class.mixed_probability(self.counts.probability(contexts, flat), by_class, flat)
+        of_counts = np.log(counted)
         return np.stack((of_network, of_counts)).reshape(2, *targets.shape)
 
     def replay(self, ids: Ints, log_probs: Floats, state: MixerState) -> Iterator[tuple[Doubles, Prediction | None]]:
@@ -349,7 +353,7 @@ class NgramMixer(nn.Module):
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
-        counted = self.counts.distribution(inputs.contexts)
+        counted = self.by_class.mixed(self.counts.distribution(inputs.contexts), inputs.by_class)
         models = [Distribution(np.exp(inputs.network), inputs.network), Distribution(counted, np.log(counted))]
         if inputs.aligned is not None:
             models.append(Distribution(np.exp(inputs.aligned), inputs.aligned))
@@ -402,7 +406,13 @@ class NgramMixer(nn.Module):
         return self._gate, float(nats.mean(dtype=np.float64))
 
 
-def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
+def read_prompt(
+    mixer: NgramMixer,
+    ids: Ints,
+    num_known: int,
+    network_of: Callable[[slice], Floats],
+    labels: Ints | None = None,
+) -> MixerState:
     """State after reading prompts, before the first new token.
 
     Args:
@@ -410,27 +420,29 @@ def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callab
         ids: (n, t) ids of the prompts.
         num_known: Number of the last tokens that the network sees; those before are ignored.
         network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
+        labels: (n,) classes; None where no class is known.
     """
     tokens = ids[:, ids.shape[1] - num_known :]
     length = tokens.shape[1] - 1
     rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
     log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-    state = mixer.new_state(len(tokens))
+    state = mixer.new_state(len(tokens), labels)
     for first in range(0, len(tokens) if length else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
         network = network_of(rows)
-        contexts = mixer.contexts(tokens[rows, :-1])
-        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
-        state.share.weights[rows] = share_after(mixer, tokens[rows], network).weights
+        classes = None if labels is None else labels[rows]
+        contexts, by_class = mixer.contexts(tokens[rows, :-1]), mixer.by_class.contexts(tokens[rows, :-1], classes)
+        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:], by_class)
+        state.share.weights[rows] = share_after(mixer, tokens[rows], network, classes).weights
     for _ in mixer.replay(tokens, log_probs, state):
         pass
     return state
 
 
-def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
-    """Weights that the experts earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
+def share_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | None = None) -> FixedShare:
+    """Weights that the experts earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:], labels: (n,)."""
     share, targets = FixedShare(len(ids)), ids[:, 1:]
-    experts = mixer.expert_log_probs(mixer.gate_inputs(ids, network), targets.ravel(), np.arange(targets.size))
+    experts = mixer.expert_log_probs(mixer.gate_inputs(ids, network, labels), targets.ravel(), np.arange(targets.size))
     shared_log_probs(share, experts.reshape(*targets.shape, 3))
     share.restore_uniform()
     return share

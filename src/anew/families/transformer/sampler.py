@@ -33,6 +33,7 @@ MIN_WEIGHT = np.float32(1e-30)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+NetworkOf = Callable[[slice], Floats]  # log-probabilities of the network for some rows of a prompt
 
 
 class RowState(Protocol):
@@ -68,7 +69,7 @@ class TokenMixer(Protocol):
     ) -> Ints: ...
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> RowState: ...
 
 
@@ -287,8 +288,11 @@ class TokenSampler:
     def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> RowState:
         """State of the rows before the first new token. ids: (n, t); unread: (n, l) the last of them, after the labels."""
         family, num_labels = self.family, self.family.num_label_tokens
+        labels = None if self.request.labels is None else self.request.labels.cpu().numpy()
+        if labels is not None and (labels < 0).any():
+            labels = None
         if (ids == ids[0]).all() and (unread == unread[0]).all():  # a prompt that all share is read once
-            ids, unread = ids[:1], unread[:1]
+            ids, unread, labels = ids[:1], unread[:1], None if labels is None else labels[:1]
 
         def network_of(rows: slice) -> Floats:
             inputs = torch.from_numpy(unread[rows, :-1]).to(family.net.token_embedding.device)
@@ -296,7 +300,8 @@ class TokenSampler:
             log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
             return log_probs
 
-        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of, self.is_unfiltered)
+        num_known = unread.shape[1] - num_labels
+        state = mixer.read_prompt(ids, num_known, network_of, self.is_unfiltered, labels)
         return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:

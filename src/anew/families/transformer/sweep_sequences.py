@@ -12,9 +12,9 @@ from anew.core.specs import Batch
 Ints = NDArray[np.int64]
 
 
-def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
-    """Token sequences of a sweep's batches, at most `max_tokens` in total."""
-    return first_tokens(_sequences(sweep), max_tokens)
+def sequences_of(sweep: Iterable[Batch], max_tokens: int, classes: list[int] | None = None) -> Iterator[Ints]:
+    """Token sequences of a sweep's batches, at most `max_tokens` in total. The class of each is appended to `classes`, -1 without."""
+    return first_tokens(_sequences(sweep, classes), max_tokens)
 
 
 def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
@@ -27,9 +27,12 @@ def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
             return
 
 
-def _sequences(sweep: Iterable[Batch]) -> Iterator[Ints]:
+def _sequences(sweep: Iterable[Batch], classes: list[int] | None) -> Iterator[Ints]:
     for batch in sweep:
         lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
+        labels = [-1] * len(batch) if batch.labels is None else batch.labels.tolist()
         for i, row in enumerate(batch.x.cpu().numpy()):
             ids = row if lengths is None else row[: int(lengths[i]) + 1]
+            if classes is not None:
+                classes.append(labels[i])
             yield ids.astype(np.int64)

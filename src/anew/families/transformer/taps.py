@@ -63,13 +63,13 @@ class TokenTaps:
             inputs, targets, counts = self._gate_inputs(self.mixer, batch)
             shape = (len(batch), -1)
             return mixer_sides(self.mixer, inputs, targets.reshape(shape), counts.reshape(shape))
-        network = self.network_log_probs(batch).double().cpu()
+        network = self.network_log_probs(batch).cpu().double()
         return {"network": network, "together": network}
 
 
 def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
     """(B, L) nats by side. inputs: gate inputs of the targets (B, L); counts: (B, L) which of them count."""
-    network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets)
+    network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets, inputs.by_class)
     sides = {"network": network, "counts": counted}
     if inputs.aligned is not None:
         flat = targets.ravel()

@@ -245,14 +245,14 @@ class Vae(Family[Grid, VaeConfig]):
         bottom, top = self.autoencoder.encode(x, dtype)
         noise1 = item_noise(x, "z1", bottom.mean.shape)
         noise2 = item_noise(x, "z2", top.mean.shape)
-        nats = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        nats = torch.zeros(len(x), dtype=torch.float64)
         for sign in (1.0, -1.0):
             z1 = bottom.mean + sign * bottom.log_scale.exp() * noise1
             z2 = top.mean + sign * top.log_scale.exp() * noise2
             bottom_kl = normal_kl(*bottom, *self.autoencoder.bottom_prior(z2, dtype)).flatten(1).sum(1)
             reconstruction = -self.autoencoder.decode(z1, dtype).log_prob(x)
             top_kl = _log_prob(top, z2) - self.prior.log_prob(z2)  # (B,)
-            nats += 0.5 * (reconstruction.double() + bottom_kl.double() + top_kl)
+            nats += 0.5 * (reconstruction.cpu().double() + bottom_kl.cpu().double() + top_kl)
         return nats / math.log(2.0)
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def _log_prob(normal: Normal, z: Tensor) -> Tensor:
     """(B,) log density of z (B, K), in nats and double precision."""
     white = (z - normal.mean) * torch.exp(-normal.log_scale)
     nats = 0.5 * (white.square() + math.log(2 * math.pi)) + normal.log_scale  # (B, K)
-    return -nats.double().sum(1)
+    return -nats.cpu().double().sum(1)
 
 
 def _suggest_patch_size(side: int) -> int:

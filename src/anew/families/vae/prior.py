@@ -118,7 +118,7 @@ class MixturePrior(nn.Module):
             z: (N, D) vectors in random order.
             labels: (N,) their classes; None without classes.
         """
-        z = z.double().cpu()
+        z = z.cpu().double()
         labels = labels.cpu() if labels is not None and self.classes and self.num_clusters else None
         classes = self.classes if labels is not None else 0
         num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), classes, MAX_CLUSTERS))
@@ -161,5 +161,6 @@ class MixturePrior(nn.Module):
         return component_weights @ self.means + torch.einsum("nde,ne->nd", factors, noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(N,) log density of vectors z (N, D), in nats and double precision."""
-        return log_densities(z.double(), self.weights.double(), self.means.double(), self.factors.double())
+        """(N,) log density of vectors z (N, D), in nats and double precision, on the CPU: not every device has it."""
+        tensors = (tensor.cpu().double() for tensor in (z, self.weights, self.means, self.factors))
+        return log_densities(*tensors)

@@ -1,0 +1,51 @@
+"""Bounds for the clients of stores: each tries once and briefly, since `addresses.reached` tries again, says so, and gives up in time."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+
+# Seconds until a store must take a connection, and until it must send something: three attempts fit into the minute for which it is
+# tried. Computing a page of a listing takes some stores seconds; chosen.
+CONNECT_S, ANSWER_S = 5, 20
+# Methods of gcsfs that send a request, up to six times
+_GCS_REQUESTS = "_request", "_get_file_request", "_get_file_concurrent"
+
+
+def bound_attempts(scheme: str, system: object) -> None:
+    """Bound each attempt of the client of a store, an fsspec file system. The user's own fsspec settings take precedence."""
+    bound = {"s3": _bound_s3, "gs": _bound_gs, "az": _bound_az, "abfs": _bound_az}.get(scheme)
+    if bound is not None:
+        bound(system)
+
+
+def _bound_s3(system: object) -> None:
+    """By itself it would wait 15 s, five times in each of five attempts."""
+    settings = {"connect_timeout": CONNECT_S, "read_timeout": ANSWER_S, "retries": {"total_max_attempts": 1}}
+    system.retries = 1  # type: ignore[attr-defined]
+    system.config_kwargs = settings | system.config_kwargs  # type: ignore[attr-defined]
+
+
+def _bound_gs(system: object) -> None:
+    """By itself it would wait for answers without end, and try six times with pauses of half a minute in all."""
+    from aiohttp import ClientTimeout
+
+    if system.requests_timeout is None:  # type: ignore[attr-defined]
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=ANSWER_S)
+        system.requests_timeout = timeout  # type: ignore[attr-defined]
+    # Only newer releases have this: they ask by another way what kind of bucket it is.
+    system.retry_config = {"timeout": ANSWER_S} | getattr(system, "retry_config", {})  # type: ignore[attr-defined]
+    for name in _GCS_REQUESTS:
+        # Its number of attempts is not a setting: it is bound to these methods by a decorator.
+        request: Callable[..., object] | None = getattr(getattr(type(system), name, None), "__wrapped__", None)
+        if request is not None:
+            setattr(system, name, types.MethodType(request, system))
+
+
+def _bound_az(system: object) -> None:
+    """By itself it would wait a minute for each of four answers, with pauses of one and a half in all."""
+    # The client, which adlfs makes without any of these settings, keeps them here.
+    config = system.service_client._config  # type: ignore[attr-defined]
+    config.retry_policy.total_retries = 0
+    config.transport.connection_config.timeout = CONNECT_S
+    config.transport.connection_config.read_timeout = ANSWER_S

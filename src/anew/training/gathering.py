@@ -1,0 +1,64 @@
+"""Sharded tensors whole on the main process: on its disk, not in its memory."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from anew.core import files
+from anew.core.world import World
+from anew.errors import RunError
+from anew.training.distributed import gather_full
+
+ALIGNMENT = 64  # bytes: more than any type of number needs
+
+
+def gathered_on_disk(world: World, tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """Gather tensors and open them by memory map on the main process; the others get an empty dict. All must call this.
+
+    They are gathered one after another, and each is written before the next, so that no process holds two of them. The file has
+    no name and goes with the last of its tensors. A tensor may be changed, which does not change the file.
+
+    Args:
+        world: The processes.
+        tensors: Tensors by name, of which each process may hold a part.
+        folder: A folder of the main process, on whose disk the file is.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    # Of each, only one process needs the whole; but every collective of PyTorch that gathers shards gives it to all.
+    whole = ((name, gather_full(tensor).detach()) for name, tensor in tensors.items())
+    if world.is_main:
+        return _through_file(whole, folder)
+    for _ in whole:
+        pass
+    return {}
+
+
+def _through_file(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> dict[str, Tensor]:
+    places: list[tuple[str, torch.dtype, torch.Size, int]] = []
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for name, tensor in tensors:
+                file.write(bytes(-file.tell() % ALIGNMENT))
+                places.append((name, tensor.dtype, tensor.shape, file.tell()))
+                file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            file.write(bytes(ALIGNMENT))  # a file without content cannot be mapped
+            file.flush()
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except OSError as error:
+        raise RunError(
+            f"the weights cannot be collected in {str(folder)!r} ({files.clause(error)}); free some space"
+        ) from error
+    return {
+        name: torch.frombuffer(memory, dtype=dtype, count=shape.numel(), offset=offset).view(shape)
+        if shape.numel()
+        else torch.empty(shape, dtype=dtype)
+        for name, dtype, shape, offset in places
+    }

@@ -1,0 +1,54 @@
+"""Sharded tensors whole on the main process, by memory map."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from processes import together
+
+SCRIPT = """
+import json
+from pathlib import Path
+import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from anew.core.world import together
+from anew.training.gathering import gathered_on_disk
+
+def held():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+
+torch.set_num_threads(1)
+NUMBERS = 2_000_000  # of each of eight tensors: 8 MB
+with together() as world:
+    mesh = init_device_mesh("cpu", (world.size,))
+    whole = torch.arange(float(NUMBERS))
+    tensors = {{f"tensor{{i}}": distribute_tensor(whole + i, mesh, [Shard(0)], src_data_rank=None) for i in range(8)}}
+    tensors |= {{"scalar": torch.tensor(3), "none": torch.empty(0, 4), "half": torch.ones(3, dtype=torch.bfloat16)}}
+    before = held()
+    gathered = gathered_on_disk(world, tensors, Path({folder!r}))
+    grown = held() - before
+    names = sorted(gathered)
+    if world.is_main:
+        assert all(torch.equal(gathered[f"tensor{{i}}"], whole + i) for i in range(8))
+        assert gathered["scalar"].item() == 3 and gathered["none"].shape == (0, 4)
+        assert torch.equal(gathered["half"], tensors["half"])
+        gathered["tensor0"].fill_(1.0)  # the file is not changed, but the tensor is
+        assert gathered["tensor0"].sum() == NUMBERS
+    print(json.dumps([names, grown / (4 * NUMBERS)]))
+"""
+
+
+def test_no_process_holds_two_whole_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000")  # so that memory that is freed goes back at once
+    ended = together(SCRIPT.format(folder=str(tmp_path)))
+    assert [process.code for process in ended] == [0, 0], ended
+    main, other = (json.loads(process.out) for process in ended)
+    assert len(main[0]) == 11 and not other[0]
+    # Whole tensors: one, the one before while threads let go of it, and what is copied on its way
+    assert max(main[1], other[1]) < 4, (main[1], other[1])
+    assert not list(tmp_path.iterdir())
