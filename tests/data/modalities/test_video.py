@@ -363,6 +363,20 @@ def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_
     assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
 
 
+def test_folders_with_the_same_numbers_are_named_as_possible_clips(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (13, 6, 16, 16), dtype=np.uint8)
+    for number, clip in enumerate(noise):
+        (tmp_path / f"game{number:02}").mkdir()
+        for index, frame in enumerate(clip):
+            Image.fromarray(frame).save(tmp_path / f"game{number:02}" / f"{index:03}.png")
+    data = Dataset.open(tmp_path, size=SIZE)
+    (note,) = [note for note in data.scan.notes if "same numbers" in note]
+    assert data.modality.name == "image"
+    assert "13 folders" in note and "000.png to 005.png" in note and "modality video" in note
+    data.close()
+    assert not any("same numbers" in note for note in Dataset.open(tmp_path, modality="image", size=SIZE).scan.notes)
+
+
 def test_what_else_lies_in_folders_of_frames_is_ignored(tmp_path: Path) -> None:
     for folder in [path for path in framed(tmp_path).glob("*/*")]:
         (folder / "Thumbs.db").write_bytes(b"of a file manager")

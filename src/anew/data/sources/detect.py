@@ -34,7 +34,7 @@ class SortedFiles:
         files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
         other: By (modality as a plural noun, reason, suffix), paths of files that are of another modality than their suffix.
-        gathered: Sentences on folders that are one item each.
+        gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
@@ -142,6 +142,8 @@ def _gather_frame_folders(
         if clip_folders:
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
             out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
+        elif requested is None and (note := modality.folders_note(paths)):
+            out.gathered.append(note)
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
