@@ -82,6 +82,13 @@ def drawing(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize(drawn_size(picture.size, side), Image.Resampling.NEAREST)
 
 
+def drawings(frames: Sequence[Image.Image], side: int, learned: tuple[int, int]) -> Sequence[Image.Image]:
+    """The `drawing` of each frame of a clip; frames that already have the learned size stay as they are."""
+    if side == 1 or frames[0].size == learned:
+        return frames
+    return [drawing(frame, side) for frame in frames]
+
+
 def thumbnail(picture: Image.Image, side: int) -> Image.Image:
     """A picture whose shorter side has at most twice `side` pixels."""
     ratio = 2.0 * side / min(picture.size)

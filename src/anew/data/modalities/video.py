@@ -223,8 +223,7 @@ class Video(Modality):
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = image_size.channels(self.config.channels, images, many_transparent, "clips", budget, self.notes)
-        keeps_transparency = many_transparent and channels == 4
-        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)
+        self._framing = clip_shape.frame(self.config.frame, sample.sizes, many_transparent and channels == 4)
         self._block, (width, height) = clip_shape.drawn_size(
             sample.blocks, sample.sizes, budget, self._fixed_size, self._framing, self.notes
         )
@@ -275,11 +274,8 @@ class Video(Modality):
         if not images:
             raise ValueError("it has no frames")
         eight_bits = [pixels.to_eight_bits(image) for image in images]
-        if self._block > 1 and eight_bits[0].size != (width, height):
-            eight_bits = [pixel_blocks.drawing(image, self._block) for image in eight_bits]
-        return [
-            pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in eight_bits
-        ]
+        drawn = pixel_blocks.drawings(eight_bits, self._block, (width, height))
+        return [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in drawn]
 
     def units(self, item: Item) -> int:
         """Dimensions of the stored clip, which bits are divided by."""
