@@ -151,14 +151,6 @@ class Modality(ABC):
         """
         return []
 
-    @classmethod
-    def folders_note(cls, files: Mapping[str, Sequence[str]]) -> str:
-        """A sentence on folders that are not one item each by their content, but may be meant so; "" if none look so.
-
-        files: See `folders`.
-        """
-        return ""
-
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         """Settings that read real items in the form of samples, if that is less than their own: smaller, or without transparency."""
         return {}

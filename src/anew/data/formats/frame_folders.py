@@ -85,20 +85,20 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
 
 
-def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> str:
-    """A sentence if nearly all folders hold pictures of the same consecutive numbers: they may be clips whose motion is too abrupt
-    to show in `folders_of_frames`; else "".
+def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence, in a list, if nearly all folders hold pictures of the same consecutive numbers: they may be clips whose motion is too abrupt
+    to show in `folders_of_frames`; else [].
 
     files: Paths of the files of each folder.
     """
     names = [tuple(sorted(path.rpartition("/")[2] for path in paths)) for paths in files.values()]
     usual, count = Counter(names).most_common(1)[0] if names else ((), 0)
     if count < MIN_EQUAL_FOLDERS or count < EQUAL_SHARE * len(names) or _missing(usual):
-        return ""
-    return (
+        return []
+    return [
         f"{count:,} folders hold pictures of the same numbers ({usual[0]} to {usual[-1]}), whose content does not show motion: if "
         "each folder is a clip, give the modality video"
-    )
+    ]
 
 
 def _moves(frames: Sequence[Path], other_firsts: Sequence[NDArray[np.float32]]) -> bool:

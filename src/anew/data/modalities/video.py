@@ -107,10 +107,6 @@ class Video(Modality):
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
         return frame_folders.folders_of_frames(root, files, is_requested)
 
-    @classmethod
-    def folders_note(cls, files: Mapping[str, Sequence[str]]) -> str:
-        return frame_folders.note_on_equal_numbers(files)
-
     @property
     def _grid(self) -> Grid:
         return cast(Grid, self.spec)
