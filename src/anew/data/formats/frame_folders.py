@@ -86,8 +86,9 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
 
 
 def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
-    """A sentence, in a list, if nearly all folders hold pictures of the same consecutive numbers: they may be clips whose motion is too abrupt
-    to show in `folders_of_frames`; else [].
+    """A sentence, in a list, if nearly all folders hold pictures of the same consecutive numbers, else [].
+
+    They may be clips whose motion is too abrupt to show in `folders_of_frames`.
 
     files: Paths of the files of each folder.
     """
