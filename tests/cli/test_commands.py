@@ -232,7 +232,11 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
         prose(tmp_path / "in" / f"{number}.txt", 40, seed=number + 9)
     whole = anew("score", run, tmp_path / "in")
     assert [line.split()[0] for line in whole.stdout.splitlines()[:3]] == ["file", "0.txt", "1.txt"]
-    assert "log_likelihood: -" in whole.stdout and "scoring: " in whole.stderr and "scoring: " not in whole.stdout
+    assert (
+        "log_likelihood: -" in whole.stdout
+        and "scoring tokens: " in whole.stderr
+        and "scoring tokens: " not in whole.stdout
+    )
     rows = anew("score", run, tmp_path / "in", "--per-item").stdout.splitlines()
     assert len(rows) == 3 and rows[0].startswith("file,record,name,tokens,characters,log_likelihood,")
     out = tmp_path / "scores.csv"

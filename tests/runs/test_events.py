@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from anew.runs import events
 from anew.runs.events import (
     FIELDS,
     LINE,
+    NAME,
     PIECE,
     Events,
     last_step,
     progress_record,
     read,
+    recent_losses,
     spread,
     starts,
     thread_record,
@@ -109,6 +112,15 @@ def test_the_last_step_is_read_from_the_end(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(events, "parse", counted)
     assert last_step(tmp_path)["step"] == 4999 and parsed < 10
     assert last_step(tmp_path, max_lines=2) == {}
+
+
+def test_the_loss_that_is_shown_is_a_mean_of_the_last_steps(tmp_path: Path) -> None:
+    """That of the last batch alone was 2.26 where the mean was 3.47."""
+    lines = [{"event": "step", "step": step, "progress": 0.5, "loss": float(step % 2)} for step in range(99)]
+    lines += [{"event": "step", "step": 99, "progress": 0.6, "loss": 26.0, "loss_a": 1.0}, {"event": "kept", "step": 9}]
+    (tmp_path / NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert recent_losses(tmp_path) == {"loss": 1.0, "loss_a": 1.0}
+    assert recent_losses(tmp_path / "none") == {}
 
 
 def test_the_first_and_the_last_start_say_how_many_processes_trained(

@@ -122,7 +122,7 @@ def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
     lines = other.read_text().split()
     assert [item.record for item in scores.items] == [2, *range(4, len(lines) + 3)]  # the lines of the file
     assert [item.units for item in scores.items] == [len(line) + 1 for line in lines]
-    assert reports[-1] == ("scoring", reports[-1][2], reports[-1][2]) and len(reports) > 1
+    assert reports[-1] == ("scoring tokens", reports[-1][2], reports[-1][2]) and len(reports) > 1
     assert all(before[1] <= after[1] for before, after in itertools.pairwise(reports))
 
 

@@ -53,11 +53,23 @@ def test_what_the_report_does_not_need_goes_to_the_training(meter: type[Meter]) 
     assert progress.seconds == 180.0
     listener(SimpleNamespace(progress=0.21))
     assert progress.seconds == pytest.approx(BUDGET - 27.0 - 2.2 - 7.0, abs=1.0)
-    assert "s reserved for the report go to training" in job.context.reporter.lines[-1]
+    assert "time that was reserved for the report goes to training" in job.context.reporter.lines[-1]
     before = progress.seconds
     meter.crowding = 0.9  # a further gain is too small
     listener(SimpleNamespace(progress=0.31))
     assert progress.seconds == before and len(job.context.reporter.lines) == 1
+
+
+def test_that_the_training_is_made_longer_is_said_once(meter: type[Meter]) -> None:
+    job, progress = job_of(4.0), TimeProgress(90.0)
+    listener = LongerTraining(job, progress)
+    meter.crowding = 2.0
+    listener(SimpleNamespace(progress=0.11))
+    before = progress.seconds
+    meter.crowding = 1.0
+    progress.seconds /= 2.0
+    listener(SimpleNamespace(progress=0.21))
+    assert progress.seconds > before / 2.0 and len(job.context.reporter.lines) == 1
 
 
 def test_what_the_report_needs_on_idle_cores_is_kept_for_it(meter: type[Meter]) -> None:

@@ -11,9 +11,11 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import BinaryIO, TypeAlias, TypedDict
 
 from anew.core import files
+from anew.core.reporter import RATE_STEPS
 from anew.errors import RunError
 
 NAME = "events.jsonl"
@@ -171,15 +173,19 @@ def starts(run: Path) -> tuple[Event, Event]:
 
 def _last(path: Path, event_type: str, max_lines: int) -> Event:
     """The last event of a type; empty if there is none among so many of the last lines."""
+    return next(_latest(path, event_type, max_lines), Event())
+
+
+def _latest(path: Path, event_type: str, max_lines: int) -> Iterator[Event]:
+    """The events of a type among so many of the last lines, the last one first."""
     if not path.exists() and not path.is_symlink():
-        return Event()
+        return
     with files.open_checked(path, BYTES) as file:
         lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
         for line in itertools.islice(lines, max_lines):
             event = parse(line)
             if event is not None and event["event"] == event_type:
-                return event
-    return Event()
+                yield event
 
 
 def _backwards(file: BinaryIO) -> Iterator[bytes]:
@@ -197,6 +203,13 @@ def _backwards(file: BinaryIO) -> Iterator[bytes]:
 def losses(step: Event) -> dict[str, float]:
     """The losses of a step by name: `loss`, `loss_NAME`."""
     return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
+
+
+def recent_losses(run: Path, max_lines: int = LAST_LINES) -> dict[str, float]:
+    """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy."""
+    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, "step", max_lines), RATE_STEPS)]
+    names = recent[0] if recent else {}
+    return {name: fmean(step[name] for step in recent if name in step) for name in names}
 
 
 def _lines(path: Path) -> Iterator[Event | None]:

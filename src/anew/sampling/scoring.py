@@ -179,7 +179,7 @@ def _score_records(
     sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
     bits_by_part: dict[str, float] = {}
     total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
-    scored = 0
+    task, scored = "scoring tokens" if has_tokens else "scoring items", 0
     workers = use_threads() if generator.device.type == "cpu" else 1
     batches = record_batches(generator.modality, records, generator.family.reads_documents)
     for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):
@@ -187,8 +187,8 @@ def _score_records(
         for name, bits in part_bits.items():
             bits_by_part[name] = bits_by_part.get(name, 0.0) + bits
         scored += int(rows[:, 2].sum()) if has_tokens else len(rows)
-        reporter.progress("scoring", min(scored, total - 1), total)
-    reporter.progress("scoring", total, total)
+        reporter.progress(task, min(scored, total - 1), total)
+    reporter.progress(task, total, total)
     rows_of_ids = [record.row for record in records] if has_tokens else []
     in_training = generator.family.training_records(rows_of_ids) or [None] * len(records)
     items = [

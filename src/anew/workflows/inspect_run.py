@@ -47,7 +47,7 @@ class RunInspection:
         steps: Training steps so far.
         seconds: Seconds of training so far.
         passes: Passes over the training data, about.
-        loss: Loss of the last step, by phase.
+        loss: Mean losses of the last steps, as progress lines have them, by phase.
         processes: Processes that trained when it last went on; 0 where that is not known.
         hosts: Machines that they ran on; 0 where that is not known.
         first_processes: Processes with which the training began; 0 where that is not known.
@@ -122,7 +122,7 @@ class RunInspection:
         if self.steps:
             figures = [f"{self.steps:,} steps in {self.seconds:,.0f} s"]
             figures += [f"{about(self.passes)} passes over the data"] if self.passes else []
-            figures += [f"{name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
+            figures += [f"mean training {name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
             lines["so far"] = ", ".join([*figures, *self._processes()])
         if self.notes:
             lines["note"] = "; ".join(self.notes)
@@ -199,7 +199,7 @@ def inspect_run(path: Path) -> RunInspection:
         steps=int(last.get("step", 0)),
         seconds=float(last.get("seconds") or 0.0),
         passes=plan.passes(examples) or 0.0,
-        loss=events.losses(last),
+        loss=events.recent_losses(path),
         processes=last_start.get("processes", 0),
         hosts=last_start.get("hosts", 0),
         first_processes=first_start.get("processes", 0),

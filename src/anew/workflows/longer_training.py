@@ -27,6 +27,7 @@ class LongerTraining:
         self.job, self.progress = job, progress
         self._meter = CrowdingMeter()
         self._num_checks = 0
+        self._is_said = False
 
     def __call__(self, result: StepResult) -> None:
         num_checks = math.floor(result.progress * NUM_CHECKS)
@@ -41,10 +42,15 @@ class LongerTraining:
         remaining = remaining_training(budget, self.job.context, crowding)
         gain = world.broadcast(self.progress.spent + remaining - self.progress.seconds)
         if gain > MIN_GAIN * self.progress.seconds:
-            self.job.context.reporter.message(
-                f"other programs use the cores less now; {gain:.0f} s reserved for the report go to training"
-            )
+            self._say_once()
             self.progress.extend(self.progress.seconds + gain)
+
+    def _say_once(self) -> None:
+        if not self._is_said:
+            self.job.context.reporter.message(
+                "other programs use the cores less now, so time that was reserved for the report goes to training"
+            )
+        self._is_said = True
 
 
 def longer_training(job: TrainingJob, progress: Progress, spent: float) -> list[Listener]:

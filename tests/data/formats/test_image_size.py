@@ -18,7 +18,7 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
     return " ".join(modality.remarks())
 
 
-@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "everything"), ([40] * 6 + [48] * 2, "more")])
+@pytest.mark.parametrize(("sizes", "amount"), [([72] * 8, "every pixel"), ([40] * 6 + [48] * 2, "more")])
 def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], amount: str) -> None:
     note = remarks(sizes, 60.0)
     assert f"size={sizes[0]} keeps {amount}, as a budget of " in note
@@ -29,7 +29,7 @@ def test_the_budget_that_keeps_as_much_as_a_setting_is_named(sizes: list[int], a
 
 def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
     assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
-    assert "size=900 keeps everything." in remarks([900] * 8, 60.0)
+    assert "size=900 keeps every pixel." in remarks([900] * 8, 60.0)
 
 
 @pytest.mark.parametrize("frame", ["crop", "pad"])

@@ -7,7 +7,14 @@ import pytest
 
 from anew.data.formats.audio import Header, Samples
 from anew.data.formats.audio_clips import Shape
-from anew.data.formats.sound_survey import LISTENED_SECONDS, describe_files, is_single, listened_to, share_above
+from anew.data.formats.sound_survey import (
+    LISTENED_SECONDS,
+    describe_changes,
+    describe_files,
+    is_single,
+    listened_to,
+    share_above,
+)
 
 RATE, SECONDS, CLIP = 8000, 4.0, 0.75
 RNG = np.random.default_rng(0)
@@ -59,6 +66,12 @@ def test_files_are_listened_to_for_a_bounded_time() -> None:
     assert listened_to([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []  # short, and no single sound
     many = listened_to([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
+
+
+def test_the_settings_named_are_those_of_the_changes() -> None:
+    assert describe_changes(True, False, None) == ["Silence is trimmed at both ends (trim=false to leave this out)."]
+    (both,) = describe_changes(True, True, None)
+    assert both.endswith("every clip is brought to the same peak (trim=false, level=keep to leave this out).")
 
 
 def test_of_files_whose_silence_is_trimmed_no_count_of_those_that_are_cut_is_claimed() -> None:

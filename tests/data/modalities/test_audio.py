@@ -213,7 +213,7 @@ def test_what_a_lower_rate_loses_is_said_and_what_keeps_it() -> None:
     (note,) = (note for note in Audio(AudioConfig()).inspect(items, budget) if "resampled" in note)
     assert note == (
         "Files of 44,100 Hz are resampled to 16,000 Hz: what lies above 8,000 Hz is lost, 25% of the energy of a file on "
-        "average and up to 50%; rate=44100 keeps everything, as a budget of 5m would."
+        "average and up to 50%; rate=44100 keeps all of it, as a budget of 5m would."
     )
     (note,) = (note for note in Audio(AudioConfig(rate=16_000)).inspect(items, budget) if "resampled" in note)
     assert note.endswith("25% of the energy of a file on average and up to 50%.")

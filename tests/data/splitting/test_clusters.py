@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -44,6 +45,20 @@ def test_no_relative_of_a_held_out_cluster_is_trained_on(held_out: list[int]) ->
 def test_without_small_clusters_single_records_are_held_out() -> None:
     sequences, _ = families(1, 200)
     keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
-    parts, (note,) = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.1, [VALIDATION, TEST])
+    parts, (note, criterion) = assign_parts_with_clusters(
+        SequenceClusters(sequences, 0.25), keys, 0.1, [VALIDATION, TEST]
+    )
     assert not (parts == TEST_CLUSTERS).any() and np.bincount(parts).tolist() == [160, 20, 20]
     assert note.startswith("all sequences are in clusters of relatives that are too large to be held out whole")
+    assert criterion.startswith("two sequences count as relatives if they have at least 25% of their 5-mers in common")
+
+
+def test_few_clusters_are_counted_without_the_sequences_that_they_would_hold_out() -> None:
+    """The note named 237 held-out sequences, where 300 single ones were held out in the end."""
+    sequences, _ = families(9, 30)
+    sequences = [*sequences, *families(1, 430)[0]]
+    keys = [int(key) for key in np.random.default_rng(0).integers(0, 1 << 62, len(sequences))]
+    _, (note, _) = assign_parts_with_clusters(SequenceClusters(sequences, 0.25), keys, 0.2, [VALIDATION, TEST])
+    assert re.match(
+        r"only \d clusters? of relatives could be held out whole, and at least 10 are needed, so single", note
+    )

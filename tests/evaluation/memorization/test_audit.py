@@ -98,9 +98,7 @@ def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
 def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
     outcome = audit(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60, seed=0)
     assert outcome.detection_limit is None and "only" not in outcome.verdict()
-    assert "40 held-out items and 20 samples are too few; about 100 samples or 1,225 held-out items are needed" in (
-        outcome.verdict()
-    )
+    assert "40 held-out items and 20 samples are too few; about 100 samples are needed" in outcome.verdict()
 
 
 def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:
@@ -184,7 +182,9 @@ def test_too_few_held_out_items_say_what_is_needed() -> None:
     assert outcome.detection_limit is None
     held_out, samples = outcome.needed(RATES[-1])
     assert held_out > 6 and samples > 100
-    assert f"about {samples:,} samples or {held_out:,} held-out items are needed" in outcome.verdict()
+    is_reachable = held_out <= len(TRAIN) + 6  # many times the data is no advice where more samples would do
+    ways = f"{samples:,} samples" + f" or {held_out:,} held-out items" * is_reachable
+    assert f"about {ways} are needed" in outcome.verdict()
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:

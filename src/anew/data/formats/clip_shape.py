@@ -104,7 +104,7 @@ def even_size(
         if usual or (width, height) != whole:
             reason = budget.reason(False) + what_keeps(
                 size_setting(whole, MAX_SUGGESTED_SIDE),
-                usual is not None and max(usual) <= MAX_SUGGESTED_SIDE,
+                "every pixel" if usual is not None and max(usual) <= MAX_SUGGESTED_SIDE else "more",
                 budget,
                 lambda longer: choose_size(sizes, side_limit(longer), frame) == whole,
             )
@@ -161,7 +161,7 @@ def choose_length(
     stride = max(1, math.ceil(usual_count / max_frames))
     if not fixed_frames:
         setting = f"frames={usual_count}"
-        reason += what_keeps(setting, True, budget, lambda longer: size_limits(longer)[1] >= usual_count)
+        reason += what_keeps(setting, "every frame", budget, lambda longer: size_limits(longer)[1] >= usual_count)
     kept = f"{math.ceil(usual_count / stride)} of {usual_count}"
     varied = "" if len(set(frame_counts)) == 1 else "mostly up to "
     note = f"One frame in {stride} of a clip is used, {varied}{kept}: {reason}."

@@ -196,7 +196,10 @@ def _describe_loss(
     is_highest = rate == highest and min(header.rate for header in headers) < rate
     setting = f"rate={rate}, the highest of them," if is_highest else f"rate={rate}"
     return loss + what_keeps(
-        setting, rate >= highest, budget, lambda longer: choose(headers, longer, None, None).rate >= rate
+        setting,
+        "all of it" if rate >= highest else "more",
+        budget,
+        lambda longer: choose(headers, longer, None, None).rate >= rate,
     )
 
 
@@ -232,5 +235,6 @@ def describe_changes(trims: bool, levels: bool, budget: DataBudget | None) -> li
     changes = ["silence is trimmed at both ends"] * trims + ["every clip is brought to the same peak"] * levels
     if not changes:
         return []
-    settings = "" if budget is not None and budget.only_compared else " (trim=..., level=...)"
-    return [f"{' and '.join(changes).capitalize()}{settings}."]
+    settings = ", ".join(["trim=false"] * trims + ["level=keep"] * levels)
+    undone = "" if budget is not None and budget.only_compared else f" ({settings} to leave this out)"
+    return [f"{' and '.join(changes).capitalize()}{undone}."]

@@ -465,9 +465,9 @@ def _reason_for_size(
     def affords(longer: DataBudget) -> bool:
         return choose_size(sizes, side_limit(longer), frame) == whole
 
-    keeps_all = usual is not None and max(usual) <= MAX_SIDE
+    kept = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
     setting = size_setting(usual or whole, MAX_SIDE)
-    return budget.reason(False) + what_keeps(setting, keeps_all, budget, affords if chosen != whole else None)
+    return budget.reason(False) + what_keeps(setting, kept, budget, affords if chosen != whole else None)
 
 
 def side_limit(budget: DataBudget) -> int:

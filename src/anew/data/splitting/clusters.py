@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.splitmix import splitmix64
+from anew.core.wording import plural
 from anew.data.modality import Modality
 from anew.data.splitting.split import MIN_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
 from anew.estimators.sequence_clusters import SequenceClusters
@@ -40,8 +41,8 @@ def assign_parts_with_clusters(
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
     too_few = n_held < n_requested / 3
     if n_clusters < MIN_ITEMS or too_few:
-        reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
-        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, reason)]
+        reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_clusters)
+        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(reason), _criterion(relatives)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
     unclustered = np.flatnonzero(cluster < 0)
     parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
@@ -77,7 +78,10 @@ def no_clusters_note(modality: Modality) -> list[str]:
 
 
 def _criterion(relatives: SequenceClusters) -> str:
-    return f"relatives share at least {relatives.threshold:.0%} of the {relatives.k}-mers of the one that has fewer"
+    return (
+        f"two sequences count as relatives if they have at least {relatives.threshold:.0%} of their {relatives.k}-mers in common "
+        "(of those of the sequence with fewer)"
+    )
 
 
 def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
@@ -91,15 +95,14 @@ def _share(n: int, relatives: SequenceClusters) -> str:
     return "nearly all" if n > NEARLY_ALL * relatives.n else f"at least {n / relatives.n:.0%} of the"
 
 
-def _too_few(n_held: int, n_clusters: int) -> str:
-    clusters = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
-    return f"{n_held:,} held-out sequences would be {clusters} of relatives alone, and at least {MIN_ITEMS} are needed"
+def _too_few(n_clusters: int) -> str:
+    return f"only {plural(n_clusters, 'cluster')} of relatives could be held out whole, and at least {MIN_ITEMS} are needed"
 
 
-def _no_clusters(relatives: SequenceClusters, reason: str) -> str:
+def _no_clusters(reason: str) -> str:
     return (
-        f"{reason}, so single sequences are held out, those that are nearly the same together, and the figures hold for new members "
-        f"of the families in train, not for new families ({_criterion(relatives)})"
+        f"{reason}, so single sequences are held out, with those that are nearly the same; the figures hold for new members "
+        "of the families in train, not for new families"
     )
 
 
@@ -109,19 +112,20 @@ def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_l
     if n_scored:
         subject = "figures of the part test_clusters hold"
         note = (
-            f"{n_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`; {_criterion(relatives)}), and "
+            f"{n_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`), and "
             "half of the validation part is whole clusters, too"
         )
     else:
         subject = "that half holds"
         note = (
-            f"half of validation is whole clusters of relatives ({_criterion(relatives)}); there is no part `test_clusters`, since the "
+            "half of validation is whole clusters of relatives; there is no part `test_clusters`, since the "
             "test part is the source's own"
         )
     if n_in_large <= relatives.n / 2:
-        return [note]
+        return [note, _criterion(relatives)]
     return [
         note,
+        _criterion(relatives),
         f"{_share(n_in_large, relatives)} sequences are in clusters that are too large to be held out and stay in train: "
         f"{subject} for outlying relatives of these, not for an unrelated family",
     ]

@@ -215,8 +215,8 @@ def split_notes(
         notes.append(draws_note(n_copies, len(parts)))
     elif n_copies:
         notes.append(
-            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; what is recognised "
-            "as alike stays in one part"
+            f"{n_copies:,} of {len(parts):,} items {are(n_copies)} the same as an earlier one, or nearly; items that "
+            "are found to be alike are kept in the same part"
         )
     n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     too_few = "can show faults of samples, but are too few to confirm that samples are as good as real"

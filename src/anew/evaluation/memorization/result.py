@@ -456,7 +456,9 @@ class CopyTestResult:
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
         held_out, samples = self.needed(RATES[-1])
         ways = [self._samples(samples)] if samples > self.samples else []
-        ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= REACHABLE else []
+        # Where more samples would do, nobody collects many times the data
+        reachable = self.n_train_total + self.held_out if ways else REACHABLE
+        ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= reachable else []
         missed = f"could miss even {percent(RATES[-1])} copies"
         unsure = f"{none}, but this test {missed}"
         if not ways:
