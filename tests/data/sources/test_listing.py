@@ -34,6 +34,21 @@ def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> 
     assert [f.path for f in listing.files] == ["a/x.txt"] and listing.hidden == 1 and not listing.refusals
 
 
+def test_a_link_to_a_folder_that_holds_the_data_is_left_out(tmp_path: Path) -> None:
+    """68 pictures became 9,999 molecules of other folders beside them."""
+    inside = tmp_path / "data" / "pictures"
+    inside.mkdir(parents=True)
+    for place in (tmp_path / "else.txt", tmp_path / "data" / "beside.txt", inside / "own.txt"):
+        place.write_text("x")
+    (inside / "up").symlink_to("..")
+    (inside / "top").symlink_to(tmp_path)
+    (inside / "root").symlink_to("/")
+    listing = list_files(inside)
+    assert [file.path for file in listing.files] == ["own.txt"]
+    assert sorted(refusal.name for refusal in listing.refusals) == ["root", "top", "up"]
+    assert {refusal.reason for refusal in listing.refusals} == {"it is a link to a folder that holds the data"}
+
+
 def test_each_file_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
     inside, outside = tmp_path / "data", tmp_path / "elsewhere.txt"
     (inside / "sub").mkdir(parents=True)

@@ -15,13 +15,14 @@ import anew
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
+from anew.errors import BudgetError
 from anew.evaluation.reporting.ranking import RunResult
 from anew.planning.choose import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
 from anew.workflows.compare.measure import _add_bits, draw
-from anew.workflows.compare.run import extent_of, steps_within, too_short
+from anew.workflows.compare.run import extent_of, is_hopeless, steps_within, too_short
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -54,6 +55,18 @@ def test_a_budget_that_is_too_short_to_rank_a_family_is_said_beforehand(tmp_path
         assert steps_within(data, choice, 3_600.0, 1.0) > 50 > steps_within(data, choice, 20.0, 20.0) == 0
 
 
+def test_a_budget_in_which_no_family_can_be_ranked_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused after 87 s, when both trainings had failed."""
+    assert is_hopeless({"vae": 22, "gan": 18}) and not is_hopeless({"vae": 22, "gan": 30})
+    monkeypatch.setattr("anew.workflows.compare.run.steps_within", lambda *_: 22)
+    data, out = shapes(tmp_path / "data", 60), tmp_path / "out"
+    with pytest.raises(BudgetError, match=r"too short to rank vae .* and gan .* give a longer budget"):
+        anew.compare(out, data=data, families="vae,gan", budget=40.0)
+    assert not out.exists()
+
+
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
     _, out = duel
     output = json.loads((out / "compare.json").read_text())
@@ -72,6 +85,8 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
         assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
     assert {c["outcome"] for c in output["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
+    parts = output["parts"]
+    assert f"compared with the same {parts['test'] + parts['validation']:,} held-out items" in page
     assert page.count("(4 samples)") == 2  # what each report says of copies
     assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks
     assert not re.search(r'(src|href)="(?!data:|#|[\w./-]+report\.html)', page)

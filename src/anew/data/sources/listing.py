@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ class Listing(NamedTuple):
 
 
 def list_files(place: Path) -> Listing:
-    """Every file below a folder, or the one file, once. Follows links, but no loops.
+    """Every file below a folder, or the one file, once. Follows links, but no loops, and none to a folder that holds this one.
 
     Raises DataError if `place` itself cannot be read or is neither a folder nor a regular file."""
     info = _info(place)
@@ -69,12 +70,13 @@ def list_files(place: Path) -> Listing:
     identities = _Identities()
     hidden = 0
     visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
+    above = _folders_above(place)
     waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
             with os.scandir(f"{place}/{folder}") as entries:
-                hidden += sum(_add(entry, folder, listing, waiting, visited, identities) for entry in entries)
+                hidden += sum(_add(entry, folder, listing, waiting, visited, above, identities) for entry in entries)
         except OSError as error:
             if not folder:
                 raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
@@ -120,12 +122,19 @@ def _info(place: Path) -> os.stat_result:
         ) from None
 
 
+def _folders_above(place: Path) -> set[tuple[int, int]]:
+    """(device, inode) of the folders that hold a folder."""
+    infos = [_info(folder) for folder in place.resolve().parents]
+    return {(info.st_dev, info.st_ino) for info in infos if info.st_ino}
+
+
 def _add(
     entry: os.DirEntry[str],
     folder: str,
     listing: Listing,
     waiting: list[str],
     visited: set[tuple[int, int]],
+    above: Container[tuple[int, int]],
     identities: _Identities,
 ) -> bool:
     """Add an entry to the listing, or to the waiting folders if it is a new one; returns whether it is hidden."""
@@ -147,6 +156,8 @@ def _add(
         identities.add(info, entry.is_symlink())
     elif not stat.S_ISDIR(info.st_mode):
         _refuse(listing, path, f"it is {_describe_mode(info.st_mode)}, not a file")
+    elif (info.st_dev, info.st_ino) in above:
+        _refuse(listing, path, "it is a link to a folder that holds the data")
     elif (info.st_dev, info.st_ino) not in visited:
         visited.add((info.st_dev, info.st_ino))
         waiting.append(f"{path}/")

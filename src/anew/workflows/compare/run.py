@@ -19,9 +19,10 @@ from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, listed, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_size
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
-from anew.errors import ConfigError, RunError, UserError
+from anew.errors import BudgetError, ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
@@ -39,6 +40,8 @@ from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.sample_counts import SampleCounts
 
+# Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
+HOPELESS = 0.5
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
 
@@ -137,7 +140,7 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
 
 
 def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
-    """Raise ConfigError, before anything is trained, if a family cannot learn the data.
+    """Raise ConfigError, before anything is trained, if a family cannot learn the data, or BudgetError if the budget is hopeless.
 
     Returns:
         A sentence on the families that the budget will hardly train, so that they are in no ranking; "" if there are none.
@@ -154,6 +157,8 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
             return ""
         reading = time.monotonic() - begin
         steps = {name: steps_within(data, choice, request.budget, reading) for name, choice in choices.items()}
+        if is_hopeless(steps) and not any(entry.folder.exists() for entry in entries):
+            raise BudgetError(too_short(request.budget, steps))
         return too_short(request.budget, steps)
     finally:
         data.close()
@@ -185,6 +190,11 @@ def too_short(budget: float, steps: Mapping[str, int]) -> str:
         f"{duration(budget)} for each is too short to rank {listed(short)} at the present load: runs of fewer than {BARELY_TRAINED} "
         "steps are in no ranking; give a longer budget"
     )
+
+
+def is_hopeless(steps: Mapping[str, int]) -> bool:
+    """Whether all families would make so few steps that none can be ranked, even if the forecast is far too low."""
+    return all(count < HOPELESS * BARELY_TRAINED for count in steps.values())
 
 
 def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:
@@ -318,7 +328,7 @@ def _written(
     page = comparison.page(
         report,
         title=Path(about_data.path).name,
-        subtitle=f"Trained on the same items{time_each}, and compared with the same {data.part_size('test'):,} held-out items; "
+        subtitle=f"Trained on the same items{time_each}, and compared with the same {held_out_size(data):,} held-out items; "
         f"{n:,} samples each.",
         real=real,
         command=command_line(),
