@@ -101,6 +101,9 @@ def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -
         few = record(copies=test, grades=grades, basis=basis | {"passes": 0.9})
         assert text(places(tmp_path, few))[3] == (
             "fewer    more data makes copies rarer; a shorter budget would not (0.9 passes over the data were made)"
+            if test["found"]
+            else "fewer    after so few passes over the data (0.9) copies come from the counts that are mixed with the network; train "
+            "again with ngrams=false and contexts=false, which leave them out"
         )
         older = record(copies=test, grades=grades, basis=basis)
         assert text(places(tmp_path, older))[3] == "fewer    more data makes copies rarer"

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import anew
+from anew.data.formats.tokenizer import SubWords
 from anew.exporting import gguf as target
 
 from .test_transformers import greedy_ids, held_out, prompt_ids
@@ -96,10 +97,25 @@ def test_sub_words_that_would_be_cut_differently_are_refused(
 ) -> None:
     run = text_run("sub-words")
     assert target.differing_share(anew.load(run, "cpu").modality.stock_tokenizer(), [ODD]) == 0.0
-    monkeypatch.setattr(target, "words", lambda: r"\S+|\s+")  # as if the run had been fitted with another rule
+    monkeypatch.setattr(
+        target, "sub_word_rule", lambda with_marks: r"\S+|\s+"
+    )  # as if the run had been fitted with another rule
     with pytest.raises(anew.ConfigError, match=r"llama.cpp would split \d+.\d% of this run's sub-words differently"):
         anew.export(run, "gguf", tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_words_whose_letters_have_marks_are_refused() -> None:
+    text = "दस्तावेज़ों का प्रबंधन करें।\n" * 40
+    tokens = SubWords.fit([text], 300)
+    model: Any = SimpleNamespace(spec=None, sample=lambda n, max_tokens: [text])
+    stock: Any = SimpleNamespace(tokenizer=tokens.tokenizer(["<|end|>"]))
+    with pytest.raises(
+        anew.ConfigError, match="since it cuts words at the marks on letters, which this run keeps; export to "
+    ):
+        target.check_word_splits(model, stock)
+    model = SimpleNamespace(spec=None, sample=lambda n, max_tokens: ["plain words"])
+    assert target.check_word_splits(model, stock) == 0.0
 
 
 needs_llama = pytest.mark.skipif(

@@ -1,9 +1,9 @@
 """A GGUF file for llama.cpp and the programs built on it. The architecture is `qwen3`.
 
 llama.cpp splits text into words by one of its built-in regular expressions, before it merges bytes. The sub-word tokenizer of Anew
-uses one of them. For older runs, which have another one, the share of differing ids is measured, and the export is refused where it
-is large: the network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer,
-whose pieces are the characters themselves.
+uses one of them, unless letters have marks. For such runs, and older ones, which have another rule, the share of differing ids is
+measured, and the export is refused where it is large: the network would read other ids than it was trained on. Vocabularies of
+characters are written as a unigram tokenizer, whose pieces are the characters themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from anew.core import files
 from anew.core.extras import require
 from anew.core.specs import Tokens
-from anew.data.formats.tokenizer import word_pattern, words
+from anew.data.formats.tokenizer import word_pattern
+from anew.data.formats.word_rules import sub_word_rule
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
     from tokenizers import Tokenizer
 
-PRE_TOKENIZER = "gpt-2"  # llama.cpp's name of the regular expression of `tokenizer.words`
+PRE_TOKENIZER = "gpt-2"  # llama.cpp's name of the regular expression `sub_word_rule(with_marks=False)`
 MAX_DIFFERING_SHARE = 0.001  # of ids that llama.cpp may split differently; chosen: the network hardly notices
 MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one id in a thousand
 SPACE = "\u2581"  # a space in a unigram vocabulary
@@ -213,15 +214,21 @@ def check_word_splits(model: Model, stock: LanguageModel) -> float:
     Raises:
         ConfigError: The share is above MAX_DIFFERING_SHARE.
     """
-    if word_pattern(stock.tokenizer.to_str()) == words():
+    rule = word_pattern(stock.tokenizer.to_str())
+    if rule == sub_word_rule(with_marks=False):
         return 0.0
     is_packed = isinstance(model.spec, Tokens) and model.spec.packed
     texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
     share = differing_share(stock.tokenizer, [str(text) for text in texts])
     if share > MAX_DIFFERING_SHARE:
+        reason = (
+            "it cuts words at the marks on letters, which this run keeps; export to transformers, or train with tokens=characters"
+            if rule == sub_word_rule(with_marks=True)
+            else "the run was trained by an older version of Anew; train again, or export to transformers"
+        )
         raise ConfigError(
             f"llama.cpp would split {share:.1%} of this run's sub-words differently (at most {MAX_DIFFERING_SHARE:.1%} is allowed), since "
-            "the run was trained by an older version of Anew; train again, or export to transformers"
+            f"{reason}"
         )
     return share
 
@@ -231,7 +238,7 @@ def differing_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     from tokenizers import Tokenizer
 
     state = json.loads(tokenizer.to_str())
-    state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": words()}
+    state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": sub_word_rule(with_marks=False)}
     exported = Tokenizer.from_str(json.dumps(state))
     total = different = 0
     for text in texts:

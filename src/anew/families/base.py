@@ -204,6 +204,11 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        """The type that the loss casts all weights of its blocks to (of each `nn.ModuleList`); shards of them are sent in it."""
+        return torch.float32
+
     # -- what it fits ---------------------------------------------------------------------------------------------------
 
     @classmethod

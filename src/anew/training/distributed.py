@@ -51,14 +51,15 @@ def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bo
 
         networks = ShardedNetworks(family, world)
         return {phase.name: GatheredLoss(networks, phase.loss) for phase in phases}
-    return {phase.name: _wrap(phase.module, phase.loss, world, shard) for phase in phases}
+    return {phase.name: _wrap(family, phase, world, shard) for phase in phases}
 
 
-def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: World, shard: bool) -> nn.Module:
+def _wrap(family: Family, phase: Phase, world: World, shard: bool) -> nn.Module:
+    module, loss = phase.module, phase.loss
     if world.size == 1:
         return LossModule(module, loss)
     if shard:
-        return _sharded(LossModule(module, loss), world)
+        return _sharded(LossModule(module, loss), world, family.block_dtype)
     if (link := memory_link(world)) is not None:
         _send_state(module, world)
         return SharedGradients(LossModule(module, loss), link)
@@ -84,15 +85,17 @@ def _send_state(module: nn.Module, world: World) -> None:
         tensor.copy_(world.broadcast_tensors({name: tensor})[name])
 
 
-def _sharded(module: LossModule, world: World) -> nn.Module:
+def _sharded(module: LossModule, world: World, block_dtype: torch.dtype) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
     blocks = [block for blocks in lists for block in blocks if not isinstance(block, CONTAINERS)]
+    # Weights that are cast anyway are sent in that type, which halves them; inputs may be of another on purpose.
+    policy = MixedPrecisionPolicy(param_dtype=block_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in reversed(blocks):  # inner blocks first: a block then takes the parameters that they leave
-        fully_shard(block, mesh=mesh)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(module, mesh=mesh)
     return module
 

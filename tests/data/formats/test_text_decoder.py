@@ -41,6 +41,35 @@ def test_files_in_several_encodings() -> None:
     assert len(notes) == 4
 
 
+@pytest.mark.parametrize("majority", ["cp1250", "iso8859-2"])
+def test_sister_encodings_are_told_by_the_characters_where_they_differ(majority: str) -> None:
+    """Their scores differ by .02, so that the files in one of them were all read in the other."""
+    encodings = {f"{codec} {number}.txt": codec for number in range(3) for codec in ("cp1250", "iso8859-2")}
+    texts = dict.fromkeys(encodings, POLISH)
+    texts["more.txt"], encodings["more.txt"] = POLISH * 3, majority
+    texts["short.txt"], encodings["short.txt"] = "Siedź, łąko\n", majority
+    decoded, notes = read({name: text.encode(encodings[name]) for name, text in texts.items()})
+    assert decoded == texts
+    assert len(notes) == 2 and {"Windows-1250", "ISO-8859-2"} == {
+        note.split("read as ")[1].split(",")[0] for note in notes
+    }
+
+
+def test_sister_encodings_with_letters_at_the_same_places_are_told_by_their_score() -> None:
+    czech = (
+        "Šéf řekl, že Žofie může přijít později, když se počasí zhorší a těžké mraky zakryjí všechno kolem šíré řeky.\n"
+        * 3
+    )
+    files = {f"{codec} {number}.txt": czech.encode(codec) for number in range(3) for codec in ("cp1250", "iso8859-2")}
+    assert set(read(files)[0].values()) == {czech}
+
+
+def test_signs_within_words_are_not_taken_for_letters() -> None:
+    text = "The café, 5 µm or ½cup of x±y, §3, 20°C: “don’t” and ¶Now a×b, r²d, ®Co, ©J, naïve.\n" * 5
+    files = {"long.txt": (SPANISH * 3).encode("cp1252"), "a.txt": text.encode("cp1252"), "b.txt": text.encode("cp1252")}
+    assert read(files)[0]["a.txt"] == text
+
+
 def test_short_files_are_read_as_the_others() -> None:
     words = [word for word in RUSSIAN.split() if len(word) > 4]
     files = {"long.txt": RUSSIAN.encode("cp866"), **{f"{word}.txt": word.encode("cp866") for word in words}}

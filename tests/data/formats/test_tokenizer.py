@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.formats import tokenizer
-from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restore_tokenizer, words
+from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restore_tokenizer
+from anew.data.formats.word_rules import sub_word_rule
 from anew.errors import DataError, RunError
 
 SAMPLE = (
@@ -49,9 +50,25 @@ def test_words_are_those_of_gpt_2(text: str) -> None:
     from tokenizers import pre_tokenizers
 
     theirs = [text[slice(*span)] for _, span in pre_tokenizers.ByteLevel(False).pre_tokenize_str(text)]
-    assert re.findall(words(), text) == theirs
+    assert re.findall(sub_word_rule(with_marks=False), text) == theirs
     if all(ord(letter) <= 0xFFFF for letter in text):
-        assert re.findall(words(0xFFFF), text) == theirs
+        assert re.findall(sub_word_rule(with_marks=False, last_point=0xFFFF), text) == theirs
+
+
+def test_sub_words_keep_the_marks_on_letters(tmp_path: Path) -> None:
+    """They were cut at each vowel sign, so that a piece had one letter or two, and signs came without their letters."""
+    text = "दस्तावेज़ों का प्रबंधन करें।\n" * 40
+    tokens = SubWords.fit([text], 300)
+    assert tokens.decode(tokens.encode(text).tolist()) == text
+    assert len(tokens.encode("दस्तावेज़ों")) == 1
+    tokens.tokenizer(["<|end|>"]).save(str(tmp_path / "tokenizer.json"))
+    assert (
+        restore_tokenizer(tokens.state(), tmp_path, ["<|end|>"]).encode(text).tolist() == tokens.encode(text).tolist()
+    )
+
+
+def test_text_without_marks_has_the_rule_that_llama_cpp_has() -> None:
+    assert tokenizer.word_pattern(WORDS.json) == sub_word_rule(with_marks=False)
 
 
 @pytest.mark.parametrize("tokens", [Characters.fit([SAMPLE]), WORDS], ids=lambda tokens: tokens.vocabulary_type)

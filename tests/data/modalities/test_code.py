@@ -12,7 +12,7 @@ import torch
 
 from anew.core.specs import Batch
 from anew.data.dataset import Dataset
-from anew.data.formats import tokenizer
+from anew.data.formats import word_rules
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
 from anew.data.sources.open import detect_modality
@@ -33,7 +33,7 @@ def fitted(**settings: object) -> Code:
 
 def test_indentation_is_one_piece() -> None:
     text = "def f(x):\n    if x:\n\n        return x  # why\n\ty = 1\r\n"
-    pieces = re.findall(tokenizer.words(), text)
+    pieces = re.findall(word_rules.sub_word_rule(with_marks=False), text)
     assert "".join(pieces) == text
     assert pieces[:2] == ["def", " f"] and "\n   " in pieces and " if" in pieces and "\n\n       " in pieces
 

@@ -63,6 +63,19 @@ def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
     assert shuffled["known_words"][0] > 0.95 and shuffled["known_pairs"][1] == ordered["known_pairs"][1] > 0.9
 
 
+def test_vowel_signs_are_letters_of_words() -> None:
+    """Words of Hindi fell apart at their signs, so that nonsense had as many known words as text."""
+    rng = np.random.default_rng(0)
+    consonants, signs = list("कखगघचजटडतदनपबमयरलवसह"), ["", *"ािीुूेैोौंँ्"]
+    lexicon = ["".join(rng.choice(consonants) + rng.choice(signs) for _ in range(3)) for _ in range(60)]
+    texts = [" ".join(rng.choice(lexicon, 60)) for _ in range(60)]
+    nonsense = ["".join(rng.choice(consonants) + rng.choice(signs) + " " * (i % 3 == 2) for i in range(180))] * 10
+    real, wrong = (shares(samples, texts[10:20], texts[20:]) for samples in (texts[:10], nonsense))
+    assert real["known_words"] == (1.0, 1.0) and wrong["known_words"][0] < 0.1
+    orphans = [text.replace(" क", " \u093e") for text in texts[:10]]
+    assert shares(orphans, texts[10:20], texts[20:])["broken_words"][0] > 0.01
+
+
 def test_what_is_not_made_of_words_has_no_such_figures() -> None:
     rng = np.random.default_rng(0)
     codes = ["".join(rng.choice(list("ACGT"), 300)) for _ in range(30)]

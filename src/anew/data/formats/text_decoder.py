@@ -43,8 +43,8 @@ class TextDecoder:
     """Decodes files to text.
 
     A file that is UTF-8, or has a byte order mark, is read so. Any other is read in the encoding that is asked for, or in the one
-    that is recognised: that of most files, unless another one fits the file much better. A file has one encoding, however many
-    spans it is read in: it depends on lines from all over it.
+    that is recognised: that of most files, unless another one fits the file much better, or the characters tell where the two
+    differ. A file has one encoding, however many spans it is read in: it depends on lines from all over it.
 
     Attributes:
         encoding: Codec of the files that are not UTF-8, as `survey` or the user chose it.
@@ -144,7 +144,10 @@ class TextDecoder:
         best = recognition.best_of(scores, lines)
         usual = self.encoding if _damage(lines, self.encoding) <= MAX_UNREAD else None
         difference = 0.0 if best is None else best.score - scores.get(self.encoding, 0.0)
-        is_better = difference >= BETTER and _beyond_ascii(lines) >= FEW_BYTES
+        is_better = best is not None and (
+            difference >= BETTER or recognition.is_told(lines, best.codec, self.encoding, difference)
+        )
+        is_better = is_better and _beyond_ascii(lines) >= FEW_BYTES
         if best is not None and best.score >= recognition.SURE and (usual is None or is_better or not self.is_sure):
             return best.codec, True
         return (usual, self.is_sure) if usual is not None else (WINDOWS, False)

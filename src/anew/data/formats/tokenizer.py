@@ -5,12 +5,10 @@ Both know how many characters of the original each id stands for, so that bits p
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
 import time
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +20,7 @@ from anew.core import files
 from anew.core.json_values import JsonValue
 from anew.core.schema import checked
 from anew.data.formats.tokenizer_file import TokenizerFile
+from anew.data.formats.word_rules import BMP, SPACES, has_marks, sub_word_rule
 from anew.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,36 +29,11 @@ if TYPE_CHECKING:
 HEX = 6  # digits of an escaped code point
 END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
-BMP = 0xFFFF  # the last code point of the basic plane
-LAST_LETTER = 0x3FFFF  # no code point above is a letter or a number
-# Text is cut into words by the rule of GPT-2, which llama.cpp has built in, so that exported runs cut text as it does.
-# No id goes past the end of a word. Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
-_SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-
 _PIECE_CHARACTERS = 1 << 15  # characters that the regular expression reads at a time; no other thread runs meanwhile
 _CHUNK_CHARACTERS = 10_000  # of a text that the trainer takes as one; chosen
-_CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
+_CUT = re.compile(f"[^{SPACES}]\n(?=[^{SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
 _MAX_CACHED_LENGTH = 64  # most characters of a kept word; a script without spaces has words of any length
-
-
-@functools.cache
-def _ranges(category: str, last_point: int) -> str:
-    """The code points up to `last_point` of a general category (L: letters, N: numbers), as the inside of a set."""
-    points = np.array([p for p in range(last_point + 1) if unicodedata.category(chr(p)).startswith(category)])
-    starts = points[np.diff(points, prepend=-2) > 1]
-    stops = points[np.diff(points, append=last_point + 2) > 1]
-    return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, stops, strict=True))
-
-
-@functools.cache
-def words(last_point: int = LAST_LETTER) -> str:
-    """The rule, as a regular expression, for text whose code points are at most `last_point`."""
-    letters, numbers = _ranges("L", last_point), _ranges("N", last_point)
-    return (
-        f"'(?:[stmd]|re|ve|ll)| ?[{letters}]+| ?[{numbers}]+| ?[^{_SPACES}{letters}{numbers}]+"
-        f"|[{_SPACES}]+(?![^{_SPACES}])|[{_SPACES}]+"
-    )
 
 
 class TextTokenizer(Protocol):
@@ -206,7 +180,8 @@ class SubWords:
         rule = word_pattern(tokenizer_json)
         self._split = re.compile(rule)
         # `re` searches sets with characters beyond the basic plane range by range, which takes four times as long.
-        self._split_bmp = re.compile(words(BMP)) if rule == words() else self._split
+        with_marks = next((marks for marks in (False, True) if sub_word_rule(marks) == rule), None)
+        self._split_bmp = self._split if with_marks is None else re.compile(sub_word_rule(with_marks, BMP))
         self._words: dict[str, NDArray[np.uint16]] = {}
         letters = _byte_of_letter()
         pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
@@ -217,12 +192,16 @@ class SubWords:
     def fit(cls, sample: Sequence[str], vocab: int, texts: Iterable[str] | None = None) -> SubWords:
         """At most `vocab` ids (at least 257), trained on a sample of the texts. No id goes past the end of a word.
 
+        Words are cut by the rule of GPT-2, so that exported runs cut text as llama.cpp does, unless letters of the sample have marks.
         Bytes that occur in none of the texts (None: of the sample) get the last ids, which sampling can leave out together."""
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
         model = Tokenizer(models.BPE())
         model.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(Regex(words()), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+            [
+                pre_tokenizers.Split(Regex(sub_word_rule(has_marks(sample))), "isolated"),
+                pre_tokenizers.ByteLevel(False, use_regex=False),
+            ]
         )
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)

@@ -18,12 +18,12 @@ _INSIDE = r"(?:\\.|[^\[\]\\])+"
 _SET = re.compile(rf"\[\^?{_INSIDE}\]", re.DOTALL)
 # All characters of a run of spaces but its last
 _NOT_BEFORE_OTHERS = re.compile(rf"\[({_INSIDE})\]\+\(\?!\[\^\1\]\)", re.DOTALL)
-_BRANCH = re.compile(r"(?: \?)?S\+?|(?: \?)?S\{1,\d{1,2}\}(?:\(\?!S\))?|'\(\?:S/re/ve/ll\)|\\n\{1,4\}S\{0,64\}")
+_BRANCH = re.compile(r"(?: \?)?S(?:\+|S\*)?|(?: \?)?S\{1,\d{1,2}\}(?:\(\?!S\))?|'\(\?:S/re/ve/ll\)|\\n\{1,4\}S\{0,64\}")
 
 
 def is_linear(rule: str) -> bool:
     """Whether a regular expression takes time in proportion to the text: all its branches are one set of characters, repeated
-    or not, with little around it."""
+    or followed by a repeated one, with little around it."""
     shape = _SET.sub("S", _NOT_BEFORE_OTHERS.sub(r"[\1]+", rule)).replace("'(?:S|re|ve|ll)", "'(?:S/re/ve/ll)")
     return "S" not in _SET.sub("", rule) and all(_BRANCH.fullmatch(branch) for branch in shape.split("|"))
 

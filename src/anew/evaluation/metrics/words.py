@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.item_statistics import LARGE, SMALL
@@ -75,8 +76,8 @@ KNOWN_PAIRS = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-WORD = re.compile(r"[^\W\d_]+")  # letters alone
-LETTERS_AND_DIGITS = re.compile(r"\w+")
+WORD = re.compile(word_rule(r"[^\W\d_]"))  # letters alone
+LETTERS_AND_DIGITS = re.compile(word_rule(r"\w"))
 MIN_KNOWN = 0.5  # below this share of known words in held-out text, the data is not made of words
 MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say nothing; chosen
 MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs

@@ -135,7 +135,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
             weights_within("down", "up", "downsample", "upsample", "blocks", but_not="modulation"),
             c.muon_lr,
             c.adamw_lr,
-            dtype=self._dtype(),
+            dtype=self.block_dtype,
             decay=c.decay,
             ema_width=c.ema_width,
             weight_decay=c.weight_decay,
@@ -227,13 +227,14 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         c_skip_y, posterior_std = mixture.posterior(y, sigma, component)
         c_out = mixture.per_value(posterior_std.clamp(min=MIN_POSTERIOR_STD))
         c_in = mixture.per_value((sigma.square() + std**2).rsqrt())
-        shape, dtype = (y.shape[0], *self.spec.shape), self._dtype()
+        shape, dtype = (y.shape[0], *self.spec.shape), self.block_dtype
         c_in_y = (y * c_in).view(shape).to(dtype)
         denoised = (c_skip_y / std).view(shape).to(dtype)
         F = self.layout.run_network(net, c_in_y, denoised, sigma / std, component)
         return c_skip_y, c_out, F.float().flatten(1)
 
-    def _dtype(self) -> torch.dtype:
+    @property
+    def block_dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
 

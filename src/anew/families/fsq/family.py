@@ -173,7 +173,7 @@ class Fsq(Family[Grid, FsqConfig]):
             weights_within("stages", "downsample", ndims=(4,)),
             c.muon_lr,
             c.adamw_lr,
-            dtype=self._dtype(),
+            dtype=self.block_dtype,
             decay=c.decay,
             ema_width=c.ema_width,
             momentum=0.8,  # the opponent changes, so that old gradients mislead
@@ -195,12 +195,12 @@ class Fsq(Family[Grid, FsqConfig]):
         c = self.config
         matrices = weights_within("stages", "downsample", "upsample", ndims=(4,))
         return muon_and_adamw(
-            matrices, c.muon_lr, c.adamw_lr, dtype=self._dtype(), decay=c.decay, ema_width=c.ema_width
+            matrices, c.muon_lr, c.adamw_lr, dtype=self.block_dtype, decay=c.decay, ema_width=c.ema_width
         )
 
     def _autoencoder_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error divided by the variance of the data, plus the adversarial loss."""
-        c, dtype, x = self.config, self._dtype(), self._as_frames(batch.x.float())
+        c, dtype, x = self.config, self.block_dtype, self._as_frames(batch.x.float())
         reconstruction = self._decode_values(self._encode_values(x, dtype), dtype)
         error = (reconstruction - x).square().flatten(1).mean(1) / self.spec.std**2  # (B * T,)
         frames = len(x) // len(batch)
@@ -213,7 +213,7 @@ class Fsq(Family[Grid, FsqConfig]):
         return Loss(total / frames, len(batch), {"squared_error": error.mean().detach()})
 
     def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        c, dtype, x = self.config, self._dtype(), self._as_frames(batch.x.float())
+        c, dtype, x = self.config, self.block_dtype, self._as_frames(batch.x.float())
         with torch.no_grad():
             reconstruction = self._decode_values(self._encode_values(x, dtype), dtype)
         size = len(x)
@@ -242,7 +242,8 @@ class Fsq(Family[Grid, FsqConfig]):
         x = self.autoencoder.decode(z, dtype)
         return soft_clamp(x) if self.spec.bounded else x
 
-    def _dtype(self) -> torch.dtype:
+    @property
+    def block_dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
     # -- codec ----------------------------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ class Fsq(Family[Grid, FsqConfig]):
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """(B, L) int64 codes of x (B, *shape): its cluster, then places row by row."""
-        c, dtype = self.config, self._dtype()
+        c, dtype = self.config, self.block_dtype
         parts = []
         for items in torch.split(x.to(self.device), self.rows):
             values = self._encode_values(self._as_frames(items.float()), dtype)
@@ -273,7 +274,7 @@ class Fsq(Family[Grid, FsqConfig]):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(B, *shape) items of codes z (B, L). Missing codes at the end of shorter rows (drafts) count as the middle of all levels."""
-        dtype = self._dtype()
+        dtype = self.block_dtype
         return torch.cat([self._decode_codes(codes, dtype) for codes in torch.split(z.to(self.device), self.rows)])
 
     def _decode_codes(self, codes: Tensor, dtype: torch.dtype) -> Tensor:

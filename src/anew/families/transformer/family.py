@@ -195,8 +195,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     # -- learn ----------------------------------------------------------------------------------------------------------
 
     def optimizer(self) -> OptimizerConfig:
-        c, dtype = self.config, self._dtype()
-        matrices = weights_within("blocks", ndims=(2,))
+        c = self.config
+        matrices, dtype = weights_within("blocks", ndims=(2,)), self.block_dtype
         groups = (
             ParameterGroup(matrices, "muon", c.muon_lr, weight_decay=c.weight_decay, dtype=dtype),
             ParameterGroup(lambda name, p: name.endswith("embedding"), "adamw", c.embedding_lr, eps=1e-10),
@@ -204,14 +204,14 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
         return OptimizerConfig(groups, warmup_steps=c.warmup_steps, decay=c.decay, ema_width=c.ema_width)
 
-    def _dtype(self) -> torch.dtype:
+    @property
+    def block_dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
         """Cross-entropy in nats, summed over the targets that count."""
         with use_context(context):
-            logits, targets = self._counted_logits(batch, self._dtype())
-        losses = attention.cross_entropy(logits, targets)  # (N,)
+            losses = attention.cross_entropy(*self._counted_logits(batch, self.block_dtype))  # (N,)
         return Loss(losses.sum(), losses.numel())
 
     @property

@@ -34,6 +34,9 @@ from anew.functional import token_choice
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 ENDS, BY_CLASS = "ends.", "by_class."  # prefixes of the buffers of `RecordEnds` and `ClassCounts`
+# Tokens in a row that occur in the training text from which on a document is said to follow it: as many as matches of context
+# mixing have at least
+MIN_PASSAGE = 4
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
@@ -218,11 +221,14 @@ class NgramMixer(nn.Module):
         min_p: float,
         allowed: Floats | None = None,
     ) -> Ints:
-        """Draw the next tokens (n,) from those with at least min_p of the top probability; the second number is not needed."""
-        weights = self.weights_after(ids, logits, state)
-        weights = weights if allowed is None else weights * allowed
-        weights = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
-        return token_choice.sample_tokens(weights, uniforms[0])
+        """Draw the next tokens (n,) from those with at least min_p of the top probability; documents leave passages of the training
+        text as often as without this cut: see `sample_tokens_min_p`. Of records, the second number is not needed."""
+        weights = self.weights_after(ids, logits, state) * (np.float32(1) if allowed is None else allowed)
+        if self.ends.end_id is not None or self.order < MIN_PASSAGE:
+            return token_choice.sample_tokens(token_choice.above_min_p(weights, min_p), uniforms[0])
+        return token_choice.sample_tokens_min_p(
+            weights, uniforms, min_p, self.counts.followers(self.last_contexts(ids))
+        )
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None

@@ -127,7 +127,7 @@ class Vae(Family[Grid, VaeConfig]):
             weights_within("stages", "blocks", "downsample", "upsample", "up", "down"),
             c.muon_lr,
             c.adamw_lr,
-            dtype=self._dtype(),
+            dtype=self.block_dtype,
             decay=c.decay,
             ema_width=c.ema_width,
             weight_decay=c.weight_decay,
@@ -135,7 +135,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
         """The negative bound with weighted divergences, in nats for each value of an item."""
-        c, dtype = self.config, self._dtype()
+        c, dtype = self.config, self.block_dtype
         x = batch.x.float()
         bottom, top = self.autoencoder.encode(x, dtype)
         z1 = bottom.mean + bottom.log_scale.exp() * context.normal("z1", bottom.mean.shape)  # (B, c, h, w)
@@ -162,7 +162,8 @@ class Vae(Family[Grid, VaeConfig]):
         warmup = self.config.kl_warmup
         return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
 
-    def _dtype(self) -> torch.dtype:
+    @property
+    def block_dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
     @torch.no_grad()
@@ -173,7 +174,7 @@ class Vae(Family[Grid, VaeConfig]):
         labels: list[Tensor] = []
         for batch in sweep:
             for rows in torch.split(batch.x.to(self.device).float(), self.rows):
-                _, top = self.autoencoder.encode(rows, self._dtype())
+                _, top = self.autoencoder.encode(rows, self.block_dtype)
                 noise = torch.randn(top.mean.shape, generator=source).to(self.device)
                 vectors.append(top.mean + top.log_scale.exp() * noise)  # (b, K)
             if batch.labels is not None:
@@ -189,7 +190,7 @@ class Vae(Family[Grid, VaeConfig]):
         items: list[Tensor] = []
         for batch in sweep:
             x = batch.x.float()
-            bottom, _ = self.autoencoder.encode(x, self._dtype())
+            bottom, _ = self.autoencoder.encode(x, self.block_dtype)
             means.append(bottom.mean)
             log_scales.append(bottom.log_scale)
             if sum(map(len, items)) < DETAIL_ITEMS:
@@ -212,7 +213,7 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """(B, *latent.shape) mean of z1 given x (B, *shape), scaled to unit deviation."""
-        dtype, device = self._dtype(), self.device
+        dtype, device = self.block_dtype, self.device
         means = []
         for rows in torch.split(x, self.rows):
             bottom, _ = self.autoencoder.encode(rows.to(device).float(), dtype)
@@ -226,12 +227,12 @@ class Vae(Family[Grid, VaeConfig]):
 
     def expected_items(self, bottom: Tensor) -> Tensor:
         """(B, *shape) expected values given bottom latents."""
-        dtype = self._dtype()
+        dtype = self.block_dtype
         return torch.cat([self.autoencoder.decode(rows, dtype).mean() for rows in torch.split(bottom, self.rows)])
 
     def sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor:
         """(B, *shape) sampled pixels given bottom latents; row i is a function of keys[i]."""
-        dtype, items = self._dtype(), []
+        dtype, items = self.block_dtype, []
         for start in range(0, len(bottom), self.rows):
             rows = bottom[start : start + self.rows]
             uniform = pixel_uniforms(self.spec, keys[start : start + self.rows]).to(self.device)
@@ -267,7 +268,7 @@ class Vae(Family[Grid, VaeConfig]):
             start = self.expected_items(bottom)
             deviations = latents[:, self.config.top_dim :].view_as(bottom)
             keys, samples_pixels = request.sample_keys(seed), sampling.pixels == "sample"
-            yield from filled(self, start, deviations, given_values, keys, self._dtype(), samples_pixels)
+            yield from filled(self, start, deviations, given_values, keys, self.block_dtype, samples_pixels)
         elif sampling.pixels == "sample":
             yield self.sampled_items(bottom, request.sample_keys(seed))
         else:
@@ -302,7 +303,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     def _bottom_of(self, latents: Tensor) -> Tensor:
         """(n, c, h, w) bottom latents z1 of latents (n, K + c h w)."""
-        latents, dtype = latents.to(self.device), self._dtype()
+        latents, dtype = latents.to(self.device), self.block_dtype
         top, deviations = latents[:, : self.config.top_dim], latents[:, self.config.top_dim :]
         priors = [self.autoencoder.bottom_prior(rows, dtype) for rows in torch.split(top, self.rows)]
         mean = torch.cat([prior.mean for prior in priors])
@@ -312,7 +313,7 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, K + c h w): the means of both scales given x, from which `generate` gives `decode(encode(x))`."""
-        dtype, latents = self._dtype(), []
+        dtype, latents = self.block_dtype, []
         for rows in torch.split(x.to(self.device).float(), self.rows):
             bottom, top = self.autoencoder.encode(rows, dtype)
             prior = self.autoencoder.bottom_prior(top.mean, dtype)
