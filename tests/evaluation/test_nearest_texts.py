@@ -34,6 +34,13 @@ def test_one_long_sample_hides_no_copies(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(pair.nearest is not None and pair.train is not None for pair in nearest.pairs)
 
 
+def test_a_record_in_capitals_is_said_to_be_the_same() -> None:
+    training = [f"a quiet evening by the sea, number {number}" for number in range(50)]
+    nearest = nearest_records([training[7].upper(), training[7], training[7] + "!"], lambda n: training[:n], 1.0)
+    captions = [pair.caption for pair in nearest.pairs]
+    assert nearest.pairs[0].train == 7 and captions == ["27 edits, all of upper and lower case", "identical", "1 edit"]
+
+
 def test_a_short_sample_is_next_to_the_record_with_the_most_similar_part() -> None:
     """Whole records all need as many edits as they are longer, so the shortest of them was the nearest."""
     rng = np.random.default_rng(0)

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 import anew
-from anew.planning.planner import describe_plan, scale_of
+from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
+from anew.planning.planner import describe_plan, scale_of, size_note
 from anew.runs.record import Candidate, Plan
-from samples import clips
+from samples import clips, shapes
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,17 @@ def test_a_plan_is_described_in_plain_words() -> None:
     ]
     by_steps = dataclasses.replace(plan, train_s=None, steps=1, candidates=())
     assert describe_plan("gan", by_steps).endswith("\ntraining: 1 step")
+
+
+def test_half_the_size_is_named_where_the_model_cannot_see_each_image_once(tmp_path: Path) -> None:
+    data = Dataset.open(shapes(tmp_path, 60), size=DataBudget(60.0, 0, 0))
+    data.fit(DataBudget(60.0, 0, 0))
+    height, width = data.spec.shape[1:]  # type: ignore[union-attr]
+    few, enough = (
+        Candidate(model_size=0, parameters=1000, batch=8, step_s=0.1, examples=n, target_examples=1e4)
+        for n in (20.0, 80.0)
+    )
+    (note,) = size_note(data, few)
+    assert height == width and f"size={4 * round(width / 8)} " in note
+    assert size_note(data, enough) == () and size_note(data, None) == ()
+    data.close()

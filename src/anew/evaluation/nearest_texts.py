@@ -79,7 +79,9 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
             pairs.append(SamplePair(ReportItem(text=text), None))
             continue
         sides = edited_records(text, training[place], edits)
-        pairs.append(SamplePair(*sides, edits_caption(edits), distance=float(edits), train=place))
+        is_same = edits > 0 and text.casefold() == training[place].casefold()
+        caption = f"{edits_caption(edits)}, all of upper and lower case" if is_same else edits_caption(edits)
+        pairs.append(SamplePair(*sides, caption, distance=float(edits), train=place))
     is_part = len(compared) < len(training)
     drawn = ", drawn at random" if is_part or len(training) == requested else ""
     also = f"; identical ones were looked up among {len(training):,}" if is_part else ""

@@ -172,6 +172,16 @@ class Score:
         """The 95% interval, if there is one."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    @property
+    def shown_interval(self) -> tuple[float, float] | None:
+        """The interval without values that the figure cannot have, such as distances below 0.
+
+        Grades need all of it: the half below the value says how much chance may have added.
+        """
+        if self.low is None or self.high is None:
+            return None
+        return max(self.low, min(0.0, self.spec.minimum, self.value)), self.high
+
     def to_json(self) -> dict[str, object]:
         """The object for report.json; values that are not finite become null, as JSON has no such numbers."""
         numbers: dict[str, float | None] = {

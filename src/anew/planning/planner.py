@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from anew.core.specs import Grid
 from anew.core.wording import plural
+from anew.data.dataset import Dataset
+from anew.data.formats.image_size import RUNGS, size_setting
 from anew.errors import about
 from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share
@@ -97,7 +100,7 @@ def make_plan(
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
         candidates=tuple(candidates),
-        notes=family_class.plan_notes(data.spec, scale, family_config),
+        notes=(*family_class.plan_notes(data.spec, scale, family_config), *size_note(data, chosen)),
     )
     return plan, family_config
 
@@ -143,6 +146,22 @@ def _calibration_units(budget: float | None, chosen: Candidate | None, data: Tra
     units_per_item = data.train_units / max(1, data.train_items)
     affordable = 0.02 * budget * chosen.batch / chosen.step_s * units_per_item / 3
     return float(round(min(CALIBRATION_UNITS, max(MIN_CALIBRATION_UNITS, affordable))))
+
+
+def size_note(data: TrainingData, chosen: Candidate | None) -> tuple[str, ...]:
+    """A sentence that names half the size of pictures, if the model cannot see each of them once; in a tuple, empty else."""
+    if chosen is None or chosen.examples >= data.train_items or not isinstance(data, Dataset):
+        return ()
+    if not isinstance(data.spec, Grid) or data.modality.name not in ("image", "video"):
+        return ()
+    half = [4 * round(side / 8) for side in data.spec.shape[:-3:-1]]
+    if min(half) < RUNGS[0]:
+        return ()
+    setting = size_setting((half[0], half[1]), max(half))
+    return (
+        f"there is no time to see each {data.modality.traits.singular} once: with {setting} the model would see about four times as "
+        "many",
+    )
 
 
 def describe_plan(family: str, plan: Plan) -> str:

@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 from anew.core.settings import from_json
 from anew.core.specs import Condition, Grid
 from anew.data.formats import pixels
-from anew.data.formats.image_size import choose_size
-from anew.data.modalities.image import Image, ImageConfig, parse_size, side_limit
+from anew.data.formats.image_size import choose_size, parse_size
+from anew.data.modalities.image import Image, ImageConfig, side_limit
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -487,3 +487,38 @@ def test_real_images_are_laid_on_white_where_no_sample_is_transparent() -> None:
     assert "channels" not in form([opaque, red], [red] * 3)
     assert "channels" not in form([opaque] * 3, [opaque] * 19 + [red])
     assert "channels" not in form([grey] * 3, [opaque] * 3)
+
+
+def enlarged_art(count: int, side: int, factor: int) -> list[np.ndarray]:
+    drawings = np.random.default_rng(0).integers(0, 2, (count, side, side), dtype=np.uint8) * 225 + 20
+    return list(drawings.repeat(factor, 1).repeat(factor, 2))
+
+
+def test_enlarged_pixel_art_is_learned_at_its_true_size_and_written_enlarged() -> None:
+    art = enlarged_art(20, 24, 4)
+    files = [encoded(Pillow.fromarray(image)) for image in art]
+    modality = fitted(*files, size=MINUTE)
+    assert modality.spec.shape == (1, 24, 24)  # type: ignore[union-attr]
+    for data, image in zip(files, art, strict=True):
+        assert np.array_equal(through(modality, data), image)
+    (note,) = [note for note in modality.remarks() if "pixel art" in note]
+    assert "enlarged 4 times" in note and "24x24" in note and "size=96" in note
+    assert any("2 levels of grey" in note for note in modality.remarks())
+    restored = Image(ImageConfig())
+    restored.restore(json.loads(json.dumps(modality.state())), None)  # type: ignore[arg-type]
+    assert np.array_equal(through(restored, files[0]), art[0])
+    sheet = modality.sheet_files([modality.decode(torch.zeros(1, 1, 24, 24))[0]], ["0000.png"], "sheet")
+    assert Pillow.open(io.BytesIO(sheet["sheet.png"])).size == (96, 96)
+
+
+def test_enlarged_pixel_art_is_left_as_it_is_where_that_is_asked_or_would_lose_something() -> None:
+    art = [encoded(Pillow.fromarray(image)) for image in enlarged_art(20, 24, 2)]
+    assert Image(ImageConfig(size="48")).fit(items(*art), MINUTE, ()).shape == (1, 48, 48)  # type: ignore[union-attr]
+    compared = DataBudget(None, 0, 0, only_compared=True)
+    assert fitted(*art, size=compared).spec.shape == (1, 48, 48)  # type: ignore[union-attr]
+    smooth = [encoded(Pillow.fromarray(coloured()).resize((48, 48))) for _ in range(20)]
+    assert fitted(*smooth, size=HOUR).spec.shape == (3, 48, 48)  # type: ignore[union-attr]
+    large = [encoded(Pillow.fromarray(image)) for image in enlarged_art(20, 200, 2)]
+    modality = fitted(*large, size=MINUTE)
+    assert modality.spec.shape == (1, 32, 32)  # type: ignore[union-attr]
+    assert through(modality, large[0]).shape == (32, 32)

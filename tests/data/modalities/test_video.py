@@ -363,6 +363,20 @@ def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_
     assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
 
 
+def test_folders_with_the_same_numbers_are_named_as_possible_clips(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (13, 6, 16, 16), dtype=np.uint8)
+    for number, clip in enumerate(noise):
+        (tmp_path / f"game{number:02}").mkdir()
+        for index, frame in enumerate(clip):
+            Image.fromarray(frame).save(tmp_path / f"game{number:02}" / f"{index:03}.png")
+    data = Dataset.open(tmp_path, size=SIZE)
+    (note,) = [note for note in data.scan.notes if "same numbers" in note]
+    assert data.modality.name == "image"
+    assert "13 folders" in note and "000.png to 005.png" in note and "modality video" in note
+    data.close()
+    assert not any("same numbers" in note for note in Dataset.open(tmp_path, modality="image", size=SIZE).scan.notes)
+
+
 def test_what_else_lies_in_folders_of_frames_is_ignored(tmp_path: Path) -> None:
     for folder in [path for path in framed(tmp_path).glob("*/*")]:
         (folder / "Thumbs.db").write_bytes(b"of a file manager")
@@ -463,7 +477,7 @@ def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:
 
 def test_frames_of_large_clips_are_looked_at_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips(tmp_path, 80)
-    monkeypatch.setattr("anew.data.modalities.video.KEPT_PIXELS", 4000)
+    monkeypatch.setattr("anew.data.formats.clip_glimpses.KEPT_PIXELS", 4000)
     decoded: list[int] = []
     glimpse = Video.glimpse
     monkeypatch.setattr(Video, "glimpse", lambda self, item, side: (decoded.append(side), glimpse(self, item, side))[1])
@@ -550,3 +564,26 @@ def test_a_sample_of_one_frame_is_a_clip_by_its_comment() -> None:
     assert len(frames.timing(sample).times) == 1
     with pytest.raises(ValueError, match="a single frame"):
         frames.timing(picture)
+
+
+def test_enlarged_pixel_art_is_learned_at_its_true_size_and_written_enlarged(tmp_path: Path) -> None:
+    drawings = np.random.default_rng(0).integers(0, 2, (20, 6, 24, 24), dtype=np.uint8) * 225 + 20
+    art = drawings.repeat(2, 2).repeat(2, 3)
+    for number, clip in enumerate(art):
+        (tmp_path / "clips" / f"{number:02}").mkdir(parents=True)
+        for index, frame in enumerate(clip):
+            Image.fromarray(frame).save(tmp_path / "clips" / f"{number:02}" / f"{index:03}.png")
+    modality = Video(VideoConfig())
+    budget = DataBudget(3600.0, 20, 10_000, 1)
+    items = [Item(f"{n:02}", FileSlice(tmp_path / "clips" / f"{n:02}", at=(0, 6))) for n in range(20)]
+    modality.inspect([Item(item.name, FileSlice(tmp_path / "clips" / item.name)) for item in items], budget)
+    modality.fit(items, budget, ())
+    assert modality.spec.shape[2:] == (24, 24)  # type: ignore[union-attr]
+    row = modality.encode(items[0])
+    assert np.array_equal(row[0], drawings[0])
+    assert any("enlarged 2 times" in note and "size=48" in note for note in modality.remarks())
+    gif_file = tmp_path / "sample.gif"
+    (clip,) = modality.to_items(row[None])
+    gif_file.write_bytes(modality.save_as(clip, "gif").data)
+    assert np.array_equal(modality.encode(Item("sample", FileSlice(gif_file, at=(0, 6)))), row)
+    assert frames.timing(gif_file).width == 48

@@ -9,9 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.inputs import EvaluationInputs
-from anew.evaluation.metrics.spectrum import spectrum_distance
-from anew.evaluation.modalities.image import EXPORT, radial_spectra
+from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance, spectrum_distance
+from anew.evaluation.metrics.two_sample import classifier_score
+from anew.evaluation.modalities.image import EXPORT, detail_levels, radial_spectra
+from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 
 NAMES = [
@@ -34,6 +38,7 @@ NAMES = [
     "areas",
     "colour_distance",
     "spectrum_distance",
+    "spectrum_auc",
 ]
 
 
@@ -141,6 +146,35 @@ def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
     wave = (127 + 100 * np.cos(2 * np.pi * 4 * y / 32))[None, :, None] * np.ones((1, 1, 32))
     assert radial_spectra(wave).argmax() == 3  # ring 0 is left out
     assert spectrum_distance(np.ones((5, 4)), 10 * np.ones((3, 4))) == pytest.approx(10.0)
+
+
+def shaded(n: int, seed: int) -> np.ndarray:
+    """Levels of spectra whose contrast differs by 5 dB from image to image, and each band of which by 1 dB."""
+    rng = np.random.default_rng(seed)
+    return np.asarray(rng.normal(-20.0, 5.0, (n, 1)) + rng.normal(0.0, 1.0, (n, 16)))
+
+
+def test_contrast_that_differs_from_image_to_image_does_not_hide_the_balance_of_detail() -> None:
+    samples, real, train = (shaded(300, seed) for seed in range(3))
+    soft = samples - np.linspace(0.0, 3.0, 16)
+    for rows, grade in ((samples, "good"), (soft, "fair")):
+        sets = SetStatistics(rows, real, train)
+        part = part_of(distance_score(SPECTRUM_DISTANCE, balance_distance, sets, seed=0, source=""))
+        assert part is not None and part.grade == grade
+    assert balance_distance(real + 3.0, real) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_amounts_of_detail_are_told_apart_though_one_ring_in_four_differs_a_little() -> None:
+    samples, real, train = (shaded(300, seed) for seed in range(3))
+    seams = samples + (np.arange(16) % 4 == 3)
+    for rows, grade in ((samples, "good"), (seams, "fair"), (samples - 6.0, "fair")):
+        part = part_of(classifier_score(SPECTRUM_AUC, FeatureSets(rows, real, train), 0, ""))
+        assert part is not None and part.grade == grade
+
+
+def test_empty_images_are_as_good_as_faint_ones() -> None:
+    faint = np.full((1, 16, 16), 7.0) + np.random.default_rng(0).normal(0.0, 0.3, (1, 16, 16))
+    assert np.abs(detail_levels(faint) - detail_levels(np.full((1, 16, 16), 7.0))).max() < 1.5
 
 
 def test_figures_that_take_long_are_left_out_by_name(make_inputs: Callable[..., EvaluationInputs]) -> None:

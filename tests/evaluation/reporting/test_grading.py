@@ -377,6 +377,23 @@ def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
     assert "outlook" in verdict(far, steps=290, outlook=flat)
 
 
+def test_an_interval_is_shown_without_distances_below_zero() -> None:
+    below = replace(score("spectrum_distance", 0.3, -0.02, 0.6, 0.3, n=200), spec=sound_spectrum())
+    part = part_of(below)
+    assert part is not None and part.interval == "0 to 0.6 dB" and part.low is not None and part.low < -0.4
+    unbiased = score("kernel_distance", -0.001, -0.003, 0.001, 0.0)
+    assert unbiased.shown_interval == (-0.001, 0.001)
+
+
+def test_a_ratio_says_what_it_is_compared_with() -> None:
+    """Samples may be as varied as held-out items where training items happen to be more so."""
+    varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), score("diversity", 1.08, 0.93, 1.2, 1.16, n=310)]
+    assert (
+        "the variety of the samples is 1.08 of that of held-out items (training items: 1.16), 95% interval 0.93 to 1.2"
+        in (verdict(varied)["variety"])
+    )
+
+
 def test_the_figure_that_is_named_says_something() -> None:
     """Though its interval is the widest, a share of 0 next to one of 0 is no reason for a yes."""
     nothing = score("repetition_rate", 0.0, 0.0, 0.033, 0.0, n=172)

@@ -61,3 +61,20 @@ def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArr
             clip[index][masks[index]] = pixels.as_bytes(values[index])[masks[index]]
         clips.append(clip)
     return clips
+
+
+def joined(
+    begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A beginning and an end with blank frames between, (1, C, T, H, W), and a mask, (1, T, 1, 1): 1 where a frame is given."""
+    if end:
+        keep = max(1, (length - length // 4) // (2 if begin else 1))
+        begin, end = begin[-keep:], end[:keep]
+    free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
+    blank = [np.zeros_like((begin or end)[0])] * free
+    row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
+    mask = np.zeros((1, row.shape[2], 1, 1), np.float32)
+    mask[:, : len(begin)] = 1.0
+    if end:
+        mask[:, -len(end) :] = 1.0
+    return row, mask

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image as Pillow
+from numpy.typing import NDArray
 
-from anew.data.formats import image_size, pixels
+from anew.data.formats import image_size, pixel_blocks
 from anew.data.formats.frames import STEADY_TOLERANCE, Timing
 from anew.data.formats.image_size import choose_size, size_notes, size_setting, usual_size, what_keeps
 from anew.data.types import DataBudget
@@ -33,20 +33,6 @@ def size_limits(budget: DataBudget) -> tuple[int, int]:
     minutes = budget.thread_seconds / 60.0
     side, frames = 25.0 * minutes**0.18, 8.0 * minutes**0.25
     return round(float(np.clip(side, *SIDES))), int(np.clip(frames, MIN_FRAMES, MAX_FRAMES))
-
-
-def channels(
-    setting: str, frames: Sequence[Pillow.Image], see_through: bool, budget: DataBudget, notes: list[str]
-) -> int:
-    """Choose the channels of clips: 1 grey, 3 colour, 4 colour with transparency. frames: 8-bit pictures."""
-    if setting != "auto":
-        return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
-    if see_through:
-        return 4
-    if any(map(pixels.has_transparency, frames)):
-        advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
-        notes.append(f"Few clips are transparent, so they are flattened on white{advice}.")
-    return 3 if any(map(pixels.has_colour, frames)) else 1
 
 
 def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> str:
@@ -75,6 +61,27 @@ def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, 
         # The rate is given even if it is the data's own: without it, clips would be thinned to so many frames, not cut
         return settings | {"frames": -(-longest // thinning), "rate": round(rate / thinning, 3)}
     return settings | ({"rate": rate} if is_slower else {})
+
+
+def drawn_size(
+    blocks: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
+    budget: DataBudget,
+    requested: tuple[int, int] | None,
+    frame: str,
+    notes: list[str],
+) -> tuple[int, tuple[int, int]]:
+    """Choose the side of the blocks of enlarged pixel art, 1 for other clips, and (width, height), both even.
+
+    blocks: `pixel_blocks.block_side` of clips, see `pixel_blocks.affordable`.
+    """
+    if not requested and not budget.only_compared:
+        block, drawn = pixel_blocks.affordable(blocks, sizes, size_limits(budget)[0], frame)
+        if block > 1 and not any(length % 2 for length in drawn):
+            as_files = choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
+            notes.append(pixel_blocks.note("videos", block, drawn, size_setting(as_files, MAX_SUGGESTED_SIDE)))
+            return block, drawn
+    return 1, even_size(sizes, budget, lambda longer: size_limits(longer)[0], requested, frame, notes)
 
 
 def even_size(
@@ -179,3 +186,9 @@ def rate_notes(timings: Sequence[Timing], rate: float, shown_for: str) -> list[s
     return [
         f"Videos have {span} frames per second{uneven}: all are read at {rate:.3g}{', and ' if shown_for else ''}{shown_for}."
     ]
+
+
+def padded(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A clip (T, ...) of at least MIN_FRAMES frames: a shorter one repeats its last frame."""
+    missing = MIN_FRAMES - len(clip)
+    return clip if missing <= 0 else np.concatenate([clip, clip[-1:].repeat(missing, 0)])

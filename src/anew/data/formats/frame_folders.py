@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ MIN_FRAMES = 4  # fewest frames of a folder: fewer show no motion
 COMPARED = 8  # folders that are compared, and pairs of neighbours in each; chosen
 MAX_DISTANCE_RATIO = 0.5  # largest distance of neighbouring frames, relative to unrelated pictures; chosen
 MAX_MISSING = 0.5  # share of numbers that may be missing in a folder, if other folders hold frames; chosen
+MIN_EQUAL_FOLDERS, EQUAL_SHARE = 10, 0.9  # folders, and their share, with the same numbers, as clips have them; chosen
 ADVICE = "the numbered frames of each clip need a folder of their own (walk/001.png, walk/002.png, ...)"
 _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
@@ -81,6 +83,23 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
     ]
     clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
+
+
+def note_on_equal_numbers(files: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence, in a list, if nearly all folders hold pictures of the same consecutive numbers, else [].
+
+    They may be clips whose motion is too abrupt to show in `folders_of_frames`.
+
+    files: Paths of the files of each folder.
+    """
+    names = [tuple(sorted(path.rpartition("/")[2] for path in paths)) for paths in files.values()]
+    usual, count = Counter(names).most_common(1)[0] if names else ((), 0)
+    if count < MIN_EQUAL_FOLDERS or count < EQUAL_SHARE * len(names) or _missing(usual):
+        return []
+    return [
+        f"{count:,} folders hold pictures of the same numbers ({usual[0]} to {usual[-1]}), whose content does not show motion: if "
+        "each folder is a clip, give the modality video"
+    ]
 
 
 def _moves(frames: Sequence[Path], other_firsts: Sequence[NDArray[np.float32]]) -> bool:

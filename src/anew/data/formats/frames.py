@@ -332,6 +332,11 @@ def is_gif(data: Data) -> bool:
     return not is_untimed(data) and _ends(data)[0] in _GIF
 
 
+def is_lossless(data: Data) -> bool:
+    """Whether the pixels of frames are those that were drawn: in GIFs, animated WebP and PNG, and folders of pictures."""
+    return is_untimed(data) or is_gif(data) or _is_animation(data)
+
+
 def is_untimed(data: Data) -> bool:
     """Whether the frames have no times of their own, as those of folders."""
     return isinstance(data, Path) and data.is_dir()

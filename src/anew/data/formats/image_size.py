@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from anew.core.durations import parse_duration
+from anew.data.formats import pixels
 from anew.data.types import DataBudget
+from anew.errors import ConfigError
 
 # Sides in pixels that a network can halve several times
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
+
+MAX_SIDE = 1024  # pixels a side
 
 USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others are accidents; chosen
 
@@ -45,6 +53,18 @@ def what_keeps(setting: str, kept: str, budget: DataBudget, affords: Callable[[D
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
             return f"{clause}, as a budget of {name} would"
     return clause
+
+
+def parse_size(text: object) -> tuple[int, int] | None:
+    """(width, height) that the setting `size` asks for, or None for "auto". Raises ConfigError."""
+    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
+    if str(text).strip().lower() in ("auto", "0"):
+        return None
+    sides = [int(side) for side in match.groups() if side] if match else []
+    if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
+        allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
+        raise ConfigError(f"size={text!r} is not allowed; {allowed}")
+    return sides[0], sides[-1]
 
 
 def settings_like(
@@ -111,6 +131,29 @@ def form(shape: Sequence[int]) -> str:
     """The size and the colours of a picture of this shape, (channels, ..., height, width), in words."""
     colours = {1: "in shades of grey", 3: "in colour", 4: "in colour with transparency"}
     return f"{shape[-1]}x{shape[-2]} pixels, {colours[shape[0]]}"
+
+
+def channels(
+    setting: str, images: Sequence[Image.Image], see_through: bool, plural: str, budget: DataBudget, notes: list[str]
+) -> int:
+    """Choose the channels of items: 1 grey, 3 colour, 4 colour with transparency.
+
+    Args:
+        setting: The setting `channels`.
+        images: 8-bit images.
+        see_through: Whether many of them are transparent.
+        plural: Noun for the items.
+        budget: The budget.
+        notes: Receives a sentence if few are transparent.
+    """
+    if setting != "auto":
+        return CHANNELS[setting]
+    if see_through:
+        return 4
+    if any(map(pixels.has_transparency, images)):
+        advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
+        notes.append(f"Few {plural} are transparent, so they are flattened on white{advice}.")
+    return 3 if any(map(pixels.has_colour, images)) else 1
 
 
 def size_setting(size: tuple[int, int], limit: int) -> str:

@@ -28,6 +28,7 @@ class LearnedImage(_LearnedGrid):
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
     frame: Literal["crop", "pad"]
+    block: Count = 1  # older runs learn enlarged pixel art as it is
     levels: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
     matching: PixelMatching = PixelMatching()
 
@@ -37,6 +38,7 @@ class LearnedVideo(_LearnedGrid):
 
     shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
     frame: Literal["crop", "pad"]
+    block: Count = 1  # older runs learn enlarged pixel art as it is
     rate: Positive
     step: Count
     span: Count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,21 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import animations, image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, size_notes, size_setting, usual_size, what_keeps
+from anew.data.formats import animations, image_size, learned, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats.image_size import (
+    MAX_SIDE,
+    RUNGS,
+    choose_size,
+    parse_size,
+    size_notes,
+    size_setting,
+    usual_size,
+    what_keeps,
+)
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
-from anew.errors import ConfigError, DataError
+from anew.errors import DataError
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
@@ -31,7 +39,6 @@ DECODED_PIXELS = 1 << 27  # after so many (about two seconds of PNG) no more ima
 MAX_DECODED_PIXELS = 1 << 28  # after so many no more are decoded, even if they are fewer than MIN_DECODED
 KEPT_PIXELS = 1 << 24  # most pixels of the thumbnails together: 50 MB in colour
 CHUNK = 4  # least images that the worker gets at a time; after each chunk the decoded pixels are counted
-MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
 # Images, and pixels a side of them, by which samples and real images are compared in their transparency; chosen
@@ -41,7 +48,6 @@ MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images
 MATCHED_SAMPLES = (8, 128)
 PALETTE_PIXELS = 1 << 21  # pixels of real images in which a palette is searched
 MATCHED_IMAGES = (16, 2048)  # least and most of these images
-CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
 
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
@@ -67,11 +73,13 @@ class ImageGlimpse:
 
     Attributes:
         size: (width, height) of the image.
-        thumbnail: (h, w) or (h, w, C) of 8 bits, or the values of a deep image as floats; None: it was not decoded.
+        thumbnail: (h, w) or (h, w, C) of 8 bits, or the values of a deep image as floats; None: it was not decoded. It has one
+            pixel for each block of `block`.
         decoded_pixels: Pixels decoded for it.
         value_range: Smallest and largest value of a deep image.
         is_float: Whether these values are floating-point numbers.
         has_palette: Whether the file has a palette.
+        block: Side of the blocks of one colour that it consists of; 0 if all of it has one colour.
     """
 
     size: tuple[int, int]
@@ -80,6 +88,7 @@ class ImageGlimpse:
     value_range: pixels.ValueRange | None = None
     is_float: bool = False
     has_palette: bool = False
+    block: int = 1
 
 
 @dataclass(slots=True)
@@ -92,6 +101,7 @@ class _ImageGlimpses:
         value_ranges: Smallest and largest value of each deep image.
         is_float: Whether any has floating-point values.
         num_paletted: How many of those decoded have palettes.
+        blocks: Side of the blocks of each thumbnail's image, see `ImageGlimpse`.
         first_error: Why the first unusable image cannot be used.
         decoded_pixels: Pixels decoded so far.
         kept_pixels: Pixels of the thumbnails.
@@ -102,6 +112,7 @@ class _ImageGlimpses:
     value_ranges: list[pixels.ValueRange] = field(default_factory=list)
     is_float: bool = False
     num_paletted: int = 0
+    blocks: list[int] = field(default_factory=list)
     first_error: str = ""
     decoded_pixels: int = 0
     kept_pixels: int = 0
@@ -140,6 +151,7 @@ class _ImageGlimpses:
             return
         self.decoded_pixels += glimpse.decoded_pixels
         self.num_paletted += glimpse.has_palette
+        self.blocks.append(glimpse.block)
         if glimpse.value_range is not None:
             self.value_ranges.append(glimpse.value_range)
             self.is_float = self.is_float or glimpse.is_float
@@ -174,6 +186,7 @@ class Image(Modality):
         self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
         self._framing = "crop"
+        self._block = 1
         self._levels: pixels.ValueRange | None = None
         self.matching = PixelMatching()
 
@@ -239,9 +252,13 @@ class Image(Modality):
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = self._choose_channels(images, many_transparent, budget)
-        width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
-        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
+        channels = image_size.channels(self.config.channels, images, many_transparent, "images", budget, self.notes)
+        width, height = self._choose_size(sample, budget, max_side, many_transparent and channels == 4)
+        whole = [
+            pixel_blocks.drawing_of(image, block, self._block)
+            for image, block in zip(images, sample.blocks, strict=True)
+        ]
+        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in whole]
         if self.config.match_pixels and not budget.only_compared:
             searched = np.stack(rows[: max(2, PALETTE_PIXELS // (width * height))])
             self.notes += palette_note(searched, "images", 2 * sample.num_paletted > len(images))
@@ -275,51 +292,41 @@ class Image(Modality):
         if pixels.is_deep(image):
             thumbnail = pixels.block_means(np.asarray(image), 2 * side)
             return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
+        block = 1
+        if (
+            image.size == size and _area(size) <= pixels.LARGE
+        ):  # else it is a JPEG decoded to a smaller size, or slow to search
+            image = pixels.to_eight_bits(image)
+            block = pixel_blocks.block_side(image)
+            image = pixel_blocks.drawing(image, max(block, 1))
         image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
         if max(image.size) > 2 * side:  # keep the sample small in memory
             image = image.copy()
             image.thumbnail((2 * side, 2 * side))
-        return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette)
-
-    def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool, budget: DataBudget) -> int:
-        if self.config.channels != "auto":
-            return CHANNELS[self.config.channels]
-        if many_transparent:
-            return 4
-        if any(map(pixels.has_transparency, images)):
-            advice = "" if budget.only_compared else " (channels=rgba keeps transparency)"
-            self.notes.append(f"Few images are transparent, so they are flattened on white{advice}.")
-        return 3 if any(map(pixels.has_colour, images)) else 1
+        return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette, block=block)
 
     def _choose_size(
-        self, sizes: list[tuple[int, int]], budget: DataBudget, max_side: int, keeps_transparency: bool
+        self, sample: _ImageGlimpses, budget: DataBudget, max_side: int, keeps_transparency: bool
     ) -> tuple[int, int]:
-        """(width, height) of all images; sets `_framing`, which says how images of another shape are fitted to it."""
+        """(width, height) of all images; sets `_framing`, which says how images of another shape are fitted to it, and `_block`."""
+        sizes = sample.sizes
         sizes_differ = len(set(sizes)) > 1
         self._framing = self.config.frame
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
+        self._block = 1
+        if not self._fixed_size and not budget.only_compared:
+            self._block, drawn = pixel_blocks.affordable(sample.blocks, sizes, max_side, self._framing)
+        if self._block > 1:
+            as_files = size_setting(choose_size(sizes, MAX_SIDE, self._framing), MAX_SIDE)
+            self.notes.append(pixel_blocks.note("images", self._block, drawn, as_files))
+            drawn_sizes = [pixel_blocks.drawn_size(size, self._block) for size in sizes]
+            self.notes += size_notes(drawn_sizes, drawn, self._framing, "images", "", budget.use)
+            return drawn
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        self.notes += size_notes(
-            sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget), budget.use
-        )
+        reason = _reason_for_size(sizes, chosen, self._fixed_size is not None, self._framing, budget)
+        self.notes += size_notes(sizes, chosen, self._framing, "images", reason, budget.use)
         return chosen
-
-    def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
-        """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
-        if self._fixed_size:
-            return budget.reason(True)
-        whole, usual = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes)
-        if chosen == whole and usual is None:
-            return ""
-        named = usual or whole
-
-        def affords(longer: DataBudget) -> bool:
-            return choose_size(sizes, side_limit(longer), self._framing) == whole
-
-        kept = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
-        keeps = what_keeps(size_setting(named, MAX_SIDE), kept, budget, affords if chosen != whole else None)
-        return budget.reason(False) + keeps
 
     # ---- tensors ----
 
@@ -330,6 +337,8 @@ class Image(Modality):
             image = pixels.load(image, min_size=self._decoding_size(pixels.size_of(image), width, height))
             image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
+        if self._block > 1 and image.size != (width, height):
+            image = pixel_blocks.drawing(image, self._block)
         return pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels)
 
     def _decoding_size(self, size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
@@ -391,7 +400,7 @@ class Image(Modality):
         return kept
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
+        data = pixels.png(self._as_written(item), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
 
     def save_as(self, item: DecodedItem, file_format: str, comment: str = "") -> Artifact:
@@ -399,10 +408,10 @@ class Image(Modality):
         if file_format == "png":
             return self.save_item(item, comment)
         encode = pixels.webp if file_format == "webp" else pixels.jpeg
-        return Artifact(f".{file_format}", encode(np.asarray(item, np.uint8), comment), media=f"image/{file_format}")
+        return Artifact(f".{file_format}", encode(self._as_written(item), comment), media=f"image/{file_format}")
 
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
-        images = [np.asarray(item, np.uint8) for item in items]
+        images = [self._as_written(item) for item in items]
         count = sprite_sheet.capacity(*images[0].shape[:2]) if images else 0
         if not count:
             return {}
@@ -412,6 +421,10 @@ class Image(Modality):
 
     def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
         return sprite_sheet.enlarge(np.asarray(item), factor)
+
+    def _as_written(self, item: DecodedItem) -> NDArray[np.uint8]:
+        """Pixels of the file of a decoded item: enlarged as the files of the data are."""
+        return sprite_sheet.enlarge(np.asarray(item), self._block)
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)
@@ -423,6 +436,7 @@ class Image(Modality):
             "classes": spec.classes,
             "std": spec.std,
             "frame": self._framing,
+            "block": self._block,
             "levels": list(self._levels) if self._levels else None,
             "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
@@ -431,11 +445,29 @@ class Image(Modality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedImage, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
-        self._framing = record.frame
+        self._framing, self._block = record.frame, record.block
         self._levels = (record.levels[0], record.levels[1]) if record.levels else None
         record.matching.check(record.shape[0])
         self.matching = record.matching
         self.notes = record.notes
+
+
+def _reason_for_size(
+    sizes: list[tuple[int, int]], chosen: tuple[int, int], is_asked: bool, frame: str, budget: DataBudget
+) -> str:
+    """Why images are not learned in a larger size, a clause; empty if sizes differ and no larger one would be chosen."""
+    if is_asked:
+        return budget.reason(True)
+    whole, usual = choose_size(sizes, MAX_SIDE, frame), usual_size(sizes)
+    if chosen == whole and usual is None:
+        return ""
+
+    def affords(longer: DataBudget) -> bool:
+        return choose_size(sizes, side_limit(longer), frame) == whole
+
+    kept = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
+    setting = size_setting(usual or whole, MAX_SIDE)
+    return budget.reason(False) + what_keeps(setting, kept, budget, affords if chosen != whole else None)
 
 
 def side_limit(budget: DataBudget) -> int:
@@ -445,18 +477,6 @@ def side_limit(budget: DataBudget) -> int:
         return 64
     side = 32.0 * (budget.thread_seconds / 60.0) ** (np.log(2) / np.log(60))
     return int(np.clip(side, RUNGS[0], RUNGS[-1]))
-
-
-def parse_size(text: object) -> tuple[int, int] | None:
-    """(width, height) that the setting `size` asks for, or None for "auto". Raises ConfigError."""
-    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
-    if str(text).strip().lower() in ("auto", "0"):
-        return None
-    sides = [int(side) for side in match.groups() if side] if match else []
-    if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
-        allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
-        raise ConfigError(f"size={text!r} is not allowed; {allowed}")
-    return sides[0], sides[-1]
 
 
 def _area(size: tuple[int, int]) -> int:

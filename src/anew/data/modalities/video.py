@@ -7,7 +7,7 @@ grid repeats its last frame; `Batch.mask` says which frames are its own, and a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -21,19 +21,27 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, image_size, learned, pixels
+from anew.data.formats import (
+    clip_glimpses,
+    clip_matching,
+    clip_shape,
+    frame_folders,
+    frames,
+    image_size,
+    learned,
+    pixel_blocks,
+    pixels,
+)
+from anew.data.formats.clip_glimpses import ClipGlimpse, ClipGlimpses
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
+from anew.data.formats.image_size import parse_size
 from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
-from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
+from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 DEFAULT_RATE = 10.0  # frames a second if no file says how many: that of many GIFs
-CHUNK = 16  # clips that the worker gets at a time; after each chunk the decoded pixels are counted
-DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: enough for both; chosen
-KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
-MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
 
 
@@ -59,68 +67,6 @@ class VideoConfig:
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
-@dataclass(frozen=True, slots=True)
-class ClipGlimpse:
-    """Properties of one clip that `fit` needs.
-
-    Attributes:
-        size: (width, height) of its frames.
-        num_frames: Number of frames that it keeps.
-        frames: Some of them, (h, w) or (h, w, C) of 8 bits; empty if none was decoded.
-        has_palette: Whether the file has palettes.
-    """
-
-    size: tuple[int, int]
-    num_frames: int
-    frames: list[NDArray[np.uint8]]
-    has_palette: bool = False
-
-
-@dataclass(slots=True)
-class _ClipGlimpses:
-    """Properties of all clips that `fit` needs.
-
-    Attributes:
-        sizes: (width, height) of each.
-        frame_counts: Frames that each keeps.
-        clips: Some frames of each decoded one.
-        first_error: Why the first unusable clip cannot be used.
-        kept_pixels: Pixels of these frames.
-        num_paletted: How many of the decoded clips have palettes.
-    """
-
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    frame_counts: list[int] = field(default_factory=list)
-    clips: list[list[NDArray[np.uint8]]] = field(default_factory=list)
-    first_error: str = ""
-    kept_pixels: int = 0
-    num_paletted: int = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Always False: sizes and lengths of all clips are needed."""
-        return False
-
-    @property
-    def needs_bodies(self) -> bool:
-        """Whether frames of more clips should be decoded."""
-        count = len(self.clips)
-        return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
-
-    @property
-    def piece(self) -> int:
-        """How many clips to look at next."""
-        return CHUNK
-
-    def add(self, glimpse: ClipGlimpse) -> None:
-        self.sizes.append(glimpse.size)
-        self.frame_counts.append(glimpse.num_frames)
-        if glimpse.frames:
-            self.clips.append(glimpse.frames)
-            self.num_paletted += glimpse.has_palette
-            self.kept_pixels += sum(frame.shape[0] * frame.shape[1] for frame in glimpse.frames)
-
-
 class Video(Modality):
     """Short clips of video, stored as uint8 (C, T, H, W); with four channels, colours are multiplied by alpha."""
 
@@ -144,6 +90,7 @@ class Video(Modality):
     def __init__(self, config: VideoConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.notes: list[str] = []
+        self._block = 1
         self._fixed_size = parse_size(config.size)
         self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
         self._stride = 1  # one in so many of these frames is kept
@@ -260,7 +207,7 @@ class Video(Modality):
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = size_limits(budget)[0]
-        sample = _ClipGlimpses()
+        sample = ClipGlimpses()
         collect_glimpses(self.glimpse, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
@@ -271,12 +218,12 @@ class Video(Modality):
             self.notes.append(f"clips have {shortest} to {longest} frames{learns}")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
-        channels = clip_shape.channels(self.config.channels, images, many_transparent, budget, self.notes)
-        keeps_transparency = many_transparent and channels == 4
-        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)
-        width, height = clip_shape.even_size(
-            sample.sizes, budget, lambda longer: size_limits(longer)[0], self._fixed_size, self._framing, self.notes
+        channels = image_size.channels(self.config.channels, images, many_transparent, "clips", budget, self.notes)
+        self._framing = clip_shape.frame(self.config.frame, sample.sizes, many_transparent and channels == 4)
+        self._block, (width, height) = clip_shape.drawn_size(
+            sample.blocks, sample.sizes, budget, self._fixed_size, self._framing, self.notes
         )
+        images = sample.drawings(self._block)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         if self.config.match_pixels and not budget.only_compared:
             self.notes += palette_note(np.stack(rows), "frames", 2 * sample.num_paletted > len(sample.clips))
@@ -299,10 +246,7 @@ class Video(Modality):
             side: Pixels a side that frames need; 0: none is decoded.
         """
         timing, kept = self._kept_frames(item)
-        images = frames.pictures(_file_of(item), kept.tolist(), timing.times, side) if side else []
-        spread = images[:: max(1, len(images) // 4)]
-        decoded = [np.asarray(pixels.to_eight_bits(image)) for image in spread]
-        return ClipGlimpse((timing.width, timing.height), len(kept), decoded, frames.is_gif(_file_of(item)))
+        return clip_glimpses.of_file(_file_of(item), timing, kept, side)
 
     # ---- tensors ----
 
@@ -321,13 +265,13 @@ class Video(Modality):
             if whole_video:  # frames without times are taken as they are, at the rate of the run's files
                 untimed = frames.is_untimed(_file_of(item))
                 kept = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
-            images = frames.pictures(_file_of(item), kept.tolist(), timing.times, max(height, width))
+            side = max(height, width) * self._block
+            images = frames.pictures(_file_of(item), kept.tolist(), timing.times, side)
         if not images:
             raise ValueError("it has no frames")
-        return [
-            pixels.to_stored(pixels.fit_frame(pixels.to_eight_bits(image), width, height, self._framing), channels)
-            for image in images
-        ]
+        eight_bits = [pixels.to_eight_bits(image) for image in images]
+        drawn = pixel_blocks.drawings(eight_bits, self._block, (width, height))
+        return [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in drawn]
 
     def units(self, item: Item) -> int:
         """Dimensions of the stored clip, which bits are divided by."""
@@ -363,7 +307,7 @@ class Video(Modality):
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and a GIF of the same size beside it; a clip of fewer than `MIN_FRAMES` frames repeats its last one."""
-        clip = _pad_to_min_frames(np.asarray(item))
+        clip = clip_shape.padded(np.asarray(item)).repeat(self._block, 1).repeat(self._block, 2)
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
 
@@ -394,7 +338,7 @@ class Video(Modality):
             raise ConfigError("the `prompt` is empty; give a video, an image or a folder of frames")
         begin = _prompt_frames(self, prompt) if prompt else []
         end = _prompt_frames(self, suffix) if suffix else []
-        row, mask = _join(begin, end, self._grid.shape[1])
+        row, mask = clip_matching.joined(begin, end, self._grid.shape[1])
         return Condition(self.batch(row, None, None).x[0], torch.from_numpy(mask))
 
     def state(self) -> dict[str, object]:
@@ -404,6 +348,7 @@ class Video(Modality):
             "classes": spec.classes,
             "std": spec.std,
             "frame": self._framing,
+            "block": self._block,
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
@@ -415,7 +360,7 @@ class Video(Modality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedVideo, state)
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
-        self._framing, self._source_rate = record.frame, record.rate
+        self._framing, self._block, self._source_rate = record.frame, record.block, record.rate
         self._stride, self._max_span, self._only_beginnings = record.step, record.span, record.only_beginnings
         record.matching.check(record.shape[0])
         self.matching = record.matching
@@ -446,23 +391,6 @@ def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.read_still(path)
 
 
-def _join(
-    begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A beginning and an end with blank frames between, (1, C, T, H, W), and a mask, (1, T, 1, 1): 1 where a frame is given."""
-    if end:
-        keep = max(1, (length - length // 4) // (2 if begin else 1))
-        begin, end = begin[-keep:], end[:keep]
-    free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
-    blank = [np.zeros_like((begin or end)[0])] * free
-    row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
-    mask = np.zeros((1, row.shape[2], 1, 1), np.float32)
-    mask[:, : len(begin)] = 1.0
-    if end:
-        mask[:, -len(end) :] = 1.0
-    return row, mask
-
-
 def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
     """Each clip, (T, C, H, W) in [-1, 1], as bytes without the repeated frames at its end."""
     return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.as_bytes(clips)]
@@ -474,11 +402,6 @@ def frame_counts(rows: Numbers) -> NDArray[np.intp]:
         return np.ones(len(rows), dtype=np.intp)
     moved = (rows[:, :, 1:] != rows[:, :, :-1]).any(axis=tuple(a for a in range(1, rows.ndim) if a != 2))  # (B, T - 1)
     return np.asarray((moved * np.arange(2, rows.shape[2] + 1)).max(axis=1).clip(1))
-
-
-def _pad_to_min_frames(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    missing = MIN_FRAMES - len(clip)
-    return clip if missing <= 0 else np.concatenate([clip, clip[-1:].repeat(missing, 0)])
 
 
 EXPORT = Video

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anew.core.wording import are, listed, plural
 from anew.data.file_names import suffix_of, unpacked
-from anew.data.formats import by_range
+from anew.data.formats import by_range, frame_folders
 from anew.data.formats.gzip_files import inflate_head
 from anew.data.formats.program_text import contradicts_suffix
 from anew.data.modality import CONFIDENT, Modality
@@ -34,7 +34,7 @@ class SortedFiles:
         files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
         other: By (modality as a plural noun, reason, suffix), paths of files that are of another modality than their suffix.
-        gathered: Sentences on folders that are one item each.
+        gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
@@ -142,7 +142,11 @@ def _gather_frame_folders(
         if clip_folders:
             folders_are = f"{plural(len(clip_folders), 'folder')} of numbered pictures {are(len(clip_folders))}"
             out.gathered.append(f"{folders_are} taken as one {name} item{'' if len(clip_folders) == 1 else ' each'}")
-    return [file for frames in folders.values() for file in frames] if out.gathered else files
+    if out.gathered:
+        return [file for frames in folders.values() for file in frames]
+    if requested is None:
+        out.gathered += frame_folders.note_on_equal_numbers(paths)
+    return files
 
 
 def _take_as_asked(groups: Sequence[_FilesOfSuffix], requested: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 # Roughness, in levels of 0 to 255, that pixels are counted beyond: grain of less than the first cannot be seen. Differences of
@@ -54,19 +54,11 @@ def area_numbers(images: Sequence[Numbers] | Numbers) -> Array:
 
 def area_score(sets: FeatureSets, seed: int) -> Score:
     """The score of the numbers of `area_numbers`, or their means over the frames of clips."""
-    groups = sets.held_out_groups
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
-    return Score(
-        AREAS,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=real,
-        n=result.n,
-        source=f"a kernel classifier of {sets.samples.shape[1]} shares of pixels that differ from the mean of their neighbours in "
-        "lightness or colour, trained on one half and tested on the other",
+    source = (
+        f"a kernel classifier of {sets.samples.shape[1]} shares of pixels that differ from the mean of their neighbours in "
+        "lightness or colour, trained on one half and tested on the other"
     )
+    return classifier_score(AREAS, sets, seed, source)
 
 
 def _planes(x: Array) -> tuple[Array, Array | None]:

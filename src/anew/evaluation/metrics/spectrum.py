@@ -15,15 +15,32 @@ from anew.evaluation.score import MetricSpec, Tolerance
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
     "Spectrum",
-    "How much coarse and fine detail differs from real data, in decibels (0 = the same).",
+    "How much the balance of coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
     unit="dB",
     tolerance=Tolerance(
         "closeness",
         0.7,
         2.5,
-        "fine and coarse detail differ by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="fine and coarse detail agree within {value:.1f} dB (real data: {real:.1f} dB)",
+        "the balance of fine and coarse detail differs by {value:.1f} dB (real data: {real:.1f} dB)",
+        agreement="the balance of fine and coarse detail agrees within {value:.1f} dB (real data: {real:.1f} dB)",
+    ),
+)
+SPECTRUM_AUC = MetricSpec(
+    "spectrum_auc",
+    "Amounts of detail",
+    "How often a classifier that only sees how much coarse and fine detail there is picks the sample out of a pair of a sample and a "
+    "real item (0.5 = guessing, 1 = always).",
+    minimum=0.5,
+    maximum=1.0,
+    order=18,
+    tolerance=Tolerance(
+        "closeness",
+        0.15,
+        0.45,  # as of areas: a classifier of a dozen numbers sees more than the eye does
+        "a sample is told from a real item by its amounts of coarse and fine detail {value:.0%} of the time (guessing: 50%)",
+        exact_baseline=0.5,
+        least_to_pass=300,
     ),
 )
 FINE_DETAIL = MetricSpec(
@@ -55,6 +72,16 @@ def spectrum_distance(a: Numbers, b: Numbers) -> float:
     """Mean absolute difference in decibels of the mean power of a (n, b) and b (m, b)."""
     ratio = (a.mean(axis=0) + MIN_POWER) / (b.mean(axis=0) + MIN_POWER)  # (b,)
     return float(np.abs(10.0 * np.log10(ratio)).mean())
+
+
+def balance_distance(a: Numbers, b: Numbers) -> float:
+    """Root mean square difference of the mean levels in decibels of a (n, b) and b (m, b), around its mean over bands.
+
+    The mean itself, how much contrast there is, varies so much from image to image that hundreds of them say little of it
+    (docs/log.md, 2026-11-29).
+    """
+    difference = a.mean(axis=0) - b.mean(axis=0)  # (b,)
+    return float(difference.std())
 
 
 def level_distance(a: Numbers, b: Numbers) -> float:

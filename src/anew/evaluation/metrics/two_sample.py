@@ -21,7 +21,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
-from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
@@ -63,6 +63,14 @@ class TwoSampleResult:
     low: float
     high: float
     n: int
+
+
+def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str) -> Score:
+    """The score of a classifier of a few numbers that each item has. source: what it sees, one clause."""
+    groups = sets.held_out_groups
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
+    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
+    return Score(spec, result.auc, low=result.low, high=result.high, real_baseline=real, n=result.n, source=source)
 
 
 def two_sample_test(

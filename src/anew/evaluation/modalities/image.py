@@ -26,7 +26,8 @@ from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colou
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
+from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import Score
@@ -37,6 +38,7 @@ SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched 
 # A training image counts as mirrored if it is so much nearer then: symmetric pictures are about as near either way; chosen
 MIRRORED = 0.5
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
+FAINT = (1.0 / 255.0) ** 2  # power of noise of one level, by which empty and faint images are equal
 MAX_STATISTICS_IMAGES = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
 
@@ -132,22 +134,24 @@ class ImageEvaluation(Evaluation[Numbers]):
         return stack(self.sets[name][: max(PIXELS // values, MIN_ITEMS)][:2_000])
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = SetStatistics(
-            *(radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive"))
-        )
+        rows = {part: detail_levels(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")}
+        spectra = SetStatistics(*rows.values())
         fine = slice(spectra.samples.shape[1] // 2, None)
-        ratio = spectra.samples[:, fine].mean() / max(spectra.test[:, fine].mean(), 1e-12)
-        level = 10.0 * float(np.log10(ratio + 1e-12))
+        level = float(spectra.samples[:, fine].mean() - spectra.test[:, fine].mean())
         amount = (
             "about as much fine detail as"
             if abs(level) < 0.5
             else f"{'more' if level > 0 else 'less'} fine detail than"
         )
+        source = f"difference of the mean levels of radial power spectra, in decibels; {amount} in real images ({level:+.1f} dB)"
+        seed = self.inputs.seed
+        yield distance_score(SPECTRUM_DISTANCE, balance_distance, spectra, seed=seed, source=source)
         source = (
-            f"mean difference in decibels of radial power spectra; {amount} in real images ({level:+.1f} dB in mean power, most of "
-            "which is that of the images with the strongest detail)"
+            f"a kernel classifier of the levels of {spectra.samples.shape[1]} rings of spectra, trained on one half and tested on "
+            "the other"
         )
-        yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
+        sets = self.sets.with_features(rows, self.feature_description)
+        yield classifier_score(SPECTRUM_AUC, sets, seed, source)
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single images."""
@@ -171,6 +175,11 @@ class ImageEvaluation(Evaluation[Numbers]):
             source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
             minimum=0.0,
         )
+
+
+def detail_levels(images: Numbers) -> NDArray[np.float64]:
+    """Levels (n, rings) in decibels of `radial_spectra`, upwards from that of noise of one level of 255, which cannot be seen."""
+    return np.asarray(10.0 * np.log10(radial_spectra(images) + FAINT))
 
 
 def radial_spectra(images: Numbers) -> NDArray[np.float64]:

@@ -117,7 +117,7 @@ class Part:
     @property
     def interval(self) -> str:
         """The 95% interval of the figure as text; "" without one."""
-        ends = self.score.interval
+        ends = self.score.shown_interval
         if ends is None:
             return ""
         bounds = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]

@@ -140,7 +140,7 @@ def _table(scores: Sequence[Score]) -> str:
         return "Nothing was measured."
     rows = ["| metric | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]
     for score in scores:
-        ends = score.interval
+        ends = score.shown_interval
         interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"
         real, naive = (
             "" if value is None else format_number(value) for value in (score.real_baseline, score.naive_baseline)

@@ -298,6 +298,8 @@ def _with_interval(part: Part) -> str:
 
 def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
+    if part.tolerance.relative:  # its clause says what it is a multiple of
+        return _with_interval(part)
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
     unit = f" {part.score.spec.unit}" if part.score.spec.unit else ""
