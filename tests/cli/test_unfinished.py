@@ -70,7 +70,7 @@ class Loaded:
 def load_fake(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     """Let every run be a model that draws nothing."""
     model = Loaded(killed)
-    monkeypatch.setattr(api, "loaded_together", lambda run, trust_code, n: nullcontext((model, None)))
+    monkeypatch.setattr(api, "loaded_together", lambda *request: nullcontext((model, None)))
     monkeypatch.setattr(api, "sample_together", lambda model, world, n, **request: Drawn(model.killed))
 
 

@@ -175,14 +175,16 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     family.calibrate([Made(spec).batch(7, "", 0, 8, 8).to(DEVICE)])
     state = {n: t.clone() for n, t in family.state_dict().items()}
     again = load("families", name)(spec, family.config)
-    load_weights(again, {name: tensor.cpu() for name, tensor in state.items()}, Path("model.safetensors"))
+    stored = {name: tensor.cpu() for name, tensor in state.items()}
+    load_weights(again, stored, Path("model.safetensors"))
     again = place(again, DEVICE)
     if not family.generates:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    taken = family_with_weights(type(family), spec, family.config, state, torch.device("cpu"))
-    assert all(tensor.data_ptr() == state[name].data_ptr() for name, tensor in taken.state_dict().items())
+    taken = family_with_weights(type(family), spec, family.config, stored, torch.device("cpu"))
+    assert all(tensor.data_ptr() == stored[name].data_ptr() for name, tensor in taken.state_dict().items())
+    taken = place(taken, DEVICE)
     first, *others = (
         last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again, taken)
     )

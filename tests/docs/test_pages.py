@@ -216,7 +216,11 @@ def quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_quickstart_runs(quickstart: str, tmp_path: Path) -> None:
-    run_commands(words for words in commands(quickstart) if "digits" not in " ".join(words))
+    example, *others = (words for words in commands(quickstart) if "digits" not in " ".join(words))
+    run_commands(iter([example]))
+    towns = tmp_path / "towns-data" / "towns.txt"
+    towns.write_text("".join(towns.read_text(encoding="utf-8").splitlines(keepends=True)[::30]), encoding="utf-8")
+    run_commands(iter(others))
     assert (tmp_path / "new-towns" / "all.txt").exists() and (tmp_path / "towns" / "report" / "report.html").exists()
     (block,) = blocks(quickstart, "python")
     exec(block.replace('budget="2m"', 'steps=3, settings={"evaluate_samples": "2"}').replace("2000", "8"), {})

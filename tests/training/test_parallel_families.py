@@ -93,7 +93,7 @@ def note(module, inputs):
     seen.update(str(p.dtype) for p in module.parameters(recurse=False))
 
 with together() as world:
-    cases = [("transformer", "stream"), ("diffusion", "grey"), ("vae", "grey"), ("fsq", "grey")]
+    cases = [("transformer", "stream"), ("fsq", "grey")]
     curves = [[curve(world, *case, shard, precision="bf16") for shard in (False, True)] for case in cases]
     kind = load("families", "transformer")
     config = cfg.to_json(kind.suggest(SPECS["stream"], Scale(256, 5000.0, 10.0, 0))) | {"precision": "bf16"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -41,15 +42,26 @@ def train(folder: Path, run: str, limit: float) -> list[Ended]:
     return together(folder, command, limit)
 
 
+class Trained(NamedTuple):
+    """Two runs of two processes, "whole" and "divided", of which the latter has divided weights."""
+
+    folder: Path
+    drawn: list[list[str]]  # by each process of the latter
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of two processes, of which one has divided weights."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = tmp_path_factory.mktemp("divided")
     names(path / "names.txt", 300)
     train(path, "whole", 5e9)
-    for process, is_main in zip(train(path, "divided", LIMIT), (True, False), strict=True):
-        assert json.loads(process.out.splitlines()[-1])[0] is is_main  # the others have loaded nothing
-    return path
+    printed = [json.loads(process.out.splitlines()[-1]) for process in train(path, "divided", LIMIT)]
+    assert [is_loaded for is_loaded, _ in printed] == [True, False]  # only the first process has loaded the model
+    return Trained(path, [samples for _, samples in printed])
+
+
+@pytest.fixture
+def folder(trained: Trained) -> Path:
+    return trained.folder
 
 
 def test_divided_weights_are_those_of_one_file(folder: Path) -> None:
@@ -60,9 +72,9 @@ def test_divided_weights_are_those_of_one_file(folder: Path) -> None:
     assert not [path for path in (folder / "divided").iterdir() if path.name.endswith(".tmp")]
 
 
-def test_all_processes_and_a_later_one_draw_the_same_samples(folder: Path) -> None:
-    drawn = [json.loads(process.out.splitlines()[-1])[1] for process in train(folder, "again", LIMIT)]
-    assert drawn[0] == drawn[1] == list(anew.load(folder / "divided").sample(3, seed=1))
+def test_all_processes_and_a_later_one_draw_the_same_samples(trained: Trained) -> None:
+    first, second = trained.drawn
+    assert first == second == list(anew.load(trained.folder / "divided").sample(3, seed=1))
 
 
 def test_a_run_with_divided_weights_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

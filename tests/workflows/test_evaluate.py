@@ -21,6 +21,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.announcements import Announcements
+from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
@@ -69,8 +70,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         announcements=SILENT,
         answer_scores=scores,
         copy_tests=lambda: iter(()),
-        too_few="",
-        supply=Supply(),
+        sets=ComparedSets({}, {}, Supply()),
         unmeasured=["the figures that were still to come"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
@@ -94,8 +94,7 @@ def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
         answer_scores=lambda: iter(()),
         copy_tests=no_time,
         further_scores=lambda: iter(()),
-        too_few="",
-        supply=Supply(),
+        sets=ComparedSets({}, {}, Supply()),
         unmeasured=[],
     )
     measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
@@ -110,8 +109,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
         answer_scores=lambda: iter([score("coverage", 0.5)]),
         copy_tests=lambda: iter([heard.message("copies")]),
         further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
-        too_few="",
-        supply=Supply(),
+        sets=ComparedSets({}, {}, Supply()),
         unmeasured=[],
     )
     heard = Heard()

@@ -24,9 +24,8 @@ Listener = Callable[[StepResult], str | None]  # returns a warning, which is rep
 # "stopped_early": the validation loss rose, so the decay began early
 Outcome = Literal["finished", "interrupted", "stopped_early"]
 
-MAX_RESTORES = (
-    3  # after more non-finite losses in a row, the data or the rate is at fault, and going back does not help
-)
+# After more non-finite losses in a row, the data or the rate is at fault, and going back does not help.
+MAX_RESTORES = 3
 # Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 

@@ -8,6 +8,7 @@ import pytest
 from anew.data.formats.audio import Header, Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_survey import (
+    Contents,
     LISTENED_SECONDS,
     describe_changes,
     describe_files,
@@ -66,6 +67,25 @@ def test_files_are_listened_to_for_a_bounded_time() -> None:
     assert listened_to([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []  # short, and no single sound
     many = listened_to([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
+
+
+def test_how_many_long_files_were_listened_to_is_said() -> None:
+    shape = Shape(RATE, 128, 512, 48, 48)
+    headers = [Header(RATE, 1, round(2.5 * shape.seconds * RATE))] * 30
+    contents = [Contents(header, True, 0.0) for header in headers]
+    least = f"{2 * shape.seconds:.1f} s"
+    (all_heard,) = _notes_on_singles(describe_files(headers, shape, None, contents))
+    assert all_heard.startswith(f"Of 30 files of {least} and more, 30 hold a single sound")
+    assert all_heard.endswith("the fainter rest (30 clips) is left out.")
+    (some_heard,) = _notes_on_singles(describe_files(headers, shape, None, contents[:9]))
+    assert some_heard.startswith(
+        f"Of 30 files of {least} and more, 9 were listened to, and 9 of them hold a single sound"
+    )
+    assert some_heard.endswith("the fainter rest is left out.")
+
+
+def _notes_on_singles(notes: list[str]) -> list[str]:
+    return [note for note in notes if "a single sound" in note]
 
 
 def test_the_settings_named_are_those_of_the_changes() -> None:

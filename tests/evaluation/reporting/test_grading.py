@@ -194,6 +194,8 @@ def test_what_the_time_was_too_short_for_is_not_settled_and_asks_for_no_data() -
     small = [auc(0.49, 0.19, 40)]
     assert grade(small, supply=supply) == {"closeness": "not_settled"} and samples_needed(small, supply) == {}
     assert figures(small, supply=supply)["closeness"] == "there was time to compare only 40 of 223 samples"
+    valid = replace(small[0], n=1)  # one of the 40 molecules
+    assert figures([valid], supply=supply)["closeness"] == "there was time to compare only 40 of 223 samples"
     sentence = verdict(small, supply=supply)["closeness"]
     assert sentence.startswith("Not settled. There was time to compare only 40 of 223 samples; the notes say why.")
     assert grade(CLOSE, supply=supply)["closeness"] == "good"  # enough, although not all

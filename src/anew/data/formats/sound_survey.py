@@ -214,10 +214,14 @@ def _describe_cutting(
         singles = [c.header for c in contents if c.is_single]
         num_listened = sum(is_long(c.header, shape) for c in contents)
         hold = "holds" if len(singles) == 1 else "hold"
-        rest = sum(int(header.seconds / shape.seconds) - 1 for header in singles)
+        number, rest = f"{len(singles):,} {hold}", "the fainter rest"
+        if num_listened < num_long:
+            number = f"{num_listened:,} were listened to, and {len(singles):,} of them {hold}"
+        else:
+            rest += f" ({plural(sum(int(header.seconds / shape.seconds) - 1 for header in singles), 'clip')})"
         notes.append(
-            f"Of {plural(num_listened, 'file')} of {least} and more, {len(singles):,} {hold} a single sound that dies away: "
-            f"each is one clip, its loudest {shape.seconds:.2f} s, and the fainter rest ({plural(rest, 'clip')}) is left out."
+            f"Of {plural(num_long, 'file')} of {least} and more, {number} a single sound that dies away: "
+            f"each is one clip, its loudest {shape.seconds:.2f} s, and {rest} is left out."
         )
         if num_listened > len(singles):
             notes.append(f"Other files of {least} and more are cut into clips.")

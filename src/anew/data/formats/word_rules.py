@@ -18,9 +18,8 @@ LAST_LETTER = 0x3FFFF  # no code point above is a letter, a mark that is written
 # Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
 SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"  # they stand inside words of Persian and of Indian scripts, and say how letters are joined
-MANY_MARKS = (
-    0.001  # share of characters that are marks on letters; with fewer, sub-words hardly gain by keeping them; chosen
-)
+# Share of characters that are marks on letters; with fewer, sub-words hardly gain by keeping them; chosen.
+MANY_MARKS = 0.001
 
 
 @functools.cache

@@ -348,8 +348,9 @@ class Grading:
     def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if self.left_out and self.is_decided and not self.unmeasured:
-            total = self.n + self.left_out
-            return f"there was time to compare only {self.n:,} of {plural(total, self.counted)}"
+            # Not `n`: a figure of valid items alone has fewer
+            compared = supply.compared - self.left_out
+            return f"there was time to compare only {compared:,} of {plural(supply.compared, self.counted)}"
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
