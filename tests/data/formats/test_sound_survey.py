@@ -8,8 +8,8 @@ import pytest
 from anew.data.formats.audio import Header, Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_survey import (
-    Contents,
     LISTENED_SECONDS,
+    Contents,
     describe_changes,
     describe_files,
     is_single,
