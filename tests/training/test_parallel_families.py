@@ -93,7 +93,7 @@ def note(module, inputs):
     seen.update(str(p.dtype) for p in module.parameters(recurse=False))
 
 with together() as world:
-    cases = [("transformer", "stream"), ("fsq", "grey")]
+    cases = [("transformer", "stream"), ("diffusion", "grey"), ("vae", "grey"), ("fsq", "grey")]
     curves = [[curve(world, *case, shard, precision="bf16") for shard in (False, True)] for case in cases]
     kind = load("families", "transformer")
     config = cfg.to_json(kind.suggest(SPECS["stream"], Scale(256, 5000.0, 10.0, 0))) | {"precision": "bf16"}
@@ -109,6 +109,7 @@ with together() as world:
 )
 
 
+@pytest.mark.slow
 def test_weights_of_blocks_are_sent_in_bf16_and_kept_in_fp32() -> None:
     """Losses cast them to bf16 anyway, so the curves are those of copies."""
     ended = together(MIXED)

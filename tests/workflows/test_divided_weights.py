@@ -43,17 +43,16 @@ def train(folder: Path, run: str, limit: float) -> list[Ended]:
 
 
 class Trained(NamedTuple):
-    """Two runs of two processes, "whole" and "divided", of which the latter has divided weights."""
+    """A run of two processes, "divided", whose weights are divided into several files."""
 
     folder: Path
-    drawn: list[list[str]]  # by each process of the latter
+    drawn: list[list[str]]  # by each process
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path = tmp_path_factory.mktemp("divided")
     names(path / "names.txt", 300)
-    train(path, "whole", 5e9)
     printed = [json.loads(process.out.splitlines()[-1]) for process in train(path, "divided", LIMIT)]
     assert [is_loaded for is_loaded, _ in printed] == [True, False]  # only the first process has loaded the model
     return Trained(path, [samples for _, samples in printed])
@@ -64,11 +63,16 @@ def folder(trained: Trained) -> Path:
     return trained.folder
 
 
+@pytest.mark.slow
 def test_divided_weights_are_those_of_one_file(folder: Path) -> None:
-    assert not (folder / "divided" / "model.safetensors").exists()
-    assert (folder / "divided" / "model.safetensors.index.json").exists()
+    train(folder, "whole", 5e9)
     first, second = (weights.read_weights(folder / run) for run in ("whole", "divided"))
     assert first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+
+
+def test_weights_are_divided(folder: Path) -> None:
+    assert not (folder / "divided" / "model.safetensors").exists()
+    assert (folder / "divided" / "model.safetensors.index.json").exists()
     assert not [path for path in (folder / "divided").iterdir() if path.name.endswith(".tmp")]
 
 
