@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.item_statistics import LARGE, SMALL
-from anew.evaluation.metrics.words import MIN_KNOWN, MIN_WORDS, passage_score
+from anew.evaluation.metrics.words import MIN_KNOWN, MIN_WORDS, passage_score, share_of
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 KNOWN_CHARACTER_PAIRS = MetricSpec(
@@ -81,16 +80,7 @@ def pair_scores(
     n, n_real = counts[:, 1].sum(), real_counts[:, 1].sum()
     if min(n, n_real) < MIN_WORDS or real_counts[:, 0].sum() < MIN_KNOWN * n_real:
         return
-    low, high = ratio_interval(counts[:, 0], np.maximum(counts[:, 1], 1e-9), seed)
-    yield Score(
-        KNOWN_CHARACTER_PAIRS,
-        float(counts[:, 0].sum() / n),
-        low=low,
-        high=high,
-        real_baseline=float(real_counts[:, 0].sum() / n_real),
-        n=int(n),
-        source=f"of {n:,.0f} pairs of characters of samples; real: {n_real:,.0f} of held-out text",
-    )
+    yield share_of(KNOWN_CHARACTER_PAIRS, counts, real_counts, "pairs of characters", seed)
     if not records:
         shares, real_shares = (1.0 - part[:, 0] / np.maximum(part[:, 1], 1.0) for part in (counts, real_counts))
         yield passage_score(UNKNOWN_CHARACTER_PAIRS, shares, real_shares, "pairs of characters")

@@ -182,16 +182,8 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
     if min(n, n_real) < MIN_WORDS:
         return
     for column, spec in enumerate((KNOWN_WORDS, NEW_WORDS, BROKEN_WORDS)):
-        low, high = ratio_interval(counts[:, column], np.maximum(counts.sum(axis=1), 1e-9), seed)
-        yield Score(
-            spec,
-            float(counts[:, column].sum() / n),
-            low=low,
-            high=high,
-            real_baseline=float(real_counts[:, column].sum() / n_real),
-            n=int(n),
-            source=f"of {n:,.0f} words of samples; real: {n_real:,.0f} words of held-out text",
-        )
+        own, real = (np.stack([part[:, column], part.sum(axis=1)], axis=1) for part in (counts, real_counts))
+        yield share_of(spec, own, real, "words", seed)
     if not vocabulary.records:
         yield _unknown_words(counts, real_counts)
     pairs, real_pairs = (
@@ -200,16 +192,7 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
     )  # each (texts, 2)
     n, n_real = pairs[:, 1].sum(), real_pairs[:, 1].sum()
     if min(n, n_real) >= MIN_WORDS and real_pairs[:, 0].sum() >= MIN_PAIRS * n_real:
-        low, high = ratio_interval(pairs[:, 0], np.maximum(pairs[:, 1], 1e-9), seed)
-        yield Score(
-            KNOWN_PAIRS,
-            float(pairs[:, 0].sum() / n),
-            low=low,
-            high=high,
-            real_baseline=float(real_pairs[:, 0].sum() / n_real),
-            n=int(n),
-            source=f"of {n:,.0f} pairs of known words of samples; real: {n_real:,.0f} pairs of held-out text",
-        )
+        yield share_of(KNOWN_PAIRS, pairs, real_pairs, "pairs of known words", seed)
         yield _pairs_beyond_real(pairs, real_pairs, seed)
 
 
@@ -250,6 +233,28 @@ def _unknown_words(counts: Rows, real_counts: Rows) -> Score:
         part[:, 1:].sum(axis=1) / np.maximum(part.sum(axis=1), 1.0) for part in (counts, real_counts)
     )
     return passage_score(UNKNOWN_WORDS, shares, real_shares, "words")
+
+
+def share_of(spec: MetricSpec, counts: Rows, real_counts: Rows, units: str, seed: int) -> Score:
+    """The share of units that a figure counts, in samples and in held-out text.
+
+    Args:
+        spec: The figure.
+        counts, real_counts: (texts, 2) units that it counts and all units, of samples and of held-out texts.
+        units: What they are called, in the plural.
+        seed: Chooses the resamples of the interval.
+    """
+    (part, n), (real_part, n_real) = counts.sum(axis=0), real_counts.sum(axis=0)
+    low, high = ratio_interval(counts[:, 0], np.maximum(counts[:, 1], 1e-9), seed)
+    return Score(
+        spec,
+        float(part / n),
+        low=low,
+        high=high,
+        real_baseline=float(real_part / n_real),
+        n=int(n),
+        source=f"of {n:,.0f} {units} of samples; real: {n_real:,.0f} of held-out text",
+    )
 
 
 def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) -> Score:
