@@ -99,7 +99,7 @@ def family_with_weights(
         family = family_class(spec, config)
     family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
     family.load_state_dict(dict(weights), assign=True)
-    return family.to(device).eval()
+    return place(family, device).eval()
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def size_note(data: TrainingData, chosen: Candidate | None) -> tuple[str, ...]:
     """A sentence that names half the size of pictures, if the model cannot see each of them once; in a tuple, empty else."""
     if chosen is None or chosen.examples >= data.train_items or not isinstance(data, Dataset):
         return ()
-    if not isinstance(data.spec, Grid) or data.modality.name not in ("image", "video"):
+    if not isinstance(data.spec, Grid) or not hasattr(data.modality.config, "size"):
         return ()
     half = [4 * round(side / 8) for side in data.spec.shape[:-3:-1]]
     if min(half) < RUNGS[0]:

@@ -238,9 +238,8 @@ def _sampled(
         if len(samples) - chunk < shown:
             reporter.progress("sampling", min(len(samples), shown), shown)
         pace.add(chunk, time.monotonic() - chunk_begin)
-        if (
-            seconds is None and not is_announced and len(samples) > chunk
-        ):  # chunks of two sizes tell what each sample takes
+        # Chunks of two sizes tell what each sample takes
+        if seconds is None and not is_announced and len(samples) > chunk:
             is_announced = _announce(time.monotonic() - begin + pace.seconds(n - len(samples)), n, reporter)
         most = GROWTH * chunk if earlier is None else max(GROWTH * chunk, MIN_ITEMS)
         max_chunk = min(MAX_CHUNK, most, n - len(samples))

@@ -99,18 +99,18 @@ def thumbnail(picture: Image.Image, side: int) -> Image.Image:
     )
 
 
-def drawing_of(thumbnail: Image.Image, block: int, side: int) -> Image.Image:
+def drawing_of(reduced: Image.Image, block: int, side: int) -> Image.Image:
     """The `drawing` of a picture.
 
     Args:
-        thumbnail: One pixel for each of the picture's largest blocks.
+        reduced: One pixel for each of the picture's largest blocks.
         block: The side of these, see `block_side`.
         side: The side of the blocks of the drawing.
     """
     factor = block // side if block % side == 0 else block
     if factor <= 1:
-        return thumbnail
-    return thumbnail.resize((thumbnail.width * factor, thumbnail.height * factor), Image.Resampling.NEAREST)
+        return reduced
+    return reduced.resize((reduced.width * factor, reduced.height * factor), Image.Resampling.NEAREST)
 
 
 def note(plural: str, side: int, drawn: tuple[int, int], setting: str) -> str:

@@ -293,9 +293,8 @@ class Image(Modality):
             thumbnail = pixels.block_means(np.asarray(image), 2 * side)
             return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
         block = 1
-        if (
-            image.size == size and _area(size) <= pixels.LARGE
-        ):  # else it is a JPEG decoded to a smaller size, or slow to search
+        # Otherwise it is a JPEG that was decoded to a smaller size, or slow to search
+        if image.size == size and _area(size) <= pixels.LARGE:
             image = pixels.to_eight_bits(image)
             block = pixel_blocks.block_side(image)
             image = pixel_blocks.drawing(image, max(block, 1))

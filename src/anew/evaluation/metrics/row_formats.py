@@ -20,9 +20,8 @@ from anew.evaluation.metrics.distances import Array
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
 # names of two words.
 DELIMITERS = "\t;|, "
-PART_DELIMITERS = (
-    "/|;:"  # of records that are no rows, but have parts; prose and names have none of these in each record
-)
+# Of records that are no rows, but have parts; prose and names have none of these in each record.
+PART_DELIMITERS = "/|;:"
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects

@@ -261,7 +261,7 @@ def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) 
     """How often a passage of samples has a larger unknown share than one of held-out text; (texts,) shares of a noun."""
     value, variance = auc(shares, real_shares)
     half = 1.96 * float(np.sqrt(variance))
-    # Less that is unknown than in held-out text is no fault: a model knows the training text alone
+    # Fewer unknown words than in held-out text are no fault: the model knows only the training text
     low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
     return Score(
         spec,
