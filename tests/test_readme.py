@@ -52,7 +52,9 @@ def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 def small_networks(words: list[str]) -> list[str]:
     """Settings of networks that take no time, for the verbs that make some."""
-    settings = {"train": TINY, "compare": {"width": 8, "batch_size": 8, "previews": 0}}.get(words[0], {})
+    settings = {"train": TINY, "compare": {"width": 8, "batch_size": 8, "evaluate_samples": 2, "previews": 0}}.get(
+        words[0], {}
+    )
     return [] if "--runs" in words else setting_words(settings)
 
 
