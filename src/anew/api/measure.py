@@ -374,9 +374,7 @@ def _evaluate_run(
 def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
     name = next((name for name, value in for_samples.items() if value is not None), None)
     if name is not None:
-        raise ConfigError(
-            f"`{name}` is for samples made elsewhere; a run keeps its own settings and held-out items"
-        )
+        raise ConfigError(f"`{name}` is for samples made elsewhere; a run keeps its own settings and held-out items")
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:

@@ -275,7 +275,9 @@ def _evaluate(p: CommandParser) -> None:
         help="safetensors file with your own features: samples, held_out and train, each (n, d)",
     )
     p.add_argument("--modality", help=f"for --samples: {MODALITY_HELP}")
-    p.add_argument("--out", metavar="DIR", help="folder for the report (default: in RUN; for --samples: runs/NAME-report-N)")
+    p.add_argument(
+        "--out", metavar="DIR", help="folder for the report (default: in RUN; for --samples: runs/NAME-report-N)"
+    )
     p.add_argument(
         "--fail-on",
         metavar="CONDITIONS",

@@ -42,9 +42,7 @@ class LoopCompiler:
         self._process: subprocess.Popen[str] | None = None
         self._share = 0.0
 
-    def run(
-        self, loops: Loops, seconds: float | None, report: Callable[[float], None] = lambda share: None
-    ) -> bool:
+    def run(self, loops: Loops, seconds: float | None, report: Callable[[float], None] = lambda share: None) -> bool:
         """Whether all loops are compiled within the seconds; no limit for None.
 
         If they are not, or will not be at the pace so far, that goes on with what other work leaves of the cores until `close`.
