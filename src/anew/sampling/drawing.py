@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ def draw_samples(
             sampling=sampling,
             stop=origin.stop,
             first_index=first,
-            report=lambda drawn, before=len(samples): progress.show(before + drawn),
+            report=progress.after(len(samples)),
         )
         batch.origins = [replace(common, index=first + i, batch=(first, count)) for i in range(count)]
         samples += batch[max(start - offset, 0) : stop - offset]
@@ -83,6 +83,10 @@ class DrawingProgress:
         self._total = total
         self._count = 0
         self._next_at = time.monotonic() + QUICK_S
+
+    def after(self, before: int) -> Callable[[float], None]:
+        """A function to show how many samples are drawn of those that follow `before` others."""
+        return lambda drawn: self.show(before + drawn)
 
     def show(self, drawn: float) -> None:
         """Show that so many samples are drawn, where unfinished ones count in part."""

@@ -241,7 +241,7 @@ class Generator:
                 sampling=sampling,
                 first_index=first_index + offset,
             )
-            x = self.generate(request, seed, stop, lambda share: report(len(samples) + share * request.n))
+            x = self.generate(request, seed, stop, _counted(report, len(samples), request.n))
             items = self.decode_items(x, request, stop)
             samples += Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
             report(len(samples))
@@ -303,6 +303,11 @@ class Generator:
             n names, all None without classes.
         """
         return [None] * n if labels is None else [self.labels[int(index)] for index in labels]
+
+
+def _counted(report: Callable[[float], None], before: int, n: int) -> Callable[[float], None]:
+    """A function to report a share of n samples as the number of those that are drawn, after `before` others."""
+    return lambda share: report(before + share * n)
 
 
 def _prompt_ids(request: SampleRequest) -> Tensor | None:
