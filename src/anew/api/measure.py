@@ -131,8 +131,8 @@ def score(
             string always names a place; a single text is a list, `["The river."]`.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
-        settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `encoding`
-            of texts and code. Without them, the columns of the run are read where the data has them.
+        settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `header`
+            of tables, `encoding` of texts and code. Without them, the columns of the run are read where the data has them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -274,7 +274,7 @@ def evaluate(
             None takes the time that n samples need.
         seed: Seed of the samples and of the measurements.
         settings: How the files of `data` are read, by name: `text_column` of texts, `image_column` and `label_column` of images,
-            `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
+            `header` of tables, `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
             for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.

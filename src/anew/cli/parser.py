@@ -18,7 +18,7 @@ PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose impo
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
-READING_HELP = "text_column (texts), image_column and label_column (images), encoding (texts and code)"
+READING_HELP = "text_column (texts), image_column and label_column (images), header (tables), encoding (texts and code)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
     "settings": "--set",

@@ -289,7 +289,7 @@ class Model(Generator):
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
             settings: How the files of a path are read, by name: `text_column` of texts, `image_column` and `label_column` of
-                images, `encoding` of texts and code. The columns of the run are read where the data has them.
+                images, `header` of tables, `encoding` of texts and code. The columns of the run are read where the data has them.
             reporter: Shows the progress; None shows nothing.
 
         Returns:
