@@ -248,7 +248,7 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
         and "scoring tokens: " not in whole.stdout
     )
     rows = anew("score", run, tmp_path / "in", "--per-item").stdout.splitlines()
-    assert len(rows) == 3 and rows[0].startswith("file,record,name,tokens,characters,log_likelihood,")
+    assert len(rows) == 3 and rows[0].startswith("file,record,tokens,characters,log_likelihood,")
     out = tmp_path / "scores.csv"
     assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
     assert out.read_text().splitlines() == rows
