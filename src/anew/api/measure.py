@@ -274,8 +274,8 @@ def evaluate(
             None takes the time that n samples need.
         seed: Seed of the samples and of the measurements.
         settings: How the files of `data` are read, by name: `text_column` of texts, `image_column` and `label_column` of images,
-            `header` of tables, `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
-            for `samples` and `held_out` too, whose columns are read where they have them.
+            `header` of tables, `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data
+            is read. They hold for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None means now.
