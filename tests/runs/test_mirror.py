@@ -22,9 +22,10 @@ from anew.core import addresses
 from anew.core.addresses import run_address
 from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
-from anew.runs import keeper, lock, mirror
+from anew.runs import keeper, lock, manifest, mirror
 from anew.runs.folder import RunFolder
-from anew.runs.mirror import MANIFEST, Mirror, place_of
+from anew.runs.manifest import MANIFEST, Stored
+from anew.runs.mirror import Mirror, place_of
 from commands import anew as printed
 
 ADDRESS = "memory://bucket/runs/names"
@@ -482,7 +483,7 @@ def test_what_cannot_be_kept_is_said_before_the_work(
 def test_a_file_that_cannot_be_read_is_named(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     local, real = begun({"model": "x"}), mirror._digest
 
-    def digest(path: Path) -> mirror.Stored:
+    def digest(path: Path) -> Stored:
         if path.name == "model":
             raise OSError(errno.EIO, "Input/output error")
         return real(path)
@@ -548,7 +549,8 @@ def test_no_more_of_a_manifest_is_read_than_it_may_have(
 
     local.push()
     monkeypatch.setattr(type(store), "cat_file", cat_file)
-    monkeypatch.setattr(mirror, "MANIFEST_BYTES", 100)
+    for module in (mirror, manifest):
+        monkeypatch.setattr(module, "MANIFEST_BYTES", 100)
     with pytest.raises(RunError, match=r"is damaged \(has more than 100 bytes\)"):
         local.exists()
     assert ends == [101]

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anew.errors import RunError, UnsentError, shorten
-from anew.runs.mirror import OBJECTS, PROBE, Mirror, Overtaken, of_folder
+from anew.runs.manifest import OBJECTS
+from anew.runs.mirror import PROBE, Mirror, Overtaken, of_folder
 
 EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
 

@@ -19,75 +19,35 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
 from filelock import FileLock
-from pydantic import Field, StringConstraints
 
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem
-from anew.core.schema import Count, Flag, Record, Text, Whole, checked
 from anew.errors import RunError
 from anew.runs import events, lock, snapshots
-from anew.runs.checkpoint import Digest
+from anew.runs.manifest import (
+    MANIFEST,
+    MANIFEST_BYTES,
+    OBJECTS,
+    Manifest,
+    State,
+    Stored,
+    parse_manifest,
+    read_state,
+)
 from anew.runs.paths import CONFIG, STORE_STATE, WEIGHT_FILE
 
-MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
+PROBE = "anew-probe"  # a name in the store
 SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # How often sending is tried while files change: a training changes one of them now and then; chosen
 SEND_TRIES = 20
-# Most bytes of the manifest: some hundred thousand files; a store may send anything
-MANIFEST_BYTES = 64 * 2**20
 NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of files that stay on this machine
-PART = re.compile(r"[^/\\\0]{1,200}")  # a valid part of a file's path
-
-
-class Stored(Record):
-    """A file of a run: its size and the digest of its content."""
-
-    bytes: Whole
-    sha256: Digest
-
-    def key(self, name: str) -> str:
-        """The key of its object. The name after the digest is for people, and for programs that recognize types by it."""
-        return f"{OBJECTS}/{self.sha256}/{name.rpartition('/')[2]}"
-
-
-class Manifest(Record):
-    """The files of a run in a store. writer: a random name, different for each time that a manifest is written."""
-
-    generation: Count
-    writer: Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{16}$")]
-    files: Annotated[dict[Text, Stored], Field(max_length=1_000_000)]
-
-    def check_names(self) -> None:
-        """Raise ValueError if a name leads out of the folder."""
-        for name in self.files:
-            if not all(PART.fullmatch(part) and part not in (".", "..") for part in name.split("/")):
-                raise ValueError(f"names the file {name!r}")
 
 
 class Overtaken(RunError):
     """Another machine has written the run meanwhile."""
-
-
-class State(Record):
-    """What this machine knows of the store.
-
-    Attributes:
-        address: The address of the run.
-        known: The manifest that was last read or written.
-        pending: The manifest that was about to be written.
-        is_partial: Whether checkpoints were left in the store, since they were not needed here.
-        set_aside: Where the last `fetch` has moved work of this machine that the store lacks; None if there was none.
-    """
-
-    address: Text
-    known: Manifest | None = None
-    pending: Manifest | None = None
-    is_partial: Flag = False
-    set_aside: Text | None = None
 
 
 def place_of(address: str) -> Path:
@@ -101,7 +61,7 @@ def of_folder(folder: Path) -> Mirror | None:
     state_path = folder.parent / STORE_STATE
     if not state_path.is_file():
         return None
-    state = _read_state(state_path)
+    state = read_state(state_path)
     return Mirror(state.address) if state is not None and place_of(state.address) == folder else None
 
 
@@ -146,7 +106,7 @@ class Mirror:
 
     def state(self) -> State | None:
         """What this machine knows of the store, if it knows anything."""
-        return _read_state(self._state_path)
+        return read_state(self._state_path)
 
     def exists(self) -> bool:
         """Whether the store holds a run there."""
@@ -164,7 +124,7 @@ class Mirror:
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder.parent / ".lock"):
-            state = _read_state(self._state_path)
+            state = read_state(self._state_path)
             if state is None or state.address != self.address:
                 state = State(address=self.address)
                 self._write_state(state)
@@ -275,7 +235,7 @@ class Mirror:
         """
         if not (self.folder / CONFIG).is_file():
             return  # nothing has begun
-        state = _read_state(self._state_path) or State(address=self.address)
+        state = read_state(self._state_path) or State(address=self.address)
         known = state.known.files if state.known is not None else {}
         contents = self._sent(known)
         if state.is_partial:  # checkpoints that were left in the store stay there
@@ -384,16 +344,7 @@ class Mirror:
                 return None
 
         data = self._reached(read)
-        if data is None:
-            return None
-        try:
-            if len(data) > MANIFEST_BYTES:
-                raise ValueError(f"has more than {MANIFEST_BYTES:,} bytes")
-            manifest = checked(Manifest, json.loads(data), MANIFEST)
-            manifest.check_names()
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{MANIFEST} of {self.address!r} is damaged ({files.clause(error)}); restore it") from None
-        return manifest
+        return None if data is None else parse_manifest(data, self.address)
 
     def _paths(self) -> Iterator[Path]:
         """The files of the folder that belong to the run."""
@@ -490,11 +441,3 @@ def _digest(path: Path) -> Stored:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Stored(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
-
-
-def _read_state(path: Path) -> State | None:
-    """What a file says about the store; None if it is missing or damaged, so that the store counts."""
-    try:
-        return checked(State, files.read_json(path), STORE_STATE)
-    except (RunError, ValueError):
-        return None
