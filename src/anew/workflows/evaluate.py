@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def evaluate_run(
     features: FeatureSets | None = None,
     world: World | None = None,
     pace: Pace | None = None,
+    out: Path | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -114,6 +116,7 @@ def evaluate_run(
         world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
             limit then.
         pace: How fast samples were drawn before; None if that is not known.
+        out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
     """
     use_threads()
     begin = time.monotonic()
@@ -137,7 +140,9 @@ def evaluate_run(
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         measurements.is_stopped |= stopped
         sampling = Sampling(model, n, targets, seed, measured_pace, samples, notes)
-        report = _write(sampling, dataset, evaluation, measurements, reporter, limit)
+        report = _write(sampling, dataset, evaluation, measurements, reporter, limit, out)
+        if out is not None:
+            return report
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
@@ -182,12 +187,13 @@ def _write(
     measurements: Measurements,
     reporter: Reporter,
     limit: TimeLimit | None,
+    out: Path | None,
 ) -> EvaluationReport:
     """Write the report and, if time for more samples or measurements is left then, write it again with them.
 
     Args:
         sampling, data, evaluation, measurements, reporter: What the report is on.
-        limit: See `evaluate_run`.
+        limit, out: See `evaluate_run`.
     """
     model, record, folder = sampling.model, sampling.model.record, sampling.model.folder.path
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
@@ -198,8 +204,9 @@ def _write(
 
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
         measured = replace(measured, notes=[*run_notes, *sampling.notes, *skipped, *measured.notes])
-        report = write_run_report(folder, record, measured, content, len(sampling.samples), reporter, replaced)
-        if report.folder == folder / REPORT:
+        n = len(sampling.samples)
+        report = write_run_report(folder, record, measured, content, n, reporter, replaced, out)
+        if out is None and report.folder == folder / REPORT:
             save_samples(sampling.samples.head(num_saved_samples(model)), folder / "samples")
         return report
 
