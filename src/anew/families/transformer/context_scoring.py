@@ -77,6 +77,14 @@ def _targets(batch: Batch) -> Ints:
     return targets
 
 
+def collected(sweep: Iterable[Batch], documents: list[Ints]) -> Iterator[Batch]:
+    """Yield the batches of a sweep, and append the documents of each to a list."""
+    for batch in sweep:
+        targets = _targets(batch)
+        documents.extend(np.append(segment.opening, targets[segment.places]) for segment in segments_of(batch))
+        yield batch
+
+
 def segments_of(batch: Batch) -> Iterator[Segment]:
     """The targets of a batch in the order in which they are read: all that count and, in a row that does not continue another one,
     those before them."""

@@ -28,10 +28,11 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.context_scoring import collected, fit_joint, pieces_of, score
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer
+from anew.families.transformer.passage_limit import PassageLimit, PassageRows
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
@@ -135,6 +136,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
+        self.passages = PassageLimit() if spec.packed and (c.ngrams or c.contexts) else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -215,9 +217,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return Loss(losses.sum(), losses.numel())
 
     @property
-    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords]:
-        """Modules that are mixed with the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known}
+    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords | PassageLimit]:
+        """Modules of what is fitted besides the network, by the name of their buffers."""
+        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
@@ -236,7 +238,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             if self.mixer is not None:
                 self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
         elif self.mixer is not None:
-            self.mixer.fit_counts(sequences_of(sweep, MAX_COUNTED_TOKENS))
+            sequences = list(sequences_of(sweep, MAX_COUNTED_TOKENS))
+            self.mixer.fit_counts(sequences)
+            if self.passages is not None:
+                self.passages.keep_text(sequences)
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
@@ -251,11 +256,28 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate that mixes the network with the statistical models."""
+        """Fit the gate that mixes the network with the statistical models, and measure how often held-out text repeats passages."""
+        documents: list[NDArray[np.int64]] = []
+        if self.passages is not None:
+            sweep = collected(sweep, documents)
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
             _fit_mixer(self, self.mixer, sweep)
+        if self.passages is not None and self.has_counts:
+            self.passages.fit(self._passage_text(), documents)
+
+    def passages_of(self, n: int) -> PassageRows | None:
+        """The passages of the training text that n samples follow; None if it is not limited how often they go on."""
+        if self.passages is None or not self.passages.is_fitted:
+            return None
+        return self.passages.rows(self._passage_text(), n)
+
+    def _passage_text(self) -> NDArray[np.int32]:
+        head = self.passages if self.contexts is None else self.contexts
+        assert head is not None
+        text: NDArray[np.int32] = head.get_buffer("text").cpu().numpy()
+        return text
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
