@@ -155,7 +155,8 @@ class PassageRows:
         # A part without tokens has no share, but cuts need weights
         kept = [cut(np.where(total[:, None] > 0.0, part, weights)) for part, total in zip(parts, sums, strict=True)]
         shares = np.stack([share, 1.0 - share]) / np.stack([part.sum(1) for part in kept])  # (2, k)
-        return (shares[0, :, None] * kept[0] + shares[1, :, None] * kept[1]).astype(np.float32)
+        mixed: Floats = (shares[0, :, None] * kept[0] + shares[1, :, None] * kept[1]).astype(np.float32)
+        return mixed
 
     def sift(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Flags, Flags, Floats]:
         """Decide which drawn tokens stay, where a passage goes on in a single way.
