@@ -24,6 +24,7 @@ from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.passage_limit import PassageRows
 from anew.families.transformer.sampler import NetworkOf, RowState
+from anew.families.transformer.sweep_sequences import Segment
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -51,18 +52,6 @@ Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-
-
-class Segment(NamedTuple):
-    """Targets of one document, which are read one after another.
-
-    Attributes:
-        places: (T,) their positions among the B * L targets of the batch.
-        opening: The id before the first one.
-    """
-
-    places: Ints
-    opening: int
 
 
 class PathLogits(NamedTuple):
@@ -356,28 +345,26 @@ class ContextHead(nn.Module):
         is_wanted = None if passages is None else ~passages.fork
         tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted)
         probabilities = (state.share.weights * chances).sum(1)  # (n,)
-        is_open, second = probabilities < min_p, uniforms[1]
-        is_limited = has_left = np.zeros(len(tokens), dtype=np.bool_)
+        is_open, has_left, second = probabilities < min_p, np.zeros(len(tokens), dtype=np.bool_), uniforms[1]
+        # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
+        exact_from = np.full(len(tokens), min_p, dtype=np.float32)
         if passages is not None:
             stays, has_left, second = passages.sift(tokens, probabilities, second)
-            is_limited = passages.follow & ~stays
-            is_open &= ~passages.follow
-        # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
-        exact_from = np.where(is_limited, min_p * min_p, min_p).astype(np.float32)
-        mixed = self.mixer.step(state.rows, state.joint, network, is_open | is_limited, exact_from)
-        weights = state.share.mix([mixed, network, self.uniform])
-        weights = weights if allowed is None else weights * allowed
-        candidates = token_choice.above_min_p(weights, min_p)
-        redrawn = is_open & (candidates[np.arange(len(candidates)), tokens] == 0.0) | is_limited
-        if passages is not None and is_limited.any():
-            rows = np.flatnonzero(is_limited)
-            cut = partial(token_choice.above_min_p, min_p=min_p)
-            candidates[rows] = passages.limited(weights[rows], rows, cut, has_left[rows])
-        rows = np.flatnonzero(redrawn)
+            is_open = np.where(passages.follow, ~stays, is_open)
+            exact_from[passages.follow] *= min_p
+        rows = np.flatnonzero(is_open)
         if len(rows):
-            again = token_choice.sample_tokens(candidates[rows], second[rows])  # (k,)
-            tokens[rows] = again
-            chances[rows] = np.stack((mixed[rows, again], network[rows, again], self.uniform[again]), 1)
+            experts = [self.mixer.step(state.rows, state.joint, network, is_open, exact_from)[rows], network[rows]]
+            weights = state.share.select(rows).mix([*experts, self.uniform])  # (k, V)
+            weights = weights if allowed is None else weights * allowed[rows]
+            cut = partial(token_choice.above_min_p, min_p=min_p)
+            candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
+            again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
+            follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.follow[rows]
+            is_kept = ~follows & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
+            tokens[rows] = np.where(is_kept, tokens[rows], again)
+            drawn, k = tokens[rows], np.arange(len(rows))
+            chances[rows] = np.stack((experts[0][k, drawn], experts[1][k, drawn], self.uniform[drawn]), 1)
         state.propose_drawn(chances)
         return tokens
 

@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
-from anew.families.transformer.class_counts import ClassCounts
+from anew.families.transformer.class_counts import ClassCounts, known_classes
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixer_state import MixerState
@@ -451,3 +452,15 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     shared_log_probs(share, experts.reshape(*targets.shape, 3))
     share.restore_uniform()
     return share
+
+
+def batch_gate_inputs(
+    mixer: NgramMixer, batch: Batch, logits_of: Callable[[Batch], Tensor]
+) -> tuple[GateInputs, Ints, Bools]:
+    """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,). logits_of: (B, L, V) of a batch."""
+    ids = batch.x.cpu().numpy()
+    network = logits_of(batch).flatten(0, 1).log_softmax(-1).cpu().numpy()
+    targets = ids[:, 1:].ravel()
+    everything = np.ones(len(targets), dtype=bool)
+    counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+    return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts

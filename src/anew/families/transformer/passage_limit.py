@@ -10,7 +10,7 @@ Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, N tokens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 
 import numpy as np
@@ -18,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
+from anew.families.transformer.sweep_sequences import documents_of
 
 DTYPES = {"text": torch.int32, "rates": torch.float32}  # of the buffers
 Cut = Callable[["Floats"], "Floats"]  # weights (k, V) without the tokens that the settings do not allow
@@ -26,31 +28,41 @@ Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Tokens = NDArray[np.int32]
 
 
 class PassageLimit(nn.Module):
-    """How often held-out text goes on with passages, as a buffer, and the training text where no other head keeps it."""
+    """How often held-out text goes on with passages, as a buffer, and the training text where no other head keeps it.
 
-    def __init__(self) -> None:
+    Args:
+        head: The head that keeps the training text; None if it is kept here.
+    """
+
+    def __init__(self, head: nn.Module | None = None) -> None:
         super().__init__()
+        self._heads = () if head is None else (head,)  # not a part of this module
+        self._documents: list[Ints] = []
         self._index: PassageIndex | None = None
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
-    @property
-    def is_fitted(self) -> bool:
-        """Whether it is known how often held-out text goes on with passages."""
-        return "rates" in self._buffers
-
-    def keep_text(self, sequences: Sequence[Ints]) -> None:
-        """Keep a training text."""
+    def kept(self, sequences: Iterable[Ints]) -> list[Ints]:
+        """The sequences of a training text, which is kept."""
+        sequences = list(sequences)
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
         self.register_buffer("text", torch.from_numpy(text))
         self.clear_cache()
+        return sequences
 
-    def fit(self, text: Tokens, documents: Sequence[Ints]) -> None:
-        """Measure how often held-out documents go on with passages of the training text (N,)."""
-        rates = continuation_rates(self._index_of(text), documents)
+    def watched(self, sweep: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches of held-out documents, which are kept until `fit`."""
+        self._documents = []
+        for batch in sweep:
+            self._documents += documents_of(batch)
+            yield batch
+
+    def fit(self) -> None:
+        """Measure how often the held-out documents that were watched go on with passages of the training text."""
+        rates = continuation_rates(self.index, self._documents)
+        self._documents = []
         if rates is not None:
             self.register_buffer("rates", torch.from_numpy(rates))
 
@@ -75,14 +87,18 @@ class PassageLimit(nn.Module):
         """Must be called after buffers have changed."""
         self._index = None
 
-    def _index_of(self, text: Tokens) -> PassageIndex:
+    @property
+    def index(self) -> PassageIndex:
         if self._index is None:
-            self._index = PassageIndex(text)
+            text = (*self._heads, self)[0].get_buffer("text")
+            self._index = PassageIndex(text.cpu().numpy())
         return self._index
 
-    def rows(self, text: Tokens, n: int) -> PassageRows:
-        """The passages of n samples of which nothing has been read. text: (N,) the training text."""
-        return PassageRows(self._index_of(text), self.get_buffer("rates").cpu().numpy(), n)
+    def rows(self, n: int) -> PassageRows | None:
+        """The passages of n samples of which nothing has been read; None if it is not known how often held-out text goes on."""
+        if "rates" not in self._buffers:
+            return None
+        return PassageRows(self.index, self.get_buffer("rates").cpu().numpy(), n)
 
 
 class PassageRows:

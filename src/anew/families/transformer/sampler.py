@@ -19,7 +19,7 @@ from anew.core.specs import SampleRequest, Tokens
 from anew.core.threads import one_thread
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.passage_limit import PassageRows
+from anew.families.transformer.passage_limit import PassageLimit, PassageRows
 from anew.families.transformer.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
@@ -80,14 +80,13 @@ class SampledFamily(Protocol):
 
     spec: Tokens
     net: Decoder
+    passages: PassageLimit | None
     num_label_tokens: int
 
     @property
     def token_mixer(self) -> TokenMixer | None: ...
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
-
-    def passages_of(self, n: int) -> PassageRows | None: ...
 
 
 class TokenSampler:
@@ -138,7 +137,8 @@ class TokenSampler:
         self.mixer = family.token_mixer
         # Always the most probable token, as was asked for
         is_greedy = s.temperature == 0.0 or s.top_k == 1
-        self.passages = None if self.is_unfiltered or is_greedy else family.passages_of(request.n)
+        limit = None if self.is_unfiltered or is_greedy else family.passages
+        self.passages = None if limit is None else limit.rows(request.n)
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
