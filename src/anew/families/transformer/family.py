@@ -385,11 +385,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
 
 
-def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
-    """The classes of all rows; None if one is not known."""
-    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()
-
-
 def parts_left_out(family: Transformer) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     if family.contexts is not None and family.contexts.is_fitted:
