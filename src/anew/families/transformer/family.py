@@ -238,8 +238,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             if self.mixer is not None:
                 self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
         elif self.mixer is not None:
-            sequences = sequences_of(sweep, MAX_COUNTED_TOKENS)
-            self.mixer.fit_counts(sequences if self.passages is None else self.passages.kept(sequences))
+            texts = sequences_of(sweep, MAX_COUNTED_TOKENS)
+            self.mixer.fit_counts(texts if self.passages is None else self.passages.kept(texts))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
