@@ -132,3 +132,14 @@ def test_a_run_keeps_text_and_rates(family: Transformer) -> None:
     sampling = TransformerSampling(max_tokens=40, min_p=0.1)
     drawn, again = (list(f.sample(SampleRequest(2, sampling=sampling), 3))[-1] for f in (family, restored))
     assert torch.equal(drawn, again)
+
+
+def test_a_run_that_kept_no_text_is_not_limited(family: Transformer) -> None:
+    if family.mixer is None:
+        return
+    state = {name: tensor for name, tensor in family.state_dict().items() if not name.startswith("passages.")}
+    resumed = Transformer(TEXT, family.config).eval()
+    resumed.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
+    resumed.load_state_dict(state)
+    resumed.calibrate([Batch(held_out(0).unfold(0, 33, 32))])
+    assert resumed.passages is not None and resumed.passages.rows(1) is None

@@ -260,7 +260,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
             _fit_mixer(self, self.mixer, sweep)
-        if self.passages is not None and self.has_counts:
+        if self.passages is not None:
             self.passages.fit()
 
     # -- score ----------------------------------------------------------------------------------------------------------

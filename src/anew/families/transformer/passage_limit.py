@@ -16,7 +16,7 @@ from copy import copy
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
@@ -60,8 +60,8 @@ class PassageLimit(nn.Module):
             yield batch
 
     def fit(self) -> None:
-        """Measure how often the held-out documents that were watched go on with passages of the training text."""
-        rates = continuation_rates(self.index, self._documents)
+        """Measure how often the held-out documents that were watched go on with passages of the training text, if that was kept."""
+        rates = None if self._text is None else continuation_rates(self.index, self._documents)
         self._documents = []
         if rates is not None:
             self.register_buffer("rates", torch.from_numpy(rates))
@@ -88,10 +88,15 @@ class PassageLimit(nn.Module):
         self._index = None
 
     @property
+    def _text(self) -> Tensor | None:
+        """(N,) the training text; None before it is counted, and in checkpoints of runs that did not keep it."""
+        return (*self._heads, self)[0]._buffers.get("text")
+
+    @property
     def index(self) -> PassageIndex:
         if self._index is None:
-            text = (*self._heads, self)[0].get_buffer("text")
-            self._index = PassageIndex(text.cpu().numpy())
+            assert self._text is not None
+            self._index = PassageIndex(self._text.cpu().numpy())
         return self._index
 
     def rows(self, n: int) -> PassageRows | None:
