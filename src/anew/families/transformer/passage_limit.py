@@ -90,7 +90,8 @@ class PassageLimit(nn.Module):
     @property
     def _text(self) -> Tensor | None:
         """(N,) the training text; None before it is counted, and in checkpoints of runs that did not keep it."""
-        return (*self._heads, self)[0]._buffers.get("text")
+        text: Tensor | None = (*self._heads, self)[0]._buffers.get("text")
+        return text
 
     @property
     def index(self) -> PassageIndex:
