@@ -266,12 +266,12 @@ def _mixture_of_records(
     counts = np.zeros((len(records), 2))
     log_probs: dict[str, NDArray[np.float64]] = {}
     for first in range(0, len(shares), at_once):
-        some = shares[first : first + at_once]
-        copies = [replace(record, label=label) for label, _ in some for record in records]
+        group = shares[first : first + at_once]
+        copies = [replace(record, label=label) for label, _ in group for record in records]
         all_counts, bits = _record_bits(generator, copies, progress)
         counts = all_counts[: len(records)]
         for name, values in bits.items():
-            joint = np.array([[share] for _, share in some]) - values.reshape(len(some), -1)  # (classes, n)
+            joint = np.array([[share] for _, share in group]) - values.reshape(len(group), -1)  # (classes, n)
             before = [log_probs[name]] if name in log_probs else []
             log_probs[name] = np.logaddexp2.reduce([*before, *joint])
     return counts, {name: -log_prob for name, log_prob in log_probs.items()}
