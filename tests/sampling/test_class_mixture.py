@@ -76,10 +76,10 @@ def test_without_a_label_the_probability_is_the_mean_over_the_classes(
 
 def test_labels_that_are_known_are_used(model: anew.Model, tmp_path: Path) -> None:
     expected = mixture(model, tmp_path)
-    given = bits_given(model, tmp_path, "e")
+    labelled = bits_given(model, tmp_path, "e")
     (tmp_path / "some.csv").write_text(f"text,label\n{TEXTS[0]},e\n{TEXTS[1]},\n{TEXTS[2]},e\n")
     scores = model.score(tmp_path / "some.csv", per_item=True)
-    assert [item.bits for item in scores.items] == pytest.approx([given[0], expected[1], given[2]], rel=1e-4)
+    assert [item.bits for item in scores.items] == pytest.approx([labelled[0], expected[1], labelled[2]], rel=1e-4)
     assert [note for note in scores.notes if note.startswith("1 of 3 records has no label")]
 
 

@@ -142,7 +142,9 @@ def score_dataset(
 def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, reporter: Reporter | None) -> Scores:
     """Score about `limit` units, taken evenly from all data."""
     store, part = data.opened_part("all")
-    progress = _Progress(reporter, f"scoring {generator.modality.unit}s", math.ceil(min(limit, store.rows(part).units)))
+    progress = _ScoringProgress(
+        reporter, f"scoring {generator.modality.unit}s", math.ceil(min(limit, store.rows(part).units))
+    )
     counts, num_examples, num_unknown = np.zeros(2), 0, 0
     bits: dict[str, float] = {WHOLE: 0.0}
     batches = ((np.arange(len(batch)), batch) for batch in data.scoring("all", limit=limit))
@@ -200,7 +202,7 @@ class _ScoredRows(NamedTuple):
     num_unknown: int
 
 
-class _Progress:
+class _ScoringProgress:
     """Shows how much is scored."""
 
     def __init__(self, reporter: Reporter | None, task: str, total: int) -> None:
@@ -225,7 +227,7 @@ def _score_records(generator: Generator, records: Sequence[EncodedRecord], repor
     has_tokens = isinstance(generator.spec, Tokens)
     sizes = np.array([len(record.row) if has_tokens else 1 for record in records])  # tokens, or grids
     total = int(sizes.sum() + (len(shares) - 1) * sizes[is_unknown].sum())
-    progress = _Progress(reporter, "scoring tokens" if has_tokens else "scoring items", total)
+    progress = _ScoringProgress(reporter, "scoring tokens" if has_tokens else "scoring items", total)
     counts = np.zeros((len(records), 2))  # units and tokens of each record
     bits: dict[str, NDArray[np.float64]] = {WHOLE: np.zeros(len(records))}
     for index, bits_of in ((~is_unknown, _record_bits), (is_unknown, _mixture_of_records)):
@@ -242,7 +244,7 @@ def _score_records(generator: Generator, records: Sequence[EncodedRecord], repor
 _RecordBits = tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]  # (n, 2) units and tokens, (n,) bits by part
 
 
-def _record_bits(generator: Generator, records: Sequence[EncodedRecord], progress: _Progress) -> _RecordBits:
+def _record_bits(generator: Generator, records: Sequence[EncodedRecord], progress: _ScoringProgress) -> _RecordBits:
     """The units, tokens and bits of n records."""
     counts = np.zeros((len(records), 2))
     bits: dict[str, NDArray[np.float64]] = {}
@@ -255,19 +257,21 @@ def _record_bits(generator: Generator, records: Sequence[EncodedRecord], progres
     return counts, bits
 
 
-def _mixture_of_records(generator: Generator, records: Sequence[EncodedRecord], progress: _Progress) -> _RecordBits:
+def _mixture_of_records(
+    generator: Generator, records: Sequence[EncodedRecord], progress: _ScoringProgress
+) -> _RecordBits:
     """The units, tokens and bits of n records under the mixture of all classes."""
     shares = list(log_shares(generator).items())
     at_once = max(1, SCORED_TOGETHER // len(records))
     counts = np.zeros((len(records), 2))
     log_probs: dict[str, NDArray[np.float64]] = {}
     for first in range(0, len(shares), at_once):
-        some = shares[first : first + at_once]
-        copies = [replace(record, label=label) for label, _ in some for record in records]
+        group = shares[first : first + at_once]
+        copies = [replace(record, label=label) for label, _ in group for record in records]
         all_counts, bits = _record_bits(generator, copies, progress)
         counts = all_counts[: len(records)]
         for name, values in bits.items():
-            joint = np.array([[share] for _, share in some]) - values.reshape(len(some), -1)  # (classes, n)
+            joint = np.array([[share] for _, share in group]) - values.reshape(len(group), -1)  # (classes, n)
             before = [log_probs[name]] if name in log_probs else []
             log_probs[name] = np.logaddexp2.reduce([*before, *joint])
     return counts, {name: -log_prob for name, log_prob in log_probs.items()}
