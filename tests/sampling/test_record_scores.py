@@ -106,7 +106,8 @@ def test_settings_say_which_column_is_scored(text: anew.Model, tmp_path: Path) -
     scores = anew.score(text.folder.path, table, settings={"text_column": "quote"}, per_item=True)
     assert [item.units for item in scores.items] == [9, 7]
     with pytest.raises(
-        anew.ConfigError, match="'layout' cannot be set for texts that are only read; only text_column, label_column or"
+        anew.ConfigError,
+        match="'layout' cannot be set for texts that are only read; only text_column, label_column, encoding or",
     ):
         text.score(table, settings={"layout": "list"})
     with pytest.raises(anew.ConfigError, match="leave them out for items"):
