@@ -233,7 +233,7 @@ class NgramMixer(nn.Module):
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> MixerState:
-        """See `read_prompt`."""
+        """See the function `read_prompt`. `adapts` is for context mixing: counts do not learn from the prompt."""
         return read_prompt(self, ids, num_known, network_of, labels)
 
     def step(self, contexts: Ints, logits: Floats, state: MixerState, by_class: Ints | None = None) -> Floats:
