@@ -19,8 +19,8 @@ from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 
 SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory
-# Most windows of packed text that begin where a document does, as samples do; few would by themselves. A tenth costs 0.6% of the
-# bits of held-out text after 350 steps, a fortieth 0.2% (docs/log.md, 2026-11-29).
+# Most windows of packed text that begin where a document does, as samples do; few would by themselves. After 350 steps a tenth
+# costs 0.6% of the bits of held-out text, a fortieth 0.2% (docs/log.md, 2026-11-29).
 MAX_BEGINNING_SHARE = 0.1
 
 
