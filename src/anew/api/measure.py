@@ -58,7 +58,7 @@ def look(
 
     Args:
         data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run.
-            All other arguments are only for data.
+            Of a run no other argument is used, and `modality`, `budget` and `settings` are refused.
         modality: The kind of data ("image", "text", ...). None detects it.
         prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
             to interpolate in).

@@ -240,7 +240,8 @@ class Audio(Modality):
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
+        grid_shape = (1 if shape.channels == 1 else 3, shape.bands, shape.frames)
+        self.spec = Grid(grid_shape, "CHW", classes, brightness_channels=1)
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
@@ -355,7 +356,7 @@ class Audio(Modality):
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
