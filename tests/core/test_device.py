@@ -35,7 +35,7 @@ def test_a_gpu_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 def test_several_processes_do_not_share_a_gpu(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, gpus=2)
-    with pytest.raises(ConfigError, match="process 3 of this machine has no GPU of its own: there are 2, .* start 2"):
+    with pytest.raises(ConfigError, match=r"process 3 of this machine has no GPU of its own: there are 2, .* start 2"):
         pick_device(device, 3, 4)
 
 

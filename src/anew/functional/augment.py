@@ -37,9 +37,9 @@ def augment(x: Tensor, uniform: Tensor, p: float, brightness_channels: int = 3) 
     colour_uniform = uniform[:, 4:7]
     affine_uniform = uniform[:, 7:UNUSED]
     cutout_uniform = uniform[:, UNUSED + 1 :]
-    bright, others = x[:, :brightness_channels], x[:, brightness_channels:]
-    change = _change_colour if bright.shape[1] == 3 else _change_brightness
-    x = torch.cat([change(bright, applies[:, 0], colour_uniform), others], 1)
+    brightness, others = x[:, :brightness_channels], x[:, brightness_channels:]
+    change = _change_colour if brightness.shape[1] == 3 else _change_brightness
+    x = torch.cat([change(brightness, applies[:, 0], colour_uniform), others], 1)
     x = _shift_and_scale(x, applies[:, 1], applies[:, 2], affine_uniform)
     return _cut_out(x, applies[:, 3], cutout_uniform)
 

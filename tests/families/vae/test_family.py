@@ -121,7 +121,7 @@ def test_every_sampling_setting_acts() -> None:
 
 def test_a_negative_temperature_is_refused_but_for_the_one_with_a_meaning() -> None:
     assert cfg.from_json(VaeSampling, {"temperature": -1.0}) == VaeSampling()
-    with pytest.raises(ConfigError, match="temperature=-0.5 is not allowed; give -1, or 0 to 2"):
+    with pytest.raises(ConfigError, match=r"temperature=-0\.5 is not allowed; give -1, or 0 to 2"):
         cfg.from_json(VaeSampling, {"temperature": -0.5})
 
 
