@@ -82,7 +82,11 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        data._divide(fresh=True)
+        advice = data.scan.notes if instance.layout == "items" else []  # as that pictures look like sheets of items
+        try:
+            data._divide(fresh=True)
+        except DataError as error:
+            raise DataError("; ".join([str(error), *advice])) from None
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
