@@ -113,13 +113,14 @@ class Image(Modality):
         return list(self.notes)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        """Take remarks on sheets, which a refusal of too few pictures needs."""
         if self._cell is not None:
             sizes = [pixels.size_of(pixels.open_image(item.data)) for item in sample]
-            return [picture_sheets.cut_note(sizes, self._cell)]
-        if len(sample) > picture_sheets.FEW_PICTURES:
-            return []
-        grids = isolation.each(self.grid, sample)
-        return picture_sheets.suggestion([None if isinstance(grid, ValueError) else grid for grid in grids])
+            self.notes = [picture_sheets.cut_note(sizes, self._cell)]
+        elif len(sample) <= picture_sheets.FEW_PICTURES:
+            grids = isolation.each(self.grid, sample)
+            self.notes = picture_sheets.suggestion([None if isinstance(grid, ValueError) else grid for grid in grids])
+        return []
 
     def grid(self, item: Item) -> tuple[int, int] | None:
         """The cells of a picture that looks like a sheet. Raises ValueError (one clause)."""
