@@ -9,7 +9,8 @@ from PIL import Image as Pillow
 
 from anew.core import isolation
 from anew.core.arrays import Numbers
-from anew.data.formats import pixels
+from anew.data.formats import pixel_blocks, pixels
+from anew.data.types import ItemData
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
@@ -109,5 +110,41 @@ class ImageGlimpses:
             self.value_ranges.append(glimpse.value_range)
             self.is_float = self.is_float or glimpse.is_float
         thumbnail = Pillow.fromarray(glimpse.thumbnail)
-        self.kept_pixels += thumbnail.width * thumbnail.height
+        self.kept_pixels += _area(thumbnail.size)
         self.thumbnails.append(thumbnail)
+
+
+def glimpse_of(data: ItemData, side: int) -> ImageGlimpse:
+    """Size and thumbnail of an image. Raises ValueError (one clause).
+
+    Args:
+        data: Bytes of a file, or an array.
+        side: Pixels a side that the thumbnail needs; 0: none is made.
+    """
+    image = pixels.open_image(data)
+    size = pixels.size_of(image)
+    if not side:
+        return ImageGlimpse(size)
+    has_palette = image.mode == "P"
+    if not isinstance(data, np.ndarray):
+        image = pixels.load(image, min_size=(side, side))
+    # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
+    decoded_pixels = max(_area(image.size), _area(size) // 16)
+    if pixels.is_deep(image):
+        thumbnail = pixels.block_means(np.asarray(image), 2 * side)
+        return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
+    block = 1
+    # Otherwise it is a JPEG that was decoded to a smaller size, or slow to search
+    if image.size == size and _area(size) <= pixels.LARGE:
+        image = pixels.to_eight_bits(image)
+        block = pixel_blocks.block_side(image)
+        image = pixel_blocks.drawing(image, max(block, 1))
+    image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
+    if max(image.size) > 2 * side:  # keep the sample small in memory
+        image = image.copy()
+        image.thumbnail((2 * side, 2 * side))
+    return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette, block=block)
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]

@@ -17,7 +17,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import animations, image_size, learned, picture_sheets, pixel_blocks, pixels, sprite_sheet
-from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses
+from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
     MAX_SIDE,
     RUNGS,
@@ -211,35 +211,8 @@ class Image(Modality):
         return image_size.form(self._grid.shape)
 
     def glimpse(self, item: Item, side: int) -> ImageGlimpse:
-        """Size and thumbnail of an image. Raises ValueError (one clause).
-
-        Args:
-            item: An image.
-            side: Pixels a side that the thumbnail needs; 0: none is made.
-        """
-        image = pixels.open_image(item.data)
-        size = pixels.size_of(image)
-        if not side:
-            return ImageGlimpse(size)
-        has_palette = image.mode == "P"
-        if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, min_size=(side, side))
-        # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
-        decoded_pixels = max(_area(image.size), _area(size) // 16)
-        if pixels.is_deep(image):
-            thumbnail = pixels.block_means(np.asarray(image), 2 * side)
-            return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
-        block = 1
-        # Otherwise it is a JPEG that was decoded to a smaller size, or slow to search
-        if image.size == size and _area(size) <= pixels.LARGE:
-            image = pixels.to_eight_bits(image)
-            block = pixel_blocks.block_side(image)
-            image = pixel_blocks.drawing(image, max(block, 1))
-        image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
-        if max(image.size) > 2 * side:  # keep the sample small in memory
-            image = image.copy()
-            image.thumbnail((2 * side, 2 * side))
-        return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette, block=block)
+        """See `image_glimpses.glimpse_of`. Raises ValueError (one clause)."""
+        return glimpse_of(item.data, side)
 
     def _choose_size(
         self, sample: ImageGlimpses, budget: DataBudget, max_side: int, keeps_transparency: bool
@@ -413,10 +386,6 @@ def side_limit(budget: DataBudget) -> int:
         return 64
     side = 32.0 * (budget.thread_seconds / 60.0) ** (np.log(2) / np.log(60))
     return int(np.clip(side, RUNGS[0], RUNGS[-1]))
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
 
 
 EXPORT = Image
