@@ -126,3 +126,9 @@ def test_sheets_are_learned_by_their_cells(tmp_path: Path) -> None:
     Image.fromarray(item).save(tmp_path / "made" / "0.png")
     like = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "made"))
     assert np.array_equal(like.items("all", 2)[0], item)
+    sheets = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "a.png")).records()
+    assert [(record.file, record.number, record.name) for record in sheets[6:9]] == [
+        ("a.png", 7, "row 1, column 7"),
+        ("a.png", 8, "row 1, column 8"),
+        ("a.png", 9, "row 2, column 1"),
+    ]
