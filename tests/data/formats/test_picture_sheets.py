@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.data.dataset import Dataset
-from anew.data.formats.picture_sheets import Cell, cells, cut_note, grid_of, parse_cell, suggestion
+from anew.data.formats.picture_sheets import SheetCells, cells, cut_note, grid_of, parse_cell, suggestion
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
@@ -44,7 +44,7 @@ def test_cells_are_what_the_sheet_was_made_of(
     sheet = sprites(rows, columns, width, height, gap)
     if gap and not has_frame:
         sheet = sheet[gap:-gap, gap:-gap]
-    cut = list(cells(Image.fromarray(sheet), Cell(width, height, gap)))
+    cut = list(cells(Image.fromarray(sheet), SheetCells(width, height, gap)))
     places = [(row, column) for row in range(1, rows + 1) for column in range(1, columns + 1)]
     assert [(row, column) for row, column, _ in cut] == places[:-1]
     for _, _, values in cut:
@@ -55,13 +55,18 @@ def test_cells_are_what_the_sheet_was_made_of(
 def test_cells_of_one_colour_are_empty() -> None:
     sheet = tiles(2, 2, 8)
     sheet[:8, 8:] = 77
-    assert [(row, column) for row, column, _ in cells(Image.fromarray(sheet), Cell(8, 8))] == [(1, 1), (2, 1), (2, 2)]
+    assert [(row, column) for row, column, _ in cells(Image.fromarray(sheet), SheetCells(8, 8))] == [
+        (1, 1),
+        (2, 1),
+        (2, 2),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "cell"), [("off", None), ("32", Cell(32, 32)), ("32x48", Cell(32, 48)), ("64x48+1", Cell(64, 48, 1))]
+    ("text", "cell"),
+    [("off", None), ("32", SheetCells(32, 32)), ("32x48", SheetCells(32, 48)), ("64x48+1", SheetCells(64, 48, 1))],
 )
-def test_cells_are_asked_for(text: str, cell: Cell | None) -> None:
+def test_cells_are_asked_for(text: str, cell: SheetCells | None) -> None:
     assert parse_cell(text) == cell
 
 
@@ -101,10 +106,10 @@ def test_what_is_said() -> None:
     assert suggestion([(32, 48), (32, 48), None]) == [
         "2 of 3 pictures look like sheets of cells of 32x48 pixels; cell=32x48 makes each cell an item"
     ]
-    assert "left out" not in cut_note([(64, 64), (20, 9)], Cell(32, 32)) and "left out" not in cut_note(
-        [(66, 33)], Cell(32, 32, 1)
+    assert "left out" not in cut_note([(64, 64), (20, 9)], SheetCells(32, 32)) and "left out" not in cut_note(
+        [(66, 33)], SheetCells(32, 32, 1)
     )
-    assert cut_note([(70, 64)], Cell(32, 32)).endswith("; what lies beyond whole cells is left out")
+    assert cut_note([(70, 64)], SheetCells(32, 32)).endswith("; what lies beyond whole cells is left out")
 
 
 def test_sheets_are_learned_by_their_cells(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ MAX_PIXELS = 1 << 24  # of a picture in which a grid is looked for: a second of 
 Size = tuple[int, int]  # (width, height)
 
 
-class Cell(NamedTuple):
+class SheetCells(NamedTuple):
     """The cells of a sheet: their size in pixels, and how many lie between two of them and perhaps around all."""
 
     width: int
@@ -54,7 +54,7 @@ def _starts(length: int, side: int, gap: int) -> range:
     return range(first, length - side + 1, side + gap)
 
 
-def parse_cell(text: str) -> Cell | None:
+def parse_cell(text: str) -> SheetCells | None:
     """The cells that the setting `cell` asks for; None for "off". Raises ConfigError."""
     match = re.fullmatch(r"\s*(\d{1,5})(?:[xX×](\d{1,5}))?(?:\+(\d{1,3}))?\s*", text)
     if text.strip().lower() in ("off", "0"):
@@ -65,10 +65,10 @@ def parse_cell(text: str) -> Cell | None:
         )
         raise ConfigError(f"cell={text!r} is not allowed; {allowed}")
     width, height, gap = match.groups()
-    return Cell(int(width), int(height or width), int(gap or 0))
+    return SheetCells(int(width), int(height or width), int(gap or 0))
 
 
-def cells(image: Image.Image, cell: Cell) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+def cells(image: Image.Image, cell: SheetCells) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Cut an 8-bit picture, and leave out empty cells, which are transparent or have one colour.
 
     Args:
@@ -165,7 +165,7 @@ def suggestion(grids: Sequence[Size | None]) -> list[str]:
     return [f"{count} of {plural(len(grids), 'picture')} {verb} {of_cells}"]
 
 
-def cut_note(sizes: Sequence[Size], cell: Cell) -> str:
+def cut_note(sizes: Sequence[Size], cell: SheetCells) -> str:
     """A sentence on pictures of these sizes that are cut into cells."""
     sheets = [size for size in sizes if not cell.holds(size)]
     ends = [(columns[-1:], rows[-1:]) for columns, rows in map(cell.starts, sheets)]
