@@ -194,9 +194,9 @@ def test_of_many_texts_some_are_read_and_all_are_counted(tmp_path: Path, monkeyp
     read: list[int] = []
     text = data.text
     monkeypatch.setattr(data, "text", lambda *place: [text_read := text(*place), read.append(len(text_read))][0])
-    some = trial_audit(data, "text", data.spec, 0, 1e-3)
-    assert whole is not None and some is not None and max(read) < 60 and len(read) == 1 + len(data.held_out()[0])
-    for counted, known in zip(some.available, whole.available, strict=True):
+    limited = trial_audit(data, "text", data.spec, 0, 1e-3)
+    assert whole is not None and limited is not None and max(read) < 60 and len(read) == 1 + len(data.held_out()[0])
+    for counted, known in zip(limited.available, whole.available, strict=True):
         assert counted == pytest.approx(known, rel=0.25)
     data.close()
 
