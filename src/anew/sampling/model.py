@@ -28,7 +28,7 @@ from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
-from anew.sampling.origins import Origin, weights_digest
+from anew.sampling.origins import Origin, state_digest
 from anew.sampling.restore import (
     earlier_weights,
     load_family_class,
@@ -151,7 +151,7 @@ class Model(Generator):
     def identity(self) -> tuple[str, str]:
         """Identity of the model in files of samples: the name of the run, and a digest of all weights, the codec's included."""
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
-        return self.folder.path.resolve().name, weights_digest(modules)
+        return self.folder.path.resolve().name, state_digest(modules)
 
     def again(self, origins: Sequence[Origin]) -> Samples:
         """Draw samples again; see `anew.again`.
