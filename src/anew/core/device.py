@@ -67,8 +67,7 @@ def _own_gpu(local_rank: int, num_processes: int) -> str:
 
 def release_unused_memory() -> None:
     """Give memory of GPUs that no tensor uses back to other programs: PyTorch keeps it for tensors to come."""
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # which does nothing before CUDA is used
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
 
