@@ -223,6 +223,16 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 
+def test_a_report_outside_of_its_run_leaves_the_run_as_it_is(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """`--out` was refused for runs."""
+    _, run = text_run
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    output = anew("evaluate", run, "-n", 4, "--out", tmp_path / "out")
+    assert f"report   {tmp_path / 'out' / 'report.html'}" in output.stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["run"] == run.name
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.slow
 def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     text_run: tuple[Path, Path], tmp_path: Path
@@ -238,7 +248,7 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
         and "scoring tokens: " not in whole.stdout
     )
     rows = anew("score", run, tmp_path / "in", "--per-item").stdout.splitlines()
-    assert len(rows) == 3 and rows[0].startswith("file,record,name,tokens,characters,log_likelihood,")
+    assert len(rows) == 3 and rows[0].startswith("file,record,tokens,characters,log_likelihood,")
     out = tmp_path / "scores.csv"
     assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
     assert out.read_text().splitlines() == rows

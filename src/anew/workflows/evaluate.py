@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def evaluate_run(
     features: FeatureSets | None = None,
     world: World | None = None,
     pace: Pace | None = None,
+    out: Path | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -114,6 +116,7 @@ def evaluate_run(
         world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
             limit then.
         pace: How fast samples were drawn before; None if that is not known.
+        out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
     """
     use_threads()
     begin = time.monotonic()
@@ -136,7 +139,9 @@ def evaluate_run(
         )
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         measurements.is_stopped |= stopped
-        report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, limit)
+        report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, limit, out)
+        if out is not None:
+            return report
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
@@ -151,13 +156,14 @@ def _write(
     sampling_notes: list[str],
     reporter: Reporter,
     limit: TimeLimit | None,
+    out: Path | None,
 ) -> EvaluationReport:
     """Write the report and, if time for more measurements is left then, write it again with them.
 
     Args:
         model, data, evaluation, measurements, samples, reporter: What the report is on.
         sampling_notes: Sentences on the sampling.
-        limit: See `evaluate_run`.
+        limit, out: See `evaluate_run`.
     """
     record, folder = model.record, model.folder.path
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
@@ -168,12 +174,12 @@ def _write(
 
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
         measured = replace(measured, notes=[*run_notes, *skipped, *measured.notes])
-        return write_run_report(folder, record, measured, content, len(samples), reporter, replaced)
+        return write_run_report(folder, record, measured, content, len(samples), reporter, replaced, out)
 
     meter, begin = CrowdingMeter(), time.monotonic()
     report = write(measurements, evaluation.skipped)
     writing = time.monotonic() - begin
-    if report.folder == folder / REPORT:
+    if out is None and report.folder == folder / REPORT:
         save_samples(samples.head(num_saved_samples(model)), folder / "samples")
     if limit is None or limit.ends_at is None or measurements.is_stopped:
         return report

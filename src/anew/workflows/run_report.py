@@ -151,6 +151,7 @@ def write_run_report(
     num_samples: int,
     reporter: Reporter,
     replaced: EvaluationReport | None = None,
+    out: Path | None = None,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the model card.
 
@@ -162,6 +163,7 @@ def write_run_report(
         num_samples: Number of samples that were drawn.
         reporter: Receives where the report is, if that is not report/.
         replaced: A report on the same samples that this one completes and replaces.
+        out: A folder for the report outside the run, which keeps its own; None for one in the run.
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
@@ -181,13 +183,15 @@ def write_run_report(
         outlook=outlook(events_file.spread(run / events_file.NAME), passes),
     )
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
-    if replaced is None or replaced.folder is None:
-        out, is_best = make_room(run, basis, reporter)
+    if out is not None:
+        folder, is_best = out, False
+    elif replaced is None or replaced.folder is None:
+        folder, is_best = make_room(run, basis, reporter)
     else:
-        out, is_best = replaced.folder, replaced.folder == run / REPORT
-    report = replace(report, folder=out, basis=basis)
+        folder, is_best = replaced.folder, replaced.folder == run / REPORT
+    report = replace(report, folder=folder, basis=basis)
     write_report(
-        out,
+        folder,
         report,
         content=content,
         history=history,

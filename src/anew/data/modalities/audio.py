@@ -240,12 +240,11 @@ class Audio(Modality):
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        grid_shape = (1 if shape.channels == 1 else 3, shape.bands, shape.frames)
-        self.spec = Grid(grid_shape, "CHW", classes, brightness_channels=1)
+        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
-        self.spec = replace(self._grid, std=max(std, MIN_STD))
+        self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
         return self.spec
 
     def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
