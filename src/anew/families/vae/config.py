@@ -8,7 +8,7 @@ from anew.core.settings import setting
 from anew.errors import ConfigError
 
 AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
-MAX_TEMPERATURE = 2.0
+MAX_TEMPERATURE = 2.0  # twice the deviation of the data; chosen
 
 
 @dataclass(frozen=True, slots=True)
