@@ -17,7 +17,7 @@ from anew.core.short_training import short_training_warning
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
-from anew.evaluation.reporting.model_card import write_card
+from anew.evaluation.reporting.model_card import kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
 from anew.evaluation.score import Score
@@ -49,6 +49,7 @@ class Measurements:
         supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
         ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
+        score_seconds: How long the scores that carry answers took.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Measurements:
     supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
     ended_by: str = ""
+    score_seconds: float = 0.0
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
@@ -205,7 +207,7 @@ def write_run_report(
             report,
             data_path=record.data.path,
             parameters=record.plan.parameters,
-            keeps_records=bool(record.family.config.get("aligned")),
+            kept=kept_data(record.family.config, record.spec),
             tried=describe_pilots(record.plan.pilots),
         )
     if (warning := short_training_warning(steps)) and replaced is None:
