@@ -293,7 +293,8 @@ class Model(Generator):
             reporter: Shows the progress; None shows nothing.
 
         Returns:
-            The scores of all data, and of each item if items were given.
+            The scores of all data, and of each item if items were given. What has no label that the model knows is scored under the
+            mixture of all classes, and the notes say so.
 
         Raises:
             ConfigError: The run has no likelihood, or a setting is not about reading.
@@ -323,7 +324,7 @@ class Model(Generator):
         """The bits of each example.
 
         Args:
-            batches: Batches, as from `Dataset.scoring`.
+            batches: Batches, as from `Dataset.scoring`; an example without a label is scored under the mixture of all classes.
             seconds: Stop once so many seconds are spent; None for no limit.
             part: A part of a mixed model to score alone, by its name in `bits_by_part`.
 
