@@ -22,7 +22,8 @@ from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
 from anew.evaluation.compared_sets import ComparedSets, Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.result import CopyTestResult, ItemType
+from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures

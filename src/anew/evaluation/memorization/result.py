@@ -1,19 +1,13 @@
-"""Results of an audit for copies: numbers, and sentences for readers; and the type of items that are compared. See `audit`."""
+"""Results of an audit for copies: numbers, and sentences for readers. See `audit`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Generic
 
 import numpy as np
 
-from anew.core.arrays import Integers, Numbers
 from anew.core.wording import are, percent, plural, rounded_up
-from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
-from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
@@ -30,7 +24,6 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
-CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
 MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
 
 COPIED_SHARE = MetricSpec(
@@ -76,56 +69,6 @@ LIMITS = {
     "time": " in the time given (`anew evaluate` on the run has no time limit)",
     "memory": ", as many as memory holds",
 }
-
-
-def content_keys(item: str | Numbers) -> list[Hashable]:
-    """A key that is equal for equal items."""
-    if isinstance(item, str):
-        return [item]
-    array = np.ascontiguousarray(item)
-    return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
-
-
-def text_bytes(item: object) -> int:
-    """About how many bytes an audit takes for a text."""
-    return CHARACTER_BYTES * len(str(item))
-
-
-@dataclass(frozen=True, slots=True)
-class ItemType(Generic[ItemT]):
-    """How items of a type are compared.
-
-    Attributes:
-        name: Name of the type.
-        distances: Function from all items and their groups (n,) to distances.
-        disturb: Makes a lightly altered copy of an item.
-        scope: Sentences on which copies the test can detect (measured: docs/log.md, 2026-11-28).
-        whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
-            group with the passages of its text.
-        query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
-        working_bytes: About how many bytes an audit takes for an item, itself included.
-        keys: Keys of an item; two items that share one count as identical.
-        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
-        resembles: Whether two training items that samples were found close to show a reader the same thing.
-        copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
-            item.
-        level: Significance level of each test; lower where the same data are audited as items of two types.
-        label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
-    """
-
-    name: str
-    distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
-    disturb: Callable[[ItemT, np.random.Generator], ItemT]
-    scope: str
-    whole: bool = True
-    query_cost: int = 0
-    working_bytes: Callable[[ItemT], int] = text_bytes
-    keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
-    likeness: str = ""
-    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
-    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
-    level: float = ALPHA
-    label_level: float = LABEL_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +144,8 @@ class CopyTestResult:
         real_identical: How many of those are identical to another one: what chance gives.
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
+        held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
+        seen_p: p-value of so many of those that no generator reaches by itself: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
@@ -230,6 +175,8 @@ class CopyTestResult:
     real_compared: int = 0
     real_identical: int = 0
     identical_p: float | None = None
+    held_out_identical: int | None = 0
+    seen_p: float | None = None
     match_p: float | None = None
     held_out_together: bool = False
     scope: str = ""
@@ -319,6 +266,11 @@ class CopyTestResult:
         """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
 
+    @property
+    def saw_held_out(self) -> bool:
+        """Whether the generator has probably seen held-out items, so that the test misses copies, and no other answer is certain."""
+        return self.seen_p is not None and self.seen_p <= ALPHA
+
     def verdict(self) -> str:
         """A sentence or two for a reader who knows no statistics."""
         return self._words()[0]
@@ -343,8 +295,18 @@ class CopyTestResult:
                 f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
                 f"{counted} compared; at least {MIN_SAMPLES} are needed",
             )
+        if self.saw_held_out and not self.found:
+            seen = "the generator has probably seen the held-out items"
+            fact = self._identical()
+            real = f"; of {plural(self.real_compared, 'real item')} {self._real_identical()} identical to another"
+            return (
+                f"{fact}{real}. So {seen} (p = {self.seen_p:.2g}), and the test, which compares with them, misses copies. "
+                "Hold out items that it was not trained on."
+            ), f"{fact}: {seen}"
         if self.found:
             sentence, clause = self._found()
+            if self.saw_held_out:
+                sentence += f" Besides, {self._identical_to_held_out()}: it has probably seen the held-out items, too."
             return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause
         sentence, clause = self._not_found()
         if self.repeats_too_often:
@@ -356,16 +318,30 @@ class CopyTestResult:
         return f"{identical}{sentence}{self._sharper_than_real()}", clause
 
     def _identical(self) -> str:
-        """How many samples are identical to training items, a fact that needs no test, and how many real items are."""
+        """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
         assert self.identical is not None
-        fact = (
-            f"{self.identical:,} of {self._samples(self.samples)} {are(self.identical)} identical to a training {self.unit}"
-            f"{self.likeness}"
-        )
+        if self.saw_held_out:
+            return (
+                self._identical_to_held_out()
+                if not self.identical
+                else (f"{self._identical_to_training()} and {self.held_out_identical:,} to a held-out one")
+            )
         if not self.real_compared:
-            return fact
-        number = f"{self.real_identical:,}" if self.real_identical else "none"
-        return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {are(max(self.real_identical, 1))}"
+            return self._identical_to_training()
+        return f"{self._identical_to_training()}; of {plural(self.real_compared, 'real item')} {self._real_identical()}"
+
+    def _identical_to_training(self) -> str:
+        assert self.identical is not None
+        samples = f"{self.identical:,} of {self._samples(self.samples)} {are(self.identical)}"
+        return f"{samples} identical to a training {self.unit}{self.likeness}"
+
+    def _identical_to_held_out(self) -> str:
+        assert self.held_out_identical is not None
+        samples = f"{self.held_out_identical:,} of {self._samples(self.samples)} {are(self.held_out_identical)}"
+        return f"{samples} identical to a held-out {self.unit}{self.likeness}"
+
+    def _real_identical(self) -> str:
+        return f"{self.real_identical:,} {are(self.real_identical)}" if self.real_identical else "none is"
 
     def _proof_needs(self) -> str:
         """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""

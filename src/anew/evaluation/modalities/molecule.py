@@ -10,8 +10,8 @@ from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
-from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.bootstrap import wilson_interval
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation

@@ -93,7 +93,7 @@ def grade(
     grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
-        is_proven = is_proven and not copies.repeats_too_often
+        is_proven = is_proven and not copies.repeats_too_often and not copies.saw_held_out
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
@@ -118,6 +118,10 @@ def figures(
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
         if grading.is_at_best_fair:
             clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
+        if copies is not None and copies.saw_held_out:
+            clauses[question] += (
+                f"; but {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
+            )
     if copies is not None:
         recited = recited_text(scores, copies)
         clauses["novelty"] = _novelty_clause(scores, copies, gradings.get("closeness"))
@@ -155,11 +159,16 @@ def verdict(
     warning = short_training_warning(steps)
     gradings = grade_by_question(scores, unmeasured, supply)
     closeness, variety = gradings.get("closeness"), gradings.get("variety")
+    seen = "" if copies is None else _seen_warning(copies)
     answers = {
         "closeness": []
         if closeness is None
-        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores, supply)],
-        "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
+        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores, supply), seen],
+        "variety": [
+            _variety(variety, supply, may_collapse=not warning),
+            class_mix_warning(by_name),
+            "" if variety is None else seen,
+        ],
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
@@ -176,6 +185,16 @@ def too_few_answers(too_few: str) -> dict[str, str]:
     too_few: Why, one clause; "" if there are enough, for which nothing is returned.
     """
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
+
+
+def _seen_warning(copies: CopyTestResult) -> str:
+    """A warning where samples are held-out items, with which they are compared; else ""."""
+    if not copies.saw_held_out:
+        return ""
+    return (
+        f"But {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items, with which samples are compared: "
+        "those that are new may be worse."
+    )
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
