@@ -49,6 +49,7 @@ class Measurements:
         supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
         ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
+        score_seconds: How long the scores that carry answers took.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Measurements:
     supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
     ended_by: str = ""
+    score_seconds: float = 0.0
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
