@@ -377,6 +377,9 @@ class CopyTestResult:
                 f"{extent} are altered copies of training items{unknown}",
             )
         fact = clause_fact = ""
+        if self.identical == self.samples:
+            clause = f"all {self._samples(self.samples)} are identical to a training {self.unit}{self.likeness}"
+            return f"Copying found: {clause} (p = {self.p:.2g}).", clause
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
             fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"

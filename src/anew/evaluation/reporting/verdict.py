@@ -11,6 +11,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
+from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
     UNLIMITED,
     Answer,
@@ -118,6 +119,8 @@ def figures(
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
         if grading.is_at_best_fair:
             clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
+        if _copies_explain(grading, copies):
+            clauses[question] += "; copying explains that"
         if copies is not None and copies.saw_held_out:
             clauses[question] += (
                 f"; but {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
@@ -163,7 +166,13 @@ def verdict(
     answers = {
         "closeness": []
         if closeness is None
-        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores, supply), seen],
+        else [
+            _sentence("closeness", closeness, supply),
+            "Copying explains that." if _copies_explain(closeness, copies) else "",
+            warning,
+            baseline_warning(scores, supply),
+            seen,
+        ],
         "variety": [
             _variety(variety, supply, may_collapse=not warning),
             class_mix_warning(by_name),
@@ -185,6 +194,12 @@ def too_few_answers(too_few: str) -> dict[str, str]:
     too_few: Why, one clause; "" if there are enough, for which nothing is returned.
     """
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
+
+
+def _copies_explain(closeness: Grading, copies: CopyTestResult | None) -> bool:
+    """Whether samples differ only as copies do, in how much of them is from the training text."""
+    names = {part.score.name for part in closeness.differing}
+    return copies is not None and copies.found and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
 
 
 def _seen_warning(copies: CopyTestResult) -> str:
