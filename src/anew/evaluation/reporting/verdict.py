@@ -334,10 +334,9 @@ def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
     if part.tolerance.relative:  # its clause says what it is a multiple of
         return _with_interval(part)
-    percents = part.is_percent
     values = [part.score.value, part.score.real_baseline or 0.0]
-    unit = f" {part.score.spec.unit}" if part.score.spec.unit else ""
-    value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}{unit}") for number in values)
+    unit = f" {part.score.spec.unit}" if part.score.spec.unit and not part.is_percent else ""
+    value, real = (unsigned_zero(f"{format(number, part.number_format)}{unit}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""
     return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 
