@@ -117,8 +117,11 @@ class Evaluation(ABC, Generic[ItemT]):
         """Items, each next to its nearest training item. effort: how many training items are searched, as a multiple of the
         usual number."""
 
-    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
-        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
+    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float, measure: str) -> SamplePair:
+        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`.
+
+        measure: Name of the distance.
+        """
         caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
@@ -261,7 +264,7 @@ class Evaluation(ABC, Generic[ItemT]):
             progress=self.announcements.searching,
         )
         self.closest_pairs = [
-            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
+            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
             for pair in result.pairs
         ]
         return of_pool(result, pool, self.item_type)
