@@ -196,7 +196,7 @@ class CopyTestResult:
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
         items = f"{self.train:,} training and {self.held_out:,} held-out {self._units}"
-        source = f"{self._samples(self.samples)}, {items}, by {self.distance}"
+        source = f"{self.counted(self.samples)}, {items}, by {self.distance}"
         has_limit = not self.found and self.detection_limit is not None
         scores = [
             Score(
@@ -236,7 +236,7 @@ class CopyTestResult:
     def _units(self) -> str:
         return UNITS[self.unit]
 
-    def _samples(self, n: int) -> str:
+    def counted(self, n: int) -> str:
         """A number of what `samples` counts."""
         return plural(n, "sample passage" if self.unit == "passage" else "sample")
 
@@ -287,18 +287,18 @@ class CopyTestResult:
                 "are not random draws from one source."
             ), "the check is not valid: even held-out items look like copies"
         identical = (
-            f"{self._identical()}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
+            f"{_identical(self)}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
         )
         if self.has_too_few_samples:
-            counted, verb = self._samples(self.samples), "was" if self.samples == 1 else "were"
+            counted, verb = self.counted(self.samples), "was" if self.samples == 1 else "were"
             return (
                 f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
                 f"{counted} compared; at least {MIN_SAMPLES} are needed",
             )
         if self.saw_held_out and not self.found:
             seen = "the generator has probably seen the held-out items"
-            fact = self._identical()
-            real = f"; of {plural(self.real_compared, 'real item')} {self._real_identical()} identical to another"
+            fact = _identical(self)
+            real = f"; of {plural(self.real_compared, 'real item')} {_real_identical(self)} identical to another"
             return (
                 f"{fact}{real}. So {seen} (p = {self.seen_p:.2g}), and the test, which compares with them, misses copies. "
                 "Hold out items that it was not trained on."
@@ -306,42 +306,16 @@ class CopyTestResult:
         if self.found:
             sentence, clause = self._found()
             if self.saw_held_out:
-                sentence += f" Besides, {self._identical_to_held_out()}: it has probably seen the held-out items, too."
+                sentence += f" Besides, {_identical_to_held_out(self)}: it has probably seen the held-out items, too."
             return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause
         sentence, clause = self._not_found()
         if self.repeats_too_often:
-            clause = self._identical()
+            clause = _identical(self)
             identical += (
                 f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying"
                 f"{self._proof_needs()}. "
             )
         return f"{identical}{sentence}{self._sharper_than_real()}", clause
-
-    def _identical(self) -> str:
-        """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
-        assert self.identical is not None
-        if self.saw_held_out:
-            return (
-                self._identical_to_held_out()
-                if not self.identical
-                else (f"{self._identical_to_training()} and {self.held_out_identical:,} to a held-out one")
-            )
-        if not self.real_compared:
-            return self._identical_to_training()
-        return f"{self._identical_to_training()}; of {plural(self.real_compared, 'real item')} {self._real_identical()}"
-
-    def _identical_to_training(self) -> str:
-        assert self.identical is not None
-        samples = f"{self.identical:,} of {self._samples(self.samples)} {are(self.identical)}"
-        return f"{samples} identical to a training {self.unit}{self.likeness}"
-
-    def _identical_to_held_out(self) -> str:
-        assert self.held_out_identical is not None
-        samples = f"{self.held_out_identical:,} of {self._samples(self.samples)} {are(self.held_out_identical)}"
-        return f"{samples} identical to a held-out {self.unit}{self.likeness}"
-
-    def _real_identical(self) -> str:
-        return f"{self.real_identical:,} {are(self.real_identical)}" if self.real_identical else "none is"
 
     def _proof_needs(self) -> str:
         """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
@@ -369,7 +343,7 @@ class CopyTestResult:
             return (
                 f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
                 "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: {self._identical() if self.repeats_too_often else clause}"
+            ), f"suspicion: {_identical(self) if self.repeats_too_often else clause}"
         if self._are_altered:
             return (
                 f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
@@ -378,11 +352,11 @@ class CopyTestResult:
             )
         fact = clause_fact = ""
         if self.identical == self.samples:
-            clause = f"all {self._samples(self.samples)} are identical to a training {self.unit}{self.likeness}"
+            clause = f"all {self.counted(self.samples)} are identical to a training {self.unit}{self.likeness}"
             return f"Copying found: {clause} (p = {self.p:.2g}).", clause
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"
+            fact = f"{self.identical:,} of {self.counted(self.samples)} {verb}"
             clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
         if (least := self.least_share) > self.low:
             extent = f"at least {percent(least)} of the samples are copies of training items"
@@ -443,7 +417,7 @@ class CopyTestResult:
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
         held_out, samples = map(rounded_up, self.needed(RATES[-1]))
-        ways = [self._samples(samples)] if samples > self.samples else []
+        ways = [self.counted(samples)] if samples > self.samples else []
         # Where more samples would do, nobody collects many times the data
         reachable = self.n_train_total + self.held_out if ways else REACHABLE
         ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= reachable else []
@@ -454,7 +428,7 @@ class CopyTestResult:
                 f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
                 f"no copies found, but the check {missed}",
             )
-        compared = f"{self.held_out:,} held-out {self._units} and {self._samples(self.samples)}"
+        compared = f"{self.held_out:,} held-out {self._units} and {self.counted(self.samples)}"
         return (
             f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
             f"no copies found, but the check {missed}",
@@ -477,3 +451,33 @@ class CopyTestResult:
         samples = copying_test.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
         held_out = copying_test.held_out_needed(rate * self.samples, self.train)
         return held_out, int(np.ceil(min(samples, 1e12)))
+
+
+def _identical(result: CopyTestResult) -> str:
+    """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
+    assert result.identical is not None
+    if result.saw_held_out:
+        return (
+            _identical_to_held_out(result)
+            if not result.identical
+            else (f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one")
+        )
+    if not result.real_compared:
+        return _identical_to_training(result)
+    return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
+
+
+def _identical_to_training(result: CopyTestResult) -> str:
+    assert result.identical is not None
+    samples = f"{result.identical:,} of {result.counted(result.samples)} {are(result.identical)}"
+    return f"{samples} identical to a training {result.unit}{result.likeness}"
+
+
+def _identical_to_held_out(result: CopyTestResult) -> str:
+    assert result.held_out_identical is not None
+    samples = f"{result.held_out_identical:,} of {result.counted(result.samples)} {are(result.held_out_identical)}"
+    return f"{samples} identical to a held-out {result.unit}{result.likeness}"
+
+
+def _real_identical(result: CopyTestResult) -> str:
+    return f"{result.real_identical:,} {are(result.real_identical)}" if result.real_identical else "none is"

@@ -221,12 +221,7 @@ class TextEvaluation(Evaluation[str]):
         sample, train = str(sample), str(train)
         if self.records:
             edits = Levenshtein.distance(sample, train)
-            caption = edits_caption(edits)
-            # The pairs are the closest by this, not by edits
-            if measure == FieldDistance.name:
-                caption = f"{caption}; {distance:.0%} of the fields differ (usual: {usual:.0%})"
-            elif edits and usual > 0.0:
-                caption = f"{caption}; {distance / usual:.0%} of the usual distance"
+            caption = f"{edits_caption(edits)}{nearness(distance, usual, measure)}"
             return SamplePair(*edited_records(sample, train, edits), caption, distance < 0.5 * usual)
         return passage_pair(sample, train)
 
@@ -374,3 +369,13 @@ def _notes_on_parts(records: Sequence[str]) -> list[str]:
 
 
 EXPORT = TextEvaluation
+
+
+def nearness(distance: float, usual: float, measure: str) -> str:
+    """How near two records are by what the closest pairs are chosen by, which is not the number of edits; a further clause, or "".
+
+    measure: Name of the distance; usual: that of the training record from its own nearest real one.
+    """
+    if measure == FieldDistance.name:
+        return f"; {distance:.0%} of the fields differ (usual: {usual:.0%})"
+    return f"; {distance / usual:.0%} of the usual distance" if distance and usual > 0.0 else ""
