@@ -26,8 +26,17 @@ def test_a_gpu_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("auto") == pick_device("mps") == "mps"
     assert pick_device("cpu") == "cpu"
     machine(monkeypatch, gpus=2, is_apple=True)
-    assert [pick_device("auto", rank) for rank in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert pick_device("cuda", 1) == pick_device("cuda:1") == "cuda:1"
+    for device in ("auto", "cuda"):
+        assert [pick_device(device, rank, 2) for rank in range(2)] == ["cuda:0", "cuda:1"]
+        assert pick_device(device, 3) == "cuda:1"  # a process alone, which a launcher numbered
+    assert pick_device("cuda:1") == "cuda:1"
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_several_processes_do_not_share_a_gpu(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, gpus=2)
+    with pytest.raises(ConfigError, match=r"process 3 of this machine has no GPU of its own: there are 2, .* start 2"):
+        pick_device(device, 3, 4)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps"])

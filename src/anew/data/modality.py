@@ -173,6 +173,11 @@ class Modality(ABC):
         """
         return []
 
+    @property
+    def holds_records(self) -> bool:
+        """Whether items of the source may hold several records, see `split_records`."""
+        return type(self).split_records is not Modality.split_records
+
     def split_records(self, item: Item) -> Iterable[Item]:
         """The records that one item of the source holds; most hold one."""
         return (item,)
@@ -190,8 +195,7 @@ class Modality(ABC):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that near-identical items share, so that they stay in one part; None: only identical items stay together.
 
-        Raises:
-            ValueError: The body was read and `encode` would refuse it (one clause).
+        Raises ValueError (one clause) if the body was read and `encode` would refuse it.
         """
         return None
 
@@ -401,11 +405,7 @@ class Modality(ABC):
 def each(
     method: Callable[[Item], R], items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, R | ValueError | None]]:
-    """Call a method of a modality on each item; a few items are read ahead.
-
-    Args:
-        method: The method.
-        items: Items, or refusals, which are passed through.
+    """Call a method of a modality on each item, and pass refusals through; a few items are read ahead.
 
     Yields:
         The item with the method's result (an iterator as a list), with a ValueError (one clause) if the item cannot be used, or

@@ -56,7 +56,7 @@ def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
 
 
 def to_normal(output: Tensor) -> Normal:
-    """Distributions, in fp32, from the two halves of a network's channels; log scales stay within e^-6 to e^3."""
+    """Distributions, in fp32, from the two halves of a network's channels; log scales stay within -6 to 3."""
     mean, log_scale = output.float().chunk(2, 1)
     # Smooth bounds: a hard clamp would have no gradient to come back by.
     return Normal(mean, 4.5 * torch.tanh(log_scale / 4.5) - 1.5)

@@ -390,6 +390,7 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     modality = surveyed(*files)
     spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
     assert isinstance(spec, Grid) and spec.shape[0] == 3 and modality.sound_scale()["channels"] == 2
+    assert spec.brightness_channels == 1
     rows = np.stack([modality.encode(Item("x", data)) for data in files])
     for seed, item in enumerate(modality.decode(modality.batch(rows, None, None).x)):
         assert item.shape == (modality.clip_shape.length, 2)
@@ -399,6 +400,7 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     assert x.ndim == 2 and x.shape[1] == 2
     again = Audio(AudioConfig())
     again.restore(modality.state(), Path())
+    assert again.spec == spec
     assert np.array_equal(
         again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0]
     )

@@ -244,7 +244,7 @@ class Audio(Modality):
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
-        self.spec = replace(self._grid, std=max(std, MIN_STD))
+        self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
         return self.spec
 
     def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
@@ -355,7 +355,7 @@ class Audio(Modality):
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)

@@ -179,8 +179,11 @@ class Diffusion(DiffusionModel):
         weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
         if labels is not None:
             weights = weights * (self.mixture_component_class == labels.to(self.device)[:, None])
-        centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
-        distance = ((known_values.values[:, None] - centres).square() * known_values.mask[:, None]).sum(2)  # (n, K)
+        offsets = self.mixture_means @ self.mixture_basis.T  # (K, D) of the components from the centre
+        mask = known_values.mask.float()
+        values = (known_values.values - self.mixture_centre) * mask  # (n, D)
+        # Squared distance at the known values, less what is the same for all components: their differences take (n, K, D) numbers.
+        distance = mask @ offsets.square().T - 2.0 * values @ offsets.T  # (n, K)
         nearest = distance.masked_fill(weights == 0, torch.inf).argmin(1)
         return torch.where(weights.sum(1) > 0, nearest, self.any_component)
 
