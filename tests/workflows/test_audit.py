@@ -152,7 +152,7 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
     [
         (("text_colum=quote",), "'text_colum' cannot be set for data that is only read; did you mean 'text_column'?"),
         (("text_colum=quote", "--modality", "text"), "for texts that are only read; did you mean 'text_column'?"),
-        (("budget=3",), "only text_column, image_column, label_column, encoding, header or layout can"),
+        (("budget=3",), "only text_column, image_column, label_column, encoding, header, layout or cell can"),
         (("layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
         (("encoding=koi8-rr",), "is not allowed; did you mean 'koi8-r'?"),
         (("text.layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
