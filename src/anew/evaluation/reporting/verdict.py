@@ -44,7 +44,7 @@ QUESTIONS = {
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
-        "good": "No difference from the data that matters",
+        "good": "No difference from the data that matters in these figures",
         "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
