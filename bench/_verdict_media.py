@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageSequence
+from PIL import Image, ImageFilter
 from sklearn.preprocessing import StandardScaler
 
 from _mnist import find, read_idx
 from _verdict_cases import Cases, Fault, Source, each, least, repeated
 from anew.data.formats import audio as audio_format
+from anew.data.formats import frames
 from anew.evaluation.features.audio import spectrograms
 from anew.evaluation.features.random_conv import Embedding
 from anew.evaluation.modalities.audio import AudioEvaluation
@@ -53,7 +54,14 @@ def image_faults() -> dict[str, Fault]:
     faults |= {f"repeat {k}": repeated(k) for k in (2, 8)}
     faults |= {f"faded {share}": each(lambda x, _, share=share: _faded(x, share)) for share in (0.95, 0.7)}
     faults["jpeg 30"] = each(lambda x, _: _jpeg(x, 30))
-    faults["mirrored"] = each(lambda x, _: np.ascontiguousarray(x[:, ::-1]))
+    positions: dict[str, Callable[[Any], Any]] = {
+        "mirrored": lambda x: x[:, ::-1],
+        "upside down": lambda x: x[::-1],
+        "turned by 90": np.rot90,
+        "turned by 180": lambda x: x[::-1, ::-1],
+        "transposed": lambda x: x.swapaxes(0, 1),
+    }
+    faults |= {name: each(lambda x, _, f=f: np.ascontiguousarray(f(x))) for name, f in positions.items()}
     faults["mixed"] = _mixed
     return faults
 
@@ -123,15 +131,19 @@ def _jpeg(x: Any, quality: int) -> Any:
 
 
 def clips(path: Path) -> Cases:
-    """The first frames of GIFs, at 32 x 32."""
+    """The first frames of GIFs and MP4s, at 32 x 32."""
     items = []
-    for file in sorted(path.rglob("*.gif")):
-        frames = [np.asarray(f.convert("RGB").resize((SIDE, SIDE))) for f in ImageSequence.Iterator(Image.open(file))]
-        items.append(np.stack([frames[min(i, len(frames) - 1)] for i in range(FRAMES)]))
+    for file in sorted(file for file in path.rglob("*") if file.suffix in (".gif", ".mp4")):
+        data = file.read_bytes()
+        times = frames.timing(data).times
+        shown = frames.pictures(data, np.minimum(np.arange(FRAMES), len(times) - 1).tolist(), times, SIDE)
+        items.append(np.stack([np.asarray(frame.convert("RGB").resize((SIDE, SIDE))) for frame in shown]))
     faults: dict[str, Fault] = {"real": lambda x, _: x}
     faults["still"] = each(lambda x, _: np.repeat(x[:1], FRAMES, axis=0))
     faults["frames shuffled"] = each(lambda x, source: x[source.permutation(FRAMES)])
     faults["frame lost"] = each(lambda x, source: x[np.r_[0, 0, 2:FRAMES]])
+    faults["backwards"] = each(lambda x, _: np.ascontiguousarray(x[::-1]))
+    faults["mirrored"] = each(lambda x, _: np.ascontiguousarray(x[:, :, ::-1]))
     faults["half speed"] = each(lambda x, _: x[np.arange(FRAMES) // 2])
     faults |= {f"flicker {s}": each(lambda x, source, s=s: _flickering(x, source, s)) for s in (2, 20)}
     faults |= {f"noise {s}": each(lambda x, source, s=s: _added(x, source.normal(0, s, x.shape))) for s in (2, 12)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +22,7 @@ from anew.evaluation.modalities.protein import ProteinEvaluation
 from anew.evaluation.modalities.text import TextEvaluation
 
 STRETCH, PIECES = 1_024, 4  # characters of a passage, and the pieces of it that are judged each
-MOST_TEXT, MOST_RECORDS = 4_000_000, 6_000
+MOST_TEXT, MOST_RECORDS, MOST_FILES = 4_000_000, 6_000, 600
 
 
 def texts(path: Path) -> Cases:
@@ -47,12 +49,14 @@ def code(path: Path) -> Cases:
     faults["no indentation"] = each(lambda x, _: "\n".join(line.lstrip() for line in x.split("\n")).ljust(STRETCH, "#"))
     faults["brackets lost"] = each(lambda x, _: (x.replace("(", " ").replace("[", " "))[:STRETCH])
     faults["repeat 8"] = repeated(8)
-    items = [stretch for text in read(path, ".py") for stretch in stretches_of_blocks(text)]
-    return of_passages(path, CodeEvaluation, items, faults, SimpleNamespace(suffix=".py"))
+    endings = Counter(p.suffix for p in path.rglob("*") if p.is_file())
+    ending = endings.most_common(1)[0][0]
+    items = [stretch for text in read(path, ending) for stretch in stretches_of_blocks(text)]
+    return of_passages(path, CodeEvaluation, items, faults, SimpleNamespace(suffix=ending))
 
 
 def read(path: Path, ending: str) -> list[str]:
-    paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix == ending)[:150]
+    paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix == ending)[:MOST_FILES]
     return [p.read_text(encoding="utf-8") for p in paths]
 
 
@@ -78,8 +82,11 @@ def records(path: Path) -> Cases:
 
 
 def proteins(path: Path) -> Cases:
-    """Sequences of a FASTA file."""
-    sequences = {"".join(r.split("\n")[1:]) for r in path.read_text(encoding="utf-8").split(">")[1:]}
+    """Sequences of a FASTA file, or of the files of a folder, compressed or not."""
+    paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    contents = [p.read_bytes() for p in paths]
+    whole = "".join((gzip.decompress(x) if x[:2] == b"\x1f\x8b" else x).decode() for x in contents)
+    sequences = {"".join(record.split("\n")[1:]) for record in whole.split(">")[1:]}
     faults = record_faults((0.01, 0.05, 0.3))
     faults |= {f"shuffled {r}": each(lambda x, source, r=r: letters_shuffled(x, source, r)) for r in (0.1, 1.0)}
     return Cases(path.stem, ProteinEvaluation, some(sorted(sequences)), faults, list, tfidf(), 10.0)

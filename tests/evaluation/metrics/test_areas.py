@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.areas import area_numbers, area_score
+from anew.evaluation.metrics.areas import area_numbers
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.image_classifiers import AREAS
 from anew.evaluation.metrics.image_statistics import pixel_noise
 from anew.evaluation.reporting.grading import part_of
 
@@ -22,7 +23,7 @@ def things(n: int, seed: int, share_plain: float, shape: tuple[int, ...] = (24, 
 
 
 def score_of(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray):
-    return area_score(FeatureSets(*(area_numbers(x) for x in (samples, held_out, train))), seed=0)
+    return AREAS.score(FeatureSets(*(area_numbers(x) for x in (samples, held_out, train))), seed=0)
 
 
 def test_a_missing_kind_of_item_is_seen_although_the_mean_noise_is_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.probe import Probe
 from anew.evaluation.metrics.spectrum import level_distance, spectrum_distance
 from anew.evaluation.modalities.audio import AudioEvaluation
+from anew.evaluation.reporting.grading import part_of, parts
 from samples import tone
 
 RATE = 8000
@@ -113,6 +115,33 @@ def test_a_few_loud_clips_do_not_decide_the_spectrum() -> None:
     loud[:3] += 40.0
     assert level_distance(loud, levels) < 0.7 < 10.0 < spectrum_distance(10.0 ** (loud / 10.0), 10.0 ** (levels / 10.0))
     assert level_distance(levels + 3.0, levels) == pytest.approx(3.0)
+
+
+def notes(n: int, seed: int, gain_db: float = 0.0) -> list[Any]:
+    """Notes of any pitch and brightness, as different as plucked strings; gain_db: of tones from 1 to 2 kHz."""
+    rng = np.random.default_rng(seed)
+    t, clips = np.arange(2000) / RATE, []
+    for _ in range(n):
+        pitch, fall = rng.uniform(80, 500), rng.uniform(0.2, 2.5)
+        partials = np.arange(1, int(RATE / 2 / pitch))
+        level = partials**-fall * 10 ** np.where((partials * pitch > 1000) & (partials * pitch < 2000), gain_db / 20, 0)
+        sound = (level[:, None] * np.sin(2 * np.pi * partials[:, None] * pitch * t + 1.0)).sum(0)
+        sound = sound + rng.normal(0, 10 ** rng.uniform(-3.5, -1), len(t)) * np.abs(sound).max()
+        clips.append((0.5 * sound / np.abs(sound).max()).astype(np.float32))
+    return clips
+
+
+def test_low_and_high_tones_of_250_sounds_say_enough() -> None:
+    """Mean levels alone would ask for four times as many, since sounds differ by 8 dB in each band."""
+    sets = {"train": notes(260, 1), "test": notes(260, 2)}
+    for samples, grades in ((notes(260, 3), {"good"}), (notes(260, 3, gain_db=6.0), {"fair", "poor"})):
+        inputs = replace(make_inputs(samples), train=lambda n: sets["train"][:n], test=lambda n: sets["test"][:n])
+        scores = [s for s in AudioEvaluation(inputs).scores_without_features() if s.name.startswith("spectrum")]
+        assert [score.name for score in scores] == ["spectrum_distance", "spectrum_auc"]
+        graded = {part.score.name: part.grade for part in parts(scores)}
+        assert graded["spectrum_auc"] in grades and graded.get("spectrum_distance", "fair") != "good"
+        levels = part_of(scores[0])
+        assert levels is not None and levels.times_needed > 3.0
 
 
 def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:

@@ -36,6 +36,8 @@ NAMES = [
     "pure_white",
     "pure_black",
     "areas",
+    "slopes",
+    "faint_patterns",
     "colour_distance",
     "spectrum_distance",
     "spectrum_auc",

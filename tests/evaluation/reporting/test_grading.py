@@ -12,7 +12,7 @@ from anew.evaluation.metrics.bits import BITS_GAP
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
-from anew.evaluation.metrics.spectrum import sound_spectrum
+from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, sound_spectrum
 from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
 from anew.evaluation.metrics.words import KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
@@ -153,7 +153,7 @@ def test_the_weakest_figure_is_not_one_that_is_better_than_that_of_real_data() -
 
 
 def test_decibels_are_named() -> None:
-    spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=sound_spectrum())
+    spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=SPECTRUM_DISTANCE)
     sentence = verdict([auc(0.5, 0.04, 200), spectrum])["closeness"]
     assert sentence.endswith("So far: spectrum 1.3 dB (real data: 0.9 dB), 95% interval 0.6 to 2 dB.")
 

@@ -15,9 +15,6 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 # Roughness, in levels of 0 to 255, that pixels are counted beyond: grain of less than the first cannot be seen. Differences of
 # channels are larger where they are seen.
@@ -25,22 +22,6 @@ LIGHT, COLOUR = (6.0, 12.0, 24.0, 48.0), (12.0, 24.0, 48.0, 96.0)
 # Share of pixels that does not matter: without it, a single rough pixel would count like a rough area
 FLOOR_SHARE = 0.01
 MAX_PIXELS = 4096  # pixels of an image whose neighbours are read, evenly spread; chosen: bounds time
-AREAS = MetricSpec(
-    "areas",
-    "Plain and rough areas",
-    "How often a classifier that only sees how plain, striped and rough areas are picks the sample out of a pair of a sample and a "
-    "real item (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        "a sample is told from a real item by its plain, striped and rough areas {value:.0%} of the time (guessing: 50%)",
-        exact_baseline=0.5,
-        least_to_pass=300,
-    ),
-)
 
 
 def area_numbers(images: Sequence[Numbers] | Numbers) -> Array:
@@ -50,15 +31,6 @@ def area_numbers(images: Sequence[Numbers] | Numbers) -> Array:
     if colour is not None:
         parts.append(_shares(colour, COLOUR))
     return np.log(np.concatenate(parts, axis=1) + FLOOR_SHARE)
-
-
-def area_score(sets: FeatureSets, seed: int) -> Score:
-    """The score of the numbers of `area_numbers`, or their means over the frames of clips."""
-    source = (
-        f"a kernel classifier of {sets.samples.shape[1]} shares of pixels that differ from the mean of their neighbours in "
-        "lightness or colour, trained on one half and tested on the other"
-    )
-    return classifier_score(AREAS, sets, seed, source)
 
 
 def _planes(x: Array) -> tuple[Array, Array | None]:

@@ -71,10 +71,20 @@ def grid_energy(images: Images) -> Array:
 
     It finds the checkerboards of transposed convolutions (Odena et al. 2016) and the seams of patches.
     """
-    x = grey(images)
-    fine = x[:, 1:-1, 1:-1] - (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4.0
+    fine = fine_detail(grey(images))
     ratios = [_relative_tile_power(255.0 * fine, s) for s in STRIDES if min(fine.shape[1:]) >= 2 * s]
-    return np.max(ratios, axis=0) if ratios else np.ones(len(x))
+    return np.max(ratios, axis=0) if ratios else np.ones(len(fine))
+
+
+def fine_detail(x: Array) -> Array:
+    """Differences of the inner pixels of (n, H, W) from the mean of their four neighbours."""
+    return x[:, 1:-1, 1:-1] - (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4.0
+
+
+def mean_tile(fine: Array, s: int) -> Array:
+    """The mean (n, s, s) of the tiles of fine detail (n, H, W): what repeats at this stride."""
+    rows, columns = fine.shape[1] // s, fine.shape[2] // s
+    return np.asarray(fine[:, : rows * s, : columns * s].reshape(-1, rows, s, columns, s).mean(axis=(1, 3)))
 
 
 def _relative_tile_power(fine: Array, s: int) -> Array:
@@ -82,11 +92,10 @@ def _relative_tile_power(fine: Array, s: int) -> Array:
 
     It is 1 for a pattern too faint to be seen.
     """
-    n, rows, columns = len(fine), fine.shape[1] // s, fine.shape[2] // s
-    tiles = fine[:, : rows * s, : columns * s].reshape(n, rows, s, columns, s)
-    tile = tiles.mean(axis=(1, 3))  # (n, s, s)
+    rows, columns = fine.shape[1] // s, fine.shape[2] // s
+    tile = mean_tile(fine, s)
     power = np.square(tile).mean(axis=(1, 2))
-    expected = np.square(tiles).mean(axis=(1, 2, 3, 4)) / (rows * columns)
+    expected = np.square(fine[:, : rows * s, : columns * s]).mean(axis=(1, 2)) / (rows * columns)
     return np.where(np.abs(tile).max(axis=(1, 2)) < VISIBLE, 1.0, power / np.maximum(expected, 1e-9))
 
 

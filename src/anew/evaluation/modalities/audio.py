@@ -25,7 +25,8 @@ from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO, envelope_statistics, pulse_spec
-from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum
+from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -118,9 +119,15 @@ class AudioEvaluation(Evaluation[Samples]):
                 yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = SetStatistics(*(self._levels(part) for part in ("samples", "test", "train", "naive")))
-        source = "mean difference of the mean levels of clips, in decibels, in mel bands"
-        yield distance_score(sound_spectrum(), level_distance, spectra, seed=self.inputs.seed, source=source)
+        rows = {part: self._levels(part) for part in ("samples", "test", "train", "naive")}
+        seed, source = self.inputs.seed, "mean difference of the mean levels of clips, in decibels, in mel bands"
+        yield distance_score(sound_spectrum(), level_distance, SetStatistics(*rows.values()), seed=seed, source=source)
+        source = (
+            f"a kernel classifier of the levels of {audio.BANDS} mel bands, trained on one half and tested on the other"
+        )
+        yield classifier_score(
+            sound_spectrum_auc(), self.sets.with_features(rows, self.feature_description), seed, source
+        )
 
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""

@@ -19,11 +19,11 @@ from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
-from anew.evaluation.metrics.areas import area_numbers, area_score
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.image_classifiers import CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
@@ -76,7 +76,7 @@ class ImageEvaluation(Evaluation[Numbers]):
             return
         metrics = {
             "sharpness, noise and grids": self._statistics,
-            "plain and rough areas": self._areas,
+            "areas, slopes and faint patterns": self._classifiers,
             "colours": self._colours,
             "the spectrum": self._spectrum,
         }
@@ -159,10 +159,12 @@ class ImageEvaluation(Evaluation[Numbers]):
         for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
-    def _areas(self) -> Iterator[Score]:
-        """How plain and rough areas are."""
-        rows = {part: area_numbers(self.sets[part][:MAX_STATISTICS_IMAGES]) for part in ("samples", "test", "train")}
-        yield area_score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
+    def _classifiers(self) -> Iterator[Score]:
+        """What classifiers tell that are shown one thing alone."""
+        images = {part: self.sets[part][:MAX_STATISTICS_IMAGES] for part in ("samples", "test", "train")}
+        for classifier in CLASSIFIERS:
+            rows = {part: classifier.numbers(shown) for part, shown in images.items()}
+            yield classifier.score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""

@@ -22,10 +22,10 @@ from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
-from anew.evaluation.metrics.areas import area_numbers, area_score
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.image_classifiers import CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
@@ -113,11 +113,12 @@ class VideoEvaluation(Evaluation[Clip]):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
             yield compare(statistic, *values)
         parts = ("samples", "test", "train")
-        numbers = {
-            part: area_numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
-            for part, shown in zip(parts, frames, strict=True)
-        }
-        yield area_score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
+        for classifier in CLASSIFIERS:
+            numbers = {
+                part: classifier.numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
+                for part, shown in zip(parts, frames, strict=True)
+            }
+            yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
 
     def _single_frames(self) -> Iterator[Score]:
         """Yield the distance of single frames, compared as pictures."""
