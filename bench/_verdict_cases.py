@@ -51,8 +51,8 @@ class Cases:
 
     @property
     def most(self) -> int:
-        """Judged items of each set that there are."""
-        return len(self.items) * self.pieces * 2 // 5
+        """Judged items of each of three sets that there are: a smaller training part would bound what is compared."""
+        return len(self.items) * self.pieces // 3
 
     def draw(self, n: int, seed: int) -> tuple[list[Any], list[Any], list[Any]]:
         """Disjoint (held-out, training, further) items, n judged ones of each; the further ones become samples."""

@@ -4,7 +4,7 @@ python bench/verdicts.py --images DIR [DIR ...] --texts PATH [PATH ...] --protei
 
 Cases are held-out real items as they are, and with faults from invisible to gross. What is true is said by a reference: a strong
 two-sample test of 400 samples against 400 real items, on features that no verdict uses (all pixels, word and character counts,
-spectrograms). Verdicts are asked with fewer items (--sizes), as reports have; of a small set with two fifths of it, at most.
+spectrograms). Verdicts are asked with fewer items (--sizes), as reports have; of a small set with a third of it, at most.
 With --models 30s 300s the cases are samples of models that were trained on one half of each data set, against the other half; with
 --models RUN RUN those of runs that are there, of that data.
 """

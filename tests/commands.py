@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 
@@ -14,6 +15,11 @@ class Printed(NamedTuple):
 
     stdout: str
     stderr: str
+
+
+def setting_words(settings: Mapping[str, object]) -> list[str]:
+    """The words of a command that give it these settings."""
+    return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
 def anew(*words: object, code: int = 0) -> Printed:

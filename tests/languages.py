@@ -24,6 +24,12 @@ HUNGARIAN = (
     "Az unokája kenyeret és forró teát hozott neki. A köveken ültek, és alig beszélgettek egymással.\n"
     "Egyszer az unoka megkérdezte, miért nem ment el soha a faluból. A halász sokáig hallgatott.\n"
 )
+ESTONIAN = (
+    "Igal hommikul läks vana kalur mere äärde, parandas võrke ja vaatas, kuidas päike vee kohale tõuseb.\n"
+    "Tema lapselaps tõi leiba, šokolaadi ja kuuma teed. Nad istusid kividel ega rääkinud peaaegu üldse.\n"
+    "Ühel päeval küsis laps, miks vanaisa pole kunagi külast lahkunud. Kalur vaikis kaua, enne kui ta vastas: garaaž jäi ehitamata.\n"
+    "Tee viib kõikjale, aga kõik ei tule mööda seda tagasi, ja mere ääres peab keegi jääma, et tuli aknas põleks.\n"
+)
 SPANISH = (
     "Cada mañana el viejo pescador salía al mar, remendaba las redes y miraba cómo subía el sol sobre el agua.\n"
     "Su nieto traía pan y té caliente. Se sentaban en las piedras y casi no hablaban. ¿Por qué? Nadie lo sabía.\n"
@@ -74,6 +80,10 @@ OLD_ENCODINGS = (
     (POLISH, "iso8859-2"),
     (POLISH, "cp1250"),
     (HUNGARIAN, "iso8859-2"),
+    (ESTONIAN, "cp1252"),
+    (ESTONIAN, "iso8859-15"),
+    (ESTONIAN, "cp1257"),
+    (ESTONIAN, "iso8859-13"),
     (SPANISH, "iso8859-1"),
     (SPANISH, "cp1252"),
     (GREEK, "iso8859-7"),

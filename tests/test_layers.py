@@ -141,19 +141,19 @@ def violations(module: str, source: str) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_downwards(module: str) -> None:
-    assert not violations(module, MODULES[module].read_text())
+def test_imports_go_downwards() -> None:
+    assert len(MODULES) > 500
+    assert not [wrong for module, path in MODULES.items() for wrong in violations(module, path.read_text())]
 
 
 ABOVE = {"cli": "__main__", "__main__": "api"}  # what a room may not import; `cli` for all others
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_an_upward_import_in_any_file_is_noticed(module: str) -> None:
-    above = ABOVE.get(room_of(module), "cli")
-    late = f"\n\ndef late() -> None:\n    from anew.{above} import main\n"
-    assert violations(module, MODULES[module].read_text() + late) == [f"{module} may not import {above}"]
+def test_an_upward_import_in_any_file_is_noticed() -> None:
+    for module, path in MODULES.items():
+        above = ABOVE.get(room_of(module), "cli")
+        late = f"\n\ndef late() -> None:\n    from anew.{above} import main\n"
+        assert violations(module, path.read_text() + late) == [f"{module} may not import {above}"]
 
 
 def test_no_circles() -> None:

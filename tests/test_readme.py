@@ -9,8 +9,9 @@ import pytest
 
 from anew.cli import main
 from anew.cli.parser import COMMANDS, TAGLINE, parse
+from commands import setting_words
 from pages import blocks, commands, links, shortened
-from samples import prose, shapes
+from samples import TINY, prose, shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,13 +41,21 @@ def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("anew.server.running.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
     steps = itertools.count(4, 3)  # a resumed run takes more than it had
     for words in COMMANDS_SHOWN:
-        words = shortened(words, steps)
+        words = shortened(words, steps) + small_networks(words)
         words = [{"DIR": "NEW"}.get(word, word) for word in words]  # the samples of "any other tool"
         words += ["--port", "0"] if words[0] in ("serve", "studio") else []
         words += ["--no-browser"] if words[0] == "studio" else []
         assert main(words) == 0, words
     assert (place / "RUN" / "report" / "report.html").exists()
     assert list((place / "NEW").glob("*.txt"))
+
+
+def small_networks(words: list[str]) -> list[str]:
+    """Settings of networks that take no time, for the verbs that make some."""
+    settings = {"train": TINY, "compare": {"width": 8, "batch_size": 8, "evaluate_samples": 2, "previews": 0}}.get(
+        words[0], {}
+    )
+    return [] if "--runs" in words else setting_words(settings)
 
 
 def test_the_python_runs(place: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SRC, TESTS = ROOT / "src" / "anew", ROOT / "tests"
-FILES = sorted(SRC.rglob("*.py"))
-PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 SAY_NOTHING = {"came", "each", "given", "how", "it", "one", "some", "stuff", "thing", "told", "which", "why"}
 ANY = {  # public, with `Any` in its signature, and why
     "cli/parser.py: CommandParser.__init__": "the signature of argparse",
@@ -26,7 +23,18 @@ ANY = {  # public, with `Any` in its signature, and why
 }
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 
-each_module = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+
+@functools.cache
+def parsed() -> dict[Path, ast.Module]:
+    """Every module of the package. Once for all tests, and not when they are collected, which each worker does."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SRC.rglob("*.py"))}
+
+
+def by_module(faults_of: Callable[[Path, ast.Module], Iterable[object]]) -> dict[str, list[object]]:
+    """The modules in which there is something at fault, and what."""
+    faults = {str(path.relative_to(SRC)): list(faults_of(path, tree)) for path, tree in parsed().items()}
+    assert len(faults) > 500
+    return {name: of_module for name, of_module in faults.items() if of_module}
 
 
 def assigned(tree: ast.AST) -> Iterator[str]:
@@ -53,16 +61,15 @@ def defined(tree: ast.Module) -> Iterator[str]:
 
 def test_a_class_name_stands_for_one_class() -> None:
     places = defaultdict(list)
-    for path, tree in PARSED.items():
+    for path, tree in parsed().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name.lstrip("_")].append(f"{path.relative_to(SRC)}:{node.lineno}")
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
-@each_module
-def test_a_variable_says_what_it_holds(path: Path) -> None:
-    assert not {name.lstrip("_") for name in assigned(PARSED[path])} & SAY_NOTHING
+def test_a_variable_says_what_it_holds() -> None:
+    assert not by_module(lambda path, tree: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING)
 
 
 def test_variables_of_tests_say_what_they_hold() -> None:
@@ -76,16 +83,16 @@ def test_nothing_is_there_for_tests_alone() -> None:
     uses = Counter(word for path in texts for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))
     unused = {
         f"{path.relative_to(SRC)}: {name}"
-        for path, tree in PARSED.items()
+        for path, tree in parsed().items()
         for name in defined(tree)
         if uses[bare := name.rpartition(".")[2]] == 1 and not bare.startswith("__") and not name.startswith(BY_NAME)
     }
     assert not unused
 
 
-@each_module
-def test_private_names_stay_in_their_module(path: Path) -> None:
-    tree, modules, wrong = PARSED[path], set(), []
+def private_names_of_others(path: Path, tree: ast.Module) -> list[str]:
+    modules: set[str] = set()
+    wrong: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anew"):
             wrong += [alias.name for alias in node.names if re.match(r"_(?!_)", alias.name)]
@@ -93,27 +100,37 @@ def test_private_names_stay_in_their_module(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             wrong += [f"{node.value.id}.{node.attr}"] if re.match(r"_(?!_)", node.attr) else []
-    assert not wrong
+    return wrong
 
 
-@each_module
-def test_a_handler_of_any_error_says_why(path: Path) -> None:
+def test_private_names_stay_in_their_module() -> None:
+    assert not by_module(private_names_of_others)
+
+
+def broad_handlers_without_a_reason(path: Path, tree: ast.Module) -> list[int]:
     lines = path.read_text(encoding="utf-8").splitlines()
     broad = [
         node
-        for node in ast.walk(PARSED[path])
+        for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
     ]
-    assert not [node.lineno for node in broad if "#" not in lines[node.lineno - 1]]
+    return [node.lineno for node in broad if "#" not in lines[node.lineno - 1]]
 
 
-@each_module
-def test_no_attribute_is_asked_for_to_learn_what_was_done(path: Path) -> None:
-    """Whether an object has an attribute yet is no state: it is None, or the state has a name."""
-    calls = [node for node in ast.walk(PARSED[path]) if isinstance(node, ast.Call) and len(node.args) > 1]
+def test_a_handler_of_any_error_says_why() -> None:
+    assert not by_module(broad_handlers_without_a_reason)
+
+
+def questions_for_attributes(path: Path, tree: ast.Module) -> list[int]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
     of_self = [call for call in calls if isinstance(call.args[0], ast.Name) and call.args[0].id == "self"]
-    assert not [call.lineno for call in of_self if getattr(call.func, "id", "") == "hasattr"]
+    return [call.lineno for call in of_self if getattr(call.func, "id", "") == "hasattr"]
+
+
+def test_no_attribute_is_asked_for_to_learn_what_was_done() -> None:
+    """Whether an object has an attribute yet is no state: it is None, or the state has a name."""
+    assert not by_module(questions_for_attributes)
 
 
 def signatures(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, list[ast.AST | None]]]:
@@ -137,7 +154,7 @@ def signatures(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, lis
 def test_public_signatures_say_their_types() -> None:
     """`Any` would end type checking wherever such a value goes: JSON is a `JsonValue`, what is known of it a record."""
     vague = set()
-    for path, tree in PARSED.items():
+    for path, tree in parsed().items():
         for name, parts in signatures(tree.body):
             is_public = not any(re.match(r"_(?!_init__)", part) for part in name.split("."))
             names = {getattr(node, "id", "") for part in parts if part is not None for node in ast.walk(part)}
@@ -159,11 +176,10 @@ def is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.UnaryOp) and is_number(node.operand)
 
 
-@each_module
-def test_a_numeric_constant_says_why(path: Path) -> None:
-    """Behind it, or in the three lines above: what it trades, where it was measured, or that it was chosen."""
-    lines, silent = path.read_text(encoding="utf-8").splitlines(), []
-    for node in PARSED[path].body:
+def numbers_without_a_reason(path: Path, tree: ast.Module) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    silent: list[str] = []
+    for node in tree.body:
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if value is None or not is_number(value):
             continue
@@ -171,16 +187,23 @@ def test_a_numeric_constant_says_why(path: Path) -> None:
         above = lines[max(0, node.lineno - 4) : node.lineno - 1]
         if not any("  # " in line for line in own) and not any(line.startswith("#") for line in above):
             silent.append(f"{node.lineno}: {own[0]}")
-    assert not silent
+    return silent
 
 
-@each_module
-def test_no_table_hides_in_conditional_expressions(path: Path) -> None:
-    nested = [
+def test_a_numeric_constant_says_why() -> None:
+    """Behind it, or in the three lines above: what it trades, where it was measured, or that it was chosen."""
+    assert not by_module(numbers_without_a_reason)
+
+
+def tables_of_conditions(path: Path, tree: ast.Module) -> list[int]:
+    return [
         node.lineno
-        for node in ast.walk(PARSED[path])
+        for node in ast.walk(tree)
         if isinstance(node, ast.IfExp)
         and isinstance(node.orelse, ast.IfExp)
         and isinstance(node.orelse.orelse, ast.IfExp)
     ]
-    assert not nested
+
+
+def test_no_table_hides_in_conditional_expressions() -> None:
+    assert not by_module(tables_of_conditions)

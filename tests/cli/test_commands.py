@@ -24,9 +24,11 @@ from anew.data.modalities.text import Text, TextConfig
 from anew.runs.events import read as read_events
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from commands import anew
-from samples import names, prose, shapes
+from commands import anew, setting_words
+from samples import TINY, names, prose, shapes
 
+SMALL_TEXT = setting_words(TINY | {"evaluate_samples": 4, "precision": "fp32"})
+SMALL_IMAGES = setting_words({"width": 8, "batch_size": 16})
 ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
 
 
@@ -46,8 +48,7 @@ def digest(run: Path) -> str:
 def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("text")
     data = prose(folder / "data" / "book.txt").parent
-    settings = ("--set", "evaluate_samples=4", "--set", "precision=fp32")
-    in_a_process("train", data, "--run", folder / "run", "--steps", 12, *settings)
+    in_a_process("train", data, "--run", folder / "run", "--steps", 12, *SMALL_TEXT)
     return data, folder / "run"
 
 
@@ -55,8 +56,7 @@ def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("image")
     data = shapes(folder / "data")
-    settings = ("--set", "evaluate_samples=24", "--set", "batch_size=16")
-    in_a_process("train", data, "--run", folder / "run", "--steps", 8, *settings)
+    anew("train", data, "--run", folder / "run", "--steps", 8, *SMALL_IMAGES, "--set", "evaluate_samples=24")
     return data, folder / "run"
 
 
@@ -86,18 +86,7 @@ def test_a_run_is_complete(fixture: str, request: pytest.FixtureRequest) -> None
 
 def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, run = image_run
-    anew(
-        "train",
-        data,
-        "--run",
-        tmp_path / "again",
-        "--steps",
-        8,
-        "--set",
-        "evaluate_samples=1",
-        "--set",
-        "batch_size=16",
-    )
+    anew("train", data, "--run", tmp_path / "again", "--steps", 8, *SMALL_IMAGES, "--set", "evaluate_samples=1")
     assert digest(tmp_path / "again") == digest(run)
 
 
@@ -223,6 +212,16 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 
+def test_a_report_outside_of_its_run_leaves_the_run_as_it_is(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """`--out` was refused for runs."""
+    _, run = text_run
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    output = anew("evaluate", run, "-n", 4, "--out", tmp_path / "out")
+    assert f"report   {tmp_path / 'out' / 'report.html'}" in output.stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["run"] == run.name
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.slow
 def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     text_run: tuple[Path, Path], tmp_path: Path
@@ -238,7 +237,7 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
         and "scoring tokens: " not in whole.stdout
     )
     rows = anew("score", run, tmp_path / "in", "--per-item").stdout.splitlines()
-    assert len(rows) == 3 and rows[0].startswith("file,record,name,tokens,characters,log_likelihood,")
+    assert len(rows) == 3 and rows[0].startswith("file,record,tokens,characters,log_likelihood,")
     out = tmp_path / "scores.csv"
     assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
     assert out.read_text().splitlines() == rows
@@ -255,8 +254,7 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
         output: dict[str, Any] = json.loads(completed.stdout)
         return output
 
-    options = ("--steps", 2, "--set", "evaluate_samples=4")
-    trained = spoken("train", data, "--run", tmp_path / "run", *options)
+    trained = spoken("train", data, "--run", tmp_path / "run", "--steps", 2, *SMALL_TEXT)
     assert trained["folder"] == str(tmp_path / "run") and {"scores", "verdict", "grades"} <= set(trained["report"])
     resumed = spoken("resume", tmp_path / "run")
     assert resumed["report"]["scores"]
@@ -278,7 +276,9 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
 
 def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    completed = anew("train", data, "--run", tmp_path / "run", "--steps", 2, "--set", "evaluate_samples=24")
+    completed = anew(
+        "train", data, "--run", tmp_path / "run", "--steps", 2, *SMALL_IMAGES, "--set", "evaluate_samples=24"
+    )
     ending = completed.stdout.splitlines()[-8:]
     assert [line.split("?")[0] for line in ending[:3]] == ["Close to your data", "As varied", "New"]
     assert [line.split()[0] for line in ending[4:7]] == ["samples", "report", "more"]
@@ -319,7 +319,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
     data, run = text_run
     target = tmp_path / "killed"
     command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(target), "--steps", "12"]
-    settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", "checkpoint_seconds=0"]
+    settings = [*SMALL_TEXT, "--set", "checkpoint_seconds=0"]
     process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
     while not (target / "config.json").exists():
         time.sleep(0.02)
@@ -334,7 +334,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
 @pytest.mark.slow
 def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--set", "evaluate_samples=1", "--set", "batch_size=16")
+    common = (*SMALL_IMAGES, "--set", "evaluate_samples=1")
     anew("train", data, "--run", tmp_path / "run", "--steps", 6, *common)
     completed = anew("resume", tmp_path / "run")
     assert "finished" in completed.stdout
@@ -349,6 +349,7 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
 def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = text_run
     command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(tmp_path / "run"), "--steps", "100000"]
+    command += SMALL_TEXT
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
     events = tmp_path / "run" / "events.jsonl"
     while not (events.exists() and events.read_text().count("\n") > 3):
@@ -394,7 +395,7 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
         "--",
         "anew",
     ]
-    settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
+    settings = [*SMALL_TEXT, "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
     completed = subprocess.run(
         command, capture_output=True, text=True, timeout=900, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
@@ -431,8 +432,8 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
 
 def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--steps", 3, "--set", "evaluate_samples=1", "--set", "batch_size=16")
-    in_a_process("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
+    common = ("--steps", 3, *SMALL_IMAGES, "--set", "evaluate_samples=1")
+    anew("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 

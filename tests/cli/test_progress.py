@@ -108,11 +108,11 @@ def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: py
     lines = [line.split(", ") for line in log.getvalue().splitlines()]
     assert [line[1:] for line in lines] == [
         [],
-        ["4 s left"],
-        ["23 s left"],
-        ["37 s left"],
-        ["45 s left"],
-        ["36 s left"],
+        ["40/s", "4 s left"],
+        ["6/s", "23 s left"],
+        ["3.2/s", "37 s left"],
+        ["2.2/s", "45 s left"],
+        ["2.2/s", "36 s left"],
         [],
     ]
 

@@ -33,6 +33,12 @@ def test_it_waits_for_work_that_ends_in_time(compiler: LoopCompiler, monkeypatch
     assert compiler.run(LOOPS, 60.0) and compiler.is_done() and compiler.loops == LOOPS
 
 
+def test_it_says_how_far_it_is(compiler: LoopCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    _work(monkeypatch, "import time; print(0.2, flush=True); time.sleep(1); print(0.6, flush=True); time.sleep(1)")
+    shares: list[float] = []
+    assert compiler.run(LOOPS, None, shares.append) and shares == sorted(set(shares)) and {0.2, 0.6} <= set(shares)
+
+
 def test_work_that_fails_has_compiled_nothing(compiler: LoopCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
     _work(monkeypatch, "raise SystemExit(1)")
     assert not compiler.run(LOOPS, None) and not compiler.is_done()

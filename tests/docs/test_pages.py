@@ -24,8 +24,9 @@ from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.planning.setting_owners import setting_owners
 from anew.workflows.inspect import Inspection
+from commands import setting_words
 from pages import anchors, blocks, commands, links, prose, shortened
-from samples import shapes
+from samples import TINY, shapes
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -217,6 +218,7 @@ def quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_quickstart_runs(quickstart: str, tmp_path: Path) -> None:
     example, *others = (words for words in commands(quickstart) if "digits" not in " ".join(words))
+    others = [[*words, *setting_words(TINY)] if words[0] == "train" else words for words in others]
     run_commands(iter([example]))
     towns = tmp_path / "towns-data" / "towns.txt"
     towns.write_text("".join(towns.read_text(encoding="utf-8").splitlines(keepends=True)[::30]), encoding="utf-8")

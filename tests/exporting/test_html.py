@@ -621,6 +621,23 @@ def test_only_the_latest_film_is_shown_and_faults_are_said(
 
 
 @pytest.mark.slow
+def test_a_worker_that_ends_is_said(browser: Any, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    """The page waited for ever."""
+    _, path = exported(grid_run("diffusion"), tmp_path / "page.html")
+    visit = Visit(browser, path)
+    visit.page.evaluate("anew.client.port.postMessage = () => {}")  # a worker that answers nothing
+    visit.page.click("#make")
+    visit.page.wait_for_selector("#stop:visible")
+    visit.page.evaluate("anew.client.port.dispatchEvent(new ErrorEvent('error', { message: 'out of memory' }))")
+    status = visit.page.locator("#status")
+    status.get_by_text("The model failed: out of memory").wait_for()
+    visit.page.evaluate("document.getElementById('status').textContent = ''")
+    visit.page.click("#make")
+    status.get_by_text("The model failed: out of memory").wait_for()
+    visit.close()
+
+
+@pytest.mark.slow
 def test_sounds_are_freed(browser: Any, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
     _, path = exported(grid_run("sound"), tmp_path / "page.html")
     visit = Visit(browser, path)

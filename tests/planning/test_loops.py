@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import pytest
@@ -34,9 +34,10 @@ class Compiler:
         self.limits: list[float | None] = []
         self.loops: Loops | None = None
 
-    def run(self, loops: Loops, seconds: float | None) -> bool:
+    def run(self, loops: Loops, seconds: float | None, report: Callable[[float], None] = lambda share: None) -> bool:
         self.loops = loops
         self.limits.append(seconds)
+        report(0.22)
         return self.works and seconds != 0.0
 
     def is_done(self) -> bool:
@@ -49,6 +50,9 @@ class Messages:
 
     def message(self, text: str) -> None:
         self.lines.append(text)
+
+    def progress(self, task: str, count: int, total: int) -> None:
+        self.lines.append(f"{task}: {count} of {total}")
 
 
 def _compiled(
@@ -78,9 +82,10 @@ def test_a_run_waits_for_as_long_as_half_of_its_training(monkeypatch: pytest.Mon
     assert lines[0].startswith(
         "compiling the loops of context mixing, once on this machine: about 15 s on an idle core"
     )
-    assert lines[0].endswith("; this run waits for at most 45 s") and lines[1] == "compiled in 0 s"
+    assert lines[0].endswith("; this run waits for at most 45 s")
+    assert lines[1:] == ["compiling, in percent: 22 of 100", "compiling, in percent: 100 of 100", "compiled in 0 s"]
     say_what_was_compiled(context)
-    assert len(lines) == 2
+    assert len(lines) == 4
 
 
 @pytest.mark.parametrize(("seconds", "crowding", "limit"), [(90.0, 1.0, 45.0), (90.0, 4.0, 0.0), (20.0, 1.0, 0.0)])

@@ -15,6 +15,7 @@ from torch import Tensor
 import anew
 from anew.cli.summary import score_lines
 from anew.core.specs import SampleRequest
+from anew.sampling import drawing
 from samples import prose, shapes, trained
 
 
@@ -191,6 +192,36 @@ def test_shares_of_text(text: anew.Model) -> None:
     origins = [json.loads(part.pop(f".origins-{first}.json")) for part, first in zip(parts, (0, 2), strict=True)]
     assert parts[0] | parts[1] | {".origins.json": whole[".origins.json"]} == whole
     assert origins[0] | origins[1] == json.loads(whole[".origins.json"])
+
+
+class Shower:
+    """A reporter that notes the progress."""
+
+    def __init__(self) -> None:
+        self.counts: list[tuple[str, int, int]] = []
+
+    def message(self, text: str) -> None: ...
+    def step(self, result: object, seconds_left: float | None) -> None: ...
+    def progress(self, task: str, count: int, total: int) -> None:
+        self.counts.append((task, count, total))
+
+
+def test_long_drawing_shows_its_progress(images: anew.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing was silent, for minutes where many samples are drawn or each takes long."""
+    quick, slow = Shower(), Shower()
+    images.sample(5, steps=4, reporter=quick)
+    assert not quick.counts
+    monkeypatch.setattr(drawing, "QUICK_S", 0.0)
+    monkeypatch.setattr(drawing, "SHOWN_S", 0.0)
+    images.sample(5, steps=4, reporter=slow)
+    counts = [count for _, count, _ in slow.counts]
+    assert counts == sorted(set(counts)) and counts[-1] == 5 and len(counts) > 2
+    assert {(task, total) for task, _, total in slow.counts} == {("drawing samples", 5)}
+    part = Shower()
+    images.sample(300, steps=1, share=(2, 2), reporter=part)
+    assert part.counts[-1] == ("drawing samples", 44, 44)
+    with pytest.raises(anew.ConfigError, match="`reporter` must have"):
+        images.sample(1, reporter=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", [(0, 2), (3, 2), (1, 6), (1,), "1/2", (1.0, 2), 2])

@@ -64,3 +64,35 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
         page.get_by_text("Six ways to fill it in").wait_for()
     mask = np.unpackbits(np.frombuffer(base64.b64decode(masks[0], validate=True), np.uint8)).reshape(SIDE, SIDE)
     assert mask[:, : SIDE // 2].all() and not mask[:, SIDE // 2 :].any()
+
+
+def test_a_refused_image_leaves_nothing_of_the_one_before(address: str, browser: Any) -> None:
+    """The image, and what was filled in, stayed beside the refusal."""
+    made = {"made": "made-1", "items": [{"src": PIXEL}]}
+    refusal = {"error": {"message": "the seed is too large"}}
+    answers = [made, made, refusal]
+
+    def answer(route: Any) -> None:
+        route.fulfill(body=f"data: {json.dumps(answers.pop(0))}\n\n", content_type="text/event-stream")
+
+    with opened(browser, address) as page:
+        page.route("**/api/play/sample", answer)
+        page.evaluate(
+            """async () => {
+                const { fillPanel } = await import("/static/fill_panel.js");
+                const { signal } = new AbortController();
+                const play = { id: "runs/some", about: { shape: [1, 8, 8] }, options: () => ({}), begin: () => signal, another() {} };
+                document.body.append(fillPanel(play));
+            }"""
+        )
+        page.get_by_text("Paint over the part").wait_for()
+        page.get_by_role("button", name="Right half").click()
+        page.get_by_role("button", name="Fill in").click()
+        page.get_by_text("Six ways to fill it in").wait_for()
+        page.get_by_role("button", name="Another image").click()
+        page.get_by_text("The seed is too large.").wait_for()
+        assert page.locator(".items .item").count() == 0
+        page.get_by_role("button", name="Right half").click()
+        page.get_by_role("button", name="Fill in").click()  # asks for nothing, as there is no image
+        page.wait_for_timeout(200)
+    assert not answers

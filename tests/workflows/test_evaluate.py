@@ -27,7 +27,6 @@ from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
     POOL_BYTES,
-    Pace,
     _first_chunk,
     _sampled,
     division_of,
@@ -35,6 +34,7 @@ from anew.workflows.evaluate import (
     pool_limit,
 )
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
+from anew.workflows.pace import Pace
 from anew.workflows.run_report import Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
 from anew.workflows.time_limit import TimeLimit
@@ -233,7 +233,7 @@ def test_what_the_forecast_measured_tells_how_many_samples_are_next(monkeypatch:
     for earlier in (None, forecast):
         clock[0] = 0.0
         targets = SampleTargets(300, 600)
-        samples, _, _ = _sampled(Timed(10**6), 1_000, targets, 0, 14.0, SilentReporter(), 1, earlier)  # type: ignore[arg-type]
+        samples, _, _ = _sampled(Timed(10**6), 1_000, targets, 0, 14.0, SilentReporter(), 1, Pace(earlier))  # type: ignore[arg-type]
         counts.append(len(samples))
         assert clock[0] <= 0.65 * 14.0
     assert counts[0] < 20 <= counts[1]
@@ -336,6 +336,40 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
     values = json.loads((run / "report" / "report.json").read_text())
     assert values["grades"] == dict(report.grades) and (report.copies is None) == (num_answers == 0)
     assert (COPIES_MISSING in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
+
+
+def of_few(evaluation: Any, *arguments: Any) -> Measurements:
+    """An evaluation whose time was enough for all figures of the few samples that there were."""
+    n = len(evaluation.inputs.samples)
+    return Measurements(scores=[score("coverage", 0.5, n=n)], supply=Supply(held_out=72, compared=n))
+
+
+def test_time_that_is_left_after_the_page_goes_into_further_samples(
+    image_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of 36 s ended 9 s early with 20 samples of 83, and two answers open."""
+    run = tmp_path / "run"
+    shutil.copytree(image_run, run)
+    for folder in ("report", "reports"):
+        shutil.rmtree(run / folder, ignore_errors=True)
+    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda spec, data: SampleTargets(60, 300))
+    monkeypatch.setattr("anew.workflows.evaluate.measure_all", of_few)
+    counts, model = [], anew.load(run)
+    draw = model.sample
+
+    def slowly(n: int, **options: Any) -> Samples:
+        counts.append(n)
+        time.sleep(0.03 * n)
+        return draw(n, **options)
+
+    monkeypatch.setattr(model, "sample", slowly)
+    limit = TimeLimit(time.monotonic(), 1.0, ends_at=time.monotonic() + 60.0)
+    report = evaluate_run(model, 80, data=str(image_run.parent / "data"), limit=limit)
+    values = json.loads((run / "report" / "report.json").read_text())
+    assert sum(counts) == values["basis"]["samples"] >= 60
+    assert next(score for score in report.scores if score.name == "coverage").n >= 60
+    notes = [note for note in values["notes"] if "instead of 80" in note]
+    assert notes == ([] if sum(counts) == 80 else [f"{sum(counts)} samples instead of 80, {WITHIN_TIME}."])
 
 
 def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:

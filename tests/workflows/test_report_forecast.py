@@ -17,7 +17,7 @@ from anew.data.types import DataBudget
 from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
 from anew.planning.budget import evaluation_slice, longest_training
-from anew.workflows.evaluate import Pace
+from anew.workflows.pace import Pace
 from anew.workflows.report_forecast import LONGER, ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
 from reporters import Lines

@@ -131,8 +131,8 @@ def score(
             string always names a place; a single text is a list, `["The river."]`.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
-        settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `encoding`
-            of texts and code. Without them, the columns of the run are read where the data has them.
+        settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `header`
+            of tables, `encoding` of texts and code. Without them, the columns of the run are read where the data has them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -268,13 +268,14 @@ def evaluate(
             parts of `data`, if there are any.
         features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
         modality: The kind of data of `samples` and `data`. None detects it.
-        out: The folder for the report on `samples`. None takes runs/NAME-report-N.
+        out: The folder for the report. None takes runs/NAME-report-N for `samples`, and the run for a run; with a folder, the
+            run's own report, samples and README.md stay as they are.
         budget: Wall-clock time for everything: "90s", "10m", or seconds. Fewer samples are drawn and measured if it ends first.
             None takes the time that n samples need.
         seed: Seed of the samples and of the measurements.
         settings: How the files of `data` are read, by name: `text_column` of texts, `image_column` and `label_column` of images,
-            `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
-            for `samples` and `held_out` too, whose columns are read where they have them.
+            `header` of tables, `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data
+            is read. They hold for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None means now.
@@ -301,8 +302,8 @@ def evaluate(
     held_out_path = arguments.optional_path("held_out", held_out)
     features_path = arguments.optional_path("features", features)
     if run is not None:
-        _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
-        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter, ends_at)
+        _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
+        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -342,6 +343,7 @@ def _evaluate_run(
     trust_code: bool,
     reporter: Reporter,
     ends_at: float | None,
+    out: Path | None,
 ) -> EvaluationReport:
     from anew.workflows.audit import read_features
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
@@ -357,16 +359,22 @@ def _evaluate_run(
             return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded")
         return evaluate_run(
-            model, n, seed=seed, data=new_path, limit=limit, reporter=reporter, features=own_features, world=world
+            model,
+            n,
+            seed=seed,
+            data=new_path,
+            limit=limit,
+            reporter=reporter,
+            features=own_features,
+            world=world,
+            out=out,
         )
 
 
 def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
     name = next((name for name, value in for_samples.items() if value is not None), None)
     if name is not None:
-        raise ConfigError(
-            f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
-        )
+        raise ConfigError(f"`{name}` is for samples made elsewhere; a run keeps its own settings and held-out items")
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:

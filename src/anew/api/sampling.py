@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api.training import load, load_for, of_process, open_run, several_processes
 from anew.core import arguments
+from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.errors import ConfigError
 from anew.runs.paths import CONFIG
@@ -67,6 +68,7 @@ def sample_together(
     label: str | None = None,
     share: tuple[int, int] | None = None,
     settings: Mapping[str, SettingValue] | None = None,
+    reporter: Reporter | None = None,
 ) -> Samples:
     """Sample as `model.sample` does, shared by all processes of a world; each must call this with the same arguments.
 
@@ -81,12 +83,13 @@ def sample_together(
         label: One of the classes.
         share: For a single process.
         settings: The family's sampling settings.
+        reporter: Shows the progress.
 
     Returns:
         All samples on the first process, none on the others.
     """
 
-    def draw(count: int, first_index: int = 0) -> Samples:
+    def draw(count: int, first_index: int = 0, reporter: Reporter | None = None) -> Samples:
         return model.sample(
             count,
             seed=seed,
@@ -97,16 +100,17 @@ def sample_together(
             condition=None,
             first_index=first_index,
             share=share,
+            reporter=reporter,
             **(settings or {}),
         )
 
     if world is None:
-        return draw(n)
+        return draw(n, reporter=reporter)
     if share is not None:
         raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
 
-    return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw)
+    return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw, reporter)
 
 
 def num_repeated(samples: Samples, run: str | Path) -> int:

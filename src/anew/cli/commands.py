@@ -219,18 +219,21 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
             print_notes(model)
         if arguments.format is not None:
             anew.Samples([], [], model.item_modality).in_format(arguments.format)  # refused before anything is drawn
-        return api.sample_together(
-            model,
-            world,
-            arguments.n,
-            seed=arguments.seed,
-            prompt=_prompt("prompt", arguments, model),
-            suffix=_prompt("suffix", arguments, model),
-            stop=arguments.stop,
-            label=arguments.label,
-            share=arguments.share,
-            settings=checked.keywords(settings, model.sample),
-        )
+        # Progress belongs to standard error, as the last line alone says where the files are.
+        with ProgressLine(sys.stderr) as progress:
+            return api.sample_together(
+                model,
+                world,
+                arguments.n,
+                seed=arguments.seed,
+                prompt=_prompt("prompt", arguments, model),
+                suffix=_prompt("suffix", arguments, model),
+                stop=arguments.stop,
+                label=arguments.label,
+                share=arguments.share,
+                settings=checked.keywords(settings, model.sample),
+                reporter=progress,
+            )
 
 
 def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:

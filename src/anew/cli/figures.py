@@ -96,7 +96,8 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
         print_lines([*score_table(record), []])
     if report.folder is not None:
         print_lines([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
-        if arguments.run is not None and "://" in arguments.run:  # the folder is that of a copy in the cache
+        # The folder is that of a copy in the cache
+        if arguments.run is not None and arguments.out is None and "://" in arguments.run:
             print_lines([[("kept at  ", "bold"), (f"{arguments.run.rstrip('/')}/{report.folder.name}", "")]])
     for outcome in outcomes:
         print_lines([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])

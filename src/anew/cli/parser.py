@@ -18,7 +18,7 @@ PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose impo
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
-READING_HELP = "text_column (texts), image_column and label_column (images), encoding (texts and code)"
+READING_HELP = "text_column (texts), image_column and label_column (images), header (tables), encoding (texts and code)"
 SEED_HELP = "random seed (default: 0)"
 RUN_SEED_HELP = "seed of the weights and the training (default: 0); with --steps, the same seed gives the same result"
 SAMPLE_SEED_HELP = "random seed (default: 0); the same seed gives the same samples"
@@ -279,7 +279,9 @@ def _evaluate(p: CommandParser) -> None:
         help="safetensors file with your own features: samples, held_out and train, each (n, d)",
     )
     p.add_argument("--modality", help=f"for --samples: {MODALITY_HELP}")
-    p.add_argument("--out", metavar="DIR", help="folder for the report on --samples (default: runs/NAME-report-N)")
+    p.add_argument(
+        "--out", metavar="DIR", help="folder for the report (default: in RUN; for --samples: runs/NAME-report-N)"
+    )
     p.add_argument(
         "--fail-on",
         metavar="CONDITIONS",

@@ -98,7 +98,7 @@ class ProgressLine:
             self._close_bar()
 
     def _time_left(self, task: str, count: int, total: int) -> str:
-        """As in ", 1:05 left", by how long the last parts took; "" where they say too little."""
+        """As in ", 20/s, 1:05 left", by how long the last parts took; "" where they say too little."""
         now = time.monotonic()
         if task != self._counted_task or count < self._counts[-1][1]:
             self._counted_task, self._counted_since = task, now
@@ -106,9 +106,10 @@ class ProgressLine:
             self._logged_count = 0
         self._counts.append((now, count))
         (first_time, first_count), rest = self._counts[0], total - count
-        if not rest or count == first_count or now - self._counted_since < ESTIMATE_S:
+        if not rest or count == first_count or now == first_time or now - self._counted_since < ESTIMATE_S:
             return ""
-        return f", {clock(rest * (now - first_time) / (count - first_count))} left"
+        rate = (count - first_count) / (now - first_time)
+        return f", {_rate(rate)}/s, {clock(rest / rate)} left"
 
     # ---- drawing ----
 
@@ -119,7 +120,7 @@ class ProgressLine:
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
         if last_time > first_time:
             rate = (last_examples - first_examples) / (last_time - first_time)
-            words.append(f"{rate:,.0f} examples/s" if rate >= 10 else f"{rate:.2g} examples/s")
+            words.append(f"{_rate(rate)} examples/s")
         if seconds_left is not None:
             words.append(f"{clock(seconds_left)} left")
         return ", ".join(words)
@@ -157,6 +158,10 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.stop()
         self._bar, self._title = None, ""
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def clock(seconds: float) -> str:

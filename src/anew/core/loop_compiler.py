@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from anew.core.programs import own_command
@@ -41,16 +42,21 @@ class LoopCompiler:
         self._process: subprocess.Popen[str] | None = None
         self._share = 0.0
 
-    def run(self, loops: Loops, seconds: float | None) -> bool:
+    def run(self, loops: Loops, seconds: float | None, report: Callable[[float], None] = lambda share: None) -> bool:
         """Whether all loops are compiled within the seconds; no limit for None.
 
         If they are not, or will not be at the pace so far, that goes on with what other work leaves of the cores until `close`.
+
+        report: called with the share of the work that is done, at the beginning and whenever it has grown.
         """
         if self._process is None:
             self._start(loops)
-        start = time.monotonic()
+        start, reported = time.monotonic(), -1.0
         while (status := self._status()) is None:
             spent = time.monotonic() - start
+            if self._share > reported:
+                reported = self._share
+                report(reported)
             if seconds is not None and (spent > seconds or self._expected(spent) > seconds):
                 self._yield_cores()
                 return False

@@ -198,15 +198,20 @@ def _parse_as(hint: object, name: str, text: str) -> object:
     if typing.get_origin(hint) is tuple:
         return tuple(_parse_as(typing.get_args(hint)[0], name, part) for part in text.split(",") if part)
     if hint is bool:
-        if text.lower() not in _TRUE + _FALSE:
-            raise _wrong_type(name, text, bool)
-        return text.lower() in _TRUE
+        return parse_switch(name, text)
     if hint is int or hint is float:
         try:
             return _parse_int(text) if hint is int else float(text)
         except ValueError:
             raise _wrong_type(name, text, hint) from None
     return text
+
+
+def parse_switch(name: str, text: str) -> bool:
+    """The value that text means for a setting that is on or off. Raises ConfigError for any other text."""
+    if text.lower() not in _TRUE + _FALSE:
+        raise _wrong_type(name, text, bool)
+    return text.lower() in _TRUE
 
 
 def _parse_int(text: str) -> int:

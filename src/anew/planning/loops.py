@@ -57,7 +57,12 @@ def wait_for(loops: Loops, context: RunContext, limit: float | None) -> None:
         f"compiling the loops of {loops.name}, once on this machine: about {loops.seconds:.0f} s on an idle core{at_most}"
     )
     start = time.monotonic()
-    if context.loop_compiler.run(loops, limit):
+
+    def show(share: float) -> None:
+        context.reporter.progress("compiling, in percent", round(100 * share), 100)
+
+    if context.loop_compiler.run(loops, limit, show):
+        show(1.0)
         context.reporter.message(f"compiled in {time.monotonic() - start:.0f} s")
 
 

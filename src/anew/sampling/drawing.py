@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from anew.core import settings as cfg
+from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Condition
 from anew.errors import ConfigError, shorten
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 MAX_SAMPLES = 1_000_000  # samples of one call, which are held in memory; `share` divides more
+QUICK_S, SHOWN_S = 2.0, 0.5  # seconds of drawing that need no progress, and between two states of it; chosen
 MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 
@@ -32,6 +35,7 @@ def draw_samples(
     n: int,
     first_index: int = 0,
     share: tuple[int, int] | None = None,
+    reporter: Reporter | None = None,
 ) -> Samples:
     """Draw n samples, or a share of them.
 
@@ -43,10 +47,12 @@ def draw_samples(
         n: Number of samples in all shares.
         first_index: Index of the first of them.
         share: (i, k) draws only the i-th of k shares.
+        reporter: Shows the progress, unless the samples are drawn soon.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
     common = with_settings(origin, generator, sampling)
     samples = Samples([], [], generator.item_modality)
+    progress = DrawingProgress(reporter, stop - start)
     for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
         # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
         count, first = min(SAMPLE_BATCH, n - offset), first_index + offset
@@ -58,12 +64,41 @@ def draw_samples(
             sampling=sampling,
             stop=origin.stop,
             first_index=first,
+            report=progress.after(len(samples)),
         )
         batch.origins = [replace(common, index=first + i, batch=(first, count)) for i in range(count)]
         samples += batch[max(start - offset, 0) : stop - offset]
+    progress.end()
     if share is not None:
         samples.first, samples.total = start, n
     return samples
+
+
+class DrawingProgress:
+    """Shows how many samples are drawn, where that takes long."""
+
+    def __init__(self, reporter: Reporter | None, total: int) -> None:
+        """total: number of samples."""
+        self._reporter = reporter
+        self._total = total
+        self._count = 0
+        self._next_at = time.monotonic() + QUICK_S
+
+    def after(self, before: int) -> Callable[[float], None]:
+        """A function to show how many samples are drawn of those that follow `before` others."""
+        return lambda drawn: self.show(before + drawn)
+
+    def show(self, drawn: float) -> None:
+        """Show that so many samples are drawn, where unfinished ones count in part."""
+        count, now = min(int(drawn), self._total - 1), time.monotonic()
+        if self._reporter is not None and count > self._count and now >= self._next_at:
+            self._count, self._next_at = count, now + SHOWN_S
+            self._reporter.progress("drawing samples", count, self._total)
+
+    def end(self) -> None:
+        """Show that all are drawn, if anything was shown before."""
+        if self._reporter is not None and self._count:
+            self._reporter.progress("drawing samples", self._total, self._total)
 
 
 def request_origin(

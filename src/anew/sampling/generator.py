@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -156,20 +156,29 @@ class Generator:
         labels = self.sample_labels(n, seed, label, first_index, sampling)
         return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
 
-    def generate(self, request: SampleRequest, seed: int, stop: str | None = None) -> Tensor:
+    def generate(
+        self,
+        request: SampleRequest,
+        seed: int,
+        stop: str | None = None,
+        report: Callable[[float], None] = lambda share: None,
+    ) -> Tensor:
         """Draw samples in the values of the family.
 
         Args:
             request: The request to the family.
             seed: Seed. The random numbers of sample i depend only on it and on `request.first_index + i`.
             stop: Drawing ends once every sample contains this text.
+            report: Called after each draft with about the share of the work that is done, below 1.
 
         Returns:
             (n, *shape) or (n, <=L), on the CPU.
         """
         last: Tensor | None = None
+        num_drafts = self.family.num_drafts(request)
         for number, draft in enumerate(self.family.sample(request, seed), 1):
             last = draft
+            report(number / max(num_drafts, number + 1))
             if stop is not None and number % STOP_CHECK_STEPS == 0:
                 texts = self.modality.truncate_at(draft.cpu(), _prompt_ids(request), stop)
                 if None not in texts:
@@ -205,6 +214,7 @@ class Generator:
         sampling: object = None,
         stop: str | None = None,
         first_index: int = 0,
+        report: Callable[[float], None] = lambda share: None,
     ) -> Samples:
         """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
 
@@ -216,6 +226,7 @@ class Generator:
             sampling: Result of `sampling_config`; None for its defaults.
             stop: Each text ends before the first occurrence of this text after its prompt.
             first_index: Index of the first sample.
+            report: Called with the number of samples that are drawn, where unfinished ones count in part.
 
         Returns:
             n items.
@@ -230,8 +241,10 @@ class Generator:
                 sampling=sampling,
                 first_index=first_index + offset,
             )
-            items = self.decode_items(self.generate(request, seed, stop), request, stop)
+            x = self.generate(request, seed, stop, _counted(report, len(samples), request.n))
+            items = self.decode_items(x, request, stop)
             samples += Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
+            report(len(samples))
         return samples
 
     def stream_items(self, request: SampleRequest, seed: int) -> Iterator[Sequence[DecodedItem]]:
@@ -290,6 +303,11 @@ class Generator:
             n names, all None without classes.
         """
         return [None] * n if labels is None else [self.labels[int(index)] for index in labels]
+
+
+def _counted(report: Callable[[float], None], before: int, n: int) -> Callable[[float], None]:
+    """A function to report a share of n samples as the number of those that are drawn, after `before` others."""
+    return lambda share: report(before + share * n)
 
 
 def _prompt_ids(request: SampleRequest) -> Tensor | None:

@@ -110,6 +110,7 @@ class Model(Generator):
         condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
         first_index: int = 0,
         share: tuple[int, int] | None = None,
+        reporter: Reporter | None = None,
         **sampling: SettingValue,
     ) -> Samples:
         """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
@@ -127,6 +128,7 @@ class Model(Generator):
             first_index: Index i of the first sample.
             share: (i, k) draws only the i-th of k shares, for k processes or machines. All shares together are the n samples,
                 byte for byte. Samples are drawn in batches of 256, so shares of fewer samples save no time.
+            reporter: Shows the progress where drawing takes more than two seconds; None shows nothing.
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
         Returns:
@@ -145,7 +147,8 @@ class Model(Generator):
         given_part = self._condition(prompt, suffix, condition)
         is_given = given_part is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
         origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
-        return draw_samples(self, origin, given_part, self.sampling_config(sampling), n, first_index, share)
+        config, reporter = self.sampling_config(sampling), checked_reporter(reporter)
+        return draw_samples(self, origin, given_part, config, n, first_index, share, reporter)
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
@@ -286,7 +289,7 @@ class Model(Generator):
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
             settings: How the files of a path are read, by name: `text_column` of texts, `image_column` and `label_column` of
-                images, `encoding` of texts and code. The columns of the run are read where the data has them.
+                images, `header` of tables, `encoding` of texts and code. The columns of the run are read where the data has them.
             reporter: Shows the progress; None shows nothing.
 
         Returns:

@@ -8,8 +8,10 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from anew.core.reporter import Reporter
 from anew.core.world import World
 from anew.data.types import DecodedItem
+from anew.sampling.drawing import DrawingProgress
 from anew.sampling.model import Model
 from anew.sampling.origins import SAMPLE_BATCH, Origin
 from anew.sampling.samples import Samples
@@ -22,7 +24,13 @@ def whole_batches(n: int) -> list[tuple[int, int]]:
     return [(min(SAMPLE_BATCH, n - first), first) for first in range(0, n, SAMPLE_BATCH)]
 
 
-def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]], draw: Draw) -> Samples:
+def draw_together(
+    world: World,
+    model: Model,
+    batches: Sequence[tuple[int, int]],
+    draw: Draw,
+    reporter: Reporter | None = None,
+) -> Samples:
     """Draw batches in turns, one on each process at a time.
 
     Args:
@@ -30,11 +38,13 @@ def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]]
         model: The model, on each of them.
         batches: (size, index of the first sample) of each batch, the same on all processes.
         draw: Draws one batch with the model.
+        reporter: Shows the progress, on the first process.
 
     Returns:
         On the first process all samples in order, the same as a single process draws; on the others none.
     """
     run = world.broadcast(model.identity[0])
+    progress = DrawingProgress(reporter if world.is_main else None, sum(size for size, _ in batches))
     empty = samples = Samples([], [], model.item_modality)
     for turn in range(0, len(batches), world.size):
         data = b""
@@ -42,6 +52,8 @@ def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]]
             data = _packed(draw(*batches[turn + world.rank]))
         for part in world.gather_bytes(data)[: len(batches) - turn]:
             samples += _unpacked(part, empty, run)
+        progress.show(len(samples))
+    progress.end()
     return samples
 
 

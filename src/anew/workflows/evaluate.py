@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -40,9 +41,10 @@ from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.measuring import measure_all
+from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
-from anew.workflows.time_left import measure_in_time_left
+from anew.workflows.time_left import WORTHWHILE, may_lack_samples, measure_in_time_left, with_samples
 from anew.workflows.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
@@ -76,7 +78,6 @@ FEWEST_SHARE = 0.65
 LATE = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
-MAX_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
 LONG_SAMPLING = 20.0  # seconds of sampling that are announced where nothing limits the time; chosen
 GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
@@ -99,6 +100,7 @@ def evaluate_run(
     features: FeatureSets | None = None,
     world: World | None = None,
     pace: Pace | None = None,
+    out: Path | None = None,
 ) -> EvaluationReport:
     """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
@@ -114,6 +116,7 @@ def evaluate_run(
         world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
             limit then.
         pace: How fast samples were drawn before; None if that is not known.
+        out: A folder for the report outside the run, whose files stay as they are; None for one in the run.
     """
     use_threads()
     begin = time.monotonic()
@@ -123,10 +126,10 @@ def evaluate_run(
         reporter.message("  reading the data")
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
-        targets = sample_targets(model.item_spec, dataset)
+        targets, measured_pace = sample_targets(model.item_spec, dataset), Pace(pace)
         if world is None:
             usable, first_chunk = None if limit is None else limit.usable, _first_chunk(limit, pace)
-            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, pace)
+            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, measured_pace)
         else:
             samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
         remaining = None if limit is None else limit.remaining()
@@ -136,49 +139,89 @@ def evaluate_run(
         )
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         measurements.is_stopped |= stopped
-        report = _write(model, dataset, evaluation, measurements, samples, notes, reporter, limit)
+        sampling = Sampling(model, n, targets, seed, measured_pace, samples, notes)
+        report = _write(sampling, dataset, evaluation, measurements, reporter, limit, out)
+        if out is not None:
+            return report
         with contextlib.closing(Events(folder / events_file.NAME)) as events:
             events.write("report", seconds=round(time.monotonic() - begin, 3))
         return report
 
 
+@dataclass
+class Sampling:
+    """The samples of a report, and how more of them are drawn.
+
+    Attributes:
+        model, n, seed: See `evaluate_run`.
+        targets: Numbers of samples to reach.
+        pace: How long chunks took.
+        samples: The samples so far.
+        notes: Sentences on the sampling.
+    """
+
+    model: Model
+    n: int
+    targets: SampleTargets
+    seed: int
+    pace: Pace
+    samples: Samples
+    notes: list[str]
+
+    def extend(self, seconds: float, reporter: Reporter) -> bool:
+        """Draw further samples if so many seconds give half as many again. Returns whether there are that many more."""
+        drawn, worthwhile = len(self.samples), WORTHWHILE * len(self.samples)
+        if worthwhile > self.n or drawn + self.pace.affordable(MAX_SHARE * seconds) < worthwhile:
+            return False
+        first = max(1, self.pace.affordable(MAX_SHARE * seconds / 2.0))
+        self.samples, self.notes, is_stopped = _sampled(
+            self.model, self.n, self.targets, self.seed, seconds, reporter, first, self.pace, self.samples
+        )
+        return not is_stopped and len(self.samples) >= worthwhile
+
+
 def _write(
-    model: Model,
+    sampling: Sampling,
     data: Dataset,
     evaluation: Evaluation[DecodedItem],
     measurements: Measurements,
-    samples: Samples,
-    sampling_notes: list[str],
     reporter: Reporter,
     limit: TimeLimit | None,
+    out: Path | None,
 ) -> EvaluationReport:
-    """Write the report and, if time for more measurements is left then, write it again with them.
+    """Write the report and, if time for more samples or measurements is left then, write it again with them.
 
     Args:
-        model, data, evaluation, measurements, samples, reporter: What the report is on.
-        sampling_notes: Sentences on the sampling.
-        limit: See `evaluate_run`.
+        sampling, data, evaluation, measurements, reporter: What the report is on.
+        limit, out: See `evaluate_run`.
     """
-    record, folder = model.record, model.folder.path
+    model, record, folder = sampling.model, sampling.model.record, sampling.model.folder.path
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     data_notes = [*data.scan.notes, *describe_skipped(data.scan)]
-    run_notes = [*tried, *warnings(folder), *data_notes, *model.family.remarks(), *sampling_notes]
+    run_notes = [*tried, *warnings(folder), *data_notes, *model.family.remarks()]
     reporter.message("  drawing the report")
     content = report_content(evaluation, None if limit is None else limit.page_at)
 
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
-        measured = replace(measured, notes=[*run_notes, *skipped, *measured.notes])
-        return write_run_report(folder, record, measured, content, len(samples), reporter, replaced)
+        measured = replace(measured, notes=[*run_notes, *sampling.notes, *skipped, *measured.notes])
+        n = len(sampling.samples)
+        report = write_run_report(folder, record, measured, content, n, reporter, replaced, out)
+        if out is None and report.folder == folder / REPORT:
+            save_samples(sampling.samples.head(num_saved_samples(model)), folder / "samples")
+        return report
 
     meter, begin = CrowdingMeter(), time.monotonic()
     report = write(measurements, evaluation.skipped)
     writing = time.monotonic() - begin
-    if report.folder == folder / REPORT:
-        save_samples(samples.head(num_saved_samples(model)), folder / "samples")
     if limit is None or limit.ends_at is None or measurements.is_stopped:
         return report
     crowding = meter.read()
     until = limit.ends_at - REWRITING * writing - ENDING_SECONDS * crowding
+    if may_lack_samples(measurements, len(sampling.samples), sampling.targets.least) and sampling.extend(
+        until - time.monotonic() - 2.0 * measurements.score_seconds, reporter
+    ):
+        labels = _labels(model, data, len(sampling.samples), sampling.seed)
+        evaluation, measurements = with_samples(evaluation, measurements, list(sampling.samples), labels)
     supplement = measure_in_time_left(evaluation, measurements, until, crowding, reporter)
     if supplement is None:
         return report
@@ -205,20 +248,29 @@ def _sampled(
     seconds: float | None,
     reporter: Reporter,
     first_chunk: int = FIRST_CHUNK,
-    earlier: Pace | None = None,
+    pace: Pace | None = None,
+    samples: Samples | None = None,
 ) -> tuple[Samples, list[str], bool]:
-    """Draw up to n samples, a chunk at a time. earlier: how fast samples were drawn before; None if that is not known.
+    """Draw up to n samples, a chunk at a time.
+
+    Args:
+        model, n, seed, reporter: See `evaluate_run`.
+        targets: Numbers of samples to reach.
+        seconds: Time of which sampling has its shares; None for no limit.
+        first_chunk: Size of the first chunk.
+        pace: How fast samples were drawn before; it learns from these.
+        samples: Those that were drawn before, of the n.
 
     Returns:
         The samples; a note if there are fewer than n; whether sampling was stopped by a signal (raised as KeyboardInterrupt if
         there are too few samples for metrics).
     """
     begin = time.monotonic()
-    pace, stopped, is_late, is_announced = Pace(earlier), False, False, False
-    chunk = min(first_chunk, n)
-    samples = Samples([], [], model.item_modality)
+    pace, samples = pace or Pace(), samples or Samples([], [], model.item_modality)
+    stopped, is_late, is_announced, was_known = False, False, False, pace.is_known
+    chunk = min(first_chunk, n - len(samples))
     shown = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
-    reporter.progress("sampling", 0, shown)
+    reporter.progress("sampling", min(len(samples), shown), shown)
     while chunk >= 1:
         chunk_begin = time.monotonic()
         share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MAX_SHARE
@@ -241,7 +293,7 @@ def _sampled(
         # Chunks of two sizes tell what each sample takes
         if seconds is None and not is_announced and len(samples) > chunk:
             is_announced = _announce(time.monotonic() - begin + pace.seconds(n - len(samples)), n, reporter)
-        most = GROWTH * chunk if earlier is None else max(GROWTH * chunk, MIN_ITEMS)
+        most = max(GROWTH * chunk, MIN_ITEMS) if was_known else GROWTH * chunk
         max_chunk = min(MAX_CHUNK, most, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
@@ -309,55 +361,6 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
     return draw_together(
         world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
     )
-
-
-class Pace:
-    """Model of the time that a chunk of samples takes: a fixed time, and a time for each sample.
-
-    Args:
-        earlier: The pace at another time, when other programs may have used the cores more or less. It says how the two times
-            are related, until chunks of two sizes do.
-    """
-
-    def __init__(self, earlier: Pace | None = None) -> None:
-        self._chunks: list[tuple[int, float]] = []
-        self._earlier = earlier
-
-    def add(self, n: int, seconds: float) -> None:
-        """Record that a chunk of n samples took so many seconds."""
-        self._chunks.append((n, seconds))
-
-    def affordable(self, seconds: float) -> int:
-        """How many samples a chunk of so many seconds has, at most MAX_CHUNK."""
-        if seconds <= 0.0:
-            return 0
-        fixed, per_sample = self._costs()
-        return int(min(MAX_CHUNK, max(seconds - fixed, 0.0) / per_sample))
-
-    def seconds(self, n: int) -> float:
-        """The seconds that n samples take, in chunks of the largest size."""
-        fixed, per_sample = self._costs()
-        return n * (per_sample + fixed / MAX_CHUNK)
-
-    def samples_within(self, seconds: float) -> int:
-        """How many samples can be drawn in so many seconds, in chunks of the largest size."""
-        fixed, per_sample = self._costs()
-        return int(max(seconds, 0.0) / (per_sample + fixed / MAX_CHUNK))
-
-    def _costs(self) -> tuple[float, float]:
-        """The fixed seconds of a chunk, and the seconds of each sample.
-
-        While all chunks have one size, half of the time counts as fixed, or the share that was fixed earlier.
-        """
-        n, chunk_seconds = self._chunks[-1]
-        other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
-        per_sample = 0.5 * chunk_seconds / n
-        if self._earlier is not None:
-            fixed, earlier_per_sample = self._earlier._costs()
-            per_sample = chunk_seconds * earlier_per_sample / (fixed + n * earlier_per_sample)
-        if other_sizes:
-            per_sample = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
-        return max(chunk_seconds - per_sample * n, 0.0), max(per_sample, 1e-9)
 
 
 def evaluation_inputs(

@@ -33,8 +33,10 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
     measurements, evaluation.announcements.reporter = Measurements(), reporter
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
-        limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+        begin = time.monotonic()
+        limit = None if stop_at is None else SCORES_SHARE * (stop_at - begin)
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
+        measurements.score_seconds = time.monotonic() - begin
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time

@@ -25,7 +25,8 @@ from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
 from anew.planning.budget import CROWDED, MIN_TRAINING, evaluation_slice, longest_training, time_to_train
 from anew.planning.train_config import TrainConfig
-from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE, Pace
+from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE
+from anew.workflows.pace import Pace
 from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
 from anew.workflows.sample_counts import SampleCounts
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from anew.planning.budget import HURRIED, MIN_TRAINING, evaluation_slice, is_hurried, time_to_train
 from anew.runs.state import Checkpoint
 from anew.sampling.restore import checkpoint_weights
-from anew.workflows.evaluate import Pace
 from anew.workflows.job import TrainingJob
+from anew.workflows.pace import Pace
 from anew.workflows.report_forecast import forecast_of_job
 
 

@@ -49,6 +49,7 @@ class Measurements:
         supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
         ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
+        score_seconds: How long the scores that carry answers took.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Measurements:
     supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
     ended_by: str = ""
+    score_seconds: float = 0.0
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
@@ -151,6 +153,7 @@ def write_run_report(
     num_samples: int,
     reporter: Reporter,
     replaced: EvaluationReport | None = None,
+    out: Path | None = None,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the model card.
 
@@ -162,6 +165,7 @@ def write_run_report(
         num_samples: Number of samples that were drawn.
         reporter: Receives where the report is, if that is not report/.
         replaced: A report on the same samples that this one completes and replaces.
+        out: A folder for the report outside the run, which keeps its own; None for one in the run.
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
@@ -181,13 +185,15 @@ def write_run_report(
         outlook=outlook(events_file.spread(run / events_file.NAME), passes),
     )
     basis = basis_of(run, report, num_samples, measurements.is_stopped, passes)
-    if replaced is None or replaced.folder is None:
-        out, is_best = make_room(run, basis, reporter)
+    if out is not None:
+        folder, is_best = out, False
+    elif replaced is None or replaced.folder is None:
+        folder, is_best = make_room(run, basis, reporter)
     else:
-        out, is_best = replaced.folder, replaced.folder == run / REPORT
-    report = replace(report, folder=out, basis=basis)
+        folder, is_best = replaced.folder, replaced.folder == run / REPORT
+    report = replace(report, folder=folder, basis=basis)
     write_report(
-        out,
+        folder,
         report,
         content=content,
         history=history,

@@ -7,6 +7,7 @@ only if the one before says that it will end in time.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
@@ -17,6 +18,7 @@ from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
 from anew.evaluation.base import OUT_OF_TIME, Evaluation
+from anew.evaluation.inputs import Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
@@ -82,6 +84,34 @@ def measure_in_time_left(
     return Supplement(supplemented, skipped, pairs)
 
 
+def may_lack_samples(measurements: Measurements, n: int, least: int) -> bool:
+    """Whether n samples are fewer than answers usually need (`least`), while all of them were measured by all figures."""
+    is_complete = not (measurements.unmeasured or measurements.too_few or measurements.supply.left_out)
+    return is_complete and n < least and can_stop()
+
+
+def with_samples(
+    evaluation: Evaluation[DecodedItem],
+    measurements: Measurements,
+    samples: list[DecodedItem],
+    labels: Labels | None,
+) -> tuple[Evaluation[DecodedItem], Measurements]:
+    """The evaluation of all samples, and the measurements, which have left out those that were drawn after them.
+
+    Args:
+        evaluation: That of the first samples.
+        measurements: Its measurements.
+        samples: All samples.
+        labels: The classes of all samples and of real items; None if the run has no classes.
+    """
+    extended = copy.copy(evaluation)
+    extended.inputs = replace(evaluation.inputs, samples=samples, labels=labels)
+    supply = measurements.supply
+    available = min(int(len(samples) / supply.samples_per_item), supply.held_out or sys.maxsize)
+    left_out = max(available - supply.compared, 0)
+    return extended, replace(measurements, supply=replace(supply, compared=available, left_out=left_out))
+
+
 def _is_limited(copies: CopyTestResult | None) -> bool:
     """Whether a copying test with more time would compare more items."""
     return copies is None or copies.limited_by == "time"
@@ -111,7 +141,8 @@ def _with_scores(
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
-    n, needed = _first_piece(measurements, n_all), MIN_PIECE * crowding
+    needed = MIN_PIECE * crowding if measurements.unmeasured else measurements.score_seconds
+    n = _first_piece(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         piece, further = _piece(evaluation, n, stop_at), Measurements()
         is_whole = measure_scores(piece.answer_scores(), further, reporter, left)

@@ -48,11 +48,12 @@ from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
-from anew.workflows.evaluate import Pace, evaluate_run
+from anew.workflows.evaluate import evaluate_run
 from anew.workflows.film import Film
 from anew.workflows.fit import fit, prepare
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
+from anew.workflows.pace import Pace
 from anew.workflows.previews import Previews
 from anew.workflows.report_plan import plan_report
 from anew.workflows.run_copy import share_record, share_trained

@@ -49,11 +49,11 @@ def csv_of(rows: list[list[Any]], delimiter: str = ",") -> bytes:
     return out.getvalue().encode()
 
 
-def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
+def reader(folder: Path, files: dict[str, bytes], choice: ColumnChoice | None = None) -> TableReader:
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
+    return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {}, choice)
 
 
 def everything(opened: TableReader, modality: str = "text") -> list[Item | SkippedItem]:
@@ -283,6 +283,34 @@ def test_a_first_row_that_looks_like_data_is_said(tmp_path: Path) -> None:
     assert "its first row looks like data ('0')" in opened.notes[0] and texts(opened) == COMMENTS[1:]
     rows = [["country", "2019", "2020"], *([f"land {text}", i, i] for i, text in enumerate(COMMENTS))]
     assert len(reader(tmp_path, {"b.csv": csv_of(rows)}).notes) == 1
+
+
+def test_a_table_without_names_is_read_from_its_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first row was taken for names, and the only way out was another file."""
+    table = csv_of([[i, text] for i, text in enumerate(COMMENTS)])
+    for header in ("false", False):
+        opened = reader(tmp_path, {"a.csv": table}, ColumnChoice.of({"header": header}))
+        assert texts(opened) == COMMENTS and opened.columns == ["1", "2"]
+        assert opened.notes == ["a.csv: column '2' as text; no other holds text."]
+    two = csv_of([["Ann", text, text[::-1]] for text in COMMENTS])
+    choice = ColumnChoice.of({"header": "no", "text_column": "3"})
+    assert texts(reader(tmp_path, {"b.csv": two}, choice)) == [text[::-1] for text in COMMENTS]
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1000)  # rows of later spans are no headers either
+    assert texts(reader(tmp_path, {"c.csv": table}, ColumnChoice(header=False))) == COMMENTS
+    with pytest.raises(ConfigError, match="header"):
+        ColumnChoice.of({"header": "maybe"})
+
+
+def test_a_run_on_a_table_without_names_reads_it_so_again(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(QUOTES.partition("\n")[2])
+    named = {"text_column": "2", "header": False}
+    data = Dataset.open(tmp_path, settings=named, columns=ColumnChoice.of(named))
+    data.fit(DataBudget(None, 0, 0))
+    assert data.scan.items == 300
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert again.fingerprint == data.fingerprint and again.text("train", 40) == data.text("train", 40)
+    (tmp_path / "other.csv").write_text("x,the day\n" * 30)
+    assert Dataset.open_like(data.state(), tmp_path, str(tmp_path / "other.csv")).text("all", 7) == ["the day"]
 
 
 def test_a_sentence_above_sentences_is_said_to_look_like_data(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Stripes:
 
 
 @cache
-def trained(classes: int = 2, steps: int = 250) -> Vae:
+def trained(classes: int = 2, steps: int = 100) -> Vae:
     torch.manual_seed(0)
     family = Vae(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
     trainer = Trainer(

@@ -24,9 +24,9 @@ from anew.runs.record import Request
 from anew.workflows.compare.measure import _add_bits, draw
 from anew.workflows.compare.run import extent_of, is_hopeless, steps_within, too_short
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
-from samples import names, shapes
+from samples import names, shapes, trained
 
-QUICK = {"batch_size": 8, "evaluate_samples": 4, "previews": 0}
+QUICK = {"width": 8, "batch_size": 8, "evaluate_samples": 4, "previews": 0}
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +141,10 @@ def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], 
 
 def test_runs_that_differ_are_refused(duel: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = duel
-    large = anew.train(data, tmp_path / "large", steps=1, family="gan", settings={**QUICK, "size": 16})
+    large = trained(data, tmp_path / "large", steps=1, family="gan", settings={**QUICK, "size": 16})
     with pytest.raises(anew.RunError, match="1x12x12 and 1x16x16"):
         anew.compare(out=tmp_path / "out", runs=[out / "gan", large.folder.path])
-    more = anew.train(shapes(tmp_path / "more", 120), tmp_path / "small", steps=1, family="gan", settings=QUICK)
+    more = trained(shapes(tmp_path / "more", 120), tmp_path / "small", steps=1, family="gan", settings=QUICK)
     with pytest.raises(anew.RunError, match="different data"):
         anew.compare(out=tmp_path / "out", runs=[out / "gan", more.folder.path])
     assert not (tmp_path / "out").exists()
@@ -213,7 +213,7 @@ def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
 
 def test_the_training_of_a_codec_counts(tmp_path: Path) -> None:
     data, settings = shapes(tmp_path / "data"), {**QUICK, "width": 48, "layers": 1}
-    model = anew.train(data, tmp_path / "run", steps=3, family="transformer", settings=settings)
+    model = trained(data, tmp_path / "run", steps=3, family="transformer", settings=settings)
     assert model.record.codec is not None and model.record.codec.seconds is not None
     last = events.last_step(tmp_path / "run")
     result = RunResult("transformer", "transformer")

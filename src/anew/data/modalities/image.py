@@ -65,6 +65,7 @@ class ImageConfig:
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
     image_column: str = setting("", "table column of the images; empty: found by its name")
     label_column: str = setting("", "table column of the classes; empty: found by its name")
+    header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class ProteinConfig:
         high=1.0,
     )
     text_column: str = setting("", "table column of the sequences; empty: found by its name")
+    header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
 
 
 class Residues:

@@ -62,6 +62,7 @@ class TextConfig:
     labels: str = setting("auto", "learn the classes of the records of lists", choices=("auto", "off"))
     text_column: str = setting("", "table column of the text; empty: found by its name")
     label_column: str = setting("", "table column of the classes; empty: found by its name")
+    header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
     encoding: str = setting(
         AUTO, "encoding of files that are not UTF-8, such as koi8-r; auto: recognised", why_not=why_not_encoding
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core.encodings import AUTO, why_not_encoding
+from anew.core.settings import as_text, parse_switch
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
@@ -67,6 +68,7 @@ class ColumnChoice:
 
     Attributes:
         encoding: Encoding of tables that are not UTF-8; "auto": it is recognised.
+        header: Whether the first row of a table in CSV or TSV names its columns; else they are named by their numbers, from 1.
         needed: Roles whose named column a table must have; without it, the column of another role is chosen by its name.
         needs_tables: Whether data without tables is refused where a needed column is named.
         text_modality: Modality of text columns, whatever their cells look like; "" for what these look like.
@@ -79,21 +81,23 @@ class ColumnChoice:
     needs_tables: bool = True
     encoding: str = AUTO
     text_modality: str = ""
+    header: bool = True
 
     @classmethod
     def of(
         cls, settings: Mapping[str, object], needed: Sequence[str] = ROLES, needs_tables: bool = True
     ) -> ColumnChoice:
-        """The choice in settings by name: `text_column`, `image_column`, `label_column` and `encoding`.
+        """The choice in settings by name: `text_column`, `image_column`, `label_column`, `encoding` and `header`.
 
-        Raises ConfigError if there is no such encoding."""
+        Raises ConfigError if there is no such encoding, or `header` is neither true nor false."""
         named = {name.rpartition(".")[2]: value for name, value in settings.items()}
         roles = {role: named.get(f"{role}_column") for role in ROLES}
         encoding = str(named.get("encoding", AUTO))
         if reason := why_not_encoding(encoding):
             raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}")
         texts = {role: str(name) for role, name in roles.items() if name}
-        return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding)
+        header = parse_switch("header", as_text(named.get("header", True)))
+        return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding, header=header)
 
     def named(self) -> dict[str, str]:
         """The columns that are given, by the name of their setting."""

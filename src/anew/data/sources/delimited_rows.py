@@ -55,7 +55,7 @@ class DelimitedFile:
     Attributes:
         size: Number of bytes, of UTF-16 once it is UTF-8.
         columns: Names of the columns.
-        header: The first row of a table that has one, else empty.
+        header: Names of the columns of CSV and TSV: the first row, or their numbers from 1 if that is data; else empty.
         count: Number of rows; an estimate unless `exact`.
         exact: Whether `count` is exact.
         head: The first rows.
@@ -66,9 +66,13 @@ class DelimitedFile:
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, size: int, name: str = "", decoder: TextDecoder | None = None) -> None:
-        """name: the file, for sentences; decoder: reads what is not UTF-8, by default in the encoding that it recognises."""
+    def __init__(
+        self, path: Path, size: int, name: str = "", decoder: TextDecoder | None = None, has_header: bool = True
+    ) -> None:
+        """name: the file, for sentences; decoder: reads what is not UTF-8, by default in the encoding that it recognises;
+        has_header: whether the first row of CSV or TSV names the columns."""
         self.path = path
+        self._has_header = has_header
         self._name = name or path.name
         self._decoder = decoder or TextDecoder(AUTO)
         self._sample: bytes | None = None
@@ -86,7 +90,8 @@ class DelimitedFile:
         self._delimiter = _delimiter(text, suffix_of(path.name))
         self.header: list[str] = []
         if self._is_csv:
-            self.header = [name.strip() for name in next(self._csv(text), [])]
+            first_row = next(self._csv(text), [])
+            self.header = [name.strip() if has_header else str(number) for number, name in enumerate(first_row, 1)]
             if len(self.header) > limits.ROWS.cells:
                 raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
@@ -171,7 +176,7 @@ class DelimitedFile:
 
     def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | Broken]:
         rows = self._csv(text)
-        if first:
+        if first and self._has_header:
             next(rows, None)
         try:
             for row in rows:

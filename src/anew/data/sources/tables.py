@@ -71,7 +71,7 @@ class TableReader:
                 continue
             table, columns = table_and_columns
             columns_of_all |= dict.fromkeys(table.columns)
-            header = _header_note(table, columns, self._modalities)
+            header = _header_note(table, columns, self._modalities) if self._choice.header else ""
             if not self._is_usable(file, table, columns, header):
                 continue
             self.notes += [f"{file.path}: {header}"] if header else []
@@ -183,7 +183,7 @@ def _header_note(table: DelimitedFile | ParquetFile, columns: Columns, modalitie
     cell = data_in_header(table.header, table.head, columns, modalities)
     if cell is None:
         return ""
-    return f"its first row looks like data ({shorten(cell)}), not like names of columns; if it is, put a row of names above it"
+    return f"its first row looks like data ({shorten(cell)}), not like names of columns; header=false reads it as data"
 
 
 def _open_table(
@@ -194,7 +194,7 @@ def _open_table(
         columns = choose(parquet.columns, parquet.samples, choice=choice, texts=parquet.texts)
         names = parquet.class_names.get(columns.label or "", ())
         return parquet, choose(parquet.columns, parquet.samples, names, choice, parquet.texts)
-    rows = DelimitedFile(path, size, name, decoder)
+    rows = DelimitedFile(path, size, name, decoder, choice is None or choice.header)
     return rows, choose(rows.columns, rows.samples, choice=choice, texts=rows.texts)
 
 

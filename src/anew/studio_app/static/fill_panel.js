@@ -60,6 +60,9 @@ export function fillPanel(play) {
   const start = async () => {
     const signal = play.begin();
     mask.fill(1);
+    source = null; // and nothing of it is left if the new one is refused
+    fill(results);
+    redraw();
     status.textContent = "Generating an image to start from...";
     try {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
@@ -77,6 +80,8 @@ export function fillPanel(play) {
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
     const signal = play.begin();
     const body = { run: play.id, n: 6, ...play.options(), made: source.made, index: 0, mask: packed(mask) };
+    fill(results);
+    status.textContent = "Filling in...";
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;

@@ -21,6 +21,8 @@ export function stretchPanel(play) {
   const start = async () => {
     const signal = play.begin();
     status.textContent = `Generating a ${noun} to start from...`;
+    made = ""; // and nothing of it is left if the new one is refused
+    fill(source);
     fill(results);
     try {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
@@ -37,6 +39,7 @@ export function stretchPanel(play) {
     if (!made) return;
     const signal = play.begin();
     const body = { run: play.id, n: 4, ...play.options(), made, index: 0, anew: [Number(from.value) / 100, Number(to.value) / 100] };
+    fill(results);
     status.textContent = "Filling in...";
     try {
       await follow("/api/play/sample", body, signal, (event) => {

@@ -27,7 +27,11 @@ export class Client {
     }
     this.waiting = new Map();
     this.number = 0;
+    this.fault = null; // why no request is answered any more
     this.port.onmessage = ({ data }) => this.receive(data);
+    // A worker that cannot start, or that the browser ended, answers nothing: without this, the page would wait for ever
+    this.port.onerror = (event) => this.fail(event.message || "its worker has ended");
+    this.port.onmessageerror = () => this.fail("an answer could not be read");
     this.port.postMessage({ what: "start", program, tensors: text("tensors") });
     document.getElementById("tensors").remove(); // the engine has it now
   }
@@ -43,9 +47,16 @@ export class Client {
     }
   }
 
+  fail(fault) {
+    this.fault = fault;
+    for (const { reject } of this.waiting.values()) reject(new Error(fault));
+    this.waiting.clear();
+  }
+
   // Returns {promise, cancel}. onDraft is called with partial results.
   ask(what, options = {}, onDraft = null) {
     const id = ++this.number;
+    if (this.fault !== null) return { promise: Promise.reject(new Error(this.fault)), cancel() {} };
     const promise = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onDraft }));
     this.port.postMessage({ ...options, id, what });
     return { promise, cancel: () => this.port.postMessage({ what: "cancel", of: id }) };
