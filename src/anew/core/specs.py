@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S")
+UNKNOWN_CLASS = -1  # the label of an example whose class is not known
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
@@ -182,7 +183,7 @@ class Batch:
     Attributes:
         x: For a Grid, (B, *shape) float. For Tokens, (B, L+1) int64, L up to the length of the spec: inputs are x[:, :-1],
             targets x[:, 1:].
-        labels: (B,) int64 class of each example; None without classes.
+        labels: (B,) int64 class of each example, -1 where it is not known; None without classes, or where none is known.
         mask: (B, L) which targets count, or (B, T) which frames of a clip are there; None: all.
         units: (B,) characters, residues or pixels that the counted targets stand for: what bits are divided by.
         continues: (B,) whether the targets that count go on where those of the row before end, in one document; None: none do.

@@ -135,7 +135,7 @@ class EncodedRecord:
         number: Number of the record in its file, from 1; of a list, that of its line.
         name: Its name in the file (the first word of a FASTA header), "" without one.
         row: (n,) ids for `Tokens`, else the stored grid.
-        label: Number of its class; None if none are learned.
+        label: Number of its class, -1 if it has none of those that are learned; None if none are.
     """
 
     file: str

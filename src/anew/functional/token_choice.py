@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
@@ -78,29 +77,3 @@ def above_min_p(weights: Floats, min_p: float) -> Floats:
     """(n, V) weights, 0 for tokens below min_p of the top one of their row."""
     kept: Floats = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
     return kept
-
-
-def sample_tokens_min_p(weights: Floats, uniforms: tuple[Floats, Floats], min_p: float, continues: Flags) -> Ints:
-    """Token ids: as from weights that are cut at min_p, but passages of the training text are left as often as without the cut.
-
-    Where a passage goes on in a single way, all that would leave it is below min_p together, though it is likely in the long run:
-    cut, it would never be left. So a token that leaves it and is too improbable is drawn again among those that leave it, with
-    at least min_p of the top probability of these.
-
-    Args:
-        weights: (n, V), zero or more; rows need not sum to 1.
-        uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
-        min_p: Share of the top probability, in (0, 1].
-        continues: (n, V) whether a token goes on with a passage; all False in rows that follow none.
-
-    Returns:
-        (n,).
-    """
-    tokens = sample_tokens(weights, uniforms[0])
-    kept = above_min_p(weights, min_p)
-    rows = np.flatnonzero(kept[np.arange(len(kept)), tokens] == 0.0)
-    if len(rows):
-        leaves = continues[rows].any(1) & ~continues[rows, tokens[rows]]  # (k,)
-        leaving = above_min_p(np.where(continues[rows], 0.0, weights[rows]).astype(np.float32), min_p)
-        tokens[rows] = sample_tokens(np.where(leaves[:, None], leaving, kept[rows]), uniforms[1][rows])
-    return tokens

@@ -28,7 +28,7 @@ from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
-from anew.sampling.origins import Origin, weights_digest
+from anew.sampling.origins import SAMPLE_BATCH, Origin, weights_digest
 from anew.sampling.restore import (
     earlier_weights,
     load_family_class,
@@ -181,7 +181,7 @@ class Model(Generator):
         """Yield drafts of samples as they form. The last draft is what `sample` returns. To cancel, stop iterating.
 
         Args:
-            n: Number of items.
+            n: Number of items, at most 256: all of them are drawn as one batch.
             seed: Seed, 0 to 2**63 - 1.
             prompt: The beginning of each sample.
             suffix: The end of each sample, for data whose end can be given.
@@ -195,7 +195,7 @@ class Model(Generator):
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
-        n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
+        n, seed = check_int("n", n, 1, SAMPLE_BATCH), check_int("seed", seed)
         given_part = self._condition(prompt, suffix, condition)
         config = self.sampling_config(sampling)
         return self.stream_items(self.request(n, seed, label=label, condition=given_part, sampling=config), seed)

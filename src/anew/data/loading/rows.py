@@ -67,6 +67,11 @@ class Examples(Protocol):
         ...
 
 
+def class_refusal(label: str | None) -> str:
+    """Why an item of this label is not trained on, as one clause."""
+    return f"it has the class {label!r}, which the listing did not show" if label else "it has no class"
+
+
 def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers | None) -> Examples:
     """Examples of the form that the modality's spec needs. labels: (n,) class numbers, None without classes."""
     spec: Spec = modality.spec

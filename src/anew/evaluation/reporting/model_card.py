@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.core import files
+from anew.core.specs import Spec, Tokens
 from anew.errors import command, printable
 from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
@@ -23,6 +24,18 @@ training data allows."""
 KEEPS_RECORDS = """
 `model.safetensors` contains the training records themselves, unless they did not help (setting `aligned`).
 """
+KEEPS_TEXT = """
+`model.safetensors` contains the training text itself, as tokens (of long texts a part), since it is counted (settings `ngrams` and
+`contexts`).
+"""
+
+
+def kept_data(config: Mapping[str, object], spec: Spec) -> str:
+    """A sentence on what a model contains of its training data, "" if that is nothing. config: settings of its family."""
+    if config.get("aligned"):
+        return KEEPS_RECORDS
+    is_running_text = isinstance(spec, Tokens) and spec.packed
+    return KEEPS_TEXT if is_running_text and (config.get("ngrams") or config.get("contexts")) else ""
 
 
 def write_card(
@@ -31,7 +44,7 @@ def write_card(
     *,
     data_path: str,
     parameters: int,
-    keeps_records: bool = False,
+    kept: str = "",
     tried: str = "",
 ) -> None:
     """Write README.md into a run folder.
@@ -41,24 +54,22 @@ def write_card(
         report: The report of the run.
         data_path: Where the data lay; the card names only the last part of the path.
         parameters: Number of parameters of the model.
-        keeps_records: Whether the model contains its training records.
+        kept: What the model contains of its training data; see `kept_data`.
         tried: Sentences on the families that were tried before this one was taken, if any.
     """
     data = Path(data_path).name or "data"
-    text = card(report, data=data, parameters=parameters, keeps_records=keeps_records, tried=tried)
+    text = card(report, data=data, parameters=parameters, kept=kept, tried=tried)
     files.write_text(folder / "README.md", text)
 
 
-def card(
-    report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False, tried: str = ""
-) -> str:
+def card(report: EvaluationReport, *, data: str, parameters: int | None, kept: str = "", tried: str = "") -> str:
     """The card's text. The licence is `unknown`: only the user knows what the data allows.
 
     Args:
         report: The report of the run.
         data: Name of the data.
         parameters: Number of parameters of the model; None if that is not known.
-        keeps_records: Whether the model contains its training records.
+        kept: What the model contains of its training data; see `kept_data`.
         tried: Sentences on the families that were tried before, if any.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
@@ -95,7 +106,7 @@ scores with samples.
 ## Limits
 
 {LIMITS}
-{KEEPS_RECORDS if keeps_records else ""}"""
+{kept}"""
 
 
 def answer_lines(verdict: Mapping[str, str]) -> list[str]:

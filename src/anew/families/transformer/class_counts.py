@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 
@@ -139,3 +139,8 @@ class ClassCounts(nn.Module):
     def _together(self, of_all: Floats, by_class: Floats) -> Floats:
         share = np.float32(self.get_buffer(SHARE).item())
         return share * by_class + (np.float32(1.0) - share) * of_all
+
+
+def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
+    """The classes of all rows; None if one is not known."""
+    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()

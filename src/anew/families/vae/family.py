@@ -69,6 +69,7 @@ class Vae(Family[Grid, VaeConfig]):
     # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True
+    scores_by_class: ClassVar[bool] = False  # its prior is that of all classes
     fills_in: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"num_clusters": 0}
 
