@@ -20,6 +20,8 @@ def test_defaults_change_nothing() -> None:
 def test_temperature_sharpens_and_zero_takes_the_best() -> None:
     assert torch.allclose(filter_probabilities(ROW, temperature=0.5), ROW**2 / (ROW**2).sum())
     assert filter_probabilities(ROW, temperature=0.0).tolist() == [[1.0, 0.0, 0.0, 0.0]]
+    for smallest in (1e-5, 1e-40, 5e-324):
+        assert filter_probabilities(ROW, temperature=smallest).tolist() == [[1.0, 0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,13 @@ def look(
     budget: str | float | None = None,
     seed: int = 0,
     settings: Settings | None = None,
+    reporter: Reporter | None = None,
 ) -> Inspection | RunInspection:
     """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
         data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run.
-            All other arguments are only for data.
+            Of a run no other argument is used, and `modality`, `budget` and `settings` are refused.
         modality: The kind of data ("image", "text", ...). None detects it.
         prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
             to interpolate in).
@@ -66,6 +67,7 @@ def look(
             None estimates several budgets, with the sizes for 10 minutes.
         seed: Seed of the samples of data by which the look is made.
         settings: Settings of the modality, by name.
+        reporter: Shows in passing what is done with data. None shows nothing.
 
     Returns:
         A description of the data or the run; `to_json()` gives it as JSON.
@@ -78,7 +80,7 @@ def look(
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
-    seed, values = check_int("seed", seed), arguments.settings(settings)
+    seed, values, reporter = check_int("seed", seed), arguments.settings(settings), arguments.reporter(reporter)
     check_place(path)
     from anew.workflows.inspect_run import inspect_run, is_run
 
@@ -94,7 +96,9 @@ def look(
         check_data_settings(values, modality)
     from anew.workflows.inspect import inspect_data
 
-    return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
+    return inspect_data(
+        str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values, reporter=reporter
+    )
 
 
 def check_place(data: str | Path) -> None:

@@ -45,6 +45,8 @@ class Grid:
         classes: Number of classes, 0 without labels.
         std: Standard deviation of the values over the train split (what noise levels are measured against).
         bounded: Whether values end at -1 and 1; those of latents do not.
+        brightness_channels: How many of the first channels, at most, hold brightness: 3 of pictures, whose fourth is transparency,
+            1 of sound in stereo, whose others say where it is.
     """
 
     shape: tuple[int, ...]
@@ -52,10 +54,12 @@ class Grid:
     classes: int = 0
     std: float = 0.5
     bounded: bool = True
+    brightness_channels: int = 3
 
     def __post_init__(self) -> None:
         _check_extents(self.shape, MAX_VALUES)
         _check_number("classes", self.classes, 0, MAX_CLASSES)
+        _check_number("brightness_channels", self.brightness_channels, 1, 3)
         if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
             raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
         if not isinstance(self.std, int | float) or not 0.0 <= self.std < 1e6:
@@ -126,6 +130,7 @@ class GridJson(TypedDict):
     classes: int
     std: float
     bounded: bool
+    brightness_channels: int
 
 
 class TokensJson(TypedDict):
@@ -154,6 +159,7 @@ def spec_to_json(spec: Spec) -> SpecJson:
             "classes": spec.classes,
             "std": spec.std,
             "bounded": spec.bounded,
+            "brightness_channels": spec.brightness_channels,
         }
     return {
         "kind": "tokens",
@@ -170,7 +176,8 @@ def spec_to_json(spec: Spec) -> SpecJson:
 def spec_from_json(data: SpecJson) -> Spec:
     """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
     if data["kind"] == "grid":
-        return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
+        shape, brightness_channels = tuple(data["shape"]), data.get("brightness_channels", 3)
+        return Grid(shape, data["axes"], data["classes"], data["std"], data["bounded"], brightness_channels)
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))
     opening = tuple(data.get("opening", ()))
     return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape, opening=opening)
@@ -199,9 +206,9 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        from anew.core.device import moved  # imported here: specs are read without PyTorch
+        from anew.core.device import move  # imported here: specs are read without PyTorch
 
-        return self._map(lambda tensor: moved(tensor, device))
+        return self._map(lambda tensor: move(tensor, device))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -166,6 +166,10 @@ class Score:
         return self.spec.name
 
     @property
+    def title(self) -> str:
+        return self.spec.title
+
+    @property
     def better(self) -> Better:
         return self.spec.better
 

@@ -10,6 +10,9 @@ from torch import Tensor
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+# Below it, a logarithm divided by the temperature could leave the range of fp32, and the most probable token is all that is left.
+MIN_TEMPERATURE = 1e-6
+
 
 def filter_probabilities(
     probabilities: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
@@ -18,7 +21,7 @@ def filter_probabilities(
 
     Args:
         probabilities: (n, V), rows sum to 1.
-        temperature: p^(1/T), so 0 stays 0; a temperature of 0 keeps the most probable alone.
+        temperature: p^(1/T), so 0 stays 0; one of 0, or below MIN_TEMPERATURE, keeps the most probable alone.
         top_k: Keep the k most probable, and those as probable as the k-th; 0 keeps all.
         top_p: Keep the fewest whose mass reaches top_p (arXiv 1904.09751).
         min_p: Keep those with at least min_p of the top probability (arXiv 2407.01082).
@@ -28,7 +31,7 @@ def filter_probabilities(
     """
     if (temperature, top_k, top_p, min_p) == (1.0, 0, 1.0, 0.0):
         return probabilities
-    if temperature == 0.0:
+    if temperature < MIN_TEMPERATURE:
         best = probabilities.argmax(-1)
         return torch.nn.functional.one_hot(best, probabilities.shape[-1]).to(probabilities.dtype)
     if temperature != 1.0:

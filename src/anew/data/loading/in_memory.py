@@ -235,7 +235,9 @@ class InMemoryStore:
             if isinstance(row, str):
                 continue  # `encode` has noted the refusal
             file, name = split_record_name(item.name)
-            named = bool(self.modality.traits.record_start) and name != str(number)
+            # Headers of sequences and places of cells are names
+            is_place = self.modality.layout == "items" and not name.isdecimal()
+            named = name != str(number) if self.modality.traits.record_start else is_place
             if not self.modality.traits.record_start and self.modality.layout == "list" and name.isdecimal():
                 number = int(name)  # other names are those of lines, empty ones included, and of rows
             label = class_of.get(item.label or "", UNKNOWN_CLASS) if labels else None
