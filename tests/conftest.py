@@ -1,7 +1,9 @@
-"""Fixtures for all tests: toys can be imported, threads are few, caches are private, and what takes longest comes first."""
+"""Fixtures for all tests: toys can be imported, a worker keeps to one core, caches are private, and what takes longest comes first."""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,19 @@ hypothesis.settings.register_profile("anew", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("anew")
 
 limit_spinning()  # before PyTorch is imported; processes that tests start inherit it
+gc.disable()  # until all tests are collected: it would go through all that was imported again and again
+
+
+def keep_to_one_core() -> None:
+    """Let a worker of several, and the processes that it starts, run on one core. Anew takes as many threads as there are cores,
+    whatever OMP_NUM_THREADS says: those of two workers waited for each other, and small trainings took four times the time."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+keep_to_one_core()
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))
 
@@ -42,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(LONGEST) if place.startswith(name)), len(LONGEST))
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays, so the collector of cyclic garbage need not look at it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -40,7 +40,7 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
+FURTHER = "the figures after these"  # last entry of `unmeasured` until their names are known
 
 
 class Evaluation(ABC, Generic[ItemT]):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anew.core.wording import rounded_up
+from anew.evaluation.metrics.bits import BITS_GAP
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
@@ -410,6 +411,8 @@ def test_an_interval_is_shown_without_distances_below_zero() -> None:
     assert part is not None and part.interval == "0.0 to 0.6 dB" and part.low is not None and part.low < -0.4
     unbiased = score("kernel_distance", -0.001, -0.003, 0.001, 0.0)
     assert unbiased.shown_interval == (-0.001, 0.001)
+    difference = replace(score("bits_gap", -0.02, -0.1, 0.06), spec=BITS_GAP)
+    assert difference.shown_interval == (-0.1, 0.06), "a difference may be negative"
 
 
 def test_a_ratio_says_what_it_is_compared_with() -> None:

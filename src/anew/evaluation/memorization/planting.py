@@ -221,7 +221,8 @@ def combined_p(p: float, reference: ReferenceResult | None) -> float:
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
     """The lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
     exact, disturbed = (
-        {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
+        {p.rate for p in planted if p.kind == copies and p.caught >= DETECTION_POWER}
+        for copies in ("exact", "disturbed")
     )
     return min(exact & disturbed, default=None)
 

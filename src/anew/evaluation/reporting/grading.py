@@ -58,7 +58,7 @@ FORMAT = re.compile(r"\{value:([^}]*)\}")  # how a clause gives its figure
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
-DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
+DECISIVE_METRICS: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
 
@@ -358,7 +358,7 @@ class Grading:
             compared = supply.compared - self.left_out
             return f"there was time to compare only {compared:,} of {plural(supply.compared, self.counted)}"
         if not self.is_settled:
-            missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
+            missing = self.unmeasured or (f"the {DECISIVE_METRICS[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)

@@ -123,7 +123,7 @@ class EvaluationReport:
         """
         open_answers = verdict.too_few_answers(too_few)
         grades = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
-        ungraded = dict.fromkeys(verdict.QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
+        ungraded = dict.fromkeys(verdict.FULL_QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
         return cls(
             run=run,
             family=family,

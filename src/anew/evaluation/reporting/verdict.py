@@ -37,7 +37,7 @@ EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not wort
 # Reference rows that are named if they need fewer bits than the model
 SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
 MAX_FIGURES = 3  # figures in a sentence: more are not read
-QUESTIONS = {
+FULL_QUESTIONS = {
     "closeness": "Are the samples close to your data?",
     "variety": "Are they as varied?",
     "novelty": "Are they new?",
@@ -45,7 +45,7 @@ QUESTIONS = {
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
-        "good": "No difference from the data that matters",
+        "good": "No difference from the data that matters in these figures",
         "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
@@ -79,7 +79,7 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     missing = "Not measured; the notes at the end say why."
     return [
         Card(name, question, verdict.get(name, missing), grades.get(name, "unknown"))
-        for name, question in QUESTIONS.items()
+        for name, question in FULL_QUESTIONS.items()
     ]
 
 
