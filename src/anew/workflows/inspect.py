@@ -260,7 +260,7 @@ def inspect_data(
         prefer: What decides between families.
         budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
             estimates.
-        seed: Seed of the split.
+        seed: Seed of what is drawn from the data.
         settings: Settings of the modality.
         visit: Called with the data while it is open.
         reporter: Shows in passing what is done.

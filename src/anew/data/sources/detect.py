@@ -53,7 +53,7 @@ class SortedFiles:
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
         if self.unknown:
             notes.append(
-                f"not used are {_by_suffix(self.unknown)}: nothing that can be learned is recognised in their content"
+                f"{_by_suffix(self.unknown)} are not used: nothing that can be learned is recognised in their content"
             )
         return notes
 

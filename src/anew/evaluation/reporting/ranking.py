@@ -318,7 +318,7 @@ def _why_not_tested(left: Sequence[RunResult], right: Sequence[RunResult]) -> st
     if all(run.is_hardly_trained for run in left) or all(run.is_hardly_trained for run in right):
         if left and right and short:
             return f"{listed(short)} {'was' if len(short) == 1 else 'were'} hardly trained"
-        return "it needs runs of both kinds, and there are none of one"
+        return "one of the two was not run"
     return "it was not measured on runs of both kinds"
 
 
