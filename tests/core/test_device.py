@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anew.core.device import moved, pick_device, place, seeded
+from anew.core.device import move, pick_device, place, seeded
 from anew.core.world import World
 from anew.errors import ConfigError
 
@@ -86,12 +86,12 @@ def test_the_numbers_of_mps_are_seeded_and_put_back() -> None:
 
 def test_a_copy_to_cuda_waits_for_nothing() -> None:
     on_cpu, on_gpu = mock.Mock(device=torch.device("cpu")), mock.Mock(device=torch.device("cuda", 0))
-    assert moved(on_cpu, "cuda:1") is on_cpu.pin_memory.return_value.to.return_value
+    assert move(on_cpu, "cuda:1") is on_cpu.pin_memory.return_value.to.return_value
     on_cpu.pin_memory.return_value.to.assert_called_once_with("cuda:1", non_blocking=True)
-    moved(on_gpu, torch.device("cuda", 1))
+    move(on_gpu, torch.device("cuda", 1))
     on_gpu.pin_memory.assert_not_called()
     x = torch.ones(2)
-    assert moved(x, "cpu") is x
+    assert move(x, "cpu") is x
 
 
 class TwoWidths(nn.Module):

@@ -215,6 +215,10 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")
+    with pytest.raises(
+        anew.DataError, match=r"all of 120 samples of .* are also in `held_out` .*; give items that are no"
+    ):
+        anew.evaluate(samples=place / "held", data=place / "data", held_out=place / "held", out=tmp_path / "none")
 
 
 def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_among_them(

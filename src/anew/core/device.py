@@ -77,7 +77,7 @@ def widest_float(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type in WITHOUT_DOUBLES else torch.float64
 
 
-def moved(x: Tensor, device: str | torch.device) -> Tensor:
+def move(x: Tensor, device: str | torch.device) -> Tensor:
     """A tensor on a device. To a CUDA device it is copied while that computes, which needs pinned memory: from any other, the
     copy would wait until all of the work before it is done."""
     if torch.device(device).type != "cuda":
@@ -85,7 +85,7 @@ def moved(x: Tensor, device: str | torch.device) -> Tensor:
     return (x.pin_memory() if x.device.type == "cpu" else x).to(device, non_blocking=True)
 
 
-def in_double(x: Tensor) -> Tensor:
+def to_double(x: Tensor) -> Tensor:
     """A tensor in 64-bit floats; on the CPU where its device has none."""
     return x.to(torch.float64) if widest_float(x.device) is torch.float64 else x.cpu().double()
 

@@ -206,9 +206,9 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        from anew.core.device import moved  # imported here: specs are read without PyTorch
+        from anew.core.device import move  # imported here: specs are read without PyTorch
 
-        return self._map(lambda tensor: moved(tensor, device))
+        return self._map(lambda tensor: move(tensor, device))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -292,7 +292,7 @@ class Modality(ABC):
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
-    def drawn(self, x: Tensor) -> Tensor:
+    def draw_grids(self, x: Tensor) -> Tensor:
         """(n, C, *axes) of a bounded `Grid` as its items look, for a film: much faster than decoding."""
         return x
 

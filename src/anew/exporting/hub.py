@@ -12,9 +12,9 @@ from typing import ClassVar
 from anew.core import files
 from anew.core.extras import require
 from anew.errors import ConfigError, RunError
-from anew.evaluation.reporting.model_card import escape, kept_data
+from anew.evaluation.reporting.model_card import LIMITS, escape, kept_data
 from anew.exporting.base import Target
-from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
+from anew.exporting.card import card_head, measured_lines, read_report
 from anew.families.base import num_parameters
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import RunRecord
@@ -129,7 +129,7 @@ def _card(model: Model) -> str:
     parameters = num_parameters(model.family)
     return "\n".join(
         [
-            f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escape(run_name(model))}\n",
+            card_head(model, "anew", [] if report is None else report.scores),
             f"A {escape(model.family_name)} that generates new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
             *_sample_lines(model.folder.path),

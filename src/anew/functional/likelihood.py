@@ -43,7 +43,7 @@ class LogisticMixture:
 
     @classmethod
     def num_parameters(cls, num_components: int, channels: int) -> int:
-        """Numbers a position that `from_network` reads."""
+        """Numbers per position that `from_network` reads."""
         return num_components * (1 + 2 * channels)
 
     @classmethod

@@ -221,9 +221,9 @@ class Inspection:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
-            shown = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {file.reason}" for file in shown]
-            n_more = self.skipped - sum(file.count for file in shown)
+            files = self.skipped_files[:SHOWN_SKIPPED]
+            lines += [f"  {file.name}: {file.reason}" for file in files]
+            n_more = self.skipped - sum(file.count for file in files)
             lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
@@ -260,7 +260,7 @@ def inspect_data(
         prefer: What decides between families.
         budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
             estimates.
-        seed: Seed of the split.
+        seed: Seed of what is drawn from the data.
         settings: Settings of the modality.
         visit: Called with the data while it is open.
         reporter: Shows in passing what is done.

@@ -490,9 +490,9 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
         data.fit(SIZE)
         modality = data.modality
         x = data.batch(0, "film", 0, 8, 8).x
-        drawn = ((modality.drawn(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
+        drawn = ((modality.draw_grids(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
         assert drawn.shape == (8, 3, *x.shape[2:])
-        silent, loudest = audio_grid.coloured(np.array([0.0, 1.0]))
+        silent, loudest = audio_grid.level_colours(np.array([0.0, 1.0]))
         level = x[:, 0].flip(1).numpy()
         assert (drawn.transpose(0, 2, 3, 1)[level <= -1] == silent).all()
         assert (drawn.transpose(0, 2, 3, 1)[level >= 1] == loudest).all()

@@ -20,7 +20,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, drawn
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
@@ -318,8 +318,8 @@ class Audio(Modality):
         data = audio.to_file(wave, self._shape.rate, file_format, comment)
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
-    def drawn(self, x: Tensor) -> Tensor:
-        return drawn(x)
+    def draw_grids(self, x: Tensor) -> Tensor:
+        return spectrogram_pictures(x)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)

@@ -25,7 +25,7 @@ from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
 from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.portable import diffusion_sampler
-from anew.families.diffusion.wrapping import turned
+from anew.families.diffusion.wrapping import roll_images
 from anew.families.explaining import NoiseLevel
 from anew.families.known import KnownValues, known_values
 from anew.families.portable import PortableSampler
@@ -198,10 +198,10 @@ class Diffusion(DiffusionModel):
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """Denoised estimate of images that wrap around, at the noise level of this number. Shifted images fit no component."""
-        y = turned(y, self.spec.shape, level)
+        y = roll_images(y, self.spec.shape, level)
         component = torch.full((len(y),), self.any_component, device=y.device)
         denoised = self.denoise(y, sigma, component, self.layout.wrapped(self.net))
-        return turned(denoised, self.spec.shape, level, inverse=True)
+        return roll_images(denoised, self.spec.shape, level, inverse=True)
 
     # -- latents --------------------------------------------------------------------------------------------------------
 

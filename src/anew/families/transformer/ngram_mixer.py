@@ -248,7 +248,7 @@ class NgramMixer(nn.Module):
         Returns:
             (n, V) joint probabilities.
         """
-        counted = self.by_class.mixed(self.counts.distribution(contexts), by_class)
+        counted = self.by_class.mix_distributions(self.counts.distribution(contexts), by_class)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
         if state.experts is not None:
@@ -301,7 +301,7 @@ class NgramMixer(nn.Module):
         """
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
-        counted = self.by_class.mixed_probability(self.counts.probability(contexts, flat), by_class, flat)
+        counted = self.by_class.mix_probabilities(self.counts.probability(contexts, flat), by_class, flat)
         of_counts = np.log(counted)
         return np.stack((of_network, of_counts)).reshape(2, *targets.shape)
 
@@ -359,7 +359,7 @@ class NgramMixer(nn.Module):
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
-        counted = self.by_class.mixed(self.counts.distribution(inputs.contexts), inputs.by_class)
+        counted = self.by_class.mix_distributions(self.counts.distribution(inputs.contexts), inputs.by_class)
         models = [Distribution(np.exp(inputs.network), inputs.network), Distribution(counted, np.log(counted))]
         if inputs.aligned is not None:
             models.append(Distribution(np.exp(inputs.aligned), inputs.aligned))

@@ -223,7 +223,7 @@ function makePanel(play) {
   const terminal = h("details", { hidden: true }, h("summary", {}, "The same in the terminal"), h("pre", { class: "words", tabindex: 0 }));
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
-    about.gap ? [h("label", { for: "suffix" }, "End with (what lies between is written)"), suffix] : null,
+    about.gap ? [h("label", { for: "suffix" }, "End with (the model fills the gap)"), suffix] : null,
     h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());
