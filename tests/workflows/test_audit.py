@@ -17,6 +17,7 @@ from anew.cli import main
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.errors import BudgetError, DataError
+from samples import tones
 
 
 class Heard(SilentReporter):
@@ -347,3 +348,14 @@ def test_samples_in_class_folders_are_compared_with_their_class(tmp_path: Path) 
     strange = report(shades(tmp_path / "strange", 80, 2, ("dark", "light")))
     assert "label_accuracy" not in {score.name for score in strange.scores}
     assert any("the data has 2 classes, and 80 of 160 samples are in none of them" in note for note in strange.notes)
+
+
+def test_sounds_that_are_cut_into_clips_are_counted_as_files_too(tmp_path: Path) -> None:
+    tones(tmp_path / "data", 60, seconds=0.4)
+    tones(tmp_path / "made", 24, seconds=0.4)
+    tones(tmp_path / "made", 6, seconds=2.0)
+    heard = Heard()
+    anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
+    assert any(
+        "24 samples made elsewhere, cut into " in text and " clips, compared with" in text for text in heard.said
+    )

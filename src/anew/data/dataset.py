@@ -106,7 +106,7 @@ class Dataset:
             budget = replace(budget, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
         self._sample = sample
-        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
 
     def _divide(self, fresh: bool) -> None:
         """Split the data. fresh: whether the data is new; the classes of a saved run are known."""

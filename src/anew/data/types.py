@@ -260,6 +260,7 @@ class DatasetSummary:
     Attributes:
         modality: Name of the modality.
         items: Items that can be used.
+        num_listed: Items as listed, such as files, before long ones are cut into several.
         is_estimate: Whether `items` and `parts` are estimates, since not all of the data was read.
         bytes: Size of the source.
         labels: Names of the classes.
@@ -280,6 +281,7 @@ class DatasetSummary:
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_estimate: bool = False
+    num_listed: int = 0
 
     def skipped_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""

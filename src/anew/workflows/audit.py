@@ -252,7 +252,11 @@ class Sets:
             held_out = f" and with its {listed(self.held_out_parts)} part"
         else:
             held_out = "; no held-out items were given"
-        return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
+        num_samples, cut = len(self.samples), ""
+        if not self.textual and self.generated.scan.num_listed < num_samples == self.generated.part_size("all"):
+            cut = f", cut into {num_samples:,} {load_evaluation(self.real.modality.name).noun}"
+            num_samples = self.generated.scan.num_listed
+        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {self.real.path!r}{held_out}."
 
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
         """Drop held-out items that are also training items, and return a note of how many there were.

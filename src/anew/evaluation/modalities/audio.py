@@ -96,6 +96,8 @@ class AudioEvaluation(Evaluation[Samples]):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
+        if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
+            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "pulses, silence, attack and decay": self._statistics,
             "the spectrum": self._spectrum,

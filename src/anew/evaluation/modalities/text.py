@@ -31,6 +31,7 @@ from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.row_formats import part_delimiter
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
 from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
+from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
@@ -45,6 +46,7 @@ PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
+SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -156,9 +158,10 @@ class TextEvaluation(Evaluation[str]):
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
-            yield from self._statistics.words(
-                self._part("train", MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS)
-            )
+            limit = MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS
+            words = list(self._statistics.words(self._part("train", limit)))
+            yield from words
+            self.skipped += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -366,6 +369,15 @@ def _notes_on_parts(records: Sequence[str]) -> list[str]:
         f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or a name "
         "that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
     ]
+
+
+def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """A sentence on names of several words, whose order no figure sees where pairs of words are too few; none for others."""
+    num_words = np.array([len(record.split()) for record in records])
+    is_judged = any(score.name == KNOWN_PAIRS.name and score.n >= ENOUGH_PAIRS for score in scores)
+    if is_judged or np.mean(num_words > 1) < SEVERAL_WORDS or np.median(num_words) > NAME_WORDS:
+        return []
+    return ["Not judged: the order of words within records, which have too few pairs of words for that."]
 
 
 EXPORT = TextEvaluation
