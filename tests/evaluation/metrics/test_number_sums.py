@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.number_order import number_scores, numbers_of
-from anew.evaluation.metrics.number_sums import BROKEN_SUM, relations
+from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
@@ -52,7 +52,7 @@ def test_the_weights_of_a_sum_are_simple_even_if_some_records_are_wrong() -> Non
     records = [creature(rng, 40 * (i in (3, 400))) for i in range(1_200)]
     form = row_format(records)
     assert form is not None
-    (relation,) = relations([numbers_of(record, form) for record in records])
+    (relation,) = weighted_sums([numbers_of(record, form) for record in records])
     assert relation.weights == (1.0, 1.0, 1.0) and relation.constant == 0.0 and relation.slack < 0.5
 
 
@@ -63,10 +63,10 @@ def test_numbers_that_only_go_together_follow_from_none() -> None:
         width = int(rng.integers(10, 90))
         records.append(f"{width},{2 * width + int(rng.integers(-2, 3))},{int(rng.integers(2) * 1)},7")
     form = row_format(records)
-    assert not list(relations([numbers_of(record, form) for record in records]))
+    assert not list(weighted_sums([numbers_of(record, form) for record in records]))
     day = [
         {(0,): float(i % 5), (1,): float(i % 5 * 1000 + rng.integers(0, 900)), (2,): float(rng.integers(90))}
         for i in range(900)
     ]
-    assert not list(relations(day))  # half of the first is 500 of the second
-    assert not list(relations([])) and not list(relations([{(0,): 1.0, (1,): 2.0}] * 100))
+    assert not list(weighted_sums(day))  # half of the first is 500 of the second
+    assert not list(weighted_sums([])) and not list(weighted_sums([{(0,): 1.0, (1,): 2.0}] * 100))

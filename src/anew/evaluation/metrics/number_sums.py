@@ -42,7 +42,7 @@ MAX_DECIMALS = 6  # of numbers: more are those of computed ones, whose last digi
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class WeightedSum:
     """A number that is a weighted sum of others.
 
     Attributes:
@@ -66,7 +66,7 @@ class Relation:
         return abs(numbers[self.target] - total - self.constant) > self.slack
 
 
-def relations(records: Sequence[Mapping[Place, float]]) -> Iterator[Relation]:
+def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[WeightedSum]:
     """Yield the linear relations that hold in nearly all records, and would not hold for numbers of different records.
 
     Each number is fitted by those before it that follow from none themselves, so weights are unique.
@@ -91,7 +91,7 @@ def relations(records: Sequence[Mapping[Place, float]]) -> Iterator[Relation]:
         weights, constant, slack = fitted
         used = np.flatnonzero(weights)
         own_places = tuple(places[independent[j]] for j in used)
-        yield Relation(place, own_places, tuple(weights[used].tolist()), constant, slack)
+        yield WeightedSum(place, own_places, tuple(weights[used].tolist()), constant, slack)
 
 
 def _unit(values: Array) -> float:
