@@ -226,9 +226,13 @@ def test_the_nearest_molecule_may_be_written_differently() -> None:
         and "canonical" in nearest.explanation
     )
     assert nearest.pairs[4].caption == "1 edit"
-    view = evaluation.pair_view(copy, train[40], 0.0, 9.0)
+    view = evaluation.pair_view(copy, train[40], 0.0, 9.0, "edit distance")
     assert (view.caption, view.close) == (different, True) and view.nearest and view.nearest.text == train[40]
-    assert evaluation.pair_view(samples[4], train[200], 1.0, 9.0).caption == "1 edit"
+    near = evaluation.pair_view(samples[4], train[200], 0.1, 0.4, "edit distance")
+    assert near.caption == "1 edit; 25% of the usual distance"  # by which pairs are the closest
+    assert evaluation.pair_view(samples[4], train[200], 0.25, 0.75, "fields that differ").caption == (
+        "1 edit; 25% of the fields differ (usual: 75%)"
+    )
 
 
 def test_that_other_spellings_are_not_seen_is_said_without_rdkit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
     [
         (("text_colum=quote",), "'text_colum' cannot be set for data that is only read; did you mean 'text_column'?"),
         (("text_colum=quote", "--modality", "text"), "for texts that are only read; did you mean 'text_column'?"),
-        (("budget=3",), "only text_column, image_column, label_column, encoding or layout can"),
+        (("budget=3",), "only text_column, image_column, label_column, encoding, header, layout or cell can"),
         (("layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
         (("encoding=koi8-rr",), "is not allowed; did you mean 'koi8-r'?"),
         (("text.layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
@@ -215,6 +215,10 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")
+    with pytest.raises(
+        anew.DataError, match=r"all of 120 samples of .* are also in `held_out` .*; give items that are no"
+    ):
+        anew.evaluate(samples=place / "held", data=place / "data", held_out=place / "held", out=tmp_path / "none")
 
 
 def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_among_them(

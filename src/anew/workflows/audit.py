@@ -251,7 +251,7 @@ class Sets:
         Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
 
         Raises:
-            DataError: All held-out items are also training items, or are the same draws.
+            DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
         """
         items = self._items([(held_out, "all")], MAX_POOL)
         train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
@@ -261,6 +261,11 @@ class Sets:
             raise DataError(
                 f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
+            )
+        if len(self.samples) >= MIN_ITEMS and not self.real.are_draws and counts.keys() >= set(map(_key, self.samples)):
+            raise DataError(
+                f"all of {plural(len(self.samples), 'sample')} of {self.generated.path!r} are also in `held_out` "
+                f"{held_out.path!r}, with which they would be compared; give items that are no samples"
             )
         if not num_overlapping or self.real.are_draws:
             return []

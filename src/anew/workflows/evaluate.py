@@ -24,7 +24,7 @@ from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.memorization.result import text_bytes
+from anew.evaluation.memorization.item_type import text_bytes
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair

@@ -17,7 +17,7 @@ from anew.data.formats.audio import Samples, with_channels
 from anew.data.formats.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, working_bytes
-from anew.evaluation.memorization.result import ItemType
+from anew.evaluation.memorization.item_type import ItemType
 from anew.functional.pitch import PITCH_HZ
 from anew.functional.spectrogram import Frames, mel_bank
 

@@ -21,8 +21,9 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
 )
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
-from anew.evaluation.memorization.result import ItemType, PlantedControl
+from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 

@@ -13,8 +13,8 @@ from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
-from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
@@ -126,12 +126,12 @@ class MoleculeEvaluation(TextEvaluation):
         ]
         return replace(nearest, pairs=pairs, explanation=f"{nearest.explanation} {CANONICAL}")
 
-    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
+    def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
         if self.item_type is not MOLECULES:
-            return super().pair_view(sample, train, distance, usual)
+            return super().pair_view(sample, train, distance, usual, measure)
         if is_same_molecule(sample, train):
             return replace(same_molecule_pair(sample, train), close=distance < 0.5 * usual)
-        return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual)
+        return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual, measure)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self._chemistry()

@@ -15,7 +15,7 @@ from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Evaluation
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.memorization.fields import records_type
+from anew.evaluation.memorization.fields import FieldDistance, records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -137,6 +137,7 @@ class TextEvaluation(Evaluation[str]):
                 pool.train[pair.train][pair.train_start : pair.train_start + PASSAGE],
                 pair.distance,
                 pair.usual,
+                result.distance,
             )
             for pair in result.pairs
         ]
@@ -215,13 +216,13 @@ class TextEvaluation(Evaluation[str]):
         max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
         return nearest_passages(texts, self._part("train", max_characters), max_characters)
 
-    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
-        """Show records with the number of edits between them, and passages with their longest common part marked."""
+    def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
+        """Show records with the number of edits between them and how near that is, passages with their longest common part marked."""
         sample, train = str(sample), str(train)
         if self.records:
             edits = Levenshtein.distance(sample, train)
-            caption, close = edits_caption(edits), distance < 0.5 * usual
-            return SamplePair(*edited_records(sample, train, edits), caption, close)
+            caption = f"{edits_caption(edits)}{nearness(distance, usual, measure)}"
+            return SamplePair(*edited_records(sample, train, edits), caption, distance < 0.5 * usual)
         return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
@@ -368,3 +369,13 @@ def _notes_on_parts(records: Sequence[str]) -> list[str]:
 
 
 EXPORT = TextEvaluation
+
+
+def nearness(distance: float, usual: float, measure: str) -> str:
+    """How near two records are by what the closest pairs are chosen by, which is not the number of edits; a further clause, or "".
+
+    measure: Name of the distance; usual: that of the training record from its own nearest real one.
+    """
+    if measure == FieldDistance.name:
+        return f"; {distance:.0%} of the fields differ (usual: {usual:.0%})"
+    return f"; {distance / usual:.0%} of the usual distance" if distance and usual > 0.0 else ""

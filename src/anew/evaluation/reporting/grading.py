@@ -54,7 +54,7 @@ REASONS = {
     Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
-PERCENT = re.compile(r"\{value:[^}]*%\}")  # a clause that gives its figure in percent
+FORMAT = re.compile(r"\{value:([^}]*)\}")  # how a clause gives its figure
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
@@ -119,7 +119,13 @@ class Part:
     @property
     def is_percent(self) -> bool:
         """Whether the figure is given in percent."""
-        return PERCENT.search(self.tolerance.clause) is not None
+        return self.number_format.endswith("%")
+
+    @property
+    def number_format(self) -> str:
+        """The format of the figure in its clause."""
+        match = FORMAT.search(self.tolerance.clause)
+        return match[1] if match else ".3g"
 
     @property
     def interval(self) -> str:
@@ -127,7 +133,7 @@ class Part:
         ends = self.score.shown_interval
         if ends is None:
             return ""
-        bounds = [f"{end:.0%}" if self.is_percent else f"{end:.2g}" for end in ends]
+        bounds = [unsigned_zero(format(end, self.number_format)) for end in ends]
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:

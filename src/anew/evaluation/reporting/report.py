@@ -314,7 +314,7 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["–"] * len(RATES))
         is_noticed = control.caught >= DETECTION_POWER
-        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"too few: {control.caught:.0%}"
+        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"rarely: {control.caught:.0%}"
     return table
 
 
