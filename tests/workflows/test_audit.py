@@ -318,3 +318,32 @@ def test_data_is_closed_where_samples_or_held_out_items_cannot_be_read(
     with pytest.raises(DataError, match="it must hold images"):
         anew.evaluate(**paths, out=tmp_path / "report")
     assert closed == ([place / "data"] if broken == "samples" else [place / "new", place / "data"])
+
+
+def shades(folder: Path, n: int, seed: int, names: tuple[str, str]) -> Path:
+    """Dark and bright pictures, in class folders of these names."""
+    rng = np.random.default_rng(seed)
+    for name, level in zip(names, (80, 170), strict=True):
+        (folder / name).mkdir(parents=True)
+        for number in rng.permutation(10**6)[:n]:  # files in sequence would be frames of a clip
+            shade = np.clip(level + 20 * np.kron(rng.normal(size=(4, 4)), np.ones((2, 2))), 0, 255)
+            Image.fromarray(shade.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_samples_in_class_folders_are_compared_with_their_class(tmp_path: Path) -> None:
+    data = shades(tmp_path / "data", 200, 0, ("dark", "bright"))
+    held_out = shades(tmp_path / "held", 100, 1, ("dark", "bright"))
+
+    def report(samples: Path) -> anew.EvaluationReport:
+        return anew.evaluate(samples=samples, data=data, held_out=held_out, out=tmp_path / "out" / samples.name)
+
+    right = report(shades(tmp_path / "right", 80, 2, ("dark", "bright")))
+    assert right["label_accuracy"].value > 0.9 and right["label_histogram"].value < 0.2
+    assert right.grades["closeness"] != "poor"
+    wrong = report(shades(tmp_path / "wrong", 80, 2, ("bright", "dark")))
+    assert wrong["label_accuracy"].value < 0.1 and wrong.grades["closeness"] == "poor"
+    assert wrong.grades["novelty"] == right.grades["novelty"]  # they look like real items, of another class
+    strange = report(shades(tmp_path / "strange", 80, 2, ("dark", "light")))
+    assert "label_accuracy" not in {score.name for score in strange.scores}
+    assert any("the data has 2 classes, and 80 of 160 samples are in none of them" in note for note in strange.notes)

@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.core.wording import UNMEASURED, are, listed, plural, rounded_up, unsigned_zero
-from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Division, Question, Score, Tolerance
 
@@ -435,8 +435,8 @@ def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data, by any figure: new are they only as noise is."""
-    grading = grade_question(scores, "closeness")
+    """Whether samples are plainly unlike the data, by any figure but that of classes: new are they only as noise is."""
+    grading = grade_question([score for score in scores if score.name != LABEL_ACCURACY.name], "closeness")
     return grading is not None and grading.grade == "poor"
 
 
