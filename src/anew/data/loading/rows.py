@@ -107,7 +107,7 @@ def start_of(modality: Modality, spec: Tokens) -> int:
 def beginnings_of(ids: Numbers, spec: Tokens) -> NDArray[np.int64]:
     """Places in a stream where a whole window follows that begins as samples do, with the end token of the document before.
 
-    None where samples begin in the middle of a document."""
+    Empty where samples begin in the middle of a document."""
     if "end" not in spec.special or spec.opening:
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(ids[: max(len(ids) - spec.length, 0)] == spec.special["end"])

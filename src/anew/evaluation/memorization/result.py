@@ -456,12 +456,10 @@ class CopyTestResult:
 def _identical(result: CopyTestResult) -> str:
     """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
     assert result.identical is not None
+    if result.saw_held_out and not result.identical:
+        return _identical_to_held_out(result)
     if result.saw_held_out:
-        return (
-            _identical_to_held_out(result)
-            if not result.identical
-            else (f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one")
-        )
+        return f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one"
     if not result.real_compared:
         return _identical_to_training(result)
     return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"

@@ -121,9 +121,8 @@ class PassageRows:
         self._num_read = -1
         self._passages = [NO_PASSAGE] * n
         self._followers: list[Ints] = []
-        self._lengths = self._single = np.zeros(
-            0, dtype=np.int64
-        )  # (n,) of passages; the only token that goes on, else -1
+        # (n,) lengths of passages; the only token that goes on with each, else -1
+        self._lengths = self._single = np.zeros(0, dtype=np.int64)
         # Times that a sample may go on with passages beyond the rates at their lengths, since it did so less often before
         self._saved: Doubles = np.zeros(n)
 

@@ -354,7 +354,7 @@ def _log_prob(normal: Normal, z: Tensor) -> Tensor:
 
 
 def _suggest_patch_size(side: int) -> int:
-    # Chosen: large items keep more positions than those of a GAN, since what lies within one is all predicted at once.
+    # The sides from which patches are larger are chosen.
     if side <= 12:
         return 1
     if side <= 72:
