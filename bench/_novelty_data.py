@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from _mnist import find, read_idx
 from anew.evaluation.memorization import item_types
-from anew.evaluation.memorization.result import ItemType
+from anew.evaluation.memorization.item_type import ItemType
 
 Source = np.random.Generator
 

@@ -15,7 +15,8 @@ from anew.data.splitting import near_duplicates
 from anew.data.types import Item
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.result import CopyTestResult, ItemType
+from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.result import CopyTestResult
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 TRAIN, HELD_OUT, SAMPLES = 900, 400, 300

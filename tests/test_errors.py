@@ -12,6 +12,6 @@ from anew.errors import ConfigError
 
 def test_an_error_says_which_argument_was_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        anew.compare(tmp_path / "out", families=[3])  # type: ignore[list-item]
+        anew.compare(out=tmp_path / "out", families=[3])  # type: ignore[list-item]
     assert caught.value.argument == "families"
     assert ConfigError("run `anew evaluate RUN`").argument is None and ConfigError("too small").argument is None

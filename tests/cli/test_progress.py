@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anew.cli.printing import said_after
+from anew.cli.printing import LateDetails
 from anew.cli.progress import ProgressLine, clock
 
 WILD = "a\x1b[2J\x1b]0;owned\x07\udce9"
@@ -117,15 +117,17 @@ def test_the_time_left_follows_from_how_long_the_last_parts_took(monkeypatch: py
     ]
 
 
-def test_what_takes_long_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """`look` was silent for a minute on crowded cores."""
-    with said_after(0.0, "reading the data"):
+def test_what_takes_long_says_what_it_does() -> None:
+    """`look` was silent for a minute on crowded cores, and longer on a million files."""
+    quick, late = io.StringIO(), io.StringIO()
+    with LateDetails(60.0, quick) as details:
+        details.message("  reading")
+    assert not quick.getvalue()
+    with LateDetails(0.1, late) as details:
+        details.message("  listing")
+        details.message("  reading")
         until = time.monotonic() + 5.0
-        err = ""
-        while not err and time.monotonic() < until:
-            err = capsys.readouterr().err
+        while not late.getvalue() and time.monotonic() < until:
             time.sleep(0.01)
-    assert err == "reading the data\n"
-    with said_after(60.0, "reading the data"):
-        pass
-    assert capsys.readouterr() == ("", "")
+        details.message("  measuring")
+    assert late.getvalue() == "reading\nmeasuring\n"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anew.core.device import moved, pick_device, place, seeded
+from anew.core.device import move, pick_device, place, seeded
 from anew.core.world import World
 from anew.errors import ConfigError
 
@@ -26,8 +26,17 @@ def test_a_gpu_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("auto") == pick_device("mps") == "mps"
     assert pick_device("cpu") == "cpu"
     machine(monkeypatch, gpus=2, is_apple=True)
-    assert [pick_device("auto", rank) for rank in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert pick_device("cuda", 1) == pick_device("cuda:1") == "cuda:1"
+    for device in ("auto", "cuda"):
+        assert [pick_device(device, rank, 2) for rank in range(2)] == ["cuda:0", "cuda:1"]
+        assert pick_device(device, 3) == "cuda:1"  # a process alone, which a launcher numbered
+    assert pick_device("cuda:1") == "cuda:1"
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_several_processes_do_not_share_a_gpu(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, gpus=2)
+    with pytest.raises(ConfigError, match=r"process 3 of this machine has no GPU of its own: there are 2, .* start 2"):
+        pick_device(device, 3, 4)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps"])
@@ -77,12 +86,12 @@ def test_the_numbers_of_mps_are_seeded_and_put_back() -> None:
 
 def test_a_copy_to_cuda_waits_for_nothing() -> None:
     on_cpu, on_gpu = mock.Mock(device=torch.device("cpu")), mock.Mock(device=torch.device("cuda", 0))
-    assert moved(on_cpu, "cuda:1") is on_cpu.pin_memory.return_value.to.return_value
+    assert move(on_cpu, "cuda:1") is on_cpu.pin_memory.return_value.to.return_value
     on_cpu.pin_memory.return_value.to.assert_called_once_with("cuda:1", non_blocking=True)
-    moved(on_gpu, torch.device("cuda", 1))
+    move(on_gpu, torch.device("cuda", 1))
     on_gpu.pin_memory.assert_not_called()
     x = torch.ones(2)
-    assert moved(x, "cpu") is x
+    assert move(x, "cpu") is x
 
 
 class TwoWidths(nn.Module):

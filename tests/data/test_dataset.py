@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tests.languages import JAPANESE, OLD_ENCODINGS, RUSSIAN, SPANISH
 
 from anew.core.data_record import DataRecord
 from anew.data.dataset import Dataset
+from anew.data.loading.streaming import StreamingStore
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
@@ -106,6 +108,27 @@ def test_labels_are_those_of_the_items_though_a_long_one_makes_several_examples(
         assert len(items) == len(numbers) and classes == ["a", "e"]
         assert all(("efgh".find(str(item)[0]) >= 0) == number for item, number in zip(items, numbers, strict=True))
     data.close()
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_records_without_a_class_are_refused_where_classes_are_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    """In memory they were of the first class."""
+    lines = names(400).split("\n")[:-1]
+    rows = [f"{line},{'ab'[index % 2]}" for index, line in enumerate(lines)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows, "xyz,", "zyx,"]))
+    monkeypatch.setattr("anew.data.sources.open.SAMPLE_ITEMS", 32)
+    if streams:
+        monkeypatch.setattr("anew.data.dataset.MAX_WHOLE_LIST_BYTES", 1000)
+    with contextlib.closing(opened(tmp_path, settings={"text_column": "text", "layout": "list"})) as data:
+        labels = torch.cat([batch.labels for batch in data.scoring("train") if batch.labels is not None])
+        assert isinstance(data.opened_part("train")[0], StreamingStore) == streams
+        assert set(labels.tolist()) == {0, 1} and data.label_shares() == pytest.approx([0.5, 0.5], abs=0.02)
+        texts = [str(item) for part in ("train", "test") for item in data.items(part, 10_000)]
+        assert not {"xyz", "zyx"} & set(texts)
+        refusals = [item.reason for item in data.scan.skipped_items]
+    assert any("it has no class" in reason for reason in refusals)
 
 
 def test_windows_cover_the_stream_and_move(tmp_path: Path) -> None:

@@ -119,10 +119,3 @@ def test_a_rule_of_the_data_is_learned() -> None:
 
 def test_nothing_counted_is_uniform() -> None:
     assert np.allclose(KneserNey.fit([], 4, 2).score([0, 1, 2]), 0.25)
-
-
-def test_followers_are_those_of_the_whole_context() -> None:
-    model = KneserNey.fit([[0, 1, 2, 0, 1, 3, 2, 1, 0]], 5, 2)
-    contexts = np.stack([model.tail(ids) for ids in ([0, 1], [2, 1], [1])], 1)
-    followed = model.followers(contexts)
-    assert [np.flatnonzero(row).tolist() for row in followed] == [[2, 3], [0], []]  # the last has one token alone

@@ -202,7 +202,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()
     next(scores)
-    assert evaluation.unmeasured == ["the figures that were still to come"]  # stopped here, nothing more is known
+    assert evaluation.unmeasured == ["the figures after these"]  # stopped here, nothing more is known
     names = [next(scores).name]
     while "spectrum_distance" not in names:
         names.append(next(scores).name)
@@ -211,7 +211,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     assert evaluation.unmeasured == [] and {"colours", "the spectrum"} <= evaluation.measured
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     evaluation.cut_off("the spectrum")
-    assert evaluation.unmeasured == ["the spectrum", "the figures that were still to come"]
+    assert evaluation.unmeasured == ["the spectrum", "the figures after these"]
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 

@@ -50,6 +50,18 @@ def test_fewer_for_lack_of_time() -> None:
     assert whole.extent == "" and list(whole) == ["samples", "test", "train"]
 
 
+def test_it_is_said_how_many_the_classifier_takes() -> None:
+    """A report had "11 figures of 1,000 text pieces" beside one of 1,524, which no note explained."""
+    compared = sets(100, 100, 150, "text piece")
+    compared.take(100, no_naive)
+    assert compared.note_compared() == []
+    many = ComparedSets(
+        {part: ITEMS * 10 for part in ("samples", "test", "train")}, {}, Supply(), "texts", "text piece"
+    )
+    many.take(1_500, no_naive)
+    assert many.note_compared()[-1].startswith("The classifier took 1,000 text pieces of each set")
+
+
 def test_of_which_there_are_too_few() -> None:
     assert sets(5, 60, 150).refuse() == "5 samples are too few; at least 20 are needed"
     pieces = sets(30, 1, 150, "text piece")

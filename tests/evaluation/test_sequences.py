@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,14 @@ from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.modalities.code import WHOLE_SHARE, CodeEvaluation, judge_functions, judge_python, python_blocks
+from anew.evaluation.modalities.code import (
+    WHOLE_SHARE,
+    CodeEvaluation,
+    judge_functions,
+    judge_python,
+    python_blocks,
+    without_open_guards,
+)
 from anew.evaluation.modalities.molecule import MoleculeEvaluation, canonical_or_text
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
 from anew.evaluation.reporting.grading import Supply, part_of
@@ -46,8 +54,10 @@ def scores_of(scores: Any) -> dict[str, Score]:
 
 def test_blocks_are_judged_by_the_parser() -> None:
     text = '"""Doc\nof lines."""\n\nimport a\n\n\n@cached\ndef f(x):\n    return (\n        1\n    )\n\n\nif a:\n    b\nelse:\n    c\nd = ('
-    assert len(python_blocks(text)) == 5 and judge_python(text) == (4, 4)
-    assert judge_python("def f(:\n    x\ny = 1\nz") == (1, 2) and judge_python("") == (0, 0) == judge_python("x = 1")
+    code = "".join(text.removesuffix("d = (").split())
+    assert len(python_blocks(text)) == 5 and judge_python(text) == (len(code), len(code))
+    assert judge_python("def f(:\n    x\ny = 1\nz") == (3, 10) and judge_python("") == (0, 0) == judge_python("x = 1")
+    assert judge_python("# License\n\n# of lines\n\ndef f(:\n    x\nz") == (0, 7)
 
 
 def test_functions_are_judged_where_they_end_within_the_text() -> None:
@@ -93,6 +103,81 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
         assert (score.value == 1.0) is whole and score.real_baseline == 1.0
     unknown = CodeEvaluation(inputs([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
     assert not scores_of(unknown._parsing()) and "no grammar" in unknown.skipped[0]
+
+
+ERLANG = """%% %CopyrightBegin%
+%%
+%% Licensed under the Apache License, Version 2.0
+-module(lists).
+-export([member/2, last/1]).
+
+member(X, [X | _]) -> true;
+member(X, [_ | Rest]) -> member(X, Rest);
+member(_, []) -> false.
+
+last([X]) -> X;
+last([_ | Rest]) -> last(Rest).
+
+cut(X) ->
+    case X of
+"""
+LUA = """-- A library
+-- of lines.
+local counts = {}
+
+function add(name, n)
+  counts[name] = (counts[name] or 0) + n
+  return counts[name]
+end
+
+local function sum(t)
+  local total = 0
+  for _, v in pairs(t) do total = total + v end
+  return total
+end
+
+function cut(
+"""
+HEADER = """/* A header
+ * of lines. */
+#ifndef POINT_H
+#define POINT_H
+
+#include <stddef.h>
+
+struct point { int x; int y; };
+
+int distance(struct point a, struct point b);
+size_t count(const struct point *points);
+
+int cut(struct
+"""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "comment"), [(".erl", ERLANG, "%"), (".lua", LUA, "-"), (".h", HEADER, "/* ")]
+)
+def test_comments_above_shuffled_tokens_do_not_parse(suffix: str, text: str, comment: str) -> None:
+    """Heads of real files parse though they are cut; of their tokens in another order it said 87%, the comments and loose tokens."""
+    pytest.importorskip("tree_sitter_language_pack")
+    source = random.Random(0)
+
+    def shuffled(line: str) -> str:
+        tokens = re.findall(r"\w+|[^\w\s]", line)
+        source.shuffle(tokens)
+        return line if line.lstrip().startswith(tuple(comment)) else " ".join(tokens)
+
+    broken = ["\n".join(map(shuffled, text.split("\n"))) for _ in range(20)]
+    language = type("Language", (), {"suffix": suffix})()
+    evaluation = CodeEvaluation(inputs(broken, [text], [text] * 20, True, modality=language))
+    score = scores_of(evaluation._parsing())["parse_share"]
+    assert score.real_baseline == 1.0 and score.value < 0.4 and score.n >= 15
+
+
+def test_guards_that_do_not_end_are_taken_away() -> None:
+    text = "#ifndef A\n#define A\n#if B\nint b;\n#else\nint c;\n#endif\n# ifdef C\nint d;\n#elif D\nint e;"
+    kept = "\n#define A\n#if B\nint b;\n#else\nint c;\n#endif\n\nint d;\n\nint e;"
+    assert without_open_guards(text) == kept
 
 
 def test_molecules_are_valid_unique_and_new() -> None:
@@ -141,9 +226,13 @@ def test_the_nearest_molecule_may_be_written_differently() -> None:
         and "canonical" in nearest.explanation
     )
     assert nearest.pairs[4].caption == "1 edit"
-    view = evaluation.pair_view(copy, train[40], 0.0, 9.0)
+    view = evaluation.pair_view(copy, train[40], 0.0, 9.0, "edit distance")
     assert (view.caption, view.close) == (different, True) and view.nearest and view.nearest.text == train[40]
-    assert evaluation.pair_view(samples[4], train[200], 1.0, 9.0).caption == "1 edit"
+    near = evaluation.pair_view(samples[4], train[200], 0.1, 0.4, "edit distance")
+    assert near.caption == "1 edit; 25% of the usual distance"  # by which pairs are the closest
+    assert evaluation.pair_view(samples[4], train[200], 0.25, 0.75, "fields that differ").caption == (
+        "1 edit; 25% of the fields differ (usual: 75%)"
+    )
 
 
 def test_that_other_spellings_are_not_seen_is_said_without_rdkit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,24 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
     assert same.shape[1] - 8 in (0, 1) or name == "labels"  # the first is drawn where no token begins a text
 
 
+def test_new_tokens_are_those_after_the_prompt() -> None:
+    """Of records, the prompt was counted among them."""
+    from anew.exporting.runtime import sample
+
+    step = {"step": "tokens", "graph": "decoder", "out": "ids", "vocab": 4, "begin": 0, "opening": [], "first": None, "end": 1,
+            "pad": 1, "never": [], "characters": None, "label_base": None, "packed": False, "new": 20, "context": 20, "window": 20,
+            "cache": [1, 1, 2], "offsets": [], "prefix": 1, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}  # fmt: skip
+    sampler = object.__new__(sample.Sampler)
+    sampler.program = {"steps": [step], "labels": None}
+    sampler.run = lambda graph, ids, positions, *cache: [  # type: ignore[method-assign]
+        np.tile([0.0, -1e9, 1.0, 1.0], (len(ids), 1)),
+        *cache,
+    ]
+    prompt = {"prompt": np.full((2, 10), 2)}
+    assert sampler.sample(2, known=prompt, new=5).shape == (2, 15)
+    assert sampler.sample(2, known=prompt, new=50).shape == (2, 20) == sampler.sample(2).shape
+
+
 def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path: Path) -> None:
     from anew.exporting.runtime import sample
     from anew.functional.token_choice import filter_probabilities

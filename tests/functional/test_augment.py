@@ -52,6 +52,15 @@ def test_transparency_keeps_its_values_under_colour_changes() -> None:
     assert float((changed[:, :3] - x[:, :3]).abs().mean()) > 0.01
 
 
+def test_only_the_level_of_stereo_sound_changes_with_brightness() -> None:
+    x, numbers = torch.rand(5, 3, 8, 8), uniform(5)
+    numbers[:, :4] = torch.tensor([0.0, 1.0, 1.0, 1.0])  # brightness alone is on
+    changed = augment(x, numbers, 0.5, brightness_channels=1)
+    torch.testing.assert_close(changed[:, 1:], x[:, 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed[:, :1], augment(x[:, :1], numbers, 0.5))
+    assert float((changed[:, 0] - x[:, 0]).abs().mean()) > 0.01
+
+
 def test_augmentation_follows_how_well_the_discriminator_separates_items() -> None:
     strength = torch.tensor(0.3)
     assert float(updated_p(strength, torch.tensor(0.9), 0.6, 0.01)) == pytest.approx(0.31)

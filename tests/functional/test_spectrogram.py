@@ -10,11 +10,11 @@ import torch
 from anew.functional.envelope import pulses
 from anew.functional.spectrogram import (
     Frames,
+    filter_source,
     from_mel,
     griffin_lim,
     mel_bank,
     noise_share,
-    shaped,
     steady_phase,
 )
 
@@ -77,7 +77,7 @@ def test_more_rounds_come_nearer() -> None:
 def test_shaped_has_the_spectrogram_and_no_pulses() -> None:
     magnitude = torch.ones(1, FRAMES.size // 2 + 1, 60) * torch.linspace(1.0, 0.1, 60)
     noise = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
-    sound = shaped(magnitude, FRAMES, noise)
+    sound = filter_source(magnitude, FRAMES, noise)
     levels = FRAMES.stft(sound).abs().mean(1)[0]  # (T,)
     assert float(torch.corrcoef(torch.stack([levels, magnitude[0, 0]]))[0, 1]) > 0.9
     made_up = griffin_lim(magnitude, FRAMES, 60 * FRAMES.hop, 0, steady_phase(magnitude, FRAMES))

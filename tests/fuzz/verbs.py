@@ -100,7 +100,7 @@ def resume_longer(place: Path) -> None:
 
 
 def compare(place: Path) -> None:
-    anew.compare(place / "out" / "compare", runs=[place / "run", place / "clean"], n=N)
+    anew.compare(out=place / "out" / "compare", runs=[place / "run", place / "clean"], n=N)
 
 
 def replay(place: Path) -> None:

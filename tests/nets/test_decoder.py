@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from anew.nets import attention
+from anew.nets import attention, decoder
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.incremental import CachedDecoder, NumpyDecoder
 
@@ -174,3 +174,16 @@ def test_a_stream_gives_the_logits_of_a_whole_pass(
         parts = [stream.feed(prompt[:, :1]), stream.feed(prompt[:, 1:5])]
         parts += [stream.feed(prompt[:, i : i + 1]) for i in range(5, 12)]
         assert torch.allclose(torch.from_numpy(np.stack(parts, 1)), net(ids)[:, [0, *range(4, 12)]], atol=1e-4)
+
+
+def test_attention_of_large_heads_stays_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "QK_GAIN", 40.0)  # as large scores as heads of 10,000
+    net = _random(DecoderConfig(20, hidden_size=16, num_layers=1, num_heads=1, mlp_size=24, context_length=12))
+    with torch.no_grad():
+        net.blocks[0].key.copy_(net.blocks[0].query)  # type: ignore[union-attr, operator]
+    ids = torch.randint(0, 20, (3, 12)).numpy()
+    with torch.inference_mode():
+        steps = [NumpyDecoder(net, 3), CachedDecoder(net, 3)]
+        for i in range(12):
+            first, second = (stream.feed(ids[:, i : i + 1]) for stream in steps)
+            np.testing.assert_allclose(first, second, atol=1e-3)

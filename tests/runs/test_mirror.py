@@ -334,7 +334,7 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     assert (tmp_path / "plain" / "model.safetensors").read_bytes() == longer
     with pytest.raises(RunError, match="there is no run at"):
         anew.load("memory://bucket/other")
-    with pytest.raises(RunError, match="is already a run, of another request"):
+    with pytest.raises(RunError, match="already holds a run of another request"):
         api.train(data, ADDRESS, steps=7)
     with pytest.raises(ConfigError):
         api.train(data, "memory://bucket/new", steps=-1)

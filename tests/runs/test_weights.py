@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from anew.core import files
 from anew.errors import RunError
 from anew.runs import weights
 from anew.runs.folder import RunFolder
@@ -91,6 +93,22 @@ def test_what_is_half_written_is_never_taken_for_the_whole(
     assert not weight_files(tmp_path) and not weights_path(tmp_path).exists()
     write_weights(tmp_path, tensors(2.0))
     assert equal(read_weights(tmp_path), tensors(2.0))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_leaves_the_weights_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index was written last, when the old weights were gone."""
+
+    def full(path: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_weights(tmp_path, tensors(1.0))
+    names = names_in(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", full)
+        with pytest.raises(RunError, match="free some space"):
+            write_weights(tmp_path, tensors(2.0))
+    assert names_in(tmp_path) == names and equal(read_weights(tmp_path), tensors(1.0))
 
 
 @pytest.mark.usefixtures("small_files")

@@ -158,7 +158,7 @@ def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) 
         lambda: anew.train(data, tmp_path / "run", steps=2, seed=seed),
         lambda: anew.look(data, seed=seed),
         lambda: anew.evaluate(folder, 8, seed=seed),
-        lambda: anew.compare(tmp_path / "out", data=data, families="vae", steps=2, seed=seed),
+        lambda: anew.compare(data, out=tmp_path / "out", families="vae", steps=2, seed=seed),
     ):
         with pytest.raises(anew.ConfigError, match=r"^seed="):
             ask()

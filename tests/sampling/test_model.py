@@ -252,7 +252,15 @@ def test_a_text_once_more(n: int, text: anew.Model, tmp_path: Path) -> None:
     assert [str(item) for item in again] == [paths[-1].read_text()] and again.origins[0].index == n - 1
 
 
+def test_a_stream_is_one_batch(text: anew.Model) -> None:
+    assert len(next(iter(text.stream(256, max_tokens=1)))) == 256
+    with pytest.raises(anew.ConfigError, match="256"):
+        text.stream(257)
+
+
 def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match="at least one sample"):
+        images.again([])
     (path,) = images.sample(1).save(tmp_path)
     with pytest.raises(anew.ConfigError, match="not found from here; give `run`"):
         anew.again(path)

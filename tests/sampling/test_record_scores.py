@@ -73,6 +73,13 @@ def test_rows_are_csv_and_json(proteins: anew.Model, tmp_path: Path) -> None:
         proteins.score(tmp_path / "a.fasta").to_csv()
 
 
+def test_counts_are_whole_in_the_table() -> None:
+    items = (ItemScore(4_512_345.678, 3_226_614.0, 1_234_567),)
+    scores = Scores("character", 4_512_345.678, 3_226_614.0, {}, "exact", items, tokens=1_234_567)
+    (row,) = csv.DictReader(io.StringIO(scores.to_csv()))
+    assert row["characters"] == "3226614" and row["tokens"] == "1234567" and row["bits"] == "4.51235e+06"
+
+
 def test_names_are_no_formulas_of_a_spreadsheet() -> None:
     names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "a=1", ""]
     items = tuple(ItemScore(1.0, 2.0, 3, "=f", 1, name) for name in names)
@@ -99,7 +106,8 @@ def test_settings_say_which_column_is_scored(text: anew.Model, tmp_path: Path) -
     scores = anew.score(text.folder.path, table, settings={"text_column": "quote"}, per_item=True)
     assert [item.units for item in scores.items] == [9, 7]
     with pytest.raises(
-        anew.ConfigError, match="'layout' cannot be set for texts that are only read; only text_column, label_column or"
+        anew.ConfigError,
+        match="'layout' cannot be set for texts that are only read; only text_column, label_column, encoding or",
     ):
         text.score(table, settings={"layout": "list"})
     with pytest.raises(anew.ConfigError, match="leave them out for items"):

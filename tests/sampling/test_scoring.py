@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import anew
+from anew.data.dataset import Dataset
 from anew.sampling.scoring import OWN_DATA
 from samples import TINY, names, prose, trained
 
@@ -89,6 +91,15 @@ def test_bits_are_of_batches(text: anew.Model, batches: Any) -> None:
     with pytest.raises(anew.ConfigError, match=r"^`batches` must be batches") as error:
         text.bits(batches)
     assert "\n" not in str(error.value)
+
+
+def test_a_part_that_the_model_lacks_is_refused(records: anew.Model) -> None:
+    """It was scored as the whole model, without a word."""
+    with contextlib.closing(Dataset.reopen(records.record.data, records.folder.path)) as data:
+        batches = list(data.scoring("test"))
+    assert records.bits(batches, part="network") != records.bits(batches)
+    with pytest.raises(anew.ConfigError, match="no part 'netwrok'; expected 'network'"):
+        records.bits(batches, part="netwrok")
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,11 @@ def test_an_idle_model_is_forgotten_and_loaded_again() -> None:
         loads.append(1)
         return mock.sentinel.model  # type: ignore[no-any-return]
 
-    worker = ModelWorker("toy", load, Limits(idle_seconds=0.1), mock.sentinel.model)
-    assert worker.is_loaded
-    assert until(lambda: not worker.is_loaded)
+    with mock.patch("torch.cuda.empty_cache") as release_to_other_programs:
+        worker = ModelWorker("toy", load, Limits(idle_seconds=0.1), mock.sentinel.model)
+        assert worker.is_loaded
+        assert until(lambda: not worker.is_loaded)
+        assert until(lambda: release_to_other_programs.called)
     work = FakeWork()
     work.may_go_on.set()
     worker.submit([work])

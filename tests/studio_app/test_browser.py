@@ -369,6 +369,13 @@ def test_playing(address: str, browser: Any) -> None:
         go(page, "#/play/runs%2Fshapes")
         page.get_by_text("Done in").wait_for(timeout=60_000)
         assert page.locator(".items img").count() == 9
+        # A slider would not reach guidance above 2, or its own default of sigma_min.
+        assert (
+            page.get_attribute("#sampling-guidance", "type")
+            == page.get_attribute("#sampling-sigma_min", "type")
+            == "number"
+        )
+        assert page.get_attribute("#sampling-sigma_min", "placeholder") == "0.03"
         page.fill("#number", "")
         assert not page.locator("#number").evaluate("number => number.checkValidity()")
         page.get_by_role("button", name="More of sample 1").click()
@@ -409,6 +416,7 @@ def test_what_is_played_is_in_the_address(address: str, browser: Any) -> None:
         go(page, "#/play/runs%2Fnames/make?seed%3D7%26set.temperature%3D0.5%26n%3D1")
         page.locator("#sampling-temperature").wait_for()
         assert page.input_value("#sampling-temperature") == "0.5"
+        assert page.get_attribute("#sampling-temperature", "max") == "10"
 
 
 def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:

@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from anew.core.world import World
+from anew.errors import RunError
+from anew.training.gathering import gathered_on_disk
 from processes import together
 
 SCRIPT = """
@@ -52,3 +56,15 @@ def test_no_process_holds_two_whole_tensors(tmp_path: Path, monkeypatch: pytest.
     # Whole tensors: one, the one before while threads let go of it, and what is copied on its way
     assert max(main[1], other[1]) < 4, (main[1], other[1])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_network_is_not_one_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(tensor: torch.Tensor) -> torch.Tensor:
+        raise ConnectionResetError("the peer is gone")
+
+    with pytest.raises(RunError, match=r"cannot be collected in .*free some space"):
+        gathered_on_disk(World(), {"a": torch.ones(2)}, tmp_path / "nowhere")
+    assert gathered_on_disk(World(), {"a": torch.ones(2)}, tmp_path)["a"].tolist() == [1.0, 1.0]
+    monkeypatch.setattr("anew.training.gathering.gather_full", broken)
+    with pytest.raises(ConnectionResetError):
+        gathered_on_disk(World(), {"a": torch.ones(2)}, tmp_path)

@@ -140,6 +140,25 @@ def test_the_rate_is_lower_until_the_loss_is_overcome(tmp_path: Path) -> None:
     assert scales == [1.0] * 5 + [0.5] * 10 + [1.0] * 10  # five steps, back to the first, and as far beyond the fifth
 
 
+def test_a_resumed_run_knows_that_its_rate_is_lower_and_until_when(tmp_path: Path) -> None:
+    run = trainer(data=Heals(poison=5))
+
+    def stop(result: StepResult) -> None:
+        run.stopping = result.step == 7
+
+    assert TrainingLoop(run, RunFolder(tmp_path), None, [stop], checkpoint_seconds=1e9).run() == "interrupted"
+    resumed = trainer()
+    resumed.load_state_dict(run.state_dict())
+    assert resumed.num_restores == 1
+    scales: list[float] = []
+
+    def note(result: StepResult) -> None:
+        scales.append(resumed.lr_scale)
+
+    assert TrainingLoop(resumed, RunFolder(tmp_path), None, [note], checkpoint_seconds=1e9).run() == "finished"
+    assert scales == [0.5] * 3 + [1.0] * 10 and resumed.num_restores == 0
+
+
 class PoisonedOnce(Points):
     """Poisoned once at each of some steps."""
 

@@ -17,6 +17,7 @@ from anew.cli import main
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.errors import BudgetError, DataError
+from samples import tones
 
 
 class Heard(SilentReporter):
@@ -152,7 +153,7 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
     [
         (("text_colum=quote",), "'text_colum' cannot be set for data that is only read; did you mean 'text_column'?"),
         (("text_colum=quote", "--modality", "text"), "for texts that are only read; did you mean 'text_column'?"),
-        (("budget=3",), "only text_column, image_column, label_column, encoding or layout can"),
+        (("budget=3",), "only text_column, image_column, label_column, encoding, header, layout or cell can"),
         (("layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
         (("encoding=koi8-rr",), "is not allowed; did you mean 'koi8-r'?"),
         (("text.layout=lists",), "layout='lists' is not allowed; did you mean 'list'?"),
@@ -215,6 +216,10 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")
+    with pytest.raises(
+        anew.DataError, match=r"all of 120 samples of .* are also in `held_out` .*; give items that are no"
+    ):
+        anew.evaluate(samples=place / "held", data=place / "data", held_out=place / "held", out=tmp_path / "none")
 
 
 def test_all_held_out_items_are_compared_where_one_training_item_is_repeated_among_them(
@@ -314,3 +319,43 @@ def test_data_is_closed_where_samples_or_held_out_items_cannot_be_read(
     with pytest.raises(DataError, match="it must hold images"):
         anew.evaluate(**paths, out=tmp_path / "report")
     assert closed == ([place / "data"] if broken == "samples" else [place / "new", place / "data"])
+
+
+def shades(folder: Path, n: int, seed: int, names: tuple[str, str]) -> Path:
+    """Dark and bright pictures, in class folders of these names."""
+    rng = np.random.default_rng(seed)
+    for name, level in zip(names, (80, 170), strict=True):
+        (folder / name).mkdir(parents=True)
+        for number in rng.permutation(10**6)[:n]:  # files in sequence would be frames of a clip
+            shade = np.clip(level + 20 * np.kron(rng.normal(size=(4, 4)), np.ones((2, 2))), 0, 255)
+            Image.fromarray(shade.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_samples_in_class_folders_are_compared_with_their_class(tmp_path: Path) -> None:
+    data = shades(tmp_path / "data", 200, 0, ("dark", "bright"))
+    held_out = shades(tmp_path / "held", 100, 1, ("dark", "bright"))
+
+    def report(samples: Path) -> anew.EvaluationReport:
+        return anew.evaluate(samples=samples, data=data, held_out=held_out, out=tmp_path / "out" / samples.name)
+
+    right = report(shades(tmp_path / "right", 80, 2, ("dark", "bright")))
+    assert right["label_accuracy"].value > 0.9 and right["label_histogram"].value < 0.2
+    assert right.grades["closeness"] != "poor"
+    wrong = report(shades(tmp_path / "wrong", 80, 2, ("bright", "dark")))
+    assert wrong["label_accuracy"].value < 0.1 and wrong.grades["closeness"] == "poor"
+    assert wrong.grades["novelty"] == right.grades["novelty"]  # they look like real items, of another class
+    strange = report(shades(tmp_path / "strange", 80, 2, ("dark", "light")))
+    assert "label_accuracy" not in {score.name for score in strange.scores}
+    assert any("the data has 2 classes, and 80 of 160 samples are in none of them" in note for note in strange.notes)
+
+
+def test_sounds_that_are_cut_into_clips_are_counted_as_files_too(tmp_path: Path) -> None:
+    tones(tmp_path / "data", 60, seconds=0.4)
+    tones(tmp_path / "made", 24, seconds=0.4)
+    tones(tmp_path / "made", 6, seconds=2.0)
+    heard = Heard()
+    anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
+    assert any(
+        "24 samples made elsewhere, cut into " in text and " clips, compared with" in text for text in heard.said
+    )

@@ -43,6 +43,10 @@ def test_images_find_themselves_by_their_files(images: tuple[Path, Path]) -> Non
     pixels = {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*.png")}
     assert all(pixels[item.name] == pixels[item.nearest] and item.close for item in same)
     assert {item.caption for item in same} == {"exact copy"}
+    others = [item for item in nearest.items if item.distance]
+    assert others and all(
+        item.caption.endswith(f"; identical to {item.name} of the data, which was held out") for item in others
+    )
 
 
 def test_lines_are_found_by_the_number_of_their_line(lines: tuple[Path, Path]) -> None:
@@ -53,7 +57,10 @@ def test_lines_are_found_by_the_number_of_their_line(lines: tuple[Path, Path]) -
     assert [rows[int(place) - 1] for place in places] == [item.nearest_text for item in nearest.items]
     same = [item for item in nearest.items if item.distance == 0.0]
     assert len(same) >= 20 and all(item.text == item.nearest_text and item.caption == "identical" for item in same)
-    assert anew.nearest(run, [rows[0] + "q"]).items[0].distance in (1.0, 2.0)
+    other = next(item for item in nearest.items if item.distance)
+    assert f"; identical to names.txt:{rows.index(other.text) + 1} of the data, which was held out" in other.caption
+    changed = anew.nearest(run, [rows[0] + "q"]).items[0]
+    assert changed.distance in (1.0, 2.0) and "held out" not in changed.caption
 
 
 def test_a_passage_is_found_in_its_document(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from anew.data.types import DataBudget
 from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
 from anew.planning.budget import evaluation_slice, longest_training
+from anew.workflows import report_trials
 from anew.workflows.pace import Pace
 from anew.workflows.report_forecast import LONGER, ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
@@ -179,6 +180,24 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     assert costs.available.train > costs.available.held_out > 0
     in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
     assert in_no_time is not None and not in_no_time.is_whole and in_no_time.available == costs.available
+    data.close()
+
+
+def test_of_many_texts_some_are_read_and_all_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial read a million short files, twice."""
+    for number in range(200):
+        prose(tmp_path / f"{number}.txt", 80, seed=number)
+    data = Dataset.open(tmp_path)
+    data.fit(DataBudget(None, 0, 0))
+    whole = trial_audit(data, "text", data.spec, 0, 1e-3)
+    monkeypatch.setattr(report_trials, "MAX_TEXTS", 40)
+    read: list[int] = []
+    text = data.text
+    monkeypatch.setattr(data, "text", lambda *place: [text_read := text(*place), read.append(len(text_read))][0])
+    limited = trial_audit(data, "text", data.spec, 0, 1e-3)
+    assert whole is not None and limited is not None and max(read) < 60 and len(read) == 1 + len(data.held_out()[0])
+    for counted, known in zip(limited.available, whole.available, strict=True):
+        assert counted == pytest.approx(known, rel=0.25)
     data.close()
 
 

@@ -19,7 +19,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER = "the figures that were still to come"
+FURTHER = "the figures after these"
 
 
 @dataclass

@@ -45,7 +45,9 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     anew.train(data, run, steps=2, settings=SETTINGS, reporter=reporter)
     assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
     assert (run / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunError, match="is already a run, of another request \\(steps differs\\); give another folder"):
+    with pytest.raises(
+        RunError, match="already holds a run of another request \\(steps differs\\); give another folder"
+    ):
         anew.train(data, run, steps=3, settings=SETTINGS)
 
 

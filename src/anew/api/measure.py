@@ -53,19 +53,21 @@ def look(
     budget: str | float | None = None,
     seed: int = 0,
     settings: Settings | None = None,
+    reporter: Reporter | None = None,
 ) -> Inspection | RunInspection:
     """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
         data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run.
-            All other arguments are only for data.
+            Of a run no other argument is used, and `modality`, `budget` and `settings` are refused.
         modality: The kind of data ("image", "text", ...). None detects it.
         prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
             to interpolate in).
         budget: A time like "90s", "10m", "2h", or seconds, to estimate what it can train, and at which size of images or clips.
             None estimates several budgets, with the sizes for 10 minutes.
-        seed: Seed of the split into train, validation and test.
+        seed: Seed of the samples of data by which the look is made.
         settings: Settings of the modality, by name.
+        reporter: Shows in passing what is done with data. None shows nothing.
 
     Returns:
         A description of the data or the run; `to_json()` gives it as JSON.
@@ -78,7 +80,7 @@ def look(
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
-    seed, values = check_int("seed", seed), arguments.settings(settings)
+    seed, values, reporter = check_int("seed", seed), arguments.settings(settings), arguments.reporter(reporter)
     check_place(path)
     from anew.workflows.inspect_run import inspect_run, is_run
 
@@ -94,7 +96,9 @@ def look(
         check_data_settings(values, modality)
     from anew.workflows.inspect import inspect_data
 
-    return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
+    return inspect_data(
+        str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values, reporter=reporter
+    )
 
 
 def check_place(data: str | Path) -> None:
@@ -384,9 +388,9 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
 
 
 def compare(
-    out: str | Path,
-    *,
     data: str | Path | None = None,
+    *,
+    out: str | Path,
     families: str | Sequence[str] = (),
     runs: Sequence[str | Path] = (),
     budget: str | float | None = None,
@@ -394,7 +398,7 @@ def compare(
     modality: str | None = None,
     seed: int = 0,
     settings: Settings | None = None,
-    n: int = 1000,
+    n: int | None = None,
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> ComparisonReport:
@@ -403,16 +407,16 @@ def compare(
     If it was stopped, the same call continues it.
 
     Args:
-        out: The folder for the runs, compare.json and compare.html.
         data: The data to train `families` on.
+        out: The folder for the runs, compare.json and compare.html.
         families: Names of families, as in "vae,gan,diffusion:latent".
         runs: Finished runs, instead of families to train.
         budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
         steps: A number of steps for each family, instead of a budget.
         modality: The kind of data. None detects it.
-        seed: Seed of the split, the weights and the training.
+        seed: Seed of the weights and the training. The split into parts follows from the data alone.
         settings: Settings for all families, by name; "gan.width" is for one alone.
-        n: Number of samples of each run.
+        n: Number of samples of each run, from 20 to 10,000. None: as many as the slowest run draws in 8 seconds, at most 1,000.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -422,7 +426,7 @@ def compare(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
-    n = check_int("n", n, 1, MAX_MEASURED)
+    n = None if n is None else check_int("n", n, 20, 10_000)
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)

@@ -69,7 +69,7 @@ def train(
         modality: The kind of data ("image", "text", ...). None detects it.
         prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
             to interpolate in).
-        seed: Seed of the split, the weights and the training.
+        seed: Seed of the weights and the training. The split into parts follows from the data alone.
         settings: Settings of the training, the family and the modality, by name.
         plan: A run (a folder or an address) whose plan is replayed step by step.
         reporter: Shows the progress. None shows nothing.
@@ -189,7 +189,7 @@ def _continues(path: Path, request: Request, own_file: Path | None) -> bool:
         differing = [f"the file {str(own_file)!r}"]
     if differing:
         raise RunError(
-            f"{str(path)!r} is already a run, of another request ({differing[0]} differs); give another folder, "
+            f"{str(path)!r} already holds a run of another request ({differing[0]} differs); give another folder, "
             f"or continue it with `{command('anew', 'resume', path)}`"
         )
     return True

@@ -14,7 +14,7 @@ import anew
 from anew import api
 from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
-from anew.cli.printing import print_lines, print_notes, print_requests, progress_of, said_after
+from anew.cli.printing import LateDetails, print_lines, print_notes, print_requests, progress_of
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
 from anew.cli.terminal import write, write_json
@@ -48,9 +48,7 @@ def run(arguments: argparse.Namespace, started: float) -> int:
 
 
 def _look(arguments: argparse.Namespace) -> None:
-    with said_after(
-        LOOK_WAIT, "reading the data and timing small trainings and reports; on busy cores this takes a minute"
-    ):
+    with LateDetails(LOOK_WAIT, sys.stderr) as progress:
         inspection = api.look(
             arguments.data,
             modality=arguments.modality,
@@ -58,6 +56,7 @@ def _look(arguments: argparse.Namespace) -> None:
             budget=arguments.budget,
             seed=arguments.seed,
             settings=dict(arguments.set),
+            reporter=progress,
         )
     if arguments.json:
         write_json(inspection.to_json())

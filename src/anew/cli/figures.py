@@ -112,8 +112,8 @@ def compare(arguments: argparse.Namespace) -> None:
     """`anew compare`."""
     with progress_of(arguments) as progress:
         report = api.compare(
-            arguments.out,
-            data=arguments.data,
+            arguments.data,
+            out=arguments.out,
             families=arguments.families or (),
             runs=arguments.runs,
             budget=arguments.budget,

@@ -19,7 +19,9 @@ RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
 READING_HELP = "text_column (texts), image_column and label_column (images), header (tables), encoding (texts and code)"
-SEED_HELP = "random seed (default: 0); the same seed gives the same result"
+SEED_HELP = "random seed (default: 0)"
+RUN_SEED_HELP = "seed of the weights and the training (default: 0); with --steps, the same seed gives the same result"
+SAMPLE_SEED_HELP = "random seed (default: 0); the same seed gives the same samples"
 OPTIONS_OF_ARGUMENTS = {
     "settings": "--set",
     "ends": "--from and --to",
@@ -103,8 +105,8 @@ def _common(p: CommandParser) -> None:
     )
 
 
-def _seed(p: CommandParser) -> None:
-    p.add_argument("--seed", type=integer("--seed"), default=0, metavar="N", help=SEED_HELP)
+def _seed(p: CommandParser, help: str = SEED_HELP) -> None:
+    p.add_argument("--seed", type=integer("--seed"), default=0, metavar="N", help=help)
 
 
 def _steps(p: CommandParser, help: str) -> None:
@@ -136,7 +138,11 @@ def _prefer(p: CommandParser) -> None:
 
 
 def _trust_code(p: CommandParser) -> None:
-    p.add_argument("--trust-code", action="store_true", help="allow running the custom family.py stored in the run")
+    p.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="run the Python code (family.py) that is stored in the run; read it first",
+    )
 
 
 def _verbose(p: CommandParser) -> None:
@@ -164,16 +170,14 @@ def _train(p: CommandParser) -> None:
     )
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
     _steps(p, "train for N steps instead of a budget; repeating the command repeats the run exactly")
-    p.add_argument(
-        "--plan", metavar="RUN", help="repeat the plan and the step schedule of another run (a folder or an address)"
-    )
+    p.add_argument("--plan", metavar="RUN", help="replay another run (a folder or an address) step by step")
     p.add_argument(
         "--family",
         help="transformer, diffusion, gan or vae, or a FILE.py with a family of your own (default: chosen for the data)",
     )
     p.add_argument("--modality", help=MODALITY_HELP)
     _prefer(p)
-    _seed(p)
+    _seed(p, RUN_SEED_HELP)
     _settings(p, "a setting; may be repeated (see `anew settings`)", "width=64")
     _processes(p)
     _verbose(p)
@@ -195,7 +199,7 @@ def _sample(p: CommandParser) -> None:
     )
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
-    _seed(p)
+    _seed(p, SAMPLE_SEED_HELP)
     p.add_argument("--prompt", help="text the sample must start with")
     p.add_argument(
         "--prompt-file", metavar="FILE", help="file with the prompt; for clips: a video, an image or a folder of frames"
@@ -301,8 +305,13 @@ def _compare(p: CommandParser) -> None:
     p.add_argument("--budget", metavar="TIME", help="wall-clock time per family: 90s, 10m, 2h (default: 5m)")
     _steps(p, "train each family for N steps instead of a budget")
     p.add_argument("--modality", help=MODALITY_HELP)
-    p.add_argument("-n", type=integer("-n"), default=1000, metavar="N", help="samples measured per run (default: 1000)")
-    _seed(p)
+    p.add_argument(
+        "-n",
+        type=integer("-n"),
+        metavar="N",
+        help="samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)",
+    )
+    _seed(p, RUN_SEED_HELP)
     _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
 
@@ -314,10 +323,10 @@ def _walk(p: CommandParser) -> None:
     p.add_argument(
         "--stops", type=integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
     )
-    _seed(p)
+    _seed(p, SAMPLE_SEED_HELP)
     p.add_argument("--label", help="use one class of the data only")
-    p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file instead of a sample")
-    p.add_argument("--to", dest="end", metavar="FILE", help="end at the item in this file")
+    p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file (with --to)")
+    p.add_argument("--to", dest="end", metavar="FILE", help="end at the item in this file (with --from)")
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)", "guidance=2")
     _trust_code(p)
 

@@ -6,13 +6,15 @@ import argparse
 import logging
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TextIO
 
 import anew
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line
 from anew.cli.terminal import write, write_spans
+from anew.core.reporter import FinishedStep
 
 
 def progress_of(arguments: argparse.Namespace) -> ProgressLine:
@@ -21,16 +23,47 @@ def progress_of(arguments: argparse.Namespace) -> ProgressLine:
     return ProgressLine(sys.stderr if arguments.json else sys.stdout, verbose=verbose)
 
 
-@contextmanager
-def said_after(seconds: float, text: str) -> Iterator[None]:
-    """Print a line on standard error if what runs in this context takes more than so many seconds."""
-    timer = threading.Timer(seconds, write, (text, sys.stderr))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+class LateDetails:
+    """A Reporter of what takes long: once some seconds have passed, it prints the latest detail, and each that follows.
+
+    Args:
+        seconds: How long it is silent.
+        stream: Where to print.
+    """
+
+    def __init__(self, seconds: float, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._is_late = False
+        self._lock = threading.Lock()  # the time is over in another thread
+        self._timer = threading.Timer(seconds, self._begin)
+        self._timer.daemon = True
+
+    def __enter__(self) -> LateDetails:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._is_late = True
+            if self._text:
+                write(self._text, self._stream)
+
+    def message(self, text: str) -> None:
+        """Take a detail."""
+        with self._lock:
+            self._text = text.strip()
+            if self._is_late:
+                write(self._text, self._stream)
+
+    def step(self, result: FinishedStep, seconds_left: float | None) -> None: ...
+
+    def progress(self, task: str, count: int, total: int) -> None: ...
 
 
 def print_lines(lines: Iterable[Line]) -> None:

@@ -11,7 +11,7 @@ from anew.core.control_groups import CGROUPS, MEMBERSHIP, control_groups
 
 def count_cores(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     """The number of cores that this process may use: those it may run on (`taskset`), or fewer where a container has a quota of
-    processor time (`cpus` of Docker, `limits.cpu` of Kubernetes). Shared by the processes of a command on this machine.
+    processor time (`cpus` of Docker, `limits.cpu` of Kubernetes). The processes of a command on this machine share them.
 
     Args:
         root, membership: See `control_groups`.

@@ -27,14 +27,14 @@ def pick_device(device: str | torch.device, local_rank: int = 0, num_processes: 
         num_processes: How many processes compute together. Several cannot share "mps", and "auto" gives them the CPU instead.
 
     Raises:
-        ConfigError: The name is unknown, or there is no such device.
+        ConfigError: The name is unknown, there is no such device, or there are fewer GPUs than processes on this machine.
     """
     device = str(device) if isinstance(device, torch.device) else device
     if not isinstance(device, str):
         raise ConfigError(f"`device` must be {NAMES} (got {shorten(device)})")
     if device == "auto":
         if torch.cuda.is_available():
-            return f"cuda:{local_rank % torch.cuda.device_count()}"
+            return _own_gpu(local_rank, num_processes)
         return "mps" if torch.backends.mps.is_available() and num_processes == 1 else "cpu"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
         raise ConfigError(f"device={device!r} is unknown; give {NAMES}")
@@ -50,7 +50,26 @@ def pick_device(device: str | torch.device, local_rank: int = 0, num_processes: 
         raise ConfigError(
             f"device={device!r} does not exist: there are {torch.cuda.device_count()} CUDA devices; give one"
         )
-    return f"cuda:{local_rank}" if device == "cuda" else device
+    return _own_gpu(local_rank, num_processes) if device == "cuda" else device
+
+
+def _own_gpu(local_rank: int, num_processes: int) -> str:
+    count = torch.cuda.device_count()
+    if num_processes == 1:  # launched alone, whatever number its launcher gave it
+        return f"cuda:{local_rank % count}"
+    if local_rank >= count:
+        raise ConfigError(
+            f"process {local_rank} of this machine has no GPU of its own: there are {count}, and processes cannot share one; "
+            f"start {count} processes on this machine, or give device=cpu"
+        )
+    return f"cuda:{local_rank}"
+
+
+def release_unused_memory() -> None:
+    """Give memory of GPUs that no tensor uses back to other programs: PyTorch keeps it for tensors to come."""
+    torch.cuda.empty_cache()  # which does nothing before CUDA is used
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def widest_float(device: torch.device) -> torch.dtype:
@@ -58,7 +77,7 @@ def widest_float(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type in WITHOUT_DOUBLES else torch.float64
 
 
-def moved(x: Tensor, device: str | torch.device) -> Tensor:
+def move(x: Tensor, device: str | torch.device) -> Tensor:
     """A tensor on a device. To a CUDA device it is copied while that computes, which needs pinned memory: from any other, the
     copy would wait until all of the work before it is done."""
     if torch.device(device).type != "cuda":
@@ -66,7 +85,7 @@ def moved(x: Tensor, device: str | torch.device) -> Tensor:
     return (x.pin_memory() if x.device.type == "cpu" else x).to(device, non_blocking=True)
 
 
-def in_double(x: Tensor) -> Tensor:
+def to_double(x: Tensor) -> Tensor:
     """A tensor in 64-bit floats; on the CPU where its device has none."""
     return x.to(torch.float64) if widest_float(x.device) is torch.float64 else x.cpu().double()
 

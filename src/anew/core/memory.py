@@ -97,8 +97,8 @@ def _left(folder: Path, names: tuple[str, str, str]) -> float:
         limit_bytes = (folder / limit).read_text(encoding="ascii").strip()
         if not limit_bytes.isdigit():  # "max"
             return math.inf
-        taken = float((folder / used).read_text(encoding="ascii"))
+        used_bytes = float((folder / used).read_text(encoding="ascii"))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-        return float(limit_bytes) - taken + float(statistics.get(reclaimable, 0))
+        return float(limit_bytes) - used_bytes + float(statistics.get(reclaimable, 0))
     except (OSError, ValueError):
         return math.inf

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from anew.core.device import moved
+from anew.core.device import move
 
 # Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
 POSITIONS_PER_STREAM = 16
@@ -119,7 +119,7 @@ class StepContext:
             chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=rng))
         rows = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
         start = self.first_row - first_chunk * ROWS_PER_GENERATOR
-        return moved(rows[start : start + n_rows], self.device)
+        return move(rows[start : start + n_rows], self.device)
 
 
 _active: ContextVar[StepContext | None] = ContextVar("anew_step_context", default=None)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S")
+UNKNOWN_CLASS = -1  # the label of an example whose class is not known
 # Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
 # chosen.
 MAX_VALUES, MAX_IDS, MAX_LENGTH, MAX_CLASSES = 2**30, 2**24, 2**24, 2**20
@@ -44,6 +45,8 @@ class Grid:
         classes: Number of classes, 0 without labels.
         std: Standard deviation of the values over the train split (what noise levels are measured against).
         bounded: Whether values end at -1 and 1; those of latents do not.
+        brightness_channels: How many of the first channels, at most, hold brightness: 3 of pictures, whose fourth is transparency,
+            1 of sound in stereo, whose others say where it is.
     """
 
     shape: tuple[int, ...]
@@ -51,10 +54,12 @@ class Grid:
     classes: int = 0
     std: float = 0.5
     bounded: bool = True
+    brightness_channels: int = 3
 
     def __post_init__(self) -> None:
         _check_extents(self.shape, MAX_VALUES)
         _check_number("classes", self.classes, 0, MAX_CLASSES)
+        _check_number("brightness_channels", self.brightness_channels, 1, 3)
         if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
             raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
         if not isinstance(self.std, int | float) or not 0.0 <= self.std < 1e6:
@@ -125,6 +130,7 @@ class GridJson(TypedDict):
     classes: int
     std: float
     bounded: bool
+    brightness_channels: int
 
 
 class TokensJson(TypedDict):
@@ -153,6 +159,7 @@ def spec_to_json(spec: Spec) -> SpecJson:
             "classes": spec.classes,
             "std": spec.std,
             "bounded": spec.bounded,
+            "brightness_channels": spec.brightness_channels,
         }
     return {
         "kind": "tokens",
@@ -169,7 +176,8 @@ def spec_to_json(spec: Spec) -> SpecJson:
 def spec_from_json(data: SpecJson) -> Spec:
     """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
     if data["kind"] == "grid":
-        return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
+        shape, brightness_channels = tuple(data["shape"]), data.get("brightness_channels", 3)
+        return Grid(shape, data["axes"], data["classes"], data["std"], data["bounded"], brightness_channels)
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))
     opening = tuple(data.get("opening", ()))
     return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape, opening=opening)
@@ -182,7 +190,7 @@ class Batch:
     Attributes:
         x: For a Grid, (B, *shape) float. For Tokens, (B, L+1) int64, L up to the length of the spec: inputs are x[:, :-1],
             targets x[:, 1:].
-        labels: (B,) int64 class of each example; None without classes.
+        labels: (B,) int64 class of each example, -1 where it is not known; None without classes, or where none is known.
         mask: (B, L) which targets count, or (B, T) which frames of a clip are there; None: all.
         units: (B,) characters, residues or pixels that the counted targets stand for: what bits are divided by.
         continues: (B,) whether the targets that count go on where those of the row before end, in one document; None: none do.
@@ -198,9 +206,9 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        from anew.core.device import moved  # imported here: specs are read without PyTorch
+        from anew.core.device import move  # imported here: specs are read without PyTorch
 
-        return self._map(lambda tensor: moved(tensor, device))
+        return self._map(lambda tensor: move(tensor, device))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -82,7 +82,7 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        data._divide(fresh=True)
+        _divide_new(data)
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
@@ -106,7 +106,7 @@ class Dataset:
             budget = replace(budget, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
         self._sample = sample
-        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
 
     def _divide(self, fresh: bool) -> None:
         """Split the data. fresh: whether the data is new; the classes of a saved run are known."""
@@ -420,6 +420,15 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+
+
+def _divide_new(data: Dataset) -> None:
+    """Split new data. A refusal of items also says what is remarkable about them, as that pictures look like sheets."""
+    try:
+        data._divide(fresh=True)
+    except DataError as error:
+        remarks = data.modality.remarks() if data.modality.layout == "items" else []
+        raise DataError("; ".join([str(error), *remarks])) from None
 
 
 def is_content_of(data: Dataset, state: DataRecord) -> bool:

@@ -173,6 +173,11 @@ class Modality(ABC):
         """
         return []
 
+    @property
+    def holds_records(self) -> bool:
+        """Whether items of the source may hold several records, see `split_records`."""
+        return type(self).split_records is not Modality.split_records
+
     def split_records(self, item: Item) -> Iterable[Item]:
         """The records that one item of the source holds; most hold one."""
         return (item,)
@@ -190,8 +195,7 @@ class Modality(ABC):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that near-identical items share, so that they stay in one part; None: only identical items stay together.
 
-        Raises:
-            ValueError: The body was read and `encode` would refuse it (one clause).
+        Raises ValueError (one clause) if the body was read and `encode` would refuse it.
         """
         return None
 
@@ -288,7 +292,7 @@ class Modality(ABC):
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
-    def drawn(self, x: Tensor) -> Tensor:
+    def draw_grids(self, x: Tensor) -> Tensor:
         """(n, C, *axes) of a bounded `Grid` as its items look, for a film: much faster than decoding."""
         return x
 
@@ -401,11 +405,7 @@ class Modality(ABC):
 def each(
     method: Callable[[Item], R], items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, R | ValueError | None]]:
-    """Call a method of a modality on each item; a few items are read ahead.
-
-    Args:
-        method: The method.
-        items: Items, or refusals, which are passed through.
+    """Call a method of a modality on each item, and pass refusals through; a few items are read ahead.
 
     Yields:
         The item with the method's result (an iterator as a list), with a ValueError (one clause) if the item cannot be used, or

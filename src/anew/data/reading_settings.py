@@ -13,7 +13,7 @@ from anew.errors import ConfigError, did_you_mean
 # Of these, other data than that of a run may need other values
 OF_FILES = ("text_column", "image_column", "label_column", "encoding", "header")
 # Data without a run may also need to know what one item is; a run knows it
-WITHOUT_RUN = (*OF_FILES, "layout")
+WITHOUT_RUN = (*OF_FILES, "layout", "cell")
 
 
 def reading_settings(

@@ -135,7 +135,7 @@ class EncodedRecord:
         number: Number of the record in its file, from 1; of a list, that of its line.
         name: Its name in the file (the first word of a FASTA header), "" without one.
         row: (n,) ids for `Tokens`, else the stored grid.
-        label: Number of its class; None if none are learned.
+        label: Number of its class, -1 if it has none of those that are learned; None if none are.
     """
 
     file: str
@@ -260,6 +260,7 @@ class DatasetSummary:
     Attributes:
         modality: Name of the modality.
         items: Items that can be used.
+        num_listed: Items as listed, such as files, before long ones are cut into several.
         is_estimate: Whether `items` and `parts` are estimates, since not all of the data was read.
         bytes: Size of the source.
         labels: Names of the classes.
@@ -280,6 +281,7 @@ class DatasetSummary:
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_estimate: bool = False
+    num_listed: int = 0
 
     def skipped_lines(self) -> list[str]:
         """Some of the items refused so far, each with its reason."""

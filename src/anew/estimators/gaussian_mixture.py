@@ -20,7 +20,7 @@ from anew.core.memory import check_room
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
 ANY_CLASS = -1  # class of a component that serves all classes
-# Weight of a class that none of the fitted examples has: it is never drawn, but the logarithm of its weight is finite.
+# Weight of a class that none of the fitted examples has: hardly ever drawn without its label, and its logarithm is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
 FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
 ITEMS_PER_DIRECTION = 2  # at least: with fewer, directions are those of single items

@@ -228,17 +228,6 @@ class KneserNey:
             probabilities[level.tokens[pairs]] = level.values[pairs]
         return probabilities
 
-    def followers(self, contexts: Ints) -> NDArray[np.bool_]:
-        """(n, V) whether a token followed the whole context of `order` tokens; all False where that was not seen.
-
-        contexts: (order+1, n), as from `walk`.
-        """
-        level, followed = self.levels[-1], np.zeros((contexts.shape[1], self.vocab_size), dtype=bool)
-        for row, context in enumerate(contexts[-1].tolist()):
-            if context >= 0:
-                followed[row, level.tokens[level.starts[context] : level.starts[context + 1]]] = True
-        return followed
-
     def score(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
         """(n,) probability of each token of one sequence given those before it."""
         row = np.asarray(ids, dtype=np.int64)

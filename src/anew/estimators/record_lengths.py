@@ -99,8 +99,9 @@ def end_log_odds(counts: Ints) -> Doubles:
     """(T + 2,) log odds that a record ends with target t, given that it has not ended before; the last entry is for all later ones.
     Entry 0 is not used.
 
-    A length has half of its probability from its own count, half from a normal kernel by Silverman's rule ("Density Estimation for
-    Statistics and Data Analysis", 1986, eq. 3.31), and each as much as one more record would give to all.
+    A length has half of its probability from its own count, half from a normal kernel by the normal reference rule (Silverman,
+    "Density Estimation for Statistics and Data Analysis", 1986, eq. 3.28 with the spread of 3.30), and each as much as one
+    more record would give to all.
     """
     whole, num_cut = counts[1:].astype(np.float64), float(counts[0])
     total = whole.sum() + num_cut

@@ -9,7 +9,8 @@ from typing import Protocol
 from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
 from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
-from anew.evaluation.memorization.result import CopyTestResult, ItemType
+from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.result import CopyTestResult
 
 
 class Audited(Protocol[ItemT]):
@@ -89,4 +90,6 @@ def of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[
     result = replace(
         result, held_out_together=pool.held_out_together, scope=item_type.scope, likeness=item_type.likeness
     )
-    return replace(result, identical=None, identical_p=None) if pool.are_draws else result
+    if not pool.are_draws:
+        return result
+    return replace(result, identical=None, identical_p=None, held_out_identical=None, seen_p=None)

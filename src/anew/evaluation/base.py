@@ -22,7 +22,8 @@ from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
 from anew.evaluation.compared_sets import ComparedSets, Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.result import CopyTestResult, ItemType
+from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
@@ -39,7 +40,7 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "the figures that were still to come"  # last entry of `unmeasured` until their names are known
+FURTHER = "the figures after these"  # last entry of `unmeasured` until their names are known
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -116,8 +117,11 @@ class Evaluation(ABC, Generic[ItemT]):
         """Items, each next to its nearest training item. effort: how many training items are searched, as a multiple of the
         usual number."""
 
-    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
-        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
+    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float, measure: str) -> SamplePair:
+        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`.
+
+        measure: Name of the distance.
+        """
         caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
@@ -260,7 +264,7 @@ class Evaluation(ABC, Generic[ItemT]):
             progress=self.announcements.searching,
         )
         self.closest_pairs = [
-            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
+            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
             for pair in result.pairs
         ]
         return of_pool(result, pool, self.item_type)

@@ -128,7 +128,12 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes
         say of it."""
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
-        return [self.extent] if self.extent else []
+        notes = [self.extent] if self.extent else []
+        if len(self["samples"]) > CLASSIFIED:
+            notes.append(
+                f"The classifier took {CLASSIFIED:,} {self.counted}s of each set, since its time grows with the cube of their number."
+            )
+        return notes
 
     def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:
         """The sets as features of an embedder. description: that of the features, one clause."""

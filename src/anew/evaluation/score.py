@@ -89,6 +89,7 @@ class MetricSpec:
         group: The question it helps to answer.
         minimum: Beginning of its chart: the best or the smallest value that makes sense.
         maximum: The largest possible value; None if there is none.
+        is_signed: Whether it may truly be negative, as a difference may; a distance is below 0 by chance only.
         full_axis: Whether its chart always extends to `maximum`, as for shares where 1 is the goal.
         order: Place in the table of a comparison; equal places are sorted by name.
         role: "reference" for a row next to another metric (a naive model, a part of the model), which is never ranked and
@@ -108,6 +109,7 @@ class MetricSpec:
     group: Group = Group.FIDELITY
     minimum: float = 0.0
     maximum: float | None = None
+    is_signed: bool = False
     full_axis: bool = False
     order: int = 100
     role: Role = "metric"
@@ -164,6 +166,10 @@ class Score:
         return self.spec.name
 
     @property
+    def title(self) -> str:
+        return self.spec.title
+
+    @property
     def better(self) -> Better:
         return self.spec.better
 
@@ -180,6 +186,8 @@ class Score:
         """
         if self.low is None or self.high is None:
             return None
+        if self.spec.is_signed:
+            return self.low, self.high
         return max(self.low, min(0.0, self.spec.minimum, self.value)), self.high
 
     def to_json(self) -> dict[str, object]:

@@ -6,16 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from anew.evaluation.reporting.model_card import TASKS, answer_lines, escape, yaml_string
+from anew.evaluation.reporting.model_card import LIMITS, answer_lines, escape, metadata
 from anew.evaluation.reporting.page import format_number
 from anew.families.base import num_parameters
 from anew.runs import report_record
 from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
 from anew.sampling.model import Model
-
-LIMITS = """\
-The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set
-`license` above to one that the training data allows."""
 
 WHOLE_RUN = "Measured on samples of the whole run, of which this export leaves out a part; see below."
 
@@ -32,28 +28,11 @@ def score_value(report: ReportRecord | None, name: str) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def metadata(model: Model, library: str, scores: Sequence[ScoreRecord]) -> str:
-    """The YAML block of the card. scores: those that hold for this export."""
-    record = model.record
-    modality = model.item_modality.name
-    task = TASKS.get(modality)
-    lines = ["license: unknown", f"library_name: {yaml_string(library)}"]
-    lines += [f"pipeline_tag: {task}"] if task else []
-    lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in dict.fromkeys(("anew", model.family_name, modality)))]
-    measured = [score for score in scores if score.value is not None]
-    if measured:
-        lines += ["model-index:", f"- name: {yaml_string(run_name(model))}", "  results:", "  - task:"]
-        lines.append(f"      type: {task or yaml_string(modality)}")
-        data = Path(record.data.path).name or "data"
-        lines += ["    dataset:", f"      name: {yaml_string(data)}", "      type: custom", "      split: test"]
-        lines.append("    metrics:")
-    for score in measured:
-        lines += [f"    - type: {yaml_string(score.name)}", f"      name: {yaml_string(score.title or score.name)}"]
-        lines.append(f"      value: {score.value:.6g}")
-        baselines = {"real_baseline": score.real_baseline, "naive_baseline": score.naive_baseline}
-        arguments = [f"{name}: {value:.6g}" for name, value in baselines.items() if value is not None]
-        lines += [f"      args: {{{', '.join(arguments)}}}"] if arguments else []
-    return "\n".join(["---", *lines, "---", ""])
+def card_head(model: Model, library: str, scores: Sequence[ScoreRecord]) -> str:
+    """The YAML block of the card and its title. scores: those that hold for this export."""
+    name, data = run_name(model), Path(model.record.data.path).name or "data"
+    block = metadata(library, model.family_name, model.item_modality.name, model=name, data=data, scores=scores)
+    return f"{block}\n# {escape(name)}\n"
 
 
 def run_name(model: Model) -> str:
@@ -81,9 +60,8 @@ def language_model_card(
     scores = [] if network is None else [ScoreRecord(name=f"bits_per_{unit}", title=f"Bits per {unit}", value=network)]
     record = model.record
     data = escape(Path(record.data.path).name or "data")
-    head = metadata(model, library, scores)
     lines = [
-        f"{head}\n# {escape(run_name(model))}\n",
+        card_head(model, library, scores),
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
         f"It has {num_parameters(model.family):,} parameters and was trained on contexts of "
         f"{context} tokens; it sees no further back.\n",
@@ -129,7 +107,7 @@ def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -
     record = model.record
     data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
-        f"{metadata(model, 'onnx', scores)}\n# {escape(run_name(model))}\n",
+        card_head(model, "onnx", scores),
         f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. They take batches of any size.\n",
         f"## Use\n\n{SAMPLER_USE}\n",
         "## How good the samples are\n",

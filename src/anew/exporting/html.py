@@ -15,7 +15,7 @@ from anew.data.formats.tokenizer import SubWords, word_pattern
 from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
-from anew.evaluation.reporting.model_card import QUESTIONS
+from anew.evaluation.reporting.model_card import CARD_QUESTIONS
 from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
@@ -146,7 +146,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "parameters": num_parameters(model.family),
         "alone": cost,
         "whole_run": WHOLE_RUN if cost else "",
-        "answers": [[QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
+        "answers": [[CARD_QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
         "scores": [
             [score.title or score.name, *figure_cells(score)] for score in (() if report is None else report.scores)
         ],

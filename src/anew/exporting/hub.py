@@ -12,9 +12,9 @@ from typing import ClassVar
 from anew.core import files
 from anew.core.extras import require
 from anew.errors import ConfigError, RunError
-from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
+from anew.evaluation.reporting.model_card import LIMITS, escape, kept_data
 from anew.exporting.base import Target
-from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
+from anew.exporting.card import card_head, measured_lines, read_report
 from anew.families.base import num_parameters
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import RunRecord
@@ -127,10 +127,9 @@ def _card(model: Model) -> str:
     data = escape(Path(record.data.path).name or "data")
     trust = ", trust_code=True" if record.family.name == OWN_FAMILY else ""
     parameters = num_parameters(model.family)
-    keeps_records = KEEPS_RECORDS if record.family.config.get("aligned") else ""
     return "\n".join(
         [
-            f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escape(run_name(model))}\n",
+            card_head(model, "anew", [] if report is None else report.scores),
             f"A {escape(model.family_name)} that generates new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
             *_sample_lines(model.folder.path),
@@ -139,7 +138,7 @@ def _card(model: Model) -> str:
             *measured_lines(report),
             "\nMeasured on held-out data. *Real data*: training items scored as if they were samples. *Naive*: a "
             "generator that knows next to nothing.",
-            f"\n## Limits\n\n{LIMITS}\n{keeps_records}",
+            f"\n## Limits\n\n{LIMITS}\n{kept_data(record.family.config, record.spec)}",
         ]
     )
 

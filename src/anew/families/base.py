@@ -171,6 +171,8 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         follows_keys: Whether `sample` draws each row by `SampleRequest.sample_keys`, so that several seeds grow as one batch.
         fills_in: Whether `sample` keeps the values of a Grid that a condition gives.
         interpolates_across_classes: Whether `generate` needs no label, so that a path may lead from class to class.
+        scores_by_class: Whether `bits` are those given the labels of the batch, so that an example without one has to be scored
+            under every class.
     """
 
     Config: ClassVar[type]
@@ -191,6 +193,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     follows_keys: ClassVar[bool] = False
     fills_in: ClassVar[bool] = False
     interpolates_across_classes: ClassVar[bool] = False
+    scores_by_class: ClassVar[bool] = True
 
     spec: SpecT
     config: ConfigT

@@ -33,8 +33,8 @@ def relativistic_loss(own_logits: Tensor, other_logits: Tensor) -> Tensor:
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """(B,) squared norm of the gradient of each row's logit by the row x (B, ...), itself differentiable: the zero-centred
-    penalty R1 on real items and R2 on generated ones (arXiv 1801.04406, eq. 9)."""
+    """(B,) squared norm of the gradient of each row's logit with respect to the row x (B, ...), itself differentiable: the
+    zero-centred penalty R1 on real items and R2 on generated ones (arXiv 1801.04406, eq. 9)."""
     x = x.detach().requires_grad_(True)
     (grad,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     return grad.float().flatten(1).square().sum(1)

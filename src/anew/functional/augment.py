@@ -19,13 +19,14 @@ MAX_SHIFT = 0.125  # share of a side, as in ADA and DiffAugment
 CUTOUT = 0.5  # share of a side, as in ADA and DiffAugment
 
 
-def augment(x: Tensor, uniform: Tensor, p: float) -> Tensor:
+def augment(x: Tensor, uniform: Tensor, p: float, brightness_channels: int = 3) -> Tensor:
     """Items with each of colour, position, size and cutout changed with probability p.
 
     Args:
         x: (B, C, H, W).
         uniform: (B, NUM_UNIFORMS) in [0, 1), each row's own.
         p: Probability of each change.
+        brightness_channels: See `Grid`: the others keep their values when brightness changes; 3 of them are colours.
 
     Returns:
         (B, C, H, W).
@@ -36,8 +37,9 @@ def augment(x: Tensor, uniform: Tensor, p: float) -> Tensor:
     colour_uniform = uniform[:, 4:7]
     affine_uniform = uniform[:, 7:UNUSED]
     cutout_uniform = uniform[:, UNUSED + 1 :]
-    change = _change_colour if x.shape[1] >= 3 else _change_brightness
-    x = change(x, applies[:, 0], colour_uniform)
+    brightness, others = x[:, :brightness_channels], x[:, brightness_channels:]
+    change = _change_colour if brightness.shape[1] == 3 else _change_brightness
+    x = torch.cat([change(brightness, applies[:, 0], colour_uniform), others], 1)
     x = _shift_and_scale(x, applies[:, 1], applies[:, 2], affine_uniform)
     return _cut_out(x, applies[:, 3], cutout_uniform)
 
@@ -56,17 +58,15 @@ def _change_brightness(x: Tensor, applies: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _change_colour(x: Tensor, applies: Tensor, uniform: Tensor) -> Tensor:
-    """Brightness, contrast, and saturation by up to its double; a fourth channel (transparency) stays."""
-    colour, alpha = x[:, :3], x[:, 3:]
-    grey = colour.mean(1, keepdim=True)
+    """Brightness, contrast, and saturation by up to its double."""
+    grey = x.mean(1, keepdim=True)
     saturation = 1.0 + _per_item(applies * (2.0 * uniform[:, 2] - 1.0))
-    colour = grey + (colour - grey) * saturation
-    return torch.cat([_change_brightness(colour, applies, uniform), alpha], 1)
+    return _change_brightness(grey + (x - grey) * saturation, applies, uniform)
 
 
 def _shift_and_scale(x: Tensor, shifts: Tensor, scales: Tensor, uniform: Tensor) -> Tensor:
-    """Shifts by up to an eighth of a side and sizes by up to a fifth, edges drawn on. Nothing moves by part of a pixel
-    unless its size changes."""
+    """Shifts of up to an eighth of a side, and scaling by up to a fifth; edges are repeated outwards. Nothing moves by part of
+    a pixel unless its size changes."""
     scale = torch.exp2(scales * (uniform[:, 2] - 0.5) * 0.5)  # (B,)
     height, width = x.shape[2:]
     shift_x = torch.round(shifts * (2 * uniform[:, 0] - 1) * MAX_SHIFT * width) * 2 / width

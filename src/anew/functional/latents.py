@@ -12,7 +12,7 @@ def slerp(start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
     """Points on the arc between two vectors (spherical linear interpolation, Shoemake 1985).
 
     Lengths are interpolated with the directions, so that normal numbers stay as long as normal numbers are. Nearly
-    parallel ends are joined by a line.
+    parallel or opposite ends are joined by a line.
 
     Args:
         start: (K,).

@@ -43,7 +43,7 @@ class LogisticMixture:
 
     @classmethod
     def num_parameters(cls, num_components: int, channels: int) -> int:
-        """Numbers a position that `from_network` reads."""
+        """Numbers per position that `from_network` reads."""
         return num_components * (1 + 2 * channels)
 
     @classmethod
@@ -95,16 +95,16 @@ class LogisticMixture:
         return values.gather(1, index).squeeze(1)
 
 
-def mean_bits(orderings: Sequence[Tensor]) -> Tensor:
+def mean_bits(codings: Sequence[Tensor]) -> Tensor:
     """Bits of the mean of the probabilities that several codings of the same items have.
 
     Args:
-        orderings: For each coding, the bits (B,) of the items.
+        codings: For each coding, the bits (B,) of the items.
 
     Returns:
         (B,).
     """
-    if len(orderings) == 1:
-        return orderings[0].cpu().double()
-    log_probs = torch.stack([bits.cpu().double() for bits in orderings]) * -math.log(2.0)  # (codings, B)
-    return -(log_probs.logsumexp(0) - math.log(len(orderings))) / math.log(2.0)
+    if len(codings) == 1:
+        return codings[0].cpu().double()
+    log_probs = torch.stack([bits.cpu().double() for bits in codings]) * -math.log(2.0)  # (codings, B)
+    return -(log_probs.logsumexp(0) - math.log(len(codings))) / math.log(2.0)

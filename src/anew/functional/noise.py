@@ -1,7 +1,7 @@
 """Noise levels: which of them training sees, and which a sample passes through.
 
 Data and noise mix as y = x + sigma e (EDM, arXiv 2206.00364). The straight path x_t = t x + (1 - t) e of flow matching is
-the same one on another scale, y = x_t / t with sigma = (1 - t) / t. Everything counts sigma, in data units.
+the same one on another scale, y = x_t / t with sigma = (1 - t) / t. All code uses sigma, in the units of the data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from anew.core.device import in_double
+from anew.core.device import to_double
 
 
 def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min: float, sigma_max: float) -> Tensor:
@@ -32,7 +32,7 @@ def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min
     below = _normal_cdf((math.log(sigma_min) - log_mean) / log_std)
     above = _normal_cdf((math.log(sigma_max) - log_mean) / log_std)
     quantile = (below + (above - below) * uniform).clamp(1e-6, 1 - 1e-6)
-    log_sigma: Tensor = log_mean + log_std * torch.special.ndtri(in_double(quantile)).to(uniform)
+    log_sigma: Tensor = log_mean + log_std * torch.special.ndtri(to_double(quantile)).to(uniform)
     return log_sigma.exp().clamp(sigma_min, sigma_max)
 
 

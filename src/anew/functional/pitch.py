@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from anew.functional.spectrogram import TINY, Frames
 
-PITCH = (60.0, 400.0)  # Hz, lowest and highest pitch: the range of voices
-RESOLVED = 1200.0  # Hz up to which a spectrogram in mel bands shows single harmonics
+PITCH_HZ = (60.0, 400.0)  # lowest and highest pitch: the range of voices
+RESOLVED_HZ = 1200.0  # up to which a spectrogram in mel bands shows single harmonics
 # Autocorrelation at the pitch from which a frame pulses at all, and from which it has no noise; chosen: lower values make
 # noises buzz (docs/log.md, 2026-11-28).
 VOICED = (0.6, 0.9)
@@ -24,19 +24,19 @@ MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 
 
 def pitch(magnitude: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
-    """The pitch of each frame, and how sure it is.
+    """The pitch of each frame, and how periodic the frame is.
 
-    This is the largest autocorrelation of a frame by its power spectrum up to RESOLVED, corrected for the window (Boersma 1993).
+    This is the largest autocorrelation of a frame by its power spectrum up to RESOLVED_HZ, corrected for the window (Boersma 1993).
 
     Args:
         magnitude: (B, F, T).
         frames: How clips are cut into frames.
 
     Returns:
-        (B, T) Hz within PITCH, and (B, T) the autocorrelation there, up to about 1.
+        (B, T) Hz within PITCH_HZ, and (B, T) the autocorrelation there, up to about 1.
     """
     low, high = _lags(frames)
-    bins = math.ceil(RESOLVED * frames.size / frames.rate)
+    bins = math.ceil(RESOLVED_HZ * frames.size / frames.rate)
     power = magnitude[:, :bins].double().square().transpose(1, 2).contiguous()
     correlation = torch.fft.irfft(power, frames.size)[:, :, : high + 2]  # (B, T, lags)
     correlation = correlation / correlation[:, :, :1].clamp_min(TINY**2) / _overlap(frames.size)[: high + 2]
@@ -74,12 +74,12 @@ def _pulses(cycles: Tensor) -> Tensor:
 def can_show_pitch(frames: Frames) -> bool:
     """Whether frames are long enough for the lowest pitch, and the rate is high enough for the harmonics."""
     low, high = _lags(frames)
-    return low < high == int(frames.rate / PITCH[0]) and frames.rate >= 2.0 * RESOLVED
+    return low < high == int(frames.rate / PITCH_HZ[0]) and frames.rate >= 2.0 * RESOLVED_HZ
 
 
 def _lags(frames: Frames) -> tuple[int, int]:
     """The smallest and the largest lag in samples at which a pitch is looked for."""
-    return max(2, math.ceil(frames.rate / PITCH[1])), min(int(frames.rate / PITCH[0]), frames.size // 2 - 1)
+    return max(2, math.ceil(frames.rate / PITCH_HZ[1])), min(int(frames.rate / PITCH_HZ[0]), frames.size // 2 - 1)
 
 
 def _overlap(size: int) -> Tensor:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LOWEST = 30.0  # Hz where the first mel band begins: below, speakers give hardly anything and microphones rumble; chosen
+LOWEST_HZ = 30.0  # where the first mel band begins: below, speakers give hardly anything and microphones rumble; chosen
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, see docs/log.md; exports do as many
-LEVEL = 1e-5  # neighbours that differ by less are level: rounding, which differs between programs, makes no peaks
+# Neighbours that differ by a smaller share count as equal, so that rounding, which differs between programs, makes no peaks.
+FLAT = 1e-5
 # Bins on each side of a peak that its tone reaches under a Hann window and mel bands; 2 and 4: docs/log.md, 2026-11-28.
 LOBE = 3
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
@@ -64,11 +65,11 @@ def _window(size: int) -> Tensor:
 
 @functools.lru_cache(maxsize=8)
 def mel_bank(rate: int, size: int, bands: int) -> Tensor:
-    """(M, F) triangles, even on the mel scale from LOWEST to half the rate; each sums to one.
+    """(M, F) triangles, even on the mel scale from LOWEST_HZ to half the rate; each sums to one.
 
     A band narrower than a frequency bin takes the two bins about its centre: none is empty, so that all can be undone."""
     top = _mel(rate / 2)
-    points = 700.0 * (10.0 ** (torch.linspace(_mel(LOWEST), top, bands + 2, dtype=torch.float64) / 2595.0) - 1.0)
+    points = 700.0 * (10.0 ** (torch.linspace(_mel(LOWEST_HZ), top, bands + 2, dtype=torch.float64) / 2595.0) - 1.0)
     step = rate / size
     low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
     low, high = torch.minimum(low, centre - step), torch.maximum(high, centre + step)
@@ -106,7 +107,7 @@ def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
     for frame in range(count):
         wide = functional.pad(magnitude[:, :, frame], (1, 1))
         low, middle, high = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
-        peak = (middle > low * (1.0 + LEVEL)) & (middle >= high * (1.0 - LEVEL))
+        peak = (middle > low * (1.0 + FLAT)) & (middle >= high * (1.0 - FLAT))
         windows = functional.pad(magnitude[:, :, frame], (LOBE, LOBE)).unfold(1, 2 * LOBE + 1, 1)  # (B, F, 2 LOBE + 1)
         offset = ((windows @ steps) / windows.sum(2).clamp_min(TINY)).clamp(-1.0, 1.0)
         turned = before + frames.hop * 2 * math.pi * (place + offset) / frames.size
@@ -143,7 +144,7 @@ def noise_share(frames: Frames, noise_from: float) -> Tensor:
     return torch.sigmoid((hertz - noise_from) / (BLEND * noise_from))[:, None]
 
 
-def shaped(magnitude: Tensor, frames: Frames, source: Tensor) -> Tensor:
+def filter_source(magnitude: Tensor, frames: Frames, source: Tensor) -> Tensor:
     """(B, N) a source (N,) or (B, N), such as white noise, with the spectrogram (B, F, T): a filter that changes with time.
 
     A spectrogram in bands is smooth, and any phase that is made up for a smooth one gathers each frame's energy in a pulse.

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+
+# Below it, a logarithm divided by the temperature could leave the range of fp32, and the most probable token is all that is left.
+MIN_TEMPERATURE = 1e-6
 
 
 def filter_probabilities(
@@ -19,7 +21,7 @@ def filter_probabilities(
 
     Args:
         probabilities: (n, V), rows sum to 1.
-        temperature: p^(1/T), so 0 stays 0; a temperature of 0 keeps the most probable alone.
+        temperature: p^(1/T), so 0 stays 0; one of 0, or below MIN_TEMPERATURE, keeps the most probable alone.
         top_k: Keep the k most probable, and those as probable as the k-th; 0 keeps all.
         top_p: Keep the fewest whose mass reaches top_p (arXiv 1904.09751).
         min_p: Keep those with at least min_p of the top probability (arXiv 2407.01082).
@@ -29,7 +31,7 @@ def filter_probabilities(
     """
     if (temperature, top_k, top_p, min_p) == (1.0, 0, 1.0, 0.0):
         return probabilities
-    if temperature == 0.0:
+    if temperature < MIN_TEMPERATURE:
         best = probabilities.argmax(-1)
         return torch.nn.functional.one_hot(best, probabilities.shape[-1]).to(probabilities.dtype)
     if temperature != 1.0:
@@ -78,29 +80,3 @@ def above_min_p(weights: Floats, min_p: float) -> Floats:
     """(n, V) weights, 0 for tokens below min_p of the top one of their row."""
     kept: Floats = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
     return kept
-
-
-def sample_tokens_min_p(weights: Floats, uniforms: tuple[Floats, Floats], min_p: float, continues: Flags) -> Ints:
-    """Token ids: as from weights that are cut at min_p, but passages of the training text are left as often as without the cut.
-
-    Where a passage goes on in a single way, all that would leave it is below min_p together, though it is likely in the long run:
-    cut, it would never be left. So a token that leaves it and is too improbable is drawn again among those that leave it, with
-    at least min_p of the top probability of these.
-
-    Args:
-        weights: (n, V), zero or more; rows need not sum to 1.
-        uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
-        min_p: Share of the top probability, in (0, 1].
-        continues: (n, V) whether a token goes on with a passage; all False in rows that follow none.
-
-    Returns:
-        (n,).
-    """
-    tokens = sample_tokens(weights, uniforms[0])
-    kept = above_min_p(weights, min_p)
-    rows = np.flatnonzero(kept[np.arange(len(kept)), tokens] == 0.0)
-    if len(rows):
-        leaves = continues[rows].any(1) & ~continues[rows, tokens[rows]]  # (k,)
-        leaving = above_min_p(np.where(continues[rows], 0.0, weights[rows]).astype(np.float32), min_p)
-        tokens[rows] = sample_tokens(np.where(leaves[:, None], leaving, kept[rows]), uniforms[1][rows])
-    return tokens

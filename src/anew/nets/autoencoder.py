@@ -56,7 +56,7 @@ def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
 
 
 def to_normal(output: Tensor) -> Normal:
-    """Distributions, in fp32, from the two halves of a network's channels; log scales stay within e^-6 to e^3."""
+    """Distributions, in fp32, from the two halves of a network's channels; log scales stay within -6 to 3."""
     mean, log_scale = output.float().chunk(2, 1)
     # Smooth bounds: a hard clamp would have no gradient to come back by.
     return Normal(mean, 4.5 * torch.tanh(log_scale / 4.5) - 1.5)
@@ -68,7 +68,7 @@ class GridEncoder(nn.Module):
     Args:
         in_channels: Channels of the input.
         widths: Channels of each size, the largest size first.
-        depth: Blocks a size.
+        depth: Blocks per size.
         patch_size: Side of the patches that the stem reads.
     """
 
@@ -176,7 +176,7 @@ class VariationalAutoencoder(nn.Module):
     Args:
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
-        depth: Blocks a size and side.
+        depth: Blocks per size and side.
         patch_size: Side of the patches that are one position.
         latent_channels: Channels of z1 (B, c, h, w).
         top_dim: Numbers in z2 (B, K).
@@ -227,7 +227,7 @@ class GridAutoencoder(nn.Module):
     Args:
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
-        depth: Blocks a size and side.
+        depth: Blocks per size and side.
         patch_size: Side of the patches that are one position.
         latent_channels: Numbers for each place.
 

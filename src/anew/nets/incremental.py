@@ -20,6 +20,8 @@ from anew.nets.decoder import Decoder, DecoderBlock
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+MAX_SCORE = 60.0  # e^60 times any context is within fp32, whose limit is e^88
+
 
 def make_incremental(net: Decoder, n: int) -> CachedDecoder:
     """The faster of the two decoders on the device of the weights."""
@@ -127,6 +129,8 @@ class NumpyDecoder(CachedDecoder):
         cos_sin = np.concatenate((_as_numpy(positions.cos), _as_numpy(positions.sin)), 1)[:, None]  # (L, 1, 2D)
         scales = np.repeat(np.array([c.attention_scale, 1.0], dtype=np.float32), c.num_heads)  # (2H,)
         self.cos_sin = np.tile(cos_sin * scales[:, None], (1, n, 1))  # (L, n*2H, 2D)
+        # Queries and keys have unit size, so scores are bounded; where exp stays far within fp32, no shift is needed.
+        self.is_shifted = c.attention_scale * c.head_dim > MAX_SCORE
         identity = np.eye(c.head_dim, dtype=np.float32)
         self.rotation = np.concatenate((identity, _as_numpy(positions.rotate_half)), 1)  # (D, 2D)
 
@@ -178,7 +182,8 @@ class NumpyDecoder(CachedDecoder):
         layer.values[:, position] = qkv[:, 2 * hidden_size :].reshape(-1, head_dim)
         queries = qk[:, 0].reshape(-1, head_dim, 1)
         weights = np.matmul(layer.keys[:, : position + 1], queries)[:, :, 0]  # (n*H, L)
-        # Queries and keys have unit size, so scores are bounded and need no shift by their maximum.
+        if self.is_shifted:
+            weights -= weights.max(1, keepdims=True)
         np.exp(weights, out=weights)
         heads: Floats = np.matmul(weights[:, None], layer.values[:, : position + 1])[:, 0]  # (n*H, D)
         heads /= weights.sum(1, keepdims=True)

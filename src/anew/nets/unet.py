@@ -67,7 +67,7 @@ class UNet(nn.Module):
         num_components: Number of mixture components that it can be conditioned on.
         channels: Channels at the largest size.
         channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
-        depth: Blocks a size and side.
+        depth: Blocks per size and side.
         patch_size: Side of the stem's patches.
         dropout: Share of hidden channels that is dropped in training.
         attention: Whether there is attention at the smallest size.

@@ -138,7 +138,7 @@ class UNet3d(nn.Module):
         num_components: Number of mixture components that it can be conditioned on.
         channels: Channels at the largest size.
         channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
-        depth: Blocks a size and side.
+        depth: Blocks per size and side.
         patch_size: Side of the stem's patches.
         frame_group: Frames that share a position in time.
         dropout: Share of hidden channels that is dropped in training.

@@ -74,5 +74,5 @@ def say_what_was_compiled(context: RunContext) -> None:
     if context.loop_compiler.is_done():
         text = f"the loops of {loops.name} are compiled now: a new run will have it, while this one is continued without it"
     else:
-        text = f"the loops of {loops.name} are not all compiled yet: a new run goes on with that, and a longer budget has time for it"
+        text = f"the loops of {loops.name} are not all compiled yet; a longer budget has time to finish that, and so has a new run"
     context.reporter.message(text)

@@ -28,7 +28,7 @@ def setting_owners(family: str | None, modality: str | None, user_config: type |
 
 
 def check_data_settings(settings: Mapping[str, object], modality: str | None) -> None:
-    """Raise ConfigError for a setting that this kind of data, or any if it is not known, does not have."""
+    """Raise ConfigError for a setting that this modality, or every modality if it is None, does not have."""
     route_settings(settings, _modality_configs(modality))
 
 

@@ -47,6 +47,8 @@ class Meta(Record):
     step: Whole
     examples: Whole
     lr_scale: Positive
+    overcome_at: Whole = 0
+    num_restores: Whole = 0
     early_decay: Share | None
     updates: dict[str, Whole]
     spent: NotNegative

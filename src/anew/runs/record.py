@@ -62,7 +62,7 @@ class Request:
         family: A name, or `family.py` in the run; None: it is chosen.
         modality: The kind of data; None: it is found out.
         prefer: What decides between families.
-        seed: Seed of the split, the weights and the training.
+        seed: Seed of the weights and the training.
         settings: Settings by name.
         plan_from: A run whose plan is replayed.
         fit_seconds: If a plan is replayed, the budget from which sizes were chosen.

@@ -17,6 +17,8 @@ class CheckpointMeta(TypedDict):
         step: Steps done.
         examples: Examples seen.
         lr_scale: Factor of the learning rate.
+        overcome_at: Step from which the last non-finite loss counts as overcome, and the factor is 1 again.
+        num_restores: How many times in a row the training went back because of a non-finite loss.
         early_decay: Progress at which the learning rate began to fall earlier than planned, None if it did not.
         updates: Updates of each optimizer.
         spent: Seconds of training so far.
@@ -27,6 +29,8 @@ class CheckpointMeta(TypedDict):
     step: int
     examples: int
     lr_scale: float
+    overcome_at: NotRequired[int]
+    num_restores: NotRequired[int]
     early_decay: float | None
     updates: dict[str, int]
     spent: NotRequired[float]

@@ -64,6 +64,8 @@ def weights_digest(folder: Path) -> str:
 def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write weights of any device, in place of those that are there. At no instant does a part of them pass for the whole.
 
+    A failure, as of a full disk, leaves those that are there; a kill while several files are moved leaves none.
+
     Args:
         folder: Where they are written.
         tensors: The weights by name. At most `MAX_FILE_BYTES` of those on a GPU are copied at once.
@@ -81,13 +83,15 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
             file = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
             write_tensors(temporary / file, {name: tensors[name].cpu() for name in group})
             names |= dict.fromkeys(group, file)
-        # Files of two trainings may have the same names, so there is no index until all are in place.
-        remove_weights(folder)
-        for path in sorted(temporary.iterdir()):
-            os.replace(path, folder / path.name)
-        files.sync_folder(folder)
         total = sum(tensor.nbytes for tensor in tensors.values())
-        files.write_json(folder / WEIGHTS_INDEX, {"metadata": {"total_size": total}, "weight_map": names})
+        files.write_json(temporary / WEIGHTS_INDEX, {"metadata": {"total_size": total}, "weight_map": names})
+        # From here on nothing needs space. Files of two trainings may have the same names, so there is no index until all are in place.
+        remove_weights(folder)
+        for file in sorted(set(names.values())):
+            os.replace(temporary / file, folder / file)
+        files.sync_folder(folder)
+        os.replace(temporary / WEIGHTS_INDEX, folder / WEIGHTS_INDEX)
+        files.sync_folder(folder)
     except OSError as error:
         raise RunError(f"cannot write the weights in {str(folder)!r} ({error.strerror}); free some space") from error
     finally:

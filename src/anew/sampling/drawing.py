@@ -163,8 +163,11 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
     """Draw samples again, each with the batch that it was drawn in, and as large as it was; they are numbered by their index.
 
     Raises:
-        ConfigError: A sample depends on something that its file does not record, or the batches are too large in all.
+        ConfigError: There are no origins, a sample depends on something that its file does not record, or the batches are too large
+            in all.
     """
+    if not origins:
+        raise ConfigError("`origins` must hold the origin of at least one sample (got none)")
     samples = Samples([], [], generator.item_modality)
     last: tuple[Origin, Samples] | None = None
     drawn = sum(common.batch[1] for common, _ in itertools.groupby(map(_in_common, origins)))

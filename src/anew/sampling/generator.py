@@ -17,7 +17,6 @@ from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family, label_conflict
-from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.request_checks import class_index, no_classes, sampling_config
 from anew.sampling.samples import Samples
 
@@ -219,7 +218,7 @@ class Generator:
         """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
 
         Args:
-            n: Number of samples.
+            n: Number of samples, which are drawn as one batch.
             seed: Seed of the samples.
             label: The class of all of them; None draws each with its share in the data.
             condition: The known part of the samples.
@@ -231,21 +230,11 @@ class Generator:
         Returns:
             n items.
         """
-        samples = Samples([], [], self.item_modality)
-        for offset in range(0, n, SAMPLE_BATCH):
-            request = self.request(
-                min(SAMPLE_BATCH, n - offset),
-                seed,
-                label=label,
-                condition=condition,
-                sampling=sampling,
-                first_index=first_index + offset,
-            )
-            x = self.generate(request, seed, stop, _counted(report, len(samples), request.n))
-            items = self.decode_items(x, request, stop)
-            samples += Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
-            report(len(samples))
-        return samples
+        request = self.request(n, seed, label=label, condition=condition, sampling=sampling, first_index=first_index)
+        x = self.generate(request, seed, stop, lambda share: report(share * n))
+        items = self.decode_items(x, request, stop)
+        report(n)
+        return Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
 
     def stream_items(self, request: SampleRequest, seed: int) -> Iterator[Sequence[DecodedItem]]:
         """Yield drafts of the items while they form.
@@ -303,11 +292,6 @@ class Generator:
             n names, all None without classes.
         """
         return [None] * n if labels is None else [self.labels[int(index)] for index in labels]
-
-
-def _counted(report: Callable[[float], None], before: int, n: int) -> Callable[[float], None]:
-    """A function to report a share of n samples as the number of those that are drawn, after `before` others."""
-    return lambda share: report(before + share * n)
 
 
 def _prompt_ids(request: SampleRequest) -> Tensor | None:

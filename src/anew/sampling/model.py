@@ -28,7 +28,7 @@ from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
-from anew.sampling.origins import Origin, weights_digest
+from anew.sampling.origins import SAMPLE_BATCH, Origin, state_digest
 from anew.sampling.restore import (
     earlier_weights,
     load_family_class,
@@ -154,7 +154,7 @@ class Model(Generator):
     def identity(self) -> tuple[str, str]:
         """Identity of the model in files of samples: the name of the run, and a digest of all weights, the codec's included."""
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
-        return self.folder.path.resolve().name, weights_digest(modules)
+        return self.folder.path.resolve().name, state_digest(modules)
 
     def again(self, origins: Sequence[Origin]) -> Samples:
         """Draw samples again; see `anew.again`.
@@ -181,7 +181,7 @@ class Model(Generator):
         """Yield drafts of samples as they form. The last draft is what `sample` returns. To cancel, stop iterating.
 
         Args:
-            n: Number of items.
+            n: Number of items, at most 256: all of them are drawn as one batch.
             seed: Seed, 0 to 2**63 - 1.
             prompt: The beginning of each sample.
             suffix: The end of each sample, for data whose end can be given.
@@ -195,7 +195,7 @@ class Model(Generator):
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
-        n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
+        n, seed = check_int("n", n, 1, SAMPLE_BATCH), check_int("seed", seed)
         given_part = self._condition(prompt, suffix, condition)
         config = self.sampling_config(sampling)
         return self.stream_items(self.request(n, seed, label=label, condition=given_part, sampling=config), seed)
@@ -293,7 +293,8 @@ class Model(Generator):
             reporter: Shows the progress; None shows nothing.
 
         Returns:
-            The scores of all data, and of each item if items were given.
+            The scores of all data, and of each item if items were given. What has no label that the model knows is scored under the
+            mixture of all classes, and the notes say so.
 
         Raises:
             ConfigError: The run has no likelihood, or a setting is not about reading.
@@ -323,7 +324,7 @@ class Model(Generator):
         """The bits of each example.
 
         Args:
-            batches: Batches, as from `Dataset.scoring`.
+            batches: Batches, as from `Dataset.scoring`; an example without a label is scored under the mixture of all classes.
             seconds: Stop once so many seconds are spent; None for no limit.
             part: A part of a mixed model to score alone, by its name in `bits_by_part`.
 

@@ -210,7 +210,7 @@ def _is_same_draw(origin: Origin, other: Origin) -> bool:
     return replace(origin, run=other.run, batch=other.batch, version=other.version) == other
 
 
-def weights_digest(modules: Sequence[nn.Module]) -> str:
+def state_digest(modules: Sequence[nn.Module]) -> str:
     """A short digest of all weights and buffers."""
     digest = hashlib.blake2b(digest_size=8)
     for module in modules:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, Self, overload, runtime_checkable
 
 from anew.core import files
 from anew.core.arguments import new_path, optional_text
@@ -86,13 +86,22 @@ class Samples(Sequence[DecodedItem]):
         return len(self._items)
 
     def __add__(self, other: Samples) -> Samples:
-        has_origins = len(self.origins) == len(self) and len(other.origins) == len(other)
-        origins = [*self.origins, *other.origins] if has_origins else []
-        joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality, origins)
-        moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
-        joined._file_format = self._file_format
-        joined._artifacts = self._artifacts | moved
+        joined = self[:]
+        joined += other
         return joined
+
+    def __iadd__(self, other: Samples) -> Self:
+        """Add samples in place, as to a list, so that many batches are joined in time proportional to their samples."""
+        has_origins = len(self.origins) == len(self) and len(other.origins) == len(other)
+        if has_origins:
+            self.origins += other.origins
+        else:
+            self.origins = []
+        start = len(self)
+        self._artifacts |= {start + index: artifact for index, artifact in other._artifacts.items()}
+        self._items += other._items
+        self.labels += other.labels
+        return self
 
     def __repr__(self) -> str:
         if not self._items:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,13 +27,17 @@ from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.families.base import Family
-from anew.functional.likelihood import mean_bits
 from anew.runs.record import RunRecord
+from anew.sampling.class_mixture import class_notes, labels_of, log_shares, mixture_bits
 from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
 from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
 OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
+WHOLE = ""  # the name of the whole model, beside those of its parts
+SCORED_TOGETHER = (
+    1024  # records under several classes that are scored together, so that few records fill batches, too; chosen
+)
 MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are read piece by piece
 
 
@@ -75,14 +81,11 @@ def bits_of_batches(
         ConfigError: The model has no likelihood, or `batches` are not batches.
     """
     check_has_likelihood(generator)
+    bits_of = functools.partial(_bits_of_part, generator.family, part)
     begin = time.monotonic()
     pairs: list[tuple[float, float]] = []
     for batch in _checked_batches(batches):
-        views = [
-            _part_bits(generator.family, view.to(generator.device), part)
-            for view in generator.modality.orderings(batch)
-        ]
-        bits = mean_bits([view for view in views if view is not None])  # (B,)
+        bits = mixture_bits(generator, batch, bits_of)[WHOLE]  # (B,)
         pairs += zip(bits.tolist(), _units(batch).tolist(), strict=True)
         if seconds is not None and time.monotonic() - begin > seconds:
             break
@@ -95,14 +98,9 @@ def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dic
     bits: dict[str, float] = {}
     units = 0.0
     for batch in _checked_batches(batches):
-        views = [
-            generator.family.bits_by_part(view.to(generator.device)) for view in generator.modality.orderings(batch)
-        ]
-        if not views[0]:
-            return {}
         units += float(_units(batch).sum())
-        for name in views[0]:
-            bits[name] = bits.get(name, 0.0) + float(mean_bits([view[name] for view in views]).sum())
+        for name, values in mixture_bits(generator, batch, generator.family.bits_by_part).items():
+            bits[name] = bits.get(name, 0.0) + float(values.sum())
     return {name: value / units for name, value in bits.items()} if units else {}
 
 
@@ -122,37 +120,55 @@ def score_dataset(
     data = Dataset.open_like(record.data, folder, path, settings=reading_settings(settings, record.data.modality))
     try:
         if limit is not None:
-            return _score_evenly(generator, data, path, limit)
-        items, parts = _score_records(generator, data.records(), reporter)
-        notes = training_notes(items, generator.modality.unit)
+            return _score_evenly(generator, data, path, limit, reporter)
+        scores = _score_records(generator, data.records(), reporter)
+        notes = training_notes(scores.items, scores.unit)
         if not notes and is_content_of(data, record.data):
             notes = [OWN_DATA]
-        notes += [*data.modality.remarks(), *describe_skipped(data.scan)]
+        notes += [*scores.notes, *data.modality.remarks(), *describe_skipped(data.scan)]
     finally:
         data.close()
-    scores = _summed(generator, items, parts)
     if scores.units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
     return replace(
         scores,
         items=scores.items if per_item else (),
-        files=by_file(items),
+        files=by_file(scores.items),
         skipped=data.scan.skipped,
         notes=tuple(notes),
     )
 
 
-def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) -> Scores:
+def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, reporter: Reporter | None) -> Scores:
     """Score about `limit` units, taken evenly from all data."""
-    pairs = bits_of_batches(generator, data.scoring("all", limit=limit))
-    parts = bits_per_unit_by_part(generator, data.scoring("all", limit=limit))
-    bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
+    store, part = data.opened_part("all")
+    progress = _ScoringProgress(
+        reporter, f"scoring {generator.modality.unit}s", math.ceil(min(limit, store.rows(part).units))
+    )
+    counts, num_examples, num_unknown = np.zeros(2), 0, 0
+    bits: dict[str, float] = {WHOLE: 0.0}
+    batches = ((np.arange(len(batch)), batch) for batch in data.scoring("all", limit=limit))
+    for rows in _scored_rows(generator, batches):
+        counts += rows.counts.sum(0)
+        for name, values in rows.bits.items():
+            bits[name] = bits.get(name, 0.0) + float(values.sum())
+        num_examples, num_unknown = num_examples + len(rows.owners), num_unknown + rows.num_unknown
+        progress.add(round(rows.counts[:, 0].sum()))
+    progress.end()
+    units = float(counts[0])
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
-    has_tokens = isinstance(generator.spec, Tokens)
-    tokens = sum(int(_tokens(batch).sum()) for batch in data.scoring("all", limit=limit)) if has_tokens else 0
-    notes = tuple(describe_skipped(data.scan))
-    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.skipped, notes, tokens)
+    notes = class_notes(num_unknown, num_examples, len(log_shares(generator)))
+    return Scores(
+        unit=generator.modality.unit,
+        bits=bits.pop(WHOLE),
+        units=units,
+        bits_per_unit_by_part={name: value / units for name, value in bits.items()},
+        bound=_bound(generator),
+        skipped=data.scan.skipped,
+        notes=(*notes, *describe_skipped(data.scan)),
+        tokens=int(counts[1]),
+    )
 
 
 def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
@@ -163,63 +179,158 @@ def score_items(generator: Generator, items: Sequence[object], reporter: Reporte
         raise ConfigError("`data` must hold at least one item (got an empty list)")
     rows = _encoded_rows(generator, items)
     records = [EncodedRecord("", number, "", row) for number, row in enumerate(rows, 1)]
-    scores = _summed(generator, *_score_records(generator, records, reporter))
-    scores = replace(scores, notes=tuple(training_notes(scores.items, scores.unit)))
+    scores = _score_records(generator, records, reporter)
+    scores = replace(scores, notes=(*training_notes(scores.items, scores.unit), *scores.notes))
     if scores.units <= 0:
         raise DataError("`data` holds nothing to score; give items that are not empty")
     return scores
 
 
-def _score_records(
-    generator: Generator, records: Sequence[EncodedRecord], reporter: Reporter | None
-) -> tuple[list[ItemScore], dict[str, float]]:
-    """The score of each record, and the bits of all of them under parts of the model alone."""
-    reporter = reporter or SilentReporter()
+class _ScoredRows(NamedTuple):
+    """Rows of a batch, B, that are scored.
+
+    Attributes:
+        owners: (B,) the record of each.
+        counts: (B, 2) units and tokens.
+        bits: (B,) bits under the model and under each part alone, by name.
+        num_unknown: Number of rows whose class is not known but matters.
+    """
+
+    owners: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    bits: dict[str, NDArray[np.float64]]
+    num_unknown: int
+
+
+class _ScoringProgress:
+    """Shows how much is scored."""
+
+    def __init__(self, reporter: Reporter | None, task: str, total: int) -> None:
+        self._reporter, self._task, self._total, self._count = reporter or SilentReporter(), task, total, 0
+
+    def add(self, count: int) -> None:
+        """Show that so much more is scored."""
+        self._count += count
+        self._reporter.progress(self._task, min(self._count, self._total - 1), self._total)
+
+    def end(self) -> None:
+        """Show that all is."""
+        self._reporter.progress(self._task, self._total, self._total)
+
+
+def _score_records(generator: Generator, records: Sequence[EncodedRecord], reporter: Reporter | None) -> Scores:
+    """The score of each record and of all of them, with a note if some are scored under all classes."""
+    shares = log_shares(generator)
+    is_unknown = np.array(
+        [bool(shares) and (record.label is None or record.label < 0) for record in records], dtype=bool
+    )
     has_tokens = isinstance(generator.spec, Tokens)
-    sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
-    bits_by_part: dict[str, float] = {}
-    total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
-    task, scored = "scoring tokens" if has_tokens else "scoring items", 0
-    workers = use_threads() if generator.device.type == "cpu" else 1
+    sizes = np.array([len(record.row) if has_tokens else 1 for record in records])  # tokens, or grids
+    total = int(sizes.sum() + (len(shares) - 1) * sizes[is_unknown].sum())
+    progress = _ScoringProgress(reporter, "scoring tokens" if has_tokens else "scoring items", total)
+    counts = np.zeros((len(records), 2))  # units and tokens of each record
+    bits: dict[str, NDArray[np.float64]] = {WHOLE: np.zeros(len(records))}
+    for index, bits_of in ((~is_unknown, _record_bits), (is_unknown, _mixture_of_records)):
+        chosen = [records[number] for number in np.flatnonzero(index).tolist()]
+        if chosen:
+            counts[index], chosen_bits = bits_of(generator, chosen, progress)
+            for name, values in chosen_bits.items():
+                bits.setdefault(name, np.zeros(len(records)))[index] = values
+    progress.end()
+    notes = class_notes(int(is_unknown.sum()), len(records), len(shares))
+    return replace(_summed(generator, records, counts, bits), notes=tuple(notes))
+
+
+_RecordBits = tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]  # (n, 2) units and tokens, (n,) bits by part
+
+
+def _record_bits(generator: Generator, records: Sequence[EncodedRecord], progress: _ScoringProgress) -> _RecordBits:
+    """The units, tokens and bits of n records."""
+    counts = np.zeros((len(records), 2))
+    bits: dict[str, NDArray[np.float64]] = {}
     batches = record_batches(generator.modality, records, generator.family.reads_documents)
-    for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):
-        np.add.at(sums, owners, rows)
-        for name, bits in part_bits.items():
-            bits_by_part[name] = bits_by_part.get(name, 0.0) + bits
-        scored += int(rows[:, 2].sum()) if has_tokens else len(rows)
-        reporter.progress(task, min(scored, total - 1), total)
-    reporter.progress(task, total, total)
-    rows_of_ids = [record.row for record in records] if has_tokens else []
-    in_training = generator.family.training_records(rows_of_ids) or [None] * len(records)
-    items = [
-        ItemScore(float(bits), float(units), int(tokens), record.file, record.number, record.name, is_training)
-        for (bits, units, tokens), record, is_training in zip(sums, records, in_training, strict=True)
-    ]
-    return items, bits_by_part
+    for rows in _scored_rows(generator, batches):
+        np.add.at(counts, rows.owners, rows.counts)
+        for name, values in rows.bits.items():
+            np.add.at(bits.setdefault(name, np.zeros(len(records))), rows.owners, values)
+        progress.add(int(rows.counts[:, 1].sum()) if isinstance(generator.spec, Tokens) else len(rows.owners))
+    return counts, bits
+
+
+def _mixture_of_records(
+    generator: Generator, records: Sequence[EncodedRecord], progress: _ScoringProgress
+) -> _RecordBits:
+    """The units, tokens and bits of n records under the mixture of all classes."""
+    shares = list(log_shares(generator).items())
+    at_once = max(1, SCORED_TOGETHER // len(records))
+    counts = np.zeros((len(records), 2))
+    log_probs: dict[str, NDArray[np.float64]] = {}
+    for first in range(0, len(shares), at_once):
+        group = shares[first : first + at_once]
+        copies = [replace(record, label=label) for label, _ in group for record in records]
+        all_counts, bits = _record_bits(generator, copies, progress)
+        counts = all_counts[: len(records)]
+        for name, values in bits.items():
+            joint = np.array([[share] for _, share in group]) - values.reshape(len(group), -1)  # (classes, n)
+            before = [log_probs[name]] if name in log_probs else []
+            log_probs[name] = np.logaddexp2.reduce([*before, *joint])
+    return counts, {name: -log_prob for name, log_prob in log_probs.items()}
+
+
+def _scored_rows(generator: Generator, batches: Iterable[tuple[NDArray[np.int64], Batch]]) -> Iterator[_ScoredRows]:
+    """Score batches, whose rows belong to these records."""
+    workers = use_threads() if generator.device.type == "cpu" else 1
+    return map_in_threads(functools.partial(_score_batch, generator), batches, workers)
 
 
 @torch.no_grad()
-def _score_batch(
-    generator: Generator, owned: tuple[NDArray[np.int64], Batch]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
-    """The record of each row (B,), its bits, units and tokens (B, 3), and the bits of all under parts of the model."""
+def _score_batch(generator: Generator, owned: tuple[NDArray[np.int64], Batch]) -> _ScoredRows:
     owners, batch = owned
-    views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
-    bits, parts = zip(*(generator.family.bits_and_parts(view) for view in views), strict=True)
+    bits = mixture_bits(generator, batch, functools.partial(_all_bits, generator.family))
     tokens = _tokens(batch) if isinstance(generator.spec, Tokens) else torch.zeros(len(batch))
-    columns = (mean_bits(bits), _units(batch), tokens.double())
-    part_bits = {name: float(mean_bits([view[name] for view in parts]).sum()) for name in parts[0]}
-    return owners, torch.stack(columns, 1).numpy(), part_bits
+    counts = torch.stack((_units(batch), tokens.double()), 1).numpy()
+    num_unknown = int((labels_of(batch) < 0).sum()) if log_shares(generator) else 0
+    return _ScoredRows(owners, counts, {name: values.numpy() for name, values in bits.items()}, num_unknown)
 
 
-def _summed(generator: Generator, items: Sequence[ItemScore], bits_by_part: Mapping[str, float]) -> Scores:
-    """Sum up the scores of records."""
-    units = sum(item.units for item in items)
-    parts = {name: bits / units for name, bits in bits_by_part.items()} if units else {}
+def _all_bits(family: Family, batch: Batch) -> dict[str, Tensor]:
+    """(B,) bits under the model and under each part alone, by name."""
+    bits, parts = family.bits_and_parts(batch)
+    assert bits is not None, "`check_has_likelihood` comes first"
+    return {WHOLE: bits, **parts}
+
+
+def _bits_of_part(family: Family, part: str | None, batch: Batch) -> dict[str, Tensor]:
+    """(B,) bits under the model or, if it is a mixture, under this part alone. Raises ConfigError if there is no such part."""
+    parts = {} if part is None else family.bits_by_part(batch)
+    if parts and part not in parts:
+        raise ConfigError(f"this model has no part {shorten(part)}; expected {' or '.join(map(repr, parts))}")
+    bits = parts[part] if part in parts else family.bits(batch)
+    assert bits is not None, "`check_has_likelihood` comes first"
+    return {WHOLE: bits}
+
+
+def _summed(
+    generator: Generator,
+    records: Sequence[EncodedRecord],
+    counts: NDArray[np.float64],
+    bits: Mapping[str, NDArray[np.float64]],
+) -> Scores:
+    """The scores of n records and their sum. counts: (n, 2) units and tokens; bits: (n,) by part of the model."""
+    rows_of_ids = [record.row for record in records] if isinstance(generator.spec, Tokens) else []
+    in_training = generator.family.training_records(rows_of_ids) or [None] * len(records)
+    items = [
+        ItemScore(own_bits, units, int(tokens), record.file, record.number, record.name, is_training)
+        for own_bits, (units, tokens), record, is_training in zip(
+            bits[WHOLE].tolist(), counts.tolist(), records, in_training, strict=True
+        )
+    ]
+    units = float(counts[:, 0].sum())
+    parts = {name: float(values.sum()) / units for name, values in bits.items() if name != WHOLE} if units else {}
     return Scores(
         unit=generator.modality.unit,
         bits=sum(item.bits for item in items),
-        units=units,
+        units=sum(item.units for item in items),
         bits_per_unit_by_part=parts,
         bound=_bound(generator),
         items=tuple(items),
@@ -279,8 +390,3 @@ def _tokens(batch: Batch) -> Tensor:
     if batch.mask is None:
         return torch.full((len(batch),), batch.x.shape[1] - 1)
     return batch.mask.sum(1)
-
-
-def _part_bits(family: Family, batch: Batch, part: str | None) -> Tensor | None:
-    parts = family.bits_by_part(batch) if part is not None else {}
-    return parts[part] if part in parts else family.bits(batch)

@@ -14,6 +14,7 @@ from anew.errors import ConfigError, RunError, command, did_you_mean
 from anew.families.base import SamplesTokens, num_parameters
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
+from anew.sampling.class_mixture import log_shares
 from anew.sampling.model import Model
 from anew.sampling.scoring import has_likelihood
 from anew.server.faults import ApiError
@@ -39,6 +40,7 @@ class CatalogEntry:
         follows_keys: Whether samples of different seeds can be drawn as one batch.
         fills_in: Whether it can keep given pixels.
         has_likelihood: Whether items have a likelihood.
+        mixed_classes: Number of classes under all of which an item is scored; 0 if its class changes nothing.
         max_rows: Largest number of samples in a batch.
         worker: Its thread.
     """
@@ -56,6 +58,7 @@ class CatalogEntry:
     follows_keys: bool
     fills_in: bool
     has_likelihood: bool
+    mixed_classes: int
     max_rows: int
     worker: ModelWorker
 
@@ -198,6 +201,7 @@ def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: 
         follows_keys=model.family.follows_keys,
         fills_in=model.fills_in,
         has_likelihood=has_likelihood(model),
+        mixed_classes=len(log_shares(model)),
         max_rows=_max_rows(model.item_spec),
         worker=ModelWorker(name, load, limits, model),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from anew.core.specs import Tokens
 from anew.errors import ConfigError, DataError
+from anew.sampling.class_mixture import class_notes
 from anew.sampling.model import Model
 from anew.server.bodies import ScoreBody
 from anew.server.catalog import CatalogEntry
@@ -87,5 +88,6 @@ async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object
         "unit": entry.modality.unit,
         "bound": "exact" if isinstance(entry.spec, Tokens) else "an upper bound",
         "bits_per_unit": bits / units if units else None,
+        "notes": class_notes(len(data) if entry.mixed_classes else 0, len(data), entry.mixed_classes),
         "data": data,
     }

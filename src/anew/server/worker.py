@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from anew.core.device import release_unused_memory
 from anew.errors import AnewError, ConfigError, out_of_memory
 from anew.sampling.model import Model
 from anew.server.faults import ApiError, from_config_error
@@ -182,3 +183,4 @@ class ModelWorker:
     def _unload(self) -> None:
         self._model = None
         gc.collect()
+        release_unused_memory()

@@ -79,9 +79,9 @@ def train(
 
 def new_folder(studio: Studio, stem: str) -> str:
     """The name of a folder below runs/ that neither exists nor is the output of a queued command."""
-    taken = {job.run for job in studio.jobs.all()}
+    outputs = {job.run for job in studio.jobs.all()}
     number = 1
-    while (name := f"{RUNS}/{stem}-{number}") in taken or (studio.folder.root / name).exists():
+    while (name := f"{RUNS}/{stem}-{number}") in outputs or (studio.folder.root / name).exists():
         number += 1
     return name
 

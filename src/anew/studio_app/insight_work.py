@@ -42,7 +42,7 @@ def images_of(model: Model, x: Tensor) -> list[str]:
     values = x.cpu() if model.codec is None else model.codec.decode(x.to(model.device)).cpu()
     values = values.clamp(-1, 1) if spec.bounded else values
     is_image = modality.name == "image"  # decoding others would take seconds, and their grids are shown anyway
-    images = modality.pictures(modality.decode(values)) if is_image else _grid_images(modality.drawn(values))
+    images = modality.pictures(modality.decode(values)) if is_image else _grid_images(modality.draw_grids(values))
     return [data_url("image/png", png(shrink(image, IMAGE_SIDE), 64)) for image in images]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -43,22 +44,32 @@ def gathered_on_disk(world: World, tensors: Mapping[str, Tensor], folder: Path) 
 
 def _through_file(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> dict[str, Tensor]:
     places: list[tuple[str, torch.dtype, torch.Size, int]] = []
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            for name, tensor in tensors:
+    with contextlib.ExitStack() as stack:
+        with _naming_the_disk(folder):
+            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        for name, tensor in tensors:  # gathers over the network, whose errors are not the disk's
+            with _naming_the_disk(folder):
                 file.write(bytes(-file.tell() % ALIGNMENT))
                 places.append((name, tensor.dtype, tensor.shape, file.tell()))
                 file.write(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        with _naming_the_disk(folder):
             file.write(bytes(ALIGNMENT))  # a file without content cannot be mapped
             file.flush()
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except OSError as error:
-        raise RunError(
-            f"the weights cannot be collected in {str(folder)!r} ({files.clause(error)}); free some space"
-        ) from error
     return {
         name: torch.frombuffer(memory, dtype=dtype, count=shape.numel(), offset=offset).view(shape)
         if shape.numel()
         else torch.empty(shape, dtype=dtype)
         for name, dtype, shape, offset in places
     }
+
+
+@contextlib.contextmanager
+def _naming_the_disk(folder: Path) -> Iterator[None]:
+    """Make an error of the system a RunError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the weights cannot be collected in {str(folder)!r} ({files.clause(error)}); free some space"
+        ) from error

@@ -70,8 +70,6 @@ class TrainingLoop:
         self._previous_progress = 0.0
         self._kept_decay_start = False
         self._threads = 0
-        self._num_restores = 0  # since a non-finite loss was last overcome
-        self._overcome_at = 0  # the step from which the last non-finite loss counts as overcome
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal stops the training.
@@ -123,8 +121,8 @@ class TrainingLoop:
         return None
 
     def _after_step(self, result: StepResult) -> None:
-        if result.step >= self._overcome_at:
-            self._num_restores, self.trainer.lr_scale = 0, 1.0
+        if result.step >= self.trainer.overcome_at:
+            self.trainer.num_restores, self.trainer.lr_scale = 0, 1.0
         if torch.get_num_threads() != self._threads:  # logged so that a replay takes this step with as many threads
             self._threads = torch.get_num_threads()
             self._write("threads", step=result.step, threads=self._threads)
@@ -220,19 +218,19 @@ class TrainingLoop:
 
     def _restore_last_good(self, error: NonFinite) -> None:
         """Go back to the last good state, with half the learning rate up to as many steps after the non-finite loss as before it."""
-        self._num_restores += 1
+        num_restores = self.trainer.num_restores + 1
         state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
-        if self._num_restores > MAX_RESTORES:
+        if num_restores > MAX_RESTORES:
             raise TrainingError(
                 f"{error}, and going back {MAX_RESTORES} times in a row, each time with a lower learning rate, did not help; "
                 "set a lower learning rate, or check the data for values out of range"
             ) from error
-        self._overcome_at = max(self._overcome_at, 2 * error.step - step + 1)
+        overcome_at = max(self.trainer.overcome_at, 2 * error.step - step + 1)
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)
-        self.trainer.lr_scale = lr_scale
+        self.trainer.lr_scale, self.trainer.overcome_at, self.trainer.num_restores = lr_scale, overcome_at, num_restores
 
 
 def _event_fields(result: StepResult) -> dict[str, EventValue]:

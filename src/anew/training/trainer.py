@@ -112,6 +112,8 @@ class Trainer:
         self.step = 0
         self.examples = 0
         self.lr_scale = 1.0  # halved after a non-finite loss
+        self.overcome_at = 0  # the step from which the last non-finite loss counts as overcome
+        self.num_restores = 0  # since a non-finite loss was last overcome
         self.early_decay: float | None = None  # progress at which the decay began earlier than planned
         self.stopping = False
         self.phases = family.phases()
@@ -309,6 +311,8 @@ class Trainer:
             "step": self.step,
             "examples": self.examples,
             "lr_scale": self.lr_scale,
+            "overcome_at": self.overcome_at,
+            "num_restores": self.num_restores,
             "early_decay": self.early_decay,
             "updates": {name: optimizer.updates for name, optimizer in self.optimizers.items()},
         }
@@ -365,6 +369,7 @@ class Trainer:
             optimizer.updates = meta["updates"][name]
         self.step, self.examples = meta["step"], meta["examples"]
         self.lr_scale, self.early_decay = meta["lr_scale"], meta["early_decay"]
+        self.overcome_at, self.num_restores = meta.get("overcome_at", 0), meta.get("num_restores", 0)
 
 
 def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from anew.core.arrays import Integers
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Tokens
+from anew.core.specs import UNKNOWN_CLASS, Tokens
 from anew.core.threads import use_threads
 from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset
@@ -30,7 +31,7 @@ from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import load_evaluation
-from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInputs
+from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Division
@@ -187,6 +188,10 @@ def _like(
         raise DataError(f"{error} (it must hold {real.modality.traits.plural}, as the data does)") from None
 
 
+# Items, and the class number of each; None where items have no classes of their own
+LabelledItems = tuple[list[DecodedItem], Integers | None]
+
+
 class Sets:
     """Generated, training and held-out items. Held-out items are given by the user, or are parts of the data."""
 
@@ -198,7 +203,8 @@ class Sets:
         # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
         self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
         self.train_parts = [part for part in parts if part not in self.held_out_parts]
-        self.samples = self._items([(generated, "all")], n)
+        self.classes = real.scan.labels if real.spec.classes else ()
+        self.samples, self._sample_classes = self._labelled_items([(generated, "all")], n)
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # The generator knew all of the data, however it would be divided here
@@ -216,6 +222,9 @@ class Sets:
         self.warnings += [] if held_out is None else self._leave_out_training_items(held_out)
         self.warnings += self._transparency_notes()
         self.notes += self.warnings
+        self._train_and_test = self._labelled_train_and_test()
+        self.labels, class_notes = self._compared_labels()
+        self.notes += class_notes
         n = len(self.samples)
         if self.packed and n < MIN_ITEMS:
             # The reason may be that lines are no items of their own, and a note says how they would be
@@ -243,7 +252,11 @@ class Sets:
             held_out = f" and with its {listed(self.held_out_parts)} part"
         else:
             held_out = "; no held-out items were given"
-        return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
+        num_samples, cut = len(self.samples), ""
+        if not self.textual and self.generated.scan.num_listed < num_samples == self.generated.part_size("all"):
+            cut = f", cut into {num_samples:,} {load_evaluation(self.real.modality.name).noun}"
+            num_samples = self.generated.scan.num_listed
+        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {self.real.path!r}{held_out}."
 
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
         """Drop held-out items that are also training items, and return a note of how many there were.
@@ -251,7 +264,7 @@ class Sets:
         Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
 
         Raises:
-            DataError: All held-out items are also training items, or are the same draws.
+            DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
         """
         items = self._items([(held_out, "all")], MAX_POOL)
         train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
@@ -261,6 +274,11 @@ class Sets:
             raise DataError(
                 f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
+            )
+        if len(self.samples) >= MIN_ITEMS and not self.real.are_draws and counts.keys() >= set(map(_key, self.samples)):
+            raise DataError(
+                f"all of {plural(len(self.samples), 'sample')} of {self.generated.path!r} are also in `held_out` "
+                f"{held_out.path!r}, with which they would be compared; give items that are no samples"
             )
         if not num_overlapping or self.real.are_draws:
             return []
@@ -277,25 +295,66 @@ class Sets:
         return ["Items of the data have transparent pixels; no sample has any."]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
+        """The items of `_labelled_items`."""
+        return self._labelled_items(parts, n)[0]
+
+    def _labelled_items(self, parts: list[tuple[Dataset, str]], n: int) -> LabelledItems:
         """Up to n items of some parts in random order; for long texts, all texts in their own order."""
         items: list[DecodedItem]
         if self.textual:
             items = [text for data, part in parts for text in data.text(part, MAX_TEXT_CHARACTERS)]
             if self.packed:
-                return items
-            items = [text for text in items if text]
+                return items, None
         else:
             items = [item for data, part in parts for item in data.items(part, n, self.seed)]
-        return [items[i] for i in np.random.default_rng(self.seed).permutation(len(items))[:n]]
+        numbers = None
+        if self.classes:
+            n_read = MAX_POOL if self.textual else n
+            numbers = np.concatenate([data.item_labels(part, n_read, self.seed)[1] for data, part in parts])
+            # A long record makes several examples, each with a label
+            numbers = numbers if len(numbers) == len(items) else None
+        usable = np.array([i for i, item in enumerate(items) if not isinstance(item, str) or item], dtype=np.intp)
+        order = usable[np.random.default_rng(self.seed).permutation(len(usable))[:n]]
+        return [items[i] for i in order], None if numbers is None else numbers[order]
 
     def _train(self, n: int) -> list[DecodedItem]:
-        return self._items([(self.real, part) for part in self.train_parts], n)
+        return self._labelled_train(n)[0]
+
+    def _labelled_train(self, n: int) -> LabelledItems:
+        return self._labelled_items([(self.real, part) for part in self.train_parts], n)
 
     def _held_out(self, n: int) -> list[DecodedItem]:
+        return self._labelled_held_out(n)[0]
+
+    def _labelled_held_out(self, n: int) -> LabelledItems:
         if self.held_out is not None:
-            items = self._items([(self.held_out, "all")], n + self._num_left_out)
-            return [item for item in items if _key(item) not in self._training_keys][:n]
-        return self._items([(self.real, part) for part in self.held_out_parts], n)
+            items, numbers = self._labelled_items([(self.held_out, "all")], n + self._num_left_out)
+            kept = [i for i, item in enumerate(items) if _key(item) not in self._training_keys][:n]
+            return [items[i] for i in kept], None if numbers is None else numbers[kept]
+        return self._labelled_items([(self.real, part) for part in self.held_out_parts], n)
+
+    def _compared_labels(self) -> tuple[Labels | None, list[str]]:
+        """The classes of samples and real items, or None and why they are not compared; no note if the data has none."""
+        if not self.classes:
+            return None, []
+        train, test = self._train_and_test
+        for noun, numbers in (("sample", self._sample_classes), ("held-out item", test(len(self.samples))[1])):
+            if numbers is None:
+                return None, ["Classes are not compared: records are long and were cut, so pieces have no class."]
+            num_unknown = int((numbers == UNKNOWN_CLASS).sum())
+            if num_unknown:
+                clause = f"{num_unknown:,} of {plural(len(numbers), noun)} {are(num_unknown)} in none of them"
+                return None, [
+                    f"Classes are not compared: the data has {len(self.classes)} classes, and {clause}; name folders or labels of all "
+                    "as in the data."
+                ]
+        samples, names = self._sample_classes, self.classes
+        assert samples is not None
+
+        def numbers_of(reader: Callable[[int], LabelledItems]) -> Callable[[int], tuple[Sequence[str], Integers]]:
+            return lambda n: (names, np.asarray(reader(n)[1], dtype=np.intp))
+
+        return Labels(numbers_of(train), numbers_of(test), samples), []
 
     def _num_held_out(self) -> int:
         """The number of items that samples can be compared with; without held-out ones, half of the data."""
@@ -309,12 +368,16 @@ class Sets:
             return sum(self.real.part_size(part) for part in self.held_out_parts)
         return sum(self.real.part_size(part) for part in self.train_parts) // 2
 
-    def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
+    def _labelled_train_and_test(self) -> tuple[Callable[[int], LabelledItems], Callable[[int], LabelledItems]]:
         """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
         if self.has_held_out:
-            return self._train, self._held_out
-        items = self._train(MAX_POOL)
-        return lambda n: items[0::2][:n], lambda n: items[1::2][:n]
+            return self._labelled_train, self._labelled_held_out
+        items, numbers = self._labelled_train(MAX_POOL)
+
+        def half(first: int) -> Callable[[int], LabelledItems]:
+            return lambda n: (items[first::2][:n], None if numbers is None else numbers[first::2][:n])
+
+        return half(0), half(1)
 
     def _pool(self, n: int) -> AuditPool[DecodedItem]:
         train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
@@ -325,7 +388,14 @@ class Sets:
 
     def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
         """Inputs of an evaluation of the samples."""
-        train, test = self._train_and_test()
+        labelled_train, labelled_test = self._train_and_test
+
+        def train(n: int) -> list[DecodedItem]:
+            return labelled_train(n)[0]
+
+        def test(n: int) -> list[DecodedItem]:
+            return labelled_test(n)[0]
+
         return EvaluationInputs(
             modality=self.real.modality,
             spec=self.real.spec,
@@ -339,6 +409,7 @@ class Sets:
             seed=self.seed,
             features=features,
             pool=self._pool,
+            labels=self.labels,
             twins=self.real.twins,
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,

@@ -17,14 +17,14 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
 from anew.core.world import World
-from anew.data.dataset import Dataset
+from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.held_out import held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.memorization.result import text_bytes
+from anew.evaluation.memorization.item_type import text_bytes
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
@@ -269,8 +269,8 @@ def _sampled(
     pace, samples = pace or Pace(), samples or Samples([], [], model.item_modality)
     stopped, is_late, is_announced, was_known = False, False, False, pace.is_known
     chunk = min(first_chunk, n - len(samples))
-    shown = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
-    reporter.progress("sampling", min(len(samples), shown), shown)
+    num_announced = n if seconds is None else min(n, targets.least)  # more are drawn only as far as there is time
+    reporter.progress("sampling", min(len(samples), num_announced), num_announced)
     while chunk >= 1:
         chunk_begin = time.monotonic()
         share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MAX_SHARE
@@ -287,8 +287,8 @@ def _sampled(
             stopped = True
             break
         samples += more
-        if len(samples) - chunk < shown:
-            reporter.progress("sampling", min(len(samples), shown), shown)
+        if len(samples) - chunk < num_announced:
+            reporter.progress("sampling", min(len(samples), num_announced), num_announced)
         pace.add(chunk, time.monotonic() - chunk_begin)
         # Chunks of two sizes tell what each sample takes
         if seconds is None and not is_announced and len(samples) > chunk:
@@ -298,8 +298,8 @@ def _sampled(
         chunk = max_chunk
         if seconds is not None:
             chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
-    if len(samples) > shown:
-        reporter.message(f"{plural(len(samples) - shown, 'further sample')}, as there was time")
+    if len(samples) > num_announced:
+        reporter.message(f"{plural(len(samples) - num_announced, 'further sample')}, as there was time")
     reason = "for lack of time" if is_late else WITHIN_TIME
     if stopped:
         spent_on = f"; measuring them may take {STOPPED_SECONDS:.0f} s then" if seconds is None else ""
@@ -415,13 +415,19 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     )
 
 
-def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
-    """At most n real items of a run's data, in random order, for the audit for copies."""
+def audit_pool(data: Dataset, spec: Spec, n: int, seed: int, max_texts: int | None = None) -> AuditPool[DecodedItem]:
+    """At most n real items of a run's data, in random order, for the audit for copies.
+
+    max_texts: of running text, about how many texts of a part are read; None for all that memory holds.
+    """
     held_out_parts, random = data.held_out()
     together = bool(data.carved) and not random
     if is_running_text(spec):
-        texts: list[DecodedItem] = [*data.text("train")]
-        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
+        limit = None
+        if max_texts is not None and data.scan.items > max_texts:
+            limit = min(DEFAULT_TEXT_LIMIT, max_texts * max(1, data.scan.bytes // data.scan.items))
+        texts: list[DecodedItem] = [*data.text("train", limit)]
+        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part, limit)]
         max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
         keys = np.array(data.twins([*texts, *held_out_texts], max_characters), dtype=np.uint64)
         groups = np.unique(keys, return_inverse=True)[1]

@@ -101,7 +101,7 @@ class CodeScene:
         arrays: Arrays = {"token_bits": float32(bits)}
         items = self._make(family) if self.makes_items else None
         if items is not None:
-            arrays["made_sheet"] = thumbnails(self.modality.base.drawn(items))
+            arrays["made_sheet"] = thumbnails(self.modality.base.draw_grids(items))
         return arrays, {"bits": float(bits.mean()), "made": 0 if items is None else len(items)}
 
     def _make(self, family: Family) -> torch.Tensor:

@@ -86,11 +86,11 @@ class MapScene:
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
         arrays: Arrays = {"real": float32(self.plane.places(pooled(self.real)))}
-        shown = self._shown(self.real)
-        if shown is not None:
-            arrays["real_sheet"] = thumbnails(shown)
+        pictures = self._shown(self.real)
+        if pictures is not None:
+            arrays["real_sheet"] = thumbnails(pictures)
         facts = {
-            "shown": 0 if shown is None else len(shown),
+            "shown": 0 if pictures is None else len(pictures),
             "scene": "map",
             "share": self.plane.share,
             "columns": THUMB_COLUMNS,
@@ -104,19 +104,19 @@ class MapScene:
         begun = time.monotonic()
         with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
             generated, labels = self._make(family, self.num_made or MIN_MADE)
-        shown = self._shown(generated)
+        pictures = self._shown(generated)
         if not self.num_made:  # how long the first few took says how many the next frames have time for
             affordable = MIN_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
             self.num_made = int(max(MIN_MADE, min(REAL, affordable // MIN_MADE * MIN_MADE)))
         arrays: Arrays = {"made": float32(self.plane.places(pooled(generated)))}
-        facts: dict[str, object] = {"made": len(generated), "shown": 0 if shown is None else len(shown)}
-        if shown is not None:
-            arrays["made_sheet"] = thumbnails(shown)
+        facts: dict[str, object] = {"made": len(generated), "shown": 0 if pictures is None else len(pictures)}
+        if pictures is not None:
+            arrays["made_sheet"] = thumbnails(pictures)
         if isinstance(family, Discriminates):
             arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
             restored = family.decode(family.encode(self.real[:PAIRS].to(family.device))).float().cpu()
-            arrays["restored_sheet"] = thumbnails(self.item_modality.drawn(restored))
+            arrays["restored_sheet"] = thumbnails(self.item_modality.draw_grids(restored))
             facts["error"] = float((restored - self.real[:PAIRS]).square().mean())
         if isinstance(family, Denoises):
             errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), LEVELS)
@@ -128,8 +128,8 @@ class MapScene:
         latent = self.latent_modality
         if latent is not None:
             is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded
-            return self.item_modality.drawn(decoded(x, latent, self.seconds)) if is_shown else None
-        return self.item_modality.drawn(x) if self.is_bounded else None
+            return self.item_modality.draw_grids(decoded(x, latent, self.seconds)) if is_shown else None
+        return self.item_modality.draw_grids(x) if self.is_bounded else None
 
     def _labels(self, family: Family, count: int) -> Tensor | None:
         return None if self.labels is None else self.labels[:count].to(family.device)

@@ -13,7 +13,7 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.durations import parse_duration
-from anew.core.reporter import SilentReporter
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, plural
@@ -221,9 +221,9 @@ class Inspection:
             lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
         if self.skipped:
             lines.append(f"skipped: {plural(self.skipped, 'item')}")
-            shown = self.skipped_files[:SHOWN_SKIPPED]
-            lines += [f"  {file.name}: {file.reason}" for file in shown]
-            n_more = self.skipped - sum(file.count for file in shown)
+            files = self.skipped_files[:SHOWN_SKIPPED]
+            lines += [f"  {file.name}: {file.reason}" for file in files]
+            n_more = self.skipped - sum(file.count for file in files)
             lines += [f"  and {plural(n_more, 'more item')}"] if n_more > 0 else []
         if trying := describe_trying(self.tried):
             lines.append(trying)
@@ -250,6 +250,7 @@ def inspect_data(
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
     visit: Callable[[Dataset], None] = lambda data: None,
+    reporter: Reporter | None = None,
 ) -> Inspection:
     """Describe the data at a path and what can be learned from it; see `anew.look`.
 
@@ -259,11 +260,13 @@ def inspect_data(
         prefer: What decides between families.
         budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
             estimates.
-        seed: Seed of the split.
+        seed: Seed of what is drawn from the data.
         settings: Settings of the modality.
         visit: Called with the data while it is open.
+        reporter: Shows in passing what is done.
     """
     use_threads()
+    reporter = reporter or SilentReporter()
 
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
@@ -272,9 +275,13 @@ def inspect_data(
         budget or parse_duration(DEFAULT_BUDGET), 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None
     )
     columns = ColumnChoice.of(settings or {})
+    reporter.message("  listing the data, and reading a sample of it")
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
+        amount = f"{'about ' if data.scan.is_estimate else ''}{plural(data.scan.items, data.modality.traits.singular)}"
+        reporter.message(f"  {amount}; choosing the form in which they are learned")
         data.fit(size)
+        reporter.message(f"  {amount}; timing small trainings and reports, which takes a minute on busy cores")
         rivals = contenders(data, prefer)
         items_name = data.modality.traits.plural
         choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=items_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from anew.core.arguments import new_file, new_path
 from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
-from anew.data.dataset import ALL, Dataset
+from anew.data.dataset import ALL, DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.item_names import item_names, text_names
 from anew.data.skipped import describe_skipped
+from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.evaluation.base import load_evaluation
+from anew.evaluation.inputs import MAX_POOL
+from anew.evaluation.memorization.item_type import content_keys
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
@@ -78,14 +81,26 @@ class NearestItems:
     """
 
     def __init__(
-        self, names: Sequence[str], places: Sequence[str], nearest: NearestPairs, notes: Sequence[str] = ()
+        self,
+        names: Sequence[str],
+        places: Sequence[str],
+        nearest: NearestPairs,
+        notes: Sequence[str],
+        held_out: Sequence[str],
     ) -> None:
+        """
+        Args:
+            names, places: Places of the items, and of the training items nearest to them.
+            nearest: The pairs.
+            notes: See the class.
+            held_out: Place of the held-out item that each item is identical to; "" where there is none.
+        """
         self._pairs = nearest.pairs
         self.explanation = nearest.explanation
         self.notes = tuple(notes)
         self.items = tuple(
-            NearestItem(name, place, *_texts(pair), pair.distance, pair.caption, pair.close)
-            for name, place, pair in zip(names, places, nearest.pairs, strict=True)
+            NearestItem(name, place, *_texts(pair), pair.distance, _caption(pair, same), pair.close)
+            for name, place, pair, same in zip(names, places, nearest.pairs, held_out, strict=True)
         )
 
     def to_json(self) -> dict[str, object]:
@@ -128,6 +143,11 @@ def new_picture(path: str | Path) -> Path:
     """The PNG file that `NearestItems.save` writes, which does not exist yet; its folder is made. Raises ConfigError."""
     place = new_path("out", path)
     return new_file(place if place.suffix else place / "nearest.png", ".png", advice=", or be a folder")
+
+
+def _caption(pair: SamplePair, held_out: str) -> str:
+    """The distance in words, and which held-out item it is identical to."""
+    return f"{pair.caption}; identical to {held_out} of the data, which was held out" if held_out else pair.caption
 
 
 def _texts(pair: SamplePair) -> tuple[str | None, str | None]:
@@ -176,7 +196,8 @@ def nearest_of_run(
             item_inputs(training, training.spec, queries, record.plan.seed)
         )
         nearest = evaluation.nearest(queries, EFFORT)
-        return NearestItems(names, _places(training, nearest, record.plan.seed), nearest, notes)
+        held_out = _held_out_places(training, queries, record.plan.seed)
+        return NearestItems(names, _places(training, nearest, record.plan.seed), nearest, notes, held_out)
 
 
 def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[DecodedItem], list[str], list[str]]:
@@ -236,3 +257,20 @@ def _places(data: Dataset, nearest: NearestPairs, seed: int) -> list[str]:
     n = nearest.requested
     names = iter(text_names(data, "train", index) if n is None else item_names(data, "train", n, seed, index))
     return ["" if pair.train is None else next(names) for pair in nearest.pairs]
+
+
+def _held_out_places(data: Dataset, items: Sequence[DecodedItem], seed: int) -> list[str]:
+    """The place in the data of the held-out item that each item is identical to, "" where there is none."""
+    places: dict[Hashable, str] = {}
+    for part in NAMES[1:]:
+        if not data.scan.parts.get(part):
+            continue
+        if isinstance(data.spec, Tokens) and data.spec.packed:
+            held_out: Sequence[DecodedItem] = data.text(part, DEFAULT_TEXT_LIMIT)
+            names = text_names(data, part, range(len(held_out)))
+        else:
+            held_out = data.items(part, MAX_POOL, seed)
+            names = item_names(data, part, MAX_POOL, seed, range(len(held_out)))
+        keys = [content_keys(item)[0] for item in held_out]
+        places = dict(zip(keys, names, strict=True)) | places
+    return [places.get(content_keys(item)[0], "") for item in items]

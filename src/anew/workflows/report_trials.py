@@ -14,7 +14,7 @@ from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.answerable import AuditCosts
-from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize, RealItems
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
@@ -32,6 +32,9 @@ WARM_UP = AuditSize(8, 16)
 # predicted.
 TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
+MAX_TEXTS = (
+    20_000  # of each part that trials read: reading a million short ones took most of the time of `look`; chosen
+)
 MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one includes one-time costs
 PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 
@@ -68,10 +71,11 @@ def trial_audit(
     Returns:
         The costs; None for a modality without an audit, and if there are too few items for one.
     """
-    warm_up = _trial(data, modality, spec, WARM_UP, seed, pieces)
+    texts = audit_pool(data, spec, 0, seed, MAX_TEXTS) if is_running_text(spec) else None
+    warm_up = _trial(data, modality, spec, WARM_UP, seed, pieces, texts)
     if warm_up is None or warm_up.evaluation.item_type is None:
         return None
-    available = warm_up.evaluation.real_items(warm_up.pool)
+    available = _all_items(data, warm_up)
     costs = AuditCosts(
         available=available,
         max_real=min(available.total, _held_in_memory(warm_up.pool, spec, modality)),
@@ -83,7 +87,7 @@ def trial_audit(
     for size in TRIAL_AUDITS:
         if costs.trials and remaining < PATIENCE * costs.trials[-1][1]:
             break
-        trial = _trial(data, modality, spec, size, seed, pieces)
+        trial = _trial(data, modality, spec, size, seed, pieces, texts)
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
@@ -141,9 +145,30 @@ class AuditTrial:
         return time.monotonic() - begin
 
 
-def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int, pieces: float) -> AuditTrial | None:
-    """A trial of this size, or of as many items as there are; None if there are none."""
-    pool = audit_pool(data, spec, size.real + 2 * size.samples, seed)
+def _all_items(data: Dataset, trial: AuditTrial) -> RealItems:
+    """The numbers of all real items. Where trials read only a part of many texts, the others are taken to be as long."""
+    items, pool, parts = trial.evaluation.real_items(trial.pool), trial.pool, data.scan.parts
+    if not is_running_text(data.spec) or data.scan.items <= MAX_TEXTS:
+        return items
+    num_held_out = sum(parts.get(part, 0) for part in data.held_out()[0])
+    train, held_out = (
+        max(1.0, total / max(len(texts), 1))
+        for total, texts in ((parts.get("train", 0), pool.train), (num_held_out, pool.held_out))
+    )
+    return RealItems(round(train * items.train), round(held_out * items.held_out))
+
+
+def _trial(
+    data: Dataset,
+    modality: str,
+    spec: Spec,
+    size: AuditSize,
+    seed: int,
+    pieces: float,
+    texts: AuditPool[DecodedItem] | None,
+) -> AuditTrial | None:
+    """A trial of this size, or of as many items as there are; None if there are none. texts: the pool of running text."""
+    pool = audit_pool(data, spec, size.real + 2 * size.samples, seed) if texts is None else texts
     if not pool.train:
         return None
     if is_running_text(spec):

@@ -36,7 +36,7 @@ def test_what_is_invisible_does_not_count() -> None:
 
 
 def test_one_colour_says_nothing() -> None:
-    assert block_side(np.zeros((12, 12), np.uint8)) == 0
+    assert block_side(np.zeros((12, 12), np.uint8)) == block_side(np.zeros((5, 7, 3), np.uint8)) == 0
     assert common_side([0] * 100, [(64, 64)]) == 1
 
 

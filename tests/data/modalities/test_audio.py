@@ -390,6 +390,7 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     modality = surveyed(*files)
     spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
     assert isinstance(spec, Grid) and spec.shape[0] == 3 and modality.sound_scale()["channels"] == 2
+    assert spec.brightness_channels == 1
     rows = np.stack([modality.encode(Item("x", data)) for data in files])
     for seed, item in enumerate(modality.decode(modality.batch(rows, None, None).x)):
         assert item.shape == (modality.clip_shape.length, 2)
@@ -399,6 +400,7 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     assert x.ndim == 2 and x.shape[1] == 2
     again = Audio(AudioConfig())
     again.restore(modality.state(), Path())
+    assert again.spec == spec
     assert np.array_equal(
         again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0]
     )
@@ -488,9 +490,9 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
         data.fit(SIZE)
         modality = data.modality
         x = data.batch(0, "film", 0, 8, 8).x
-        drawn = ((modality.drawn(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
+        drawn = ((modality.draw_grids(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
         assert drawn.shape == (8, 3, *x.shape[2:])
-        silent, loudest = audio_grid.coloured(np.array([0.0, 1.0]))
+        silent, loudest = audio_grid.level_colours(np.array([0.0, 1.0]))
         level = x[:, 0].flip(1).numpy()
         assert (drawn.transpose(0, 2, 3, 1)[level <= -1] == silent).all()
         assert (drawn.transpose(0, 2, 3, 1)[level >= 1] == loudest).all()

@@ -88,7 +88,7 @@ def test_with_min_p_the_tokens_that_stay_are_exact_and_other_rows_are_left_out(m
     exact = mixer.step(rows, mixer.joints(3), probabilities)
     for min_p in (0.02, 0.2, 1.0):
         wanted = np.array([True, False, True])
-        cut = mixer.step(rows, mixer.joints(3), probabilities, wanted, min_p)
+        cut = mixer.step(rows, mixer.joints(3), probabilities, wanted, np.full(3, min_p, dtype=np.float32))
         assert not cut[1].any() and np.allclose(cut.sum(1), [1.0, 0.0, 1.0], atol=1e-4)
         stays = exact >= min_p * exact.max(1, keepdims=True)
         stays[1] = False

@@ -17,9 +17,10 @@ from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import PAIRS, Audit, audit, distinct_first
 from anew.evaluation.memorization.controls import Controls
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import PASSAGES
 from anew.evaluation.memorization.remembered import RememberedDistance
-from anew.evaluation.memorization.result import METHODS, RATES, ClosestPair, CopyTestResult, ItemType, PlantedControl
+from anew.evaluation.memorization.result import METHODS, RATES, ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 
 

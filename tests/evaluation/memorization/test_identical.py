@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
-from anew.evaluation.reporting.verdict import figures, grade
+from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.reporting.verdict import figures, grade, verdict
+from scores import score
 
 NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
 
@@ -123,3 +126,50 @@ def test_what_counts_as_identical_is_said() -> None:
     assert copied.found and copied.identical == 30 and copied.share >= 0.2
     assert copied.clause().endswith(f"{copied.identical} of 150 are identical to one or to its mirror image")
     assert "identical to one in a frame" in replace(copied, likeness=CLIPS.likeness).verdict()
+
+
+def test_held_out_items_out_of_reach_excuse_no_copies() -> None:
+    """As many of 400 training items are repeated as of 200 held-out ones, which a generator of names may reach by itself."""
+    names = replace(NONE, samples=40, items=40, held_out=20, held_out_samples=20)
+    assert names.p == 1.0 and not names.saw_held_out
+    pictures = replace(names, out_of_reach=20)
+    assert pictures.saw_held_out and pictures.p < 1e-6
+    assert not replace(names, out_of_reach=2).saw_held_out
+    assert not replace(pictures, real=120).saw_held_out  # real items repeat each other as often
+    assert replace(pictures, samples=0, items=0).saw_held_out
+
+
+def _made_by_a_generator_that_saw(train: list[str], held_out: list[str], new: list[str]) -> CopyTestResult:
+    return audit(RECORDS, [*new[:100], *train[:20], *held_out[:10]], train, held_out, seed=0)
+
+
+def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghijklmnopqrst"), 5)) for _ in range(400)]
+    texts = list({" ".join(rng.choice(words, 12)) for _ in range(400)})
+    result = _made_by_a_generator_that_saw(texts[:200], texts[200:300], texts[300:])
+    assert not result.found and result.saw_held_out and grade([], result)["novelty"] == "fair"
+    assert (result.identical, result.held_out_identical) == (20, 10)
+    fact = "20 of 130 samples are identical to a training item and 10 to a held-out one"
+    assert result.clause() == f"{fact}: the generator has probably seen the held-out items"
+    assert result.verdict().startswith(f"{fact}; of 300 real items none is identical to another. So the generator has")
+    assert "misses copies" in result.verdict() and "No copying" not in result.verdict()
+    only_held_out = audit(RECORDS, texts[200:300], texts[:200], texts[200:300], seed=0)
+    assert only_held_out.clause().startswith("100 of 100 samples are identical to a held-out item: the generator")
+
+
+def test_names_are_reached_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    syllables = ["".join(pair) for pair in itertools.product("bdklmnrst", "aeiou")]
+    names = list(dict.fromkeys("".join(rng.choice(syllables, rng.integers(2, 4))) for _ in range(500)))
+    result = _made_by_a_generator_that_saw(names[:200], names[200:300], names[300:])
+    assert result.held_out_identical == 10 and not result.saw_held_out and not result.repeats_too_often
+
+
+def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
+    seen = replace(audit(RECORDS, ["a"], ["b"], ["c"], seed=0), samples=130, held_out_identical=10, seen_p=1e-9)
+    measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
+    assert figures(measured, seen)["variety"].endswith("; but 10 of 130 samples are held-out items")
+    assert "But 10 of 130 samples are held-out items" in verdict(measured, seen)["variety"]
+    clean = replace(seen, seen_p=1.0)
+    assert "held-out items" not in figures(measured, clean)["variety"]

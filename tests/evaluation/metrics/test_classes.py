@@ -18,6 +18,7 @@ from anew.evaluation.metrics.classes import (
     total_variation,
 )
 from anew.evaluation.modalities.image import EXPORT as IMAGE
+from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.reporting.verdict import grade, verdict
 from anew.evaluation.score import Score
 from scores import score
@@ -103,6 +104,22 @@ def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
     assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.note
     wrong, _ = scores_of(np.full(500, 1), constant)
     assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].note
+
+
+def test_accuracy_is_compared_with_that_of_real_items_of_the_same_classes() -> None:
+    constant = np.full(500, 2)
+    own_sets = [rows(labels(400, seed), seed, apart) for seed, apart in ((0, 3.0), (1, 3.0), (2, 3.0))]
+    for real in own_sets:  # two of the classes cannot be told apart
+        real.rows[:, 2:4] = real.rows[:, 3:1:-1] / 2.0 + real.rows[:, 2:4] / 2.0
+    samples = rows(constant, 4, 3.0)
+    samples.rows[:, 2:4] = samples.rows[:, 2:4].mean(axis=1, keepdims=True)
+    scores = {
+        s.name: s for s in ClassMetrics(NAMES, own_sets[0], samples, *own_sets[1:], None, "items", 0, print).scores()
+    }
+    accuracy = scores["label_accuracy"]
+    alike = own_sets[1].match_labels(constant)
+    assert accuracy.real_baseline is not None and len(alike.rows) == 500 and abs(accuracy.real_baseline - 0.75) > 0.05
+    assert part_of(accuracy) is not None and accuracy.value == pytest.approx(accuracy.real_baseline, abs=0.15)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,16 @@ import pytest
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.colour import CELLS, colour_counts, colour_distance, oklab
-from anew.evaluation.metrics.image_statistics import BLACK, DIRECTION, WHITE, colours, grid_energy, image_statistics
+from anew.evaluation.metrics.image_statistics import (
+    BLACK,
+    DIRECTION,
+    FAINT_COLOUR_NOISE,
+    WHITE,
+    colour_noise,
+    colours,
+    grid_energy,
+    image_statistics,
+)
 from anew.evaluation.metrics.item_statistics import compare
 
 Images = NDArray[np.uint8]
@@ -37,6 +46,10 @@ def faulty(images: Images, fault: str) -> Images:
         x = (x + np.roll(x, 1, 1) + np.roll(x, 1, 2) + np.roll(x, (1, 1), (1, 2))) / 4
     elif fault == "specks":
         x[rng.random(x.shape[:3]) < 0.03] += 120
+    elif fault == "coloured specks":  # which the mean of the channels does not show
+        specks = rng.normal(0, 8, x.shape[:3])
+        x[..., 0] += specks
+        x[..., 1] -= specks
     elif fault.startswith("grid"):
         stride = int(fault[-1])
         x[:, ::stride] += 25  # seams of patches
@@ -64,6 +77,7 @@ def scores_of(fault: str, n: int = 60) -> dict[str, float]:
     [
         ("blur", "sharpness"),
         ("specks", "pixel_noise"),
+        ("coloured specks", "colour_noise"),
         ("grid2", "grid_energy"),
         ("grid4", "grid_energy"),
         ("grid8", "grid_energy"),
@@ -77,6 +91,13 @@ def test_each_fault_is_seen_in_sixty_images(fault: str, name: str) -> None:
 
 def test_real_images_are_not_accused() -> None:
     assert max(scores_of("none").values()) < 0.6
+
+
+def test_coloured_specks_are_no_grey_ones_and_rounding_is_none() -> None:
+    assert scores_of("coloured specks")["pixel_noise"] < 0.6
+    rng = np.random.default_rng(0)
+    rounded = rng.integers(0, 255, (4, 32, 32, 1)) + rng.integers(0, 2, (4, 32, 32, 3))
+    assert (colour_noise(rounded.astype(np.uint8)) == FAINT_COLOUR_NOISE).all()
 
 
 def test_white_that_is_not_quite_white_is_seen() -> None:

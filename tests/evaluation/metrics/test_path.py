@@ -38,3 +38,9 @@ def test_frames_among_real_items_are_real() -> None:
     by_name = {s.name: s for s in scores(np.stack([near] * 30), real, 0)}
     assert set(by_name) == {"path_length", "path_evenness", "path_realism"}
     assert by_name["path_length"].low == pytest.approx(1)
+
+
+def test_real_items_that_repeat_are_real() -> None:
+    kinds = np.random.default_rng(0).normal(size=(30, 4))
+    paths = np.stack([kinds[:10], kinds[10:20], kinds[20:]], 1)
+    assert realism(paths, np.repeat(kinds, 8, 0)) == pytest.approx(np.ones(10))

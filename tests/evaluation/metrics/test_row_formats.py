@@ -87,6 +87,7 @@ def test_parts_of_uneven_records_have_a_delimiter_and_rows_none() -> None:
     layers = [f"InChI=1S/C{i}H{2 * i + 2}/c1-2-{i}" + "/h1H" * (i % 3) for i in range(90)]
     assert part_delimiter(layers) == "/"
     assert part_delimiter([f"{i}/{2 * i}/x|{i}|{i}" for i in range(90)]) is None  # rows of fields
+    assert part_delimiter([f"CC{'C' * (i % 7)}Br.N>>CC{'C' * (i % 7)}N" for i in range(90)]) == ">>"
     assert part_delimiter([f"either/or {i}" for i in range(90)]) is None and part_delimiter(layers[:20]) is None
 
 

@@ -9,13 +9,14 @@ from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import (
     PULSE_DISTANCE,
-    STEREO,
     attack,
     balance,
+    channel_correlation,
     decay,
     high_balance,
     pulse_spec,
     silence,
+    stereo_statistics,
 )
 from anew.functional.envelope import LAGS, pulse_distance, pulses
 
@@ -100,7 +101,7 @@ def test_left_and_right_exchanged_are_told() -> None:
     real, held_out, train = panned(150, 0), panned(150, 1), panned(150, 2)
     swapped = [clip[:, ::-1] for clip in real]
     for samples, expected in ((real, False), (swapped, True)):
-        scores = {s.spec.name: compare(s, *map(s.compute, (samples, held_out, train))) for s in STEREO}
+        scores = {s.spec.name: compare(s, *map(s.compute, (samples, held_out, train))) for s in stereo_statistics(RATE)}
         assert (scores["high_balance"].value > 0.95) == expected
         assert scores["stereo_width"].value < 0.65 and scores["balance"].value < 0.65
 
@@ -111,3 +112,31 @@ def test_balance_is_in_decibels_and_silence_has_none() -> None:
     assert balance([louder])[0] == pytest.approx(20.0, abs=0.1) and abs(high_balance([louder])[0]) < 1.0
     assert balance([np.concatenate([clip, 0 * clip], axis=1)])[0] == pytest.approx(60.0, abs=0.1)
     assert balance([np.zeros((9, 2))]).tolist() == high_balance([np.zeros((9, 2))]).tolist() == [0.0]
+
+
+def delayed(n: int, seed: int) -> list[np.ndarray]:
+    """Noise that comes a little earlier on one side, so that its channels hardly correlate at one time."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for delay in rng.integers(2, 9, n):
+        noise = rng.normal(size=RATE // 8 + delay)
+        clips.append(0.1 * np.stack([noise[delay:], noise[:-delay] + rng.normal(size=RATE // 8)], axis=1))
+    return clips
+
+
+def test_an_inverted_channel_is_told_although_width_and_balance_are_the_same() -> None:
+    real, held_out, train = delayed(150, 0), delayed(150, 1), delayed(150, 2)
+    inverted = [clip * [1.0, -1.0] for clip in real]
+    for samples, expected in ((real, False), (inverted, True)):
+        scores = {s.spec.name: compare(s, *map(s.compute, (samples, held_out, train))) for s in stereo_statistics(RATE)}
+        assert (scores["channel_correlation"].value > 0.95) == expected
+        assert max(scores[name].value for name in ("stereo_width", "balance", "high_balance")) < 0.65
+
+
+def test_correlation_of_channels_does_not_depend_on_loudness_and_of_silence_is_none() -> None:
+    noise = np.random.default_rng(0).normal(size=(RATE // 4, 1))
+    for gain in (1e-3, 1.0):
+        same = gain * np.concatenate([noise, noise], axis=1)
+        assert 0.85 < channel_correlation([same], RATE)[0] <= 1.0
+        assert channel_correlation([same * [1, -1]], RATE)[0] == -channel_correlation([same], RATE)[0]
+    assert channel_correlation([np.zeros((9, 2)), 0 * noise + [1.0, 0.0]], RATE).tolist() == [0.0, 0.0]

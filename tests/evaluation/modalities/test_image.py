@@ -101,6 +101,7 @@ def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -
     place = NAMES.index("areas")
     assert [s.name for s in evaluation.scores()] == [
         *NAMES[:place],
+        "colour_noise",
         "green_red_cast",
         "blue_yellow_cast",
         *NAMES[place:],

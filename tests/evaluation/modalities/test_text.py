@@ -126,6 +126,16 @@ def test_records_whose_parts_are_not_compared_say_so(make_inputs: Callable[..., 
         assert any("the parts of a record that '/' divides" in note for note in evaluation.skipped) == is_said
 
 
+def test_names_of_several_words_whose_order_is_not_compared_say_so(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    names = [[f"{a}{k} {b}" for a in ("Pale", "Dark", "Warm", "Deep") for b in 20 * ["Rose", "Lime"]] for k in range(3)]
+    for records, is_said in ((names, True), ([[name.replace(" ", "") for name in part] for part in names], False)):
+        evaluation = EXPORT(make_inputs(*records, packed=False))
+        list(evaluation.answer_scores())
+        assert any("the order of words" in note for note in evaluation.skipped) == is_said
+
+
 def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Callable[..., EvaluationInputs]) -> None:
     quotes = [[prose(25, seed) for seed in range(first, first + 400)] for first in (0, 1000, 2000)]
     assert max(map(len, quotes[0])) < 256

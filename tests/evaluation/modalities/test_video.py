@@ -52,6 +52,12 @@ def test_faster_motion_is_seen(make_inputs: Callable[..., EvaluationInputs]) -> 
     assert fast["motion_distance"].low is not None and fast["motion_distance"].low > 0.5
 
 
+def test_it_is_said_that_motion_is_not_compared_with_what_moves(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    evaluation = EXPORT(make_inputs(dots(80, 0), dots(60, 1), dots(60, 2), modality=SimpleNamespace(rate=10.0)))
+    list(evaluation.answer_scores())
+    assert any("whether things move the way they face" in note for note in evaluation.skipped)
+
+
 def test_clips_are_shown_moving_and_frame_by_frame(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train = dots(60, 0)
     content = EXPORT(make_inputs(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).report_content()

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from anew.core.wording import rounded_up
+from anew.evaluation.metrics.bits import BITS_GAP
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, sound_spectrum
 from anew.evaluation.metrics.text_statistics import FOURGRAM_DIVERGENCE
-from anew.evaluation.metrics.words import KNOWN_PAIRS
+from anew.evaluation.metrics.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
@@ -141,6 +142,10 @@ def test_an_interval_is_in_percent_if_its_figure_is() -> None:
     assert part is not None and part.interval == "0.21 to 0.29"
     words = part_of(replace(divergence, spec=KNOWN_PAIRS))
     assert words is not None and words.interval == "21% to 29%"
+    broken = part_of(replace(score("x", 0.018, 0.0144, 0.0213, 0.014, n=4_000), spec=BROKEN_WORDS))
+    assert broken is not None and broken.interval == "1.4% to 2.1%"  # as exact as the figure
+    varied = part_of(score("diversity", 0.98, 0.93, 1.04, 1.0, n=400))
+    assert varied is not None and varied.interval == "0.93 to 1.04"
 
 
 def test_the_weakest_figure_is_not_one_that_is_better_than_that_of_real_data() -> None:
@@ -154,7 +159,7 @@ def test_the_weakest_figure_is_not_one_that_is_better_than_that_of_real_data() -
 def test_decibels_are_named() -> None:
     spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=SPECTRUM_DISTANCE)
     sentence = verdict([auc(0.5, 0.04, 200), spectrum])["closeness"]
-    assert sentence.endswith("So far: spectrum 1.3 dB (real data: 0.9 dB), 95% interval 0.6 to 2 dB.")
+    assert sentence.endswith("So far: spectrum 1.3 dB (real data: 0.9 dB), 95% interval 0.6 to 2.0 dB.")
 
 
 def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:
@@ -403,16 +408,18 @@ def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
 def test_an_interval_is_shown_without_distances_below_zero() -> None:
     below = replace(score("spectrum_distance", 0.3, -0.02, 0.6, 0.3, n=200), spec=sound_spectrum())
     part = part_of(below)
-    assert part is not None and part.interval == "0 to 0.6 dB" and part.low is not None and part.low < -0.4
+    assert part is not None and part.interval == "0.0 to 0.6 dB" and part.low is not None and part.low < -0.4
     unbiased = score("kernel_distance", -0.001, -0.003, 0.001, 0.0)
     assert unbiased.shown_interval == (-0.001, 0.001)
+    difference = replace(score("bits_gap", -0.02, -0.1, 0.06), spec=BITS_GAP)
+    assert difference.shown_interval == (-0.1, 0.06), "a difference may be negative"
 
 
 def test_a_ratio_says_what_it_is_compared_with() -> None:
     """Samples may be as varied as held-out items where training items happen to be more so."""
     varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), score("diversity", 1.08, 0.93, 1.2, 1.16, n=310)]
     assert (
-        "the variety of the samples is 1.08 of that of held-out items (training items: 1.16), 95% interval 0.93 to 1.2"
+        "the variety of the samples is 1.08 of that of held-out items (training items: 1.16), 95% interval 0.93 to 1.20"
         in (verdict(varied)["variety"])
     )
 

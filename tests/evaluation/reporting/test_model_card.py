@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from anew.evaluation.reporting.model_card import card, write_card
+from anew.core.specs import Tokens
+from anew.evaluation.reporting.model_card import card, kept_data, write_card
 from anew.evaluation.reporting.report import EvaluationReport
 from scores import score
 
@@ -82,9 +83,17 @@ def test_without_scores_there_is_no_index() -> None:
     assert "Nothing was measured." in text
 
 
-def test_a_model_that_keeps_its_records_says_so() -> None:
-    texts = [
-        card(report(modality="protein", scores=[]), data="d", parameters=1, keeps_records=keeps)
-        for keeps in (True, False)
-    ]
-    assert ["training records themselves" in text for text in texts] == [True, False]
+@pytest.mark.parametrize(
+    ("config", "packed", "kept"),
+    [
+        ({"aligned": True, "ngrams": True}, False, "training records themselves"),
+        ({"ngrams": True}, True, "training text itself"),
+        ({"contexts": True}, True, "training text itself"),
+        ({"ngrams": True}, False, None),
+        ({"ngrams": False, "contexts": False}, True, None),
+    ],
+)
+def test_a_model_that_keeps_its_data_says_so(config: dict[str, object], packed: bool, kept: str | None) -> None:
+    sentence = kept_data(config, Tokens(vocab=9, length=4, packed=packed))
+    text = card(report(modality="text", scores=[]), data="d", parameters=1, kept=sentence)
+    assert ("safetensors` contains" in text) == (kept is not None) and (kept or "") in text

@@ -48,7 +48,7 @@ def test_no_number_is_promised_near_the_floor() -> None:
 def test_a_curve_that_bends_downwards_shows_no_end() -> None:
     """As at the end of a falling learning rate."""
     curve = [{"event": "validation", "step": 10 * i, "loss": 5.0 - 0.2 * i} for i in range(1, 11)]
-    assert of(curve).sentence().endswith("More training is likely to help; how much, the curve does not show.")
+    assert of(curve).sentence().endswith("More training is likely to help; the curve cannot show how much.")
 
 
 def test_what_no_longer_falls_promises_nothing() -> None:

@@ -15,6 +15,7 @@ import pytest
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
+from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.outlook import Outlook
@@ -416,7 +417,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
-    assert "too few: 40%" in page.text and "noticed" in page.text
+    assert "rarely: 40%" in page.text and "noticed" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
@@ -562,3 +563,21 @@ def test_compressors_that_need_fewer_bits_are_named() -> None:
         "The model needs 2.24 bits per residue of held-out sequences, 2% fewer than n-gram counts (2.29). But xz compression (1.83) "
         "needs fewer."
     )
+
+
+def test_copying_explains_that_pairs_of_words_are_known() -> None:
+    tolerance = replace(PAIRS_BEYOND_REAL.tolerance, least_to_pass=0)
+    known = replace(
+        score("pairs_beyond_real", 0.29, 0.25, 0.33, 0.0, n=1000, source="x"),
+        spec=replace(PAIRS_BEYOND_REAL, tolerance=tolerance),
+    )
+    found = copies(found=True, p=0.002, share=1.0, low=0.98, samples=1000, identical=1000, real_compared=900)
+    assert found.clause() == "all 1,000 samples are identical to a training item"
+    assert found.verdict() == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
+    assert verdict.verdict([known], found)["closeness"].endswith(
+        "29% more of them than of real text. Copying explains that."
+    )
+    assert verdict.figures([known], found)["closeness"].endswith("; copying explains that")
+    far = score("kernel_distance", 0.3, 0.29, 0.31, 0.0001, n=1000, source="x")
+    for scores_, result in (([known, far], found), ([known], copies())):
+        assert "explains" not in verdict.verdict(scores_, result)["closeness"]

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from anew.core.random import StepContext, generator, use_context
 from anew.core.settings import settings_of
@@ -13,6 +16,7 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.family import Diffusion
+from anew.families.known import known_values
 from anew.functional.ode import SOLVERS, STOCHASTIC
 
 SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
@@ -99,6 +103,35 @@ def test_known_values_are_kept_and_the_rest_fits_them() -> None:
     assert torch.equal(x[..., :4], truth.x[..., :4])
     rows = truth.labels == 0  # there the left half says what the right half is
     assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
+
+
+class LargestTensor(TorchFunctionMode):
+    """Numbers in the largest tensor that is made inside."""
+
+    size = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.size = max(self.size, result.numel() if isinstance(result, Tensor) else 0)
+        return result
+
+
+def test_the_component_nearest_to_known_values_needs_no_array_of_all_differences() -> None:
+    torch.manual_seed(0)
+    family = Diffusion(Grid((3, 8, 8), "CHW"), DiffusionConfig(width=8, num_components=20, rank=4, precision="fp32"))
+    family.mixture_weights.fill_(1.0)
+    family.mixture_centre.normal_()
+    family.mixture_means.normal_()
+    family.mixture_basis.normal_()
+    condition = Condition(torch.randn(16, 3, 8, 8), (torch.rand(16, 3, 8, 8) < 0.3).float())
+    known = known_values(condition, 16, (3, 8, 8), torch.device("cpu"))
+    assert known is not None
+    with LargestTensor() as largest:
+        chosen = family._choose_component(SampleRequest(16, condition=condition), torch.rand(16), known)
+    centres = family.mixture_centre + family.mixture_means @ family.mixture_basis.T
+    distance = ((known.values[:, None] - centres).square() * known.mask[:, None]).sum(2)
+    assert chosen.tolist() == distance.argmin(1).tolist() and len(set(chosen.tolist())) > 3
+    assert largest.size <= len(centres) * 192
 
 
 def test_known_values_of_another_shape_are_refused() -> None:

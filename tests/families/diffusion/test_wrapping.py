@@ -11,7 +11,7 @@ from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.family import Diffusion
-from anew.families.diffusion.wrapping import Wrapped, turned
+from anew.families.diffusion.wrapping import Wrapped, roll_images
 from anew.nets.unet import UNet
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
@@ -46,7 +46,7 @@ def test_a_u_net_follows_moves_by_its_patches() -> None:
 @pytest.mark.parametrize("level", [0, 1, 7])
 def test_turning_back_undoes_turning(level: int) -> None:
     x = torch.randn(3, 2 * 6 * 10)
-    assert torch.equal(turned(turned(x, (2, 6, 10), level), (2, 6, 10), level, inverse=True), x)
+    assert torch.equal(roll_images(roll_images(x, (2, 6, 10), level), (2, 6, 10), level, inverse=True), x)
 
 
 def ramps(count: int, seed: int) -> Tensor:

@@ -13,8 +13,8 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextState
-from anew.families.transformer.context_scoring import segments_of
 from anew.families.transformer.family import Transformer
+from anew.families.transformer.sweep_sequences import segments_of
 
 SPELLINGS = (*(bytes([97 + i]) for i in range(10)), b" ", b"\n")
 TEXT = Tokens(vocab=12, length=16, spellings=SPELLINGS)

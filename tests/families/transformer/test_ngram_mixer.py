@@ -218,19 +218,3 @@ def test_lengths_are_saved_and_a_head_without_them_is_loaded_as_it_was() -> None
     again.ends.register_buffer("lengths", -torch.ones(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="lengths"):
         again.check()
-
-
-@pytest.mark.parametrize("end_id", [None, 6])
-def test_documents_leave_training_text_as_often_with_min_p(end_id: int | None) -> None:
-    mixer = NgramMixer(vocab_size=7, order=4, end_id=end_id)
-    mixer.fit_counts([np.arange(40) % 5])
-    n, ids = 4000, np.arange(20)[None] % 5
-    logits = np.zeros((1, 7), dtype=np.float32)
-    state = mixer.new_state(1)
-    weights = mixer.step(mixer.last_contexts(ids), logits, state)[0]
-    state, rows = state.select(np.zeros(n, dtype=np.int64)), np.zeros(n, dtype=np.int64)
-    uniforms = np.random.default_rng(0).random((2, n), dtype=np.float32)
-    drawn = mixer.draw_min_p(ids[rows], logits[rows], state, (uniforms[0], uniforms[1]), 0.5)
-    shares = np.bincount(drawn, minlength=7) / n
-    assert 0.02 < 1.0 - weights[0] < 0.9 and weights[1:].max() < 0.5 * weights[0]
-    assert abs(shares[0] - (weights[0] if end_id is None else 1.0)) < 0.03

@@ -119,6 +119,12 @@ def test_every_sampling_setting_acts() -> None:
         assert not torch.allclose(last(family, 4, label, **{name: value}), plain, atol=1e-6), name
 
 
+def test_a_negative_temperature_is_refused_but_for_the_one_with_a_meaning() -> None:
+    assert cfg.from_json(VaeSampling, {"temperature": -1.0}) == VaeSampling()
+    with pytest.raises(ConfigError, match=r"temperature=-0\.5 is not allowed; give -1, or 0 to 2"):
+        cfg.from_json(VaeSampling, {"temperature": -0.5})
+
+
 def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
     family, batch = trained(), stripes(64, 2, 900)
     assert float(family.temperature) < 1.0  # the top knows stripes

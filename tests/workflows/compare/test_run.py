@@ -33,7 +33,7 @@ QUICK = {"width": 8, "batch_size": 8, "evaluate_samples": 4, "previews": 0}
 def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("duel")
     data = shapes(folder / "data")
-    anew.compare(folder / "out", data=data, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
+    anew.compare(data, out=folder / "out", families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
     return data, folder / "out"
 
 
@@ -63,7 +63,7 @@ def test_a_budget_in_which_no_family_can_be_ranked_is_refused_before_anything_is
     monkeypatch.setattr("anew.workflows.compare.run.steps_within", lambda *_: 22)
     data, out = shapes(tmp_path / "data", 60), tmp_path / "out"
     with pytest.raises(BudgetError, match=r"too short to rank vae .* and gan .* give a longer budget"):
-        anew.compare(out, data=data, families="vae,gan", budget=40.0)
+        anew.compare(data, out=out, families="vae,gan", budget=40.0)
     assert not out.exists()
 
 
@@ -96,33 +96,38 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
 def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -> None:
     data, out = duel
     before = (out / "gan" / "model.safetensors").stat().st_mtime_ns
-    again = anew.compare(out, data=data, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
+    again = anew.compare(data, out=out, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
     assert (out / "gan" / "model.safetensors").stat().st_mtime_ns == before
     assert "Fréchet distance" in again.table and "real" in again.table
     parameters = next(line for line in again.table.splitlines() if line.startswith("Parameters"))
     assert parameters.endswith("  -")  # real data has none, which is said
     with pytest.raises(anew.ConfigError, match=r"another comparison.*steps was 2, now 3"):
-        anew.compare(out, data=data, families="gan,diffusion:pixel", steps=3, settings=QUICK)
+        anew.compare(data, out=out, families="gan,diffusion:pixel", steps=3, settings=QUICK)
 
 
 def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, out = duel
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_SECONDS", 0.0)
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_BATCH", 80)
+    monkeypatch.setattr("anew.workflows.compare.run.MAX_SAMPLES", 24)
     name = "a #1<b>%41"  # of a folder, which may be a stranger's
     shutil.copytree(out / "diffusion-pixel", tmp_path / name)
-    output = anew.compare(tmp_path / "out", runs=[out / "gan", tmp_path / name], n=24).to_json()
+    output = anew.compare(out=tmp_path / "out", runs=[out / "gan", tmp_path / name]).to_json()
     assert [r["name"] for r in output["runs"]] == ["gan", name]
     page = (tmp_path / "out" / "compare.html").read_text()
     assert 'href="../a%20%231%3Cb%3E%2541/report/report.html"' in page and "#1<b>" not in page
     assert output["n"] == 20 and any("20 samples of each run instead of 24" in note for note in output["notes"])
+    asked = anew.compare(out=tmp_path / "asked", runs=[out / "gan", tmp_path / name], n=24).to_json()
+    assert asked["n"] == 24, "a number that is given does not depend on the clock"
+    environment = asked["environment"]
+    assert isinstance(environment, dict) and {"anew", "torch", "python", "platform", "threads"} == set(environment)
 
 
 @pytest.mark.slow
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = duel
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
-    report = anew.compare(tmp_path / "out", runs=[out / "gan", other], n=500)
+    report = anew.compare(out=tmp_path / "out", runs=[out / "gan", other], n=500)
     n = report.about["n"]
     assert len(report.runs) == 2
     assert f"At most {n} samples of each run are compared, not 500, since {n} items are held out." in report.notes
@@ -138,10 +143,10 @@ def test_runs_that_differ_are_refused(duel: tuple[Path, Path], tmp_path: Path) -
     data, out = duel
     large = trained(data, tmp_path / "large", steps=1, family="gan", settings={**QUICK, "size": 16})
     with pytest.raises(anew.RunError, match="1x12x12 and 1x16x16"):
-        anew.compare(tmp_path / "out", runs=[out / "gan", large.folder.path])
+        anew.compare(out=tmp_path / "out", runs=[out / "gan", large.folder.path])
     more = trained(shapes(tmp_path / "more", 120), tmp_path / "small", steps=1, family="gan", settings=QUICK)
     with pytest.raises(anew.RunError, match="different data"):
-        anew.compare(tmp_path / "out", runs=[out / "gan", more.folder.path])
+        anew.compare(out=tmp_path / "out", runs=[out / "gan", more.folder.path])
     assert not (tmp_path / "out").exists()
 
 
@@ -149,7 +154,7 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     _, out = duel
     shutil.copytree(out / "gan", tmp_path / "bad")
     (tmp_path / "bad" / "model.safetensors").write_bytes(b"nothing")
-    output = anew.compare(tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
+    output = anew.compare(out=tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
     assert [bool(r["failed"]) for r in output["runs"]] == [False, True]
     assert any("bad failed" in note for note in output["notes"])
 
@@ -158,20 +163,20 @@ def test_nothing_trained_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     data = shapes(tmp_path / "data", 40)
     monkeypatch.setattr("anew.workflows.compare.run.train_all", lambda *_: dict.fromkeys(("gan", "diffusion"), "no"))
     with pytest.raises(anew.RunError, match="no family could be trained: no"):
-        anew.compare(tmp_path / "out", data=data, families="gan,diffusion", steps=1)
+        anew.compare(data, out=tmp_path / "out", families="gan,diffusion", steps=1)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_budget_that_is_too_small_for_all_is_refused_at_once(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 40)
     with pytest.raises(anew.BudgetError, match="a budget of 5 s leaves no time to train"):
-        anew.compare(tmp_path / "out", data=data, families="gan,diffusion", budget="5s")
+        anew.compare(data, out=tmp_path / "out", families="gan,diffusion", budget="5s")
     assert not (tmp_path / "out").exists()
 
 
 def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match="'gan' does not take texts; give transformer"):
-        anew.compare(tmp_path / "out", data=names(tmp_path / "names.txt"), families="transformer,gan", steps=1)
+        anew.compare(names(tmp_path / "names.txt"), out=tmp_path / "out", families="transformer,gan", steps=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -179,7 +184,7 @@ def test_a_folder_whose_request_is_no_object_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "request.json").write_text("[1]")
     with pytest.raises(anew.ConfigError, match="describes no comparison"):
-        anew.compare(tmp_path / "out", data=shapes(tmp_path / "data", 40), families="gan,diffusion", steps=2)
+        anew.compare(shapes(tmp_path / "data", 40), out=tmp_path / "out", families="gan,diffusion", steps=2)
 
 
 @pytest.mark.parametrize(

@@ -178,14 +178,14 @@ class SoundScale:
         """
         import torch
 
-        from anew.functional.stereo import placed
+        from anew.functional.stereo import to_stereo
 
         waves: list[audio.Samples] = []
         for grids in torch.split(torch.as_tensor(x).detach().float().cpu(), CLIPS_AT_ONCE):
             image = grids[:, 1:].nan_to_num()
             sound = self._sound(self._magnitudes(self.levels(grids)), rounds)
             if image.shape[1]:
-                sound = placed(sound, image, self.frames, self._bank)
+                sound = to_stereo(sound, image, self.frames, self._bank)
             waves += list(sound.numpy() / np.float32(self.gain))
         return waves
 
@@ -270,30 +270,32 @@ class SoundScale:
         import torch
 
         from anew.functional.pitch import pitched_source
-        from anew.functional.spectrogram import shaped
+        from anew.functional.spectrogram import filter_source
 
         noise = np.random.default_rng(0).standard_normal(self.shape.length).astype(np.float32)
         source = torch.from_numpy(noise)
-        return shaped(wanted, self.frames, pitched_source(magnitude, self.frames, source) if self.pitched else source)
+        return filter_source(
+            wanted, self.frames, pitched_source(magnitude, self.frames, source) if self.pitched else source
+        )
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """Draw the spectrogram of samples (N,) or (N, 2) in colour, low tones at the bottom, (H, W, 3)."""
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0, 0].numpy()[::-1]
         unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
-        return coloured(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))
+        return level_colours(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))
 
 
-def drawn(x: Tensor) -> Tensor:
+def spectrogram_pictures(x: Tensor) -> Tensor:
     """Draw grids (n, 1 or 3, M, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
     import torch
 
     level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
-    colours = torch.from_numpy(coloured(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
+    colours = torch.from_numpy(level_colours(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
     return colours.movedim(-1, 1).float().div(127.5).sub(1.0)
 
 
-def coloured(unit: Numbers) -> NDArray[np.uint8]:
+def level_colours(unit: Numbers) -> NDArray[np.uint8]:
     """Colours (..., 3) of levels (...) from 0, silence, to 1, the loudest."""
     places = np.linspace(0.0, 1.0, len(COLOURS))
     channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]

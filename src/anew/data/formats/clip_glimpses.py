@@ -61,7 +61,7 @@ class ClipGlimpses:
 
     @property
     def is_complete(self) -> bool:
-        """Always False: sizes and lengths of all clips are needed."""
+        """As `GlimpseSample` asks: never, since sizes and lengths of all clips are needed."""
         return False
 
     @property

@@ -26,8 +26,8 @@ def block_side(picture: Image.Image | Numbers) -> int:
         values = np.where(values[..., 3:] > 0, values, 0)
     height, width = values.shape[:2]
     side = math.gcd(height, width)
-    probe = values[:: max(1, height // PROBED_ROWS)]
-    if math.gcd(side, *_changes(probe.swapaxes(0, 1)).tolist()) == 1:
+    probe_changes = _changes(values[:: max(1, height // PROBED_ROWS)].swapaxes(0, 1)).tolist()
+    if probe_changes and math.gcd(side, *probe_changes) == 1:
         return 1
     changes = [*_changes(values).tolist(), *_changes(values.swapaxes(0, 1)).tolist()]
     return math.gcd(side, *changes) if changes else 0

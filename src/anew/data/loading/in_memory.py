@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.random import key
-from anew.core.specs import Batch
+from anew.core.specs import UNKNOWN_CLASS, Batch
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.file_names import split_record_name
 from anew.data.loading.epoch_order import permutation
-from anew.data.loading.rows import Examples, concatenate, examples_of, training_batch
+from anew.data.loading.rows import Examples, class_refusal, concatenate, examples_of, training_batch
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
@@ -192,7 +192,8 @@ class InMemoryStore:
     # ---- encoding ----
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
-        """Encode all parts with the fitted modality."""
+        """Encode all parts with the fitted modality. Where classes are learned, items without a known one are refused; in undivided
+        data they are kept."""
         del cache, name  # little text is encoded again faster than a cache is read
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):
@@ -201,11 +202,14 @@ class InMemoryStore:
             classes: list[int] = []
             names: list[str] = []
             for item, row in zip(items, self.modality.encode_many(items), strict=True):
+                label = number.get(item.label or "", UNKNOWN_CLASS) if labels else 0
+                if label == UNKNOWN_CLASS and not self._undivided and not isinstance(row, str):
+                    row = class_refusal(item.label)
                 if isinstance(row, str):
                     self.refusals.add([SkippedItem(item.name, row, item.group)])
                 else:
                     encoded.append(row)
-                    classes.append(number.get(item.label or "", 0))
+                    classes.append(label)
                     names.append(item.name)
             self._names[part] = names
             self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
@@ -231,10 +235,12 @@ class InMemoryStore:
             if isinstance(row, str):
                 continue  # `encode` has noted the refusal
             file, name = split_record_name(item.name)
-            named = bool(self.modality.traits.record_start) and name != str(number)
+            # Headers of sequences and places of cells are names
+            is_place = self.modality.layout == "items" and not name.isdecimal()
+            named = name != str(number) if self.modality.traits.record_start else is_place
             if not self.modality.traits.record_start and self.modality.layout == "list" and name.isdecimal():
                 number = int(name)  # other names are those of lines, empty ones included, and of rows
-            label = class_of.get(item.label or "", 0) if labels else None
+            label = class_of.get(item.label or "", UNKNOWN_CLASS) if labels else None
             records.append(EncodedRecord(file, number, name if named else "", row, label))
         return records
 

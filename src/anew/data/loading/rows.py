@@ -19,6 +19,9 @@ from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 
 SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory
+# Most windows of packed text that begin where a document does, as samples do; few would by themselves. After 350 steps a tenth
+# costs 0.6% of the bits of held-out text, a fortieth 0.2% (docs/log.md, 2026-11-29).
+MAX_BEGINNING_SHARE = 0.1
 
 
 class Rows(NamedTuple):
@@ -67,6 +70,11 @@ class Examples(Protocol):
         ...
 
 
+def class_refusal(label: str | None) -> str:
+    """Why an item of this label is not trained on, as one clause."""
+    return f"it has the class {label!r}, which the listing did not show" if label else "it has no class"
+
+
 def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers | None) -> Examples:
     """Examples of the form that the modality's spec needs. labels: (n,) class numbers, None without classes."""
     spec: Spec = modality.spec
@@ -76,7 +84,7 @@ def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
     widths = widths_of(modality)
     if spec.packed:
-        return PackedExamples(flat, spec.length, widths, start_of(modality, spec))
+        return PackedExamples(flat, spec.length, widths, start_of(modality, spec), beginnings_of(flat, spec))
     lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
     return RecordExamples(flat, lengths, spec, widths, labels)
 
@@ -96,17 +104,30 @@ def start_of(modality: Modality, spec: Tokens) -> int:
     return int(ids[-1]) if len(ids) else 0
 
 
+def beginnings_of(ids: Numbers, spec: Tokens) -> NDArray[np.int64]:
+    """Places in a stream where a whole window follows that begins as samples do, with the end token of the document before.
+
+    Empty where samples begin in the middle of a document."""
+    if "end" not in spec.special or spec.opening:
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(ids[: max(len(ids) - spec.length, 0)] == spec.special["end"])
+
+
 def _units(ids: Numbers, widths: Numbers) -> float:
     return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
 
 
 class PackedExamples:
-    """One stream of tokens; an example is a window of length+1 ids. ids: (n,)."""
+    """One stream of tokens; an example is a window of length+1 ids, cut anywhere or, now and then, where a document begins.
+
+    ids: (n,); beginnings: (documents,) see `beginnings_of`.
+    """
 
     labels: Integers | None = None
 
-    def __init__(self, ids: Numbers, length: int, widths: Numbers, start: int) -> None:
+    def __init__(self, ids: Numbers, length: int, widths: Numbers, start: int, beginnings: NDArray[np.int64]) -> None:
         self.ids = ids
+        self.beginnings = beginnings
         self.length = length
         self.start = start
         self.units = _units(ids, widths)
@@ -116,6 +137,9 @@ class PackedExamples:
         self.num_items = max(len(ids) // length, 1)
         self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
+        # In an epoch each beginning comes about once in this way, as every other window does.
+        share = min(MAX_BEGINNING_SHARE, len(beginnings) * length / max(len(ids), 1))
+        self._beginning_hashes = np.uint64(share * 2**64)  # places with a lower hash give way to a beginning
 
     def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         return self._at(numbers * self.length + shift)
@@ -124,6 +148,10 @@ class PackedExamples:
         return self._at(np.array([int(fraction * max(len(self.ids) - self.length, 1))]))
 
     def _at(self, starts: NDArray[np.int64]) -> Rows:
+        if len(self.beginnings):
+            # The hash of a place changes with the shift of the epoch, so that other windows give way in each.
+            gives_way = splitmix64(starts.astype(np.uint64)) < self._beginning_hashes
+            starts = np.where(gives_way, self.beginnings[starts * len(self.beginnings) // len(self.ids)], starts)
         index = starts[:, None] + self._span  # (B, L+1)
         if len(self.ids) <= self.length:
             index %= len(self.ids)  # a stream of less than one window repeats itself

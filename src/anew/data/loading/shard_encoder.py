@@ -9,8 +9,9 @@ import numpy as np
 
 from anew.core import isolation
 from anew.core.arrays import Numbers
-from anew.core.specs import Grid
+from anew.core.specs import UNKNOWN_CLASS, Grid
 from anew.data.loading.cache import EncodedShard
+from anew.data.loading.rows import class_refusal
 from anew.data.modality import Modality
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
@@ -80,12 +81,11 @@ class ShardEncoder:
         """Encode items with their parts, and add them to `encoded`."""
         rows = self._modality.encode_many([item for item, _ in items]) if items else []
         for (item, part), values in zip(items, rows, strict=True):
-            label = self.labels.get(item.label or "", -1 if self.labels else 0)
+            label = self.labels.get(item.label or "", UNKNOWN_CLASS if self.labels else 0)
             if isinstance(values, str):
                 encoded.refused.append([item.name, values, item.group])
-            elif label < 0:
-                unknown = f"it has the class {item.label!r}, which the listing did not show"
-                encoded.refused.append([item.name, unknown, item.group])
+            elif label == UNKNOWN_CLASS:
+                encoded.refused.append([item.name, class_refusal(item.label), item.group])
             else:
                 encoded.values.append(values)
                 encoded.labels.append(label)

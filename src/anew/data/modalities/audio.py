@@ -20,7 +20,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, drawn
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
@@ -244,7 +244,7 @@ class Audio(Modality):
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
-        self.spec = replace(self._grid, std=max(std, MIN_STD))
+        self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
         return self.spec
 
     def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
@@ -318,8 +318,8 @@ class Audio(Modality):
         data = audio.to_file(wave, self._shape.rate, file_format, comment)
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
-    def drawn(self, x: Tensor) -> Tensor:
-        return drawn(x)
+    def draw_grids(self, x: Tensor) -> Tensor:
+        return spectrogram_pictures(x)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
@@ -355,7 +355,7 @@ class Audio(Modality):
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +16,8 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import animations, image_size, learned, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats import animations, image_size, learned, picture_sheets, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
     MAX_SIDE,
     RUNGS,
@@ -32,13 +33,6 @@ from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count,
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError
 
-SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
-DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
-MIN_DECODED = 16  # so many are decoded, unless they have more than MAX_DECODED_PIXELS
-DECODED_PIXELS = 1 << 27  # after so many (about two seconds of PNG) no more images than MIN_DECODED are decoded
-MAX_DECODED_PIXELS = 1 << 28  # after so many no more are decoded, even if they are fewer than MIN_DECODED
-KEPT_PIXELS = 1 << 24  # most pixels of the thumbnails together: 50 MB in colour
-CHUNK = 4  # least images that the worker gets at a time; after each chunk the decoded pixels are counted
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
 TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
 # Images, and pixels a side of them, by which samples and real images are compared in their transparency; chosen
@@ -57,6 +51,10 @@ class ImageConfig:
     """Settings for fitting images to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
+    cell: str = setting(
+        "off",
+        "pictures are sheets whose cells are items: their side, WIDTHxHEIGHT, or 32x48+1 with lines of 1 pixel between; off: they are none",
+    )
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
@@ -66,99 +64,6 @@ class ImageConfig:
     image_column: str = setting("", "table column of the images; empty: found by its name")
     label_column: str = setting("", "table column of the classes; empty: found by its name")
     header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageGlimpse:
-    """Properties of one image that `fit` needs.
-
-    Attributes:
-        size: (width, height) of the image.
-        thumbnail: (h, w) or (h, w, C) of 8 bits, or the values of a deep image as floats; None: it was not decoded. It has one
-            pixel for each block of `block`.
-        decoded_pixels: Pixels decoded for it.
-        value_range: Smallest and largest value of a deep image.
-        is_float: Whether these values are floating-point numbers.
-        has_palette: Whether the file has a palette.
-        block: Side of the blocks of one colour that it consists of; 0 if all of it has one colour.
-    """
-
-    size: tuple[int, int]
-    thumbnail: Numbers | None = None
-    decoded_pixels: int = 0
-    value_range: pixels.ValueRange | None = None
-    is_float: bool = False
-    has_palette: bool = False
-    block: int = 1
-
-
-@dataclass(slots=True)
-class _ImageGlimpses:
-    """Properties of all images of the sample that `fit` needs.
-
-    Attributes:
-        sizes: (width, height) of each.
-        thumbnails: Small copies of those decoded.
-        value_ranges: Smallest and largest value of each deep image.
-        is_float: Whether any has floating-point values.
-        num_paletted: How many of those decoded have palettes.
-        blocks: Side of the blocks of each thumbnail's image, see `ImageGlimpse`.
-        first_error: Why the first unusable image cannot be used.
-        decoded_pixels: Pixels decoded so far.
-        kept_pixels: Pixels of the thumbnails.
-    """
-
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    thumbnails: list[Pillow.Image] = field(default_factory=list)
-    value_ranges: list[pixels.ValueRange] = field(default_factory=list)
-    is_float: bool = False
-    num_paletted: int = 0
-    blocks: list[int] = field(default_factory=list)
-    first_error: str = ""
-    decoded_pixels: int = 0
-    kept_pixels: int = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether enough images were seen."""
-        return len(self.sizes) >= SIZED_IMAGES
-
-    @property
-    def needs_bodies(self) -> bool:
-        """Whether more images should be decoded."""
-        if len(self.thumbnails) >= DECODED_IMAGES:
-            return False
-        if self.decoded_pixels < DECODED_PIXELS and self.kept_pixels <= KEPT_PIXELS:
-            return True
-        return len(self.thumbnails) < MIN_DECODED and self.decoded_pixels < MAX_DECODED_PIXELS
-
-    @property
-    def piece(self) -> int:
-        """How many images to look at next: half of those that are probably left to decode, judging by the images so far."""
-        if not self.needs_bodies:
-            return isolation.PIECE
-        decoded = len(self.thumbnails)
-        shares = [
-            DECODED_IMAGES / max(decoded, 1),
-            DECODED_PIXELS / max(self.decoded_pixels, 1),
-            KEPT_PIXELS / max(self.kept_pixels, 1),
-        ]
-        return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
-
-    def add(self, glimpse: ImageGlimpse) -> None:
-        """Add an image."""
-        self.sizes.append(glimpse.size)
-        if glimpse.thumbnail is None:
-            return
-        self.decoded_pixels += glimpse.decoded_pixels
-        self.num_paletted += glimpse.has_palette
-        self.blocks.append(glimpse.block)
-        if glimpse.value_range is not None:
-            self.value_ranges.append(glimpse.value_range)
-            self.is_float = self.is_float or glimpse.is_float
-        thumbnail = Pillow.fromarray(glimpse.thumbnail)
-        self.kept_pixels += _area(thumbnail.size)
-        self.thumbnails.append(thumbnail)
 
 
 class Image(Modality):
@@ -186,6 +91,7 @@ class Image(Modality):
         super().__init__(config, generated=generated)
         self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
+        self._cell = picture_sheets.parse_cell(config.cell)
         self._framing = "crop"
         self._block = 1
         self._levels: pixels.ValueRange | None = None
@@ -205,6 +111,36 @@ class Image(Modality):
 
     def remarks(self) -> list[str]:
         return list(self.notes)
+
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        """Take remarks on sheets, which a refusal of too few pictures needs."""
+        if self._cell is not None:
+            sizes = [pixels.size_of(pixels.open_image(item.data)) for item in sample]
+            self.notes = [picture_sheets.cut_note(sizes, self._cell)]
+        elif len(sample) <= picture_sheets.FEW_PICTURES:
+            grids = isolation.each(self.grid, sample)
+            self.notes = picture_sheets.suggestion([None if isinstance(grid, ValueError) else grid for grid in grids])
+        return []
+
+    def grid(self, item: Item) -> tuple[int, int] | None:
+        """The cells of a picture that looks like a sheet. Raises ValueError (one clause)."""
+        return picture_sheets.grid_of(self._whole(item))
+
+    @property
+    def holds_records(self) -> bool:
+        return self._cell is not None
+
+    def split_records(self, item: Item) -> Iterator[Item]:
+        image = pixels.open_image(item.data)
+        if self._cell is None or self._cell.holds(pixels.size_of(image)):
+            yield item
+            return
+        for row, column, values in picture_sheets.cells(self._whole(item), self._cell):
+            yield Item(f"{item.name}:row {row}, column {column}", values, item.label)
+
+    @staticmethod
+    def _whole(item: Item) -> Pillow.Image:
+        return pixels.to_eight_bits(pixels.load(pixels.open_image(item.data)))
 
     def validate_header(self, item: Item) -> str | None:
         try:
@@ -231,7 +167,7 @@ class Image(Modality):
         """The setting that lays real images on white if many of them are transparent and no sample is, else nothing."""
         looks: list[list[Pillow.Image]] = []
         for items in (samples, real):
-            sample = _ImageGlimpses()
+            sample = ImageGlimpses()
             collect_glimpses(self.glimpse, items[:: len(items) // COMPARED_IMAGES + 1], sample, side=COMPARED_SIDE)
             looks.append([pixels.to_eight_bits(image) for image in sample.thumbnails])
         of_samples, of_real = ([*map(pixels.has_transparency, images)] for images in looks)
@@ -244,7 +180,7 @@ class Image(Modality):
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = side_limit(budget)
-        sample = _ImageGlimpses()
+        sample = ImageGlimpses()
         collect_glimpses(self.glimpse, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
@@ -275,38 +211,11 @@ class Image(Modality):
         return image_size.form(self._grid.shape)
 
     def glimpse(self, item: Item, side: int) -> ImageGlimpse:
-        """Size and thumbnail of an image. Raises ValueError (one clause).
-
-        Args:
-            item: An image.
-            side: Pixels a side that the thumbnail needs; 0: none is made.
-        """
-        image = pixels.open_image(item.data)
-        size = pixels.size_of(image)
-        if not side:
-            return ImageGlimpse(size)
-        has_palette = image.mode == "P"
-        if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, min_size=(side, side))
-        # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
-        decoded_pixels = max(_area(image.size), _area(size) // 16)
-        if pixels.is_deep(image):
-            thumbnail = pixels.block_means(np.asarray(image), 2 * side)
-            return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
-        block = 1
-        # Otherwise it is a JPEG that was decoded to a smaller size, or slow to search
-        if image.size == size and _area(size) <= pixels.LARGE:
-            image = pixels.to_eight_bits(image)
-            block = pixel_blocks.block_side(image)
-            image = pixel_blocks.drawing(image, max(block, 1))
-        image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
-        if max(image.size) > 2 * side:  # keep the sample small in memory
-            image = image.copy()
-            image.thumbnail((2 * side, 2 * side))
-        return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette, block=block)
+        """See `image_glimpses.glimpse_of`. Raises ValueError (one clause)."""
+        return glimpse_of(item.data, side)
 
     def _choose_size(
-        self, sample: _ImageGlimpses, budget: DataBudget, max_side: int, keeps_transparency: bool
+        self, sample: ImageGlimpses, budget: DataBudget, max_side: int, keeps_transparency: bool
     ) -> tuple[int, int]:
         """(width, height) of all images; sets `_framing`, which says how images of another shape are fitted to it, and `_block`."""
         sizes = sample.sizes
@@ -477,10 +386,6 @@ def side_limit(budget: DataBudget) -> int:
         return 64
     side = 32.0 * (budget.thread_seconds / 60.0) ** (np.log(2) / np.log(60))
     return int(np.clip(side, RUNGS[0], RUNGS[-1]))
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
 
 
 EXPORT = Image

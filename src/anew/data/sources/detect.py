@@ -53,7 +53,7 @@ class SortedFiles:
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
         if self.unknown:
             notes.append(
-                f"not used are {_by_suffix(self.unknown)}: nothing that can be learned is recognised in their content"
+                f"{_by_suffix(self.unknown)} are not used: nothing that can be learned is recognised in their content"
             )
         return notes
 
@@ -74,10 +74,10 @@ def _by_suffix(counts: Mapping[str, int]) -> str:
     """How many files have each suffix: the commonest by name, the others together."""
     commonest = sorted(counts, key=lambda suffix: (-counts[suffix], suffix))
     n_shown = SHOWN_SUFFIXES if len(commonest) > SHOWN_SUFFIXES + 1 else len(commonest)
-    shown = [f"{counts[suffix]:,} {suffix}" for suffix in commonest[:n_shown]]
+    phrases = [f"{counts[suffix]:,} {suffix}" for suffix in commonest[:n_shown]]
     if more := commonest[n_shown:]:
-        shown.append(f"{sum(counts[suffix] for suffix in more):,} with {len(more)} other endings")
-    return listed(shown)
+        phrases.append(f"{sum(counts[suffix] for suffix in more):,} with {len(more)} other endings")
+    return listed(phrases)
 
 
 def sort_files(

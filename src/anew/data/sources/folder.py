@@ -131,33 +131,33 @@ class FolderReader:
             large = [f for f in files if max_bytes and f.bytes > max_bytes]
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
-        named = self._parts = parts_of([f.path for f in files])
+        part_by_path = self._parts = parts_of([f.path for f in files])
         self._shared_folder, self._folder_labels = shared_folder([f.path for f in files]), {}
-        self.notes += _undivided_note(named)
+        self.notes += _undivided_note(part_by_path)
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
         if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
-            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, named[f.path])]
-            return _chunk(sorted(small, key=_shuffle_key), named, SHARD_ITEMS, None, streamed=True) + parts
+            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, part_by_path[f.path])]
+            return _chunk(sorted(small, key=_shuffle_key), part_by_path, SHARD_ITEMS, None, streamed=True) + parts
         if not owner.traits.is_text:
-            return _chunk(sorted(files, key=_shuffle_key), named, SHARD_ITEMS, None)
+            return _chunk(sorted(files, key=_shuffle_key), part_by_path, SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
-            return _chunk(files, named, SHARD_ITEMS, SHARD_BYTES)
+            return _chunk(files, part_by_path, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
         return [
-            *_chunk(sorted(small, key=_shuffle_key), named, SHARD_ITEMS, SHARD_BYTES),
-            *(shard for file in large for shard in _spans(file, named[file.path], owner.traits.record_start)),
+            *_chunk(sorted(small, key=_shuffle_key), part_by_path, SHARD_ITEMS, SHARD_BYTES),
+            *(shard for file in large for shard in _spans(file, part_by_path[file.path], owner.traits.record_start)),
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
         """Without any other classes, take the first word of file names (`dog_3.wav`, `0_anna_12.wav`) as classes, if all have one."""
         if self._classes or len(files) < 2 or any(self._label(f.path) is not None for f in files):
             return
-        named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
-        words = {path: match.group(1) for path, match in named.items() if match}
+        matches = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
+        words = {path: match.group(1) for path, match in matches.items() if match}
         counts = Counter(words.values())
         low, high = NAME_CLASSES_RANGE
         if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < MIN_FILES_PER_NAME:
@@ -237,12 +237,12 @@ class FolderReader:
 def _undivided_note(parts: Mapping[str, str | None]) -> list[str]:
     """A sentence on folders that have the name of a part and are none. parts: by path."""
     folders = {path.rpartition("/")[0] for path, part in parts.items() if part is None and "/" in path}
-    named = sorted(folder for folder in folders if part_of(f"{folder}/_") is not None)
-    if not named:
+    names = sorted(folder for folder in folders if part_of(f"{folder}/_") is not None)
+    if not names:
         return []
-    verb = "folder {} is" if len(named) == 1 else "folders {} are"
+    verb = "folder {} is" if len(names) == 1 else "folders {} are"
     return [
-        f"the {verb.format(listed([repr(name) for name in named[:MAX_NAMED_FOLDERS]]))} read like the other files, not as held-out data: "
+        f"the {verb.format(listed([repr(name) for name in names[:MAX_NAMED_FOLDERS]]))} read like the other files, not as held-out data: "
         "that takes a folder named train, too"
     ]
 

@@ -18,7 +18,7 @@ MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them 
 
 def read_records(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
     """The records of a shard; an item that cannot be split into records becomes one SkippedItem."""
-    if type(modality).split_records is Modality.split_records:
+    if not modality.holds_records:
         yield from source.read(shard)
         return
     for item, records in each(modality.split_records, source.read(shard)):

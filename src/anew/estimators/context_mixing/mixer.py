@@ -265,7 +265,7 @@ class ContextMixer:
         joint: JointWeights,
         probabilities: Floats,
         is_wanted: Flags | None = None,
-        min_p: float = 0.0,
+        min_p: Floats | None = None,
     ) -> Floats:
         """(n, V) distribution of the next token of each document, by contexts and network together.
 
@@ -274,7 +274,7 @@ class ContextMixer:
             joint: The weights of each.
             probabilities: (n, V) of the network.
             is_wanted: (n,) False for documents whose distribution is not needed, and is 0; None: all are.
-            min_p: Tokens below this share of the top probability need not be exact, which takes less time.
+            min_p: (n,) tokens below this share of the top probability need not be exact, which takes less time; None: all are.
         """
         is_wanted = np.ones(len(probabilities), dtype=np.bool_) if is_wanted is None else is_wanted
         mixed = np.zeros(probabilities.shape, dtype=np.float32)
@@ -287,7 +287,7 @@ class ContextMixer:
             self.tables,
             probabilities,
             is_wanted,
-            np.float64(min_p),
+            np.zeros(len(probabilities), dtype=np.float32) if min_p is None else min_p,
             mixed,
         )
         return mixed
@@ -300,6 +300,7 @@ class ContextMixer:
         uniform: Floats,
         tokens: Ints,
         rate: float = DOCUMENT_RATE,
+        is_wanted: Flags | None = None,
     ) -> Doubles:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
@@ -310,9 +311,10 @@ class ContextMixer:
             uniform: (n,) in [0, 1), which decides the tokens.
             tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
             rate: Learning rate.
+            is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
 
         Returns:
-            (n,) probabilities of the tokens.
+            (n,) probabilities of the tokens; 0 where none is needed.
         """
         token_probabilities = np.zeros(len(uniform))
         reading.draw_tokens(
@@ -325,6 +327,7 @@ class ContextMixer:
             probabilities,
             uniform,
             np.float32(rate),
+            np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted,
             tokens,
             token_probabilities,
         )

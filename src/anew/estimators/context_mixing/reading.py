@@ -156,7 +156,7 @@ def next_token_probabilities(
     tables: Tables,
     probabilities: Floats,
     is_wanted: Flags,
-    min_p: np.float64,
+    min_p: Floats,
     mixed: Floats,
 ) -> None:
     """Compute the distribution of the next token of rows, by contexts and network together.
@@ -170,7 +170,7 @@ def next_token_probabilities(
         tables: Lookup tables.
         probabilities: (n, V) of the network.
         is_wanted: (n,) whether a row is computed.
-        min_p: Tokens below this share of the top probability need not be exact; 0: all are.
+        min_p: (n,) tokens below this share of the top probability need not be exact; 0: all are.
         mixed: (n, V) receives the probabilities; rows that are not wanted stay.
     """
     count = len(tree.children)
@@ -197,7 +197,7 @@ def next_token_probabilities(
             mass,
             (order, match_class, last),
             keys[1],
-            min_p,
+            np.float64(min_p[row]),
             mixed[row],
         )
 
@@ -213,6 +213,7 @@ def draw_tokens(
     probabilities: Floats,
     uniform: Floats,
     rate: np.float32,
+    is_wanted: Flags,
     tokens: Ints,
     token_probabilities: Doubles,
 ) -> None:
@@ -224,6 +225,7 @@ def draw_tokens(
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: Learning rate of the weights of each row; 0 for none.
+        is_wanted: (n,) whether a row is drawn.
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
         token_probabilities: (n,) receives their probabilities.
     """
@@ -231,6 +233,8 @@ def draw_tokens(
     all_nodes, selected, keys = make_statistics(count), make_statistics(np.int64(1)), np.zeros(NUM_KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
+        if not is_wanted[row]:
+            continue
         memory = row_of(memories, row)
         context_keys(memory.history, keys)
         order = gather_nodes(memory, base, keys, tree, all_nodes)

@@ -17,8 +17,8 @@ from anew.data.formats.audio import Samples, with_channels
 from anew.data.formats.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, working_bytes
-from anew.evaluation.memorization.result import ItemType
-from anew.functional.pitch import PITCH
+from anew.evaluation.memorization.item_type import ItemType
+from anew.functional.pitch import PITCH_HZ
 from anew.functional.spectrogram import Frames, mel_bank
 
 # Size of the spectrograms that metrics compare: the same for all runs, so that scores are comparable
@@ -66,10 +66,10 @@ def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
 def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     """How exactly each clip repeats itself at a pitch, (n,) from 0 (noise) to 1 (a steady tone).
 
-    This is the largest normalised autocorrelation at any lag of PITCH, averaged over stretches weighted by their energy.
+    This is the largest normalised autocorrelation at any lag of PITCH_HZ, averaged over stretches weighted by their energy.
     """
     width = round(PITCH_WINDOW * rate)
-    low, high = int(rate / PITCH[1]), min(int(rate / PITCH[0]), width - 2)
+    low, high = int(rate / PITCH_HZ[1]), min(int(rate / PITCH_HZ[0]), width - 2)
     lag = torch.arange(low, high)
     parts = []
     for start in range(0, len(items), CHUNK):

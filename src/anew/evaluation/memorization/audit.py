@@ -32,6 +32,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
 )
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import (
     MatchResult,
     MatchTest,
@@ -47,11 +48,11 @@ from anew.evaluation.memorization.planting import (
     planted_copies,
     unsuspicious_rows,
 )
+from anew.evaluation.memorization.reach import FOLDS, bits_out_of_reach
 from anew.evaluation.memorization.remembered import RememberedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.result import (
     ClosestPair,
     CopyTestResult,
-    ItemType,
     PlantedControl,
     TrainingDistance,
 )
@@ -127,6 +128,7 @@ class Audit(Generic[ItemT]):
         self.planted, exact, disturbed = make_planted(item_type, real, self.pool[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
+        self._real, self._bits = real, item_type.bits
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
             RememberedDistance(distance, self.groups, self.pool, progress=progress)
@@ -272,6 +274,8 @@ class Audit(Generic[ItemT]):
             real_compared=repeats.n_real,
             real_identical=repeats.real,
             identical_p=repeats.p,
+            held_out_identical=repeats.held_out_samples,
+            seen_p=repeats.seen_p,
             match_p=match.p,
             shortened=bool(self.skipped),
             training_distance=training_distance,
@@ -310,7 +314,15 @@ class Audit(Generic[ItemT]):
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
         real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
-        return count_repeats(samples, real, self._stand_ins.items, self.is_train)
+        return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_out_of_reach)
+
+    def _are_out_of_reach(self, items: Indices) -> NDArray[np.bool_]:
+        """Whether no generator reaches each of some real items by itself. They are shuffled, so their numbers make random folds."""
+        bits = np.empty(len(items))
+        for fold in np.unique(items % FOLDS):
+            others = [item for i, item in enumerate(self._real) if i % FOLDS != fold]
+            bits[items % FOLDS == fold] = self._bits([self._real[i] for i in items[items % FOLDS == fold]], others)
+        return bits >= bits_out_of_reach(self.n_samples, self.n_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
@@ -369,6 +381,8 @@ class Audit(Generic[ItemT]):
             real_compared=repeats.n_real,
             real_identical=repeats.real,
             identical_p=repeats.p,
+            held_out_identical=repeats.held_out_samples,
+            seen_p=repeats.seen_p,
             notes=self.notes,
         )
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS
-from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
 from anew.evaluation.metrics.row_formats import RowFormat, row_format
 

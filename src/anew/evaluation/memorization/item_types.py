@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Distance, Indices
-from anew.evaluation.memorization.result import ItemType, content_keys
+from anew.evaluation.memorization.item_type import ItemType, content_keys
+from anew.evaluation.memorization.reach import content_bits
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
@@ -67,6 +68,13 @@ def clip_keys(clip: NDArray[np.uint8]) -> list[Hashable]:
     from anew.evaluation.memorization.images import compared_frames
 
     return [key for frame in compared_frames(clip, FRAMES) for key in image_keys(frame)]
+
+
+def clip_bits(clips: Sequence[NDArray[np.uint8]], others: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """The bits of the plainest frame of each clip that is compared: clips are identical that have one in common."""
+    from anew.evaluation.memorization.images import compared_frames
+
+    return np.array([content_bits(list(compared_frames(clip, FRAMES)), []).min() for clip in clips])
 
 
 def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
@@ -161,6 +169,7 @@ CLIPS = ItemType(
     query_cost=IMAGE_QUERY_COST // FRAMES,
     working_bytes=_clip_bytes,
     keys=clip_keys,
+    bits=clip_bits,
     likeness=" in a frame",
 )
 RECORDS = ItemType(

@@ -21,8 +21,9 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
 )
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
-from anew.evaluation.memorization.result import ItemType, PlantedControl
+from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
@@ -220,7 +221,8 @@ def combined_p(p: float, reference: ReferenceResult | None) -> float:
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
     """The lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
     exact, disturbed = (
-        {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
+        {p.rate for p in planted if p.kind == copies and p.caught >= DETECTION_POWER}
+        for copies in ("exact", "disturbed")
     )
     return min(exact & disturbed, default=None)
 

@@ -1,19 +1,13 @@
-"""Results of an audit for copies: numbers, and sentences for readers; and the type of items that are compared. See `audit`."""
+"""Results of an audit for copies: numbers, and sentences for readers. See `audit`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Generic
 
 import numpy as np
 
-from anew.core.arrays import Integers, Numbers
 from anew.core.wording import are, percent, plural, rounded_up
-from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
-from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import (
     ALPHA,
@@ -30,7 +24,6 @@ REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more
 # Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
 VISIBLE = 0.4
 PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
-CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
 MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
 
 COPIED_SHARE = MetricSpec(
@@ -76,56 +69,6 @@ LIMITS = {
     "time": " in the time given (`anew evaluate` on the run has no time limit)",
     "memory": ", as many as memory holds",
 }
-
-
-def content_keys(item: str | Numbers) -> list[Hashable]:
-    """A key that is equal for equal items."""
-    if isinstance(item, str):
-        return [item]
-    array = np.ascontiguousarray(item)
-    return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
-
-
-def text_bytes(item: object) -> int:
-    """About how many bytes an audit takes for a text."""
-    return CHARACTER_BYTES * len(str(item))
-
-
-@dataclass(frozen=True, slots=True)
-class ItemType(Generic[ItemT]):
-    """How items of a type are compared.
-
-    Attributes:
-        name: Name of the type.
-        distances: Function from all items and their groups (n,) to distances.
-        disturb: Makes a lightly altered copy of an item.
-        scope: Sentences on which copies the test can detect (measured: docs/log.md, 2026-11-28).
-        whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
-            group with the passages of its text.
-        query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
-        working_bytes: About how many bytes an audit takes for an item, itself included.
-        keys: Keys of an item; two items that share one count as identical.
-        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
-        resembles: Whether two training items that samples were found close to show a reader the same thing.
-        copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
-            item.
-        level: Significance level of each test; lower where the same data are audited as items of two types.
-        label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
-    """
-
-    name: str
-    distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
-    disturb: Callable[[ItemT, np.random.Generator], ItemT]
-    scope: str
-    whole: bool = True
-    query_cost: int = 0
-    working_bytes: Callable[[ItemT], int] = text_bytes
-    keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
-    likeness: str = ""
-    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
-    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
-    level: float = ALPHA
-    label_level: float = LABEL_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +144,8 @@ class CopyTestResult:
         real_identical: How many of those are identical to another one: what chance gives.
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
+        held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
+        seen_p: p-value of so many of those that no generator reaches by itself: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
@@ -230,6 +175,8 @@ class CopyTestResult:
     real_compared: int = 0
     real_identical: int = 0
     identical_p: float | None = None
+    held_out_identical: int | None = 0
+    seen_p: float | None = None
     match_p: float | None = None
     held_out_together: bool = False
     scope: str = ""
@@ -249,7 +196,7 @@ class CopyTestResult:
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
         items = f"{self.train:,} training and {self.held_out:,} held-out {self._units}"
-        source = f"{self._samples(self.samples)}, {items}, by {self.distance}"
+        source = f"{self.counted(self.samples)}, {items}, by {self.distance}"
         has_limit = not self.found and self.detection_limit is not None
         scores = [
             Score(
@@ -289,7 +236,7 @@ class CopyTestResult:
     def _units(self) -> str:
         return UNITS[self.unit]
 
-    def _samples(self, n: int) -> str:
+    def counted(self, n: int) -> str:
         """A number of what `samples` counts."""
         return plural(n, "sample passage" if self.unit == "passage" else "sample")
 
@@ -319,6 +266,11 @@ class CopyTestResult:
         """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
 
+    @property
+    def saw_held_out(self) -> bool:
+        """Whether the generator has probably seen held-out items, so that the test misses copies, and no other answer is certain."""
+        return self.seen_p is not None and self.seen_p <= ALPHA
+
     def verdict(self) -> str:
         """A sentence or two for a reader who knows no statistics."""
         return self._words()[0]
@@ -335,37 +287,35 @@ class CopyTestResult:
                 "are not random draws from one source."
             ), "the check is not valid: even held-out items look like copies"
         identical = (
-            f"{self._identical()}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
+            f"{_identical(self)}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
         )
         if self.has_too_few_samples:
-            counted, verb = self._samples(self.samples), "was" if self.samples == 1 else "were"
+            counted, verb = self.counted(self.samples), "was" if self.samples == 1 else "were"
             return (
                 f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
                 f"{counted} compared; at least {MIN_SAMPLES} are needed",
             )
+        if self.saw_held_out and not self.found:
+            seen = "the generator has probably seen the held-out items"
+            fact = _identical(self)
+            real = f"; of {plural(self.real_compared, 'real item')} {_real_identical(self)} identical to another"
+            return (
+                f"{fact}{real}. So {seen} (p = {self.seen_p:.2g}), and the test, which compares with them, misses copies. "
+                "Hold out items that it was not trained on."
+            ), f"{fact}: {seen}"
         if self.found:
             sentence, clause = self._found()
+            if self.saw_held_out:
+                sentence += f" Besides, {_identical_to_held_out(self)}: it has probably seen the held-out items, too."
             return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause
         sentence, clause = self._not_found()
         if self.repeats_too_often:
-            clause = self._identical()
+            clause = _identical(self)
             identical += (
                 f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying"
                 f"{self._proof_needs()}. "
             )
         return f"{identical}{sentence}{self._sharper_than_real()}", clause
-
-    def _identical(self) -> str:
-        """How many samples are identical to training items, a fact that needs no test, and how many real items are."""
-        assert self.identical is not None
-        fact = (
-            f"{self.identical:,} of {self._samples(self.samples)} {are(self.identical)} identical to a training {self.unit}"
-            f"{self.likeness}"
-        )
-        if not self.real_compared:
-            return fact
-        number = f"{self.real_identical:,}" if self.real_identical else "none"
-        return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {are(max(self.real_identical, 1))}"
 
     def _proof_needs(self) -> str:
         """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
@@ -393,7 +343,7 @@ class CopyTestResult:
             return (
                 f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
                 "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: {self._identical() if self.repeats_too_often else clause}"
+            ), f"suspicion: {_identical(self) if self.repeats_too_often else clause}"
         if self._are_altered:
             return (
                 f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
@@ -401,9 +351,12 @@ class CopyTestResult:
                 f"{extent} are altered copies of training items{unknown}",
             )
         fact = clause_fact = ""
+        if self.identical == self.samples:
+            clause = f"all {self.counted(self.samples)} are identical to a training {self.unit}{self.likeness}"
+            return f"Copying found: {clause} (p = {self.p:.2g}).", clause
         if self.identical:
             verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"{self.identical:,} of {self._samples(self.samples)} {verb}"
+            fact = f"{self.identical:,} of {self.counted(self.samples)} {verb}"
             clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
         if (least := self.least_share) > self.low:
             extent = f"at least {percent(least)} of the samples are copies of training items"
@@ -464,7 +417,7 @@ class CopyTestResult:
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
         held_out, samples = map(rounded_up, self.needed(RATES[-1]))
-        ways = [self._samples(samples)] if samples > self.samples else []
+        ways = [self.counted(samples)] if samples > self.samples else []
         # Where more samples would do, nobody collects many times the data
         reachable = self.n_train_total + self.held_out if ways else REACHABLE
         ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= reachable else []
@@ -475,7 +428,7 @@ class CopyTestResult:
                 f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
                 f"no copies found, but the check {missed}",
             )
-        compared = f"{self.held_out:,} held-out {self._units} and {self._samples(self.samples)}"
+        compared = f"{self.held_out:,} held-out {self._units} and {self.counted(self.samples)}"
         return (
             f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
             f"no copies found, but the check {missed}",
@@ -498,3 +451,31 @@ class CopyTestResult:
         samples = copying_test.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
         held_out = copying_test.held_out_needed(rate * self.samples, self.train)
         return held_out, int(np.ceil(min(samples, 1e12)))
+
+
+def _identical(result: CopyTestResult) -> str:
+    """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
+    assert result.identical is not None
+    if result.saw_held_out and not result.identical:
+        return _identical_to_held_out(result)
+    if result.saw_held_out:
+        return f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one"
+    if not result.real_compared:
+        return _identical_to_training(result)
+    return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
+
+
+def _identical_to_training(result: CopyTestResult) -> str:
+    assert result.identical is not None
+    samples = f"{result.identical:,} of {result.counted(result.samples)} {are(result.identical)}"
+    return f"{samples} identical to a training {result.unit}{result.likeness}"
+
+
+def _identical_to_held_out(result: CopyTestResult) -> str:
+    assert result.held_out_identical is not None
+    samples = f"{result.held_out_identical:,} of {result.counted(result.samples)} {are(result.held_out_identical)}"
+    return f"{samples} identical to a held-out {result.unit}{result.likeness}"
+
+
+def _real_identical(result: CopyTestResult) -> str:
+    return f"{result.real_identical:,} {are(result.real_identical)}" if result.real_identical else "none is"

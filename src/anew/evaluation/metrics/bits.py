@@ -49,15 +49,16 @@ REFERENCES = {
 CLUSTERS = MetricSpec(
     "bits_per_residue_clusters",
     "Bits per residue, new families",
-    "The same for whole families of relatives that were held out: training held nothing like them.",
+    "The same for held-out items without a near relative in training (a quarter of their k-mers in common).",
     group=Group.PREDICTION,
     order=41,
 )
 BITS_GAP = MetricSpec(
     "bits_gap",
     "Gap to training data",
-    "How many more bits held-out items need than training items; near 0 means that nothing was memorized.",
+    "How many more bits held-out items need than training items; near 0: training items are no more predictable than new ones, on average.",
     group=Group.NOVELTY,
+    is_signed=True,
     order=43,
 )
 
@@ -68,7 +69,7 @@ def network_gap() -> MetricSpec:
         BITS_GAP,
         title="Gap to training data, network alone",
         meaning="How many more bits held-out items need than training items under the network alone, without the counts that are "
-        "mixed with it, which have read the training items; near 0 means that it memorized nothing.",
+        "mixed with it, which have read the training items; near 0: it predicts both equally well, on average.",
     )
 
 

@@ -75,11 +75,3 @@ def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int =
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=repeats)  # (repeats, n)
     ratios = (weights @ numerator) / (weights @ denominator)
     return float(np.quantile(ratios, 0.025)), float(np.quantile(ratios, 0.975))
-
-
-def wilson_interval(hits: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of the share `hits` of n. If all or none hit, a bootstrap interval would have no width."""
-    z, share = 1.96, hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-    return max(middle - half, 0.0), min(middle + half, 1.0)

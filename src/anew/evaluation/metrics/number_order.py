@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
+from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
 from anew.evaluation.metrics.row_formats import RowFormat, number, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -115,8 +116,8 @@ def _is_telling(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
 def number_scores(
     samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
 ) -> Iterator[Score]:
-    """Yield the shares of samples with numbers out of range, and in an order that the data never has; nothing if the data has no
-    such order, or no numbers.
+    """Yield the shares of samples with numbers out of range, in an order that the data never has, and that do not follow from others
+    as in the data; nothing if the data has no such order or relation, or no numbers.
 
     Args:
         samples, held_out: Records.
@@ -132,6 +133,11 @@ def number_scores(
             BROKEN_ORDER,
             [order.is_broken for order in orders(known_numbers)],
             f"orders of two numbers that hold in all but {MAX_BROKEN:.1%}",
+        ),
+        (
+            BROKEN_SUM,
+            [relation.is_broken for relation in weighted_sums(known_numbers)],
+            f"numbers that follow from others in all but {MAX_BROKEN:.1%}",
         ),
         (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from anew.evaluation.features.random_conv import NAME
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
-from anew.evaluation.metrics.neighbours import radii
+from anew.evaluation.metrics.neighbours import radii, tie
 from anew.evaluation.score import Group, MetricSpec, Score
 
 PATH_LENGTH = MetricSpec(
@@ -75,7 +75,8 @@ def evenness(paths: Rows) -> Array:
 def realism(paths: Rows, real: Rows) -> Array:
     """(w,) share of the frames between the ends that look like some real item (n, d), as in `precision`."""
     between = paths[:, 1:-1]
-    in_ball = squared_distances(real, between.reshape(-1, between.shape[2])) < radii(real)[:, None]  # (n, w (f - 2))
+    rows = between.reshape(-1, between.shape[2])  # (w (f - 2), d)
+    in_ball = squared_distances(real, rows) <= (radii(real) + tie(real, rows))[:, None]  # (n, w (f - 2))
     return np.asarray(in_ball.any(axis=0).reshape(between.shape[:2]).mean(axis=1))
 
 

@@ -21,8 +21,9 @@ from anew.evaluation.metrics.distances import Array
 # names of two words.
 DELIMITERS = "\t;|, "
 # Of records that are no rows, but have parts; prose and names have none of these in each record.
-PART_DELIMITERS = "/|;:"
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
+# With the number of them that a record has at least; an arrow divides the two sides of a reaction
+PART_DELIMITERS = {">>": 1} | dict.fromkeys("/|;:", MIN_PARTS - 1)
 MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
 MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
@@ -237,7 +238,9 @@ def part_delimiter(records: Sequence[str]) -> str | None:
     records = [record for record in records[:MAX_READ] if record]
     if len(records) < MIN_ROWS or row_format(records) is not None:
         return None
-    shares = {d: sum(record.count(d) >= MIN_PARTS - 1 for record in records) / len(records) for d in PART_DELIMITERS}
+    shares = {
+        d: sum(record.count(d) >= least for record in records) / len(records) for d, least in PART_DELIMITERS.items()
+    }
     return next((delimiter for delimiter, share in shares.items() if share >= REGULAR), None)
 
 

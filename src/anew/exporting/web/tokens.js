@@ -182,7 +182,7 @@ export function* grow(container, step, { sources, labels = null, prompt = [], se
   const stream = new TokenStream(container, step, n, labels);
   const hasEnded = new Array(n).fill(false);
   const following = rows.map((ids) => new NextTokens(step, ids));
-  const maxTokens = step.packed ? applied.new : Math.max(1, Math.min(applied.new, step.new + 1 - rows[0].length));
+  const maxTokens = step.packed ? applied.new : Math.max(1, Math.min(applied.new, step.window + 1 - rows[0].length));
   for (let count = 0; count < maxTokens; count++, position++) {
     const { logits } = stream.next(rows);
     const values = logits.values();

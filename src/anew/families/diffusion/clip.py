@@ -226,6 +226,7 @@ class ClipLayout(Layout):
 
 
 def _suggest_patch_size(side: int) -> int:
+    # The sides from which patches are larger are chosen.
     if side <= 12:
         return 1
     return 2 if side <= 40 else 4

@@ -25,7 +25,7 @@ from anew.families.diffusion.config import DiffusionSampling
 from anew.families.diffusion.denoiser import AUTOGUIDANCE_FROM, DiffusionModel
 from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.portable import diffusion_sampler
-from anew.families.diffusion.wrapping import turned
+from anew.families.diffusion.wrapping import roll_images
 from anew.families.explaining import NoiseLevel
 from anew.families.known import KnownValues, known_values
 from anew.families.portable import PortableSampler
@@ -179,8 +179,11 @@ class Diffusion(DiffusionModel):
         weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
         if labels is not None:
             weights = weights * (self.mixture_component_class == labels.to(self.device)[:, None])
-        centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
-        distance = ((known_values.values[:, None] - centres).square() * known_values.mask[:, None]).sum(2)  # (n, K)
+        offsets = self.mixture_means @ self.mixture_basis.T  # (K, D) of the components from the centre
+        mask = known_values.mask.float()
+        values = (known_values.values - self.mixture_centre) * mask  # (n, D)
+        # Squared distance at the known values, less what is the same for all components: their differences take (n, K, D) numbers.
+        distance = mask @ offsets.square().T - 2.0 * values @ offsets.T  # (n, K)
         nearest = distance.masked_fill(weights == 0, torch.inf).argmin(1)
         return torch.where(weights.sum(1) > 0, nearest, self.any_component)
 
@@ -195,10 +198,10 @@ class Diffusion(DiffusionModel):
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """Denoised estimate of images that wrap around, at the noise level of this number. Shifted images fit no component."""
-        y = turned(y, self.spec.shape, level)
+        y = roll_images(y, self.spec.shape, level)
         component = torch.full((len(y),), self.any_component, device=y.device)
         denoised = self.denoise(y, sigma, component, self.layout.wrapped(self.net))
-        return turned(denoised, self.spec.shape, level, inverse=True)
+        return roll_images(denoised, self.spec.shape, level, inverse=True)
 
     # -- latents --------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Wrapped(nn.Module):
         return margin if margin <= side else side // self.multiple * self.multiple
 
 
-def turned(x: Tensor, shape: tuple[int, ...], level: int, inverse: bool = False) -> Tensor:
+def roll_images(x: Tensor, shape: tuple[int, ...], level: int, inverse: bool = False) -> Tensor:
     """Images x (B, D) of `shape` (C, H, W), shifted along both axes by the distance of the level of this number, or back."""
     shifts = [round(level * turn * side) % side for turn, side in zip(TURNS, shape[1:], strict=True)]
     sign = -1 if inverse else 1

@@ -201,7 +201,9 @@ class Gan(Family[Grid, GanConfig]):
         p = float(self.augment_p)
         if p <= 0.0:
             return x
-        return augment(x, context.uniform(f"augment {stream}", (len(x), NUM_UNIFORMS)), p)
+        return augment(
+            x, context.uniform(f"augment {stream}", (len(x), NUM_UNIFORMS)), p, self.spec.brightness_channels
+        )
 
     def on_step_end(self, logs: Mapping[str, float]) -> None:
         c = self.config

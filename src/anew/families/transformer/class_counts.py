@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 
@@ -124,18 +124,23 @@ class ClassCounts(nn.Module):
             return None
         return self.counts.walk_rows(ids, labels)
 
-    def mixed(self, distribution: Floats, contexts: Ints | None) -> Floats:
+    def mix_distributions(self, distribution: Floats, contexts: Ints | None) -> Floats:
         """(n, V) a distribution of all records, mixed with that of the class where contexts are given."""
         if contexts is None:
             return distribution
-        return self._together(distribution, self.counts.distribution(contexts))
+        return self._mix(distribution, self.counts.distribution(contexts))
 
-    def mixed_probability(self, probability: Floats, contexts: Ints | None, targets: Ints) -> Floats:
+    def mix_probabilities(self, probability: Floats, contexts: Ints | None, targets: Ints) -> Floats:
         """(n,) probabilities of targets (n,) under all records, mixed with those of the class where contexts are given."""
         if contexts is None:
             return probability
-        return self._together(probability, self.counts.probability(contexts, targets))
+        return self._mix(probability, self.counts.probability(contexts, targets))
 
-    def _together(self, of_all: Floats, by_class: Floats) -> Floats:
+    def _mix(self, of_all: Floats, by_class: Floats) -> Floats:
         share = np.float32(self.get_buffer(SHARE).item())
         return share * by_class + (np.float32(1.0) - share) * of_all
+
+
+def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
+    """The classes of all rows; None if one is not known."""
+    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +22,9 @@ from torch import nn
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.passage_limit import PassageRows
 from anew.families.transformer.sampler import NetworkOf, RowState
+from anew.families.transformer.sweep_sequences import Segment
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -46,20 +49,9 @@ FLOAT_BUFFERS = (
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-
-
-class Segment(NamedTuple):
-    """Targets of one document, which are read one after another.
-
-    Attributes:
-        places: (T,) their positions among the B * L targets of the batch.
-        opening: The id before the first one.
-    """
-
-    places: Ints
-    opening: int
 
 
 class PathLogits(NamedTuple):
@@ -335,6 +327,7 @@ class ContextHead(nn.Module):
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,
+        passages: PassageRows | None = None,
     ) -> Ints:
         """Tokens (n,) as from `draw`, but only those with at least min_p of the top probability (arXiv 2407.01082).
 
@@ -345,26 +338,44 @@ class ContextHead(nn.Module):
             ids, logits, state, allowed: See `draw`.
             uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
             min_p: Share of the top probability, in (0, 1].
+            passages: Those that the samples follow, to limit how often they go on; None: no limit.
         """
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
-        tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0)
-        is_open = (state.share.weights * chances).sum(1) < min_p  # (n,)
-        if is_open.any():
-            mixed = self.mixer.step(state.rows, state.joint, network, is_open, min_p)  # (n, V)
-            weights = state.share.mix([mixed, network, self.uniform])
-            weights = weights if allowed is None else weights * allowed
-            candidates = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
-            rows = np.flatnonzero(is_open & (candidates[np.arange(len(candidates)), tokens] == 0.0))
-            if len(rows):
-                again = token_choice.sample_tokens(candidates[rows], uniforms[1][rows])  # (k,)
-                tokens[rows] = again
-                chances[rows] = np.stack((mixed[rows, again], network[rows, again], self.uniform[again]), 1)
+        is_wanted = None if passages is None else ~passages.fork
+        tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted)
+        probabilities = (state.share.weights * chances).sum(1)  # (n,)
+        is_open, has_left, second = probabilities < min_p, np.zeros(len(tokens), dtype=np.bool_), uniforms[1]
+        # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
+        exact_from = np.full(len(tokens), min_p, dtype=np.float32)
+        if passages is not None:
+            stays, has_left, second = passages.sift(tokens, probabilities, second)
+            is_open = np.where(passages.follow, ~stays, is_open)
+            exact_from[passages.follow] *= min_p
+        rows = np.flatnonzero(is_open)
+        if len(rows):
+            experts = [self.mixer.step(state.rows, state.joint, network, is_open, exact_from)[rows], network[rows]]
+            weights = state.share.select(rows).mix([*experts, self.uniform])  # (k, V)
+            weights = weights if allowed is None else weights * allowed[rows]
+            cut = partial(token_choice.above_min_p, min_p=min_p)
+            candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
+            again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
+            follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.follow[rows]
+            is_kept = ~follows & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
+            tokens[rows] = np.where(is_kept, tokens[rows], again)
+            drawn, k = tokens[rows], np.arange(len(rows))
+            chances[rows] = np.stack((experts[0][k, drawn], experts[1][k, drawn], self.uniform[drawn]), 1)
         state.propose_drawn(chances)
         return tokens
 
     def _draw(
-        self, network: Floats, state: ContextState, uniform: Floats, allowed: Floats | None, rate: float
+        self,
+        network: Floats,
+        state: ContextState,
+        uniform: Floats,
+        allowed: Floats | None,
+        rate: float,
+        is_wanted: Flags | None = None,
     ) -> tuple[Ints, Doubles]:
         """Draw one of the experts by its weight, then a token from it; see `draw`.
 
@@ -372,6 +383,7 @@ class ContextHead(nn.Module):
             network: (n, V) probabilities of the network.
             state, uniform, allowed: See `draw`.
             rate: Learning rate of the weights of contexts and network.
+            is_wanted: (n,) False for samples whose token is not needed; None: all are.
 
         Returns:
             (n,) tokens, and (n, E) the probabilities that the experts gave them.
@@ -388,7 +400,7 @@ class ContextHead(nn.Module):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate)
+        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate, is_wanted)
         if allowed is not None:
             # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
             refused = allowed[rows, tokens] == 0

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
-from anew.families.transformer.context_head import ContextHead, PathLogits, Segment
+from anew.families.transformer.context_head import ContextHead, PathLogits
+from anew.families.transformer.sweep_sequences import segments_of
 
 MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
@@ -75,28 +76,3 @@ def _targets(batch: Batch) -> Ints:
     """(B * L,)."""
     targets: Ints = batch.x[:, 1:].flatten().cpu().numpy()
     return targets
-
-
-def segments_of(batch: Batch) -> Iterator[Segment]:
-    """The targets of a batch in the order in which they are read: all that count and, in a row that does not continue another one,
-    those before them."""
-    ids = batch.x.cpu().numpy()
-    length = ids.shape[1] - 1
-    counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
-    continues = np.zeros(len(ids), dtype=bool) if batch.continues is None else batch.continues.cpu().numpy()
-    places: list[Ints] = []
-    opening = 0
-    for row in range(len(ids)):
-        counted = np.flatnonzero(counts[row])
-        if not len(counted):
-            continue
-        continues_last = bool(continues[row]) and bool(places)
-        if not continues_last and places:
-            yield Segment(np.concatenate(places), opening)
-            places = []
-        first = int(counted[0]) if continues_last else 0
-        if not continues_last:
-            opening = int(ids[row, 0])
-        places.append(row * length + np.arange(first, int(counted[-1]) + 1))
-    if places:
-        yield Segment(np.concatenate(places), opening)

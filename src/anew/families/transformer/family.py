@@ -31,7 +31,8 @@ from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer
+from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.passage_limit import PassageLimit
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
@@ -135,6 +136,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
+        self.passages = PassageLimit(self.contexts) if spec.packed and (c.ngrams or c.contexts) else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -215,9 +217,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return Loss(losses.sum(), losses.numel())
 
     @property
-    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords]:
-        """Modules that are mixed with the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known}
+    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords | PassageLimit]:
+        """Modules of what is fitted besides the network, by the name of their buffers."""
+        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
@@ -236,7 +238,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             if self.mixer is not None:
                 self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
         elif self.mixer is not None:
-            self.mixer.fit_counts(sequences_of(sweep, MAX_COUNTED_TOKENS))
+            texts = sequences_of(sweep, MAX_COUNTED_TOKENS)
+            self.mixer.fit_counts(texts if self.passages is None else self.passages.kept(texts))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
@@ -251,11 +254,14 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate that mixes the network with the statistical models."""
+        """Fit the gate that mixes the network with the statistical models, and measure how often held-out text repeats passages."""
+        sweep = sweep if self.passages is None else self.passages.watched(sweep)
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
             _fit_mixer(self, self.mixer, sweep)
+        if self.passages is not None:
+            self.passages.fit()
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -285,7 +291,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             return _sum_bits(both, batch), {"network": _sum_bits(network, batch)}
         if self.mixer is None or not self.mixer.is_fitted:
             return self._network_bits(batch), {}
-        inputs, targets, counts = self._gate_inputs(self.mixer, batch)
+        inputs, targets, counts = batch_gate_inputs(self.mixer, batch, self._fp32_logits)
         alone = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
         shape = (len(batch), -1)
         joint = self.mixer.joint_log_probs(inputs, targets.reshape(shape), counts.reshape(shape))
@@ -301,15 +307,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         """(B*L,)."""
         logits = self._logits(batch, torch.float32)
         return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
-
-    def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
-        """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,)."""
-        ids = batch.x.cpu().numpy()
-        network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
-        targets = ids[:, 1:].ravel()
-        everything = np.ones(len(targets), dtype=bool)
-        counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
-        return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 
@@ -388,11 +385,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
 
 
-def known_classes(labels: Tensor | None) -> NDArray[np.int64] | None:
-    """The classes of all rows; None if one is not known."""
-    return None if labels is None or bool((labels < 0).any()) else labels.cpu().numpy()
-
-
 def parts_left_out(family: Transformer) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     if family.contexts is not None and family.contexts.is_fitted:
@@ -418,7 +410,7 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
     targets: list[NDArray[np.int64]] = []
     held_out: list[NDArray[np.int64]] = []
     for batch in sweep:
-        batch_inputs, batch_targets, counts = family._gate_inputs(mixer, batch)
+        batch_inputs, batch_targets, counts = batch_gate_inputs(mixer, batch, family._fp32_logits)
         inputs.append(batch_inputs.rows(counts))
         targets.append(batch_targets[counts])
         held_out += sequences_of([batch], MAX_FITTED_TARGETS)

@@ -12,19 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
-from anew.families.transformer.class_counts import ClassCounts
+from anew.families.transformer.class_counts import ClassCounts, known_classes
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.passage_limit import PassageRows
 from anew.families.transformer.record_ends import WEIGHTS, WEIGHTS_ALONE, RecordEnds
 from anew.families.transformer.sampler import NetworkOf, RowState
 from anew.functional import token_choice
@@ -34,9 +37,6 @@ from anew.functional import token_choice
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 ENDS, BY_CLASS = "ends.", "by_class."  # prefixes of the buffers of `RecordEnds` and `ClassCounts`
-# Tokens in a row that occur in the training text from which on a document is said to follow it: as many as matches of context
-# mixing have at least
-MIN_PASSAGE = 4
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
@@ -220,20 +220,20 @@ class NgramMixer(nn.Module):
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,
+        passages: PassageRows | None = None,
     ) -> Ints:
-        """Draw the next tokens (n,) from those with at least min_p of the top probability; documents leave passages of the training
-        text as often as without this cut: see `sample_tokens_min_p`. Of records, the second number is not needed."""
+        """Draw the next tokens (n,) from those with at least min_p of the top probability; the second number is not needed.
+
+        passages: Those that the rows follow, to limit how often they go on; None: no limit."""
         weights = self.weights_after(ids, logits, state) * (np.float32(1) if allowed is None else allowed)
-        if self.ends.end_id is not None or self.order < MIN_PASSAGE:
-            return token_choice.sample_tokens(token_choice.above_min_p(weights, min_p), uniforms[0])
-        return token_choice.sample_tokens_min_p(
-            weights, uniforms, min_p, self.counts.followers(self.last_contexts(ids))
-        )
+        cut = partial(token_choice.above_min_p, min_p=min_p)
+        kept = cut(weights) if passages is None else passages.limited(weights, np.arange(len(weights)), cut)
+        return token_choice.sample_tokens(kept, uniforms[0])
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
     ) -> MixerState:
-        """See `read_prompt`."""
+        """See the function `read_prompt`. `adapts` is for context mixing: counts do not learn from the prompt."""
         return read_prompt(self, ids, num_known, network_of, labels)
 
     def step(self, contexts: Ints, logits: Floats, state: MixerState, by_class: Ints | None = None) -> Floats:
@@ -248,7 +248,7 @@ class NgramMixer(nn.Module):
         Returns:
             (n, V) joint probabilities.
         """
-        counted = self.by_class.mixed(self.counts.distribution(contexts), by_class)
+        counted = self.by_class.mix_distributions(self.counts.distribution(contexts), by_class)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
         if state.experts is not None:
@@ -301,7 +301,7 @@ class NgramMixer(nn.Module):
         """
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
-        counted = self.by_class.mixed_probability(self.counts.probability(contexts, flat), by_class, flat)
+        counted = self.by_class.mix_probabilities(self.counts.probability(contexts, flat), by_class, flat)
         of_counts = np.log(counted)
         return np.stack((of_network, of_counts)).reshape(2, *targets.shape)
 
@@ -359,7 +359,7 @@ class NgramMixer(nn.Module):
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
-        counted = self.by_class.mixed(self.counts.distribution(inputs.contexts), inputs.by_class)
+        counted = self.by_class.mix_distributions(self.counts.distribution(inputs.contexts), inputs.by_class)
         models = [Distribution(np.exp(inputs.network), inputs.network), Distribution(counted, np.log(counted))]
         if inputs.aligned is not None:
             models.append(Distribution(np.exp(inputs.aligned), inputs.aligned))
@@ -452,3 +452,15 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats, labels: Ints | No
     shared_log_probs(share, experts.reshape(*targets.shape, 3))
     share.restore_uniform()
     return share
+
+
+def batch_gate_inputs(
+    mixer: NgramMixer, batch: Batch, logits_of: Callable[[Batch], Tensor]
+) -> tuple[GateInputs, Ints, Bools]:
+    """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,). logits_of: (B, L, V) of a batch."""
+    ids = batch.x.cpu().numpy()
+    network = logits_of(batch).flatten(0, 1).log_softmax(-1).cpu().numpy()
+    targets = ids[:, 1:].ravel()
+    everything = np.ones(len(targets), dtype=bool)
+    counts = everything if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+    return mixer.gate_inputs(ids, network, known_classes(batch.labels)), targets, counts

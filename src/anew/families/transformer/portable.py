@@ -33,10 +33,10 @@ def decoder_sampler(
 
     The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `opening`, the ids before a text
     without a prompt, in place of `begin`, and `first` where there is neither; `label_base`, the id of the first class, since a label
-    comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`); `context`, positions of
-    the graph; `window`, tokens of the run's context, of which the later half is kept when it is full; `characters`, the table that
-    keeps UTF-8 valid (`WholeCharacters.portable`; null where every token is whole characters); and `offsets` and `prefix` of
-    neighbours on a grid.
+    comes before the other tokens; `new`, the most tokens that are drawn; `context`, positions of the graph; `window`, tokens of the
+    run's context, of which the later half is kept when it is full, and the most in all where texts are not `packed`; `characters`,
+    the table that keeps UTF-8 valid (`WholeCharacters.portable`; null where every token is whole characters); and `offsets` and
+    `prefix` of neighbours on a grid.
     """
     c = net.config
     special = spec.special

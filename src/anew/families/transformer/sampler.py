@@ -19,6 +19,7 @@ from anew.core.specs import SampleRequest, Tokens
 from anew.core.threads import one_thread
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.passage_limit import PassageLimit, PassageRows
 from anew.families.transformer.whole_characters import MAX_BYTES_TO_COME, whole_characters
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
@@ -66,6 +67,7 @@ class TokenMixer(Protocol):
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,
+        passages: PassageRows | None = None,
     ) -> Ints: ...
 
     def read_prompt(
@@ -78,6 +80,7 @@ class SampledFamily(Protocol):
 
     spec: Tokens
     net: Decoder
+    passages: PassageLimit | None
     num_label_tokens: int
 
     @property
@@ -132,6 +135,10 @@ class TokenSampler:
         self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
         self.is_direct = cuts_only_min_p  # mixers draw such tokens themselves, without the probabilities of all
         self.mixer = family.token_mixer
+        # Always the most probable token, as was asked for
+        is_greedy = s.temperature == 0.0 or s.top_k == 1
+        limit = None if self.is_unfiltered or is_greedy else family.passages
+        self.passages = None if limit is None else limit.rows(request.n)
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
         if family.num_label_tokens:
@@ -185,6 +192,8 @@ class TokenSampler:
         """Go on with these samples (k,) only, by their numbers among the present ones."""
         if self.mixer is not None:
             self.state = self.state.select(rows)
+        if self.passages is not None:
+            self.passages = self.passages.select(rows)
         self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
         self.label_ids = None if self.label_ids is None else self.label_ids[rows]
         self.allowed = None if self.allowed is None else self.allowed[rows]
@@ -256,6 +265,8 @@ class TokenSampler:
             self.weights = self._mix(logits, ids)
         if prompt_ids is not None:
             return prompt_ids
+        if self.passages is not None:
+            self.passages.read(ids)
         if is_direct and self.mixer is not None:  # with weights, too, so that the tokens are the same as without
             return self._draw(self.mixer, ids, logits)
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
@@ -265,14 +276,21 @@ class TokenSampler:
         if self.is_unfiltered:
             return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
         uniforms = (self._uniform(), self._uniform())
-        return mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, self.allowed)
+        min_p = self.sampling.min_p
+        return mixer.draw_min_p(ids, logits, self.state, uniforms, min_p, self.allowed, self.passages)
 
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.is_unfiltered:
             return self._only_allowed(weights)
-        s = self.sampling
         weights = self._only_allowed(weights)  # before the cuts, which count tokens
+        if self.passages is None:
+            return self._cut(weights)
+        return self.passages.limited(weights, np.arange(len(weights)), self._cut)
+
+    def _cut(self, weights: Floats) -> Floats:
+        """(n, V) probabilities after temperature and cuts."""
+        s = self.sampling
         probabilities = weights / weights.sum(1, keepdims=True)
         filtered: Floats = token_choice.filter_probabilities(
             torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,18 @@ from numpy.typing import NDArray
 from anew.core.specs import Batch
 
 Ints = NDArray[np.int64]
+
+
+class Segment(NamedTuple):
+    """Targets of one document, which are read one after another.
+
+    Attributes:
+        places: (T,) their positions among the B * L targets of the batch.
+        opening: The id before the first one.
+    """
+
+    places: Ints
+    opening: int
 
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int, classes: list[int] | None = None) -> Iterator[Ints]:
@@ -36,3 +49,35 @@ def _sequences(sweep: Iterable[Batch], classes: list[int] | None) -> Iterator[In
             if classes is not None:
                 classes.append(labels[i])
             yield ids.astype(np.int64)
+
+
+def documents_of(batch: Batch) -> Iterator[Ints]:
+    """Token sequences of the documents that the targets of a batch are read in; see `segments_of`."""
+    targets = batch.x[:, 1:].flatten().cpu().numpy()
+    for segment in segments_of(batch):
+        yield np.append(segment.opening, targets[segment.places])
+
+
+def segments_of(batch: Batch) -> Iterator[Segment]:
+    """The targets of a batch in the order in which they are read: all that count and, in a row that does not continue another one,
+    those before them."""
+    ids = batch.x.cpu().numpy()
+    length = ids.shape[1] - 1
+    counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
+    continues = np.zeros(len(ids), dtype=bool) if batch.continues is None else batch.continues.cpu().numpy()
+    places: list[Ints] = []
+    opening = 0
+    for row in range(len(ids)):
+        counted = np.flatnonzero(counts[row])
+        if not len(counted):
+            continue
+        continues_last = bool(continues[row]) and bool(places)
+        if not continues_last and places:
+            yield Segment(np.concatenate(places), opening)
+            places = []
+        first = int(counted[0]) if continues_last else 0
+        if not continues_last:
+            opening = int(ids[row, 0])
+        places.append(row * length + np.arange(first, int(counted[-1]) + 1))
+    if places:
+        yield Segment(np.concatenate(places), opening)

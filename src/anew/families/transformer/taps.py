@@ -14,9 +14,10 @@ from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import LogitsOf, path_logits, segments_of
+from anew.families.transformer.context_scoring import LogitsOf, path_logits
 from anew.families.transformer.gate_features import GateInputs
-from anew.families.transformer.ngram_mixer import NgramMixer
+from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
+from anew.families.transformer.sweep_sequences import segments_of
 
 if TYPE_CHECKING:
     from anew.nets.decoder import Decoder
@@ -41,9 +42,6 @@ class TokenTaps:
     def _network_nats(self, batch: Batch) -> Tensor:
         raise NotImplementedError
 
-    def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, Ints, NDArray[np.bool_]]:
-        raise NotImplementedError
-
     @torch.inference_mode()
     def attention_weights(self, batch: Batch) -> Tensor:
         """(layers, heads, B, L, L) attention weights over the inputs of a batch; a label comes first."""
@@ -60,7 +58,7 @@ class TokenTaps:
         if self.contexts is not None and self.contexts.is_fitted:
             return context_sides(self.contexts, batch, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
-            inputs, targets, counts = self._gate_inputs(self.mixer, batch)
+            inputs, targets, counts = batch_gate_inputs(self.mixer, batch, self._fp32_logits)
             shape = (len(batch), -1)
             return mixer_sides(self.mixer, inputs, targets.reshape(shape), counts.reshape(shape))
         network = self.network_log_probs(batch).cpu().double()

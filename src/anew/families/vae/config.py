@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
+from anew.errors import ConfigError
 
 AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
+MAX_TEMPERATURE = 2.0  # twice the deviation of the data; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,17 @@ class VaeSampling:
         AUTO_TEMPERATURE,
         "how much bottom latents vary around what the top latents predict; -1: as much as the detail of held-out items needs",
         low=-1.0,
-        high=2.0,
+        high=MAX_TEMPERATURE,
     )
     pixels: str = setting(
         "mean", "each pixel is the mean of its distribution, or a sample of it", choices=("mean", "sample")
     )
+
+    def __post_init__(self) -> None:
+        if AUTO_TEMPERATURE < self.temperature < 0.0:
+            raise ConfigError(
+                f"temperature={self.temperature:g} is not allowed; give {AUTO_TEMPERATURE:g}, or 0 to {MAX_TEMPERATURE:g}"
+            )
 
 
 EXPORT = (VaeConfig, VaeSampling)

@@ -69,6 +69,7 @@ class Vae(Family[Grid, VaeConfig]):
     # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True
+    scores_by_class: ClassVar[bool] = False  # its prior is that of all classes
     fills_in: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"num_clusters": 0}
 
@@ -353,6 +354,7 @@ def _log_prob(normal: Normal, z: Tensor) -> Tensor:
 
 
 def _suggest_patch_size(side: int) -> int:
+    # The sides from which patches are larger are chosen.
     if side <= 12:
         return 1
     if side <= 72:

@@ -53,7 +53,8 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> Portable
         return autoencoder.decode(bottom, DTYPE).mean()
 
     def fill(x: Tensor, places: Tensor, noise: Tensor, deviations: Tensor) -> Tensor:
-        return sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
+        bottom = sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
+        return autoencoder.decode(bottom, DTYPE).mean()
 
     top = torch.zeros(2, top_dim)
     prior_inputs = {"weights": torch.zeros(2, num_components), "noise": top}

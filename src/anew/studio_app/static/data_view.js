@@ -109,7 +109,7 @@ async function showData(main, data, signal, reading) {
   } catch (error) {
     if (signal.aborted) return;
     const { message, columns } = error instanceof Refusal ? error : { message: "The Studio cannot be reached.", columns: undefined };
-    const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Read it differently"));
+    const form = h("details", { class: "card again", hidden: true }, h("summary", {}, "Change how it is read"));
     fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), form, h("a", { class: "button", href: "#/new" }, "Choose other data"));
     if (!columns) return;
     await addReadingForm(form, reading, { error: message, columns }, look);
@@ -133,7 +133,7 @@ function drawData(main, head, data, seen, reading, look) {
   const other = Object.entries(seen.not_taken ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
   const form = trainForm(data, seen, reading);
   const differently = h("details", { class: "settings", open: Boolean(reading.modality) || reading.settings.size > 0,
-    ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Read it differently"));
+    ontoggle: () => { if (differently.children.length === 1) addReadingForm(differently, reading, seen, look); } }, h("summary", {}, "Change how it is read"));
   const learn = h("section", { class: "card five", tabindex: -1, "aria-label": "Learn from it" }, h("h2", {}, "Learn from it"), form);
   fill(main, head,
     h("button", { type: "button", class: "jump", onclick: () => { learn.scrollIntoView(); learn.focus({ preventScroll: true }); } }, "Learn from it"),

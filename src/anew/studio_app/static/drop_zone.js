@@ -9,7 +9,7 @@ import { Upload } from "./upload.js";
 /** @param {AbortSignal} signal ends copying @param {(id: string) => void} go to what was copied */
 export function dropZone(signal, go) {
   const progress = h("progress", { max: 1, hidden: true, "aria-label": "Copied" });
-  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads in the start folder.");
+  const sentence = h("p", { class: "hint", role: "status" }, "Copied to uploads/ in the start folder.");
   /** @type {AbortController | null} */
   let stopping = null;
   const stop = h("button", { type: "button", hidden: true, onclick: () => stopping?.abort() }, "Stop");

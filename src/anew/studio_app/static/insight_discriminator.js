@@ -32,7 +32,7 @@ export function discriminatorView(play, question) {
   const show = (/** @type {string} */ group, /** @type {number} */ index) => {
     const item = answer[group][index];
     fill(detail, h("figure", { class: "item" }, h("img", { src: item.src, alt: `The ${group} item` }), h("figcaption", {}, `${group}, belief ${short(item.belief)}`)),
-      group === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[index], alt: "Where it would have to change" }),
+      group === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[index], alt: "What would make it look more real" }),
         h("figcaption", {}, `it would look more real if it were ${play.about.modality === "audio" ? "louder where blue and quieter" : "brighter where blue and darker"} where red`)) : null);
   };
   const field = (/** @type {any} */ event) => {

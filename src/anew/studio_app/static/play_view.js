@@ -19,6 +19,7 @@ import { walkPanel } from "./walk_panel.js";
  */
 
 const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // settings that are shown first; others are folded
+const STEP = 0.05; // of sliders that choose a number
 const SET = "set."; // before the name of a setting in the address of the page
 const ONLY_FOR = /** @type {Record<string, string>} */ ({ frames: "video", tile: "image" });
 
@@ -149,11 +150,19 @@ function placeholder(text) {
   return text.length > 24 ? "chosen for you" : text;
 }
 
+/** Whether a slider reaches the values of a number that matter: others need a finer step, a wider range, or have a gap above -1.
+ * @param {any} setting @param {number} usual */
+function isForSlider({ type, minimum, maximum }, usual) {
+  if (type === "integer") return maximum - minimum <= 100;
+  const isOnStep = (/** @type {number} */ value) => Math.abs(value / STEP - Math.round(value / STEP)) < 1e-6;
+  return minimum >= 0 && maximum - minimum <= 10 && isOnStep(minimum) && isOnStep(usual);
+}
+
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
 function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
   const isNumber = ["number", "integer"].includes(setting.type);
-  const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && setting.maximum - setting.minimum <= 100;
+  const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && isForSlider(setting, Number(usual));
   const output = h("output", { for: id }, said(setting, value));
   const note = (/** @type {Event} */ event) => {
     const text = /** @type {HTMLInputElement} */ (event.target).value;
@@ -162,11 +171,10 @@ function samplingField(setting, value, changed, usual) {
     else changed.set(setting.name, text);
   };
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
-  const highest = setting.type === "number" ? Math.min(setting.maximum, Math.max(2, 2 * Number(value))) : setting.maximum;
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
-    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: highest, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
-      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: placeholder(said(setting, value)), oninput: note });
+    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: setting.maximum, step: setting.type === "integer" ? 1 : STEP, value, oninput: note })
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", max: setting.maximum ?? "", value: value === usual ? "" : value, placeholder: placeholder(said(setting, usual)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
 
@@ -215,7 +223,7 @@ function makePanel(play) {
   const terminal = h("details", { hidden: true }, h("summary", {}, "The same in the terminal"), h("pre", { class: "words", tabindex: 0 }));
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
-    about.gap ? [h("label", { for: "suffix" }, "End with (what lies between is written)"), suffix] : null,
+    about.gap ? [h("label", { for: "suffix" }, "End with (the model fills the gap)"), suffix] : null,
     h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status, terminal);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());

@@ -39,11 +39,11 @@ export function showRace(main) {
     }
     go.disabled = false;
   };
-  const go = h("button", { type: "submit", class: "main" }, "Let them learn");
+  const go = h("button", { type: "submit", class: "main" }, "Start");
   fill(main, h("h1", {}, "Which is which"),
     h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
-      h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
+      h("div", {}, h("label", { for: "race-seconds" }, "Total seconds"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed.input), go), seed.problem, status,
     chance, h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
   return () => running.abort();
 }

@@ -37,8 +37,8 @@ PLAYERS = 6  # samples that can be played: each adds its sound to the page; chos
 REAL = 1_000  # real items that are compared, or as many as samples: a distance depends on the number of both; chosen
 
 
-def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
-    """Add up to n samples to the result, as many as there is time for, and what sampling and training cost."""
+def draw(model: Model, result: RunResult, n: int, seed: int, in_time: bool = True) -> None:
+    """Add n samples to the result, or only as many as there is time for, and what sampling and training cost."""
     with counted(model) as calls:
         drafts = _drawn(model, 2, seed, 0)[1]
     passes = calls.per_weight()
@@ -46,7 +46,7 @@ def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
     while len(result.samples) < n:
         spent, drawn = time.monotonic() - begin, len(result.samples)
         count = SAMPLE_BATCH // 4  # a first chunk, whose time says how many more there are
-        if drawn:
+        if drawn and in_time:
             count = min(SAMPLE_BATCH, int(max(0.0, drawn / spent * (SAMPLE_SECONDS - spent))))
         count = min(count, n - drawn)
         if count < 1:

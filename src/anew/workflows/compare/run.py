@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+
+import torch
 
 from anew.core import files
 from anew.core.own_folders import COMPARISON_MARK
-from anew.core.provenance import command_line
+from anew.core.provenance import command_line, versions
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.short_training import BARELY_TRAINED
 from anew.core.specs import Grid
@@ -42,6 +46,7 @@ from anew.workflows.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
 HOPELESS = 0.5
+MAX_SAMPLES = 1_000  # of each run, where no number is given; chosen
 MEASURING_SECONDS = 0.8  # for timing a family, as `look` does
 REQUEST = COMPARISON_MARK  # what it compares, so that the same command can continue it
 
@@ -54,15 +59,13 @@ def compare_families(
     request: Request | None,
     families: Sequence[str],
     runs: Sequence[str | Path],
-    n: int,
+    n: int | None,
     trust_code: bool,
     reporter: Reporter | None,
 ) -> ComparisonReport:
     """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()
     use_threads()
-    if not 20 <= n <= 10_000:
-        raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
     if request is None:
         entries = _finished_runs(runs)
         failed: dict[str, str] = {}
@@ -210,7 +213,7 @@ def _measure_and_write(
     entries: Sequence[ComparedRun],
     failed: dict[str, str],
     request: Request | None,
-    n: int,
+    n: int | None,
     trust_code: bool,
     reporter: Reporter,
 ) -> ComparisonReport:
@@ -226,7 +229,7 @@ def _measure_and_write(
             _reserve_folder(out, _saved_request(request, entries))
         results = _run_results(out, entries, failed, records, data, n, trust_code, reporter)
         _require_one({result.name: result.failed for result in results if result.failed}, entries)
-        report = _written(out, results, records, data, n, None if request is None else request.budget)
+        report = _written(out, results, records, data, n or MAX_SAMPLES, None if request is None else request.budget)
     finally:
         data.close()
     reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
@@ -239,13 +242,13 @@ def _run_results(
     failed: Mapping[str, str],
     records: Mapping[str, RunRecord],
     data: Dataset,
-    n: int,
+    n: int | None,
     trust_code: bool,
     reporter: Reporter,
 ) -> list[RunResult]:
     """Sample and measure all runs, at the same number of samples for each."""
     seed = next(iter(records.values())).data.seed
-    results, models, max_samples = [], {}, SampleCounts.of(data.spec, data).of_comparison(n)
+    results, models, max_samples = [], {}, SampleCounts.of(data.spec, data).of_comparison(n or MAX_SAMPLES)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -256,7 +259,7 @@ def _run_results(
         reporter.message(f"{result.name}: sampling")
         try:
             models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[result.name], result, max_samples, seed)
+            draw(models[result.name], result, max_samples, seed, in_time=n is None)
         except UserError as error:
             result.failed = str(error)
     common = min((len(result.samples) for result in results if not result.failed), default=0)
@@ -264,7 +267,7 @@ def _run_results(
         if not result.failed:
             if len(result.samples) == common < max_samples:
                 result.notes.append(
-                    f"{common:,} samples of each run instead of {max_samples:,}: sampling this one takes too long for more."
+                    f"{common:,} samples of each run instead of {max_samples:,}: this run samples too slowly for more."
                 )
             reporter.message(f"{result.name}: measuring {common:,} samples")
             result.samples = result.samples[:common]
@@ -317,6 +320,9 @@ def _written(
         "budget": budget,
         "seed": about_data.seed,
         "n": n,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "environment": {**versions(), "platform": platform.platform(), "threads": torch.get_num_threads()},
     }
     report = ComparisonReport(out, tuple(results), about, tuple(notes))
     real = data.items("test", REAL, about_data.seed)

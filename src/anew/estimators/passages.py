@@ -1,0 +1,143 @@
+"""Passages of a training text that another text repeats: how long they are, the tokens that go on with them, and how often held-out
+text goes on.
+
+Legend for shapes: N tokens of the training text, T tokens of another text, k occurrences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_PASSAGE = 4  # tokens that must agree, as for matches of context mixing
+LONGER = (4, 8, 16)  # by so many tokens a passage is lengthened at a time: most are short
+# Tokens beyond which lengths are not told apart: some 100 characters of code, which held-out text leaves once in 50 tokens
+# (docs/log.md, 2026-11-29)
+MAX_PASSAGE = MIN_PASSAGE + sum(LONGER)
+# Places of held-out text at which it is looked up whether a passage goes on: in a second; chosen
+MAX_PLACES = 8_192
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+
+
+class Passage(NamedTuple):
+    """The longest passage of the training text that ends a text.
+
+    Attributes:
+        length: Its tokens, at most MAX_PASSAGE; 0 if they are fewer than MIN_PASSAGE.
+        places: (k,) positions in the training text that follow its occurrences.
+    """
+
+    length: int
+    places: Ints
+
+
+NO_PASSAGE = Passage(0, np.zeros(0, dtype=np.int64))
+
+
+class PassageIndex:
+    """All passages of a text.
+
+    Args:
+        text: (N,) tokens.
+    """
+
+    def __init__(self, text: Tokens) -> None:
+        self.text = text
+        keys = _keys(text[:-1])  # nothing follows what ends the text
+        self._starts = np.argsort(keys, kind="stable")
+        self._keys = keys[self._starts]
+
+    def endings(self, ids: Ints) -> list[Passage]:
+        """The passages that end texts (n, T)."""
+        if ids.shape[1] < MIN_PASSAGE:
+            return [NO_PASSAGE] * len(ids)
+        keys = _keys(ids[:, -MIN_PASSAGE:].T)[0]  # (n,)
+        firsts, stops = (self._keys.searchsorted(keys, side).tolist() for side in ("left", "right"))
+        spans = zip(firsts, stops, ids, strict=True)
+        return [self._longest(slice(first, stop), row) if first < stop else NO_PASSAGE for first, stop, row in spans]
+
+    def _longest(self, span: slice, ids: Ints) -> Passage:
+        """The passage that ends a text (T,). span: the keys of its last MIN_PASSAGE tokens."""
+        places, length = self._starts[span] + MIN_PASSAGE, MIN_PASSAGE
+        for width in LONGER:
+            before = ids[: len(ids) - length][::-1][:width]
+            back = places[:, None] - length - 1 - np.arange(len(before))  # (k, w)
+            agrees = (self.text[np.maximum(back, 0)] == before) & (back >= 0)
+            further = np.logical_and.accumulate(agrees, 1).sum(1)  # (k,)
+            most = int(further.max())
+            places, length = places[further == most], length + most
+            if most < width:
+                break
+        return Passage(length, places)
+
+    def after(self, passages: Sequence[Passage], ids: Ints) -> list[Passage]:
+        """The passages that end texts (n, T), from those that ended them before their last token."""
+        longer = [
+            self._lengthened(passage, token) for passage, token in zip(passages, ids[:, -1].tolist(), strict=True)
+        ]
+        others = [row for row, passage in enumerate(longer) if not passage.length]
+        if others:
+            for row, passage in zip(others, self.endings(ids[others]), strict=True):
+                longer[row] = passage
+        return longer
+
+    def _lengthened(self, passage: Passage, token: int) -> Passage:
+        """The passage with one more token, if the text has it."""
+        if not passage.length:
+            return NO_PASSAGE
+        places = passage.places[self.text[passage.places] == token] + 1
+        if len(places) and places[-1] == len(self.text):  # nothing follows what ends the text
+            places = places[:-1]
+        return Passage(min(passage.length + 1, MAX_PASSAGE), places) if len(places) else NO_PASSAGE
+
+    def followers(self, passage: Passage) -> Ints:
+        """The tokens that go on with a passage."""
+        tokens = self.text[passage.places].astype(np.int64)
+        return np.unique(tokens) if len(tokens) > 1 else tokens
+
+
+def continuation_rates(index: PassageIndex, documents: Sequence[Ints]) -> Floats | None:
+    """(MAX_PASSAGE + 1,) how often texts that were not indexed go on with a passage, by its length: the longer, the more often.
+    None if they repeat no passage."""
+    num_places = sum(max(0, len(ids) - 1) for ids in documents)
+    step = max(1, -(-num_places // MAX_PLACES))
+    totals, counts = np.zeros(MAX_PASSAGE + 1), np.zeros(MAX_PASSAGE + 1)
+    offset = 0
+    for ids in documents:
+        for place in range(1 + offset, len(ids), step):
+            passage = index.endings(ids[None, max(0, place - MAX_PASSAGE) : place])[0]
+            totals[passage.length] += 1
+            counts[passage.length] += passage.length > 0 and bool((index.text[passage.places] == ids[place]).any())
+        offset = (offset - max(0, len(ids) - 1)) % step
+    totals[0] = 0.0
+    return _increasing(totals, counts) if totals.any() else None
+
+
+def _increasing(totals: Doubles, counts: Doubles) -> Floats:
+    """Shares counts / totals that never fall, nearest to the measured ones (pool adjacent violators). Lengths that do not occur have
+    the share of the next shorter one that does, else that of the shortest."""
+    pools: list[tuple[float, float, int]] = []  # total, count and the first length of each
+    for length in np.flatnonzero(totals).tolist():
+        pools.append((totals[length], counts[length], length))
+        while len(pools) > 1 and pools[-2][1] * pools[-1][0] >= pools[-1][1] * pools[-2][0]:
+            total, count, _ = pools.pop()
+            pools[-1] = (pools[-1][0] + total, pools[-1][1] + count, pools[-1][2])
+    rates = np.full(len(totals), pools[0][1] / pools[0][0], dtype=np.float32)
+    for total, count, first in pools[1:]:
+        rates[first:] = count / total
+    return rates
+
+
+def _keys(ids: NDArray[np.integer]) -> Ints:
+    """(T - MIN_PASSAGE + 1, ...) a number for each MIN_PASSAGE tokens of (T, ...), equal for equal ones: 16 bits for each token."""
+    size = max(0, len(ids) - MIN_PASSAGE + 1)
+    keys = np.zeros((size, *ids.shape[1:]), dtype=np.int64)
+    for offset in range(MIN_PASSAGE):
+        keys = keys * 65_536 + ids[offset : offset + size]
+    return keys

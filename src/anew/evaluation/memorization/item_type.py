@@ -1,0 +1,71 @@
+"""How items of a type are compared for copies; the types are in `item_types`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.arrays import Integers, Numbers
+from anew.data.types import ItemT
+from anew.evaluation.memorization.copying_test import Distance
+from anew.evaluation.memorization.reach import content_bits
+from anew.evaluation.memorization.thresholds import ALPHA, LABEL_ALPHA
+
+CHARACTER_BYTES = 40  # that an audit takes for a character of a text: itself, its codes and counts of its parts; chosen
+
+
+def content_keys(item: str | Numbers) -> list[Hashable]:
+    """A key that is equal for equal items."""
+    if isinstance(item, str):
+        return [item]
+    array = np.ascontiguousarray(item)
+    return [(array.shape, hashlib.blake2b(array.tobytes(), digest_size=16).digest())]
+
+
+def text_bytes(item: object) -> int:
+    """About how many bytes an audit takes for a text."""
+    return CHARACTER_BYTES * len(str(item))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemType(Generic[ItemT]):
+    """How items of a type are compared.
+
+    Attributes:
+        name: Name of the type.
+        distances: Function from all items and their groups (n,) to distances.
+        disturb: Makes a lightly altered copy of an item.
+        scope: Sentences on which copies the test can detect (measured: docs/log.md, 2026-11-28).
+        whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
+            group with the passages of its text.
+        query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
+        working_bytes: About how many bytes an audit takes for an item, itself included.
+        keys: Keys of an item; two items that share one count as identical.
+        likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
+        resembles: Whether two training items that samples were found close to show a reader the same thing.
+        copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
+            item.
+        bits: About how many bits each of some items needs (n,), given others. Those that need very many no generator reaches by itself.
+        level: Significance level of each test; lower where the same data are audited as items of two types.
+        label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
+    """
+
+    name: str
+    distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
+    disturb: Callable[[ItemT, np.random.Generator], ItemT]
+    scope: str
+    whole: bool = True
+    query_cost: int = 0
+    working_bytes: Callable[[ItemT], int] = text_bytes
+    keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
+    likeness: str = ""
+    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
+    copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
+    bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
+    level: float = ALPHA
+    label_level: float = LABEL_ALPHA

@@ -1,0 +1,71 @@
+"""Examples that are cut from encoded items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.core.specs import Tokens
+from anew.data.loading.rows import MAX_BEGINNING_SHARE, PackedExamples, beginnings_of
+
+LENGTH, END = 16, 30
+STREAM = Tokens(END + 1, LENGTH, {"end": END})
+
+
+def documents(count: int, length: int) -> np.ndarray:
+    rng = np.random.default_rng(count)
+    return np.concatenate([np.append(rng.integers(0, END, length - 1), END) for _ in range(count)]).astype(np.uint16)
+
+
+def packed(ids: np.ndarray, spec: Tokens = STREAM) -> PackedExamples:
+    return PackedExamples(ids, LENGTH, np.ones(spec.vocab, np.float32), END, beginnings_of(ids, spec))
+
+
+def share_of_beginnings(examples: PackedExamples, shift: int) -> float:
+    rows = examples.take(np.arange(examples.count), shift).rows
+    return float((rows[:, 0] == END).mean())
+
+
+@pytest.mark.parametrize(("count", "length"), [(400, 100), (400, 1000)])
+def test_some_windows_begin_where_documents_do(count: int, length: int) -> None:
+    """Samples begin there. Of long documents few do, so that no beginning is learned by heart."""
+    examples = packed(documents(count, length))
+    expected = min(MAX_BEGINNING_SHARE, LENGTH / length)
+    shares = [share_of_beginnings(examples, shift) for shift in range(1, LENGTH)]
+    assert np.mean(shares) == pytest.approx(expected + (1 - expected) / length, rel=0.1)
+
+
+def test_all_documents_take_part_and_other_windows_stay() -> None:
+    ids = documents(200, 100)
+    examples = packed(ids)
+    numbers = np.arange(examples.count)
+    rows = np.stack([examples.take(numbers, shift).rows for shift in range(LENGTH)])  # (shifts, windows, L+1)
+    plain = ids[(numbers[None] * LENGTH + np.arange(LENGTH)[:, None])[..., None] + np.arange(LENGTH + 1)]
+    has_moved = (rows != plain).any(2)
+    assert (rows[has_moved][:, 0] == END).all() and has_moved.mean() == pytest.approx(MAX_BEGINNING_SHARE, rel=0.1)
+    assert len(np.unique(rows[has_moved], axis=0)) >= 198  # the first document follows no other
+    assert len({row.tobytes() for row in has_moved}) == LENGTH  # other windows in each epoch
+
+
+def test_a_place_of_a_shard_gives_the_same_window_each_time_and_some_begin_a_document() -> None:
+    examples = packed(documents(200, 100))
+    fractions = np.linspace(0, 1, 2000, endpoint=False)
+    rows = np.concatenate([examples.at_fraction(fraction).rows for fraction in fractions])
+    assert (rows[:, 0] == END).mean() == pytest.approx(MAX_BEGINNING_SHARE, rel=0.25)
+    assert (examples.at_fraction(fractions[7]).rows == rows[7]).all()
+
+
+def test_windows_stay_where_samples_begin_within_a_document() -> None:
+    ids = documents(200, 100)
+    within = Tokens(END + 1, LENGTH, {"end": END}, opening=(3,))
+    for spec in (within, Tokens(END + 1, LENGTH)):
+        rows = packed(ids, spec).take(np.arange(50), 3).rows
+        assert (rows == ids[np.arange(50)[:, None] * LENGTH + 3 + np.arange(LENGTH + 1)]).all()
+
+
+def test_a_beginning_is_followed_by_a_whole_window() -> None:
+    ids = documents(20, LENGTH)
+    assert beginnings_of(ids, STREAM).max() + LENGTH == len(ids) - 1
+    assert not len(beginnings_of(ids[:LENGTH], STREAM))
+    examples = packed(ids[: 3 * LENGTH])
+    assert examples.take(np.arange(examples.count)).rows.shape == (examples.count, LENGTH + 1)
