@@ -467,7 +467,7 @@ MISTAKES = [
     (("score", "{run}", "{data}", "--set", "encoding"), "for example --set text_column=quote"),
     (("evaluate", "--samples", "{data}", "--data", "{data}", "--set", "layout"), "for example --set text_column=quote"),
     (("score", "{run}", "{data}", "--set", "text_colum=quote"), "that are only read; did you mean 'text_column'"),
-    (("score", "{run}", "{data}", "--set", "layout=list"), "only text_column, label_column or encoding can"),
+    (("score", "{run}", "{data}", "--set", "layout=list"), "only text_column, label_column, encoding or header can"),
     (("train", "{data}", "--steps", "3", "--set", "width=-1"), "out of range"),
     (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),
     (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take texts; give transformer"),
