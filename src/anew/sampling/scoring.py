@@ -35,9 +35,8 @@ from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
 OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
 WHOLE = ""  # the name of the whole model, beside those of its parts
-SCORED_TOGETHER = (
-    1024  # records under several classes that are scored together, so that few records fill batches, too; chosen
-)
+# Records under several classes that are scored together, so that few records fill batches, too; chosen
+SCORED_TOGETHER = 1024
 MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are read piece by piece
 
 

@@ -32,9 +32,8 @@ WARM_UP = AuditSize(8, 16)
 # predicted.
 TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
-MAX_TEXTS = (
-    20_000  # of each part that trials read: reading a million short ones took most of the time of `look`; chosen
-)
+# Of each part that trials read: reading a million short ones took most of the time of `look`; chosen
+MAX_TEXTS = 20_000
 MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one includes one-time costs
 PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 

@@ -15,9 +15,8 @@ from anew.core.wording import plural
 from anew.data.formats.image_size import MAX_SIDE
 from anew.errors import ConfigError
 
-FEW_PICTURES = (
-    20  # of at most so many pictures it is asked whether they are sheets: more are items of their own; chosen
-)
+# Of at most so many pictures it is asked whether they are sheets: more are items of their own; chosen
+FEW_PICTURES = 20
 MIN_SIDE, MIN_CELLS = 8, 8  # pixels of a side of a cell, and cells of a sheet that are looked for; chosen
 LEFT_OVER = 1  # pixels that a sheet may have beyond whole cells: a closing line of the grid
 # Of a sheet of which so much is transparent, or has one colour: the lines between cells cross at most this share of the drawn
