@@ -81,7 +81,7 @@ def test_a_run_is_complete(fixture: str, request: pytest.FixtureRequest) -> None
     config = json.loads((run / "config.json").read_text())
     assert config["status"] == "finished"
     card = (run / "README.md").read_text()
-    assert card.startswith("---\n") and "library_name: anew" in card
+    assert card.startswith("---\n") and 'library_name: "anew"' in card
 
 
 def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -448,7 +448,7 @@ def test_empty_samples_are_said(text_run: tuple[Path, Path], tmp_path: Path) -> 
 MISTAKES = [
     (("train", "{none}"), "does not exist"),
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
-    (("train", "{data}", "--run", "{run}"), "is already a run"),
+    (("train", "{data}", "--run", "{run}"), "already holds a run"),
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "--budget and --steps are mutually exclusive"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "leaves no time to train.*give (at least|more)"),

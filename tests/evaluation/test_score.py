@@ -56,7 +56,7 @@ def test_a_metric_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "Toy share" in page and "Share of samples that are toys." in page and "How varied they are" in page
     scale = charts.scale_chart(toy)
     assert scale is not None and scale.end == "1" and scale.better == "better →"
-    assert "Toy share" in card(report, data="d", parameters=None) and "type: toy_share" in card(
+    assert "Toy share" in card(report, data="d", parameters=None) and 'type: "toy_share"' in card(
         report, data="d", parameters=1
     )
 
