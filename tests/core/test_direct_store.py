@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -151,3 +153,40 @@ def test_after_some_failures_the_client_lists_alone(direct: Direct) -> None:
     for _ in range(5):
         assert store.entries("bucket", "a/") is None
     assert len(direct.asked) == direct_store.MAX_FAILURES
+
+
+def test_a_request_is_repeated_at_once_but_no_slow_one(direct: Direct) -> None:
+    DirectStore(Client()).read("bucket/a/1.png", len(BODY))  # type: ignore[arg-type]
+    retries = direct.options["retry_config"]
+    assert retries["max_retries"] > 0 and retries["retry_timeout"] <= timedelta(seconds=1)
+
+
+class Closing(BaseHTTPRequestHandler):
+    """Closes each connection after an answer that promises to keep it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.send_header("Last-Modified", "Mon, 06 May 2024 00:00:00 GMT")
+        self.send_header("ETag", '"e"')
+        self.end_headers()
+        self.wfile.write(BODY)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+def test_connections_that_the_server_closes_do_not_end_direct_reading() -> None:
+    """Small objects were read by the slower client alone: three requests in a row had met such connections."""
+    pytest.importorskip("obstore", reason="needs the extra s3")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Closing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        client = Client(f"http://127.0.0.1:{server.server_address[1]}")
+        store = DirectStore(client)  # type: ignore[arg-type]
+        bodies = [store.read(f"bucket/{number}.png", len(BODY)) for number in range(50)]
+        server.shutdown()
+        thread.join()
+    assert bodies == [BODY] * 50 and not client.asked

@@ -28,6 +28,7 @@ MAX_FAILURES = 3  # in a row, where the client succeeds: then it alone reads; ch
 # before that, and those that a client renews are good for longer.
 CREDENTIALS_S = 600.0
 TIMEOUT = "60s"  # of a request with all its bytes
+MAX_RETRIES, BACKOFF = 8, timedelta(milliseconds=1)  # of a request, and the pause before the first
 
 PAGE = 1_000  # objects of a page of a listing: the most that S3 gives
 
@@ -138,7 +139,13 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             "connect_timeout": f"{CONNECT_S}s",
             "read_timeout": f"{ANSWER_S}s",
         },
-        retry_config={"max_retries": 0},  # the client tries again
+        # A server may close a connection that is kept for further requests, and each of `STREAMS` of them is met once. After that
+        # the client tries again.
+        retry_config={
+            "max_retries": MAX_RETRIES,
+            "retry_timeout": timedelta(seconds=1),  # whatever takes longer is left to the client
+            "backoff": {"init_backoff": BACKOFF, "max_backoff": 10 * BACKOFF, "base": 2.0},
+        },
     )
 
     def read(key: str, size: int) -> bytes:
