@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,7 @@ class Relay:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a small body waits 40 ms for the client's answer to its headers
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
@@ -112,15 +112,18 @@ class Relay:
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
-        handler.close_connection = True
+        # Stores keep connections; one that is closed unannounced is met by the client's next request.
+        handler.close_connection = choice == "cut"
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        with suppress(OSError, http.client.HTTPException):
+        try:
             connection.putrequest(handler.command, handler.path, skip_host=True, skip_accept_encoding=True)
             for name, value in handler.headers.items():
                 if name.lower() not in HOP_HEADERS:
                     connection.putheader(name, value)
             connection.endheaders(body or None)
             _answer(handler, connection.getresponse(), is_cut=choice == "cut")
+        except (OSError, http.client.HTTPException):
+            handler.close_connection = True
         connection.close()
 
     def close(self) -> None:
