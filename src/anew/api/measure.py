@@ -67,7 +67,7 @@ def look(
             None estimates several budgets, with the sizes for 10 minutes.
         seed: Seed of the samples of data by which the look is made.
         settings: Settings of the modality, by name.
-        reporter: Shows in passing what is done with data. None shows nothing.
+        reporter: Shows what is being done with data. None shows nothing.
 
     Returns:
         A description of the data or the run; `to_json()` gives it as JSON.

@@ -35,7 +35,7 @@ class LateDetails:
         self._stream = stream
         self._text = ""
         self._is_late = False
-        self._lock = threading.Lock()  # the time is over in another thread
+        self._lock = threading.Lock()  # the timer runs in another thread
         self._timer = threading.Timer(seconds, self._begin)
         self._timer.daemon = True
 

@@ -139,8 +139,8 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             "connect_timeout": f"{CONNECT_S}s",
             "read_timeout": f"{ANSWER_S}s",
         },
-        # A server may close a connection that is kept for further requests, and each of `STREAMS` of them is met once. After that
-        # the client tries again.
+        # A server may close connections that are kept for further requests: a request fails on each of them once, and there are
+        # as many as requests at a time. What fails after that is left to the client.
         retry_config={
             "max_retries": MAX_RETRIES,
             "retry_timeout": timedelta(seconds=1),  # whatever takes longer is left to the client

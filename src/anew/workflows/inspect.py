@@ -260,10 +260,10 @@ def inspect_data(
         prefer: What decides between families.
         budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
             estimates.
-        seed: Seed of what is drawn from the data.
+        seed: Seed of the samples of data by which the look is made.
         settings: Settings of the modality.
         visit: Called with the data while it is open.
-        reporter: Shows in passing what is done.
+        reporter: Shows what is being done.
     """
     use_threads()
     reporter = reporter or SilentReporter()
