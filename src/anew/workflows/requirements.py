@@ -129,7 +129,7 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
     copies = report.copies
     if copies is None:
         return Outcome(requirement, False, "copies were not checked for")
-    if not copies.found and report.grades.get("novelty") == "poor":
+    if not copies.found and (report.grades.get("novelty") == "poor" or copies.repeats_surely):
         return Outcome(requirement, False, report.figures["novelty"])
     outcome = copies.clause() if copies.found else "no copies were found"
     return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")
