@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, TypeAlias
 
-import numpy as np
-
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
 from anew.evaluation.affordable import extent_of, extent_reason
@@ -115,8 +113,8 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
 
         twins: Returns a number for each of some items, which near-duplicates share.
         """
-        samples, held_out, train = (self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train"))
-        self.groups = list(duplicate_groups(samples, held_out, train, twins))
+        parts = [self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train")]
+        self.groups = list(duplicate_groups(parts, twins))
 
     def note_compared(self) -> list[str]:
         """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes

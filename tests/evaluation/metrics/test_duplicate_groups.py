@@ -18,5 +18,5 @@ def test_equal_items_share_a_key_and_long_ones_take_no_memory() -> None:
 
 
 def test_groups_of_samples_are_their_own() -> None:
-    groups = duplicate_groups(["a", "b", "a"], ["c", "a"], ["c", "d"], equal_keys)
+    groups = duplicate_groups([["a", "b", "a"], ["c", "a"], ["c", "d"]], equal_keys)
     assert [part.tolist() for part in groups] == [[0, 1, 0], [0, 1], [0, 2]]

@@ -92,7 +92,7 @@ def row_scores(
     if 2 * len(set(training)) >= len(training):  # else most records repeat each other, as draws from a distribution do
         # Names of columns, which stand in each record of some formats, make no near-duplicates
         groups, real_groups, train_groups = duplicate_groups(
-            *(["\t".join(fields) for fields in part[:n]] for part in rows), keys_of
+            [["\t".join(fields) for fields in part[:n]] for part in rows], keys_of
         )
     result = two_sample_test(own, real, seed, groups, real_groups)
     yield Score(

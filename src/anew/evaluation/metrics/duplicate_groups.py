@@ -19,17 +19,16 @@ def equal_keys(items: Sequence[Hashable]) -> list[int]:
     return [numbers.setdefault(item, len(numbers)) for item in items]
 
 
-def duplicate_groups(
-    samples: Sequence[ItemT], held_out: Sequence[ItemT], train: Sequence[ItemT], keys_of: KeysOf[ItemT]
-) -> tuple[Integers, Integers, Integers]:
+def duplicate_groups(sets: Sequence[Sequence[ItemT]], keys_of: KeysOf[ItemT]) -> tuple[Integers, Integers, Integers]:
     """Group numbers of samples (n,), of held-out items (m,) and of training items (k,).
 
     Those of samples are their own: a sample that resembles two real items does not make these a group.
 
     Args:
-        samples, held_out, train: The items.
+        sets: Samples, held-out items and training items.
         keys_of: Returns a number for each of some items, which duplicates share.
     """
+    samples, held_out, train = sets
     own, real = (
         np.unique(np.array(keys_of(items), dtype=np.uint64), return_inverse=True)[1]
         for items in (samples, [*held_out, *train])

@@ -129,7 +129,7 @@ def whole_text_scores(
         for part, shared in zip(chosen, recurrences, strict=True)
     )
     groups, real_groups, train_groups = duplicate_groups(
-        *([text[:MAX_CHARACTERS] for text in part] for part in chosen), keys_of
+        [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of
     )
     result = two_sample_test(own, real, seed, groups, real_groups)
     alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
