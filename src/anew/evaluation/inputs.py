@@ -14,7 +14,7 @@ from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
-from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.score import Division
 
@@ -131,11 +131,6 @@ class EvaluationInputs(Generic[ItemT]):
     are_halves: bool = False
     division: Division = Division.GIVEN
     are_whole: bool = False
-
-    @property
-    def keys_of(self) -> KeysOf[ItemT]:
-        """`twins` of texts; if that is not known, only equal ones share a number."""
-        return equal_keys if self.twins is None else self.twins
 
 
 class Clock:
