@@ -270,11 +270,6 @@ class CopyTestResult:
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
 
     @property
-    def repeats_surely(self) -> bool:
-        """Whether samples repeat training items so often that a check for copies fails, although it is no proof."""
-        return self.identical_p is not None and self.identical_p <= ALPHA
-
-    @property
     def saw_held_out(self) -> bool:
         """Whether the generator has probably seen held-out items, so that the test misses copies, and no other answer is certain."""
         return self.seen_p is not None and self.seen_p <= ALPHA
