@@ -190,8 +190,11 @@ class CopyTestResult:
     picture: ScanPicture | None = None
 
     def to_json(self) -> dict[str, object]:
-        plain = asdict(self) | {"method": METHODS[self.method], "exact_limit": self.exact_limit}
-        return plain | {"verdict": self.verdict()}
+        return asdict(self) | {
+            "method": METHODS[self.method],
+            "exact_limit": self.exact_limit,
+            "verdict": self.verdict(),
+        }
 
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
@@ -265,11 +268,6 @@ class CopyTestResult:
     def repeats_too_often(self) -> bool:
         """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
-
-    @property
-    def repeats_surely(self) -> bool:
-        """Whether samples repeat training items so often that a check for copies fails, although it is no proof."""
-        return self.identical_p is not None and self.identical_p <= ALPHA
 
     @property
     def saw_held_out(self) -> bool:
