@@ -206,8 +206,7 @@ class Audio(Modality):
             x, rate = audio.read(item.file, 0, stop, shape.channels)
         x = audio.resample(x, rate, shape.rate)
         audio.check_audible(x)
-        if self.config.trim and slice_bounds is None:
-            x = audio.trim_silence(x, shape.rate)
+        x = audio.trim_silence(x, shape.rate) if self.config.trim and slice_bounds is None else x
         return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
     def validate_body(self, item: Item) -> str | None:
