@@ -181,12 +181,9 @@ class Evaluation(ABC, Generic[ItemT]):
         `answer_scores` leaves out what was measured by them.
         """
         self.sets = self._read_sets()
-        try:
-            if self.sets.available >= MIN_ITEMS:
-                self.sets.take(self.sets.available, self._naive_samples)
-                yield from self.modality_metrics()
-        finally:
-            self.unmeasured = [FURTHER]
+        if self.sets.available >= MIN_ITEMS:
+            self.sets.take(self.sets.available, self._naive_samples)
+            yield from self.modality_metrics()
 
     def answer_scores(self) -> Iterator[Score]:
         """Yield the scores that carry answers, and the likelihood of the model."""
