@@ -19,14 +19,14 @@ FORWARD_SECONDS = 2.0  # of a video that are decoded rather than skipped: a seek
 Recording: TypeAlias = tuple[str, int, int]  # path, size, and the time of the last change in ns
 
 
-class Frame(Protocol):
+class VideoFrame(Protocol):
     """The part of `av.VideoFrame` that is used here. pts: its time in units of the stream, None if that is not known."""
 
     @property
     def pts(self) -> int | None: ...
 
 
-class Stream(Protocol):
+class VideoStream(Protocol):
     """The part of `av.VideoStream` that is used here."""
 
     thread_type: str
@@ -34,22 +34,22 @@ class Stream(Protocol):
     start_time: int | None
 
 
-class Container(Protocol):
+class VideoContainer(Protocol):
     """The part of `av.container.InputContainer` that is used here."""
 
-    def seek(self, offset: int, *, stream: Stream) -> None: ...
+    def seek(self, offset: int, *, stream: VideoStream) -> None: ...
 
-    def decode(self, stream: Stream) -> Iterator[Frame]: ...
+    def decode(self, stream: VideoStream) -> Iterator[VideoFrame]: ...
 
 
-OpenFile: TypeAlias = Callable[[], AbstractContextManager[tuple[Container, Stream]]]
+OpenFile: TypeAlias = Callable[[], AbstractContextManager[tuple[VideoContainer, VideoStream]]]
 
 
 class _OpenVideo(threading.local):
     """What stays open. number: that of the frame that comes next."""
 
     recording: Recording | None = None
-    frames: Iterator[tuple[int, Frame]] | None = None
+    frames: Iterator[tuple[int, VideoFrame]] | None = None
     number: int = 0
     stack: contextlib.ExitStack | None = None
 
@@ -71,7 +71,7 @@ def recording_of(path: Path) -> Recording:
 
 def frames_from(
     first: int, times: NDArray[np.float64], open_file: OpenFile, recording: Recording | None
-) -> Iterator[tuple[int, Frame]]:
+) -> Iterator[tuple[int, VideoFrame]]:
     """Frames with their numbers, from number `first` or an earlier one on.
 
     Args:
@@ -99,8 +99,8 @@ def frames_from(
 
 
 def _numbered(
-    container: Container, stream: Stream, first: int, times: NDArray[np.float64]
-) -> Iterator[tuple[int, Frame]]:
+    container: VideoContainer, stream: VideoStream, first: int, times: NDArray[np.float64]
+) -> Iterator[tuple[int, VideoFrame]]:
     stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
     base, start = float(stream.time_base or 1 / 1000), stream.start_time or 0
     is_sought = times[first] > FORWARD_SECONDS
