@@ -42,7 +42,7 @@ class StepForecast:
             return
         self.expected *= seconds / planned_seconds
         self.job.context.reporter.message(
-            f"{seconds:.0f} s are left for training, not {planned_seconds:.0f} s: about {about(self.expected)} steps"
+            f"{seconds:.0f} s are left for training, not {planned_seconds:.0f} s: about {about(round(self.expected))} steps"
         )
 
     def __call__(self, result: StepResult) -> None:
@@ -53,7 +53,7 @@ class StepForecast:
         expected = result.step + num_steps / seconds * max(self.progress.seconds - self.progress.spent, 0.0)
         if _is_wrong(expected, self.expected):
             self.job.context.reporter.message(
-                f"at its present pace the training will have about {about(expected)} steps, not {about(self.expected)}"
+                f"at its present pace the training will have about {about(round(expected))} steps, not {about(round(self.expected))}"
             )
             self.expected = expected
 
