@@ -24,16 +24,18 @@ class Slow:
 
     def __init__(self) -> None:
         self.inputs = SimpleNamespace(samples=list(range(20)), features=None)
-        self.skipped, self.unmeasured, self.order = ["A note.", "A note."], [FURTHER], list[str]()
+        self.skipped, self.unmeasured, self.order = list[str](), [FURTHER], list[str]()
         self.sets = SimpleNamespace(supply=Supply(compared=20), too_few="")
         self.announcements = SimpleNamespace(reporter=None)
 
     def scores_without_features(self) -> Iterator[Score]:
         self.order.append("plain")
+        self.skipped.append("A note.")
         yield score("sharpness", 0.5, n=20)
 
     def answer_scores(self) -> Iterator[Score]:
         self.order.append("features")
+        self.skipped.append("A note.")
         time.sleep(10.0)
         yield score("coverage", 0.5, n=20)
 

@@ -330,7 +330,7 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
         return FIRST_CHUNK
     if limit.crowding >= CROWDED:
         return 1
-    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * limit.remaining())))
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * limit.usable)))
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:

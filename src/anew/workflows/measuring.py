@@ -43,12 +43,15 @@ def measure_all(
     try:
         begin = time.monotonic()
         limit = None if stop_at is None else SCORES_SHARE * (stop_at - begin)
-        if limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None:
+        is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
+        if limit is not None and is_short:
             measure_scores(evaluation.scores_without_features(), measurements, reporter, PLAIN_SHARE * limit)
             evaluation.unmeasured = [FURTHER]  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         measurements.score_seconds = time.monotonic() - begin
+        if is_short:
+            evaluation.skipped[:] = dict.fromkeys(evaluation.skipped)  # a figure that was tried twice is named once
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
@@ -61,7 +64,6 @@ def measure_all(
         if measurements.copies is None:
             measurements.notes.append("Not measured: the copying test (stopped).")
         reporter.message("stopped; the report holds what was measured so far")
-    evaluation.skipped[:] = dict.fromkeys(evaluation.skipped)  # a figure that was tried twice is named once
     measurements.too_few, measurements.supply = evaluation.sets.too_few, evaluation.sets.supply
     measurements.unmeasured = evaluation.unmeasured
     if measurements.copies is not None:
