@@ -24,8 +24,10 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.clip_classifiers import CLIP_CLASSIFIERS
+from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS
 from anew.evaluation.metrics.frechet import frechet_distance
-from anew.evaluation.metrics.image_classifiers import CLASSIFIERS
+from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
@@ -99,6 +101,7 @@ class VideoEvaluation(Evaluation[Clip]):
             return
         metrics = {
             "sharpness, noise and grids": self._statistics,
+            "directions and speeds of motion": self._directions,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
             "motion": self._motion,
@@ -116,11 +119,18 @@ class VideoEvaluation(Evaluation[Clip]):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
             yield compare(statistic, *values)
         parts = ("samples", "test", "train")
-        for classifier in CLASSIFIERS:
+        for classifier in IMAGE_CLASSIFIERS:
             numbers = {
                 part: classifier.numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
                 for part, shown in zip(parts, frames, strict=True)
             }
+            yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
+
+    def _directions(self) -> Iterator[Score]:
+        """Scores of which way things move, which way time runs, and how fast."""
+        clips = {part: self.sets[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train")}
+        for classifier in CLIP_CLASSIFIERS:
+            numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
 
     def _single_frames(self) -> Iterator[Score]:
