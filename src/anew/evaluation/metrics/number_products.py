@@ -1,56 +1,68 @@
-"""Lists whose records hold several numbers: one that is the product or the ratio of two others (price, quantity and amount), to the
-last digit.
+"""Lists whose records hold several numbers: one that is the product or the ratio of others (price, quantity and amount), to the last
+digit.
 
 A ratio is a product, too: density times area is population. So products alone are looked for, up to a constant (100 for per cent).
 
-Legend for shapes: n records, p places of numbers.
+Legend for shapes: n records, p places of numbers, k factors.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Integers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place, frequent_places
 from anew.evaluation.metrics.number_sums import COARSE, MARGIN, MAX_BROKEN, TELLING, USUAL, unit_of
 
-TRIED = 100  # records by which pairs of factors are tried first; chosen: nearly all pairs fail
+TRIED = 100  # records by which factors are tried first; chosen: nearly all fail
 TRIED_BROKEN = 5  # of these, how many may break a product that is looked at more closely
-# Least share of numbers of other records in the place of a factor that would break it; below, it is hardly a factor: a quantity of 1
+# Least share of numbers of other records in the place of a factor that would break it; below, it is hardly one: a quantity of 1
 FACTOR_TELLING = 0.1
+MAX_PLACES_OF_THREE = (
+    16  # places of numbers up to which products of three factors are looked for, which bounds the time
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A number that is the product of two others and a constant.
+    """A number that is the product of others and a constant.
 
     Attributes:
         target: Place of the number.
-        factors: Places of the two others, or twice the same.
+        factors: The k places of the others; one that is squared twice.
         constant: What their product is multiplied by.
-        units: Units of the last digits of the number and of both factors: all are rounded.
+        unit, factor_units: Units of the last digits of the number and of the factors: all are rounded.
         tightness: How far off it may be, as a share of what rounding explains; less than 1 for whole numbers, which are exact.
     """
 
     target: Place
-    factors: tuple[Place, Place]
+    factors: tuple[Place, ...]
     constant: float
-    units: tuple[float, float, float]
+    unit: float
+    factor_units: tuple[float, ...]
     tightness: float
 
     def is_broken(self, numbers: Mapping[Place, float]) -> bool:
         """Whether a record has all of these numbers, of which one does not follow from the others."""
-        places = (self.target, *self.factors)
-        if any(place not in numbers for place in places):
+        if self.target not in numbers or any(place not in numbers for place in self.factors):
             return False
-        target, first, second = (numbers[place] for place in places)
-        slack = self.tightness * _rounding(first, second, self.constant, self.units) + _computed(target)
-        return bool(abs(target - self.constant * first * second) > slack)
+        target = np.array([numbers[self.target]])
+        factors = np.array([[numbers[place] for place in self.factors]])
+        return bool((self.distance(target, factors) > self.slack(target, factors))[0])
+
+    def distance(self, target: Array, factors: Array) -> Array:
+        """How far (n,) numbers (n,) are from the product of factors (n, k)."""
+        return np.abs(target - self.constant * factors.prod(axis=1))
+
+    def slack(self, target: Array, factors: Array) -> Array:
+        """How far (n,) they may be."""
+        rounding = _rounding(factors, self.constant, self.unit, np.array(self.factor_units))
+        return np.asarray(self.tightness * rounding + 1e-9 * np.abs(target))
 
 
 def products(records: Sequence[Mapping[Place, float]]) -> Iterator[Product]:
@@ -64,59 +76,73 @@ def products(records: Sequence[Mapping[Place, float]]) -> Iterator[Product]:
     if len(table) < MIN_RECORDS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])
-    rows = np.linspace(0, len(table) - 1, TRIED).astype(np.intp)
-    is_constant = table.min(axis=0) == table.max(axis=0)
-    for i, j in itertools.combinations_with_replacement(np.flatnonzero(~is_constant).tolist(), 2):
-        for target in _candidates(table[rows], units, i, j):
-            if target not in (i, j) and not is_constant[target]:
-                product = _product(table, places, units, (target, i, j))
+    varying = np.flatnonzero(table.min(axis=0) < table.max(axis=0)).tolist()
+    known: set[int] = set()
+    for num_factors in (2, 3) if len(varying) <= MAX_PLACES_OF_THREE else (2,):
+        for factors in itertools.combinations_with_replacement(varying, num_factors):
+            for target in _candidates(table, units, factors).tolist():
+                product = None if target in known or target in factors else _product(table, units, target, factors)
                 if product is not None:
-                    yield product
+                    known.add(target)
+                    yield replace(product, target=places[target], factors=tuple(places[i] for i in factors))
 
 
-def _candidates(table: Array, units: Array, i: int, j: int) -> Integers:
-    """The columns of a table (n, p) of a few records that may be products of two of them."""
-    first, second = table[:, [i]], table[:, [j]]
-    constants = _constants(table, first * second)
-    slack = 2.0 * _rounding(first, second, constants, (units, units[i], units[j])) + _computed(table)
-    is_broken = np.abs(table - constants * first * second) > slack
+def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:
+    """The columns of a table (n, p) that may be products of some others, by a few records."""
+    table = table[np.linspace(0, len(table) - 1, TRIED).astype(np.intp)]
+    own = table[:, factors]
+    constants = _constants(table, own.prod(axis=1))
+    slack = np.stack(
+        [
+            2.0 * _rounding(own, constant, unit, units[list(factors)])
+            for constant, unit in zip(constants, units, strict=True)
+        ],
+        axis=1,
+    )
+    is_broken = np.abs(table - constants * own.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
     return np.flatnonzero((constants != 0.0) & (is_broken.sum(axis=0) <= TRIED_BROKEN))
 
 
-def _product(table: Array, places: Sequence[Place], units: Array, columns: tuple[int, int, int]) -> Product | None:
-    """The product of columns (target and factors) of a table (n, p); None if none holds."""
-    target, first, second = table[:, columns].T
-    own_units = (float(units[columns[0]]), float(units[columns[1]]), float(units[columns[2]]))
-    mixed = [np.roll(values, 1) for values in (target, first, second)]
-    raw = float(_constants(target[:, None], (first * second)[:, None])[0])
+def _product(table: Array, units: Array, target: int, factors: Sequence[int]) -> Product | None:
+    """The product of columns of a table (n, p), without its places; None if none holds."""
+    values, own = table[:, target], table[:, factors]
+    factor_units = tuple(units[list(factors)].tolist())
+    raw = float(_constants(values[:, None], own.prod(axis=1))[0])
     for constant in (*_simple(raw), raw):
-        rounding = _rounding(first, second, constant, own_units)
-        rest = np.abs(target - constant * first * second)
+        exact = Product((), (), constant, float(units[target]), factor_units, 1.0)
+        rounding = np.maximum(exact.slack(np.zeros(len(values)), own), 1e-300)
         # Whole numbers are exact
-        usual = MARGIN * float(np.quantile(rest / np.maximum(rounding, 1e-300), 1.0 - MAX_BROKEN))
-        tightness = min(1.0, usual)
-        slack = tightness * rounding + _computed(target)
-        is_exact = float(np.mean(rest > slack)) <= MAX_BROKEN and float(np.median(slack)) <= COARSE * target.std()
-        is_telling = (
-            float(np.mean(np.abs(mixed[0] - constant * first * second) > slack)) >= TELLING
-            and float(np.mean(np.abs(target - constant * mixed[1] * second) > slack)) >= FACTOR_TELLING
-            and float(np.mean(np.abs(target - constant * first * mixed[2]) > slack)) >= FACTOR_TELLING
-        )
-        if is_exact and is_telling:
-            factors = (places[columns[1]], places[columns[2]])
-            return Product(places[columns[0]], factors, constant, own_units, tightness)
+        usual = MARGIN * float(np.quantile(exact.distance(values, own) / rounding, 1.0 - MAX_BROKEN))
+        product = Product((), (), constant, exact.unit, factor_units, min(1.0, usual))
+        slack = product.slack(values, own)
+        is_broken = product.distance(values, own) > slack
+        is_exact = float(is_broken.mean()) <= MAX_BROKEN and float(np.median(slack)) <= COARSE * float(values.std())
+        if is_exact and _is_telling(product, values, own, factors):
+            return product
     return None
 
 
+def _is_telling(product: Product, target: Array, factors: Array, columns: Sequence[int]) -> bool:
+    """Whether numbers of other records in the place of the target (n,), or of one of the factors (n, k), would often break a product."""
+
+    def share_broken(values: Array, own: Array) -> float:
+        return float((product.distance(values, own) > product.slack(values, own)).mean())
+
+    mixed = [np.where(np.array(columns) == column, np.roll(factors, 1, axis=0), factors) for column in {*columns}]
+    return share_broken(np.roll(target, 1), factors) >= TELLING and all(
+        share_broken(target, own) >= FACTOR_TELLING for own in mixed
+    )
+
+
 def _constants(targets: Array, product: Array) -> Array:
-    """The constants (p,) by which a product (n, 1) may be each of some targets (n, p): 0 where it is zero in too many records.
+    """The constants (p,) by which a product (n,) may be each of some targets (n, p): 0 where it is zero in too many records.
 
     They are medians over the largest products, which rounding matters least for.
     """
-    largest = np.argsort(-np.abs(product[:, 0]))[: max(len(product) // 3, 1)]
+    largest = np.argsort(-np.abs(product))[: max(len(product) // 3, 1)]
     if not product[largest].all():
         return np.zeros(targets.shape[1])
-    return np.asarray(np.median(targets[largest] / product[largest], axis=0))
+    return np.asarray(np.median(targets[largest] / product[largest, None], axis=0))
 
 
 def _simple(constant: float) -> list[float]:
@@ -124,18 +150,11 @@ def _simple(constant: float) -> list[float]:
     if constant == 0.0:
         return []
     scale = 10.0 ** np.floor(np.log10(abs(constant)))
-    values = {round(constant / scale * d) / d * scale for d in (1, 2, 3, 4, 6, 8, 100)}
+    values = {float(round(constant / scale * d) / d * scale) for d in (1, 2, 3, 4, 6, 8, 100)}
     return sorted(values - {0.0}, key=lambda value: abs(value - constant))
 
 
-def _rounding(
-    first: Array, second: Array, constant: Numbers | float, units: tuple[Numbers | float, float, float]
-) -> Array:
-    """How far a product may be off if it and both factors are rounded."""
-    own, first_unit, second_unit = units
-    return np.asarray(0.5 * (own + np.abs(constant) * (np.abs(first) * second_unit + np.abs(second) * first_unit)))
-
-
-def _computed(target: Array) -> Array:
-    """How far a product of floating-point numbers may be off."""
-    return 1e-9 * np.abs(target)
+def _rounding(factors: Array, constant: float, unit: float, units: Array) -> Array:
+    """How far (n,) products of factors (n, k) may be off if they are rounded to a unit, and the factors to theirs (k,)."""
+    others = [np.delete(factors, i, axis=1).prod(axis=1) for i in range(factors.shape[1])]
+    return np.asarray(0.5 * (unit + abs(constant) * (np.abs(np.stack(others, axis=1)) @ units)))

@@ -20,6 +20,7 @@ from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
@@ -129,6 +130,11 @@ class TextStatistics:
             yield from pair_scores(self.samples, self.test, training, self.records, self.seed)
             return
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
+
+    def word_order(self, training: Sequence[str]) -> Iterator[Score]:
+        """Yield the score of the order of words in short records. training: all records of that part."""
+        if self.records:
+            yield from word_order_scores(self.samples, self.test, training, self.seed)
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)

@@ -106,9 +106,6 @@ class VideoEvaluation(Evaluation[Clip]):
             "changes between frames": self._changes,
             "motion": self._motion,
         }
-        self.skipped.append(
-            "Not judged: whether things move the way they face; a fish that swims tail first looks right in each frame."
-        )
         yield from self.metrics_in_time(metrics)
 
     def _statistics(self) -> Iterator[Score]:
