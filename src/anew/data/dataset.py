@@ -20,6 +20,7 @@ from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
+from anew.data.sources.base import evenly_spaced
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
@@ -410,6 +411,13 @@ class Dataset:
         if not self._all or not isinstance(self._store, InMemoryStore):
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
+
+    def listed_items(self, n: int) -> list[Item]:
+        """About n items as they are listed, whole files or records, from all over the source."""
+        shards = evenly_spaced(self._chosen.shards, n)
+        per_shard = -(-n // max(len(shards), 1))
+        listed = (item for shard in shards for item in self._chosen.source.read(shard, per_shard))
+        return [item for item in listed if isinstance(item, Item)]
 
     def close(self) -> None:
         """Stop background work and close files."""

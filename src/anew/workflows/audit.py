@@ -415,6 +415,7 @@ class Sets:
             are_halves=not self.has_held_out,
             division=self._division,
             are_whole=True,
+            files=lambda part, n: (self.generated if part == "samples" else self.real).listed_items(n),
         )
 
 
