@@ -57,7 +57,7 @@ class Product:
 
     def distance(self, target: Array, factors: Array) -> Array:
         """How far (n,) numbers (n,) are from the product of factors (n, k)."""
-        return np.abs(target - self.constant * factors.prod(axis=1))
+        return np.asarray(np.abs(target - self.constant * factors.prod(axis=1)))
 
     def slack(self, target: Array, factors: Array) -> Array:
         """How far (n,) they may be."""
