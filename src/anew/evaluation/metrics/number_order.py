@@ -137,7 +137,10 @@ def number_scores(
         ),
         (
             BROKEN_SUM,
-            [relation.is_broken for relation in (*weighted_sums(known_numbers), *products(known_numbers))],
+            [
+                *(relation.is_broken for relation in weighted_sums(known_numbers)),
+                *(relation.is_broken for relation in products(known_numbers)),
+            ],
             f"numbers that follow from others in all but {MAX_BROKEN:.1%}",
         ),
         (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),

@@ -57,7 +57,7 @@ class Product:
 
     def distance(self, target: Array, factors: Array) -> Array:
         """How far (n,) numbers (n,) are from the product of factors (n, k)."""
-        return np.abs(target - self.constant * factors.prod(axis=1))
+        return np.asarray(np.abs(target - self.constant * factors.prod(axis=1)))
 
     def slack(self, target: Array, factors: Array) -> Array:
         """How far (n,) they may be."""
@@ -76,15 +76,22 @@ def products(records: Sequence[Mapping[Place, float]]) -> Iterator[Product]:
     if len(table) < MIN_RECORDS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])
+    for target, (product, factors) in _by_target(table, units).items():
+        yield replace(product, target=places[target], factors=tuple(places[i] for i in factors))
+
+
+def _by_target(table: Array, units: Array) -> dict[int, tuple[Product, Sequence[int]]]:
+    """The products of columns of a table (n, p), without their places, and the columns of their factors, by that of the number."""
     varying = np.flatnonzero(table.min(axis=0) < table.max(axis=0)).tolist()
-    known: set[int] = set()
+    by_target: dict[int, tuple[Product, Sequence[int]]] = {}
     for num_factors in (2, 3) if len(varying) <= MAX_PLACES_OF_THREE else (2,):
         for factors in itertools.combinations_with_replacement(varying, num_factors):
-            for target in _candidates(table, units, factors).tolist():
-                product = None if target in known or target in factors else _product(table, units, target, factors)
-                if product is not None:
-                    known.add(target)
-                    yield replace(product, target=places[target], factors=tuple(places[i] for i in factors))
+            targets = [
+                i for i in _candidates(table, units, factors).tolist() if i not in by_target and i not in factors
+            ]
+            products_of_columns = {i: _product(table, units, i, factors) for i in targets}
+            by_target |= {i: (product, factors) for i, product in products_of_columns.items() if product is not None}
+    return by_target
 
 
 def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:

@@ -123,16 +123,17 @@ class TextStatistics:
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
-        """Yield scores of known, new and broken words; see `words`. training: texts whose words count as known.
+        """Yield scores of known, new and broken words, and of the order of words in records; see `words` and `word_order`.
 
-        Scripts that put no spaces between words have scores of pairs of characters instead."""
+        Scripts that put no spaces between words have scores of pairs of characters instead.
+
+        Args:
+            training: Texts whose words count as known: of records, all.
+        """
         if is_unspaced(training):
             yield from pair_scores(self.samples, self.test, training, self.records, self.seed)
             return
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
-
-    def word_order(self, training: Sequence[str]) -> Iterator[Score]:
-        """Yield the score of the order of words in short records. training: all records of that part."""
         if self.records:
             yield from word_order_scores(self.samples, self.test, training, self.seed)
 

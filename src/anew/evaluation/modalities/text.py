@@ -160,9 +160,7 @@ class TextEvaluation(Evaluation[str]):
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
             limit = MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS
-            training = self._part("train", limit)
-            words = list(self._statistics.words(training))
-            words += self._statistics.word_order(training)
+            words = list(self._statistics.words(self._part("train", limit)))
             yield from words
             self.skipped += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
