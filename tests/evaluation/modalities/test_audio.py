@@ -183,7 +183,7 @@ def test_silence_at_the_ends_of_files_is_compared_where_samples_are_files() -> N
     inputs = make_inputs(tones(0, 40))
     inputs.modality.file_extents = lambda files: np.array(files)  # type: ignore[attr-defined]
     extents = {
-        "samples": np.stack([rng.uniform(0.2, 0.3, 40), rng.uniform(0.0, 0.04, 40), rng.uniform(1, 2, 40)], axis=1),
+        "samples": np.stack([rng.uniform(0.3, 0.4, 40), rng.uniform(0.0, 0.04, 40), rng.uniform(1, 2, 40)], axis=1),
         "train": np.stack([rng.uniform(0.0, 0.1, 80), rng.uniform(0.0, 0.04, 80), rng.uniform(1, 2, 80)], axis=1),
     }
     files: Any = lambda part, n: extents[part]  # noqa: E731

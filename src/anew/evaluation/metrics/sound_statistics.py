@@ -25,7 +25,8 @@ INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, s
 MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
-LEAST_HEARD = 0.05  # seconds of silence at an end of a sound below which it is hardly noticed; chosen
+NOTICED = 0.2  # seconds of silence at an end of a file: less is hardly noticed, and encoders add some; chosen
+SHORTEST = 0.02  # seconds of a sound that is heard as one; chosen
 LENGTH_STEP = 0.05  # of the logarithm of a length; chosen
 LENGTH_MEANING = "length of the sound between silent ends, in steps of a twentieth"
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
@@ -204,7 +205,7 @@ def length(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
 
 def rounded_length(seconds: Array) -> Array:
     """Logarithms (n,) of lengths in steps of a twentieth: smaller differences are hardly heard."""
-    return np.asarray(np.round(np.log(np.maximum(seconds, LEAST_HEARD)) / LENGTH_STEP))
+    return np.asarray(np.round(np.log(np.maximum(seconds, SHORTEST)) / LENGTH_STEP))
 
 
 def file_statistics() -> tuple[ItemStatistic, ...]:
@@ -212,13 +213,13 @@ def file_statistics() -> tuple[ItemStatistic, ...]:
     return (
         ItemStatistic(
             statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning"),
-            lambda extents: np.maximum(np.asarray(extents)[:, 0], LEAST_HEARD),
-            "seconds of silence before the sound in files, at least a twentieth",
+            lambda extents: np.maximum(np.asarray(extents)[:, 0], NOTICED),
+            f"seconds of silence before the sound in files, at least {NOTICED}",
         ),
         ItemStatistic(
             statistic_spec("silence_after", "Silence at the end", "silence at the end"),
-            lambda extents: np.maximum(np.asarray(extents)[:, 1], LEAST_HEARD),
-            "seconds of silence after the sound in files, at least a twentieth",
+            lambda extents: np.maximum(np.asarray(extents)[:, 1], NOTICED),
+            f"seconds of silence after the sound in files, at least {NOTICED}",
         ),
         ItemStatistic(LENGTH, lambda extents: rounded_length(np.asarray(extents)[:, 2]), LENGTH_MEANING),
     )
