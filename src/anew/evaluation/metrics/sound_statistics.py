@@ -221,7 +221,9 @@ def file_statistics() -> tuple[ItemStatistic, ...]:
             lambda extents: np.maximum(np.asarray(extents)[:, 1], NOTICED),
             f"seconds of silence after the sound in files, at least {NOTICED}",
         ),
-        ItemStatistic(LENGTH, lambda extents: rounded_length(np.asarray(extents)[:, 2]), LENGTH_MEANING),
+        ItemStatistic(
+            LENGTH, lambda extents: rounded_length(np.asarray(extents, dtype=np.float64)[:, 2]), LENGTH_MEANING
+        ),
     )
 
 
