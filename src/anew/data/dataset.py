@@ -412,13 +412,6 @@ class Dataset:
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
-    def listed_items(self, n: int) -> list[Item]:
-        """About n items as they are listed, whole files or records, from all over the source."""
-        shards = evenly_spaced(self._chosen.shards, n)
-        per_shard = -(-n // max(len(shards), 1))
-        listed = (item for shard in shards for item in self._chosen.source.read(shard, per_shard))
-        return [item for item in listed if isinstance(item, Item)]
-
     def close(self) -> None:
         """Stop background work and close files."""
         if self._opened_store is not None:
@@ -437,6 +430,13 @@ def _divide_new(data: Dataset) -> None:
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None
+
+
+def listed_items(data: Dataset, n: int) -> list[Item]:
+    """About n items as they are listed, whole files or records, from all over the source."""
+    shards, source = evenly_spaced(data._chosen.shards, n), data._chosen.source
+    listed = (item for shard in shards for item in source.read(shard, -(-n // len(shards))))
+    return [item for item in listed if isinstance(item, Item)]
 
 
 def is_content_of(data: Dataset, state: DataRecord) -> bool:

@@ -512,15 +512,3 @@ def test_real_clips_come_in_the_form_of_smaller_samples(tmp_path: Path) -> None:
     assert form((0.5, 8000), (0.25, 8000)) == {"rate": 8000, "seconds": 0.5}
     assert form((0.5, 8000), (0.5, 11025)) == {"seconds": 0.5}
     assert form((2.0, 16000)) == form((1.0, 16000), real=(1.0, 8000)) == {}
-
-
-def test_silence_at_the_ends_of_files_is_measured_before_it_is_cut_off(tmp_path: Path) -> None:
-    for i in range(40):
-        sound = np.concatenate([np.zeros(80 * i), 0.3 * np.sin(np.arange(4000) * (0.1 + 0.01 * i)), np.zeros(1600)])
-        soundfile.write(tmp_path / f"{i:02}.wav", sound, 8000)
-    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
-    data.fit(SIZE)
-    extents = data.modality.file_extents(sorted(data.listed_items(40), key=lambda item: item.name))  # type: ignore[attr-defined]
-    assert extents.shape == (40, 3)
-    assert extents[:, 0] == pytest.approx(np.arange(40) * 0.01, abs=0.02)
-    assert extents[:, 1:] == pytest.approx(np.tile([0.2, 0.5], (40, 1)), abs=0.03)

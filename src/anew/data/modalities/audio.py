@@ -208,23 +208,6 @@ class Audio(Modality):
         x = audio.fit_length(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
         return audio.fade_ends(x, self._fade)
 
-    def file_extents(self, items: Sequence[Item]) -> NDArray[np.float64]:
-        """(n, 3) seconds of silence before and after the sound of whole files, which `trim` cuts off, and of the sound between them.
-
-        Files that cannot be read, or that are so long that they are cut into clips, are left out.
-        """
-        extents = [extent for extent in isolation.each(self.extent, items) if not isinstance(extent, ValueError)]
-        return np.array(extents).reshape(-1, 3)
-
-    def extent(self, item: Item) -> tuple[float, float, float]:
-        """The row of `file_extents` of a file. Raises ValueError (one clause)."""
-        header = audio.read_header(item.file)
-        if audio_clips.cuts(header.frames, header.rate, self._shape, 0, 1) is not None:
-            raise ValueError("it is cut into clips")
-        x, rate = audio.read(item.file, 0, header.frames, self._shape.channels)
-        start, stop = audio.audible_bounds(x, rate)
-        return start / rate, (len(x) - stop) / rate, (stop - start) / rate
-
     def validate_body(self, item: Item) -> str | None:
         slice_bounds = _slice_bounds(item)
         try:

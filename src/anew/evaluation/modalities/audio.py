@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
+from anew.data.formats.audio_clips import Shape
+from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
@@ -133,8 +135,8 @@ class AudioEvaluation(Evaluation[Samples]):
     def _lengths(self) -> Iterator[Score]:
         """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
         if self.inputs.modality.config.trim and self.inputs.files is not None:  # type: ignore[attr-defined]
-            files = (self.inputs.files(part, FILES) for part in ("samples", "train"))
-            samples, real = (self.inputs.modality.file_extents(part) for part in files)  # type: ignore[attr-defined]
+            shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
+            samples, real = (file_extents(self.inputs.files(part, FILES), shape) for part in ("samples", "train"))
             if len(samples) >= MIN_ITEMS and len(real) >= 2 * MIN_ITEMS:
                 for statistic in file_statistics():
                     own, held_out, train = map(statistic.compute, (samples, real[::2], real[1::2]))
