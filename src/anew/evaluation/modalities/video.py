@@ -100,11 +100,11 @@ class VideoEvaluation(Evaluation[Clip]):
         if not self.sets:
             return
         metrics = {
+            "motion": self._motion,
             "sharpness, noise and grids": self._statistics,
             "directions and speeds of motion": self._directions,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
-            "motion": self._motion,
         }
         yield from self.metrics_in_time(metrics)
 
