@@ -41,8 +41,8 @@ WORD_ORDER = MetricSpec(
 ORDER = 5  # characters of context: with 3, the order of more words is seen less (docs/log.md, 2026-11-29)
 OTHER_ORDERS = 4  # that an order is compared with: the reverse and random ones; chosen
 MAX_WORDS = 20  # of a record, the first: longer ones are texts
-MAX_JUDGED = 1_000  # records of samples and of held-out ones: more hardly change the figure
-MAX_CHARACTERS = 200_000  # of the training records that are counted: more hardly change the figure, and take longer
+MAX_JUDGED = 400  # records of samples and of held-out ones: the interval is narrow enough, and more take longer
+MAX_CHARACTERS = 100_000  # of the training records that are counted: twice as many see hardly more, and take longer
 
 
 def word_order_scores(
