@@ -252,6 +252,23 @@ def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path:
 
 
 @needs_node
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_a_clip_are_those_of_the_run(channels: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    levels = rng.uniform(0, 255, (1, channels, 6, 7)) + rng.normal(0, 40, (5, channels, 6, 7))
+    levels[:, 3:, :3], levels[:, 3:, 5:], levels[1:3, :, 0] = 255.0, 20.0, 9.0
+    levels = levels.clip(0, 255).astype(np.float32)
+    step = {"step": "clip_colours", "slope": 0.3, "intercept": 0.4, "flat": [[9] * channels], "hold": 1.0}
+    (tmp_path / "page.html").write_text('<script id="program">{}</script>')
+    clip = levels.swapaxes(0, 1) / 127.5 - 1.0
+    request = {"images": [clip.ravel().tolist()], "shape": list(clip.shape), "matching": [step]}
+    (values,) = answer(tmp_path / "page.html", **request)["values"]
+    ours = (np.array(values).reshape(clip.shape).swapaxes(0, 1) + 1.0) * 127.5
+    assert np.abs(levels - pixel_steps.matched(levels, [step])).mean() > 5.0
+    assert np.abs(ours - pixel_steps.matched(levels, [step])).max() < 0.02
+
+
+@needs_node
 @pytest.mark.parametrize("colours", [1, 3])
 def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
