@@ -33,6 +33,13 @@ def auc(value: float, half: float, n: int, real: float = 0.5) -> Score:
     return score("two_sample_auc", value, value - half, min(value + half, 1.0), real, n=n)
 
 
+def test_the_interval_of_a_share_never_looks_like_a_point() -> None:
+    ends = {(0.0, 0.0, 0.004): "0.0% to 0.4%", (1.0, 0.996, 1.0): "99.6% to 100.0%", (0.5, 0.4, 0.6): "40% to 60%"}
+    for (value, low, high), text in ends.items():
+        part = part_of(score("precision", value, low, high, 0.9, n=1000))
+        assert part is not None and part.interval == text
+
+
 def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_said() -> None:
     small = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
     assert grade([small])["closeness"] == "too_few"

@@ -133,7 +133,11 @@ class Part:
         ends = self.score.shown_interval
         if ends is None:
             return ""
-        bounds = [unsigned_zero(format(end, self.number_format)) for end in ends]
+        formats = [self.number_format]
+        if self.is_percent:  # 0% to 0.4% of samples, never "0% to 0%"
+            formats += [".1%", ".2%"]
+        texts = [[unsigned_zero(format(end, form)) for end in ends] for form in formats]
+        bounds = next((pair for pair in texts if pair[0] != pair[1] or ends[0] == ends[1]), texts[-1])
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:
