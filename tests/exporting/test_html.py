@@ -193,6 +193,7 @@ def test_a_walk_leads_from_one_sample_to_the_other(name: str, grid_run: Callable
 
 
 CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
+STEEP = ([0.0, 110.0, 300.0], [0.0, 0.0, 300.0])  # leaves groups of pixels on a clear background
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
@@ -200,6 +201,7 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0, "colour": [255, 255, 255, 255], "reach": 255.0}],
+    [{"step": "alpha", "clear": STEEP, "opaque": STEEP}, {"step": "stray", "strength": 230.0, "colour": None}],
     [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]], "common": [], "reach": 0.0}],
     [
         {
@@ -236,6 +238,7 @@ MATCHING: list[list[dict[str, Any]]] = [
         "margin",
         "holes and dots",
         "dots",
+        "stray groups",
         "few colours",
         "common colours",
         "more colours",

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from anew.data.formats import pixel_steps, pixels
 from anew.data.formats.palettes import palette_note, palette_of
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.pixel_matching import ClipColoursStep, PixelMatching
 
 PALETTE = np.array(
     [[0, 0, 0, 0], [0, 0, 0, 255], [200, 40, 30, 255], [40, 170, 60, 255], [50, 60, 190, 255], [240, 220, 90, 255]]
@@ -108,6 +108,34 @@ def test_single_pixels_of_the_data_remain() -> None:
         images[::2, :, 0, 0] = 255.0
     matched = PixelMatching.learn(noisy(samples[:40], 3, share=0.0), real)(noisy(samples[40:], 4, share=0.0))
     assert (matched[::2, 3, 0, 0] == 255.0).mean() > 0.9
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_no_small_groups_of_faint_pixels_lie_in_a_background_that_has_none(opaque: bool) -> None:
+    real, samples = drawings(200, 1, opaque), drawings(80, 2, opaque)
+    for place, image in enumerate(samples):  # three pixels in a corner
+        level = 40.0 + place
+        image[:, [0, 0, 1], [0, 1, 1]] = 255.0 - level if opaque else level
+    background = (255, 255, 255) if opaque else None
+
+    def groups(x: np.ndarray) -> float:
+        return float((pixel_steps.stray_depth(np.rint(x).astype(np.float32), background) > 0.0).sum()) / len(x)
+
+    matching = PixelMatching.learn(samples[:40], real)
+    assert "stray" in {step.step for step in matching.steps}
+    assert groups(real) == 0.0 and groups(samples) > 2.9 and groups(matching(samples[40:])) == 0.0
+    kept = PixelMatching.learn(samples[:40], samples)(samples[40:])
+    assert groups(kept) > 2.5
+
+
+def test_groups_of_more_pixels_are_not_stray() -> None:
+    x = np.zeros((1, 4, 9, 24), dtype=np.float32)
+    x[0, :, 1, 1:6], x[0, :, 1:7, 9], x[0, :, [1, 2, 3], [13, 14, 15]], x[0, :, 5, 13:22] = 90.0, 90.0, 90.0, 90.0
+    x[0, :, 3, 15] = 200.0
+    depth = pixel_steps.stray_depth(x, None)[0]
+    assert depth[1, 1:6].tolist() == [90.0] * 5 and depth[[1, 2, 3], [13, 14, 15]].tolist() == [200.0] * 3
+    assert (depth > 0.0).sum() == 8
+    assert (pixel_steps.stray(x, 100.0)[0, 3] > 0).sum() == 6 + 3 + 9
 
 
 @pytest.mark.parametrize("opaque", [False, True])
@@ -211,6 +239,24 @@ def test_clips_get_few_colours_each_that_do_not_flicker(opaque: bool) -> None:
     assert set(num_colours(whole)) <= {3, 4, 5}
     assert unchanged(samples) < 0.8 < unchanged(real) - 0.05 < unchanged(matched) < unchanged(real) + 0.05
     assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
+
+
+def test_clips_whose_pixels_mix_two_colours_do_not_get_their_mean() -> None:
+    red_or_blue = np.array([[220.0, 20.0, 20.0], [20.0, 20.0, 220.0]])
+    rng = np.random.default_rng(0)
+
+    def squares(chosen: np.ndarray) -> np.ndarray:
+        x = np.full((len(chosen), 3, 16, 16), 255.0, dtype=np.float32)
+        x[:, :, 4:12, 4:12] = np.moveaxis(red_or_blue[chosen], -1, 1)
+        return x
+
+    real = squares(np.broadcast_to(rng.integers(0, 2, (40, 1, 1)).repeat(4, axis=0), (160, 8, 8)))
+    samples = squares(rng.integers(0, 2, (64, 8, 8)))
+    for x in (samples, noisy_real := real.copy()):
+        x[:, :, 4:12, 4:12] += rng.normal(0, 4, (len(x), 3, 8, 8))
+    palette, white = np.array([[220, 20, 20], [20, 20, 220], [255, 255, 255]], dtype=np.uint8), ((255, 255, 255),)
+    assert ClipColoursStep.learn(noisy_real, real, 4, white, palette)
+    assert ClipColoursStep.learn(samples, real, 4, white, palette) is None
 
 
 def test_pixels_of_a_clip_change_where_that_pays() -> None:

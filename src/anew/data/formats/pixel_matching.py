@@ -41,6 +41,9 @@ TOO_MANY_COLOURS = 1.25
 # half.
 MAX_SPREAD = 4.0
 MAX_DETAILED_SHARE = 0.5
+# Largest growth of the total variation distance between the colours of samples and of real clips, in coarse steps. Where
+# samples mix colours, one mean of them is none of them: from 0.24 to 0.50 on stick figures, from 0.32 to 0.34 on sprites.
+MAX_SHIFT = 0.1
 # Tried in this order by `ClipColoursStep`; with 4, clips moved visibly less than before (docs/log.md, 2026-11-29).
 HOLDS = (0.25, 0.5, 1.0, 2.0)
 # If fewer real clips have at most MAX_SPREAD times the usual number of colours, a clip of many would lose them; chosen.
@@ -75,6 +78,19 @@ class IslandStep(Record):
             )
         )
         return cls(dots=dots, holes=holes, colour=colour, reach=reach)
+
+
+class StrayStep(Record):
+    """See `pixel_steps.stray`: afterwards as many pixels are those of small groups in the background as in real images."""
+
+    step: Literal["stray"] = "stray"
+    strength: NotNegative
+    colour: Colour | None = None
+
+    @classmethod
+    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None) -> StrayStep:
+        depth, real_depth = (pixel_steps.stray_depth(x, colour) for x in (samples, real))
+        return cls(strength=_threshold(depth, depth > 0.0, float((real_depth > 0.0).mean())), colour=colour)
 
 
 class AlphaStep(Record):
@@ -175,13 +191,21 @@ class ClipColoursStep(Record):
     hold: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
 
     @classmethod
-    def learn(cls, samples: Levels, real: Levels, num_frames: int, flat: tuple[Colour, ...]) -> ClipColoursStep | None:
-        """None unless most samples have too many colours, and nearly all real clips few.
+    def learn(
+        cls,
+        samples: Levels,
+        real: Levels,
+        num_frames: int,
+        flat: tuple[Colour, ...],
+        palette: NDArray[np.uint8] | None = None,
+    ) -> ClipColoursStep | None:
+        """None unless most samples have too many colours, nearly all real clips few, and samples of few have real colours.
 
         Args:
             samples, real: Frames of clips, in their order.
             num_frames: Frames of each clip.
             flat: Colours that pixels keep.
+            palette: (P, C) colours that samples have in the end; None if they may have any.
         """
         (areas, counts), (sample_areas, sample_counts) = (
             _colour_counts(_laid_out(x, num_frames)) for x in (real, samples)
@@ -196,6 +220,12 @@ class ClipColoursStep(Record):
         if is_usual.mean() < MIN_USUAL_SHARE or has_too_many.mean() < 0.5:
             return None
         step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
+        before, after_step, goal = (
+            _histogram(x if palette is None else pixel_steps.palette(x, palette.tolist(), 0.0), flat)
+            for x in (samples, after(samples, step, num_frames), real)
+        )
+        if np.abs(after_step - goal).sum() / 2.0 > np.abs(before - goal).sum() / 2.0 + MAX_SHIFT:
+            return None
         real_share = _held_share(real, num_frames)
         for hold in HOLDS:
             held = step.model_copy(update={"hold": hold})
@@ -247,7 +277,17 @@ class MarginStep(Record):
     sides: Annotated[tuple[MarginWidth, ...], Field(min_length=4, max_length=4)]
 
 
-Step = IslandStep | AlphaStep | SpeckStep | FewColoursStep | ClipColoursStep | FlatStep | PaletteStep | MarginStep
+Step = (
+    IslandStep
+    | StrayStep
+    | AlphaStep
+    | SpeckStep
+    | FewColoursStep
+    | ClipColoursStep
+    | FlatStep
+    | PaletteStep
+    | MarginStep
+)
 
 
 class PixelMatching(Record):
@@ -287,7 +327,7 @@ class PixelMatching(Record):
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
-        islands = [step.colour for step in self.steps if isinstance(step, IslandStep)]
+        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep)]
         colours += [colour for colour in islands if colour is not None]
         few = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
         colours += [colour for step in few for colour in (*step.flat, *getattr(step, "common", ()))]
@@ -325,6 +365,16 @@ def after(x: Levels, step: Step, num_frames: int) -> Levels:
     return np.concatenate([pixel_steps.matched(part, [step.model_dump()]) for part in parts])
 
 
+def _histogram(x: Levels, flat: tuple[Colour, ...]) -> NDArray[np.float64]:
+    """The shares of cubes of 64 levels among the opaque pixels of images (n, C, H, W) that have no flat colour."""
+    pixels = _opaque_colours(x)
+    is_flat = (
+        (pixels[:, None] == np.array(flat, dtype=np.int64).reshape(-1, x.shape[1])).all(axis=2).any(axis=1)
+    )  # (N,)
+    cubes = pixels[~is_flat] // 64 @ (4 ** np.arange(x.shape[1], dtype=np.int64))
+    return np.asarray(np.bincount(cubes, minlength=4 ** x.shape[1]) / max(len(cubes), 1))
+
+
 def _laid_out(frames: Levels, num_frames: int) -> Levels:
     """Clips as images: frames (n * T, C, H, W), below each other, (n, C, T * H, W)."""
     clips = frames.reshape(-1, num_frames, *frames.shape[1:]).swapaxes(1, 2)
@@ -348,9 +398,10 @@ def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callabl
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     colours, counts = palettes.colours_of(real)
     flat_colours = list(palettes.flat_colours(colours, counts))
+    has_background = bool(flat_colours) and counts.max() >= MIN_BACKGROUND * counts.sum()
     if has_neighbours and has_alpha:
         yield IslandStep.learn
-    elif has_neighbours and flat_colours and counts.max() >= MIN_BACKGROUND * counts.sum():
+    elif has_neighbours and has_background:
         colour, reach = flat_colours[0]
         yield partial(IslandStep.learn, colour=colour, reach=reach)
     if has_alpha:
@@ -360,12 +411,13 @@ def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callabl
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
     yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)
-    flat = tuple(colour for colour, _ in flat_colours)
+    if has_neighbours and (has_alpha or has_background):  # the background is exact now
+        yield partial(StrayStep.learn, colour=None if has_alpha else flat_colours[0][0])
+    flat, palette = tuple(colour for colour, _ in flat_colours), palettes.palette_of(real)
     if real.shape[1] > 1 and num_frames > 1:
-        yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat)
+        yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat, palette)
     elif real.shape[1] > 1:
         yield partial(FewColoursStep.learn, flat=flat)
-    palette = palettes.palette_of(real)
     if palette is not None:
         yield partial(PaletteStep.learn, colours=palette)
 

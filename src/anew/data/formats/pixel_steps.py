@@ -23,6 +23,7 @@ HALF = 127.5  # alpha from which a pixel counts as opaque
 MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
 APART = 512.0
+MAX_STRAY = 5  # pixels of a group that may be stray: sprites have hardly any of so few (docs/log.md, 2026-11-29)
 CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
@@ -33,7 +34,7 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
     The images are the frames of one clip if one of the steps is `clip_colours`.
     """
     functions: dict[str, Callable[..., Levels]] = {"islands": islands, "alpha": alpha, "specks": specks}
-    functions |= {"few_colours": few_colours, "clip_colours": clip_colours, "flat": flat}
+    functions |= {"few_colours": few_colours, "clip_colours": clip_colours, "flat": flat, "stray": stray}
     functions |= {"palette": palette, "margin": margin}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
@@ -73,6 +74,38 @@ def single_pixels(depth: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     inside = depth >= 0.0
     count = sum(shifts(inside.astype(np.uint8)))
     return inside & (count == 0), ~inside & (count == 8)
+
+
+def stray(x: Levels, strength: float, colour: Sequence[int] | None = None) -> Levels:
+    """Give the background to small groups of pixels that lie in it, if none of their pixels is farther from it than `strength`.
+
+    Args:
+        x: Levels.
+        strength: In levels.
+        colour: Colour of the background; None where it is transparent.
+    """
+    depth = stray_depth(x, colour)
+    background = as_pixel(colour if colour is not None else [0] * x.shape[1])
+    return np.where(((depth > 0.0) & (depth <= strength))[:, None], background, x)
+
+
+def stray_depth(x: Levels, colour: Sequence[int] | None) -> Levels:
+    """How far the farthest pixel of its group is from the background, in levels, for pixels (n, H, W) of groups of at most
+    MAX_STRAY pixels that touch each other, also at corners, and no other; 0 elsewhere. For `colour` see `stray`."""
+    depth = foreground_depth(x, colour, 0.0) if colour is not None else x[:, 3]
+    is_inside = depth >= 0.5
+    labels = np.arange(depth.size).reshape(depth.shape)
+    labels[~is_inside] = depth.size
+    for _ in range(MAX_STRAY - 1):  # so many steps lead from any pixel of a small group to any other
+        lowest = np.minimum.reduce([labels, *shifts(labels)])
+        labels = np.where(is_inside, lowest, depth.size)
+    is_large = np.bincount(labels.ravel(), minlength=depth.size + 1) > MAX_STRAY
+    for shifted in shifts(labels):  # a group with two labels is larger
+        is_large[labels[(shifted != labels) & (shifted < depth.size)]] = True
+    is_large[depth.size] = True
+    farthest = np.zeros(depth.size + 1, dtype=np.float32)
+    np.maximum.at(farthest, labels.ravel(), depth.ravel())
+    return np.where(is_large[labels], np.float32(0.0), farthest[labels])
 
 
 def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:

@@ -8,6 +8,7 @@ const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
 const APART = 512; // between the exactly opaque and others, which no colour is a mixture of
+const MAX_STRAY = 5; // pixels of a group that may be stray
 const CLUSTERED = 4096; // pixels that decide the colours of a clip
 const ROUNDS = 4; // of k-means
 
@@ -87,6 +88,31 @@ function islands(x, [channels, height, width], { dots, holes, colour, reach }) {
     if (inside ? depth[at] > dots : -depth[at] > holes) return;
     for (let c = 0; c < channels; c++) out[c * area + at] = others.reduce((sum, other) => sum + x[c * area + other], 0) / 8;
   });
+  return out;
+}
+
+// Small groups of pixels in the background get its colour, if none of their pixels is farther from it than `strength`.
+function stray(x, [channels, height, width], { strength, colour }) {
+  const area = height * width;
+  const depth = Float32Array.from({ length: area }, (_, i) => {
+    if (!colour) return x[3 * area + i];
+    let distance = 0;
+    for (let c = 0; c < channels; c++) distance += (x[c * area + i] - colour[c]) ** 2;
+    return Math.sqrt(distance);
+  });
+  const touching = [];
+  eachNeighbourhood(height, width, (at, others) => (touching[at] = others.filter((other) => depth[other] >= 0.5)));
+  const out = x.slice();
+  for (let start = 0; start < area; start++) {
+    if (depth[start] < 0.5) continue;
+    const group = new Set([start]);
+    for (const at of group) {
+      if (group.size > MAX_STRAY) break;
+      touching[at].forEach((other) => group.add(other));
+    }
+    if (group.size > MAX_STRAY || [...group].some((at) => depth[at] > strength)) continue;
+    for (let c = 0; c < channels; c++) out[c * area + start] = colour ? colour[c] : 0;
+  }
   return out;
 }
 
@@ -300,4 +326,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, alpha, specks, few_colours: fewColours, flat, palette, margin };
+const STEPS = { islands, stray, alpha, specks, few_colours: fewColours, flat, palette, margin };
