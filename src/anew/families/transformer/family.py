@@ -242,7 +242,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
                 _count_records(self.mixer, sequences, classes, self.config.context_tokens)
         elif self.mixer is not None:
             texts = sequences_of(sweep, self.config.context_tokens)
-            self.mixer.fit_counts(texts if self.passages is None else self.passages.kept(texts))
+            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.kept(texts)))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
@@ -471,7 +471,7 @@ def _count_records(
 ) -> None:
     """Count at most so many tokens of records. classes: those of the records."""
     numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
-    counted = first_tokens((records[number] for number in numbers), max_tokens)
+    counted = list(first_tokens((records[number] for number in numbers), max_tokens))
     substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
     mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)
 

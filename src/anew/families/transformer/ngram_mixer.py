@@ -101,10 +101,9 @@ class NgramMixer(nn.Module):
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
     def fit_counts(
-        self, sequences: Iterable[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
+        self, sequences: Sequence[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
     ) -> None:
         """Count token sequences that do not continue each other. classes: of the first sequences, -1 without; () for none."""
-        sequences = list(sequences)
         arrays = KneserNey.fit(sequences, self.vocab_size, self.order).arrays()
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
