@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Generic
 
@@ -420,14 +421,34 @@ def closest_pairs(
 
 
 def distinct_first(
-    pairs: Sequence[ClosestPair], train: Sequence[ItemT], resembles: Callable[[ItemT, ItemT], bool]
+    pairs: Sequence[ClosestPair],
+    train: Sequence[ItemT],
+    runs: Callable[[ItemT], AbstractSet[int]],
+    remaining: Callable[[], float] = lambda: math.inf,
 ) -> list[ClosestPair]:
-    """The closest pairs of a report: those of training items that resemble each other come after those of others."""
+    """The closest pairs of a report: those of training items that resemble each other come after those of others.
+
+    Args:
+        pairs: The candidates.
+        train: Training items.
+        runs: See `ItemType`.
+        remaining: Seconds left. Once there are none, different items are taken for different ones.
+    """
     first: list[ClosestPair] = []
     repeats: list[ClosestPair] = []
+    compared: set[int] = set()
+    runs_of_first: set[int] = set()
     for pair in pairs:
-        is_repeat = any(pair.train == p.train or resembles(train[pair.train], train[p.train]) for p in first[:PAIRS])
-        (repeats if is_repeat else first).append(pair)
+        if len(first) == PAIRS:
+            break
+        is_new = pair.train not in compared
+        compared.add(pair.train)
+        own_runs = runs(train[pair.train]) if is_new and remaining() > 0.0 else frozenset[int]()
+        if is_new and runs_of_first.isdisjoint(own_runs):
+            first.append(pair)
+            runs_of_first |= own_runs
+        else:
+            repeats.append(pair)
     return [*first, *repeats][:PAIRS]
 
 
@@ -471,4 +492,4 @@ def audit(
         brief=brief,
         progress=progress,
     ).run(remaining)
-    return replace(result, pairs=distinct_first(result.pairs, train, item_type.resembles))
+    return replace(result, pairs=distinct_first(result.pairs, train, item_type.runs, remaining))
