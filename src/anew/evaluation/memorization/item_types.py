@@ -122,18 +122,20 @@ def jpeg_round_trip(image: Numbers) -> Numbers:
 
 
 def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
-    """Insert, delete or replace `share` of the characters, at least one; new characters are drawn from the text's own."""
-    characters = list(text)
+    """Insert, delete or replace `share` of the characters, at least one; new characters are drawn from the text's own.
+
+    The text is never the same afterwards.
+    """
     alphabet = sorted(set(text)) or ["?"]
-    for _ in range(max(round(share * len(text)), 1)):
-        edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
-        replacement = alphabet[rng.integers(len(alphabet))]
-        if edit == 0:
-            characters.insert(position, replacement)
-        elif edit == 1:
-            del characters[position : position + 1]
-        else:
-            characters[position : position + 1] = [replacement]
+    characters = list(text)
+    while characters == list(text):  # edits may undo each other
+        characters = list(text)
+        for _ in range(max(round(share * len(text)), 1)):
+            edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
+            replaced = characters[position : position + 1] if edit == 2 else []
+            others = [character for character in alphabet if character not in replaced]
+            new = [] if edit == 1 or not others else [others[rng.integers(len(others))]]
+            characters[position : position + (edit > 0)] = new
     return "".join(characters)
 
 
