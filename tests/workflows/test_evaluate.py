@@ -32,7 +32,7 @@ from anew.workflows.evaluate import (
 )
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.pace import Pace
-from anew.workflows.run_report import Measurements, save_samples
+from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
 from anew.workflows.time_limit import TimeLimit
 from samples import names, prose, shapes
@@ -271,6 +271,9 @@ class Saved(Samples):
         Path(folder).mkdir(exist_ok=True)
         return [self._touch(Path(folder) / name) for name in self.names]
 
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        yield from ((name, b"") for name in self.names)
+
     def save_sprite_sheet(self, folder: Any) -> list[Path]:
         return []
 
@@ -283,13 +286,19 @@ class Saved(Samples):
 
 
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
-    folder = tmp_path / "samples"
-    save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
-    for name in ("step-00000009.png", "mine.png", "2024.txt.bak"):
+    folder, earlier = tmp_path / "samples", [*(f"{i:04}-3.png" for i in range(2)), "samples.txt"]
+    own = {"step-00000009.png", "mine.png", "2024.txt.bak", "2024.png", "20240101-notes.txt", "final.txt", "sheet.psd"}
+    save_samples(Saved(earlier), folder)
+    for name in own:
         (folder / name).touch()
+    (folder / "samples.old").mkdir()
     save_samples(Saved(["0000-7.png"]), folder)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]
+    expected = own | {"samples.old", "0000-7.png", "final.png", SAMPLE_NAMES}
+    assert {path.name for path in folder.iterdir()} == expected
+    for damaged in ("{", '["../config.json", 3]', '{"final.txt": 1}'):
+        (folder / SAMPLE_NAMES).write_text(damaged)
+        save_samples(Saved(["0000-7.png"]), folder)
+        assert {path.name for path in folder.iterdir()} == expected
 
 
 @pytest.fixture(scope="module")
