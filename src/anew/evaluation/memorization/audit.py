@@ -187,13 +187,13 @@ class Audit(Generic[ItemT]):
             return self._without_proof(sample_nearests, match_test, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
         labels = LabelPermutations(self.is_train, self.groups, self.pool, items, rng=self.rng)
-        scan = copying_test.scan(sample_nearests, labels, self.rng)
+        scan = copying_test.scan(sample_nearests, labels, self.rng, self.level)
         match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
-        reference = self._reference(match_test) if scan.p <= ALPHA else None
+        reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
         if self.planted.size and self._affords(remaining, "planted copies"):
-            base = unsuspicious_rows(scan, match, self.n_samples)
+            base = unsuspicious_rows(scan, match, self.n_samples, self.level)
             planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
             planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
@@ -254,7 +254,8 @@ class Audit(Generic[ItemT]):
         repeats = self._repeats()
         share = low = 0.0
         if is_copying:
-            share, low = (min(copies / n_visible, 1.0) for copies in copies_of_tests(scan, scan_p, match))
+            copies = copies_of_tests(scan, scan_p, match, self.level)
+            share, low = (min(number / n_visible, 1.0) for number in copies)
             share, low = repeats.at_least(share, low, n_visible)
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
@@ -395,12 +396,13 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
 
 
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult, level: float = ALPHA) -> tuple[float, float]:
     """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
 
-    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
+    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test; level: of
+    each test.
     """
-    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
+    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= level]
     best = max(tests, key=lambda test: test.copied, default=scan)
     return best.copied, best.low
 
