@@ -58,7 +58,7 @@ def test_rows_are_csv_and_json(proteins: anew.Model, tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == ["one,two", "three"]
     assert list(rows[0]) == ["file", "record", "name", "tokens", "residues", "log_likelihood", "bits", "bits_per_token",
                              "bits_per_residue", "in_training"]  # fmt: skip
-    assert float(rows[1]["log_likelihood"]) == pytest.approx(scores.items[1].log_likelihood, rel=1e-5)
+    assert float(rows[1]["log_likelihood"]) == pytest.approx(scores.items[1].log_likelihood, rel=1e-9)
     figures = json.loads(json.dumps(scores.to_json()))
     assert figures["items"][0]["name"] == "one,two" and figures["log_likelihood"] == pytest.approx(
         scores.log_likelihood
