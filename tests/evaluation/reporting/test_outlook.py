@@ -11,9 +11,7 @@ from anew.evaluation.reporting.outlook import Outlook, outlook
 
 
 def checks(power: float, n: int = 12, floor: float = 0.0) -> list[dict[str, Any]]:
-    return [
-        {"event": "validation", "step": 100 * (i + 1), "loss": floor + 4.0 * (i + 1.0) ** power} for i in range(n)
-    ]
+    return [{"event": "validation", "step": 100 * (i + 1), "loss": floor + 4.0 * (i + 1.0) ** power} for i in range(n)]
 
 
 def steps(power: float, noise: float, n: int = 400, seed: int = 0) -> list[dict[str, Any]]:

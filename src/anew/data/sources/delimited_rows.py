@@ -158,15 +158,20 @@ class DelimitedFile:
         position = 0
         with self._open() as stream:
             for start in starts:
-                while position < start:
-                    rows, has_whole_rows = self._row_ends.read(stream, position, start)
-                    position += len(rows)
-                    if not has_whole_rows:
-                        position = self._row_ends.first(stream, position + limits.ROWS.row)
-                    elif not rows:  # the file has become shorter
-                        position = start
+                position = self._first_row(stream, position, start)
                 firsts.append(position)
         return firsts
+
+    def _first_row(self, stream: IO[bytes], position: int, start: int) -> int:
+        """Where the first row begins that begins at or after `start`. position: where an earlier row begins."""
+        while position < start:
+            rows, has_whole_rows = self._row_ends.read(stream, position, start)
+            position += len(rows)
+            if not has_whole_rows:
+                position = self._row_ends.first(stream, position + limits.ROWS.row)
+            elif not rows:  # the file has become shorter
+                position = start
+        return position
 
     def _breaks_in_head(self) -> bool:
         return any(isinstance(cell, str) and "\n" in cell for row in self.head for cell in row.values())
