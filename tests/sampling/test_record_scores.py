@@ -77,7 +77,7 @@ def test_counts_are_whole_in_the_table() -> None:
     items = (ItemScore(4_512_345.678, 3_226_614.0, 1_234_567),)
     scores = Scores("character", 4_512_345.678, 3_226_614.0, {}, "exact", items, tokens=1_234_567)
     (row,) = csv.DictReader(io.StringIO(scores.to_csv()))
-    assert row["characters"] == "3226614" and row["tokens"] == "1234567" and row["bits"] == "4.51235e+06"
+    assert row["characters"] == "3226614" and row["tokens"] == "1234567" and row["bits"] == "4512345.678"
 
 
 def test_names_are_no_formulas_of_a_spreadsheet() -> None:

@@ -193,7 +193,7 @@ class Audit(Generic[ItemT]):
         reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
         if self.planted.size and self._affords(remaining, "planted copies"):
-            base = unsuspicious_rows(scan, match, self.n_samples, self.level)
+            base = unsuspicious_rows(scan, match, self.n_samples)
             planting = Planting(nearests, labels, base, match_test, self.planted, self.n_samples, self.level)
             planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)

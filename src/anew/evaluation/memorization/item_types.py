@@ -132,10 +132,10 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
         characters = list(text)
         for _ in range(max(round(share * len(text)), 1)):
             edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
-            replaced = characters[position : position + 1] if edit == 2 else []
-            others = [character for character in alphabet if character not in replaced]
-            new = [] if edit == 1 or not others else [others[rng.integers(len(others))]]
-            characters[position : position + (edit > 0)] = new
+            new = int(rng.integers(len(alphabet)))
+            if edit == 2 and characters[position : position + 1] == [alphabet[new]]:
+                new = (new + 1) % len(alphabet)
+            characters[position : position + (edit > 0)] = [] if edit == 1 else [alphabet[new]]
     return "".join(characters)
 
 
