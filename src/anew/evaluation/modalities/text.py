@@ -278,7 +278,7 @@ class TextEvaluation(Evaluation[str]):
             if baselines.is_available(name):
                 yield from self._compressor(name)
             else:
-                missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install 'anew[compressors]'`)"
+                missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install '.[compressors]'` in a clone of Anew)"
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
