@@ -57,8 +57,6 @@ POOL_BYTES = 1152 * 2**20
 MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 # Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
-# Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
-MAX_PART_UNITS = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
@@ -379,7 +377,6 @@ def evaluation_inputs(
         item_inputs(data, model.item_spec, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
-        bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=MAX_PART_UNITS))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,

@@ -69,7 +69,6 @@ class TextEvaluation(Evaluation[str]):
         self.counted = "sample" if self.records else "text piece"
         if self.records and self.noun == TextEvaluation.noun:
             self.noun = "records"
-        self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
     def embedder(self, train: Sequence[str]) -> Embedder[str]:
@@ -150,7 +149,6 @@ class TextEvaluation(Evaluation[str]):
 
     def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
-        yield from self._bits_of_parts()
         yield from self._compressors()
 
     def answer_scores(self) -> Iterator[Score]:
@@ -233,10 +231,8 @@ class TextEvaluation(Evaluation[str]):
     def _model_bits(self) -> Iterator[Score]:
         if self.inputs.bits is None:
             return
-        begin = self.clock.spent()
         limit = self.clock.limit
         examples = self.inputs.bits(None if limit is None else max(min(0.7 * limit, self.clock.remaining(0.85)), 0.0))
-        self.scoring_seconds = self.clock.spent() - begin
         if not examples:
             self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
@@ -248,15 +244,6 @@ class TextEvaluation(Evaluation[str]):
         condition = "" if self.inputs.labels is None else ", given the class of each"
         source = f"{scored}, each {self.unit} counted once{condition}"
         yield bits_score(bits_spec(self.unit), examples, source, self.inputs.seed)
-
-    def _bits_of_parts(self) -> Iterator[Score]:
-        """Yield the bits of single parts of a mixed model, such as the network without its counts."""
-        if self.inputs.bits_of_parts is None or self.clock.remaining(0.7) < self.scoring_seconds:
-            return
-        self.announcements.measuring("likelihood under parts of the model")
-        for name, value in self.inputs.bits_of_parts().items():
-            source = f"the model's {name} alone, on the test part"
-            yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _kneser_ney(self) -> Iterator[Score]:
         train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
