@@ -125,6 +125,8 @@ def evaluate_run(
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(model.item_spec, dataset), Pace(pace)
+        if limit is not None and limit.is_short:
+            targets = targets.in_short_report()
         if world is None:
             usable, first_chunk = None if limit is None else limit.usable, _first_chunk(limit, pace)
             samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, measured_pace)
