@@ -26,7 +26,10 @@ def test_measuring_stops_before_the_page_and_the_page_before_the_end() -> None:
 
 
 def test_a_report_is_short_by_the_time_that_idle_cores_would_need() -> None:
-    limits = [TimeLimit(100.0, seconds, crowding) for seconds, crowding in ((8.0, 1.0), (15.0, 1.0), (15.0, 4.0), (100.0, 6.0))]
+    limits = [
+        TimeLimit(100.0, seconds, crowding)
+        for seconds, crowding in ((8.0, 1.0), (15.0, 1.0), (15.0, 4.0), (100.0, 6.0))
+    ]
     assert [limit.is_short for limit in limits] == [True, False, True, False]
     assert SampleTargets(300, 1_000).in_short_report() == (300, 300)
 

@@ -63,6 +63,7 @@ class Evaluation(ABC, Generic[ItemT]):
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
+        done: Names of those that another evaluation of these samples has measured; they are not measured again.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
@@ -83,7 +84,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured, self.measured = [FURTHER], set[str]()
+        self.unmeasured, self.measured, self.done = [FURTHER], set[str](), frozenset[str]()
         self._crowding = CrowdingMeter()
         self.sets = ComparedSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -151,6 +152,7 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
+        metrics = {name: metric for name, metric in metrics.items() if name not in self.done}
         self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
         for name, metric in metrics.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:

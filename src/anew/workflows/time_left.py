@@ -137,6 +137,8 @@ def _with_scores(
     measured: set[str] = set()
     if measurements.unmeasured:
         plain, further = _piece(evaluation, n_all, stop_at), Measurements()
+        if not measurements.supply.left_out:
+            plain.done = frozenset(evaluation.measured)  # repeating them left no time for those that are missing
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
