@@ -102,7 +102,7 @@ class EvaluationInputs(Generic[ItemT]):
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
-        are_whole: Whether samples of running text, and what `train` and `test` give, are whole texts, no excerpts.
+        are_whole: Whether samples of running text are known to be whole texts, no excerpts; `train` and `test` give whole ones.
     """
 
     modality: Modality

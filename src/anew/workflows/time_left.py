@@ -129,6 +129,16 @@ def _piece(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evalu
     return type(evaluation)(inputs)
 
 
+def _plain(
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, n: int, stop_at: float
+) -> Evaluation[DecodedItem]:
+    """The evaluation that measures what needs no features: the same, which goes on, or else one of the first n samples."""
+    if evaluation.measured and not measurements.supply.left_out:
+        # Reading texts and measuring again what was known left no time for what was missing
+        return evaluation.going_on(stop_at - time.monotonic())
+    return _piece(evaluation, n, stop_at)
+
+
 def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
 ) -> tuple[Measurements, list[str]]:
@@ -136,9 +146,7 @@ def _with_scores(
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
     measured: set[str] = set()
     if measurements.unmeasured:
-        plain, further = _piece(evaluation, n_all, stop_at), Measurements()
-        if not measurements.supply.left_out:
-            plain.done = frozenset(evaluation.measured)  # repeating them left no time for those that are missing
+        plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)

@@ -47,6 +47,9 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
+FEW_LONGER = (
+    0.95  # share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
+)
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -178,9 +181,16 @@ class TextEvaluation(Evaluation[str]):
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
         if self.records:
             self.skipped += _notes_on_parts(self._statistics.train)
-        if self.inputs.are_whole and not self.records:
+        if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
             metrics[WHOLE_TEXTS] = self._whole_texts
         return metrics
+
+    def _samples_are_whole(self) -> bool:
+        """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
+        if not self._documents_are_short:
+            return False
+        longest = max((len(str(text)) for text in self.inputs.samples), default=0)
+        return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
 
     def _odd_records(self, measure: Callable[[], Iterator[Score]]) -> Iterator[Score]:
         """Yield the score of odd records, if training records suffice to tell which are odd."""
