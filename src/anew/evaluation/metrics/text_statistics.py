@@ -74,6 +74,7 @@ VERBATIM_SHARE = MetricSpec(
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
+PROBED_ROWS = 1_000  # training records that show whether they are rows of fields; chosen
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 
 
@@ -111,7 +112,9 @@ class TextStatistics:
                 "formats": self._formats,
                 "order of numbers": self._orders,
             }
-        of_rows = {"fields of rows": self._rows} if self.records and row_format(self.train) is not None else {}
+        # Of the training part, since there may be too few samples for as many training records to show a format
+        are_rows = self.records and row_format(self.training()[:PROBED_ROWS]) is not None
+        of_rows = {"fields of rows": self._rows} if are_rows else {}
         return {
             **of_rows,
             **of_records,

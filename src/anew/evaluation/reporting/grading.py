@@ -91,6 +91,11 @@ class Part:
         return self.high / self.tolerance.small
 
     @property
+    def explains_others(self) -> bool:
+        """Whether samples differ by something from which differences by other figures follow."""
+        return self.tolerance.explains_others and self.grade in ("fair", "poor")
+
+    @property
     def clause(self) -> str:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
@@ -392,7 +397,7 @@ def grade_question(
             replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p
             for p in answers
         ]
-    answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
+    answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), not part.explains_others, -part.weakness))
     decisive = [part for part in answers if part.tolerance.decisive]
     fewest = min(decisive or answers, key=lambda part: part.score.n).score
     n = fewest.n
