@@ -43,11 +43,6 @@ class Slow:
         self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)), extent="")
         self.announcements = SimpleNamespace(reporter=None)
 
-    def going_on(self, seconds: float) -> Slow:
-        further = Slow(self.inputs)
-        further.done = frozenset(self.measured)
-        return further
-
     def scores_without_features(self) -> Iterator[Score]:
         if "sharpness and noise" not in self.done:
             yield score("sharpness", 0.5, n=len(self.inputs.samples))

@@ -43,7 +43,7 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     anew.train(data, run, steps=2, settings=SETTINGS)
     before = (run / "model.safetensors").stat().st_mtime_ns
     anew.train(data, run, steps=2, settings=SETTINGS, reporter=reporter)
-    assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
+    assert reporter.lines == [f"this run is finished; `anew resume {run} --budget 10m` trains it further"]
     assert (run / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(
         RunError, match="already holds a run of another request \\(steps differs\\); give another folder"
@@ -98,7 +98,7 @@ def test_a_report_that_was_stopped_is_measured_again_by_the_same_command(tmp_pat
     assert not is_stopped(run) and read_record(run).copies is not None
     assert (run / "model.safetensors").read_bytes() == weights
     anew.resume(run, reporter=reporter)
-    assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
+    assert reporter.lines == [f"this run is finished; `anew resume {run} --budget 10m` trains it further"]
 
 
 @pytest.mark.slow

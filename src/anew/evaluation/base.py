@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar, Generic, Self
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +63,7 @@ class Evaluation(ABC, Generic[ItemT]):
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
-        done: Names of those that `going_on` need not measure again.
+        done: Names of those that were measured before, of the same items; they are not measured again.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
@@ -185,18 +184,6 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.sets.take(self.sets.available, self._naive_samples)
         if self.sets:
             yield from self.modality_metrics()
-
-    def going_on(self, seconds: float) -> Self:
-        """A copy that measures, of the same items and with what is known of them, the metrics for which there was no time.
-
-        Args:
-            seconds: Seconds that it may take.
-        """
-        further = copy.copy(self)
-        further.clock = further.total_clock = Clock(seconds)
-        further.skipped, further.unmeasured, further.measured = [], [FURTHER], set()
-        further.done = frozenset(self.measured)
-        return further
 
     def answer_scores(self) -> Iterator[Score]:
         """Yield the scores that carry answers, and the likelihood of the model."""

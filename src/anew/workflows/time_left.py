@@ -17,8 +17,8 @@ from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
-from anew.evaluation.base import OUT_OF_TIME, Evaluation
-from anew.evaluation.inputs import Labels
+from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
+from anew.evaluation.inputs import Clock, Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
@@ -135,7 +135,11 @@ def _plain(
     """The evaluation that measures what needs no features: the same, which goes on, or else one of the first n samples."""
     if evaluation.measured and not measurements.supply.left_out:
         # Reading texts and measuring again what was known left no time for what was missing
-        return evaluation.going_on(stop_at - time.monotonic())
+        further = copy.copy(evaluation)
+        further.clock = further.total_clock = Clock(stop_at - time.monotonic())
+        further.skipped, further.unmeasured, further.measured = [], [FURTHER], set()
+        further.done = frozenset(evaluation.measured)
+        return further
     return _piece(evaluation, n, stop_at)
 
 

@@ -20,7 +20,7 @@ from anew.core.version import __version__
 from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.errors import ChangedDataError, DataError, restoring
+from anew.errors import ChangedDataError, DataError, command, restoring
 from anew.families.base import Family, load_family_file
 from anew.planning.budget import HURRIED, check_budget, evaluation_slice, is_hurried, saving_slice, training_seconds
 from anew.planning.choose import (
@@ -296,7 +296,8 @@ def continue_run(
         share_trained(world, folder)
     is_measured = record.status == "finished" and not world.broadcast(is_stopped(folder.path))
     if is_at_end and is_measured:
-        reporter.message("this run is finished; give it more budget or steps to train it further")
+        longer = command("anew", "resume", folder.path, "--budget", "10m")
+        reporter.message(f"this run is finished; `{longer}` trains it further")
         return (Model if world.is_main else LateModel)(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     _compile_loops(job)

@@ -217,7 +217,8 @@ class TextEvaluation(Evaluation[str]):
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
         pair_samples = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
         nearest = self.nearest(pair_samples, 1 / 8 if is_late else 1.0)
-        return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
+        explanation = " ".join(text for text in (nearest.explanation, nearest.marking) if text)
+        return ReportContent(pairs=nearest.pairs, explanation=explanation, closest_pairs=self.closest_pairs)
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
         """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
