@@ -63,7 +63,6 @@ class Evaluation(ABC, Generic[ItemT]):
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
-        done: Names of those that were measured before, of the same items; they are not measured again.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, for whoever waits.
@@ -84,7 +83,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured, self.measured, self.done = [FURTHER], set[str](), frozenset[str]()
+        self.unmeasured, self.measured = [FURTHER], set[str]()
         self._crowding = CrowdingMeter()
         self.sets = ComparedSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -152,9 +151,9 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
-        metrics = {name: metric for name, metric in metrics.items() if name not in self.done}
-        self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
-        for name, metric in metrics.items():
+        missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
+        self.unmeasured[-1:] = missing  # in place of FURTHER, so that they are named if time is up
+        for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.skip(name, OUT_OF_TIME)
                 continue
@@ -177,7 +176,10 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from self.further_scores()
 
     def scores_without_features(self) -> Iterator[Score]:
-        """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
+        """Yield the scores that only this modality has, which take little time as they need no features; none of few items.
+
+        `answer_scores` leaves out what was measured by them.
+        """
         if not self.sets:
             self.sets = self._read_sets()
             if self.sets.available >= MIN_ITEMS:
