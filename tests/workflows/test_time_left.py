@@ -111,7 +111,7 @@ def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None
     """Words measured again what was known, and had no time left for what was missing."""
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(100))))
-    evaluation.measured = {"sharpness and noise"}
+    evaluation.measured, evaluation.unmeasured = {"sharpness and noise"}, ["coverage"]
     measured = Measurements(unmeasured=["coverage"], supply=Supply(compared=100, left_out=left_out))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert (supplement is not None) == bool(left_out) and Slow.pieces == []
