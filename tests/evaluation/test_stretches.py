@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, stretches
+from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, stretches, with_joined_rests
 
 RNG = np.random.default_rng
 
@@ -44,3 +44,9 @@ def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
     pieces = random_pieces(text, [100, 50, 300], np.random.default_rng(0))
     assert [len(p) for p in pieces] == [100, 50, 300]
     assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
+
+
+def test_what_is_left_of_texts_is_joined() -> None:
+    texts = ["a" * 25, "b" * 7, "c" * 20, ""]
+    *whole, joined = with_joined_rests(texts, 10, RNG(0))
+    assert whole == ["a" * 20, "c" * 20] and sorted(joined.split("\n")) == ["a" * 5, "b" * 7]

@@ -40,6 +40,14 @@ def equal_pieces(
     return pieces, random_pieces(held_out_text, lengths, rng), random_pieces(train_text, lengths, rng)
 
 
+def with_joined_rests(texts: Sequence[str], width: int, rng: np.random.Generator) -> list[str]:
+    """Texts cut to multiples of `width` characters, then one text of all that was cut off, in random order."""
+    lengths = [len(text) - len(text) % width for text in texts]
+    rests = [text[length:] for text, length in zip(texts, lengths, strict=True) if len(text) > length]
+    joined = "\n".join(rests[i] for i in rng.permutation(len(rests)))
+    return [*(text[:length] for text, length in zip(texts, lengths, strict=True) if length), joined]
+
+
 def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
     """Cut pieces of these lengths from the text at random places, in order and without overlap."""
     spare = len(text) - sum(lengths)

@@ -147,6 +147,17 @@ def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Cal
     assert by_name(make_inputs(quotes[0], quotes[1], babble))["two_sample_auc"].value > 0.95
 
 
+def test_documents_of_some_passages_are_compared_to_their_ends(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Half of each document is less than a passage: it is joined with those of others where samples are whole documents."""
+    documents = [[prose(60, seed) for seed in range(first, first + 60)] for first in (0, 1000, 2000)]
+    inputs = make_inputs(*documents)
+    whole = replace(inputs, are_whole=True)
+    for part in ("samples", "test"):
+        assert len(EXPORT(inputs).items(part, 1_000)) == 60  # excerpts have no ends to compare
+        assert len(EXPORT(whole).items(part, 1_000)) > 75
+    assert len(EXPORT(replace(whole, samples=[text * 3 for text in documents[2]])).items("test", 1_000)) == 60
+
+
 def test_training_text_is_read_once(make_inputs: Callable[..., EvaluationInputs]) -> None:
     """Lists of hundreds of thousands of records take seconds to read."""
     inputs, limits = make_inputs(TRAIN, TEST, TRAIN[:30], packed=False), []
