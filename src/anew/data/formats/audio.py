@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -141,6 +142,17 @@ def _clause(error: BaseException) -> str:
 
 def read_header(data: SoundData) -> Header:
     """The header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
+    recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
+    return _parse_header(data) if recording is None else _header_of(recording)
+
+
+@lru_cache(maxsize=4096)
+def _header_of(recording: Recording) -> Header:
+    """The header of a file, which several passes over the data ask for."""
+    return _parse_header(FileSlice(Path(recording[0])))
+
+
+def _parse_header(data: SoundData) -> Header:
     try:
         with _open_file(data) as file:
             head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
@@ -270,12 +282,18 @@ def check_audible(x: Samples) -> None:
 
 def trim_silence(x: Samples, rate: int) -> Samples:
     """Cut off both ends that are silent compared with the loudest window. Raises ValueError (one clause) for silence."""
+    start, stop = audible_bounds(x, rate)
+    return x[start:stop]
+
+
+def audible_bounds(x: Samples, rate: int) -> tuple[int, int]:
+    """(start, stop) of samples without the ends that `trim_silence` cuts off. Raises ValueError (one clause) for silence."""
     check_audible(x)
     step = max(1, round(LEVEL_SECONDS * rate))
     windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(windows.mean(axis=1))
     loud = np.flatnonzero(level > max(SILENCE_RATIO * level.max(), SILENT / 4))
-    return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
+    return int(max(loud[0] - 1, 0)) * step, min(int(loud[-1] + 2) * step, len(x))
 
 
 def _power(x: Samples) -> NDArray[np.float64]:
@@ -303,7 +321,9 @@ def end_of(x: Samples) -> int:
 
 def fit_length(x: Samples, length: int) -> Samples:
     """A clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
-    if len(x) <= length:
+    if len(x) == length:
+        return x
+    if len(x) < length:
         return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
     power = np.concatenate([[0.0], np.cumsum(_power(x))])
     start = int(np.argmax(power[length:] - power[:-length]))
