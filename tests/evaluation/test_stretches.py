@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, stretches, with_joined_rests
+from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, shuffled_pieces, stretches
 
 RNG = np.random.default_rng
 
@@ -46,7 +46,9 @@ def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
     assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
 
 
-def test_what_is_left_of_texts_is_joined() -> None:
-    texts = ["a" * 25, "b" * 7, "c" * 20, ""]
-    *whole, joined = with_joined_rests(texts, 10, RNG(0))
-    assert whole == ["a" * 20, "c" * 20] and sorted(joined.split("\n")) == ["a" * 5, "b" * 7]
+def test_what_cutting_leaves_of_texts_is_joined() -> None:
+    texts = ["a" * 25, "b" * 17, "c" * 20, "", "d"]
+    assert sorted(shuffled_pieces(texts, 10, "", RNG(0))) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2
+    *joined, rest = sorted(shuffled_pieces(texts, 10, "rests", RNG(0)), key=lambda piece: "\n" in piece)
+    assert sorted(joined) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2 and set(rest) <= set("abd\n")
+    assert len(shuffled_pieces(texts, 10, "texts", RNG(0))) == 6

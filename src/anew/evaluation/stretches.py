@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -40,7 +41,22 @@ def equal_pieces(
     return pieces, random_pieces(held_out_text, lengths, rng), random_pieces(train_text, lengths, rng)
 
 
-def with_joined_rests(texts: Sequence[str], width: int, rng: np.random.Generator) -> list[str]:
+def shuffled_pieces(
+    texts: Sequence[str], width: int, joined: Literal["texts", "rests", ""], rng: np.random.Generator
+) -> list[str]:
+    """Pieces of `width` characters of texts, in random order.
+
+    joined: What is joined, in random order, and cut as one text: all texts, what cutting leaves of each, or nothing.
+    """
+    if joined == "texts":
+        texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
+    elif joined == "rests":
+        texts = _with_joined_rests(texts, width, rng)
+    pieces = [text[start : start + width] for text in texts for start in range(0, len(text) - width + 1, width)]
+    return [pieces[i] for i in rng.permutation(len(pieces))]
+
+
+def _with_joined_rests(texts: Sequence[str], width: int, rng: np.random.Generator) -> list[str]:
     """Texts cut to multiples of `width` characters, then one text of all that was cut off, in random order."""
     lengths = [len(text) - len(text) % width for text in texts]
     rests = [text[length:] for text, length in zip(texts, lengths, strict=True) if len(text) > length]

@@ -155,7 +155,7 @@ def test_documents_of_some_passages_are_compared_to_their_ends(make_inputs: Call
     whole = replace(inputs, are_whole=True)
     for part in ("samples", "test"):
         assert len(EXPORT(inputs).items(part, 1_000)) == 60  # excerpts have no ends to compare
-        assert len(EXPORT(whole).items(part, 1_000)) > 75
+        assert len(EXPORT(whole).items(part, 1_000)) >= 68
     assert len(EXPORT(replace(whole, samples=[text * 3 for text in documents[2]])).items("test", 1_000)) == 60
 
 

@@ -21,7 +21,6 @@ from anew.evaluation.memorization.item_types import (
     PASSAGES,
     RECORDS,
     count_passages,
-    cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
@@ -37,7 +36,7 @@ from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, stretches, with_joined_rests
+from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models read: they hold all counts in memory
@@ -95,13 +94,8 @@ class TextEvaluation(Evaluation[str]):
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        rng = np.random.default_rng(self.inputs.seed)
-        if self._documents_are_short:
-            texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
-        elif self._texts_are_alike:
-            texts = with_joined_rests(texts, PASSAGE, rng)
-        pieces = [text for text in cut_passages(texts, PASSAGE).texts if len(text) == PASSAGE]
-        return [pieces[i] for i in rng.permutation(len(pieces))]
+        joined = "texts" if self._documents_are_short else "rests" if self._texts_are_alike else ""
+        return shuffled_pieces(texts, PASSAGE, joined, np.random.default_rng(self.inputs.seed))
 
     @cached_property
     def _documents_are_short(self) -> bool:
@@ -111,9 +105,8 @@ class TextEvaluation(Evaluation[str]):
 
     @cached_property
     def _texts_are_alike(self) -> bool:
-        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting can be compared, too."""
-        samples = [str(text) for text in self.inputs.samples if text]
-        return self.inputs.are_whole and bool(samples) and have_similar_lengths(samples, self._held_out)
+        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
+        return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else self.real_items(pool).total
