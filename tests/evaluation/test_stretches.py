@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, shuffled_pieces, stretches
+from anew.evaluation.stretches import (
+    MIN_CHARACTERS,
+    beginnings_of_long_records,
+    equal_pieces,
+    random_pieces,
+    shuffled_pieces,
+    stretches,
+)
 
 RNG = np.random.default_rng
 
@@ -52,3 +59,13 @@ def test_what_cutting_leaves_of_texts_is_joined() -> None:
     *joined, rest = sorted(shuffled_pieces(texts, 10, "rests", RNG(0)), key=lambda piece: "\n" in piece)
     assert sorted(joined) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2 and set(rest) <= set("abd\n")
     assert len(shuffled_pieces(texts, 10, "texts", RNG(0))) == 6
+
+
+def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginning() -> None:
+    assert beginnings_of_long_records(["Ada", "x" * 9_000], 16) == (["Ada", "x" * 9_000], [])
+    records, notes = beginnings_of_long_records(["Ada", "x" * 3_000_000], 16)
+    assert records == ["Ada", "x" * 10_000]
+    assert notes == [
+        "1 of 2 samples is far longer than all records of the data: the first 10,000 characters were compared."
+    ]
+    assert beginnings_of_long_records(["x" * 90_000], 16_384)[1] == []

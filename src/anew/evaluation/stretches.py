@@ -7,9 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from anew.core.wording import are, plural
+
 MIN_CHARACTERS = (
     2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
 )
+
+# A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
+LONGER, LONG_RECORD = 10, 10_000
 
 
 def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
@@ -74,3 +79,20 @@ def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -
         pieces.append(text[start : start + length])
         start += length
     return pieces
+
+
+def beginnings_of_long_records(samples: Sequence[str], length: int) -> tuple[list[str], list[str]]:
+    """Samples, of which the beginning alone is left where one is far longer than real records, and a note on these.
+
+    One file that was written as a single line makes each comparison of a short list take a minute.
+
+    Args:
+        samples: Records.
+        length: The tokens of the longest real record.
+    """
+    most = max(LONGER * length, LONG_RECORD)
+    num_long = sum(len(text) > most for text in samples)
+    if not num_long:
+        return list(samples), []
+    note = f"{num_long:,} of {plural(len(samples), 'sample')} {are(num_long)} far longer than all records of the data"
+    return [text[:most] for text in samples], [f"{note}: the first {most:,} characters were compared."]
