@@ -55,10 +55,10 @@ def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
 
 def test_what_cutting_leaves_of_texts_is_joined() -> None:
     texts = ["a" * 25, "b" * 17, "c" * 20, "", "d"]
-    assert sorted(shuffled_pieces(texts, 10, "", RNG(0))) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2
-    *joined, rest = sorted(shuffled_pieces(texts, 10, "rests", RNG(0)), key=lambda piece: "\n" in piece)
+    assert sorted(shuffled_pieces(texts, 10, RNG(0))) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2
+    *joined, rest = sorted(shuffled_pieces(texts, 10, RNG(0), joins_rests=True), key=lambda piece: "\n" in piece)
     assert sorted(joined) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2 and set(rest) <= set("abd\n")
-    assert len(shuffled_pieces(texts, 10, "texts", RNG(0))) == 6
+    assert len(shuffled_pieces(texts, 10, RNG(0), joins_texts=True)) == 6
 
 
 def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginning() -> None:

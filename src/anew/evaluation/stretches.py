@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -47,15 +46,15 @@ def equal_pieces(
 
 
 def shuffled_pieces(
-    texts: Sequence[str], width: int, joined: Literal["texts", "rests", ""], rng: np.random.Generator
+    texts: Sequence[str], width: int, rng: np.random.Generator, *, joins_texts: bool = False, joins_rests: bool = False
 ) -> list[str]:
     """Pieces of `width` characters of texts, in random order.
 
-    joined: What is joined, in random order, and cut as one text: all texts, what cutting leaves of each, or nothing.
+    joins_texts, joins_rests: Whether all texts, or else what cutting leaves of each, are joined in random order and cut as one text.
     """
-    if joined == "texts":
+    if joins_texts:
         texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
-    elif joined == "rests":
+    elif joins_rests:
         texts = _with_joined_rests(texts, width, rng)
     pieces = [text[start : start + width] for text in texts for start in range(0, len(text) - width + 1, width)]
     return [pieces[i] for i in rng.permutation(len(pieces))]

@@ -217,8 +217,8 @@ class Sets:
         if self.textual and sum(map(len, self.samples)) >= MAX_TEXT_CHARACTERS:
             self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
         if isinstance(real.spec, Tokens) and not self.packed:
-            self.samples, long_notes = beginnings_of_long_records(list(map(str, self.samples)), real.spec.length)
-            self.notes += long_notes
+            records, long_notes = beginnings_of_long_records(list(map(str, self.samples)), real.spec.length)
+            self.samples, self.notes = [*records], [*self.notes, *long_notes]
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
         # What is in no column that is read, nothing here says anything of

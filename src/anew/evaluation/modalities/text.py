@@ -94,8 +94,8 @@ class TextEvaluation(Evaluation[str]):
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        joined = "texts" if self._documents_are_short else "rests" if self._texts_are_alike else ""
-        return shuffled_pieces(texts, PASSAGE, joined, np.random.default_rng(self.inputs.seed))
+        joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
+        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self.inputs.seed), **joins)
 
     @cached_property
     def _documents_are_short(self) -> bool:
