@@ -20,6 +20,7 @@ from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
+from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
@@ -114,6 +115,7 @@ class TextStatistics:
         if self.records:
             of_records = {
                 ODD_RECORDS_MEASURE: self._odd_records,
+                "beginnings and ends": self._ends,
                 "formats": self._formats,
                 "order of numbers": self._orders,
             }
@@ -146,6 +148,9 @@ class TextStatistics:
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
+
+    def _ends(self) -> Iterator[Score]:
+        yield from record_end_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
 
     def _formats(self) -> Iterator[Score]:
         yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)

@@ -21,7 +21,6 @@ from anew.evaluation.memorization.item_types import (
     PASSAGES,
     RECORDS,
     count_passages,
-    cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
@@ -37,7 +36,7 @@ from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, stretches
+from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models read: they hold all counts in memory
@@ -97,17 +96,19 @@ class TextEvaluation(Evaluation[str]):
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        rng = np.random.default_rng(self.inputs.seed)
-        if self._documents_are_short:
-            texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
-        pieces = [text for text in cut_passages(texts, PASSAGE).texts if len(text) == PASSAGE]
-        return [pieces[i] for i in rng.permutation(len(pieces))]
+        joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
+        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self.inputs.seed), **joins)
 
     @cached_property
     def _documents_are_short(self) -> bool:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._part("train", MAX_TRAIN_CHARACTERS)]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
+
+    @cached_property
+    def _texts_are_alike(self) -> bool:
+        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
+        return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else self.real_items(pool).total
