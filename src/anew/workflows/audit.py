@@ -35,8 +35,10 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInp
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Division
+from anew.evaluation.stretches import beginnings_of_long_records
 from anew.workflows.evaluate import grouped_pool, report_content
 from anew.workflows.measuring import measure_all
+from anew.workflows.pool_size import pool_limit
 from anew.workflows.time_limit import TimeLimit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
@@ -207,6 +209,8 @@ class Sets:
         self.samples, self._sample_classes = self._labelled_items([(generated, "all")], n)
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
+        # Texts are limited by their characters
+        self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[0], real.modality.name))
         # The generator knew all of the data, however it would be divided here
         apart = [*real.division_notes, *real.table_notes]
         own_notes = [note for note in real.scan.notes if note not in apart]
@@ -215,6 +219,9 @@ class Sets:
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
         if self.textual and sum(map(len, self.samples)) >= MAX_TEXT_CHARACTERS:
             self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
+        if isinstance(real.spec, Tokens) and not self.packed:
+            records, long_notes = beginnings_of_long_records(list(map(str, self.samples)), real.spec.length)
+            self.samples, self.notes = [*records], [*self.notes, *long_notes]
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
         # What is in no column that is read, nothing here says anything of
@@ -266,8 +273,8 @@ class Sets:
         Raises:
             DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
         """
-        items = self._items([(held_out, "all")], MAX_POOL)
-        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
+        items = self._items([(held_out, "all")], self._max_real)
+        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(self._max_real), items))
         shared = train_counts.keys() & counts.keys()
         num_overlapping = sum(counts[key] for key in shared)
         if counts == train_counts or (num_overlapping == len(items) and not self.real.are_draws):
@@ -283,8 +290,9 @@ class Sets:
         if not num_overlapping or self.real.are_draws:
             return []
         self._training_keys, self._num_left_out = shared, num_overlapping
+        at_least = "At least " if max(train_counts.total(), len(items)) >= self._max_real else ""  # not all were read
         return [
-            f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
+            f"{at_least}{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
 
     def _transparency_notes(self) -> list[str]:
@@ -372,7 +380,7 @@ class Sets:
         """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
         if self.has_held_out:
             return self._labelled_train, self._labelled_held_out
-        items, numbers = self._labelled_train(MAX_POOL)
+        items, numbers = self._labelled_train(self._max_real)
 
         def half(first: int) -> Callable[[int], LabelledItems]:
             return lambda n: (items[first::2][:n], None if numbers is None else numbers[first::2][:n])
@@ -380,6 +388,7 @@ class Sets:
         return half(0), half(1)
 
     def _pool(self, n: int) -> AuditPool[DecodedItem]:
+        n = min(n, self._max_real)
         train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
         if self.packed:
             return AuditPool(train, held_out, None, len(train), randomly_held_out=False)

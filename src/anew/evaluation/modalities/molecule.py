@@ -59,7 +59,10 @@ NOVEL_SHARE = MetricSpec(
 
 
 CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
-WITHOUT_RDKIT = " Nor are molecules that are written in another SMILES; install RDKit with `pip install 'anew[molecules]'` to see them."
+WITHOUT_RDKIT = (
+    " Nor are molecules that are written in another SMILES; "
+    "install RDKit with `pip install '.[molecules]'` in a clone of Anew to see them."
+)
 
 CANONICAL = "Molecules are compared by their canonical SMILES, which are shown where two molecules differ."
 
