@@ -157,11 +157,12 @@ def _sample(arguments: argparse.Namespace) -> None:
         samples = samples.enlarged(arguments.scale)
         samples = samples if arguments.format is None else samples.in_format(arguments.format)
         folder.begin()
-        paths = samples.save(out)
+        # The folder holds the mark that it is unfinished, or files of the same command, which was stopped.
+        paths = samples.save(out, overwrite=True)
         # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
         has_sheet = len(paths) > 1 and arguments.share is None
-        sheet = samples.save_sheet(out) if has_sheet else None
-        sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
+        sheet = samples.save_sheet(out, overwrite=True) if has_sheet else None
+        sprite_sheet = samples.save_sprite_sheet(out, overwrite=True) if has_sheet else []
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
@@ -283,7 +284,7 @@ def _walk(arguments: argparse.Namespace) -> None:
             trust_code=arguments.trust_code,
         )
         folder.begin()
-        strip, animation = walk.save(out)
+        strip, animation = walk.save(out, overwrite=True)
     if arguments.json:
         paths = {"strip": str(strip), "animation": str(animation), "frames_folder": str(out / "frames")}
         write_json({"folder": str(out), "frames": len(walk.frames), "label": walk.label, **paths})

@@ -40,7 +40,7 @@ import anew
 
 model = anew.load("FOLDER"{trust})
 samples = model.sample(16)
-samples.save("samples/")
+samples.save("new-samples/")
 """
 
 

@@ -26,6 +26,7 @@ from anew.runs import events as events_file
 from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_if_whole
 from anew.runs.weights import weights_digest
+from anew.sampling.origins import SIDE
 from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # folder of a run with reports that were replaced
@@ -221,11 +222,11 @@ def save_samples(samples: Samples, folder: Path) -> None:
     Everything else in the folder stays: previews of training, and the user's own files.
     """
     for path in folder.glob("*"):
-        if EARLIER_SAMPLE.fullmatch(path.name):
+        if EARLIER_SAMPLE.fullmatch(path.name) or path.name == f"{SIDE}.json":
             path.unlink()
-    samples.save(folder)
-    samples.save_sheet(folder, "final")
-    samples.save_sprite_sheet(folder)
+    samples.save(folder, overwrite=True)
+    samples.save_sheet(folder, "final", overwrite=True)
+    samples.save_sprite_sheet(folder, overwrite=True)
 
 
 def warnings(folder: Path) -> list[str]:
