@@ -60,7 +60,10 @@ def test_sound_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     for index in range(3):
         (tmp_path / "data" / f"{index}.wav").write_bytes(audio.to_file(wave * (1 - index / 10), 16000, "wav"))
     sentence = refusal(without_extras(blocked, "look", tmp_path / "data"))
-    assert sentence == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
+    assert (
+        sentence
+        == "anew: reading sound needs the package soundfile; install it with `pip install '.[audio]'` in the clone of Anew"
+    )
 
 
 def test_film_names_its_extra(blocked: Path, tmp_path: Path) -> None:
@@ -69,7 +72,10 @@ def test_film_names_its_extra(blocked: Path, tmp_path: Path) -> None:
         clip = np.random.default_rng(index).integers(0, 256, (8, 16, 16), dtype=np.uint8)
         (tmp_path / "data" / f"{index}.mp4").write_bytes(frames.mp4(clip, 8.0))
     sentence = refusal(without_extras(blocked, "look", tmp_path / "data"))
-    assert sentence == "anew: reading video needs the package av; install it with `pip install 'anew[video]'`"
+    assert (
+        sentence
+        == "anew: reading video needs the package av; install it with `pip install '.[video]'` in the clone of Anew"
+    )
 
 
 def test_a_package_that_does_not_load_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

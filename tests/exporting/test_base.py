@@ -67,7 +67,10 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["export", str(gan), "--to", "onnx", "--out", str(tmp_path / "out")]) == 2
-    assert "needs the package onnx; install it with `pip install 'anew[export]'`" in capsys.readouterr().err
+    assert (
+        "needs the package onnx; install it with `pip install '.[export]'` in the clone of Anew"
+        in capsys.readouterr().err
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -21,7 +21,7 @@ from anew.exporting import gguf as target
 
 from .test_transformers import greedy_ids, held_out, prompt_ids
 
-gguf = pytest.importorskip("gguf", reason="files are written by gguf (pip install 'anew[export]')")
+gguf = pytest.importorskip("gguf", reason="files are written by gguf (pip install '.[export]')")
 
 # A folder with node_modules/node-llama-cpp, as `npm install node-llama-cpp` makes it.
 NODE = Path(os.environ.get("NODE_LLAMA_CPP", "none"))

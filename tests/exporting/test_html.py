@@ -501,7 +501,7 @@ def test_modules_become_one_script(tmp_path: Path) -> None:
 def browser() -> Iterator[Any]:
     """Chromium, without a network."""
     playwright = pytest.importorskip(
-        "playwright.sync_api", reason="pages are opened by playwright (pip install 'anew[dev]')"
+        "playwright.sync_api", reason="pages are opened by playwright (pip install '.[dev]')"
     )
     if not CHROMIUM.exists():
         pytest.skip(f"pages are opened in {CHROMIUM}, which is not there")

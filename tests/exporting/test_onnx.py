@@ -31,9 +31,9 @@ from samples import clips, shapes, stereo_tones, tones
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
 
-pytest.importorskip("onnx", reason="graphs are written by onnx (pip install 'anew[export]')")
-pytest.importorskip("onnxscript", reason="graphs are written by onnxscript (pip install 'anew[export]')")
-pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime (pip install 'anew[dev]')")
+pytest.importorskip("onnx", reason="graphs are written by onnx (pip install '.[export]')")
+pytest.importorskip("onnxscript", reason="graphs are written by onnxscript (pip install '.[export]')")
+pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime (pip install '.[dev]')")
 
 N, SEED = 5, 3
 

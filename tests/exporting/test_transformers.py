@@ -41,7 +41,7 @@ print(json.dumps({"logits": logits, "greedy": greedy.tolist(), "encoded": encode
 
 
 def load_elsewhere(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install 'anew[dev]')")
+    pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install '.[dev]')")
     words = [sys.executable, "-W", "ignore", "-c", LOAD, str(folder)]
     completed = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr[-3000:]

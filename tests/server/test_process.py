@@ -242,7 +242,7 @@ def test_a_missing_extra(
     runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    assert "pip install 'anew[serve]'" in refused(capsys, runs["names"])
+    assert "pip install '.[serve]'" in refused(capsys, runs["names"])
     with pytest.raises(DataError, match="fastapi"):
         api.serve(runs["names"])
 

@@ -119,6 +119,7 @@ def score(
     run: str | Path,
     data: str | Path | Sequence[DecodedItem | bytes],
     *,
+    label: str | int | None = None,
     limit: float | None = None,
     per_item: bool = False,
     settings: Settings | None = None,
@@ -133,6 +134,7 @@ def score(
         run: The run: a folder or an address.
         data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
             string always names a place; a single text is a list, `["The river."]`.
+        label: The class of all items of a list; None: it is not known. Those of a path have the labels that are found there.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
         settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `header`
@@ -145,13 +147,13 @@ def score(
         upper bound"); the number of items that were `skipped`; and `notes` that say which and why.
 
     Raises:
-        ConfigError: The run has no likelihood, or a setting is not about reading.
+        ConfigError: The run has no likelihood or no such class, or a setting is not about reading.
         DataError: The path or address does not exist, or holds nothing to score.
     """
     if isinstance(data, str | os.PathLike):
         check_place(data)
     model = load(run, trust_code=trust_code)
-    return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
+    return model.score(data, label=label, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
 
 
 def new_picture_file(path: str | Path) -> Path:

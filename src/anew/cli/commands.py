@@ -325,6 +325,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
 
     print_requests()
+    if "*" in (arguments.allow_origin or ()):
+        write("--allow-origin '*': any page that a browser opens may use these models", sys.stderr)
     key_of_environment = os.environ.get("ANEW_API_KEY")
     api.serve(
         arguments.run,
@@ -333,6 +335,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
         unload_after=arguments.unload_after,
         chat=arguments.chat,
+        allow_origin=arguments.allow_origin,
         trust_code=arguments.trust_code,
         on_ready=ready,
     )

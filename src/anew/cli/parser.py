@@ -364,6 +364,12 @@ def _serve(p: CommandParser) -> None:
         help="key that requests must give; may be repeated (default: the environment variable ANEW_API_KEY, or none)",
     )
     p.add_argument(
+        "--allow-origin",
+        action="append",
+        metavar="ORIGIN",
+        help="site whose pages may use the server, like http://localhost:3000; may be repeated (default: none; *: any, which is risky)",
+    )
+    p.add_argument(
         "--unload-after",
         default="10m",
         metavar="TIME",

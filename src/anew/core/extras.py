@@ -8,6 +8,11 @@ from types import ModuleType
 from anew.errors import DataError
 
 
+def install_command(extra: str) -> str:
+    """How to install an extra, as the end of a sentence. Anew is in no package index, where the name would be somebody else's."""
+    return f"`pip install '.[{extra}]'` in the clone of Anew"
+
+
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """The optional module, imported.
 
@@ -15,13 +20,13 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     the beginning of a sentence ("reading sound"). Raises DataError, one sentence, where it is missing or does not load.
     """
     package = module.partition(".")[0]
-    command = f"pip install 'anew[{extra}]'"
+    command = install_command(extra)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError:
-        raise DataError(f"{purpose} needs the package {package}; install it with `{command}`") from None
+        raise DataError(f"{purpose} needs the package {package}; install it with {command}") from None
     except (ImportError, OSError) as error:  # OSError: a shared library that the package loads is missing
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
         raise DataError(
-            f"{purpose} needs the package {package}, which does not load ({reason}); reinstall it with `{command}`"
+            f"{purpose} needs the package {package}, which does not load ({reason}); reinstall it with {command}"
         ) from None

@@ -26,6 +26,7 @@ def run_server(
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
     chats: bool = False,
+    origins: Sequence[str] = (),
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
     if not is_loopback(host) and not keys:
@@ -36,7 +37,7 @@ def run_server(
     with contextlib.closing(listener):
         catalog = Catalog(runs, device, trust_code, limits)
         try:
-            app = make_app(catalog, limits, host, keys, chats)
+            app = make_app(catalog, limits, host, keys, chats, origins)
             config = uvicorn.Config(
                 app,
                 http=PunctualProtocol,

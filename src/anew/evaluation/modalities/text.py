@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from anew.core.extras import install_command
 from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
@@ -276,7 +277,7 @@ class TextEvaluation(Evaluation[str]):
             if baselines.is_available(name):
                 yield from self._compressor(name)
             else:
-                missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install 'anew[compressors]'`)"
+                missing = f"it needs the package {baselines.PACKAGES[name]} ({install_command('compressors')})"
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
