@@ -193,8 +193,9 @@ def complete_schema(schema: ApiSchema, answers: Sequence[type[BaseModel]], needs
     for methods in schema["paths"].values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
+    classes: list[type[BaseModel]] = [*answers, ErrorAnswer]
     described: list[tuple[type[BaseModel], Literal["serialization"]]] = [
-        (answer, "serialization") for answer in (*answers, ErrorAnswer)
+        (answer, "serialization") for answer in classes
     ]
     _, definitions = models_json_schema(described, ref_template="#/components/schemas/{model}")
     error: MediaSchema = {"schema": cast(FieldSchema, _reference("schemas", ErrorAnswer.__name__))}
