@@ -148,7 +148,8 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "whole_run": WHOLE_RUN if cost else "",
         "answers": [[CARD_QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
         "scores": [
-            [score.title or score.name, *figure_cells(score)] for score in (() if report is None else report.scores)
+            [score.title or score.name, *figure_cells(score)]
+            for score in (() if report is None else report.telling_scores)
         ],
         "differences": differences,
     }
