@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.api.serving import _origins
+from anew.core.internal_hosts import is_loopback
 from anew.errors import ConfigError
-from anew.server.guard import is_loopback
 from anew.server.limits import Limits
 from server_runs import serving
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from anew.api.sampling import loaded_together
-from anew.api.training import is_run_at, load, load_for, open_run, run_place
+from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
@@ -33,6 +33,7 @@ from anew.workflows.requirements import parse_requirements as parse_requirements
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.latents import GivenItem
+    from anew.sampling.model import Model
     from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
@@ -244,7 +245,7 @@ def walk(
 
 
 def evaluate(
-    run: str | Path | None = None,
+    run: str | Path | Model | None = None,
     n: int = 2000,
     *,
     samples: str | Path | None = None,
@@ -266,7 +267,7 @@ def evaluate(
     processes draw the samples of a run; the first one measures and returns the report, the others return an empty one.
 
     Args:
-        run: The folder of a run.
+        run: The folder of a run, or a model, whose run is measured.
         n: How many samples.
         samples: A folder or file of samples that another tool made.
         data: The real data to compare `samples` with; for a run, the new location of its data, if it was moved.
@@ -294,6 +295,7 @@ def evaluate(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
+    place = _place_of(run)
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
@@ -307,9 +309,9 @@ def evaluate(
     out_path = None if out is None else arguments.new_path("out", out)
     held_out_path = arguments.optional_path("held_out", held_out)
     features_path = arguments.optional_path("features", features)
-    if run is not None:
+    if place is not None:
         _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
-        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
+        return _evaluate_run(place, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -338,6 +340,12 @@ def _end_of(budget: str | float | None, started: float | None) -> float | None:
     if num_processes() > 1:
         raise ConfigError("`budget` of a measuring is for one process; leave it out, or leave out torchrun")
     return parse_duration(budget) + (time.monotonic() if started is None else started)
+
+
+def _place_of(run: str | Path | Model | None) -> str | Path | None:
+    """The folder or address of a run, which may be given as a model."""
+    folder = folder_of_model(run)
+    return folder if folder is not None else cast("str | Path | None", run)
 
 
 def _evaluate_run(

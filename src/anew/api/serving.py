@@ -10,8 +10,10 @@ from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.extras import require
+from anew.core.internal_hosts import is_loopback
 from anew.core.settings import check_int
 from anew.errors import ConfigError, shorten
+from anew.runs.folder import RunFolder
 
 DEFAULT_PORT = 8000  # the usual port of development servers, so that other examples fit
 NEVER = "never"
@@ -55,7 +57,8 @@ def serve(
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
     """
-    folders = [run_place("runs", run, ConfigError) for run in arguments.several("runs", runs)]
+    # Refusals need not wait for PyTorch and FastAPI.
+    folders = [RunFolder.open(run_place("runs", run, ConfigError)).path for run in arguments.several("runs", runs)]
     if not folders:
         raise ConfigError("`runs` must hold at least one run (got an empty list)")
     address = arguments.optional_text("host", host)
@@ -63,6 +66,10 @@ def serve(
         raise ConfigError("`host` must be an address like 127.0.0.1 (got None)")
     number = check_int("port", port, 0, 65_535)
     keys = _keys(api_key)
+    if not is_loopback(address) and not keys:
+        raise ConfigError(
+            f"`host` {address!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
+        )
     idle_seconds = None if unload_after == NEVER else _seconds(unload_after)
     if chat is not None:
         arguments.choice("chat", chat, CHATS)

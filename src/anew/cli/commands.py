@@ -378,6 +378,7 @@ def _example(arguments: argparse.Namespace) -> None:
             print_lines([[(f"{name:<14}", "bold"), (meaning, "")] for name, meaning in examples.items()])
         return
     if arguments.dir is None:
+        api.check_example(arguments.name)
         raise ConfigError(f"the folder is missing; use `anew example {arguments.name} DIR`")
     folder = api.example(arguments.name, arguments.dir)
     if arguments.json:

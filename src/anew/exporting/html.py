@@ -20,6 +20,7 @@ from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
+from anew.exporting.places import SINGLE_FILES
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.base import num_parameters
 from anew.families.portable import PortableSampler
@@ -37,7 +38,7 @@ class Html(Target):
 
     name: ClassVar[str] = "html"
     number_types: ClassVar[tuple[str, ...]] = NUMBER_TYPES
-    suffix: ClassVar[str | None] = ".html"
+    suffix: ClassVar[str | None] = SINGLE_FILES["html"]
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from anew.core.internal_hosts import is_loopback
 from anew.errors import shorten
 from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
@@ -28,16 +28,6 @@ OTHER_SITE = (
     "this server refuses pages of other sites (Origin header); start it with `--allow-origin` and the address of yours"
 )
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach a server that listens on this address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_names(headers: Headers, host: str, origins: Sequence[str] = ()) -> None:

@@ -280,7 +280,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
             "progress": step.get("progress", 0.0),
             "seconds": step.get("seconds"),
             "seconds_left": seconds_left(record, step, time.time()) if state.name == "training" else None,
-            "losses": events.losses(step),
+            "losses": events.recent_losses(run),
             "sheet": sheet,
             "grades": grades(run) if record.status == "finished" else {},
         }
