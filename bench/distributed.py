@@ -7,7 +7,7 @@ data; one process each.
 
 - `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
 - `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and continues on another number (`--resumed 4:3 1:2`).
-- `cut`: the last host's port is taken off the bridge; seconds until the first host ends, and what it says.
+- `cut`: the last host's port is taken off the bridge, `--cuts` times; seconds until the command of each host ends, and what it says.
 - `kill`: on this machine, two processes under --max-restarts, a random one of which is killed at random instants (SIGKILL), until
   the run has ended `--kills` times with its report; how many ended with the bytes of the undisturbed run.
 - `lost`: of two hosts under --nnodes 1:2 the last one is killed after a random step, `--losses` times; the first continues alone.
@@ -31,12 +31,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from _common import Table, anew_command, environ, events, fresh, parser, pinned, setting_words
 
 BRIDGE, PREFIX, NETWORK, PORT = "anew-bridge", "anew-host", "10.77.0", 29511
+STUCK_S = 300.0  # after a cut link, until a command that has not ended is killed
 MEMORY = Path(__file__).with_name("_memory.py")
 CURVES = Path(__file__).with_name("_curves.py")
 
@@ -192,28 +194,32 @@ def resume_row(
 
 
 def cut_row(arguments: argparse.Namespace, hosts: int) -> dict[str, Any]:
+    """Seconds until each host's torchrun has ended after the cut, and what Anew says there."""
     folders = places(arguments, hosts)
     with network(hosts, None):
         started = [start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
         wait_for_steps(folders[0] / "run", arguments.steps // 4)
         ip("-n", BRIDGE, "link", "set", f"port{hosts - 1}", "nomaster")
         begin = time.monotonic()
-        first = wait_for_end(worker_of(started[0]))
-        ended = time.monotonic() - begin
-        output = started[0].communicate()[0]
-        for host in started[1:]:
-            host.communicate()
-    sentences = [line for line in output.splitlines() if line.startswith("anew: ")]
-    return {"part": "cut", "hosts": hosts, "ended_after_s": round(ended, 1), "gone": first, "says": sentences}
+        with ThreadPoolExecutor(hosts) as pool:
+            ends = list(pool.map(lambda host: wait_for_end(host, begin), started))
+    return {
+        "part": "cut",
+        "hosts": hosts,
+        "ended_after_s": [seconds for seconds, _ in ends],
+        "codes": [host.returncode for host in started],
+        "says": [[line for line in output.splitlines() if line.startswith("anew: ")] for _, output in ends],
+    }
 
 
-def wait_for_end(pid: int) -> bool:
-    """Wait until a process that is not a child has ended."""
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(timeout=300)
-    return not psutil.pid_exists(pid)
+def wait_for_end(host: subprocess.Popen[str], begin: float) -> tuple[float | None, str]:
+    """(seconds from `begin` to the end of a host's command, its output); None for one that had to be killed."""
+    try:
+        output = host.communicate(timeout=STUCK_S)[0]
+        return round(time.monotonic() - begin, 1), output
+    except subprocess.TimeoutExpired:
+        host.kill()
+        return None, host.communicate()[0]
 
 
 def torchrun_words(*options: object) -> list[str]:
@@ -406,6 +412,7 @@ def main() -> None:
     )
     build.add_argument("--bits", type=int, nargs="*", default=[32, 64], help="of the numbers in `curves`")
     build.add_argument("--cases", nargs="*", default=[], help="families in `curves`; all by default")
+    build.add_argument("--cuts", type=int, default=1, help="links that are cut in the part `cut`")
     build.add_argument("--losses", type=int, default=5, help="hosts killed in the part `lost`")
     build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
     build.add_argument("--steps", type=int, default=100)
@@ -421,7 +428,7 @@ def main() -> None:
             rows.add(**hosts_row(arguments, hosts, rate, alone))
     for hosts, hosts_after in arguments.resumed if "resume" in arguments.parts else ():
         rows.add(**resume_row(arguments, hosts, hosts_after, arguments.rate[0], alone))
-    if "cut" in arguments.parts:
+    for _ in range(arguments.cuts) if "cut" in arguments.parts else ():
         rows.add(**cut_row(arguments, arguments.hosts[0]))
     for row in kill_rows(arguments) if "kill" in arguments.parts else ():
         rows.add(**row)

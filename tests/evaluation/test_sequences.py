@@ -18,6 +18,7 @@ from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.metrics.shares import share_score
+from anew.evaluation.modalities import text as text_module
 from anew.evaluation.modalities.code import (
     WHOLE_SHARE,
     CodeEvaluation,
@@ -72,6 +73,17 @@ def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
         assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
     assert scores_of(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
+
+
+def test_real_programs_are_judged_from_their_beginning_where_only_part_of_the_held_out_text_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the test part had more than a million characters, its files were cut in the middle, and few of them parsed."""
+    monkeypatch.setattr(text_module, "MAX_TEST_CHARACTERS", 20_000)
+    real = ["def f(x):\n    return {\n        1: x,\n    }\n\n" * 80] * 60
+    samples = [text[:300] for text in real]
+    shares = scores_of(CodeEvaluation(inputs(samples, real, real, True))._parsing())
+    assert {name: score.real_baseline for name, score in shares.items()} == dict.fromkeys(shares, 1.0)
 
 
 def test_a_program_with_one_error_does_not_parse_though_nearly_all_of_it_does() -> None:

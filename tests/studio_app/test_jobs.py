@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -136,6 +138,37 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
     (job,) = JobStore(start / STATE).all()
     assert job.words == ["train", str(start / "names.txt"), "--run", "runs/names-1", "--seed", "3", "--prefer", "quality",
                          "--budget=45s", "--family=transformer", "--set=transformer.width=32"]  # fmt: skip
+
+
+def test_commands_that_are_asked_for_at_once_write_different_folders(start: Path) -> None:
+    with client_of(start) as client:
+
+        def ask(number: int) -> str:
+            return str(client.post("/api/train", json={"data": "names.txt", "seed": number}).json()["id"])
+
+        with ThreadPoolExecutor(4) as threads:
+            folders = list(threads.map(ask, range(8)))
+    assert sorted(folders) == [f"runs/names-{number}" for number in range(1, 9)]
+
+
+def test_a_command_that_begins_while_it_is_stopped_is_stopped(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page saw it in the queue, and the runner took it."""
+    process, began = sleeping()
+    changing = JobStore.changing
+
+    @contextmanager
+    def begins(self: JobStore) -> Iterator[None]:
+        running = {"state": "running", "pid": process.pid, "pid_since": began}
+        with changing(self):
+            self.write(job.model_copy(update=running))
+        with changing(self):
+            yield
+
+    with client_of(start) as client:
+        job = own_store(start).add("train", "runs/new-1", ["train"])
+        monkeypatch.setattr(JobStore, "changing", begins)
+        assert client.post("/api/stop", json={"run": "runs/new-1"}).status_code == 200
+    assert process.wait(30) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(

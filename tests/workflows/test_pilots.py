@@ -45,6 +45,7 @@ def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count()
     monkeypatch.setattr(rules, "MIN_BUDGET", 1.0)
     monkeypatch.setattr(rules, "MIN_PROGRESS", 0.0)
+    monkeypatch.setattr(rules, "OVERHEAD_SECONDS", 0.0)
     monkeypatch.setattr(pilots, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(ticks)))
 
 
@@ -138,17 +139,21 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_budgets")
 @pytest.mark.parametrize(
-    ("share", "message"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")]
+    ("module", "name", "value", "message"),
+    [
+        (pilots, "SETUP_SHARE", 0.0, "no time left to try gan"),
+        (rules, "MIN_PROGRESS", 0.9, "no time left to try gan"),  # what is left after the first set-up is foreseen
+        (rules, "OVERHEAD_SECONDS", 9.0, "1 s are too short to tell diffusion and gan apart at the present load"),
+    ],
 )
 def test_where_time_is_short_the_likeliest_family_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, message: str
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: float, message: str
 ) -> None:
-    monkeypatch.setattr(rules, "MIN_PROGRESS", 1.0)
-    monkeypatch.setattr(pilots, "SETUP_SHARE", share)
+    monkeypatch.setattr(module, name, value)
     lines = Lines()
     model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)
     assert model.family_name == "diffusion" and any(message in line for line in lines.lines)
-    assert len(model.record.plan.pilots) == (2 if share else 0)
+    assert not model.record.plan.pilots
 
 
 @pytest.mark.parametrize(

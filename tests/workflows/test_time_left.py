@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from anew.core.reporter import SilentReporter
+from anew.core.specs import Grid, Spec, Tokens
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.grading import Supply
@@ -20,6 +21,7 @@ from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_t
 from scores import score
 
 FURTHER = "the figures after these"
+GRID = Grid((1, 8, 8), "CHW")
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Inputs:
     seconds: float | None = None
     bits: Any = None
     features: Any = None
+    spec: Spec = GRID
 
 
 class Slow:
@@ -63,6 +66,29 @@ def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: li
     assert supplement is not None and Slow.pieces == pieces
     assert supplement.measurements.unmeasured == missing and supplement.measurements.scores[0].n == QUICK
     assert ("coverage" in [s.name for s in supplement.measurements.scores]) == bool(pieces)
+
+
+@pytest.mark.parametrize(("spec", "begins"), [(Tokens(30, 20), True), (GRID, False)])
+def test_pieces_of_sequences_take_less_time(spec: Spec, begins: bool) -> None:
+    """20 V genes were left without their classifier with 7 s to spare."""
+    Slow.pieces = []
+    evaluation: Any = Slow(Inputs(list(range(20)), spec=spec))
+    measured = Measurements(unmeasured=[FURTHER])
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 7.0, 9.0, SilentReporter())
+    assert supplement is not None and Slow.pieces == ([20] if begins else [])
+
+
+def test_what_came_first_for_want_of_time_is_not_measured_again() -> None:
+    class Plain(Slow):
+        def scores_without_features(self) -> Iterator[Score]:
+            raise AssertionError("measured before")
+
+    evaluation: Any = Plain(Inputs(list(range(20))))
+    evaluation.measured = {"sharpness and noise"}
+    supplement = measure_in_time_left(
+        evaluation, Measurements(unmeasured=[FURTHER]), time.monotonic() + 30.0, 1.0, SilentReporter()
+    )
+    assert supplement is not None and supplement.measurements.unmeasured == []
 
 
 @pytest.mark.parametrize("missing", [[], ["coverage"]])

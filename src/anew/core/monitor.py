@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from anew.core import stuck_torchrun
 from anew.core.exit_codes import MISTAKE, STOPPED
 from anew.core.launcher import launcher_keeps_store, tell_torchrun
 from anew.core.wording import COMPLAINT
@@ -239,6 +240,7 @@ class Monitor:
             except KeyboardInterrupt:  # torchrun stops all where one has ended, and the reason is still wanted
                 continue
         if self._has_lost_store():
+            stuck_torchrun.start_watching()
             self._decide(self._lost_store())
         late_peer = next((peer for peer in self._peers if peer.calls < self._calls), None)
         if late_peer is not None:
@@ -349,6 +351,7 @@ class Monitor:
         is_silent = time.monotonic() - self._heard_at > self.limit
         if silent is None and not is_silent:
             return
+        stuck_torchrun.start_watching()  # the machine out of reach may be that of the store which torchrun asks
         if self._has_lost_store():
             self._decide(self._lost_store(), grace=0.0)
             return

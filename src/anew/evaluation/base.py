@@ -151,8 +151,9 @@ class Evaluation(ABC, Generic[ItemT]):
             metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
-        self.unmeasured[-1:] = metrics  # in place of FURTHER, so that they are named if time is up
-        for name, metric in metrics.items():
+        missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
+        self.unmeasured[-1:] = missing  # in place of FURTHER, so that they are named if time is up
+        for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.skip(name, OUT_OF_TIME)
                 continue
@@ -175,7 +176,10 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from self.further_scores()
 
     def scores_without_features(self) -> Iterator[Score]:
-        """Yield the scores that only this modality has, which take little time as they need no features; none of few items."""
+        """Yield the scores that only this modality has, which take little time as they need no features; none of few items.
+
+        `answer_scores` leaves out what was measured by them.
+        """
         self.sets = self._read_sets()
         if self.sets.available >= MIN_ITEMS:
             self.sets.take(self.sets.available, self._naive_samples)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic, TypeAlias
 
-import numpy as np
-
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
 from anew.evaluation.affordable import extent_of, extent_reason
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import MIN_ITEMS
+from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
 from anew.evaluation.reporting.grading import Supply
@@ -109,20 +108,13 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         names = {f"{pieces}held-out {self.noun}": "test", f"{pieces}training {self.noun}": "train"}
         return {name: len(self._candidates[part]) for name, part in names.items()}
 
-    def group(self, twins: Callable[[Sequence[ItemT]], Sequence[int]]) -> None:
+    def group(self, twins: KeysOf[ItemT]) -> None:
         """Find groups of near-duplicates among those items of which pairs are compared.
 
-        Those of samples are their own: a sample that resembles two real items does not make these a group.
-
-        Args:
-            twins: Returns a number for each of some items, which near-duplicates share.
+        twins: Returns a number for each of some items, which near-duplicates share.
         """
-        samples, held_out, train = (self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train"))
-        own, real = (
-            np.unique(np.array(twins(items), dtype=np.uint64), return_inverse=True)[1]
-            for items in (samples, [*held_out, *train])
-        )
-        self.groups = [own, real[: len(held_out)], real[len(held_out) :]]
+        parts = [self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train")]
+        self.groups = list(duplicate_groups(parts, twins))
 
     def note_compared(self) -> list[str]:
         """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes

@@ -14,6 +14,7 @@ from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
+from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.score import Division
 
@@ -125,7 +126,7 @@ class EvaluationInputs(Generic[ItemT]):
     labels: Labels | None = None
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
     cluster_text: Callable[[int | None], list[str]] | None = None
-    twins: Callable[[Sequence[ItemT]], Sequence[int]] | None = None
+    twins: KeysOf[ItemT] | None = None
     n_held_out: int | None = None
     are_halves: bool = False
     division: Division = Division.GIVEN

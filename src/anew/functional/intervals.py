@@ -12,7 +12,17 @@ STEPS = 500  # of the continued fraction: a few dozen are enough but for counts 
 
 
 def clopper_pearson(hits: float, n: float, level: float = 0.95) -> tuple[float, float]:
-    """The interval of a share of which `hits` of `n` were seen. Both may be fractions: effective numbers of samples."""
+    """The exact interval of a share of items (Clopper and Pearson 1934), which 0 and 1 do not make a point.
+
+    Args:
+        hits: Number of items that have the property, from 0 to n; a fraction if items count in part, or for a smaller part of
+            independent items.
+        n: Number of items, above 0; a fraction for an effective number.
+        level: Confidence level.
+
+    Returns:
+        Its ends, in [0, 1].
+    """
     tail = (1.0 - level) / 2.0
     low = beta_quantile(tail, hits, n - hits + 1.0) if hits > 0.0 else 0.0
     high = beta_quantile(1.0 - tail, hits + 1.0, n - hits) if hits < n else 1.0

@@ -24,6 +24,9 @@ MIN_BUDGET = 180.0
 # Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 datasets, at 1.6%
 # and .9% nothing could be told (docs/log.md, 2026-11-26).
 MIN_PROGRESS = 0.02
+# Seconds on an idle core that planning, a closed form, a first step and the judging of a pilot take at least: measured 3.5 s
+# (digits) and 6 s (emoji) before the judging of the first of two.
+OVERHEAD_SECONDS = 4.0
 # Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
 # ones are smaller.
 SURE = 2.0
@@ -35,6 +38,28 @@ Criterion = Literal["distance", "classifier", "none"]
 def pilot_seconds(budget: float) -> float:
     """The seconds of a budget for all pilots together; 0 if it is too small for pilots."""
     return min(MAX_SECONDS, PILOT_SHARE * budget) if budget >= MIN_BUDGET else 0.0
+
+
+def can_tell(seconds: float, count: int, training_seconds: float, crowding: float) -> bool:
+    """Whether pilots are foreseeably long enough to be compared.
+
+    Args:
+        seconds: Seconds for all of them.
+        count: How many they are.
+        training_seconds: Seconds of the whole training of each.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    return is_long_enough(seconds / count - OVERHEAD_SECONDS * crowding, training_seconds)
+
+
+def is_long_enough(seconds: float, training_seconds: float) -> bool:
+    """Whether a pilot of so many seconds of a training can be compared with others."""
+    return seconds >= MIN_PROGRESS * training_seconds
+
+
+def describe_too_short(seconds: float, families: Sequence[str]) -> str:
+    """A clause that says why pilots are not begun."""
+    return f"{seconds:.0f} s are too short to tell {' and '.join(families)} apart at the present load"
 
 
 def expected_distance(family_class: type[Family], distance: float, real: float, progress: float) -> float:

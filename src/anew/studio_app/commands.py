@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from anew.core import arguments
@@ -67,18 +67,32 @@ def train(
 
     if request.budget is not None and not trains_by_seconds(request):
         check_budget(request.budget)
-    run = new_folder(studio, arguments.stem(path) or "data")
-    words = ["train", str(path), "--run", run, "--seed", str(seed), "--prefer", prefer]
+    words = ["--seed", str(seed), "--prefer", prefer]
     options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
     for option, value in options.items():
         words += [] if value is None else [f"{option}={value}"]
     for name, text in settings.items():
         words += [f"--set={name}={text}"]
-    return studio.jobs.add("train", run, words)
+    stem = arguments.stem(path) or "data"
+    return add_with_folder(studio, "train", stem, lambda run: ["train", str(path), "--run", run, *words])
 
 
-def new_folder(studio: Studio, stem: str) -> str:
-    """The name of a folder below runs/ that neither exists nor is the output of a queued command."""
+def add_with_folder(studio: Studio, verb: str, stem: str, words: Callable[[str], Sequence[str]]) -> Job:
+    """Add a command to the queue that writes a new folder below runs/.
+
+    Args:
+        studio: The Studio.
+        verb: See `Job`.
+        stem: Beginning of the folder's name, which a number follows.
+        words: Returns the arguments of the command for the name of its folder.
+    """
+    with studio.jobs.changing():  # else two requests at once would get the same folder
+        folder = _new_folder(studio, stem)
+        return studio.jobs.append(verb, folder, words(folder))
+
+
+def _new_folder(studio: Studio, stem: str) -> str:
+    """The name of a folder below runs/ that neither exists nor is the output of a command of the queue; inside `changing`."""
     outputs = {job.run for job in studio.jobs.all()}
     number = 1
     while (name := f"{RUNS}/{stem}-{number}") in outputs or (studio.folder.root / name).exists():
@@ -113,8 +127,8 @@ def train_again(studio: Studio, name: str, seed: int) -> Job:
         words += [] if value is None else [f"{option}={value}"]
     for key, text in request.settings.items():
         words += [f"--set={key}={text}"]
-    folder = new_folder(studio, arguments.stem(Path(request.data)) or "data")
-    return studio.jobs.add("train", folder, [*words, "--run", folder])
+    stem = arguments.stem(Path(request.data)) or "data"
+    return add_with_folder(studio, "train", stem, lambda folder: [*words, "--run", folder])
 
 
 def _check_no_code(family: str | None) -> None:
@@ -151,7 +165,6 @@ def studio_record(run: Path) -> RunRecord:
 def resume(studio: Studio, name: str, budget: str | None) -> Job:
     """Add the rest of a run to the queue, or with a budget more training of it."""
     run = studio.run(name)
-    check_idle(studio, name, run)
     check_no_own_code(run)
     words = ["resume", str(run)]
     if budget is not None:
@@ -160,15 +173,17 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
         seconds = parse_duration(budget)
         check_budget(seconds)
         words += ["--budget", as_duration(seconds)]
-    return studio.jobs.add("resume", name, words)
+    return add_to_idle(studio, "resume", name, run, words)
 
 
 def stop(studio: Studio, name: str) -> None:
     """Remove the newest command of a run from the queue, or ask it to save and stop."""
-    job = studio.job_of(name)
-    if job is not None and job.state == "queued":
-        studio.jobs.remove(job)
-    elif job is None or not studio.jobs.stop(job):
+    with studio.jobs.changing():  # nobody starts it meanwhile
+        job = studio.job_of(name)
+        if job is not None and job.state == "queued":
+            studio.jobs.delete(job)
+            return
+    if job is None or not studio.jobs.stop(job):
         raise ApiError(
             400,
             "the Studio did not start this run, or it has ended; stop it with Ctrl-C in the terminal where it was started",
@@ -200,8 +215,8 @@ def compare(studio: Studio, names: Sequence[str]) -> Job:
     for run in runs.values():
         check_no_own_code(run)
     comparable({name: studio_record(run) for name, run in runs.items()})
-    out = new_folder(studio, "compare")
-    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *map(str, runs.values())])
+    paths = list(map(str, runs.values()))
+    return add_with_folder(studio, "compare", "compare", lambda out: ["compare", "--out", out, "--runs", *paths])
 
 
 def repeat_comparison(studio: Studio, name: str) -> Job:
@@ -210,11 +225,12 @@ def repeat_comparison(studio: Studio, name: str) -> Job:
     Raises:
         ApiError: There is none of this name, it is at work, or it is finished.
     """
-    job = _ended_comparison(studio, name)
-    if studio.comparison(name)["state"] == "finished":
-        raise ApiError(400, "it is finished; discard it, or start another")
-    studio.jobs.remove(job)
-    return studio.jobs.add(job.verb, name, job.words)
+    with studio.jobs.changing():
+        job = _ended_comparison(studio, name)
+        if studio.comparison(name)["state"] == "finished":
+            raise ApiError(400, "it is finished; discard it, or start another")
+        studio.jobs.delete(job)
+        return studio.jobs.append(job.verb, name, job.words)
 
 
 def discard_comparison(studio: Studio, name: str) -> None:
@@ -237,6 +253,23 @@ def _ended_comparison(studio: Studio, name: str) -> Job:
     if job.state == "queued" or job.is_alive:
         raise ApiError(400, "it is at work, or waits in the queue; stop it first")
     return job
+
+
+def add_to_idle(studio: Studio, verb: str, name: str, run: Path, words: Sequence[str]) -> Job:
+    """Add a command to the queue that writes a run.
+
+    Args:
+        studio: The Studio.
+        verb: See `Job`.
+        name, run: Name and path of the run.
+        words: Arguments of the command.
+
+    Raises:
+        ApiError: A command is running on the run, or queued for it.
+    """
+    with studio.jobs.changing():
+        check_idle(studio, name, run)
+        return studio.jobs.append(verb, name, words)
 
 
 def check_idle(studio: Studio, name: str, run: Path) -> None:

@@ -117,9 +117,13 @@ class JobStore:
     def add(self, verb: str, run: str, words: Sequence[str]) -> Job:
         """Add a command to the end of the queue."""
         with self.changing():
-            number = max((job.id for job in self.all()), default=0) + 1
-            job = Job(id=number, verb=verb, run=run, words=list(words), queued_at=time.time())
-            self.write(job)
+            return self.append(verb, run, words)
+
+    def append(self, verb: str, run: str, words: Sequence[str]) -> Job:
+        """The same as `add`, inside `changing`: for what depends on the commands of the queue."""
+        number = max((job.id for job in self.all()), default=0) + 1
+        job = Job(id=number, verb=verb, run=run, words=list(words), queued_at=time.time())
+        self.write(job)
         return job
 
     def write(self, job: Job) -> None:
@@ -131,8 +135,12 @@ class JobStore:
         with self.changing():
             current = next((candidate for candidate in self.all() if candidate.id == job.id), None)
             if current is not None and current.state != "running":
-                for suffix in (".json", ".log"):
-                    (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)
+                self.delete(job)
+
+    def delete(self, job: Job) -> None:
+        """Delete the files of a job; inside `changing`."""
+        for suffix in (".json", ".log"):
+            (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)
 
     def log_path(self, job: Job) -> Path:
         """Path of the job's log."""

@@ -28,7 +28,6 @@ def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
         ApiError: The run is not one, a command works on it, or the data is outside of the start folder.
     """
     run = studio.run(name)
-    commands.check_idle(studio, name, run)
     commands.check_no_own_code(run)
     record = commands.studio_record(run)
     if record.status != "finished":
@@ -38,7 +37,7 @@ def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
         _check_data(record)
     else:
         words.append(f"--data={_existing(studio, data)}")
-    return studio.jobs.add("evaluate", name, words)
+    return commands.add_to_idle(studio, "evaluate", name, run, words)
 
 
 def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | None, n: int) -> Job:
@@ -58,13 +57,13 @@ def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | No
     record = commands.studio_record(studio.run(name))
     path = _existing(studio, samples)
     _check_data(record)
-    out = commands.new_folder(studio, f"{arguments.stem(path) or 'samples'}-report")
-    words = ["evaluate", f"--samples={path}", f"--data={record.data.path}", "--out", out, "-n", str(n)]
-    words.append(f"--modality={record.data.modality}")
+    sets = ["evaluate", f"--samples={path}", f"--data={record.data.path}"]
+    words = ["-n", str(n), f"--modality={record.data.modality}"]
     if held_out is not None:
         words.append(f"--held-out={_existing(studio, held_out)}")
     words += [f"--set={key}={text}" for key, text in _reading_settings(record)]
-    return studio.jobs.add("audit", out, words)
+    stem = f"{arguments.stem(path) or 'samples'}-report"
+    return commands.add_with_folder(studio, "audit", stem, lambda out: [*sets, "--out", out, *words])
 
 
 def _check_data(record: RunRecord) -> None:

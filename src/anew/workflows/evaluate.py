@@ -40,7 +40,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.item_inputs import item_inputs
-from anew.workflows.measuring import measure_all
+from anew.workflows.measuring import advise_longer, measure_all
 from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
@@ -127,9 +127,12 @@ def evaluate_run(
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(model.item_spec, dataset), Pace(pace)
+        left: float | None = None
         if world is None:
-            usable, first_chunk = None if limit is None else limit.usable, _first_chunk(limit, pace)
-            samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter, first_chunk, measured_pace)
+            # Reading the data may have taken a part of the time
+            left = None if limit is None else limit.remaining()
+            first_chunk = _first_chunk(limit, pace)
+            samples, notes, stopped = _sampled(model, n, targets, seed, left, reporter, first_chunk, measured_pace)
         else:
             samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
         remaining = None if limit is None else limit.remaining()
@@ -137,8 +140,11 @@ def evaluate_run(
         evaluation = load_evaluation(record.data.modality)(
             evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
         )
-        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
+        crowding = 1.0 if limit is None else limit.crowding
+        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at, crowding)
         measurements.is_stopped |= stopped
+        if opened is None and limit is not None and left is not None:
+            advise_longer(measurements, left, crowding)
         sampling = Sampling(model, n, targets, seed, measured_pace, samples, notes)
         report = _write(sampling, dataset, evaluation, measurements, reporter, limit, out)
         if out is not None:

@@ -40,6 +40,7 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.latents import latent_batches
 from anew.workflows.longer_training import longer_training
 from anew.workflows.run_copy import share_trained
+from anew.workflows.step_forecast import step_forecast
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MAX_EPOCHS_UNWATCHED = 1.5
@@ -100,7 +101,8 @@ def fit(
             job.family.check_state()
             if validation is not None:
                 validation.load_state_dict(checkpoint)
-    listeners = [*longer_training(job, progress, spent), *make_listeners(trainer)]
+    forecast = step_forecast(job, progress, spent, trainer.step)
+    listeners = [*longer_training(job, progress, spent), *forecast, *make_listeners(trainer)]
     outcome = _run_loop(job, trainer, validation, spent, listeners)
     _use_planned_threads(job)
     if outcome != "interrupted":

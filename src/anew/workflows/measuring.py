@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -9,18 +10,24 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter
 from anew.core.wording import plural
 from anew.data.types import DecodedItem
-from anew.evaluation.base import OUT_OF_TIME, Evaluation
+from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 
 # Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
 # questions; chosen.
 SCORES_SHARE = 0.65
+# Seconds on an idle core in which figures of features are sure to be reached: measured .7 for small images and 5 for clips. In
+# less, what needs no features comes first, for a share of the time at most; chosen.
+FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
+SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
 TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` without a budget takes the time it needs."
 COPIES_MISSING = f"Not measured: the copying test ({OUT_OF_TIME})."
 
 
-def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
+def measure_all(
+    evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None, crowding: float = 1.0
+) -> Measurements:
     """Compute all scores and the copying test, and report each as it is ready.
 
     If it is stopped, by a signal or by the clock, what was measured so far is returned.
@@ -29,14 +36,22 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         evaluation: Computes the scores; it plans by its own clock.
         reporter: Receives the progress.
         stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
+        crowding: How many times longer than on idle cores work takes.
     """
     measurements, evaluation.announcements.reporter = Measurements(), reporter
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
         begin = time.monotonic()
         limit = None if stop_at is None else SCORES_SHARE * (stop_at - begin)
+        is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
+        if limit is not None and is_short:
+            measure_scores(evaluation.scores_without_features(), measurements, reporter, PLAIN_SHARE * limit)
+            evaluation.unmeasured = [FURTHER]  # what is missing is tried again after the features
+            limit -= time.monotonic() - begin
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         measurements.score_seconds = time.monotonic() - begin
+        if is_short:
+            evaluation.skipped[:] = dict.fromkeys(evaluation.skipped)  # a figure that was tried twice is named once
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
@@ -55,6 +70,20 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
     return measurements
+
+
+def advise_longer(measurements: Measurements, seconds: float, crowding: float) -> None:
+    """Add a note on how much longer a budget would do, if time was up before figures of features were measured.
+
+    Args:
+        measurements: What was measured.
+        seconds: Seconds that sampling and measuring had.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    needed = FEATURE_SECONDS * crowding / SCORES_SHARE / SCORING_SHARE
+    if TIME_WAS_UP in measurements.notes and measurements.unmeasured and needed > seconds:
+        more = 10 * math.ceil((needed - seconds) / 10)
+        measurements.notes.append(f"A budget that is about {more} s longer would do at the present load.")
 
 
 def measure_scores(

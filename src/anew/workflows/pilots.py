@@ -31,7 +31,15 @@ from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import MIN_TRAINING, time_to_train
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
-from anew.planning.pilots import describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds, ranked
+from anew.planning.pilots import (
+    describe_pilots,
+    expected_distance,
+    is_long_enough,
+    num_kept,
+    num_rounds,
+    pilot_seconds,
+    ranked,
+)
 from anew.planning.planner import describe_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
@@ -241,14 +249,17 @@ class Pilots:
     def _set_up(self, trials: Sequence[Trial], seconds: float, end: float) -> list[Trial]:
         """Plan each training, fit its closed form and take a step, so that all have the same time for further steps.
 
-        Returns those that did not fail. On a busy machine, the last ones are left out if too little time is left.
+        Returns those that did not fail. On a busy machine, the last ones are left out if too little time is left, or what is left
+        would be too short to tell them apart.
         """
-        latest = end - (1.0 - SETUP_SHARE) * seconds
+        begin, latest = time.monotonic(), end - (1.0 - SETUP_SHARE) * seconds
         measuring_seconds = MEASURING_SHARE * seconds / len(trials)
         ready: list[Trial] = []
 
         def set_up(trial: Trial) -> None:
-            if len(ready) > 0 and self.context.world.broadcast(time.monotonic() > latest):
+            is_late = len(ready) > 0 and time.monotonic() > latest
+            is_short = len(ready) == 1 and self._will_be_too_short(ready[0], len(trials), time.monotonic() - begin, end)
+            if self.context.world.broadcast(is_late or is_short):
                 self.context.reporter.message(f"no time left to try {trial.choice.name}")
                 return
             reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the other pilots
@@ -269,6 +280,13 @@ class Pilots:
 
         self._each(trials, set_up)
         return ready
+
+    def _will_be_too_short(self, first: Trial, count: int, setup_seconds: float, end: float) -> bool:
+        """Whether the turns that are left will be too short to compare anything, if all set-ups take as long as the first."""
+        assert first.record is not None
+        turns = end - time.monotonic() - (count - 1) * setup_seconds
+        training = first.seconds + (1.0 - JUDGING_SHARE) * turns / count / num_rounds(count)
+        return not is_long_enough(training, first.record.plan.train_s or 0.0)
 
     def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
         """Train and judge each trial, in turns of equal length. Returns those whose training did not fail."""

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
+from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
-from anew.evaluation.base import OUT_OF_TIME, Evaluation
+from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
 from anew.evaluation.inputs import Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
@@ -30,8 +31,9 @@ from anew.workflows.run_report import Measurements
 COPIES_SKIPPED = "Not measured: copies "  # how sentences on what a copying test left out begin; see `audits_in_time`
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
 WORTHWHILE = 1.5  # a further piece has at least this many times the samples of the one before; chosen
-# Seconds on an idle core that the first piece takes at least, and one without features: measured .7 and .1 s for small images.
-MIN_PIECE, MIN_PLAIN = 1.0, 0.2
+# Seconds on an idle core that the first piece takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
+# without features: .1 s for these.
+MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,14 @@ def _with_scores(
     """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
     measured: set[str] = set()
-    if measurements.unmeasured:
+    if measurements.unmeasured and not (evaluation.measured and FURTHER in evaluation.unmeasured):
         plain, further = _piece(evaluation, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)
     is_complete = not (measurements.unmeasured or measurements.supply.left_out)
-    needed = MIN_PIECE * crowding if measurements.unmeasured else measurements.score_seconds
+    least = MIN_TOKENS if isinstance(evaluation.inputs.spec, Tokens) else MIN_GRIDS
+    needed = least * crowding if measurements.unmeasured else measurements.score_seconds
     n = _first_piece(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         piece, further = _piece(evaluation, n, stop_at), Measurements()

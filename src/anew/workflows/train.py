@@ -33,6 +33,7 @@ from anew.planning.choose import (
 )
 from anew.planning.context import RunContext
 from anew.planning.loops import say_what_was_compiled, wait_for
+from anew.planning.pilots import can_tell, describe_too_short
 from anew.planning.replay import replayed_run
 from anew.planning.setting_owners import setting_owners
 from anew.planning.train_config import TrainConfig
@@ -206,6 +207,9 @@ def _choices(
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
     if seconds > 0 and is_hurried(request.budget, left, context):
         context.reporter.message(f"{HURRIED}, so only {choices[0].name} is trained")
+    elif seconds > 0 and not context.world.broadcast(can_tell(seconds, len(choices), left or 0.0, context.crowding)):
+        reason = describe_too_short(seconds, [choice.name for choice in choices])
+        context.reporter.message(f"{reason}, so only {choices[0].name} is trained")
     elif seconds > 0:
         return choices, None, seconds
     codec_name = choose_codec(data, choices[0], train_config.space)

@@ -116,6 +116,12 @@ def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
     assert found.at_least(0.08, 0.03, 350.0) == (0.08, 0.03)
 
 
+def test_a_few_samples_that_are_all_identical_do_not_prove_a_share_of_all() -> None:
+    for identical, low in ((5, 0.478), (4, 0.284)):
+        few = replace(NONE, samples=identical, items=identical, n_samples=5)
+        assert few.at_least(0.0, 0.0, 5.0) == (identical / 5, pytest.approx(low, abs=0.001))
+
+
 def test_what_counts_as_identical_is_said() -> None:
     """Mirrored images count, too, and so do clips that share a frame."""
     rng = np.random.default_rng(0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from anew.evaluation.metrics.delimited import row_scores
+from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.row_formats import Delimited, JsonObjects, json_fields, row_format, split
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
@@ -146,6 +148,19 @@ def test_names_of_another_country_are_told_from_real_rows() -> None:
 
 def test_samples_that_repeat_each_other_are_no_rows_of_another_kind() -> None:
     assert 0.4 < scores(rows(N // 2, 3) * 2)["columns_auc"].value < 0.6
+
+
+def test_versions_of_a_real_row_in_both_halves_do_not_tell_samples_apart() -> None:
+    """Rows of which some fields were edited later stand in the data several times."""
+    held_out, train = ([f"{row}{i}" for row in rows(N // 5, seed) for i in range(5)] for seed in (1, 2))
+    samples = [f"{row}{i % 5}" for i, row in enumerate(rows(N, 3))]
+
+    def keys(records: Sequence[str]) -> list[int]:
+        return equal_keys([record[:-1] for record in records])
+
+    grouped = list(row_scores(samples, held_out, train, train, 0, keys))[1]
+    alone = list(row_scores(samples, held_out, train, train, 0))[1]
+    assert grouped.value < 0.65 and grouped.real_baseline < 0.65 < alone.value
 
 
 def test_what_is_no_list_of_rows_has_no_scores() -> None:

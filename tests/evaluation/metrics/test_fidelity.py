@@ -13,6 +13,7 @@ from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.kernel import Grams, rbf_kernel
 from anew.evaluation.score import Score
+from anew.functional.intervals import clopper_pearson
 
 N = 320
 
@@ -52,6 +53,17 @@ def test_each_fault_is_seen_by_name() -> None:
     assert collapsed["coverage"].value < 0.6 * collapsed["coverage"].real_baseline
     narrow = scores_of(0.3 * cloud(3))
     assert narrow["recall"].value < 0.7 * narrow["recall"].real_baseline < narrow["precision"].value
+
+
+def test_shares_of_no_sample_and_of_all_have_exact_intervals() -> None:
+    samples = np.concatenate([cloud(3, N // 2), cloud(3, N // 2) + 1e-6])
+    scores = scores_of(np.concatenate([samples, samples])[:N] + 50.0)
+    assert scores["precision"].value == 0.0 and scores["duplicate_share"].value == 1.0
+    few, all_of_them = clopper_pearson(0, N), clopper_pearson(N, N)
+    assert (scores["precision"].low, scores["precision"].high) == few and few[1] > 0.0
+    assert (scores["duplicate_share"].low, scores["duplicate_share"].high) == all_of_them and all_of_them[0] < 1.0
+    distant = scores_of(100.0 * cloud(3))["duplicate_share"]
+    assert (distant.value, distant.low, distant.high) == (0.0, *few)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

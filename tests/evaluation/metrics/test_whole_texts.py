@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.whole_texts import NUMBERS, have_similar_lengths, text_numbers, whole_text_scores
 from anew.evaluation.reporting.grading import grade_by_question, parts
 from anew.evaluation.score import Score
@@ -72,6 +73,18 @@ def test_repeated_texts_and_lines_alone_are_no_others() -> None:
     assert abs(score(letters(150, 3) * 2).value - 0.5) < 0.1
     for text in ("", "one line", "ab\nabc", "\ud800x\n\n\ud800xyz"):
         assert list(whole_text_scores([text] * 60, [text] * 60, [text] * 60, seed=0))
+
+
+def test_versions_of_real_texts_in_both_halves_do_not_tell_samples_apart() -> None:
+    held_out, train = ([f"{text}{'.' * i}" for text in letters(60, seed) for i in range(5)] for seed in (1, 2))
+    samples = [f"{text}{'.' * (i % 5)}" for i, text in enumerate(letters(300, 3))]
+
+    def keys(texts: Sequence[str]) -> list[int]:
+        return equal_keys([text.rstrip(".") for text in texts])
+
+    alone = next(whole_text_scores(samples, held_out, train, 0))
+    grouped = next(whole_text_scores(samples, held_out, train, 0, keys))
+    assert grouped.value < 0.65 < alone.value and grouped.real_baseline < 0.65 < alone.real_baseline
 
 
 def test_texts_that_were_cut_off_are_told() -> None:

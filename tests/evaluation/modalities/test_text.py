@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -304,6 +305,15 @@ def test_zipf_slope_of_a_law() -> None:
     words = [f"w{rank}" for rank in range(1, 60) for _ in range(round(6_000 / rank))]
     assert zipf_slope(words) == pytest.approx(-1.0, abs=0.02)
     assert zipf_slope(["a", "b"]) is None
+
+
+def test_a_word_of_a_hundred_thousand_letters_costs_no_memory() -> None:
+    """As minified code or base64 are; every word took as much, 16 GB of 40,000 words."""
+    tracemalloc.start()
+    assert zipf_slope([f"word {i % 300}" for i in range(9_000)] + ["x" * 100_000]) == pytest.approx(0.0, abs=0.01)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_pieces_of_texts_are_not_called_texts(make_inputs: Callable[..., EvaluationInputs]) -> None:

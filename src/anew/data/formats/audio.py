@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -141,6 +142,17 @@ def _clause(error: BaseException) -> str:
 
 def read_header(data: SoundData) -> Header:
     """The header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
+    recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
+    return _parse_header(data) if recording is None else _header_of(recording)
+
+
+@lru_cache(maxsize=4096)
+def _header_of(recording: Recording) -> Header:
+    """The header of a file, which several passes over the data ask for."""
+    return _parse_header(FileSlice(Path(recording[0])))
+
+
+def _parse_header(data: SoundData) -> Header:
     try:
         with _open_file(data) as file:
             head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
@@ -303,7 +315,9 @@ def end_of(x: Samples) -> int:
 
 def fit_length(x: Samples, length: int) -> Samples:
     """A clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
-    if len(x) <= length:
+    if len(x) == length:
+        return x
+    if len(x) < length:
         return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
     power = np.concatenate([[0.0], np.cumsum(_power(x))])
     start = int(np.argmax(power[length:] - power[:-length]))

@@ -23,6 +23,7 @@ from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
 from anew.data.formats import animations, frame_folders
 from anew.data.formats.reading import read_whole
+from anew.data.formats.shared_video import frames_from, recording_of
 
 MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K
 MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
@@ -151,10 +152,18 @@ def _open_file(data: Data) -> Iterator[tuple[Any, Any]]:
         stream = streams[0]
         if stream.codec_context is None:
             raise ValueError("its codec is not known")
-        try:
+        with _readable_errors():
             yield container, stream
-        except av.error.FFmpegError:
-            raise ValueError("it is damaged or truncated") from None
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Within this context, errors of decoding become a ValueError with one clause."""
+    av = require("av", extra="video", purpose="reading video")
+    try:
+        yield
+    except av.error.FFmpegError:
+        raise ValueError("it is damaged or truncated") from None
 
 
 def timing(data: Data) -> Timing:
@@ -282,23 +291,16 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
         decoded = animations.decode(_whole(data), missing, min_side)
         return [decoded[number] for number in requested]
     by_index: dict[int, Image.Image] = {}
-    with _open_file(data) as (container, stream):
-        stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
-        base = float(stream.time_base or 1 / 1000)
-        start = stream.start_time or 0
-        if times[missing[0]] > 2.0:
-            container.seek(start + int(times[missing[0]] / base), stream=stream)
-        number = None
-        for frame in container.decode(stream):
-            if number is None and times[missing[0]] > 2.0 and frame.pts is not None:
-                frame_time = (frame.pts - start) * base
-                number = int(np.argmin(np.abs(times - frame_time)))
-            number = number if number is not None else 0
+    try:
+        recording = recording_of(data) if isinstance(data, Path) else None
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
+    with _readable_errors():
+        for number, frame in frames_from(missing[0], times, lambda: _open_file(data), recording):
             if number in missing:
                 by_index[number] = _picture(frame, min_side)
             if number >= missing[-1]:
                 break
-            number += 1
     if not by_index or len(by_index) < len(missing) - 1:
         raise ValueError("it is damaged or truncated: frames are missing")
     indices = np.array(sorted(by_index))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -204,9 +205,9 @@ class Audio(Modality):
             stop = min(header.frames, round(SEARCHED_SECONDS * header.rate))
             x, rate = audio.read(item.file, 0, stop, shape.channels)
         x = audio.resample(x, rate, shape.rate)
-        trimmed = audio.trim_silence(x, shape.rate)  # raises ValueError if there is nothing to hear
-        x = audio.fit_length(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
-        return audio.fade_ends(x, self._fade)
+        audio.check_audible(x)
+        x = audio.trim_silence(x, shape.rate) if self.config.trim and slice_bounds is None else x
+        return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
     def validate_body(self, item: Item) -> str | None:
         slice_bounds = _slice_bounds(item)
@@ -399,11 +400,18 @@ def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:
     """(12, 16) decibels in 12 bands (each half an octave) of 16 stretches of time."""
     stretches = np.array_split(x, 16)
     size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, stretches))))))
-    padded = np.stack([np.pad(stretch, (0, size - len(stretch))) for stretch in stretches])
+    padded = np.zeros((16, size), x.dtype)
+    for row, stretch in zip(padded, stretches, strict=True):
+        row[: len(stretch)] = stretch
     power = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (16, F)
-    edges = np.unique(np.geomspace(2, power.shape[1], 13).astype(int))
-    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in itertools.pairwise(edges)])  # (12, 16)
+    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in _band_edges(power.shape[1])])  # (12, 16)
     return np.asarray(10.0 * np.log10(bands + 1e-6))
+
+
+@lru_cache(maxsize=8)
+def _band_edges(bins: int) -> list[tuple[int, int]]:
+    """The first and the last bin, exclusive, of each band of half an octave."""
+    return list(itertools.pairwise(np.unique(np.geomspace(2, bins, 13).astype(int)).tolist()))
 
 
 EXPORT = Audio

@@ -59,6 +59,7 @@ from anew.evaluation.memorization.result import (
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
+from anew.functional.intervals import clopper_pearson
 
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
 PAIRS = 12  # closest pairs in a report: they fill a page
@@ -360,13 +361,12 @@ class Audit(Generic[ItemT]):
         share = (
             max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= self.level else 0.0
         )
-        half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             found=reference.p <= self.level,
             p=reference.p,
             share=share,
-            low=max(share - half, 0.0),
+            low=clopper_pearson(share * self.n_samples, self.n_samples)[0],
             detection_limit=None,
             method=method,
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),

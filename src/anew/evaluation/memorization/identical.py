@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, LABEL_ALPHA
+from anew.functional.intervals import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class RepeatedItems:
         repeated = min((self.samples - max(by_real, by_held_out)) / n_visible, 1.0)
         if repeated <= share:
             return share, low
-        return repeated, max(low, repeated - 1.96 * float(np.sqrt(repeated * (1.0 - repeated) / n_visible)))
+        return repeated, max(low, clopper_pearson(repeated * n_visible, n_visible)[0])
 
 
 def count_repeats(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.probe import MAX_ITEMS, Probe
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 
 LABEL_HISTOGRAM = MetricSpec(
     "label_histogram",
@@ -171,7 +172,7 @@ class ClassMetrics:
 
     def _accuracy(self, predicted: NDArray[np.intp], real_accuracy: float) -> Score:
         rows = (predicted == self.samples.labels).astype(np.float64)
-        low, high = mean_interval(rows, self.seed)
+        low, high = clopper_pearson(float(rows.sum()), len(rows))
         requested, shares = (class_shares(x, len(self.names)) for x in (self.samples.labels, self.train.labels))
         return Score(
             LABEL_ACCURACY,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
@@ -53,7 +54,12 @@ VARIANCE_FLOOR = 1e-6  # least variance of a direction, as a share of the mean o
 
 
 def row_scores(
-    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
+    samples: Sequence[str],
+    held_out: Sequence[str],
+    train: Sequence[str],
+    training: Sequence[str],
+    seed: int,
+    keys_of: KeysOf[str] = equal_keys,
 ) -> Iterator[Score]:
     """Yield the scores of samples whose data are rows of fields; none for other data.
 
@@ -62,6 +68,7 @@ def row_scores(
             classifier. Malformed rows are counted in `held_out`, since columns are learned from the others.
         training: All training records, from which columns are learned.
         seed: Seed of the classifier's halves.
+        keys_of: Returns a number for each of some texts, which near-duplicates share.
     """
     rng = np.random.default_rng(seed)
     form = row_format([training[i] for i in rng.permutation(len(training))[:MAX_READ]])
@@ -81,16 +88,19 @@ def row_scores(
         np.concatenate([_compressed((form.features(part[:n]) - centre) @ whiten), relations.features(part[:n])], axis=1)
         for part in rows
     )
-    # Else a classifier of one half knows the repeated samples of the other. Where most records repeat, real ones do so, too.
-    are_draws = 2 * len(set(training)) < len(training)
-    groups = None if are_draws else np.unique(["\t".join(row) for row in rows[0][:n]], return_inverse=True)[1]
-    result = two_sample_test(own, real, seed, groups)
+    groups = real_groups = train_groups = None
+    if 2 * len(set(training)) >= len(training):  # else most records repeat each other, as draws from a distribution do
+        # Names of columns, which stand in each record of some formats, make no near-duplicates
+        groups, real_groups, train_groups = duplicate_groups(
+            [["\t".join(fields) for fields in part[:n]] for part in rows], keys_of
+        )
+    result = two_sample_test(own, real, seed, groups, real_groups)
     yield Score(
         COLUMNS_AUC,
         result.auc,
         low=result.low,
         high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed).auc,
+        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups).auc,
         n=result.n,
         source="a kernel classifier of numbers, ranks and frequent values of well-formed rows, and of what their texts say about "
         "other fields, trained on one half and tested on the other",

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others, radii, tie
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 
 DUPLICATE_SHARE = MetricSpec(
     "duplicate_share",
@@ -37,7 +37,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         return (radii(items, 1) <= threshold + tie(sets.held_out, items)).astype(np.float64)
 
     rows = are_duplicates(sets.samples)
-    low, high = mean_interval(rows, comparison.seed)
+    low, high = clopper_pearson(float(rows.sum()), len(rows))
 
     def share(items: Rows, _: Rows) -> float:
         return float(are_duplicates(items).mean())

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
 
 # Share of the largest squared norm: squared distances that differ by less are equal. Where items repeat, as in a list of names
 # with their frequencies, the radius of most balls is 0, and what is identical to their centre is inside. Above the rounding of
@@ -138,7 +138,8 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     naive_values = None if sets.naive is None else neighbourhood(sets.held_out, sets.naive)
     for spec in (PRECISION, RECALL, CLIPPED_DENSITY, COVERAGE):
         rows: Array = getattr(sample_values, spec.name)
-        low, high = mean_interval(rows, comparison.seed)
+        # Of clipped density, whose values lie between 0 and 1, it is a little wider than need be
+        low, high = clopper_pearson(float(rows.sum()), len(rows))
         method = f"{NEIGHBOURS} nearest neighbours"
         yield Score(
             spec,

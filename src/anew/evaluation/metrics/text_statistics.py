@@ -5,6 +5,7 @@ Legend for shapes: t texts, b blocks, s symbols.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval
 from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
@@ -92,6 +94,7 @@ class TextStatistics:
         training: Returns the texts of the whole training part.
         records: Whether each text is a short record rather than a piece of a long one.
         seed: Seed of the intervals.
+        keys_of: Returns a number for each of some texts, which near-duplicates share.
     """
 
     samples: list[str]
@@ -101,6 +104,7 @@ class TextStatistics:
     training: Callable[[], list[str]]
     records: bool
     seed: int
+    keys_of: KeysOf[str] = equal_keys
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """Functions that yield the scores of one quantity each, by its name."""
@@ -140,7 +144,7 @@ class TextStatistics:
         yield from number_scores(self.samples, self.test, self.training(), self.seed)
 
     def _rows(self) -> Iterator[Score]:
-        yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed)
+        yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
@@ -253,8 +257,7 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
 
 def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
     """The slope of log frequency over log rank of the commonest words that occur twice or more; None for under 20."""
-    _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
-    counts = np.sort(counts[counts >= 2])[::-1][:max_words]
+    counts = [count for _, count in Counter(words).most_common(max_words) if count >= 2]
     if len(counts) < 20:
         return None
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])

@@ -15,6 +15,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.texts import codes, window_hashes
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.evaluation.metrics.words import WORD
@@ -106,9 +107,16 @@ def have_similar_lengths(samples: Sequence[str], held_out: Sequence[str]) -> boo
 
 
 def whole_text_scores(
-    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], seed: int
+    samples: Sequence[str],
+    held_out: Sequence[str],
+    train: Sequence[str],
+    seed: int,
+    keys_of: KeysOf[str] = equal_keys,
 ) -> Iterator[Score]:
-    """Yield the score of whole texts; none for fewer than MIN_TEXTS of each."""
+    """Yield the score of whole texts; none for fewer than MIN_TEXTS of each.
+
+    keys_of: Returns a number for each of some texts, which near-duplicates share.
+    """
     rng = np.random.default_rng(seed)
     n = min(len(samples), len(held_out), len(train), MAX_TEXTS)
     if n < MIN_TEXTS:
@@ -120,8 +128,10 @@ def whole_text_scores(
         np.concatenate([[text_numbers(text, num_words) for text in part], shared], axis=1)
         for part, shared in zip(chosen, recurrences, strict=True)
     )
-    groups = np.unique(chosen[0], return_inverse=True)[1]  # else a classifier knows repeated samples of the other half
-    result = two_sample_test(own, real, seed, groups)
+    groups, real_groups, train_groups = duplicate_groups(
+        [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of
+    )
+    result = two_sample_test(own, real, seed, groups, real_groups)
     alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
     best = int(np.argmax(alone))
     yield Score(
@@ -129,7 +139,7 @@ def whole_text_scores(
         result.auc,
         low=result.low,
         high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed).auc,
+        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups).auc,
         n=result.n,
         source=f"a kernel classifier of {len(alone)} numbers of whole texts, trained on one half and tested on the other; the "
         f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({alone[best]:.0%})",
@@ -251,7 +261,7 @@ def _recurrences(texts: Sequence[str]) -> Array:
         [(head[:MAX_LINE], rest[:MAX_REST]) for (head, _, rest), _ in cut],
         [(tail[-MAX_LINE:], rest[-MAX_REST:]) for _, (rest, _, tail) in cut],
     ]
-    distinct = np.unique(np.array(bodies, dtype=object), return_index=True)[1]
+    distinct = np.unique(equal_keys(bodies), return_index=True)[1]
     return np.stack([_said_again(side, width, distinct) for side in pairs for width in WIDTHS], axis=1)
 
 

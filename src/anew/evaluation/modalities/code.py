@@ -23,7 +23,7 @@ from anew.data.formats.passage_ends import passage_end
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.modalities.text import TextEvaluation
+from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 PARSE_SHARE = MetricSpec(
@@ -176,8 +176,8 @@ class CodeEvaluation(TextEvaluation):
         )
 
     def _held_out_files(self, rng: np.random.Generator, n: int) -> list[str]:
-        """Held-out files in random order; like samples, they begin at the beginning of a file."""
-        texts = self._held_out
+        """`n` held-out files in random order, each from its beginning, as samples are."""
+        texts = self._part("test", MAX_READ_CHARACTERS)
         return [texts[i] for i in rng.permutation(len(texts))[:n]]
 
     def _grammar(self, ending: str) -> Judge | None:

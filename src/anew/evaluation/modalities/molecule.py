@@ -16,6 +16,7 @@ from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
 from anew.evaluation.memorization.texts import EditDistance
+from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
@@ -168,7 +169,7 @@ class MoleculeEvaluation(TextEvaluation):
 
 def _is_first(molecules: Sequence[str]) -> NDArray[np.bool_]:
     """Of each molecule, whether no earlier one is the same."""
-    return np.isin(np.arange(len(molecules)), np.unique(molecules, return_index=True)[1])
+    return np.isin(np.arange(len(molecules)), np.unique(equal_keys(molecules), return_index=True)[1])
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:

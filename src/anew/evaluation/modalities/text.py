@@ -28,6 +28,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import bits_score, bits_spec
+from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.row_formats import part_delimiter
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
@@ -201,7 +202,7 @@ class TextEvaluation(Evaluation[str]):
         if not have_similar_lengths(samples, test):
             self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
         else:
-            yield from whole_text_scores(samples, test, train, self.inputs.seed)
+            yield from whole_text_scores(samples, test, train, self.inputs.seed, self.inputs.twins or equal_keys)
 
     # ---- what the report shows ----
 
@@ -327,9 +328,8 @@ class TextEvaluation(Evaluation[str]):
         if sets is None:
             return None
         samples = [str(text) for text in self.inputs.samples if text]
-        return TextStatistics(
-            *sets, samples, lambda: self._part("train", MAX_SEARCHED_CHARACTERS), self.records, self.inputs.seed
-        )
+        training = partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
+        return TextStatistics(*sets, samples, training, self.records, self.inputs.seed, self.inputs.twins or equal_keys)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""

@@ -98,10 +98,10 @@ class VideoEvaluation(Evaluation[Clip]):
         if not self.sets:
             return
         metrics = {
+            "motion": self._motion,
             "sharpness, noise and grids": self._statistics,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
-            "motion": self._motion,
         }
         self.skipped.append(
             "Not judged: whether things move the way they face; a fish that swims tail first looks right in each frame."

@@ -19,7 +19,9 @@ The rule:
   dozen parts, 0 instead of a third would accuse real data too often); or the worse end is beyond `small` although as many items
   were compared as real data needs to pass.
 - `too_few`: all others. Real data in the samples' place passes with 99% if the half-width is at most 1 / POWER of `small`, and
-  half-widths fall with the root of the number of items. From this follows the number that would be enough.
+  half-widths fall with the root of the number of items. From this follows the number that would be enough. It is the largest of
+  all parts: one that passes with few items may have been lucky, and figures that only count with more items (`least`) must pass
+  then, too.
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive part (the classifier two-sample
 test; coverage), with fewer than MIN_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
@@ -133,7 +135,11 @@ class Part:
         ends = self.score.shown_interval
         if ends is None:
             return ""
-        bounds = [unsigned_zero(format(end, self.number_format)) for end in ends]
+        formats = [self.number_format]
+        if self.is_percent:  # 0% to 0.4% of samples, never "0% to 0%"
+            formats += [".1%", ".2%"]
+        texts = [[unsigned_zero(format(end, form)) for end in ends] for form in formats]
+        bounds = next((pair for pair in texts if pair[0] != pair[1] or ends[0] == ends[1]), texts[-1])
         return f"{' to '.join(bounds)} {self.score.spec.unit}".strip()
 
     def to_json(self) -> dict[str, object]:
@@ -154,9 +160,14 @@ class Part:
 
 
 def parts(scores: Iterable[Score]) -> list[Part]:
-    """The parts of all scores that have a tolerance, in their order."""
+    """The parts of all scores that have a tolerance and enough items to count, in their order."""
+    return [part for part in _all_parts(scores) if _is_informative(part)]
+
+
+def _all_parts(scores: Iterable[Score]) -> list[Part]:
+    """The parts of all scores that have a tolerance, of few items too."""
     measured = [part_of(score) for score in scores if score.spec.tolerance is not None]
-    return [part for part in measured if part is not None and _is_informative(part)]
+    return [part for part in measured if part is not None]
 
 
 def _is_informative(part: Part) -> bool:
@@ -384,9 +395,11 @@ def grade_question(
         unmeasured: Names of what was not measured for lack of time; only "poor" is an answer then.
         supply: What limits the number of items.
     """
-    answers = [part for part in parts(scores) if part.tolerance.question == question]
+    measured = [part for part in _all_parts(scores) if part.tolerance.question == question]
+    answers = [part for part in measured if _is_informative(part)]
     if not answers:
         return None
+    waiting = [part for part in measured if not _is_informative(part)]
     if class_mix_warning({score.name: score for score in scores}):
         answers = [
             replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p
@@ -396,7 +409,6 @@ def grade_question(
     decisive = [part for part in answers if part.tolerance.decisive]
     fewest = min(decisive or answers, key=lambda part: part.score.n).score
     n = fewest.n
-    unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
     # More time does not settle what there are too few items for
     missing = tuple(unmeasured) if grade == "fair" or (grade == "good" and n >= MIN_FOR_GOOD) else ()
@@ -406,13 +418,39 @@ def grade_question(
     if grade == "too_few":
         # Figures that count words or characters are measured on all items
         most = max(supply.compared - supply.left_out, n)
-        needed = math.ceil(max([0.0, *(part.times_needed * min(part.score.n, most) for part in unsettled)]))
         n = min(answers[0].score.n, most) if answers[0].grade == "too_few" else n
-        needed = rounded_up(min(max(needed if needed > n else 2 * n, ENOUGH), MAX_NEEDED))
+        needed = _items_needed(answers, waiting, n, most)
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
     left_out = supply.left_out if is_hurried else 0
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted, left_out)
+
+
+def _items_needed(answers: Iterable[Part], waiting: Iterable[Part], n: int, most: int) -> int:
+    """How many items would be enough for an answer.
+
+    Args:
+        answers: All parts that count.
+        waiting: Parts that begin to count with more items, and must pass then.
+        n: Items of the weakest part.
+        most: Number of items compared; figures that count words have more.
+    """
+
+    def needed_by(part: Part) -> float:
+        return part.times_needed * min(part.score.n, most)
+
+    needed = max([0.0, *map(needed_by, answers)])
+    needed = max(needed if needed > n else 2.0 * n, ENOUGH)
+    for counts_from, part in sorted(((_counts_from(part, most), part) for part in waiting), key=lambda pair: pair[0]):
+        if needed >= counts_from:
+            needed = max(needed, needed_by(part))
+    return rounded_up(math.ceil(min(needed, MAX_NEEDED)))
+
+
+def _counts_from(part: Part, most: int) -> float:
+    """The number of items from which on a part counts in any case."""
+    least = max(part.tolerance.least, part.tolerance.least_to_pass)
+    return least * min(part.score.n, most) / max(part.score.n, 1)
 
 
 def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:

@@ -1,0 +1,114 @@
+"""The video that a thread decoded last stays open: the next clip is usually the one after it, and to seek means to decode all
+frames from the key frame before it, often hundreds, again."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORWARD_SECONDS = 2.0  # of a video that are decoded rather than skipped: a seek goes back by about as much; chosen
+
+Recording: TypeAlias = tuple[str, int, int]  # path, size, and the time of the last change in ns
+
+
+class VideoFrame(Protocol):
+    """The part of `av.VideoFrame` that is used here. pts: its time in units of the stream, None if that is not known."""
+
+    @property
+    def pts(self) -> int | None: ...
+
+
+class VideoStream(Protocol):
+    """The part of `av.VideoStream` that is used here."""
+
+    thread_type: str
+    time_base: float | None
+    start_time: int | None
+
+
+class VideoContainer(Protocol):
+    """The part of `av.container.InputContainer` that is used here."""
+
+    def seek(self, offset: int, *, stream: VideoStream) -> None: ...
+
+    def decode(self, stream: VideoStream) -> Iterator[VideoFrame]: ...
+
+
+OpenFile: TypeAlias = Callable[[], AbstractContextManager[tuple[VideoContainer, VideoStream]]]
+
+
+class _OpenVideo(threading.local):
+    """What stays open. number: that of the frame that comes next."""
+
+    recording: Recording | None = None
+    frames: Iterator[tuple[int, VideoFrame]] | None = None
+    number: int = 0
+    stack: contextlib.ExitStack | None = None
+
+    def close(self) -> None:
+        stack, self.stack, self.recording, self.frames = self.stack, None, None, None
+        if stack is not None:
+            stack.close()
+
+
+_OPEN = _OpenVideo()
+atexit.register(_OPEN.close)  # while PyAV is still there
+
+
+def recording_of(path: Path) -> Recording:
+    """The identity of a file. Raises OSError."""
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+def frames_from(
+    first: int, times: NDArray[np.float64], open_file: OpenFile, recording: Recording | None
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Frames with their numbers, from number `first` or an earlier one on.
+
+    Args:
+        first: Number of the first frame that is needed.
+        times: Times of all frames in seconds.
+        open_file: Opens the file.
+        recording: Its identity, if it may stay open for the next call; else None.
+    """
+    if recording is None:
+        with open_file() as (container, stream):
+            yield from _numbered(container, stream, first, times)
+        return
+    if _OPEN.recording != recording or not 0.0 <= times[first] - times[_OPEN.number] <= FORWARD_SECONDS:
+        _OPEN.close()
+        stack = contextlib.ExitStack()
+        container, stream = stack.enter_context(open_file())
+        _OPEN.stack, _OPEN.frames = stack, _numbered(container, stream, first, times)
+    assert _OPEN.frames is not None
+    _OPEN.recording = None  # until this ends well
+    for number, frame in _OPEN.frames:
+        if number + 1 < len(times):
+            _OPEN.recording, _OPEN.number = recording, number + 1
+        yield number, frame
+    _OPEN.recording = None
+
+
+def _numbered(
+    container: VideoContainer, stream: VideoStream, first: int, times: NDArray[np.float64]
+) -> Iterator[tuple[int, VideoFrame]]:
+    stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
+    base, start = float(stream.time_base or 1 / 1000), stream.start_time or 0
+    is_sought = times[first] > FORWARD_SECONDS
+    if is_sought:
+        container.seek(start + int(times[first] / base), stream=stream)
+    number = None if is_sought else 0
+    for frame in container.decode(stream):
+        if number is None:
+            number = 0 if frame.pts is None else int(np.argmin(np.abs(times - (frame.pts - start) * base)))
+        yield number, frame
+        number += 1
