@@ -484,7 +484,7 @@ MISTAKES = [
     (("score", "{run}", "{data}", "--per-item", "--out", "x.txt"), "--out 'x.txt' must end in .csv"),
     (("resume", "{run}", "--steps", "3"), "not more than the 12 steps"),
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
-    (("sample", "{none}", "--out", "x"), "is not a folder"),
+    (("sample", "{none}", "--out", "x"), "does not exist"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no classes"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),

@@ -99,10 +99,10 @@ def evaluate_samples(
             reporter.message(sentence)
         data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
-        inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
-        evaluation = load_evaluation(real.modality.name)(inputs)
+        seconds = None if limit is None else limit.remaining()
+        evaluation = load_evaluation(real.modality.name)(replace(sets.inputs(features), seconds=seconds))
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
-        places = {"samples": samples, "data": data, "held_out": held_out}
+        names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
             measurements.scores,
             measurements.copies,
@@ -122,9 +122,9 @@ def evaluate_samples(
             report,
             content=report_content(evaluation, None if limit is None else limit.page_at),
             history=[],
-            settings={name: place.rstrip("/").rpartition("/")[2] for name, place in places.items() if place} | reading,
+            settings={name: value for name, value in names.items() if value} | reading,
             plan={},
-            subtitle=" ".join([sets.summary(Path(data).name, Path(held_out or "").name), *real.table_notes]),
+            subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
         return report
 
