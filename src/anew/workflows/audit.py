@@ -97,10 +97,9 @@ def evaluate_samples(
         sets = Sets(real, generated, held_out_data, n, seed)
         for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
             reporter.message(sentence)
-        data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
-        seconds = None if limit is None else limit.remaining()
-        evaluation = load_evaluation(real.modality.name)(replace(sets.inputs(features), seconds=seconds))
+        inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
+        evaluation = load_evaluation(real.modality.name)(inputs)
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
         names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
@@ -109,7 +108,13 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
+            notes=[
+                *form_notes,
+                *sets.notes,
+                *describe_skipped(generated.scan),
+                *evaluation.skipped,
+                *measurements.notes,
+            ],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
