@@ -78,6 +78,7 @@ def of_passages(
 def records(path: Path) -> Cases:
     """One record a line."""
     faults = record_faults((0.01, 0.1, 0.4))
+    faults["words backwards"] = each(lambda x, _: " ".join(x.split()[::-1]))
     return Cases(path.stem, TextEvaluation, lines(path), faults, list, tfidf(), 10.0)
 
 

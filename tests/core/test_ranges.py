@@ -13,7 +13,8 @@ import pytest
 
 from anew.core import addresses, files, ranges
 from anew.core.block_cache import BlockCache
-from anew.core.ranges import LostObjectError, RangeFile, RangeStore, StoredFile, stored_file
+from anew.core.ranges import LostObjectError, RangeFile, RangeStore
+from anew.core.stored_files import StoredFile, stored_file
 from anew.errors import ChangedDataError, DataError
 
 BODY = np.random.default_rng(0).bytes(3_000_000)

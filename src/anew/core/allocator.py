@@ -1,4 +1,4 @@
-"""How the C library of this process returns memory. For the command line only, whose process serves nothing else."""
+"""How the C library of this process returns memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ OPTIONS = {M_MMAP_THRESHOLD: 1 << 30, M_TRIM_THRESHOLD: (1 << 31) - 1, M_TOP_PAD
 
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory: a step frees and asks for the same large blocks, and fresh pages cost as much as the
-    arithmetic on them. Other C libraries are left as they are."""
+    arithmetic on them. Other C libraries are left as they are. For the command line only, whose process serves nothing else."""
     with contextlib.suppress(OSError, AttributeError):
         glibc = ctypes.CDLL("libc.so.6")
         for option, value in OPTIONS.items():
             glibc.mallopt(option, value)
+
+
+def return_freed_memory() -> None:
+    """Let glibc return what is free now: after a lot was allocated once, that is not needed again."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

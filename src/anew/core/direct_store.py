@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from anew.core.addresses import FileSystem, Info
+from anew.core.addresses import FileSystem
 from anew.core.store_attempts import ANSWER_S, CONNECT_S
+from anew.core.stored_files import Row, stamp_of
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
@@ -41,10 +42,10 @@ class _Credentials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """A bucket. read: (key, size) -> the object; entries: prefix -> (key, description) of the objects below it."""
+    """A bucket. read: (key, size) -> the object; rows: prefix -> the objects below it."""
 
     read: Callable[[str, int], bytes]
-    entries: Callable[[str], list[tuple[str, Info]]]
+    rows: Callable[[str], list[Row]]
 
 
 class DirectStore:
@@ -83,8 +84,8 @@ class DirectStore:
             self._failures = 0
         return data
 
-    def entries(self, bucket: str, prefix: str) -> list[tuple[str, Info]] | None:
-        """(key in the bucket, description) of all objects below a folder; None where only the client can list it.
+    def rows(self, bucket: str, prefix: str) -> list[Row] | None:
+        """All objects below a folder, by their paths there; None where only the client can list it.
 
         Args:
             bucket: The bucket.
@@ -93,13 +94,13 @@ class DirectStore:
         if not self._is_direct or _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None:
             return None
         try:
-            entries = self._bucket(bucket).entries(prefix)
+            rows = self._bucket(bucket).rows(prefix)
         except Exception:  # of any kind: the client tries the same, and says what it meets
             self._count_failure()
             return None
         self._failures = 0
         # `obstore` removes the slash at the end of a key, so that the mark of a folder, which is empty, looks like a file
-        return None if any(info["size"] == 0 for _, info in entries) else entries
+        return None if any(size == 0 for _, size, _ in rows) else rows
 
     def _count_failure(self) -> None:
         self._failures += 1
@@ -154,15 +155,16 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             raise ValueError("it has another size")
         return bytes(answer.bytes())
 
-    def entries(prefix: str) -> list[tuple[str, Info]]:
+    def rows(prefix: str) -> list[Row]:
         pages = obstore.list(store, prefix, chunk_size=PAGE)
-        return [(entry["path"], _description(entry)) for page in pages for entry in page]
+        start = len(prefix)
+        return [(entry["path"][start:], entry["size"], _stamp_of(entry)) for page in pages for entry in page]
 
-    return _Bucket(read, entries)
+    return _Bucket(read, rows)
 
 
-def _description(entry: Mapping[str, object]) -> Info:
-    return {"size": entry["size"], "ETag": entry["e_tag"], "LastModified": entry["last_modified"]}
+def _stamp_of(entry: Mapping[str, object]) -> str:
+    return stamp_of({"ETag": entry["e_tag"], "LastModified": entry["last_modified"]})
 
 
 def _credentials_of(system: object, credentials: _Credentials) -> Callable[[], dict[str, object]]:

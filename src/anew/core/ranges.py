@@ -14,14 +14,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import datetime
 
 from anew.core import addresses
 from anew.core.addresses import FileSystem
 from anew.core.block_cache import BlockCache
 from anew.core.direct_store import DirectStore
 from anew.core.internal_hosts import internal_cause
+from anew.core.stored_files import StoredFile, stored_file
 from anew.core.wording import are, plural
 from anew.errors import ChangedDataError
 
@@ -36,15 +35,6 @@ AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: t
 MAX_LOST = 0.01
 # Seconds after which an object is looked at again, whether it is still the same: each look is a request; chosen.
 CHECK_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """An object of a store. key: its name there; bytes: None where the store does not say; stamp: changes with its content."""
-
-    key: str
-    bytes: int | None
-    stamp: str
 
 
 Blocks = dict[str, bytes]  # by name
@@ -278,28 +268,6 @@ def _runs(numbers: Iterable[int]) -> list[range]:
         else:
             runs.append(range(number, number + 1))
     return runs
-
-
-STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
-
-
-def stored_file(key: str, info: addresses.Info) -> StoredFile:
-    """An object as its store describes it."""
-    size = info.get("size")
-    stamp = ""
-    for name in STAMPS:
-        value = info.get(name)
-        if value is not None and (stamp := _stamp(value)):  # some stores have an empty ETag
-            break
-    return StoredFile(key, size if isinstance(size, int) else None, stamp)
-
-
-def _stamp(value: object) -> str:
-    """A stamp in the form that a listing and the object itself have in common: some stores quote an ETag in one of them alone, or
-    give fractions of a second in one alone."""
-    if isinstance(value, datetime):
-        return str(int(value.timestamp()))
-    return str(value).removeprefix("W/").strip('"')
 
 
 class RangeFile(io.RawIOBase):

@@ -20,6 +20,7 @@ from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
+from anew.data.sources.base import evenly_spaced
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
@@ -429,6 +430,13 @@ def _divide_new(data: Dataset) -> None:
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None
+
+
+def listed_items(data: Dataset, n: int) -> list[Item]:
+    """About n items as they are listed, whole files or records, from all over the source."""
+    shards, source = evenly_spaced(data._chosen.shards, n), data._chosen.source
+    listed = (item for shard in shards for item in source.read(shard, -(-n // len(shards))))
+    return [item for item in listed if isinstance(item, Item)]
 
 
 def is_content_of(data: Dataset, state: DataRecord) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.core.specs import Spec
 from anew.data.modality import Modality
-from anew.data.types import ItemT
+from anew.data.types import Item, ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.duplicate_groups import KeysOf
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -105,6 +105,8 @@ class EvaluationInputs(Generic[ItemT]):
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
+        files: Function that returns about n files as they are before they are read ("samples" or "train"), of samples that were made
+            elsewhere; None for those of a run.
         are_whole: Whether samples of running text, and what `train` and `test` give, are whole texts, no excerpts.
     """
 
@@ -131,6 +133,7 @@ class EvaluationInputs(Generic[ItemT]):
     are_halves: bool = False
     division: Division = Division.GIVEN
     are_whole: bool = False
+    files: Callable[[str, int], list[Item]] | None = None
 
 
 class Clock:

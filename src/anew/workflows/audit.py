@@ -20,7 +20,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS, Tokens
 from anew.core.threads import use_threads
 from anew.core.wording import are, listed, plural
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, listed_items
 from anew.data.formats.pixels import OPAQUE
 from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
@@ -421,6 +421,7 @@ class Sets:
             are_halves=not self.has_held_out,
             division=self._division,
             are_whole=True,
+            files=lambda part, n: listed_items(self.generated if part == "samples" else self.real, n),
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from anew.core.stored_files import Row
 from anew.data.sources import paged_listing
 from anew.data.sources.paged_listing import PagedStore
 
@@ -57,9 +58,8 @@ def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypat
     monkeypatch.setattr(paged_listing, "FEW_FOLDERS", 10)
     monkeypatch.setattr(paged_listing, "MIN_FOLDER_OBJECTS", 5)
     bucket = FakeBucket([*keys, "elsewhere/y.png"])
-    entries = list(PagedStore(bucket, "b", "s3://b/data").entries("data/"))
-    assert sorted(key for key, _ in entries) == sorted(f"b/{key}" for key in keys if key.startswith("data/"))
-    assert all(entry == {"size": 3, "ETag": "e", "LastModified": 1} for _, entry in entries)
+    rows = list(PagedStore(bucket, "b", "s3://b/data").rows("data/"))
+    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
     listed_whole = any(request["Prefix"] == "data/" and "Delimiter" not in request for request in bucket.requests)
     if keys[0].startswith("data/") and "/" in keys[0][5:]:
         assert listed_whole != by_folder
@@ -72,9 +72,9 @@ class Direct:
     def __init__(self, known: Mapping[str, list[str]]) -> None:
         self.known = known
 
-    def entries(self, bucket: str, prefix: str) -> list[tuple[str, Mapping[str, object]]] | None:
+    def rows(self, bucket: str, prefix: str) -> list[Row] | None:
         keys = self.known.get(prefix)
-        return None if keys is None else [(key, {"size": 3, "ETag": "e", "LastModified": 1}) for key in keys]
+        return None if keys is None else [(key.removeprefix(prefix), 3, "e") for key in keys]
 
 
 def test_folders_are_listed_directly_where_that_works() -> None:
@@ -82,6 +82,6 @@ def test_folders_are_listed_directly_where_that_works() -> None:
     bucket = FakeBucket(keys)
     known = {f"data/{folder}/": [key for key in keys if key.startswith(f"data/{folder}/")] for folder in range(8)}
     direct = Direct(known)
-    entries = list(PagedStore(bucket, "b", "s3://b/data", direct).entries("data/"))  # type: ignore[arg-type]
-    assert sorted(entries) == sorted((f"b/{key}", {"size": 3, "ETag": "e", "LastModified": 1}) for key in keys)
+    rows = list(PagedStore(bucket, "b", "s3://b/data", direct).rows("data/"))  # type: ignore[arg-type]
+    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys)
     assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}

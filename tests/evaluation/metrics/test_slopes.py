@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.image_classifiers import FAINT_PATTERNS, SLOPES, ImageClassifier
+from anew.evaluation.metrics.image_classifiers import FAINT_PATTERNS, SLOPES
+from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.metrics.slopes import MAX_SIDE, repeat_numbers, slope_numbers
 from anew.evaluation.reporting.grading import Part, part_of
 
@@ -24,7 +25,7 @@ def grains(n: int, seed: int, tile: np.ndarray) -> np.ndarray:
     return np.clip(np.round(grain + np.tile(tile, (4, 4))), 0, 255).astype(np.uint8)
 
 
-def graded(classifier: ImageClassifier, samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Part:
+def graded(classifier: ItemClassifier, samples: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Part:
     sets = FeatureSets(*(classifier.numbers(x) for x in (samples, held_out, train)))
     part = part_of(classifier.score(sets, seed=0))
     assert part is not None

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Grid
-from anew.data.types import Artifact
+from anew.data.formats.audio import to_file
+from anew.data.formats.audio_clips import Shape
+from anew.data.types import Artifact, Item
 from anew.evaluation.features import audio
 from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.probe import Probe
@@ -158,3 +160,38 @@ def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
     original = tones(1000, 1)[0]
     pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs
     assert [pair.caption for pair in pairs] == ["the same but for its loudness (-6 dB)", "exact copy"]
+
+
+def shortened(clips: list[Any], seed: int, least: float) -> list[Any]:
+    """Clips that end after a share of between `least` and 1.5 times that."""
+    shares = np.random.default_rng(seed).uniform(least, 1.5 * least, len(clips))
+    return [
+        np.where(np.arange(len(clip)) < share * len(clip), clip, 0.0).astype(np.float32)
+        for clip, share in zip(clips, shares, strict=True)
+    ]
+
+
+def test_lengths_of_sounds_are_compared() -> None:
+    real = shortened(tones(1000, 60), 0, 0.4)
+    for least, is_told in ((0.4, False), (0.6, True)):
+        inputs = replace(make_inputs(shortened(tones(0, 40), 2, least)), train=lambda n: real[:n])
+        evaluation = AudioEvaluation(replace(inputs, test=lambda n: shortened(tones(2000, 40), 1, 0.4)[:n]))
+        (score,) = [score for score in evaluation.scores_without_features() if score.name == "length"]
+        assert (score.low is not None and score.low > 0.9) == is_told
+
+
+def test_silence_at_the_ends_of_files_is_compared_where_samples_are_files() -> None:
+    inputs = make_inputs(tones(0, 40))
+    inputs.modality.clip_shape = Shape(RATE, 128, 512, 48, 64)  # type: ignore[attr-defined]
+
+    def files(part: str, n: int) -> list[Item]:
+        late = np.zeros(RATE // 3 if part == "samples" else 0)
+        return [
+            Item(str(i), to_file(np.concatenate([late, clip]).astype(np.float32), RATE, "wav", ""))
+            for i, clip in enumerate(tones(3000, 40))
+        ]
+
+    evaluation = AudioEvaluation(replace(inputs, files=files))
+    scores = {score.name: score for score in evaluation.scores_without_features()}
+    assert scores["silence_before"].value == 1.0 and scores["silence_after"].value < 0.7 > scores["length"].value
+    assert not any("silence at the beginning" in note for note in evaluation.skipped)

@@ -131,7 +131,8 @@ def test_names_of_several_words_whose_order_is_not_compared_say_so(
     make_inputs: Callable[..., EvaluationInputs],
 ) -> None:
     names = [[f"{a}{k} {b}" for a in ("Pale", "Dark", "Warm", "Deep") for b in 20 * ["Rose", "Lime"]] for k in range(3)]
-    for records, is_said in ((names, True), ([[name.replace(" ", "") for name in part] for part in names], False)):
+    few = [part[:40] + [name.replace(" ", "") for name in part[40:]] for part in names]
+    for records, is_said in ((few, True), (names, False)):
         evaluation = EXPORT(make_inputs(*records, packed=False))
         list(evaluation.answer_scores())
         assert any("the order of words" in note for note in evaluation.skipped) == is_said

@@ -282,12 +282,18 @@ def check_audible(x: Samples) -> None:
 
 def trim_silence(x: Samples, rate: int) -> Samples:
     """Cut off both ends that are silent compared with the loudest window. Raises ValueError (one clause) for silence."""
+    start, stop = audible_bounds(x, rate)
+    return x[start:stop]
+
+
+def audible_bounds(x: Samples, rate: int) -> tuple[int, int]:
+    """(start, stop) of samples without the ends that `trim_silence` cuts off. Raises ValueError (one clause) for silence."""
     check_audible(x)
     step = max(1, round(LEVEL_SECONDS * rate))
     windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(windows.mean(axis=1))
     loud = np.flatnonzero(level > max(SILENCE_RATIO * level.max(), SILENT / 4))
-    return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
+    return int(max(loud[0] - 1, 0)) * step, min(int(loud[-1] + 2) * step, len(x))
 
 
 def _power(x: Samples) -> NDArray[np.float64]:

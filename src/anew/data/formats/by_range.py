@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from anew.core.ranges import BLOCK, RangeFile, RangeStore, StoredFile
+from anew.core.ranges import BLOCK, RangeFile, RangeStore
+from anew.core.stored_files import StoredFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class FolderReader:
         self._owners = modalities
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
-        self._parts: dict[str, str | None] = {}  # by path
+        self._parts: dict[str, str] = {}  # by path, of files that have one
         self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
         self._shared_folder = ""  # a folder that holds all files is not a class
         self._folder_labels: dict[str, tuple[str | None, str | None]] = {}  # classes without and with names of parts
@@ -131,7 +131,8 @@ class FolderReader:
             large = [f for f in files if max_bytes and f.bytes > max_bytes]
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
-        part_by_path = self._parts = parts_of([f.path for f in files])
+        part_by_path = parts_of([f.path for f in files])
+        self._parts = {path: part for path, part in part_by_path.items() if part is not None}
         self._shared_folder, self._folder_labels = shared_folder([f.path for f in files]), {}
         self.notes += _undivided_note(part_by_path)
         if owner.traits.labels_from_filenames:
@@ -180,7 +181,7 @@ class FolderReader:
         # The parts in a path are looked up where they matter alone: that takes time, with a million files.
         if label == undivided:
             return label
-        return label if self._parts[path] is not None or part_of(path) is None else undivided
+        return label if path in self._parts or part_of(path) is None else undivided
 
     def ranges(self, shard: Shard) -> list[Range]:
         place = cast(_Place, shard.where)

@@ -16,8 +16,8 @@ from typing import cast
 from anew.core import addresses
 from anew.core.addresses import Info
 from anew.core.direct_store import DirectStore
+from anew.core.stored_files import Row, size_of, stamp_of
 
-Entry = tuple[str, Info]  # key with the bucket, description
 MAX_STREAMS = 8  # requests at once
 MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
 # More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
@@ -37,30 +37,30 @@ class PagedStore:
     def __init__(self, call: Callable[..., object], bucket: str, shown: str, direct: DirectStore | None = None) -> None:
         self._call, self._bucket, self._shown, self._direct = call, bucket, shown, direct
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """All objects below a prefix, in no order."""
+    def rows(self, prefix: str) -> Iterator[Row]:
+        """All objects below a prefix, by their paths there, in no order."""
         folders = self._folders(prefix)
         with ThreadPoolExecutor(MAX_STREAMS) as pool:
             try:
                 if folders is None or not self._are_worth_a_request(folders[0], pool):
-                    yield from self._below(prefix)
+                    yield from self._below(prefix, prefix)
                     return
                 yield from folders[1]
-                for entries in pool.map(self._list_below, folders[0]):
-                    yield from entries
+                for rows in pool.map(functools.partial(self._list_below, prefix), folders[0]):
+                    yield from rows
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _folders(self, prefix: str) -> tuple[list[str], list[Entry]] | None:
+    def _folders(self, prefix: str) -> tuple[list[str], list[Row]] | None:
         """(prefixes of folders, objects beside them), at least as many folders as streams where there are; None if too many."""
-        names, beside = [prefix], list[Entry]()
+        names, beside = [prefix], list[Row]()
         for _ in range(MAX_LEVELS):
             if len(names) >= MAX_STREAMS:
                 break
             inner: list[str] = []
             for page in itertools.chain.from_iterable(self._pages(name, Delimiter="/") for name in names):
                 inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
-                beside += self._contents(page)
+                beside += _contents(page, prefix)
                 if len(inner) > MAX_FOLDERS:
                     return None
             names = inner
@@ -71,21 +71,23 @@ class PagedStore:
         if len(names) <= FEW_FOLDERS:
             return True
         step = len(names) // MAX_STREAMS
-        sizes = [len(entries) for entries in pool.map(self._first_page, names[::step][:MAX_STREAMS])]
+        sizes = [len(rows) for rows in pool.map(self._first_page, names[::step][:MAX_STREAMS])]
         return sum(sizes) >= MIN_FOLDER_OBJECTS * len(sizes)
 
-    def _first_page(self, prefix: str) -> list[Entry]:
-        return list(self._contents(next(self._pages(prefix))))
+    def _first_page(self, prefix: str) -> list[Row]:
+        return list(_contents(next(self._pages(prefix)), prefix))
 
-    def _list_below(self, prefix: str) -> list[Entry]:
-        entries = None if self._direct is None else self._direct.entries(self._bucket, prefix)
-        if entries is None:
-            return list(self._below(prefix))
-        return [(f"{self._bucket}/{key}", info) for key, info in entries]
+    def _list_below(self, prefix: str, folder: str) -> list[Row]:
+        """All objects below a folder, by their paths below the prefix."""
+        rows = None if self._direct is None else self._direct.rows(self._bucket, folder)
+        if rows is None:
+            return list(self._below(prefix, folder))
+        start = folder.removeprefix(prefix)
+        return [(f"{start}{path}", size, stamp) for path, size, stamp in rows]
 
-    def _below(self, prefix: str) -> Iterator[Entry]:
-        for page in self._pages(prefix):
-            yield from self._contents(page)
+    def _below(self, prefix: str, folder: str) -> Iterator[Row]:
+        for page in self._pages(folder):
+            yield from _contents(page, prefix)
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:
@@ -96,10 +98,8 @@ class PagedStore:
                 return
             more = more | {"ContinuationToken": str(page["NextContinuationToken"])}
 
-    def _contents(self, page: Info) -> Iterator[Entry]:
-        for entry in cast(list[Info], page.get("Contents", [])):
-            description = {
-                key: entry.get(name)
-                for key, name in (("size", "Size"), ("ETag", "ETag"), ("LastModified", "LastModified"))
-            }
-            yield f"{self._bucket}/{entry['Key']}", description
+
+def _contents(page: Info, prefix: str) -> Iterator[Row]:
+    """The objects of a page, by their paths below the prefix."""
+    for entry in cast(list[Info], page.get("Contents", [])):
+        yield str(entry["Key"]).removeprefix(prefix), size_of({"size": entry.get("Size")}), stamp_of(entry)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -12,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem, Info, without_query
 from anew.core.direct_store import DirectStore
-from anew.core.ranges import StoredFile, stored_file
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
+from anew.core.stored_files import Row, StoredFiles, size_of, stamp_of
 from anew.data.sources.paged_listing import PagedStore
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
@@ -30,11 +29,16 @@ _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za
 
 
 class _KeptNames(Record):
-    """A listing as it is kept. files: (name, key, bytes, stamp) of each; refusals: (name, reason) of each."""
+    """A listing as it is kept. paths, stamps: of all files, with line ends between them; sizes: their bytes; keys: see
+    `StoredFiles`; refusals: (name, reason) of each."""
 
     time: Real
     is_file: Flag
-    files: list[tuple[Text, Text, Whole | None, Text]]
+    root: Text
+    paths: Text
+    sizes: list[Whole | None]
+    stamps: Text
+    keys: dict[Text, Text]
     refusals: list[tuple[Text, Text]]
 
 
@@ -43,13 +47,13 @@ class StoreListing:
     """The files at an address.
 
     Attributes:
-        files: Files by relative path.
+        files: The files.
         is_file: Whether the address is a single file.
         refusals: Files whose names cannot be kept on a disk.
         age: Seconds since the listing was made.
     """
 
-    files: dict[str, StoredFile]
+    files: StoredFiles
     is_file: bool = False
     refusals: list[SkippedItem] = field(default_factory=list)
     age: float = 0.0
@@ -57,7 +61,7 @@ class StoreListing:
     @property
     def bytes(self) -> int:
         """Bytes of all files whose size is known."""
-        return sum(file.bytes or 0 for file in self.files.values())
+        return sum(size or 0 for size in self.files.sizes)
 
     @property
     def is_large(self) -> bool:
@@ -79,9 +83,17 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
         return previous
     listing = _list(system, path, address)
     if listing.is_large and not address.startswith("http"):  # a signed address is a secret
-        entries = [[name, file.key, file.bytes, file.stamp] for name, file in listing.files.items()]
-        refusals = [[item.name, item.reason] for item in listing.refusals]
-        names = {"time": time.time(), "is_file": listing.is_file, "files": entries, "refusals": refusals}
+        kept = listing.files
+        names = {
+            "time": time.time(),
+            "is_file": listing.is_file,
+            "root": kept.root,
+            "paths": "\n".join(kept.paths),
+            "sizes": kept.sizes,
+            "stamps": "\n".join(stamp for _, _, stamp in kept.rows()),
+            "keys": kept.keys_elsewhere,
+            "refusals": [[item.name, item.reason] for item in listing.refusals],
+        }
         files.write_json(folder / NAMES, names, indent=None)
     return listing
 
@@ -92,12 +104,15 @@ def _read_kept(path: Path) -> StoreListing | None:
         return None
     try:
         names = checked(_KeptNames, files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY), NAMES)
+        # A path holds no line end, as `is_safe` says; where a stamp does, the columns differ in length.
+        rows = list(zip(names.paths.split("\n"), names.sizes, names.stamps.split("\n"), strict=True))
     except (RunError, ValueError):  # damaged: everything is listed again
         return None
     age = time.time() - names.time
-    stored = {name: StoredFile(key, size, stamp) for name, key, size, stamp in names.files}
-    listing = StoreListing(stored, names.is_file, [SkippedItem(*refusal) for refusal in names.refusals], age)
-    return listing if 0 <= age < FRESH_SECONDS and all(map(is_safe, stored)) else None
+    if not (0 <= age < FRESH_SECONDS and all(is_safe(path) for path, _, _ in rows)):
+        return None
+    stored = StoredFiles(names.root, rows, names.keys)
+    return StoreListing(stored, names.is_file, [SkippedItem(*refusal) for refusal in names.refusals], age)
 
 
 def _list(system: FileSystem, path: str, address: str) -> StoreListing:
@@ -112,21 +127,18 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
         if not is_safe(name):
             raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
-        return StoreListing({name: stored_file(path, info)}, is_file=True)
+        rows: list[Row] = [(name, size_of(info), stamp_of(info))]
+        return StoreListing(StoredFiles("", rows, {name: path}), is_file=True)
     root = str(info["name"]).rstrip("/") + "/"
-    listing = StoreListing({})
-    for key, about in _objects(system, root, public_address):
-        name = key.removeprefix(root)
-        if about.get("type") == "directory" or name.endswith("/") or not name:
-            continue
-        if is_safe(name):
-            listing.files[name] = stored_file(key, about)
-        else:
-            listing.refusals.append(SkippedItem(name, "it has a name that no file on this disk can have"))
-    if not listing.files:
+    rows, keys = _objects(system, root, public_address)
+    rows = [row for row in rows if row[0] and not row[0].endswith("/")]
+    refused = [row[0] for row in rows if not is_safe(row[0])]
+    if refused:
+        rows = [row for row in rows if is_safe(row[0])]
+    if not rows:
         raise DataError(f"{public_address!r} holds no files; check the address")
-    listing.files = dict(sorted(listing.files.items()))
-    return listing
+    reason = "it has a name that no file on this disk can have"
+    return StoreListing(StoredFiles(root, rows, keys), refusals=[SkippedItem(name, reason) for name in refused])
 
 
 def _is_web_page_of_folder(info: Info) -> bool:
@@ -135,14 +147,16 @@ def _is_web_page_of_folder(info: Info) -> bool:
     return urlsplit(url).scheme in ("http", "https") and urlsplit(url).path.endswith("/") and mime_type == "text/html"
 
 
-def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:
-    """(key, description) of all objects below a folder."""
+def _objects(system: FileSystem, root: str, shown: str) -> tuple[list[Row], dict[str, str]]:
+    """(all objects below a folder, names in the store by path where they do not begin with the folder)."""
     call = getattr(system, "call_s3", None)
-    if call is None:
-        yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
-        return
-    bucket, _, prefix = root.partition("/")
-    yield from PagedStore(call, bucket, shown, DirectStore(system)).entries(prefix)
+    if call is not None:
+        bucket, _, prefix = root.partition("/")
+        return list(PagedStore(call, bucket, shown, DirectStore(system)).rows(prefix)), {}
+    found = addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown)
+    objects = {key.removeprefix(root): (key, info) for key, info in found.items() if info.get("type") != "directory"}
+    rows = [(path, size_of(info), stamp_of(info)) for path, (_, info) in objects.items()]
+    return rows, {path: key for path, (key, _) in objects.items() if key != f"{root}{path}"}
 
 
 def is_safe(name: str) -> bool:

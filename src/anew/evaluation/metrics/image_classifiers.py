@@ -1,62 +1,13 @@
-"""Classifiers that see a few numbers of each image: areas, slopes of brightness, faint patterns.
-
-The classifier two-sample test sees so much that it overlooks what is small everywhere; each of these is shown one thing alone.
-"""
+"""Classifiers that see a few numbers of each image: areas, slopes of brightness, faint patterns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from anew.core.arrays import Numbers
 from anew.evaluation.metrics.areas import area_numbers
-from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.item_classifiers import ItemClassifier, few_numbers_spec
 from anew.evaluation.metrics.slopes import repeat_numbers, slope_numbers
-from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-
-@dataclass(frozen=True, slots=True)
-class ImageClassifier:
-    """A classifier of a few numbers of each image, and the metric that it gives.
-
-    Attributes:
-        spec: The metric.
-        numbers: Function from images to their numbers (n, d).
-        meaning: What the numbers are, a noun phrase.
-    """
-
-    spec: MetricSpec
-    numbers: Callable[[Sequence[Numbers] | Numbers], Array]
-    meaning: str
-
-    def score(self, sets: FeatureSets, seed: int) -> Score:
-        """The score, given the numbers of images, or their means over the frames of clips."""
-        source = f"a kernel classifier of {sets.samples.shape[1]} {self.meaning}, trained on one half and tested on the other"
-        return classifier_score(self.spec, sets, seed, source)
-
-
-def _spec(name: str, title: str, sees: str, clause: str) -> MetricSpec:
-    """The metric. sees: what the classifier sees, a clause; clause: by what it tells samples, a noun phrase."""
-    meaning = (
-        f"How often a classifier that only sees {sees} picks the sample out of a pair of a sample and a real item "
-    )
-    tolerance = Tolerance(
-        "closeness",
-        0.15,
-        0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        f"a sample is told from a real item by {clause} {{value:.0%}} of the time (guessing: 50%)",
-        exact_baseline=0.5,
-        least_to_pass=300,
-    )
-    return MetricSpec(
-        name, title, f"{meaning}(0.5 = guessing, 1 = always).", minimum=0.5, maximum=1.0, tolerance=tolerance
-    )
-
-
-AREAS = ImageClassifier(
-    _spec(
+AREAS = ItemClassifier(
+    few_numbers_spec(
         "areas",
         "Plain and rough areas",
         "how plain, striped and rough areas are",
@@ -65,8 +16,8 @@ AREAS = ImageClassifier(
     area_numbers,
     "shares of pixels that differ from the mean of their neighbours in lightness or colour",
 )
-SLOPES = ImageClassifier(
-    _spec(
+SLOPES = ItemClassifier(
+    few_numbers_spec(
         "slopes",
         "Slopes of brightness",
         "in which directions brightness rises and falls",
@@ -75,8 +26,8 @@ SLOPES = ImageClassifier(
     slope_numbers,
     "numbers of how steep and how frequent slopes of brightness are in each direction",
 )
-FAINT_PATTERNS = ImageClassifier(
-    _spec(
+FAINT_PATTERNS = ItemClassifier(
+    few_numbers_spec(
         "faint_patterns",
         "Faint patterns",
         "which fine detail repeats every 8 pixels",
@@ -85,4 +36,4 @@ FAINT_PATTERNS = ImageClassifier(
     repeat_numbers,
     "places of a tile that fine detail repeats in",
 )
-CLASSIFIERS = (AREAS, SLOPES, FAINT_PATTERNS)
+IMAGE_CLASSIFIERS = (AREAS, SLOPES, FAINT_PATTERNS)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.metrics.number_products import products
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
 from anew.evaluation.metrics.row_formats import RowFormat, number, row_format
@@ -136,7 +137,10 @@ def number_scores(
         ),
         (
             BROKEN_SUM,
-            [relation.is_broken for relation in weighted_sums(known_numbers)],
+            [
+                *(relation.is_broken for relation in weighted_sums(known_numbers)),
+                *(relation.is_broken for relation in products(known_numbers)),
+            ],
             f"numbers that follow from others in all but {MAX_BROKEN:.1%}",
         ),
         (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),

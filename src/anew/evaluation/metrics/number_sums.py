@@ -17,8 +17,9 @@ from anew.evaluation.score import MetricSpec, Tolerance
 
 BROKEN_SUM = MetricSpec(
     "broken_sum",
-    "Broken sums of numbers",
-    "Share of samples with a number that does not follow from others as it does in the data: a total that is not the sum of its parts.",
+    "Broken sums and products",
+    "Share of samples with a number that does not follow from others as it does in the data: a total that is not the sum of its "
+    "parts, an amount that is not price times quantity.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
@@ -79,7 +80,7 @@ def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[Weighted
     table = np.array([[numbers[place] for place in places] for numbers in records if numbers.keys() >= {*places}])
     if len(table) < MIN_RECORDS or len(places) < 2:
         return
-    units = np.array([_unit(column) for column in table.T])
+    units = np.array([unit_of(column) for column in table.T])
     independent: list[int] = []
     for i, place in enumerate(places):
         if table[:, i].min() == table[:, i].max():
@@ -94,7 +95,7 @@ def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[Weighted
         yield WeightedSum(place, own_places, tuple(weights[used].tolist()), constant, slack)
 
 
-def _unit(values: Array) -> float:
+def unit_of(values: Array) -> float:
     """The unit of the last digit of rounded values (n,)."""
     decimals = (d for d in range(MAX_DECIMALS) if np.mean(np.abs(values - values.round(d)) > 1e-9) <= MAX_BROKEN)
     return 10.0 ** -next(decimals, MAX_DECIMALS)

@@ -48,12 +48,12 @@ def _in_chunks(numbers: Callable[[Array], Array], images: Images) -> Array:
 
 
 def _slope_numbers(x: Array) -> Array:
-    x = _shrunk(x, min(-(-max(x.shape[1:]) // MAX_SIDE), *x.shape[1:]))
-    numbers = [row for scale in SCALES if min(x.shape[1:]) >= 4 * scale for row in _slopes(_shrunk(x, scale))]
+    x = shrunk(x, min(-(-max(x.shape[1:]) // MAX_SIDE), *x.shape[1:]))
+    numbers = [row for scale in SCALES if min(x.shape[1:]) >= 4 * scale for row in _slopes(shrunk(x, scale))]
     return np.stack(numbers, axis=1) if numbers else np.zeros((len(x), 1))
 
 
-def _shrunk(x: Array, scale: int) -> Array:
+def shrunk(x: Array, scale: int) -> Array:
     """Means of squares of `scale` pixels of (n, H, W)."""
     rows, columns = x.shape[1] // scale, x.shape[2] // scale
     squares = x[:, : rows * scale, : columns * scale].reshape(len(x), rows, scale, columns, scale)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from anew.core.arrays import Numbers
+from anew.data.formats.audio import end_of
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
 from anew.evaluation.score import MetricSpec, Tolerance
@@ -24,6 +25,10 @@ INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, s
 MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
+NOTICED = 0.2  # seconds of silence at an end of a file: less is hardly noticed, and encoders add some; chosen
+SHORTEST = 0.02  # seconds of a sound that is heard as one; chosen
+LENGTH_STEP = 0.05  # of the logarithm of a length; chosen
+LENGTH_MEANING = "length of the sound between silent ends, in steps of a twentieth"
 ONSET, RISEN = 0.1, 0.5  # amplitudes between which an attack is measured, as shares of the peak
 
 
@@ -188,6 +193,38 @@ SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
 
 ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
 DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
+
+
+LENGTH = statistic_spec("length", "Length", "length")
+
+
+def length(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
+    """(n,) length of clips (N,) up to the last frame that can be heard, as `rounded_length` has it."""
+    return rounded_length(np.array([end_of(np.asarray(item, dtype=np.float32)) for item in items]) / rate)
+
+
+def rounded_length(seconds: Array) -> Array:
+    """Logarithms (n,) of lengths in steps of a twentieth: smaller differences are hardly heard."""
+    return np.asarray(np.round(np.log(np.maximum(seconds, SHORTEST)) / LENGTH_STEP))
+
+
+def file_statistics() -> tuple[ItemStatistic, ...]:
+    """The statistics of whole files, of which (n, 3) seconds of silence before and after the sound, and of the sound, are given."""
+    return (
+        ItemStatistic(
+            statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning"),
+            lambda extents: np.maximum(np.asarray(extents)[:, 0], NOTICED),
+            f"seconds of silence before the sound in files, at least {NOTICED}",
+        ),
+        ItemStatistic(
+            statistic_spec("silence_after", "Silence at the end", "silence at the end"),
+            lambda extents: np.maximum(np.asarray(extents)[:, 1], NOTICED),
+            f"seconds of silence after the sound in files, at least {NOTICED}",
+        ),
+        ItemStatistic(
+            LENGTH, lambda extents: rounded_length(np.asarray(extents, dtype=np.float64)[:, 2]), LENGTH_MEANING
+        ),
+    )
 
 
 def envelope_statistics(rate: int) -> tuple[ItemStatistic, ...]:

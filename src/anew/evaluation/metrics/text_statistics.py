@@ -22,6 +22,7 @@ from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
@@ -126,13 +127,19 @@ class TextStatistics:
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
-        """Yield scores of known, new and broken words; see `words`. training: texts whose words count as known.
+        """Yield scores of known, new and broken words, and of the order of words in records; see `words` and `word_order`.
 
-        Scripts that put no spaces between words have scores of pairs of characters instead."""
+        Scripts that put no spaces between words have scores of pairs of characters instead.
+
+        Args:
+            training: Texts whose words count as known: of records, all.
+        """
         if is_unspaced(training):
             yield from pair_scores(self.samples, self.test, training, self.records, self.seed)
             return
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
+        if self.records:
+            yield from word_order_scores(self.samples, self.test, training, self.seed)
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)

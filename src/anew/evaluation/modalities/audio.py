@@ -14,17 +14,29 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
+from anew.data.formats.audio_clips import Shape
+from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
+from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
-from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import PULSE_SOURCE, envelope_statistics, pulse_spec, stereo_statistics
+from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
+from anew.evaluation.metrics.sound_statistics import (
+    LENGTH,
+    LENGTH_MEANING,
+    PULSE_SOURCE,
+    envelope_statistics,
+    file_statistics,
+    length,
+    pulse_spec,
+    stereo_statistics,
+)
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
@@ -35,6 +47,7 @@ from anew.functional.envelope import pulse_distance, pulses
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
 SAME_LOUDNESS_DB = 0.5  # a smaller difference is not heard
+FILES = 300  # of samples and of real ones whose ends are measured: decoding them takes a few milliseconds each
 MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
 
 PERIODICITY_DISTANCE = MetricSpec(
@@ -96,10 +109,9 @@ class AudioEvaluation(Evaluation[Samples]):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
-            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "pulses, silence, attack and decay": self._statistics,
+            "length": self._lengths,
             "the spectrum": self._spectrum,
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
@@ -119,6 +131,22 @@ class AudioEvaluation(Evaluation[Samples]):
         if np.ndim(samples[0]) == 2:
             for statistic in stereo_statistics(self.rate):
                 yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+
+    def _lengths(self) -> Iterator[Score]:
+        """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
+        if self.inputs.modality.config.trim and self.inputs.files is not None:  # type: ignore[attr-defined]
+            shape: Shape = self.inputs.modality.clip_shape  # type: ignore[attr-defined]
+            samples, real = (file_extents(self.inputs.files(part, FILES), shape) for part in ("samples", "train"))
+            if len(samples) >= MIN_ITEMS and len(real) >= 2 * MIN_ITEMS:
+                for statistic in file_statistics():
+                    own, held_out, train = map(statistic.compute, (samples, real[::2], real[1::2]))
+                    yield compare(statistic, own, held_out, train)
+                return
+        if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
+            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
+        mono = [audio.mono(self.sets[part][:MAX_PAIR_ITEMS]) for part in ("samples", "test", "train")]
+        statistic = ItemStatistic(LENGTH, lambda items: length(items, self.rate), LENGTH_MEANING)
+        yield compare(statistic, *map(statistic.compute, mono))
 
     def _spectrum(self) -> Iterator[Score]:
         rows = {part: self._levels(part) for part in ("samples", "test", "train", "naive")}

@@ -23,7 +23,7 @@ from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import QUICK
-from anew.evaluation.metrics.image_classifiers import CLASSIFIERS
+from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
@@ -162,7 +162,7 @@ class ImageEvaluation(Evaluation[Numbers]):
     def _classifiers(self) -> Iterator[Score]:
         """What classifiers tell that are shown one thing alone."""
         images = {part: self.sets[part][:MAX_STATISTICS_IMAGES] for part in ("samples", "test", "train")}
-        for classifier in CLASSIFIERS:
+        for classifier in IMAGE_CLASSIFIERS:
             rows = {part: classifier.numbers(shown) for part, shown in images.items()}
             yield classifier.score(self.sets.with_features(rows, self.feature_description), self.inputs.seed)
 

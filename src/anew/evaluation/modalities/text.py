@@ -33,6 +33,7 @@ from anew.evaluation.metrics.odd_records import MIN_RECORDS
 from anew.evaluation.metrics.row_formats import part_delimiter
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, VERBATIM_MEASURE, TextStatistics
 from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths, whole_text_scores
+from anew.evaluation.metrics.word_order import WORD_ORDER
 from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
@@ -373,12 +374,15 @@ def _notes_on_parts(records: Sequence[str]) -> list[str]:
 
 
 def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> list[str]:
-    """A sentence on names of several words, whose order no figure sees where pairs of words are too few; none for others."""
+    """A sentence on names of several words, whose order no figure sees where they are too few; none for others."""
     num_words = np.array([len(record.split()) for record in records])
-    is_judged = any(score.name == KNOWN_PAIRS.name and score.n >= ENOUGH_PAIRS for score in scores)
+    is_judged = any(
+        score.name == WORD_ORDER.name or (score.name == KNOWN_PAIRS.name and score.n >= ENOUGH_PAIRS)
+        for score in scores
+    )
     if is_judged or np.mean(num_words > 1) < SEVERAL_WORDS or np.median(num_words) > NAME_WORDS:
         return []
-    return ["Not judged: the order of words within records, which have too few pairs of words for that."]
+    return ["Not judged: the order of words within records, of which too few have several words."]
 
 
 EXPORT = TextEvaluation

@@ -24,8 +24,9 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.clip_classifiers import CLIP_CLASSIFIERS
 from anew.evaluation.metrics.frechet import frechet_distance
-from anew.evaluation.metrics.image_classifiers import CLASSIFIERS
+from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
@@ -37,6 +38,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
 HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
 FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
+MOVING = 400  # clips of each set whose directions and speeds are compared: enough for a yes, in about a second each
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
 SEARCHED, MIN_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
@@ -100,12 +102,10 @@ class VideoEvaluation(Evaluation[Clip]):
         metrics = {
             "motion": self._motion,
             "sharpness, noise and grids": self._statistics,
+            "directions and speeds of motion": self._directions,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
         }
-        self.skipped.append(
-            "Not judged: whether things move the way they face; a fish that swims tail first looks right in each frame."
-        )
         yield from self.metrics_in_time(metrics)
 
     def _statistics(self) -> Iterator[Score]:
@@ -116,11 +116,18 @@ class VideoEvaluation(Evaluation[Clip]):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
             yield compare(statistic, *values)
         parts = ("samples", "test", "train")
-        for classifier in CLASSIFIERS:
+        for classifier in IMAGE_CLASSIFIERS:
             numbers = {
                 part: classifier.numbers(shown).reshape(len(shown) // FRAMES, FRAMES, -1).mean(axis=1)
                 for part, shown in zip(parts, frames, strict=True)
             }
+            yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
+
+    def _directions(self) -> Iterator[Score]:
+        """Scores of which way things move, which way time runs, and how fast."""
+        clips = {part: self.sets[part][:MOVING] for part in ("samples", "test", "train")}
+        for classifier in CLIP_CLASSIFIERS:
+            numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
 
     def _single_frames(self) -> Iterator[Score]:

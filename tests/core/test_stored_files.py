@@ -1,0 +1,26 @@
+"""Files of a store in columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from anew.core.stored_files import StoredFile, StoredFiles
+
+
+def test_files_are_found_by_path_in_the_order_of_paths() -> None:
+    rows = [("b/2.png", 7, "y"), ("a.png", None, "x"), ("b/10.png", 9, "z"), ("a.png", 3, "newer")]
+    files = StoredFiles("bucket/data/", rows, {"b/2.png": "elsewhere/2.png"})
+    assert list(files) == ["a.png", "b/10.png", "b/2.png"] and len(files) == 3
+    assert files["a.png"] == StoredFile("bucket/data/a.png", 3, "newer")
+    assert files["b/2.png"] == StoredFile("elsewhere/2.png", 7, "y")
+    assert "c" not in files and "a" not in files and files.get("b") is None
+    with pytest.raises(KeyError):
+        files["z.png"]
+
+
+def test_some_of_the_files() -> None:
+    files = StoredFiles("b/", [(f"{i}.png", i, "s") for i in range(4)])
+    assert files.those(lambda row: True) is files
+    chosen = files.those(lambda row: row[1] != 2)
+    assert list(chosen.rows()) == [("0.png", 0, "s"), ("1.png", 1, "s"), ("3.png", 3, "s")]
+    assert chosen["3.png"].key == "b/3.png" and "2.png" not in chosen
