@@ -97,6 +97,7 @@ def evaluate_samples(
         sets = Sets(real, generated, held_out_data, n, seed)
         for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
             reporter.message(sentence)
+        data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
@@ -108,13 +109,7 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[
-                *form_notes,
-                *sets.notes,
-                *describe_skipped(generated.scan),
-                *evaluation.skipped,
-                *measurements.notes,
-            ],
+            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
@@ -126,9 +121,7 @@ def evaluate_samples(
             out,
             report,
             content=report_content(evaluation, None if limit is None else limit.page_at),
-            history=[],
             settings={name: value for name, value in names.items() if value} | reading,
-            plan={},
             subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
         return report

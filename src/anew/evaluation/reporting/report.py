@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from anew.core import files
 from anew.core.provenance import Making
@@ -228,9 +229,9 @@ def write_report(
     report: EvaluationReport,
     *,
     content: ReportContent,
-    history: Sequence[Mapping[str, object]],
     settings: Mapping[str, object],
-    plan: Mapping[str, object],
+    history: Sequence[Mapping[str, object]] = (),
+    plan: Mapping[str, object] = MappingProxyType({}),
     repeat: str = "",
     subtitle: str | None = None,
 ) -> None:
@@ -240,8 +241,9 @@ def write_report(
         folder: The folder.
         report: The result.
         content: Items that the report shows, from `Evaluation.report_content`.
+        settings: Settings of the run, or of what was measured, shown as a table.
         history: One object for each training step, with step, seconds, loss (or loss_NAME) and rate.
-        settings, plan: Settings and plan of the run, shown as tables.
+        plan: The plan of the run, shown as a table.
         repeat: The command that repeats the training exactly; "" if there is none.
         subtitle: A sentence under the title; None for the usual one.
     """
