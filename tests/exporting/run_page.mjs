@@ -40,8 +40,8 @@ if (request.texts) {
   for (const [x, y] of places) answer.placed.push(flat([(await engine.handle({ id: 3, what: "place", seed, x, y })).item]));
   answer.choices = [...indices, 0, 1, 2].map((index) => Object.entries(engine.initialDraws(seed, index, null).known).flatMap(([name, value]) => (["component", "label"].includes(name) ? Array.from(value.values()) : [])));
 } else if (request.matching) {
-  const { matched } = await load("pixel_steps");
-  answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));
+  const { matchedFrames } = await load("pixel_steps");
+  answer.values = request.images.map((values) => Array.from(matchedFrames(values, request.shape, request.matching)));
 } else if (request.grids) {
   const { waveOf } = await load("sound");
   answer.waves = request.grids.map((grid) => Array.from(waveOf(grid, program.item)));

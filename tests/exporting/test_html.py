@@ -193,6 +193,7 @@ def test_a_walk_leads_from_one_sample_to_the_other(name: str, grid_run: Callable
 
 
 CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
+STEEP = ([0.0, 110.0, 300.0], [0.0, 0.0, 300.0])  # leaves groups of pixels on a clear background
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
@@ -200,6 +201,7 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0}],
     [{"step": "islands", "dots": 60.0, "holes": 90.0, "colour": [255, 255, 255, 255], "reach": 255.0}],
+    [{"step": "alpha", "clear": STEEP, "opaque": STEEP}, {"step": "stray", "strength": 230.0, "colour": None}],
     [{"step": "few_colours", "slope": 0.5, "intercept": 0.1, "flat": [[3, 1, 200, 190]], "common": [], "reach": 0.0}],
     [
         {
@@ -236,6 +238,7 @@ MATCHING: list[list[dict[str, Any]]] = [
         "margin",
         "holes and dots",
         "dots",
+        "stray groups",
         "few colours",
         "common colours",
         "more colours",
@@ -249,6 +252,23 @@ def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path:
     values = answer(tmp_path / "page.html", images=images, shape=[4, 6, 7], matching=steps)["values"]
     ours = (np.array(values).reshape(levels.shape) + 1.0) * 127.5
     assert np.abs(ours - pixel_steps.matched(levels, steps)).max() < 0.02
+
+
+@needs_node
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_a_clip_are_those_of_the_run(channels: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    levels = rng.uniform(0, 255, (1, channels, 6, 7)) + rng.normal(0, 40, (5, channels, 6, 7))
+    levels[:, 3:, :3], levels[:, 3:, 5:], levels[1:3, :, 0] = 255.0, 20.0, 9.0
+    levels = levels.clip(0, 255).astype(np.float32)
+    step = {"step": "clip_colours", "slope": 0.3, "intercept": 0.4, "flat": [[9] * channels], "hold": 1.0}
+    (tmp_path / "page.html").write_text('<script id="program">{}</script>')
+    clip = levels.swapaxes(0, 1) / 127.5 - 1.0
+    request = {"images": [clip.ravel().tolist()], "shape": list(clip.shape), "matching": [step]}
+    (values,) = answer(tmp_path / "page.html", **request)["values"]
+    ours = (np.array(values).reshape(clip.shape).swapaxes(0, 1) + 1.0) * 127.5
+    assert np.abs(levels - pixel_steps.matched(levels, [step])).mean() > 5.0
+    assert np.abs(ours - pixel_steps.matched(levels, [step])).max() < 0.02
 
 
 @needs_node

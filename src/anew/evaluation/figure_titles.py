@@ -44,7 +44,7 @@ TITLES = {
     "bits_per_residue_xz": "… xz compression",
     "blue_yellow_cast": "Colour cast, blue to yellow",
     "broken_order": "Broken order of numbers",
-    "broken_sum": "Broken sums of numbers",
+    "broken_sum": "Broken sums and products",
     "broken_words": "Broken words",
     "channel_correlation": "Correlation of left and right",
     "clipped_density": "Density (clipped)",
@@ -76,6 +76,7 @@ TITLES = {
     "known_words": "Known words",
     "label_accuracy": "Label accuracy",
     "label_histogram": "Class mix",
+    "length": "Length",
     "length_distance": "Lengths",
     "loudness_distance": "Loudness",
     "malformed_rows": "Malformed rows",
@@ -123,5 +124,6 @@ TITLES = {
     "verbatim_share": "Verbatim",
     "whole_parse_share": "Programs parse",
     "whole_texts_auc": "Classifier of whole texts",
+    "word_order": "Order of words",
     "zipf_distance": "Word frequencies",
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from anew.core import files
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.evaluation.figure_titles import TITLES
+from anew.evaluation.memorization.thresholds import ALPHA
 
 if TYPE_CHECKING:
     from anew.evaluation.reporting.report import EvaluationReport
@@ -132,7 +133,8 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
     copies = report.copies
     if copies is None:
         return Outcome(requirement, False, "copies were not checked for")
-    if not copies.found and report.grades.get("novelty") == "poor":
+    repeats_surely = copies.identical_p is not None and copies.identical_p <= ALPHA
+    if not copies.found and (report.grades.get("novelty") == "poor" or repeats_surely):
         return Outcome(requirement, False, report.figures["novelty"])
     outcome = copies.clause() if copies.found else "no copies were found"
     return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")

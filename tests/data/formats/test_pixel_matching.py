@@ -9,7 +9,8 @@ import pytest
 from PIL import Image as Pillow
 
 from anew.data.formats import pixel_steps, pixels
-from anew.data.formats.pixel_matching import PixelMatching, palette_note, palette_of
+from anew.data.formats.palettes import palette_note, palette_of
+from anew.data.formats.pixel_matching import ClipColoursStep, PixelMatching
 
 PALETTE = np.array(
     [[0, 0, 0, 0], [0, 0, 0, 255], [200, 40, 30, 255], [40, 170, 60, 255], [50, 60, 190, 255], [240, 220, 90, 255]]
@@ -110,6 +111,34 @@ def test_single_pixels_of_the_data_remain() -> None:
 
 
 @pytest.mark.parametrize("opaque", [False, True])
+def test_no_small_groups_of_faint_pixels_lie_in_a_background_that_has_none(opaque: bool) -> None:
+    real, samples = drawings(200, 1, opaque), drawings(80, 2, opaque)
+    for place, image in enumerate(samples):  # three pixels in a corner
+        level = 40.0 + place
+        image[:, [0, 0, 1], [0, 1, 1]] = 255.0 - level if opaque else level
+    background = (255, 255, 255) if opaque else None
+
+    def groups(x: np.ndarray) -> float:
+        return float((pixel_steps.stray_depth(np.rint(x).astype(np.float32), background) > 0.0).sum()) / len(x)
+
+    matching = PixelMatching.learn(samples[:40], real)
+    assert "stray" in {step.step for step in matching.steps}
+    assert groups(real) == 0.0 and groups(samples) > 2.9 and groups(matching(samples[40:])) == 0.0
+    kept = PixelMatching.learn(samples[:40], samples)(samples[40:])
+    assert groups(kept) > 2.5
+
+
+def test_groups_of_more_pixels_are_not_stray() -> None:
+    x = np.zeros((1, 4, 9, 24), dtype=np.float32)
+    x[0, :, 1, 1:6], x[0, :, 1:7, 9], x[0, :, [1, 2, 3], [13, 14, 15]], x[0, :, 5, 13:22] = 90.0, 90.0, 90.0, 90.0
+    x[0, :, 3, 15] = 200.0
+    depth = pixel_steps.stray_depth(x, None)[0]
+    assert depth[1, 1:6].tolist() == [90.0] * 5 and depth[[1, 2, 3], [13, 14, 15]].tolist() == [200.0] * 3
+    assert (depth > 0.0).sum() == 8
+    assert (pixel_steps.stray(x, 100.0)[0, 3] > 0).sum() == 6 + 3 + 9
+
+
+@pytest.mark.parametrize("opaque", [False, True])
 def test_images_of_few_colours_each_get_as_few(opaque: bool) -> None:
     real, clean = drawings(200, 1, opaque), drawings(60, 2, opaque)
     matching = PixelMatching.learn(noisy(drawings(60, 4, opaque), 5, 0.0), real)
@@ -187,6 +216,66 @@ def test_colours_that_images_share_are_exact() -> None:
     assert 0.8 < share(real) < 0.98 and abs(share(matched) - share(real)) < 0.06
 
 
+def moving(n: int, seed: int, opaque: bool) -> np.ndarray:
+    """(n * 4, 4 or 3, 16, 16) frames of clips of 4 in which a drawing moves to the right, by a pixel in the third frame."""
+    clips = drawings(n, seed, opaque).repeat(4, axis=0).reshape(n, 4, -1, 16, 16)
+    clips[:, 2:] = np.roll(clips[:, 2:], 1, axis=4)
+    return clips.reshape(n * 4, -1, 16, 16)
+
+
+def unchanged(frames: np.ndarray) -> float:
+    clips = np.rint(frames).reshape(-1, 4, *frames.shape[1:])
+    return float((clips[:, 1:] == clips[:, :-1]).all(axis=2).mean())
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_clips_get_few_colours_each_that_do_not_flicker(opaque: bool) -> None:
+    real, clean = moving(60, 1, opaque), moving(30, 1, opaque)
+    matching = PixelMatching.learn(noisy(moving(16, 4, opaque), 5, 0.0), real, num_frames=4)
+    assert "clip_colours" in {step.step for step in matching.steps} and matching.is_paletted
+    samples = noisy(clean, 3, 0.0)
+    matched = np.concatenate([matching(clip) for clip in np.split(samples, 30)])
+    whole = matched.reshape(30, 4, -1, 16, 16).swapaxes(1, 2).reshape(30, matched.shape[1], -1, 16)
+    assert set(num_colours(whole)) <= {3, 4, 5}
+    assert unchanged(samples) < 0.8 < unchanged(real) - 0.05 < unchanged(matched) < unchanged(real) + 0.05
+    assert np.abs(matched - clean).mean() < np.abs(samples - clean).mean() / 2
+
+
+def test_clips_whose_pixels_mix_two_colours_do_not_get_their_mean() -> None:
+    red_or_blue = np.array([[220.0, 20.0, 20.0], [20.0, 20.0, 220.0]])
+    rng = np.random.default_rng(0)
+
+    def squares(chosen: np.ndarray) -> np.ndarray:
+        x = np.full((len(chosen), 3, 16, 16), 255.0, dtype=np.float32)
+        x[:, :, 4:12, 4:12] = np.moveaxis(red_or_blue[chosen], -1, 1)
+        return x
+
+    real = squares(np.broadcast_to(rng.integers(0, 2, (40, 1, 1)).repeat(4, axis=0), (160, 8, 8)))
+    samples = squares(rng.integers(0, 2, (64, 8, 8)))
+    for x in (samples, noisy_real := real.copy()):
+        x[:, :, 4:12, 4:12] += rng.normal(0, 4, (len(x), 3, 8, 8))
+    palette, white = np.array([[220, 20, 20], [20, 20, 220], [255, 255, 255]], dtype=np.uint8), ((255, 255, 255),)
+    assert ClipColoursStep.learn(noisy_real, real, 4, white, palette)
+    assert ClipColoursStep.learn(samples, real, 4, white, palette) is None
+
+
+def test_pixels_of_a_clip_change_where_that_pays() -> None:
+    distance = np.array([[[0.0, 3.0]], [[1.0, 0.0]], [[0.0, 3.0]], [[9.0, 0.0]]])
+    assert pixel_steps.steady(distance, 0.0)[:, 0].tolist() == [0, 1, 0, 1]
+    assert pixel_steps.steady(distance, 2.0)[:, 0].tolist() == [0, 0, 0, 1]
+    assert pixel_steps.steady(distance, 9.5)[:, 0].tolist() == [1, 1, 1, 1]
+
+
+def test_colours_that_replace_many_keep_the_contrast() -> None:
+    pixels = np.random.default_rng(0).normal(128.0, 30.0, (2000, 3))
+    centres = pixel_steps.clusters(pixels, 6)
+    nearest = centres[((pixels[:, None] - centres) ** 2).sum(2).argmin(1)]
+    colours = pixel_steps.spread(centres, pixels, nearest)
+    shown = colours[((pixels[:, None] - centres) ** 2).sum(2).argmin(1)]
+    assert nearest.var(axis=0).sum() < 0.8 * pixels.var(axis=0).sum()
+    assert abs(shown.var(axis=0).sum() / pixels.var(axis=0).sum() - 1.0) < 0.02
+
+
 def test_colours_are_not_reduced_among_photographs_nor_frame_by_frame() -> None:
     photographs = np.random.default_rng(0).integers(0, 256, (200, 3, 16, 16)).astype(np.float32)
     mixed = np.concatenate([drawings(80, 1, opaque=True), photographs[:120]])
@@ -194,7 +283,7 @@ def test_colours_are_not_reduced_among_photographs_nor_frame_by_frame() -> None:
     learned = [
         PixelMatching.learn(samples, mixed[np.random.default_rng(1).permutation(200)]),
         PixelMatching.learn(photographs[:60] + np.float32(0.3), photographs),
-        PixelMatching.learn(samples, real, are_frames=True),
+        PixelMatching.learn(samples, real, num_frames=4),
     ]
     assert all("few_colours" not in {step.step for step in matching.steps} for matching in learned)
 

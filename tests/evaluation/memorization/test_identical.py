@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.identical import RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.verdict import figures, grade, verdict
@@ -28,7 +28,7 @@ def test_three_copies_are_no_accident_where_no_real_item_repeats_another() -> No
     "changes",
     [
         {"real": 4},  # two pairs of equal real items
-        {"items": 1},  # one item that the generator makes again and again
+        {"items": 1},  # one item, which labels cannot tell
         {"held_out": 1},  # the generator reaches real items by itself
         {"n_samples": 2_000},
         {"n_real": 60},
@@ -39,28 +39,38 @@ def test_chance_explains_repeats(changes: dict[str, int]) -> None:
 
 
 def test_repeats_of_a_distribution_are_the_null() -> None:
-    """Draws of Zipf's law, in which real items repeat each other: alarms are rare whatever its exponent."""
+    """Draws of Zipf's law, in which real items repeat each other: alarms are rare whatever its exponent, and however few words."""
     rng = np.random.default_rng(0)
-    alarms = []
-    for exponent in (0.0, 0.5, 1.0):
-        weights = np.arange(1, 20_001) ** -exponent
-        for _ in range(60):
-            draws = rng.choice(len(weights), 800, p=weights / weights.sum())
-            train, held_out, samples = draws[:400], draws[400:600], draws[600:]
-            real, counts = np.unique(draws[:600], return_counts=True)
-            repeated = np.unique(samples[np.isin(samples, train)])
-            repeats = RepeatedItems(
-                samples=int(np.isin(samples, train).sum()),
-                items=len(repeated),
-                held_out=len(np.setdiff1d(samples[np.isin(samples, held_out)], train)),
-                n_samples=200,
-                real=int(np.isin(draws[:600], real[counts > 1]).sum()),
-                n_real=600,
-                n_train=400,
-                n_held_out=200,
-            )
+    alarms, accused, is_train = [], [], np.arange(600) % 3 > 0
+    for exponent, n_words in itertools.product((0.0, 0.5, 1.0), (60, 500, 20_000)):
+        weights = np.arange(1, n_words + 1) ** -exponent
+        for _ in range(30):
+            keys = [[int(word)] for word in rng.choice(n_words, 800, p=weights / weights.sum())]
+            repeats = count_repeats(keys[600:], keys[:600], np.arange(600), is_train, lambda i: np.full(len(i), True))
             alarms.append(repeats.p <= 0.05)
-    assert np.mean(alarms) <= 0.05
+            accused.append(repeats.copied_p <= 0.001)
+    assert np.mean(alarms) <= 0.05 and sum(accused) <= 1
+
+
+def test_one_item_that_samples_repeat_again_and_again() -> None:
+    item = RepeatedItem(samples=20, real=1)
+    repeats = replace(NONE, samples=20, items=1, often=(item,))
+    assert repeats.p < 1e-6 and repeats.copied_p == 1.0  # a generator may reach it by itself
+    assert replace(repeats, often=(replace(item, is_out_of_reach=True),)).copied_p < 1e-6
+    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_out_of_reach=True),))
+    assert frequent.p > 0.05 and frequent.copied_p > 0.05
+    names = replace(repeats, samples=24, items=5, held_out=2, held_out_samples=2, own=2)
+    assert names.p < 0.001 and replace(names, own=15).p > 0.05  # others are repeated as often
+    assert replace(NONE, samples=6, items=2).p < 0.01  # each of few items a few times
+
+
+def test_a_picture_that_many_samples_repeat_is_copied() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(800)]
+    train, held_out, new = images[:400], images[400:600], images[600:]
+    result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, seed=0, controls=False)
+    assert result.found and grade([], result)["novelty"] == "poor"
+    assert result.clause() == "at least 10% of the samples are copies of training items: 20 of 200 are identical to one"
 
 
 def test_a_sample_counts_once_and_for_a_training_item_if_possible() -> None:
@@ -176,6 +186,8 @@ def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
     seen = replace(audit(RECORDS, ["a"], ["b"], ["c"], seed=0), samples=130, held_out_identical=10, seen_p=1e-9)
     measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
     assert figures(measured, seen)["variety"].endswith("; but 10 of 130 samples are held-out items")
+    alike = [score("coverage", 0.95, 0.92, 0.97, 0.95, n=1000, source="x")]
+    assert grade(alike, seen)["variety"] == "fair" and grade(alike, replace(seen, seen_p=1.0))["variety"] == "good"
     assert "But 10 of 130 samples are held-out items" in verdict(measured, seen)["variety"]
     clean = replace(seen, seen_p=1.0)
     assert "held-out items" not in figures(measured, clean)["variety"]

@@ -28,8 +28,7 @@ def sizes(shape: Sequence[int]) -> tuple[int, int]:
 def learn_matching(samples: Values, real: Values) -> PixelMatching:
     """Learn the matching from samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
     generated, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
-    # The matching uses the first frames, which would be those of few clips if they were not shuffled.
-    return PixelMatching.learn(generated, true[np.random.default_rng(0).permutation(len(true))], are_frames=True)
+    return PixelMatching.learn(generated, true, num_frames=samples.shape[2])
 
 
 def match_clips(clips: Numbers, matching: PixelMatching) -> Iterator[Numbers]:

@@ -21,22 +21,12 @@ from pydantic import Field
 
 from anew.core.arrays import Numbers
 from anew.core.schema import NotNegative, Record
-from anew.data.formats import pixel_steps
+from anew.data.formats import palettes, pixel_steps
 from anew.data.formats.pixel_steps import as_pixel, distances, neighbourhood
 
 KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
 COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
 SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones blur small details, see docs/log.md
-MIN_FLAT_SHARE = 0.01  # a colour of at least this share of all pixels counts as flat; chosen
-MAX_FLAT_COLOURS = 16  # most flat colours: each takes a pass over all pixels
-MAX_REACH = 64.0  # farthest distance in levels from which pixels are pulled to a flat colour: a quarter of the scale
-MIN_REACH = 2.0  # common colours closer than twice this count as one, since each would pull pixels of the other
-MAX_COLOURS = 1024  # most colours of a palette: the time to find the nearest one grows with their number
-MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does the same
-FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no more
-PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
-# With more colours, each half of the images must have those of at least this share of the pixels of the other half.
-MIN_KNOWN_SHARE = 0.998
 MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
 MIN_BACKGROUND = 0.1  # a flat colour of at least this share of all pixels is a background; chosen
 MAX_COMMON = 256  # most colours that images have in common: the time to find the nearest one grows with their number
@@ -51,9 +41,15 @@ TOO_MANY_COLOURS = 1.25
 # half.
 MAX_SPREAD = 4.0
 MAX_DETAILED_SHARE = 0.5
+# Largest growth of the total variation distance between the colours of samples and of real clips, in coarse steps. Where
+# samples mix colours, one mean of them is none of them: from 0.24 to 0.50 on stick figures, from 0.32 to 0.34 on sprites.
+MAX_SHIFT = 0.1
+# Tried in this order by `ClipColoursStep`; with 4, clips moved visibly less than before (docs/log.md, 2026-11-29).
+HOLDS = (0.25, 0.5, 1.0, 2.0)
+# If fewer real clips have at most MAX_SPREAD times the usual number of colours, a clip of many would lose them; chosen.
+MIN_USUAL_SHARE = 0.95
 # If so many real images have no half-transparent pixel, samples have none, as otherwise each had those of a few images; chosen.
 MOSTLY_HARD = 0.75
-FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
@@ -82,6 +78,19 @@ class IslandStep(Record):
             )
         )
         return cls(dots=dots, holes=holes, colour=colour, reach=reach)
+
+
+class StrayStep(Record):
+    """See `pixel_steps.stray`: afterwards as many pixels are those of small groups in the background as in real images."""
+
+    step: Literal["stray"] = "stray"
+    strength: NotNegative
+    colour: Colour | None = None
+
+    @classmethod
+    def learn(cls, samples: Levels, real: Levels, colour: Colour | None = None) -> StrayStep:
+        depth, real_depth = (pixel_steps.stray_depth(x, colour) for x in (samples, real))
+        return cls(strength=_threshold(depth, depth > 0.0, float((real_depth > 0.0).mean())), colour=colour)
 
 
 class AlphaStep(Record):
@@ -120,7 +129,7 @@ class FewColoursStep(Record):
     step: Literal["few_colours"] = "few_colours"
     slope: Annotated[float, Field(ge=0.0, le=1.0)]
     intercept: Annotated[float, Field(ge=-20.0, le=20.0)]
-    flat: Annotated[tuple[Colour, ...], Field(max_length=MAX_FLAT_COLOURS)] = ()
+    flat: Annotated[tuple[Colour, ...], Field(max_length=palettes.MAX_FLAT_COLOURS)] = ()
     common: Annotated[tuple[Colour, ...], Field(max_length=MAX_COMMON)] = ()
     reach: NotNegative = 0.0
     more: Curve | None = None
@@ -168,8 +177,62 @@ class FewColoursStep(Record):
         table = colours[order].astype(np.float64)
         pixels = _opaque_colours(pixel_steps.matched(samples, [self.model_dump()])).astype(np.float64)
         apart = np.sqrt(((pixels - pixel_steps.snapped(pixels, table, np.inf)) ** 2).sum(1))
-        reach = min(float(np.quantile(apart, share)), MAX_REACH)
+        reach = min(float(np.quantile(apart, share)), palettes.MAX_REACH)
         return self.model_copy(update={"common": tuple(map(tuple, colours[order].tolist())), "reach": round(reach, 2)})
+
+
+class ClipColoursStep(Record):
+    """See `pixel_steps.clip_colours`: afterwards at most as many pixels stay as they are from frame to frame as in real clips."""
+
+    step: Literal["clip_colours"] = "clip_colours"
+    slope: Annotated[float, Field(ge=0.0, le=1.0)]
+    intercept: Annotated[float, Field(ge=-20.0, le=20.0)]
+    flat: Annotated[tuple[Colour, ...], Field(max_length=palettes.MAX_FLAT_COLOURS)] = ()
+    hold: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+
+    @classmethod
+    def learn(
+        cls,
+        samples: Levels,
+        real: Levels,
+        num_frames: int,
+        flat: tuple[Colour, ...],
+        palette: NDArray[np.uint8] | None = None,
+    ) -> ClipColoursStep | None:
+        """None unless most samples have too many colours, nearly all real clips few, and samples of few have real colours.
+
+        Args:
+            samples, real: Frames of clips, in their order.
+            num_frames: Frames of each clip.
+            flat: Colours that pixels keep.
+            palette: (P, C) colours that samples have in the end; None if they may have any.
+        """
+        (areas, counts), (sample_areas, sample_counts) = (
+            _colour_counts(_laid_out(x, num_frames)) for x in (real, samples)
+        )
+        if len(areas) < 2 or not len(sample_areas):
+            return None
+        slope, intercept = _usual_counts(areas, counts)
+        is_usual = counts - slope * areas - intercept <= np.log(MAX_SPREAD)
+        expected = intercept + slope * sample_areas
+        is_few = expected <= np.log(pixel_steps.MAX_FEW_COLOURS)
+        has_too_many = is_few & (sample_counts > expected + np.log(TOO_MANY_COLOURS))
+        if is_usual.mean() < MIN_USUAL_SHARE or has_too_many.mean() < 0.5:
+            return None
+        step = cls(slope=round(slope, 4), intercept=round(float(np.clip(intercept, -20.0, 20.0)), 4), flat=flat)
+        before, after_step, goal = (
+            _histogram(x if palette is None else pixel_steps.palette(x, palette.tolist(), 0.0), flat)
+            for x in (samples, after(samples, step, num_frames), real)
+        )
+        if np.abs(after_step - goal).sum() / 2.0 > np.abs(before - goal).sum() / 2.0 + MAX_SHIFT:
+            return None
+        real_share = _held_share(real, num_frames)
+        for hold in HOLDS:
+            held = step.model_copy(update={"hold": hold})
+            if _held_share(after(samples, held, num_frames), num_frames) > real_share:
+                break
+            step = held
+        return step
 
 
 class FlatStep(Record):
@@ -190,7 +253,7 @@ class PaletteStep(Record):
     """See `pixel_steps.palette`: afterwards as few pixels have a colour that no neighbour has as in real images."""
 
     step: Literal["palette"] = "palette"
-    colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=MAX_COLOURS)]
+    colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=palettes.MAX_COLOURS)]
     lenience: NotNegative
 
     @classmethod
@@ -214,7 +277,17 @@ class MarginStep(Record):
     sides: Annotated[tuple[MarginWidth, ...], Field(min_length=4, max_length=4)]
 
 
-Step = IslandStep | AlphaStep | SpeckStep | FewColoursStep | FlatStep | PaletteStep | MarginStep
+Step = (
+    IslandStep
+    | StrayStep
+    | AlphaStep
+    | SpeckStep
+    | FewColoursStep
+    | ClipColoursStep
+    | FlatStep
+    | PaletteStep
+    | MarginStep
+)
 
 
 class PixelMatching(Record):
@@ -223,23 +296,26 @@ class PixelMatching(Record):
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 
     @classmethod
-    def learn(cls, samples: Numbers, real: Numbers, *, are_frames: bool = False) -> PixelMatching:
+    def learn(cls, samples: Numbers, real: Numbers, *, num_frames: int = 0) -> PixelMatching:
         """Learn the steps from samples and training images.
 
         Args:
             samples: (m, C, H, W) levels.
             real: (n, C, H, W) levels, whole numbers.
-            are_frames: Whether they are frames of clips, each of which chooses no colours of its own: they would flicker.
+            num_frames: Frames of each clip, where both are those of clips, in their order; 0: they are stills.
         """
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
+        clips = real[: num_frames * (len(real) // max(num_frames, 1))].astype(np.float32)
+        if num_frames:  # the first frames would be those of few clips
+            real = real[np.random.default_rng(0).permutation(len(real))]
         subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
         steps: list[Step] = []
-        for learn in _learners(real, are_frames):
+        for learn in _learners(real, clips, num_frames):
             step = learn(x, subset)
             if step is not None:
                 steps.append(step)
-                x = pixel_steps.matched(x, [step.model_dump()])
+                x = after(x, step, num_frames)
         edge = margin_of(real)
         return cls(steps=(*steps, edge) if edge is not None else tuple(steps))
 
@@ -251,10 +327,10 @@ class PixelMatching(Record):
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
-        islands = [step.colour for step in self.steps if isinstance(step, IslandStep)]
+        islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep)]
         colours += [colour for colour in islands if colour is not None]
-        few = [step for step in self.steps if isinstance(step, FewColoursStep)]
-        colours += [colour for step in few for colour in (*step.flat, *step.common)]
+        few = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
+        colours += [colour for step in few for colour in (*step.flat, *getattr(step, "common", ()))]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
         has_alpha = any(isinstance(step, AlphaStep) for step in self.steps) or None in islands
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
@@ -283,14 +359,49 @@ def curve(samples: Numbers, real: Numbers) -> Curve:
     return before, after
 
 
-def _learners(real: Numbers, are_frames: bool) -> Iterator[Callable[[Levels, Levels], Step | None]]:
-    """Yield the function that learns each step, from samples after the earlier steps, and from real images."""
+def after(x: Levels, step: Step, num_frames: int) -> Levels:
+    """Levels (n, C, H, W) after a step. num_frames: Frames of each clip, where they are those of clips; else 0."""
+    parts = np.split(x, len(x) // num_frames) if num_frames else [x]
+    return np.concatenate([pixel_steps.matched(part, [step.model_dump()]) for part in parts])
+
+
+def _histogram(x: Levels, flat: tuple[Colour, ...]) -> NDArray[np.float64]:
+    """The shares of cubes of 64 levels among the opaque pixels of images (n, C, H, W) that have no flat colour."""
+    pixels = _opaque_colours(x)
+    is_flat = (
+        (pixels[:, None] == np.array(flat, dtype=np.int64).reshape(-1, x.shape[1])).all(axis=2).any(axis=1)
+    )  # (N,)
+    cubes = pixels[~is_flat] // 64 @ (4 ** np.arange(x.shape[1], dtype=np.int64))
+    return np.asarray(np.bincount(cubes, minlength=4 ** x.shape[1]) / max(len(cubes), 1))
+
+
+def _laid_out(frames: Levels, num_frames: int) -> Levels:
+    """Clips as images: frames (n * T, C, H, W), below each other, (n, C, T * H, W)."""
+    clips = frames.reshape(-1, num_frames, *frames.shape[1:]).swapaxes(1, 2)
+    return clips.reshape(*clips.shape[:2], -1, frames.shape[3])
+
+
+def _held_share(frames: Levels, num_frames: int) -> float:
+    """The share of the pixels of clips, frames (n * T, C, H, W), that are as they were in the frame before."""
+    clips = np.rint(frames).reshape(-1, num_frames, *frames.shape[1:])
+    return float((clips[:, 1:] == clips[:, :-1]).all(axis=2).mean())
+
+
+def _learners(real: Numbers, clips: Levels, num_frames: int) -> Iterator[Callable[[Levels, Levels], Step | None]]:
+    """Yield the function that learns each step, from samples after the earlier steps, and from real images.
+
+    Args:
+        real: Real images, or frames of clips in any order.
+        clips: Frames of clips in their order.
+        num_frames: Frames of each clip; 0 for stills.
+    """
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
-    colours, counts = _colours(real)
-    flat_colours = list(_flat_colours(colours, counts))
+    colours, counts = palettes.colours_of(real)
+    flat_colours = list(palettes.flat_colours(colours, counts))
+    has_background = bool(flat_colours) and counts.max() >= MIN_BACKGROUND * counts.sum()
     if has_neighbours and has_alpha:
         yield IslandStep.learn
-    elif has_neighbours and flat_colours and counts.max() >= MIN_BACKGROUND * counts.sum():
+    elif has_neighbours and has_background:
         colour, reach = flat_colours[0]
         yield partial(IslandStep.learn, colour=colour, reach=reach)
     if has_alpha:
@@ -300,9 +411,13 @@ def _learners(real: Numbers, are_frames: bool) -> Iterator[Callable[[Levels, Lev
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
     yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)
-    if real.shape[1] > 1 and not are_frames:
-        yield partial(FewColoursStep.learn, flat=tuple(colour for colour, _ in flat_colours))
-    palette = palette_of(real)
+    if has_neighbours and (has_alpha or has_background):  # the background is exact now
+        yield partial(StrayStep.learn, colour=None if has_alpha else flat_colours[0][0])
+    flat, palette = tuple(colour for colour, _ in flat_colours), palettes.palette_of(real)
+    if real.shape[1] > 1 and num_frames > 1:
+        yield lambda samples, _: ClipColoursStep.learn(samples, clips, num_frames, flat, palette)
+    elif real.shape[1] > 1:
+        yield partial(FewColoursStep.learn, flat=flat)
     if palette is not None:
         yield partial(PaletteStep.learn, colours=palette)
 
@@ -329,7 +444,7 @@ def _colour_counts(x: Levels) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     for image, opaque in zip(x, pixel_steps.opaque_pixels(x), strict=True):
         area = int(opaque.sum())
         if area >= MIN_AREA:
-            rows.append((area, len(np.unique(np.rint(image[:, opaque]), axis=1).T)))
+            rows.append((area, len(np.unique(palettes.codes(image[:, opaque][None, :, :, None])))))
     areas, counts = np.log(np.array(rows, dtype=np.float64).reshape(-1, 2)).T
     return areas, counts
 
@@ -345,53 +460,6 @@ def _usual_counts(areas: NDArray[np.float64], counts: NDArray[np.float64]) -> tu
         intercept = float(np.median(count - slope * area))
         is_usual = counts - slope * areas - intercept <= np.log(MAX_SPREAD)
     return slope, intercept
-
-
-def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The different colours (P, C), and how many pixels have each (P,)."""
-    codes, counts = np.unique(_codes(real), return_counts=True)
-    channels = [(codes >> (8 * channel)) & 255 for channel in range(real.shape[1])]
-    return np.stack(channels, axis=1).astype(np.uint8), counts
-
-
-def _codes(x: Numbers) -> NDArray[np.int64]:
-    """The colour of each pixel as one number, (N,)."""
-    pixels = np.moveaxis(np.rint(x).astype(np.int64), 1, -1).reshape(-1, x.shape[1])  # (N, C)
-    return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
-
-
-def _flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
-    """Yield the colours that many pixels have, the most common first, and how far each reaches.
-
-    Of neighbouring levels, such as 252 to 254 in white strokes, only the most common one counts; the curve keeps their spread.
-    """
-    order = np.argsort(-counts, kind="stable")[:MAX_FLAT_COLOURS]
-    common: list[Levels] = []
-    for colour in colours[order[counts[order] >= MIN_FLAT_SHARE * counts.sum()]].astype(np.float32):
-        if all(np.sqrt(((colour - other) ** 2).sum()) >= 2.0 * MIN_REACH for other in common):
-            common.append(colour)
-    for index, colour in enumerate(common):
-        others = np.asarray([*common[:index], *common[index + 1 :]]).reshape(-1, len(colour))  # (P - 1, C)
-        distance = np.sqrt(((others - colour) ** 2).sum(1))
-        yield tuple(map(int, colour)), round(min([MAX_REACH, *(distance / 2.0).tolist()]), 2)
-
-
-def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
-    """The palette (P, C) of images (n, C, H, W), which are levels from 0 to 255; None if they have none.
-
-    A palette has few colours, each of which many pixels have, or else each half of the images has those of the other half.
-    """
-    most = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
-    if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(_codes(real[:FIRST_IMAGES]))) > most:
-        return None
-    colours, counts = _colours(real)
-    if len(colours) > most:
-        return None
-    if len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours):
-        return colours
-    halves = [_codes(real[start::2]) for start in (0, 1)]
-    shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
-    return colours if min(shares) >= MIN_KNOWN_SHARE else None
 
 
 def margin_of(real: Numbers) -> MarginStep | None:
@@ -412,23 +480,3 @@ def margin_of(real: Numbers) -> MarginStep | None:
     if not any(sides):
         return None
     return MarginStep(colour=tuple(colour.astype(int).tolist()), sides=tuple(map(int, sides)))
-
-
-def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False) -> list[str]:
-    """A sentence on the palette of images (n, C, H, W), in a list; [] if neither they nor their files have one.
-
-    Args:
-        images: Some images, as levels from 0 to 255, in the size in which they are learned.
-        plural: Noun for them.
-        files_have_palettes: Whether the files that they were read from have palettes.
-    """
-    palette = palette_of(images)
-    if palette is not None:
-        colours = "levels of grey" if images.shape[1] == 1 else "colours"
-        count = f"{len(palette):,} {colours} in the {len(images):,} {plural} looked at"
-        return [f"The data has a palette ({count}), and samples will have no other {colours}."]
-    if not files_have_palettes:
-        return []
-    return [
-        f"The files have palettes, but the {plural}, as they are learned, share none: samples will have no palette."
-    ]

@@ -23,13 +23,19 @@ HALF = 127.5  # alpha from which a pixel counts as opaque
 MAX_FEW_COLOURS = 64
 # Between the exactly opaque and others, farther than any two colours: none of the former becomes a little transparent
 APART = 512.0
+MAX_STRAY = 5  # pixels of a group that may be stray: sprites have hardly any of so few (docs/log.md, 2026-11-29)
+CLUSTERED = 1 << 12  # pixels that decide the colours of a clip, at most: bounds the time
 ROUNDS = 4  # rounds of k-means: more change hardly a pixel
 
 
 def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
-    """Levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
+    """Levels (n, C, H, W) after all steps, each given by its name `step` and its numbers.
+
+    The images are the frames of one clip if one of the steps is `clip_colours`.
+    """
     functions: dict[str, Callable[..., Levels]] = {"islands": islands, "alpha": alpha, "specks": specks}
-    functions |= {"few_colours": few_colours, "flat": flat, "palette": palette, "margin": margin}
+    functions |= {"few_colours": few_colours, "clip_colours": clip_colours, "flat": flat, "stray": stray}
+    functions |= {"palette": palette, "margin": margin}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
@@ -68,6 +74,38 @@ def single_pixels(depth: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     inside = depth >= 0.0
     count = sum(shifts(inside.astype(np.uint8)))
     return inside & (count == 0), ~inside & (count == 8)
+
+
+def stray(x: Levels, strength: float, colour: Sequence[int] | None = None) -> Levels:
+    """Give the background to small groups of pixels that lie in it, if none of their pixels is farther from it than `strength`.
+
+    Args:
+        x: Levels.
+        strength: In levels.
+        colour: Colour of the background; None where it is transparent.
+    """
+    depth = stray_depth(x, colour)
+    background = as_pixel(colour if colour is not None else [0] * x.shape[1])
+    return np.where(((depth > 0.0) & (depth <= strength))[:, None], background, x)
+
+
+def stray_depth(x: Levels, colour: Sequence[int] | None) -> Levels:
+    """How far the farthest pixel of its group is from the background, in levels, for pixels (n, H, W) of groups of at most
+    MAX_STRAY pixels that touch each other, also at corners, and no other; 0 elsewhere. For `colour` see `stray`."""
+    depth = foreground_depth(x, colour, 0.0) if colour is not None else x[:, 3]
+    is_inside = depth >= 0.5
+    labels = np.arange(depth.size).reshape(depth.shape)
+    labels[~is_inside] = depth.size
+    for _ in range(MAX_STRAY - 1):  # so many steps lead from any pixel of a small group to any other
+        lowest = np.minimum.reduce([labels, *shifts(labels)])
+        labels = np.where(is_inside, lowest, depth.size)
+    is_large = np.bincount(labels.ravel(), minlength=depth.size + 1) > MAX_STRAY
+    for shifted in shifts(labels):  # a group with two labels is larger
+        is_large[labels[(shifted != labels) & (shifted < depth.size)]] = True
+    is_large[depth.size] = True
+    farthest = np.zeros(depth.size + 1, dtype=np.float32)
+    np.maximum.at(farthest, labels.ravel(), depth.ravel())
+    return np.where(is_large[labels], np.float32(0.0), farthest[labels])
 
 
 def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
@@ -149,8 +187,7 @@ def with_few_colours(
     pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
     if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
         return is_free, pixels, pixels
-    exact = APART * (np.rint(pixels[:, 3:]) == 255.0)  # (N, 1), or (N, 0) without alpha
-    return is_free, pixels, quantised(np.concatenate([pixels, exact], axis=1), num_free)[:, : len(image)]
+    return is_free, pixels, quantised(_apart(pixels), num_free)[:, : len(image)]
 
 
 def opaque_pixels(x: Levels) -> NDArray[np.bool_]:
@@ -158,21 +195,132 @@ def opaque_pixels(x: Levels) -> NDArray[np.bool_]:
     return x[:, 3] >= HALF if x.shape[1] == 4 else np.ones((len(x), *x.shape[2:]), dtype=np.bool_)
 
 
+def clip_colours(
+    x: Levels, slope: float, intercept: float, flat: Sequence[Sequence[int]] = (), hold: float = 0.0
+) -> Levels:
+    """Give the frames of a clip as few colours as real clips of its area have, the same in all frames; see `few_colours`.
+
+    The area is that of all frames together. Pixels of many colours lose a part of their contrast as they come to share a few, so
+    these are moved apart until the contrast is as before.
+
+    Args:
+        x: Levels of the frames, in their order.
+        slope, intercept, flat: As for `few_colours`.
+        hold: A pixel changes its colour only where it then is nearer by this share of the mean squared distance to them.
+    """
+    opaque = opaque_pixels(x)
+    usual = float(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope)
+    if usual >= MAX_FEW_COLOURS + 0.5:
+        return x
+    kept = np.where(opaque, -1, 0)  # (n, H, W): 0 for clear pixels, a number for each flat colour, -1 for others
+    for number, colour in enumerate(flat, 1):
+        kept[opaque & (np.rint(x) == as_pixel(colour)).all(axis=1)] = number
+    pixels = np.moveaxis(x, 1, -1)[kept < 0].astype(np.float64)  # (N, C)
+    pixels = pixels[:: max(1, -(-len(pixels) // CLUSTERED))]
+    num_free = max(int(usual + 0.5) - len(np.unique(kept[kept > 0])), 1)
+    if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
+        return x
+    centres = clusters(_apart(pixels), num_free)
+    nearest_centre = centres[_nearest_centres(_apart(pixels), centres)]
+    cost = hold * float(((_apart(pixels) - nearest_centre) ** 2).sum(1).mean())
+    colours = spread(centres[:, : x.shape[1]], pixels, nearest_centre[:, : x.shape[1]])
+    return _with_colours(x, kept, centres, colours, cost, len(flat) + 1)
+
+
+def spread(
+    centres: NDArray[np.float64], pixels: NDArray[np.float64], nearest_centre: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Colours (P, C), moved from the mean of the pixels (N, C) so far that pixels of these colours differ as much as before.
+
+    nearest_centre: (N, C) the colour of each pixel. Alpha stays as it is.
+    """
+    channels = slice(0, 3)
+    mean = pixels[:, channels].mean(axis=0)
+    before, after = (((p[:, channels] - mean) ** 2).sum(1).mean() for p in (pixels, nearest_centre))
+    moved = np.clip(mean + (centres[:, channels] - mean) * np.sqrt(before / max(after, 1.0)), 0.0, 255.0)
+    if centres.shape[1] < 4:
+        return np.asarray(moved)
+    return np.concatenate([np.minimum(moved, centres[:, 3:]), centres[:, 3:]], axis=1)
+
+
+def _with_colours(
+    x: Levels,
+    kept: Indices,
+    centres: NDArray[np.float64],
+    colours: NDArray[np.float64],
+    cost: float,
+    num_kept: int,
+) -> Levels:
+    """Frames whose pixels take one of the colours (P, C) instead of the nearest centre (P, C or more).
+
+    Args:
+        x: Frames.
+        kept: (n, H, W) below 0 for these pixels; others stay as they are, and those of one number are of one colour.
+        centres: Centres, each of one colour.
+        colours: Their colours.
+        cost: How much nearer (squared) another colour has to be for a pixel to change.
+        num_kept: How many numbers of `kept` there are.
+    """
+    places = np.argwhere((kept < 0).any(axis=0)).T  # (2, M) that change
+    strip = max(1, STRIP // len(x))
+    out = x.copy()
+    for start in range(0, places.shape[1], strip):
+        rows, columns = places[:, start : start + strip]
+        numbers = kept[:, rows, columns]  # (n, M)
+        is_free = numbers < 0
+        pixels = _apart(x[:, :, rows, columns].transpose(0, 2, 1).reshape(-1, x.shape[1]).astype(np.float64))
+        # Squared distances, less the squares of the pixels, which are the same for all centres
+        squares = (centres**2).sum(1) - 2.0 * (pixels @ centres.T)
+        free = np.where(is_free[..., None], squares.reshape(*is_free.shape, -1), np.inf)
+        others = np.where(numbers[..., None] == np.arange(num_kept), 0.0, np.inf)
+        chosen = steady(np.concatenate([others, free], axis=2), cost) - num_kept
+        times, at = np.nonzero(is_free)
+        out[times, :, rows[at], columns[at]] = colours[chosen[is_free]]
+    return out
+
+
+def steady(distance: NDArray[np.float64], cost: float) -> Indices:
+    """The choices (T, N) over time with the least sum of distances (T, N, P) and of the cost of each change (Viterbi's algorithm)."""
+    total, before = distance[0], []
+    for later in distance[1:]:
+        best = total.argmin(axis=-1)[:, None]  # (N, 1)
+        changed = np.take_along_axis(total, best, axis=1) + cost
+        stays = total <= changed
+        before.append(np.where(stays, np.arange(total.shape[1]), best))
+        total = np.where(stays, total, changed) + later
+    choice = total.argmin(axis=-1)
+    choices = [choice]
+    for previous in reversed(before):
+        choice = np.take_along_axis(previous, choice[:, None], axis=1)[:, 0]
+        choices.append(choice)
+    return np.stack(choices[::-1])
+
+
+def _apart(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixels (N, C), with a further value where they have alpha: APART for those that are exactly opaque."""
+    return np.concatenate([pixels, APART * (np.rint(pixels[:, 3:]) == 255.0)], axis=1)
+
+
 def quantised(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Pixels (N, C) with so many colours: k-means, which begins with colours that are far from those before them."""
+    """Pixels (N, C) with so many colours, see `clusters`."""
+    centres = clusters(pixels, count)
+    return np.asarray(centres[_nearest_centres(pixels, centres)])
+
+
+def clusters(pixels: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """So many colours (count, C) of pixels (N, C): k-means, which begins with colours that are far from those before them."""
     centres = pixels.mean(axis=0, keepdims=True)  # (1, C)
     distance = ((pixels - centres) ** 2).sum(1)
     for _ in range(count - 1):
         farthest = pixels[distance.argmax()]
         centres = np.concatenate([centres, farthest[None]])
         distance = np.minimum(distance, ((pixels - farthest) ** 2).sum(1))
-    index = _nearest_centres(pixels, centres)
     for _ in range(ROUNDS):
+        index = _nearest_centres(pixels, centres)
         sizes = np.bincount(index, minlength=count)
         sums = np.stack([np.bincount(index, channel, count) for channel in pixels.T], axis=1)  # (count, C)
         centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
-        index = _nearest_centres(pixels, centres)
-    return np.asarray(centres[index])
+    return np.asarray(centres)
 
 
 def snapped(pixels: NDArray[np.float64], table: NDArray[np.float64], reach: float) -> NDArray[np.float64]:

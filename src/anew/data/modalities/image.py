@@ -28,7 +28,8 @@ from anew.data.formats.image_size import (
     usual_size,
     what_keeps,
 )
-from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
+from anew.data.formats.palettes import palette_note
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError

@@ -35,7 +35,8 @@ from anew.data.formats import (
 from anew.data.formats.clip_glimpses import ClipGlimpse, ClipGlimpses
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.formats.image_size import parse_size
-from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
+from anew.data.formats.palettes import palette_note
+from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item

@@ -57,7 +57,7 @@ from anew.evaluation.memorization.result import (
     TrainingDistance,
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, NUM_TESTS
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, COPIED_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
 from anew.functional.intervals import clopper_pearson
 
@@ -248,9 +248,11 @@ class Audit(Generic[ItemT]):
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = bonferroni_p(scan_p, match.p)
-        is_copying = p <= NUM_TESTS * self.level and (control_p is None or control_p > CONTROL_ALPHA)
-        n_visible = self.n_samples * self.visible_share
         repeats = self._repeats()
+        is_copying = p <= NUM_TESTS * self.level or repeats.copied_p <= COPIED_ALPHA
+        is_copying = is_copying and (control_p is None or control_p > CONTROL_ALPHA)
+        p = min(p, repeats.copied_p) if repeats.copied_p <= COPIED_ALPHA else p
+        n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
             share, low = (min(copies / n_visible, 1.0) for copies in copies_of_tests(scan, scan_p, match))

@@ -6,23 +6,46 @@ sample repeats a training item as often as any two real items are equal. Under i
 binomial, given the number of all repetitions (a conditional test of two Poisson rates). In simulated draws, uniform and of
 Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-11-28).
 
+Memorised items are mostly few, and repeated many times. To labels each of them is one event. So the samples that repeat training
+items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
+
 A generator that repeats held-out items as often reaches real items by itself, as happens with names. Pictures and long records are
-out of reach (`reach`): there it has seen the held-out items, too, so that they excuse nothing.
+out of reach (`reach`): there it has seen the held-out items, too, so that they excuse nothing, and one that is a training item and
+is repeated far more often than among real items is a copy.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.copying_test import Indices
 from anew.evaluation.memorization.match_test import binomial_tail
-from anew.evaluation.memorization.thresholds import ALPHA, LABEL_ALPHA
+from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 from anew.functional.intervals import clopper_pearson
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedItem:
+    """A training item that samples repeat.
+
+    Attributes:
+        samples: Number of samples that are identical to it.
+        real: Number of real items that are, itself included.
+        is_out_of_reach: Whether no generator reaches it by itself; False if that was not asked, since real items repeat it about as often.
+    """
+
+    samples: int
+    real: int
+    is_out_of_reach: bool = False
+
+    def p(self, n_samples: int, n_real: int) -> float:
+        """The probability of so many samples if it is as frequent among `n_samples` samples as among `n_real` real items."""
+        return binomial_tail(self.samples, self.samples + self.real, n_samples / (n_samples + n_real))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,10 @@ class RepeatedItems:
         n_train, n_held_out: Numbers of training and held-out items.
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
         out_of_reach: How many of the different held-out items no generator reaches by itself.
+        often: The training items that more than one sample repeats.
+        own: How often samples repeat any one item that is no training item, at most.
+        real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
+            the more surely one of them is in the training data. None: the share of training items, as of items that are there once.
     """
 
     samples: int
@@ -51,11 +78,14 @@ class RepeatedItems:
     n_held_out: int
     held_out_samples: int = 0
     out_of_reach: int = 0
+    often: tuple[RepeatedItem, ...] = ()
+    own: int = 0
+    real_of_training: float | None = None
 
     @property
     def seen_p(self) -> float:
         """The probability of so many repeated held-out items out of reach, if samples repeat real items as these each other."""
-        return self._chance(self.out_of_reach, self.n_held_out, self.held_out_samples - self.held_out)
+        return self._chance(self.out_of_reach, 1.0 - self._train_share, self.held_out_samples - self.held_out)
 
     @property
     def saw_held_out(self) -> bool:
@@ -64,25 +94,63 @@ class RepeatedItems:
 
     @property
     def p(self) -> float:
-        """The probability of so many repeated training items if samples repeat real items as often as these each other.
+        """The probability of so many repetitions of training items if samples repeat real items as often as these each other.
 
-        It is 1 if samples repeat held-out items as often, for their numbers: then the generator reaches real items by itself, unless
-        it saw these.
+        If samples repeat held-out items as often, for their numbers, the generator reaches real items by itself, unless it saw these.
+        Then only a training item counts that samples repeat more often than anything else that they repeat.
         """
         if self.held_out and not self.saw_held_out:
-            n_pool = self.n_train + self.n_held_out
-            p_labels = binomial_tail(self.items, self.items + self.held_out, self.n_train / n_pool)
+            p_labels = binomial_tail(self.items, self.items + self.held_out, self._train_share)
             if p_labels > LABEL_ALPHA:
-                return 1.0
-        return self._chance(self.items, self.n_train, self.samples - self.items)
+                return max(self._most_frequent_p(self.often), self._own_p)
+        share = self._train_share if self.real_of_training is None else self.real_of_training
+        different_p = self._chance(self.items, share, self.samples - self.items)
+        return min(different_p, self._samples_p, self._most_frequent_p(self.often))
 
-    def _chance(self, items: int, n_part: int, n_again: int) -> float:
-        """The probability of so many repeated items of a part of `n_part` real items, of which samples repeat some `n_again` times."""
+    @property
+    def copied_p(self) -> float:
+        """The p of the training item out of reach that samples repeat most often, for its frequency among real items."""
+        return self._most_frequent_p([item for item in self.often if item.is_out_of_reach])
+
+    def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
+        """The least p of some of the training items, by Bonferroni for all of those that samples repeat."""
+        n_pool = self.n_train + self.n_held_out
+        return min([1.0, *(self.items * item.p(self.n_samples, n_pool) for item in items)])
+
+    @property
+    def _own_p(self) -> float:
+        """The p of the training item that samples repeat most often, for how often they repeat something else."""
+        most = max((item.samples for item in self.often), default=0)
+        return min(self.items * binomial_tail(most, most + self.own, 0.5), 1.0)
+
+    @property
+    def _samples_p(self) -> float:
+        """The probability of so many samples that repeat training items, each counted."""
+        if not self.samples or not self.n_real:
+            return 1.0
+        once = self._once
+        return binomial_tail(
+            self.samples, self.samples + once * self.real, self.n_samples / (self.n_samples + once * self.n_real)
+        )
+
+    @property
+    def _once(self) -> float:
+        """How many events a repetition among real items counts for: two real items that are equal are one, not two."""
+        return 1.0 - self.n_real / (2.0 * (self.n_train + self.n_held_out))
+
+    @property
+    def _train_share(self) -> float:
+        return self.n_train / (self.n_train + self.n_held_out)
+
+    def _chance(self, items: int, part: float, n_again: int) -> float:
+        """The probability of so many repeated items of a part of the real items, of which samples repeat some `n_again` times.
+
+        part: The share of repetitions that repeat this part.
+        """
         if not items or not self.n_real:
             return 1.0
-        n_pool = self.n_train + self.n_held_out
-        once = 1.0 - self.n_real / (2.0 * n_pool)  # two real items that are equal are one event, not two
-        expected = (self.n_samples - n_again) * n_part / n_pool
+        once = self._once
+        expected = (self.n_samples - n_again) * part
         share = expected / (expected + once * self.n_real)
         return binomial_tail(items, items + once * self.real, share)
 
@@ -128,17 +196,39 @@ def count_repeats(
     repeated = np.array(
         [max(candidates, key=lambda i: is_train[i]) for candidates in items if candidates], dtype=np.intp
     )
-    different, counts = np.unique(repeated), Counter(key for keys in real for key in set(keys))
+    different, times = np.unique(repeated, return_counts=True)
+    counts = Counter(key for keys in real for key in set(keys))
     held_out = different[~is_train[different]]
+    again = is_train[different] & (times > 1)
+    often = [
+        RepeatedItem(n, max(counts[key] for key in real[i]))
+        for i, n in zip(different[again].tolist(), times[again].tolist(), strict=True)
+    ]
+    frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in often], dtype=np.bool_)
+    if frequent.any():  # whether items are out of reach takes seconds
+        unreachable = np.zeros(len(often), dtype=np.bool_)
+        unreachable[frequent] = is_out_of_reach(different[again][frequent])
+        often = [replace(item, is_out_of_reach=bool(flag)) for item, flag in zip(often, unreachable, strict=True)]
+    n_real_of = np.array([max((counts[key] for key in real[i]), default=1) for i in stand_ins.tolist()])
+    n_others = n_real_of[n_real_of > 1] - 1
+    own = Counter(
+        key
+        for keys, candidates in zip(samples, items, strict=True)
+        if not is_train[candidates].any()
+        for key in set(keys)
+    )
     return RepeatedItems(
         samples=int(is_train[repeated].sum()),
         items=int(is_train[different].sum()),
         held_out=len(held_out),
         n_samples=len(samples),
-        real=sum(any(counts[key] > 1 for key in real[i]) for i in stand_ins.tolist()),
+        real=len(n_others),
         n_real=len(stand_ins),
         n_train=int(is_train.sum()),
         n_held_out=int((~is_train).sum()),
         held_out_samples=int((~is_train[repeated]).sum()),
         out_of_reach=int(is_out_of_reach(held_out).sum()) if len(held_out) else 0,
+        often=tuple(often),
+        own=max(own.values(), default=0),
+        real_of_training=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
     )

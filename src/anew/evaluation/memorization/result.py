@@ -190,8 +190,11 @@ class CopyTestResult:
     picture: ScanPicture | None = None
 
     def to_json(self) -> dict[str, object]:
-        plain = asdict(self) | {"method": METHODS[self.method], "exact_limit": self.exact_limit}
-        return plain | {"verdict": self.verdict()}
+        return asdict(self) | {
+            "method": METHODS[self.method],
+            "exact_limit": self.exact_limit,
+            "verdict": self.verdict(),
+        }
 
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""

@@ -22,8 +22,8 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
     "Malformed rows",
-    "Share of samples with another number of fields than rows of the data, without a number where rows have one (null of JSON is no "
-    "fault), or without a key that their JSON objects have.",
+    "Share of samples with another number of fields than rows of the data, without a number or a date where rows have one (null of "
+    "JSON is no fault; the 30th of February is none), or without a key that their JSON objects have.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",

@@ -10,11 +10,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from anew.evaluation.metrics.date_fields import DateFormat, date_format
 from anew.evaluation.metrics.distances import Array
 
 # The comma comes after the others, since it may be the decimal sign. Blanks divide rows that have numbers, such as log lines: not
@@ -93,20 +94,22 @@ class Column:
     """A column, as learned from training rows.
 
     Attributes:
-        numbers: Sorted numbers of the column; None where it does not hold numbers.
+        numbers: Sorted numbers of the column, or of days for dates; None where it holds neither.
         levels: Most frequent values that are no numbers.
         missing: What stands for no value: "" if training rows have it, and null of JSON even if none has it.
         thousands: Whether commas group thousands; otherwise a comma is a decimal sign.
+        dates: How dates or times of day are written, if the column holds such.
     """
 
     numbers: Array | None
     levels: tuple[str, ...]
     missing: tuple[str, ...]
     thousands: bool
+    dates: DateFormat | None = None
 
     def number(self, field: str) -> float | None:
-        """The finite number that a field of this column holds."""
-        return number(field, self.thousands)
+        """The finite number that a field of this column holds; of days, if it is a date."""
+        return number(field, self.thousands) if self.dates is None else self.dates.number(field)
 
     def is_valid(self, field: str) -> bool:
         return self.numbers is None or field in self.missing or field in self.levels or self.number(field) is not None
@@ -119,8 +122,8 @@ class Column:
         return np.array([median if (value := self.number(field)) is None else value for field in fields])
 
     def features(self, fields: Sequence[str]) -> Array:
-        """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or the
-        length of other values."""
+        """(n, d) features of valid fields: a flag for each missing value and level, then a number, its rank and its decimals, or what
+        `DateFormat` says of dates, or the length of other values."""
         values_with_flag = (*self.missing, *self.levels)
         flags = np.array([[field == value for value in values_with_flag] for field in fields], dtype=np.float64)
         flags = flags.reshape(len(fields), len(values_with_flag))
@@ -129,8 +132,11 @@ class Column:
             return np.concatenate([flags, np.log1p([[len(field)] for field in fields])], axis=1)
         low, high = np.quantile(self.numbers, [TAIL, 1.0 - TAIL])
         ranks = np.searchsorted(self.numbers, values, "left") + np.searchsorted(self.numbers, values, "right")
-        decimals = [num_decimals(field, self.thousands) for field in fields]
-        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers)), decimals])
+        if self.dates is None:
+            further = np.array([[num_decimals(field, self.thousands)] for field in fields], dtype=np.float64)
+        else:
+            further = self.dates.features(values)
+        return np.column_stack([flags, np.clip(values, low, high), ranks / (2.0 * len(self.numbers)), further])
 
 
 @dataclass(frozen=True)
@@ -258,10 +264,12 @@ def _column(fields: Sequence[str], missing: tuple[str, ...] = ()) -> Column:
     missing = ("", *missing) if "" in fields else missing
     thousands = groups_thousands(fields)
     present = [field for field in fields if field not in missing]
-    numbers = [value for field in present if (value := number(field, thousands)) is not None]
-    levels = Counter(field for field in present if number(field, thousands) is None).most_common(LEVELS)
+    dates = date_format(present)
+    column = Column(None, (), missing, thousands, dates)
+    numbers = [value for field in present if (value := column.number(field)) is not None]
+    levels = Counter(field for field in present if column.number(field) is None).most_common(LEVELS)
     n_known = len(numbers) + sum(count for _, count in levels)
     if numbers and len(numbers) >= NUMERIC * len(present) and n_known >= KNOWN * len(present):
         frequent = tuple(level for level, count in levels if count > 1)
-        return Column(np.sort(np.array(numbers)), frequent, missing, thousands)
+        return replace(column, numbers=np.sort(np.array(numbers)), levels=frequent)
     return Column(None, tuple(level for level, _ in Counter(present).most_common(LEVELS)), missing, thousands)

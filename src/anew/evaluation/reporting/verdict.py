@@ -89,6 +89,8 @@ def grade(
     gradings = grade_by_question(scores, unmeasured, supply)
     grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
     if copies is not None:
+        if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
+            grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         is_proven = is_proven and not copies.repeats_too_often and not copies.saw_held_out
         # Samples that are unlike the data are new, too, and deserve no praise for it.

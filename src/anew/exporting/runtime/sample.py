@@ -187,10 +187,14 @@ class Sampler:
         if item.get("matching"):
             from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed
 
-            images = samples if samples.ndim == 4 else samples.swapaxes(1, 2).reshape(-1, *samples[0][:, 0].shape)
-            images = matched((np.nan_to_num(images) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
-            shape = (len(samples), samples.shape[2], *images.shape[1:])  # (n, T, C, H, W) of clips
-            samples = images if samples.ndim == 4 else images.reshape(shape).swapaxes(1, 2)
+            def levels(images: Array) -> Array:
+                return np.asarray((np.nan_to_num(images) + 1.0) * 127.5)
+
+            if samples.ndim == 4:
+                samples = matched(levels(samples), item["matching"]) / 127.5 - 1.0
+            else:  # clips, (n, C, T, H, W)
+                clips = [matched(levels(clip.swapaxes(0, 1)), item["matching"]) / 127.5 - 1.0 for clip in samples]
+                samples = np.stack(clips).swapaxes(1, 2)
         if item["kind"] == "image":
             return _write_files(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":

@@ -8,31 +8,30 @@ const EVEN = 4; // squared distance under which neighbours count alike
 const HALF = 127.5; // alpha from which a pixel counts as opaque
 const MAX_FEW_COLOURS = 64; // an image that should have more colours keeps its own
 const APART = 512; // between the exactly opaque and others, which no colour is a mixture of
+const MAX_STRAY = 5; // pixels of a group that may be stray
+const CLUSTERED = 4096; // pixels that decide the colours of a clip
 const ROUNDS = 4; // of k-means
 
-// Values (C, H, W) in [-1, 1] after all steps. steps: each with its name under `step`, and its numbers.
-export function matched(values, shape, steps) {
-  if (!steps?.length) return values;
-  let levels = Float32Array.from(values, (value) => Math.min(255, Math.max(0, (value + 1) * 127.5)));
-  for (const step of steps) levels = STEPS[step.step](levels, shape, step);
-  return levels.map((level) => level / 127.5 - 1);
-}
-
-// The same of an image (C, H, W), or of each frame of a clip (C, T, H, W).
+// Values in [-1, 1] of an image (C, H, W), or of a clip (C, T, H, W), after all steps. steps: each with its name under `step`, and
+// its numbers.
 export function matchedFrames(values, shape, steps) {
-  if (shape.length !== 4 || !steps?.length) return matched(values, shape, steps);
-  const [channels, frames, height, width] = shape;
+  if (!steps?.length) return values;
+  const [channels, count] = [shape[0], shape.length === 4 ? shape[1] : 1];
+  const [height, width] = shape.slice(-2);
   const area = height * width;
-  const out = new Float32Array(values.length);
-  for (let t = 0; t < frames; t++) {
-    const frame = new Float32Array(channels * area);
-    for (let c = 0; c < channels; c++) {
-      const start = (c * frames + t) * area;
-      frame.set(values.subarray(start, start + area), c * area);
-    }
-    const own = matched(frame, [channels, height, width], steps);
-    for (let c = 0; c < channels; c++) out.set(own.subarray(c * area, (c + 1) * area), (c * frames + t) * area);
+  let frames = Array.from({ length: count }, (_, t) =>
+    Float32Array.from({ length: channels * area }, (_, i) => {
+      const value = values[(Math.floor(i / area) * count + t) * area + (i % area)];
+      return Math.min(255, Math.max(0, (value + 1) * 127.5));
+    }),
+  );
+  for (const step of steps) {
+    const frameShape = [channels, height, width];
+    if (step.step === "clip_colours") frames = clipColours(frames, frameShape, step);
+    else frames = frames.map((frame) => STEPS[step.step](frame, frameShape, step));
   }
+  const out = new Float32Array(values.length);
+  frames.forEach((frame, t) => frame.forEach((level, i) => (out[(Math.floor(i / area) * count + t) * area + (i % area)] = level / 127.5 - 1)));
   return out;
 }
 
@@ -92,6 +91,31 @@ function islands(x, [channels, height, width], { dots, holes, colour, reach }) {
   return out;
 }
 
+// Small groups of pixels in the background get its colour, if none of their pixels is farther from it than `strength`.
+function stray(x, [channels, height, width], { strength, colour }) {
+  const area = height * width;
+  const depth = Float32Array.from({ length: area }, (_, i) => {
+    if (!colour) return x[3 * area + i];
+    let distance = 0;
+    for (let c = 0; c < channels; c++) distance += (x[c * area + i] - colour[c]) ** 2;
+    return Math.sqrt(distance);
+  });
+  const touching = [];
+  eachNeighbourhood(height, width, (at, others) => (touching[at] = others.filter((other) => depth[other] >= 0.5)));
+  const out = x.slice();
+  for (let start = 0; start < area; start++) {
+    if (depth[start] < 0.5) continue;
+    const group = new Set([start]);
+    for (const at of group) {
+      if (group.size > MAX_STRAY) break;
+      touching[at].forEach((other) => group.add(other));
+    }
+    if (group.size > MAX_STRAY || [...group].some((at) => depth[at] > strength)) continue;
+    for (let c = 0; c < channels; c++) out[c * area + start] = colour ? colour[c] : 0;
+  }
+  return out;
+}
+
 function specks(x, [channels, height, width], { sharpness, apart }) {
   const area = height * width;
   const out = x.slice();
@@ -131,10 +155,9 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat, comm
   const free = opaque.filter((i) => flatOf(i) < 0);
   const rows = free.map((i) => Array.from({ length: channels }, (_, c) => x[c * area + i]));
   const numColours = new Set(rows.map((row) => row.map(roundHalfToEven).join())).size;
-  const exact = (row) => (channels < 4 ? [] : [roundHalfToEven(row[3]) === 255 ? APART : 0]);
   const reduced = (count) => {
     const numFree = Math.max(Math.floor(count + 0.5) - kept.size, 1);
-    return numColours <= numFree ? rows : quantised(rows.map((row) => [...row, ...exact(row)]), numFree).map((row) => row.slice(0, channels));
+    return numColours <= numFree ? rows : quantised(rows.map(apart), numFree).map((row) => row.slice(0, channels));
   };
   let count = usual;
   if (more) {
@@ -148,11 +171,98 @@ function fewColours(x, [channels, height, width], { slope, intercept, flat, comm
   return out;
 }
 
+// A colour, with a further value where it has alpha: APART if it is exactly opaque.
+const apart = (row) => (row.length < 4 ? row : [...row, roundHalfToEven(row[3]) === 255 ? APART : 0]);
+
+// The frames of a clip get as few colours as real clips of their area have, the same in all frames, and a pixel changes only where
+// it then is nearer by `hold`.
+function clipColours(frames, [channels, height, width], { slope, intercept, flat, hold }) {
+  const area = height * width;
+  const rowAt = (t, i) => Array.from({ length: channels }, (_, c) => frames[t][c * area + i]);
+  const isOpaque = (t, i) => channels < 4 || frames[t][3 * area + i] >= HALF;
+  // 0 for clear pixels, a number for each flat colour (of the last one that is equal), -1 for others
+  const keptAt = (t, i) => {
+    if (!isOpaque(t, i)) return 0;
+    const row = rowAt(t, i).map(roundHalfToEven);
+    return flat.findLastIndex((colour) => colour.every((level, c) => row[c] === level)) + 1 || -1;
+  };
+  const kept = frames.map((_, t) => Int32Array.from({ length: area }, (_, i) => keptAt(t, i)));
+  const numOpaque = frames.reduce((sum, _, t) => sum + kept[t].reduce((count, number) => count + (number !== 0), 0), 0);
+  const usual = Math.exp(intercept) * Math.max(numOpaque, 1) ** slope;
+  if (usual >= MAX_FEW_COLOURS + 0.5) return frames;
+  let rows = [];
+  kept.forEach((numbers, t) => numbers.forEach((number, i) => number < 0 && rows.push(rowAt(t, i))));
+  const stride = Math.max(1, Math.ceil(rows.length / CLUSTERED));
+  rows = rows.filter((_, n) => n % stride === 0);
+  const numKept = new Set(kept.flatMap((numbers) => [...numbers].filter((number) => number > 0))).size;
+  const numFree = Math.max(Math.floor(usual + 0.5) - numKept, 1);
+  if (new Set(rows.map((row) => row.map(roundHalfToEven).join())).size <= numFree) return frames;
+  const centres = clusters(rows.map(apart), numFree);
+  const nearestCentre = rows.map((row) => centres[nearestTo(apart(row), centres)]);
+  const cost = (hold * rows.reduce((sum, row, n) => sum + squared(apart(row), nearestCentre[n]), 0)) / rows.length;
+  const colours = spread(centres, rows, nearestCentre);
+  const out = frames.map((frame) => frame.slice());
+  for (let i = 0; i < area; i++) {
+    if (kept.every((numbers) => numbers[i] >= 0)) continue;
+    const distance = kept.map((numbers, t) => {
+      const isFree = numbers[i] < 0;
+      const others = Array.from({ length: flat.length + 1 }, (_, number) => (number === numbers[i] ? 0 : Infinity));
+      const own = isFree ? apart(rowAt(t, i)) : null;
+      // Less the squares of the pixel itself
+      const free = centres.map((centre) => (own ? squared(own, centre) - squared(own, own.map(() => 0)) : Infinity));
+      return [...others, ...free];
+    });
+    steady(distance, cost).forEach((choice, t) => {
+      if (kept[t][i] < 0) colours[choice - flat.length - 1].forEach((level, c) => (out[t][c * area + i] = level));
+    });
+  }
+  return out;
+}
+
+// Colours, moved from the mean of the rows so far that these differ as much as before. nearestCentre: that of each row.
+function spread(centres, rows, nearestCentre) {
+  const numColours = Math.min(rows[0].length, 3);
+  const colour = (row) => row.slice(0, numColours);
+  const mean = meanRow(rows.map(colour));
+  const variance = (list) => list.reduce((sum, row) => sum + squared(mean, row), 0) / list.length;
+  const factor = Math.sqrt(variance(rows) / Math.max(variance(nearestCentre), 1));
+  return centres.map((centre) => {
+    const limit = rows[0].length < 4 ? 255 : centre[3];
+    const moved = mean.map((level, c) => Math.min(Math.max(level + (centre[c] - level) * factor, 0), 255, limit));
+    return rows[0].length < 4 ? moved : [...moved, centre[3]];
+  });
+}
+
+// The choices over time with the least sum of distances (T lists) and of the cost of each change.
+function steady(distance, cost) {
+  const firstLeast = (list) => list.reduce((best, value, k) => (value < list[best] ? k : best), 0);
+  let total = distance[0];
+  const before = [];
+  for (const later of distance.slice(1)) {
+    const best = firstLeast(total);
+    const changed = total[best] + cost;
+    before.push(total.map((value, k) => (value <= changed ? k : best)));
+    total = total.map((value, k) => Math.min(value, changed) + later[k]);
+  }
+  const choices = [firstLeast(total)];
+  for (const previous of before.reverse()) choices.unshift(previous[choices[0]]);
+  return choices;
+}
+
 const squared = (a, b) => a.reduce((sum, value, c) => sum + (value - b[c]) ** 2, 0);
 const meanRow = (rows) => rows[0].map((_, c) => rows.reduce((sum, row) => sum + row[c], 0) / rows.length);
 
-// Rows with so many different values: k-means, which begins with rows that are far from those before them.
+const nearestTo = (row, centres) =>
+  centres.reduce((best, centre, k) => (squared(row, centre) < squared(row, centres[best]) ? k : best), 0);
+
+// Rows with so many different values.
 function quantised(rows, count) {
+  const centres = clusters(rows, count);
+  return rows.map((row) => centres[nearestTo(row, centres)]);
+}
+
+// So many centres of rows: k-means, which begins with rows that are far from those before them.
+function clusters(rows, count) {
   let centres = [meanRow(rows)];
   let distance = rows.map((row) => squared(row, centres[0]));
   while (centres.length < count) {
@@ -160,16 +270,12 @@ function quantised(rows, count) {
     centres.push(farthest);
     distance = distance.map((value, i) => Math.min(value, squared(rows[i], farthest)));
   }
-  const nearest = () =>
-    rows.map((row) => centres.reduce((best, centre, k) => (squared(row, centre) < squared(row, centres[best]) ? k : best), 0));
-  let index = nearest();
   for (let round = 0; round < ROUNDS; round++) {
     const groups = centres.map(() => []);
-    index.forEach((k, n) => groups[k].push(rows[n]));
+    rows.forEach((row) => groups[nearestTo(row, centres)].push(row));
     centres = centres.map((centre, k) => (groups[k].length ? meanRow(groups[k]) : centre));
-    index = nearest();
   }
-  return index.map((k) => centres[k]);
+  return centres;
 }
 
 // A row, or the nearest one of a table if that is at most `reach` away.
@@ -220,4 +326,4 @@ function margin(x, [, height, width], { colour, sides: [top, right, bottom, left
   });
 }
 
-const STEPS = { islands, alpha, specks, few_colours: fewColours, flat, palette, margin };
+const STEPS = { islands, stray, alpha, specks, few_colours: fewColours, flat, palette, margin };

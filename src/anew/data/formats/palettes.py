@@ -1,0 +1,92 @@
+"""The colours that images have exactly: flat colours, and a palette of few colours in all.
+
+Legend for shapes: n images, C channels, H rows, W columns, N pixels, P colours. Values are levels from 0 to 255.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.arrays import Numbers
+
+MIN_FLAT_SHARE = 0.01  # a colour of at least this share of all pixels counts as flat; chosen
+MAX_FLAT_COLOURS = 16  # most flat colours: each takes a pass over all pixels
+MAX_REACH = 64.0  # farthest distance in levels from which pixels are pulled to a flat colour: a quarter of the scale
+MIN_REACH = 2.0  # common colours closer than twice this count as one, since each would pull pixels of the other
+MAX_COLOURS = 1024  # most colours of a palette: the time to find the nearest one grows with their number
+MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does the same
+FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no more
+PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
+FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
+# With more colours, each half of the images must have those of at least this share of the pixels of the other half.
+MIN_KNOWN_SHARE = 0.998
+
+
+def colours_of(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The different colours (P, C), and how many pixels have each (P,)."""
+    present, counts = np.unique(codes(real), return_counts=True)
+    channels = [(present >> (8 * channel)) & 255 for channel in range(real.shape[1])]
+    return np.stack(channels, axis=1).astype(np.uint8), counts
+
+
+def codes(x: Numbers) -> NDArray[np.int64]:
+    """The colour of each pixel as one number, (N,)."""
+    pixels = np.moveaxis(np.rint(x).astype(np.int64), 1, -1).reshape(-1, x.shape[1])  # (N, C)
+    return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
+
+
+def flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Yield the colours that many pixels have, the most common first, and how far each reaches.
+
+    Of neighbouring levels, such as 252 to 254 in white strokes, only the most common one counts; the curve keeps their spread.
+    """
+    order = np.argsort(-counts, kind="stable")[:MAX_FLAT_COLOURS]
+    common: list[Numbers] = []
+    for colour in colours[order[counts[order] >= MIN_FLAT_SHARE * counts.sum()]].astype(np.float32):
+        if all(np.sqrt(((colour - other) ** 2).sum()) >= 2.0 * MIN_REACH for other in common):
+            common.append(colour)
+    for index, colour in enumerate(common):
+        others = np.asarray([*common[:index], *common[index + 1 :]]).reshape(-1, len(colour))  # (P - 1, C)
+        distance = np.sqrt(((others - colour) ** 2).sum(1))
+        yield tuple(map(int, colour)), round(min([MAX_REACH, *(distance / 2.0).tolist()]), 2)
+
+
+def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
+    """The palette (P, C) of images (n, C, H, W), which are levels from 0 to 255; None if they have none.
+
+    A palette has few colours, each of which many pixels have, or else each half of the images has those of the other half.
+    """
+    most = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
+    if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(codes(real[:FIRST_IMAGES]))) > most:
+        return None
+    colours, counts = colours_of(real)
+    if len(colours) > most:
+        return None
+    if len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours):
+        return colours
+    halves = [codes(real[start::2]) for start in (0, 1)]
+    shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
+    return colours if min(shares) >= MIN_KNOWN_SHARE else None
+
+
+def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False) -> list[str]:
+    """A sentence on the palette of images (n, C, H, W), in a list; [] if neither they nor their files have one.
+
+    Args:
+        images: Some images, as levels from 0 to 255, in the size in which they are learned.
+        plural: Noun for them.
+        files_have_palettes: Whether the files that they were read from have palettes.
+    """
+    palette = palette_of(images)
+    if palette is not None:
+        colours = "levels of grey" if images.shape[1] == 1 else "colours"
+        count = f"{len(palette):,} {colours} in the {len(images):,} {plural} looked at"
+        return [f"The data has a palette ({count}), and samples will have no other {colours}."]
+    if not files_have_palettes:
+        return []
+    return [
+        f"The files have palettes, but the {plural}, as they are learned, share none: samples will have no palette."
+    ]
