@@ -135,6 +135,12 @@ def test_a_format_that_is_never_written_is_refused_in_one_sentence() -> None:
         of("text", "a").in_format("pdf")
 
 
+def test_the_sheet_of_texts_has_any_character(tmp_path: Path) -> None:
+    """A sampler of bytes may make half of a pair of surrogates, which UTF-8 does not have."""
+    place = of("text", "a\ud800b", "é").save_sheet(tmp_path)
+    assert place.read_text(encoding="utf-8") == "a?b\né\n"
+
+
 def test_the_name_of_a_file_is_no_folder_of_a_sheet(tmp_path: Path) -> None:
     samples = thousand(Files())
     with pytest.raises(ConfigError, match="stem"):

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import anew
@@ -26,16 +25,14 @@ from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
-    POOL_BYTES,
     _first_chunk,
     _sampled,
     division_of,
     evaluate_run,
-    pool_limit,
 )
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.pace import Pace
-from anew.workflows.run_report import Measurements, save_samples
+from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
 from anew.workflows.sample_counts import SampleTargets
 from anew.workflows.time_limit import TimeLimit
 from samples import names, prose, shapes
@@ -274,6 +271,9 @@ class Saved(Samples):
         Path(folder).mkdir(exist_ok=True)
         return [self._touch(Path(folder) / name) for name in self.names]
 
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        yield from ((name, b"") for name in self.names)
+
     def save_sprite_sheet(self, folder: Any) -> list[Path]:
         return []
 
@@ -286,13 +286,19 @@ class Saved(Samples):
 
 
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
-    folder = tmp_path / "samples"
-    save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
-    for name in ("step-00000009.png", "mine.png", "2024.txt.bak"):
+    folder, earlier = tmp_path / "samples", [*(f"{i:04}-3.png" for i in range(2)), "samples.txt"]
+    own = {"step-00000009.png", "mine.png", "2024.txt.bak", "2024.png", "20240101-notes.txt", "final.txt", "sheet.psd"}
+    save_samples(Saved(earlier), folder)
+    for name in own:
         (folder / name).touch()
+    (folder / "samples.old").mkdir()
     save_samples(Saved(["0000-7.png"]), folder)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]
+    expected = own | {"samples.old", "0000-7.png", "final.png", SAMPLE_NAMES}
+    assert {path.name for path in folder.iterdir()} == expected
+    for damaged in ("{", '["../config.json", 3]', '{"final.txt": 1}'):
+        (folder / SAMPLE_NAMES).write_text(damaged)
+        save_samples(Saved(["0000-7.png"]), folder)
+        assert {path.name for path in folder.iterdir()} == expected
 
 
 @pytest.fixture(scope="module")
@@ -370,19 +376,6 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
     assert next(score for score in report.scores if score.name == "coverage").n >= 60
     notes = [note for note in values["notes"] if "instead of 80" in note]
     assert notes == ([] if sum(counts) == 80 else [f"{sum(counts)} samples instead of 80, {WITHIN_TIME}."])
-
-
-def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
-    """Features have the same size whatever an item has: ten times the size of an image of 768 bytes are too few."""
-    small, large = np.zeros((16, 16, 3), np.uint8), np.zeros((400, 400), np.uint8)
-    assert POOL_BYTES // 22_000 < pool_limit(small, "image") < POOL_BYTES // 15_000
-    assert pool_limit(large, "image") > POOL_BYTES // (2 * large.nbytes)
-    sound = np.zeros(40_000, np.float32)
-    assert POOL_BYTES // (3 * sound.nbytes) < pool_limit(sound, "audio") <= POOL_BYTES // (2 * sound.nbytes)
-    assert pool_limit(np.zeros(2**28, np.float32), "audio") == 1_000  # fewer say nothing
-    clip = np.zeros((9, 16, 16, 3), np.uint8)
-    assert pool_limit(clip, "video") < pool_limit(small, "image")
-    assert pool_limit("Marlene", "text") > 1_000_000
 
 
 def test_how_real_items_were_divided_decides_why_they_may_differ(tmp_path: Path) -> None:

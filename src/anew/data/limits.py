@@ -92,8 +92,8 @@ class TextTableLimits:
     """Limits of a table in text: CSV, TSV or JSON lines.
 
     Attributes:
-        row: Bytes of one row. A longer row is a sign of damage (a quote that never closes); parsed as JSON it takes twenty
-            times as much memory.
+        row: Bytes of one row, within which a quote must be closed. A longer row is a sign of damage; parsed as JSON it takes
+            twenty times as much memory.
         cells: Cells of one row.
     """
 

@@ -20,7 +20,7 @@ from anew.evaluation.score import Division
 
 MIN_ITEMS = 20  # items that a metric needs; chosen: with fewer, intervals cover nearly the whole scale
 EMBEDDER_ITEMS = 256  # training items to which an embedder is fitted: twice as many as its features
-MAX_POOL = 200_000  # real items that the copying test compares at most: bounds memory
+MAX_POOL = 200_000  # real items that the copying test compares at most: its time grows with them; of large items fewer fit in memory
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Event(TypedDict, total=False):
     Attributes:
         event: "step", "validation", "warning", ...
         time: Seconds since 1970.
-        step: Step of the training, 0-based; of "kept", the one whose weights are sampled from, where it is not the last.
+        step: Number of finished steps; of "kept", of the weights that are sampled from, where they are not the last.
         progress: Progress of the training after a step, 0 to 1.
         examples: Examples seen up to a step.
         seconds: Seconds of training up to a step.

@@ -255,7 +255,7 @@ class Samples(Sequence[DecodedItem]):
             texts = list(map(str, self._items))
             one_line_each = all("\n" not in text and len(text) < 200 for text in texts)
             separator = "\n" if one_line_each else "\n\n----\n\n"
-            place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode()
+            place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode("utf-8", "replace")
         check_unused([place], overwrite)
         files.write(place, data)
         return place

@@ -187,7 +187,7 @@ class Scores:
 def _cell(value: object) -> object:
     """A value for a cell. Names come from the data, so those that look like a formula are quoted to be safe."""
     if isinstance(value, float):
-        return int(value) if value.is_integer() else f"{value:.6g}"  # counts are exact
+        return int(value) if value.is_integer() else f"{value:.10g}"  # counts are exact
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

@@ -37,6 +37,7 @@ from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Division
 from anew.workflows.evaluate import grouped_pool, report_content
 from anew.workflows.measuring import measure_all
+from anew.workflows.pool_size import pool_limit
 from anew.workflows.time_limit import TimeLimit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
@@ -206,6 +207,8 @@ class Sets:
         self.samples, self._sample_classes = self._labelled_items([(generated, "all")], n)
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
+        # Texts are limited by their characters
+        self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[0], real.modality.name))
         # The generator knew all of the data, however it would be divided here
         apart = [*real.division_notes, *real.table_notes]
         own_notes = [note for note in real.scan.notes if note not in apart]
@@ -265,8 +268,8 @@ class Sets:
         Raises:
             DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
         """
-        items = self._items([(held_out, "all")], MAX_POOL)
-        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
+        items = self._items([(held_out, "all")], self._max_real)
+        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(self._max_real), items))
         shared = train_counts.keys() & counts.keys()
         num_overlapping = sum(counts[key] for key in shared)
         if counts == train_counts or (num_overlapping == len(items) and not self.real.are_draws):
@@ -282,8 +285,9 @@ class Sets:
         if not num_overlapping or self.real.are_draws:
             return []
         self._training_keys, self._num_left_out = shared, num_overlapping
+        at_least = "At least " if max(train_counts.total(), len(items)) >= self._max_real else ""  # not all were read
         return [
-            f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
+            f"{at_least}{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
 
     def _transparency_notes(self) -> list[str]:
@@ -371,7 +375,7 @@ class Sets:
         """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
         if self.has_held_out:
             return self._labelled_train, self._labelled_held_out
-        items, numbers = self._labelled_train(MAX_POOL)
+        items, numbers = self._labelled_train(self._max_real)
 
         def half(first: int) -> Callable[[int], LabelledItems]:
             return lambda n: (items[first::2][:n], None if numbers is None else numbers[first::2][:n])
@@ -379,6 +383,7 @@ class Sets:
         return half(0), half(1)
 
     def _pool(self, n: int) -> AuditPool[DecodedItem]:
+        n = min(n, self._max_real)
         train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
         if self.packed:
             return AuditPool(train, held_out, None, len(train), randomly_held_out=False)

@@ -24,7 +24,6 @@ from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.memorization.item_type import text_bytes
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
@@ -42,6 +41,7 @@ from anew.sampling.together import draw_together
 from anew.workflows.item_inputs import item_inputs
 from anew.workflows.measuring import advise_longer, measure_all
 from anew.workflows.pace import MAX_CHUNK, Pace
+from anew.workflows.pool_size import pool_limit
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
 from anew.workflows.time_left import WORTHWHILE, may_lack_samples, measure_in_time_left, with_samples
@@ -51,10 +51,6 @@ __all__ = ["EvaluationReport", "evaluate_run"]
 
 # Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
 TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
-# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
-# trained, a run without a budget stays under 2 GB; chosen
-POOL_BYTES = 1152 * 2**20
-MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 # Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
@@ -467,13 +463,6 @@ def grouped_pool(
     groups = np.unique(keys, return_inverse=True)[1]
     total = max(n_train_total, len(train))
     return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
-
-
-def pool_limit(item: DecodedItem, modality: str) -> int:
-    """How many real items like this one the audit for copies may hold in memory. modality: its name."""
-    item_type = load_evaluation(modality).item_type
-    size = text_bytes(item) if item_type is None else item_type.working_bytes(item)  # texts have several types
-    return max(POOL_BYTES // max(size, 1), MIN_POOL)
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:

@@ -30,6 +30,7 @@ from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
 from anew.sampling.scores import natural_key
 from anew.workflows.item_inputs import item_inputs
+from anew.workflows.pool_size import pool_limit
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
@@ -269,8 +270,10 @@ def _held_out_places(data: Dataset, items: Sequence[DecodedItem], seed: int) -> 
             held_out: Sequence[DecodedItem] = data.text(part, DEFAULT_TEXT_LIMIT)
             names = text_names(data, part, range(len(held_out)))
         else:
-            held_out = data.items(part, MAX_POOL, seed)
-            names = item_names(data, part, MAX_POOL, seed, range(len(held_out)))
+            first = data.items(part, 1, seed)
+            n = min(MAX_POOL, pool_limit(first[0], data.modality.name)) if first else 0
+            held_out = data.items(part, n, seed)
+            names = item_names(data, part, n, seed, range(len(held_out)))
         keys = [content_keys(item)[0] for item in held_out]
         places = dict(zip(keys, names, strict=True)) | places
     return [places.get(content_keys(item)[0], "") for item in items]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from anew.core import settings as cfg
 from anew.core.provenance import Making
 from anew.core.reporter import Reporter
 from anew.core.short_training import short_training_warning
-from anew.errors import command
+from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
@@ -27,11 +26,11 @@ from anew.runs import events as events_file
 from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_if_whole
 from anew.runs.weights import weights_digest
-from anew.sampling.origins import SIDE
 from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # folder of a run with reports that were replaced
-EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # file names that `Samples` gives
+SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
+MAX_NAMES_BYTES = 2**24  # of that file: names of a million samples
 # Weights of fewer passes than this many times those of an earlier report are about as good: in the outlook of a report a loss falls
 # by a few percent in the whole second half of a training; chosen.
 MORE_PASSES = 1.1
@@ -223,14 +222,28 @@ def write_run_report(
 def save_samples(samples: Samples, folder: Path) -> None:
     """Write samples and their sheets, and remove those of an earlier evaluation, whose names may differ (by their labels).
 
-    Everything else in the folder stays: previews of training, and the user's own files.
+    Everything else in the folder stays: previews of training, and the user's own files, unless a sample has their name.
     """
+    earlier = _earlier_names(folder)
     for path in folder.glob("*"):
-        if EARLIER_SAMPLE.fullmatch(path.name) or path.name == f"{SIDE}.json":
+        if path.name in earlier and not path.is_dir():
             path.unlink()
     samples.save(folder, overwrite=True)
-    samples.save_sheet(folder, "final", overwrite=True)
-    samples.save_sprite_sheet(folder, overwrite=True)
+    sheets = [
+        samples.save_sheet(folder, "final", overwrite=True),
+        *samples.save_sprite_sheet(folder, overwrite=True),
+    ]
+    names = [*(name for name, _ in samples.files()), *(path.name for path in sheets)]
+    files.write_json(folder / SAMPLE_NAMES, names)
+
+
+def _earlier_names(folder: Path) -> set[str]:
+    """The names of the files that an earlier evaluation wrote; none where that is not known."""
+    try:
+        names = files.read_json(folder / SAMPLE_NAMES, MAX_NAMES_BYTES)
+    except (OSError, RunError):
+        return set()
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def warnings(folder: Path) -> list[str]:

@@ -21,7 +21,7 @@ from tests.languages import OLD_ENCODINGS, RUSSIAN
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats.by_range import Range
-from anew.data.sources import delimited_rows
+from anew.data.sources import delimited_rows, row_ends
 from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.open import detect_modality
@@ -507,13 +507,33 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
         metadata(tmp_path / "metadata.parquet")
 
 
-def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stray", ['"open', '3.5" floppy', '"so" he said', '5"'])
+@pytest.mark.parametrize("row_bytes", [4096, limits.ROWS.row])
+def test_a_stray_quote_is_a_letter_and_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stray: str, row_bytes: int
+) -> None:
+    """One of them lost half of a table of 78 MB, or made one cell of all rows after it."""
+    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=row_bytes))
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
+    cells = ["good", stray, *(f"more {i}" for i in range(1500)), 'a "quoted" one, of two\nlines', "last"]
+    lines = [f"{cell},1\n" if cell != cells[-2] else '"a ""quoted"" one, of two\nlines",1\n' for cell in cells]
+    read = texts(reader(tmp_path, {"a.csv": f"text,n\n{''.join(lines)}".encode()}))
+    assert read == cells
+    tabs = "".join(line.replace(",1\n", "\t1\n") for line in lines)
+    assert texts(reader(tmp_path, {"a.tsv": f"text\tn\n{tabs}".encode()})) == read
+
+
+def test_a_row_that_is_too_long_is_refused_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
-    data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
-    records = everything(reader(tmp_path, {"a.csv": data}))
-    assert isinstance(records[0], Item)
-    assert any(isinstance(item, SkippedItem) for item in records)
+    monkeypatch.setattr(row_ends, "SEARCHED_BYTES", 64)
+    cells = [f"more {i}" for i in range(400)]
+    data = "".join(f"{cell},1\n" for cell in [*cells[:200], "x" * 7000, *cells[200:]])
+    records = everything(reader(tmp_path, {"a.csv": f"text,n\n{data}".encode()}))
+    assert [item.data for item in records if isinstance(item, Item)] == cells
+    assert [item.reason[:17] for item in records if isinstance(item, SkippedItem)] == ["a row is longer t"]
 
 
 @pytest.mark.parametrize("arrow", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +13,10 @@ from scipy.spatial import cKDTree
 from scipy.stats import binomtest, kstest
 
 from anew.evaluation.memorization import copying_test, thresholds
+from anew.evaluation.memorization.audit import copies_of_tests
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
+from anew.evaluation.memorization.match_test import NOTHING
+from anew.evaluation.memorization.planting import unsuspicious_rows
 
 
 def nearest(samples: NDArray[np.float64], pool: NDArray[np.float64]) -> NearestReal:
@@ -55,6 +60,23 @@ def test_p_is_close_to_uniform_for_a_good_generator() -> None:
         train, held_out, samples = rng.normal(size=(3, 150, 4))
         values.append(scanned(samples, train, held_out, rng, repeats=99).p)
     assert kstest(values, "uniform").pvalue > 0.01
+
+
+def test_the_alarm_is_that_of_the_level_of_the_test() -> None:
+    """Texts are tested at half the usual level, but their picture showed the usual line, and a test that missed it gave the share."""
+    rng = np.random.default_rng(0)
+    pool, samples = rng.normal(size=(160, 4)), rng.normal(size=(80, 4))
+    index, near = np.arange(160), nearest(samples, pool)
+    labels = LabelPermutations(index < 80, index, index, near.item, rng=rng)
+    alarms = [
+        scan([near], labels, np.random.default_rng(0), level).alarm for level in (0.05, 0.01, thresholds.TEXT_ALPHA)
+    ]
+    assert alarms == sorted(alarms) and alarms[0] < alarms[2]
+    result = scan([near], labels, np.random.default_rng(0))
+    many, few = replace(result, p=0.008, copied=9.0, low=5.0), replace(NOTHING, p=0.004, copied=3.0, low=1.0)
+    assert copies_of_tests(many, 0.008, few) == (9.0, 5.0)
+    assert copies_of_tests(many, 0.008, few, thresholds.TEXT_ALPHA) == (3.0, 1.0)
+    assert len(unsuspicious_rows(replace(many, k=10), few, 80)) == 70
 
 
 def test_copies_are_found_counted_and_come_first() -> None:

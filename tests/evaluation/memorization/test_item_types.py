@@ -93,7 +93,9 @@ def test_copied_images_are_found() -> None:
 
 def test_edits() -> None:
     rng = np.random.default_rng(0)
-    assert item_types.edit_text("", rng) in ("", "?")
+    assert item_types.edit_text("", rng) == "?"
+    for short in ("Anna", "ACGTACGTAC", "0101010101", "aaa"):  # one of six of these was as it had been
+        assert short not in {item_types.edit_text(short, rng) for _ in range(300)}
     text = prose(400, 0)
     other = item_types.edit_text(text, rng)
     assert other != text and abs(len(other) - len(text)) <= 20

@@ -309,7 +309,7 @@ def test_zipf_slope_of_a_law() -> None:
 
 
 def test_a_word_of_a_hundred_thousand_letters_costs_no_memory() -> None:
-    """As minified code or base64 are; every word took as much, 16 GB of 40,000 words."""
+    """Minified code and base64 have such; every word took as much memory as the longest."""
     tracemalloc.start()
     assert zipf_slope([f"word {i % 300}" for i in range(9_000)] + ["x" * 100_000]) == pytest.approx(0.0, abs=0.01)
     peak = tracemalloc.get_traced_memory()[1]

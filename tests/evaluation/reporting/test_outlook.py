@@ -11,15 +11,13 @@ from anew.evaluation.reporting.outlook import Outlook, outlook
 
 
 def checks(power: float, n: int = 12, floor: float = 0.0) -> list[dict[str, Any]]:
-    return [
-        {"event": "validation", "step": 100 * (i + 1) - 1, "loss": floor + 4.0 * (i + 1.0) ** power} for i in range(n)
-    ]
+    return [{"event": "validation", "step": 100 * (i + 1), "loss": floor + 4.0 * (i + 1.0) ** power} for i in range(n)]
 
 
 def steps(power: float, noise: float, n: int = 400, seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     losses = 5.0 * np.arange(1.0, n + 1.0) ** power * rng.uniform(1.0 - noise, 1.0 + noise, n)
-    return [{"event": "step", "step": i, "loss": float(loss)} for i, loss in enumerate(losses)]
+    return [{"event": "step", "step": i, "loss": float(loss)} for i, loss in enumerate(losses, 1)]
 
 
 def of(events: list[dict[str, Any]], epochs: float | None = None) -> Outlook:

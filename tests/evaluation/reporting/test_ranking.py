@@ -8,6 +8,7 @@ from anew.evaluation.reporting.comparison import table
 from anew.evaluation.reporting.ranking import (
     CopyingSummary,
     RunResult,
+    _compare_detail,
     best_runs,
     claims,
     copy_summary,
@@ -134,3 +135,9 @@ def test_who_copies_is_said_before_who_wins() -> None:
     first, *other_findings = findings([copier, other])
     assert first == "gan: Copying found: about 40% of the samples. (100 samples) Its good scores may be due to that."
     assert other_findings and "no copying test" in copy_summary(other)
+
+
+def test_an_interval_that_ends_at_zero_is_one() -> None:
+    wide, other = score("fine_detail", -0.5, -1.0, 0.0), score("fine_detail", -0.1)
+    assert _compare_detail(other, wide) == 0  # the upper end was taken for none, and the interval for half as wide
+    assert _compare_detail(score("fine_detail", 0.1), wide) == 1

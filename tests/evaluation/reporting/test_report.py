@@ -597,7 +597,7 @@ def test_copying_explains_that_pairs_of_words_are_known() -> None:
     assert found.clause() == "all 1,000 samples are identical to a training item"
     assert found.verdict() == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
     assert verdict.verdict([known], found)["closeness"].endswith(
-        "29% more of them than of real text. Copying explains that."
+        "larger than that of real text by 29% of all pairs. Copying explains that."
     )
     assert verdict.figures([known], found)["closeness"].endswith("; copying explains that")
     far = score("kernel_distance", 0.3, 0.29, 0.31, 0.0001, n=1000, source="x")

@@ -9,7 +9,9 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 import anew
 from anew.core.specs import Tokens
@@ -211,7 +213,9 @@ def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     assert "space=latent" in other and first[first.index("--budget") :][:2] == ["--budget", "60s"]
 
 
-def test_the_training_of_a_codec_counts(tmp_path: Path) -> None:
+def test_the_training_of_a_codec_counts_and_samples_are_those_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, settings = shapes(tmp_path / "data"), {**QUICK, "width": 48, "layers": 1}
     model = trained(data, tmp_path / "run", steps=3, family="transformer", settings=settings)
     assert model.record.codec is not None and model.record.codec.seconds is not None
@@ -221,6 +225,11 @@ def test_the_training_of_a_codec_counts(tmp_path: Path) -> None:
     assert result.scores["training_seconds"].value == pytest.approx(
         (last["seconds"] or 0.0) + model.record.codec.seconds
     )
+    np.testing.assert_array_equal(result.samples[0], model.sample(1, seed=0)[0])
+    # A model that has diverged was ranked by grey images
+    monkeypatch.setattr(model.family, "sample", lambda request, seed: iter([torch.full((request.n, 3), torch.nan)]))
+    with pytest.raises(anew.RunError, match="not finite"):
+        draw(model, result, 2, 0)
 
 
 def test_items_of_which_none_was_scored_in_the_time_have_no_figure() -> None:

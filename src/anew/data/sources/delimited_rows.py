@@ -22,11 +22,11 @@ from anew.data.formats.encoding_recognition import sample_file
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
 from anew.data.sources.columns import first_cells, text_columns
+from anew.data.sources.row_ends import RowEnds, StrayQuotes
 from anew.errors import shorten
 
 # Files up to this size are searched for quoted line breaks while listing, which bounds its time
 MAX_SCANNED_BYTES = 1 << 28
-SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 # Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
 MAX_UTF16_BYTES = 1 << 26
 JUDGED_ROWS, JUDGED_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
@@ -41,12 +41,12 @@ class Broken(ValueError):
 class Span:
     """Bytes of a file whose rows are read together: the rows that begin at or after start and before stop.
 
-    inside: whether start lies within quotes.
+    first: where the first of them begins; None if that is the first line.
     """
 
     start: int
     stop: int
-    inside: bool = False
+    first: int | None = None
 
 
 class DelimitedFile:
@@ -77,17 +77,15 @@ class DelimitedFile:
         self._decoder = decoder or TextDecoder(AUTO)
         self._sample: bytes | None = None
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
-        quote = b'"' if self._is_csv else None
         self._utf8 = _utf8_of_utf16(path, size)
         self.size = size = size if self._utf8 is None else len(self._utf8)
-        with self._open(SHARD_BYTES) as stream:
-            start, ends_in_row_end = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
-        if not ends_in_row_end and _row_end(start, False, quote) is None:
-            raise ValueError(_too_long_reason())
-        if not start.strip():
-            raise ValueError("it is empty")
+        self._row_ends = RowEnds()
+        start = self._beginning()
+        if self._is_csv:
+            self._delimiter = _delimiter(self._decode(start, True), suffix_of(path.name))
+            self._row_ends, self._stray_quotes = RowEnds(self._delimiter), StrayQuotes(self._delimiter)
+            start = self._beginning()
         text = self._decode(start, True)
-        self._delimiter = _delimiter(text, suffix_of(path.name))
         self.header: list[str] = []
         if self._is_csv:
             first_row = next(self._csv(text), [])
@@ -120,9 +118,10 @@ class DelimitedFile:
     def spans(self) -> list[Span]:
         """The whole file in spans of about SHARD_BYTES."""
         starts = range(0, self.size, SHARD_BYTES)
-        stops = [min(start + SHARD_BYTES, self.size) for start in starts]
-        inside = self._quoted(len(starts))
-        return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
+        firsts = self._first_rows(starts)
+        return [
+            Span(start, min(start + SHARD_BYTES, self.size), first) for start, first in zip(starts, firsts, strict=True)
+        ]
 
     def ranges(self, span: Span) -> list[Range]:
         """The ranges of the file that reading a span needs."""
@@ -130,37 +129,56 @@ class DelimitedFile:
 
     def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
         """The rows of a span in order. Raises OSError if the file cannot be opened."""
-        quote = b'"' if self._is_csv else None
         with self._open(span.stop) as stream:
-            start = _row_start(stream, span.start, span.inside, quote)
-            # A row begins here, outside quotes, so that quotes counted from here on give the end of the last row.
-            data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
+            first = self._row_ends.first(stream, span.start) if span.first is None else span.first
+            data, has_whole_rows = self._row_ends.read(stream, first, span.stop)
         yield from self._parse(data, first=span.start == 0)
-        if not ends_in_row_end:
+        if not has_whole_rows:
             yield Broken(_too_long_reason())
+
+    def _beginning(self) -> bytes:
+        """The rows that begin in the first SHARD_BYTES. Raises ValueError (one clause) if there is none."""
+        with self._open(SHARD_BYTES) as stream:
+            data, has_whole_rows = self._row_ends.read(stream, 0, min(SHARD_BYTES, self.size))
+        if not has_whole_rows and not data:
+            raise ValueError(_too_long_reason())
+        if not data.strip():
+            raise ValueError("it is empty")
+        return data
 
     def _open(self, until: int | None = None) -> IO[bytes]:
         """The file, or what it holds in UTF-8. until: see `by_range.open_file`."""
         return by_range.open_file(self.path, until) if self._utf8 is None else io.BytesIO(self._utf8)
 
-    def _quoted(self, spans: int) -> list[bool]:
-        """For each span, whether its start lies within quotes."""
-        inside = [False] * spans
+    def _first_rows(self, starts: Sequence[int]) -> list[int | None]:
+        """Where the first row begins that begins at or after each of these offsets; None if that is the first line."""
         if not self._is_csv or (self.size > MAX_SCANNED_BYTES and not self._breaks_in_head()):
-            return inside
+            return [None] * len(starts)
+        firsts: list[int | None] = []
+        position = 0
         with self._open() as stream:
-            quotes = 0
-            for index in range(spans):
-                inside[index] = bool(quotes % 2)
-                quotes += stream.read(SHARD_BYTES).count(b'"')
-        return inside
+            for start in starts:
+                position = self._first_row(stream, position, start)
+                firsts.append(position)
+        return firsts
+
+    def _first_row(self, stream: IO[bytes], position: int, start: int) -> int:
+        """Where the first row begins that begins at or after `start`. position: where an earlier row begins."""
+        while position < start:
+            rows, has_whole_rows = self._row_ends.read(stream, position, start)
+            position += len(rows)
+            if not has_whole_rows:
+                position = self._row_ends.first(stream, position + limits.ROWS.row)
+            elif not rows:  # the file has become shorter
+                position = start
+        return position
 
     def _breaks_in_head(self) -> bool:
         return any(isinstance(cell, str) and "\n" in cell for row in self.head for cell in row.values())
 
     def _csv(self, text: str) -> Iterator[list[str]]:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # documents are longer than the default of 131,072
-        return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
+        return csv.reader(io.StringIO(self._stray_quotes.quoted(text), newline=""), delimiter=self._delimiter)
 
     def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | Broken]:
         text = self._decode(data, first)
@@ -240,56 +258,6 @@ def _delimiter(text: str, suffix: str) -> str:
         return (widths.count(width) / len(widths) if width > 1 else 0.0), width
 
     return max(_DELIMITERS, key=fit)
-
-
-def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
-    """Offset of the first row that begins at or after `start`; if none does within `limits.ROWS.row`, some place after that."""
-    if start == 0:
-        return 0
-    stream.seek(start - 1)
-    if stream.read(1) == b"\n" and not inside:
-        return start
-    position, odd = start, inside
-    while position - start <= limits.ROWS.row and (data := stream.read(SEARCHED_BYTES)):
-        end = _row_end(data, odd, quote)
-        if end is not None:
-            return position + end
-        odd ^= quote is not None and bool(data.count(quote) % 2)
-        position += len(data)
-    return position
-
-
-def _row_end(data: bytes, inside: bool, quote: bytes | None) -> int | None:
-    """The place right after the first line break outside quotes, or None."""
-    num_quotes, counted = int(inside), 0
-    end = data.find(b"\n")
-    while end >= 0:
-        if quote is None:
-            return end + 1
-        num_quotes += data.count(quote, counted, end)
-        counted = end
-        if num_quotes % 2 == 0:
-            return end + 1
-        end = data.find(b"\n", end + 1)
-    return None
-
-
-def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -> tuple[bytes, bool]:
-    """Whole rows that begin in [start, stop), and whether the last one ended within `limits.ROWS.row` bytes."""
-    if start >= stop:
-        return b"", True
-    stream.seek(start)
-    data = bytearray(stream.read(stop - start))
-    odd = quote is not None and bool(data.count(quote) % 2)
-    if data.endswith(b"\n") and not odd:
-        return bytes(data), True
-    while len(data) < limits.ROWS.row and (more := stream.read(SEARCHED_BYTES)):
-        end = _row_end(more, odd, quote)
-        if end is not None:
-            return bytes(data + more[:end]), True
-        odd ^= quote is not None and bool(more.count(quote) % 2)
-        data += more
-    return bytes(data), len(data) < limits.ROWS.row
 
 
 def list_columns(columns: Sequence[str], limit: int = 12) -> str:

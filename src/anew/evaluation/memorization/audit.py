@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Generic
 
@@ -186,10 +187,10 @@ class Audit(Generic[ItemT]):
             return self._without_proof(sample_nearests, match_test, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
         labels = LabelPermutations(self.is_train, self.groups, self.pool, items, rng=self.rng)
-        scan = copying_test.scan(sample_nearests, labels, self.rng)
+        scan = copying_test.scan(sample_nearests, labels, self.rng, self.level)
         match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
-        reference = self._reference(match_test) if scan.p <= ALPHA else None
+        reference = self._reference(match_test) if scan.p <= self.level else None
         training_distance = None
         if self.planted.size and self._affords(remaining, "planted copies"):
             base = unsuspicious_rows(scan, match, self.n_samples)
@@ -255,7 +256,8 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            share, low = (min(copies / n_visible, 1.0) for copies in copies_of_tests(scan, scan_p, match))
+            copies = copies_of_tests(scan, scan_p, match, self.level)
+            share, low = (min(number / n_visible, 1.0) for number in copies)
             share, low = repeats.at_least(share, low, n_visible)
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
@@ -396,12 +398,13 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
 
 
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float]:
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult, level: float = ALPHA) -> tuple[float, float]:
     """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
 
-    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
+    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test; level: of
+    each test.
     """
-    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
+    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= level]
     best = max(tests, key=lambda test: test.copied, default=scan)
     return best.copied, best.low
 
@@ -422,14 +425,34 @@ def closest_pairs(
 
 
 def distinct_first(
-    pairs: Sequence[ClosestPair], train: Sequence[ItemT], resembles: Callable[[ItemT, ItemT], bool]
+    pairs: Sequence[ClosestPair],
+    train: Sequence[ItemT],
+    runs: Callable[[ItemT], AbstractSet[int]],
+    remaining: Callable[[], float] = lambda: math.inf,
 ) -> list[ClosestPair]:
-    """The closest pairs of a report: those of training items that resemble each other come after those of others."""
+    """The closest pairs of a report: those of training items that resemble each other come after those of others.
+
+    Args:
+        pairs: The candidates.
+        train: Training items.
+        runs: See `ItemType`.
+        remaining: Seconds left. Once there are none, different items are taken for different ones.
+    """
     first: list[ClosestPair] = []
     repeats: list[ClosestPair] = []
+    compared: set[int] = set()
+    runs_of_first: set[int] = set()
     for pair in pairs:
-        is_repeat = any(pair.train == p.train or resembles(train[pair.train], train[p.train]) for p in first[:PAIRS])
-        (repeats if is_repeat else first).append(pair)
+        if len(first) == PAIRS:
+            break
+        is_new = pair.train not in compared
+        compared.add(pair.train)
+        own_runs = runs(train[pair.train]) if is_new and remaining() > 0.0 else frozenset[int]()
+        if is_new and runs_of_first.isdisjoint(own_runs):
+            first.append(pair)
+            runs_of_first |= own_runs
+        else:
+            repeats.append(pair)
     return [*first, *repeats][:PAIRS]
 
 
@@ -473,4 +496,4 @@ def audit(
         brief=brief,
         progress=progress,
     ).run(remaining)
-    return replace(result, pairs=distinct_first(result.pairs, train, item_type.resembles))
+    return replace(result, pairs=distinct_first(result.pairs, train, item_type.runs, remaining))

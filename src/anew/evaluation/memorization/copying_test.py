@@ -191,7 +191,7 @@ class ScanResult:
         copied: Estimated number of copies among them; low: lower end of its 95% interval.
         decisive: Index of the distance with the largest statistic.
         order: (m,) the samples, the most suspicious first.
-        alarm: Critical value: the statistic that a share ALPHA of the permutations reaches.
+        alarm: Critical value: the statistic that a share of the permutations reaches, the significance level.
     """
 
     p: float
@@ -206,11 +206,19 @@ class ScanResult:
     alarm: float = math.inf
 
 
-def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.random.Generator) -> ScanResult:
+def scan(
+    nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.random.Generator, level: float = ALPHA
+) -> ScanResult:
     """Run the scan, a test of the exchangeability of labels, over one or more distances of the same samples.
 
     The test statistic is the largest over distances and steps. All are compared with the same permutations, so the p-value of
     the largest is exact.
+
+    Args:
+        nearests: Nearest items of the samples, by each distance.
+        labels: Labels of the real items, and permutations of them.
+        rng: Generator that decides ties.
+        level: Significance level, for the critical value.
     """
     orders = [nearest.order(rng) for nearest in nearests]
     tables = [
@@ -220,7 +228,7 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.ran
     largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
     statistics = largest.max(axis=0)
     decisive = int(largest[:, 0].argmax())
-    p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - ALPHA, method="higher"))
+    p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - level, method="higher"))
     nearest, order = nearests[decisive], orders[decisive]
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)

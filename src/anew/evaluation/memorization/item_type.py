@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Generic
 
@@ -47,7 +48,7 @@ class ItemType(Generic[ItemT]):
         working_bytes: About how many bytes an audit takes for an item, itself included.
         keys: Keys of an item; two items that share one count as identical.
         likeness: What an item may be identical to instead of the whole other item, for sentences: " or to ...".
-        resembles: Whether two training items that samples were found close to show a reader the same thing.
+        runs: Hashes of the parts of a training item by which a reader knows it; items that share one show the same thing.
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
             item.
         bits: About how many bits each of some items needs (n,), given others. Those that need very many no generator reaches by itself.
@@ -64,7 +65,7 @@ class ItemType(Generic[ItemT]):
     working_bytes: Callable[[ItemT], int] = text_bytes
     keys: Callable[[ItemT], Sequence[Hashable]] = content_keys
     likeness: str = ""
-    resembles: Callable[[ItemT, ItemT], bool] = lambda *_: False
+    runs: Callable[[ItemT], AbstractSet[int]] = lambda item: frozenset()
     copied: Callable[[ItemT, ItemT, np.random.Generator], ItemT] = lambda item, *_: item
     bits: Callable[[Sequence[ItemT], Sequence[ItemT]], NDArray[np.float64]] = content_bits
     level: float = ALPHA

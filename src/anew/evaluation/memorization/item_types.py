@@ -14,11 +14,12 @@ from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType, content_keys
 from anew.evaluation.memorization.reach import content_bits
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from anew.evaluation.memorization.texts import EditDistance, PassageDistance, codes, window_hashes
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 
 PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
 MIN_PASSAGE = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
+MAX_RUNS = 20_000  # hashes of a text; chosen: of a megabyte one in 64, so a page that texts share holds some thirty
 # Light disturbances of planted copies: a reader would still call each a copy.
 EDITS = 0.05  # share of the characters of a text that are edited
 # Standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
@@ -121,18 +122,20 @@ def jpeg_round_trip(image: Numbers) -> Numbers:
 
 
 def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
-    """Insert, delete or replace `share` of the characters, at least one; new characters are drawn from the text's own."""
-    characters = list(text)
+    """Insert, delete or replace `share` of the characters, at least one; new characters are drawn from the text's own.
+
+    The text is never the same afterwards.
+    """
     alphabet = sorted(set(text)) or ["?"]
-    for _ in range(max(round(share * len(text)), 1)):
-        edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
-        replacement = alphabet[rng.integers(len(alphabet))]
-        if edit == 0:
-            characters.insert(position, replacement)
-        elif edit == 1:
-            del characters[position : position + 1]
-        else:
-            characters[position : position + 1] = [replacement]
+    characters = list(text)
+    while characters == list(text):  # edits may undo each other
+        characters = list(text)
+        for _ in range(max(round(share * len(text)), 1)):
+            edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
+            new = int(rng.integers(len(alphabet)))
+            if edit == 2 and characters[position : position + 1] == [alphabet[new]]:
+                new = (new + 1) % len(alphabet)
+            characters[position : position + (edit > 0)] = [] if edit == 1 else [alphabet[new]]
     return "".join(characters)
 
 
@@ -140,6 +143,13 @@ def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
     """The part of a text that poses, with the edits of `edit_text`."""
     text = edit_text(item.text[item.start : item.stop], rng)
     return WholeText(text, 0, len(text), item.size)
+
+
+def text_runs(text: str) -> frozenset[int]:
+    """Hashes of all MIN_PASSAGE characters in a row of a text; of a long text some MAX_RUNS, which others that share them keep, too."""
+    hashes = window_hashes(codes(text), MIN_PASSAGE)
+    step = 1 << (len(hashes) // MAX_RUNS).bit_length()
+    return frozenset(hashes[hashes % np.uint64(step) == 0].tolist())
 
 
 # Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
@@ -187,7 +197,7 @@ PASSAGES = ItemType(
     "fifth word changed, all identifiers renamed, or another letter case.",
     whole=False,
     keys=lambda passage: [],
-    resembles=lambda a, b: shares_run(a, b),
+    runs=text_runs,
     level=TEXT_ALPHA,
 )
 WHOLE_TEXTS = ItemType(
@@ -196,7 +206,7 @@ WHOLE_TEXTS = ItemType(
     edited_part,
     PASSAGES.scope,
     keys=lambda item: [],
-    resembles=lambda a, b: shares_run(a.text, b.text),
+    runs=lambda item: text_runs(item.text),
     copied=joined_parts,
     level=TEXT_ALPHA,
     label_level=1.0,
@@ -246,12 +256,6 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
             places.append((owner, start, group))
     owners, starts, groups = np.array(places, dtype=np.intp).reshape(-1, 3).T
     return Passages(cut, owners, starts, groups)
-
-
-def shares_run(a: str, b: str, length: int = MIN_PASSAGE) -> bool:
-    """Whether two texts have so many characters in a row in common."""
-    runs = {a[start : start + length] for start in range(len(a) - length + 1)}
-    return any(b[start : start + length] in runs for start in range(len(b) - length + 1))
 
 
 def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:

@@ -255,7 +255,8 @@ def planted_copies(n_samples: int) -> int:
 
 
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
-    """The samples among which copies are planted: all but those that were found to be copies."""
+    """The samples among which copies are planted: all but those that may be copies, by the usual level even of texts, since a few
+    copies beside samples that nearly raise an alarm would raise it."""
     rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
     unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
     return unmatched if len(unmatched) else rows

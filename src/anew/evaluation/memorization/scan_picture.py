@@ -113,7 +113,7 @@ def alarm_line(effective: Array, share: float, alarm: float) -> Array:
     Args:
         effective: (g,) effective number of independent samples at each rank.
         share: Share of training items among the real ones.
-        alarm: The statistic that one permutation in a hundred reaches.
+        alarm: The statistic at which the test finds copies, see `ScanResult`.
     """
     low, high = np.full(len(effective), share), np.ones(len(effective))
     for _ in range(HALVINGS):

@@ -90,7 +90,7 @@ PAIRS_BEYOND_REAL = MetricSpec(
         "closeness",
         0.2,
         1.0,
-        "pairs of words are taken from the training text, {value:.0%} more of them than of real text",
+        "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
         exact_baseline=0.0,
         least_to_pass=2_000,
     ),
@@ -208,10 +208,10 @@ def _pairs_beyond_real(pairs: Rows, real_pairs: Rows, seed: int) -> Score:
         low, high = (max(share - real + float(half), 0.0) for half in (-below, above))
     else:
         low = high = None
-    words_of_both = f"pairs of words are from the training text: {share:.0%} of them (real text: {real:.0%}"
+    shares = f"{share:.0%} of pairs of words are from the training text (real text: {real:.0%}"
     assert PAIRS_BEYOND_REAL.tolerance is not None
     tolerance = replace(
-        PAIRS_BEYOND_REAL.tolerance, clause=f"{words_of_both}; {{value:.0%}} more)", agreement=f"{words_of_both})"
+        PAIRS_BEYOND_REAL.tolerance, clause=f"{shares}; difference: {{value:.0%}})", agreement=f"{shares})"
     )
     return Score(
         replace(PAIRS_BEYOND_REAL, tolerance=tolerance),

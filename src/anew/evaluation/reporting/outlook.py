@@ -110,13 +110,13 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
 def _curves(
     history: Iterable[Mapping[str, object]], event_types: Sequence[str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """(steps done, loss) of events with a positive loss, by type of event; of steps that a resumed run repeats, the last."""
+    """(finished steps, loss) of events with a positive loss, by type of event; of steps that a resumed run repeats, the last."""
     curves: dict[str, dict[float, float]] = {event_type: {} for event_type in event_types}
     for event in history:
         step, loss = finite(event, "step"), finite(event, "loss")
         points = curves.get(str(event.get("event")))
-        if points is not None and step is not None and loss is not None and loss > 0.0:
-            points[step + 1.0] = loss
+        if points is not None and step is not None and loss is not None and step > 0.0 and loss > 0.0:
+            points[step] = loss
     return {event_type: sorted(points.items()) for event_type, points in curves.items()}
 
 

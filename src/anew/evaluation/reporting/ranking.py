@@ -279,7 +279,7 @@ def _compare(a: Score, b: Score) -> int:
 
 def _compare_detail(a: Score, b: Score) -> int:
     """1 if the first score is larger, -1 if the second is, 0 for a tie, whatever the value of real data."""
-    half_widths = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (a, b)]
+    half_widths = [0.0 if s.interval is None else (s.interval[1] - s.interval[0]) / 2 for s in (a, b)]
     if abs(a.value - b.value) <= math.hypot(*half_widths):
         return 0
     return 1 if a.value > b.value else -1

@@ -69,7 +69,7 @@ export function copiesView(test) {
     h("ol", { class: "story" }, [
       "For each sample, the nearest of your items is found, among those that the model was trained on and those that were held out.",
       `If nothing were copied, ${Math.round(100 * expected)}% of the nearest items would be training items, as that is their share of all; the samples that lie closest are looked at first.`,
-      "The line is the alarm: by chance alone, one test in a hundred reaches it anywhere.",
+      "The line is the alarm: by chance alone, one test in a hundred (of texts, in two hundred) reaches it anywhere.",
     ].map((sentence) => h("li", {}, sentence))),
     h("ul", { class: "legend" }, h("li", {}, h("i", { class: "samples" }), "share that is nearest to a training item"), h("li", {}, h("i", { class: "alarm" }), "the alarm"),
       planted ? h("li", {}, h("i", { class: "planted" }), `these samples with ${(100 * rate).toLocaleString("en-US", { maximumFractionDigits: 1 })}% copies planted on purpose`) : null),

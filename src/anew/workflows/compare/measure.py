@@ -66,13 +66,9 @@ def draw(model: Model, result: RunResult, n: int, seed: int, in_time: bool = Tru
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedItem], int]:
     """n samples, beginning with sample number `first`, and the number of drafts that they went through."""
-    request = model.request(n, seed, first_index=first)
-    last, drafts = None, 0
-    for draft in model.family.sample(request, seed):
-        last, drafts = draft, drafts + 1
-    if last is None:
-        raise ConfigError("the family returned no samples; train the run again")
-    return list(model.modality.decode(last.cpu())), drafts
+    request, shares = model.request(n, seed, first_index=first), list[float]()
+    x = model.generate(request, seed, report=shares.append)
+    return list(model.decode_items(x, request)), len(shares)
 
 
 class CallCounter:

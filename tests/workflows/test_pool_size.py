@@ -1,0 +1,62 @@
+"""How many real items fit in memory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anew.data.dataset import Dataset
+from anew.data.types import DecodedItem
+from anew.workflows import audit
+from anew.workflows.pool_size import POOL_BYTES, pool_limit
+
+
+def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
+    """Features have the same size whatever an item has: ten times the size of an image of 768 bytes are too few."""
+    small, large = np.zeros((16, 16, 3), np.uint8), np.zeros((400, 400), np.uint8)
+    assert POOL_BYTES // 22_000 < pool_limit(small, "image") < POOL_BYTES // 15_000
+    assert pool_limit(large, "image") > POOL_BYTES // (2 * large.nbytes)
+    sound = np.zeros(40_000, np.float32)
+    assert POOL_BYTES // (3 * sound.nbytes) < pool_limit(sound, "audio") <= POOL_BYTES // (2 * sound.nbytes)
+    assert pool_limit(np.zeros(2**28, np.float32), "audio") == 1_000  # fewer say nothing
+    clip = np.zeros((9, 16, 16, 3), np.uint8)
+    assert pool_limit(clip, "video") < pool_limit(small, "image")
+    assert pool_limit("Marlene", "text") > 1_000_000
+
+
+def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200,000 pictures of 128 by 128 were held at once, 10 GB."""
+    for seed, part in enumerate(("data", "held", "new")):
+        (tmp_path / part).mkdir()
+        images = np.random.default_rng(seed).integers(0, 256, (60, 8, 8), np.uint8)
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / part / f"{number}.png")
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / part / "same.png")
+    most: list[int] = []
+    read = Dataset.items
+
+    def items(data: Dataset, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
+        most.append(n)
+        return read(data, part, n, seed)
+
+    monkeypatch.setattr(audit, "pool_limit", lambda item, modality: 30)
+    monkeypatch.setattr(Dataset, "items", items)
+    with contextlib.closing(Dataset.open(str(tmp_path / "data"), size=audit.ONLY_COMPARED)) as real:
+        real.fit(audit.ONLY_COMPARED)
+        (tmp_path / "form").mkdir()
+        real.modality.save(tmp_path / "form")
+        generated, held_out = (
+            Dataset.open_like(real.state(), tmp_path / "form", str(tmp_path / name)) for name in ("new", "held")
+        )
+        for part in (None, held_out):
+            sets = audit.Sets(real, generated, part, 50, 0)
+            pool = sets.inputs(None).pool
+            assert pool is not None and len(pool(1_000).train) + len(pool(1_000).held_out) == 30
+        assert any(note.startswith("At least 1 of 30 held-out items are also") for note in sets.notes)
+    assert max(most) == audit.NUM_PEEKED  # not 200,000
