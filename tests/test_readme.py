@@ -52,9 +52,11 @@ def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 def small_networks(words: list[str]) -> list[str]:
     """Settings of networks that take no time, for the verbs that make some."""
-    settings = {"train": TINY, "compare": {"width": 8, "batch_size": 8, "evaluate_samples": 2, "previews": 0}}.get(
-        words[0], {}
-    )
+    images = {"width": 8, "batch_size": 8, "previews": 0}
+    settings = {
+        "train": images if "digits-data" in words else TINY,
+        "compare": images | {"evaluate_samples": 2},
+    }.get(words[0], {})
     return [] if "--runs" in words else setting_words(settings)
 
 

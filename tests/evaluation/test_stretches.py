@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.stretches import MIN_CHARACTERS, equal_pieces, random_pieces, stretches
+from anew.evaluation.stretches import (
+    MIN_CHARACTERS,
+    beginnings_of_long_records,
+    equal_pieces,
+    random_pieces,
+    shuffled_pieces,
+    stretches,
+)
 
 RNG = np.random.default_rng
 
@@ -44,3 +51,21 @@ def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
     pieces = random_pieces(text, [100, 50, 300], np.random.default_rng(0))
     assert [len(p) for p in pieces] == [100, 50, 300]
     assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
+
+
+def test_what_cutting_leaves_of_texts_is_joined() -> None:
+    texts = ["a" * 25, "b" * 17, "c" * 20, "", "d"]
+    assert sorted(shuffled_pieces(texts, 10, RNG(0))) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2
+    *joined, rest = sorted(shuffled_pieces(texts, 10, RNG(0), joins_rests=True), key=lambda piece: "\n" in piece)
+    assert sorted(joined) == ["a" * 10] * 2 + ["b" * 10] + ["c" * 10] * 2 and set(rest) <= set("abd\n")
+    assert len(shuffled_pieces(texts, 10, RNG(0), joins_texts=True)) == 6
+
+
+def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginning() -> None:
+    assert beginnings_of_long_records(["Ada", "x" * 9_000], 16) == (["Ada", "x" * 9_000], [])
+    records, notes = beginnings_of_long_records(["Ada", "x" * 3_000_000], 16)
+    assert records == ["Ada", "x" * 10_000]
+    assert notes == [
+        "1 of 2 samples is far longer than all records of the data: the first 10,000 characters were compared."
+    ]
+    assert beginnings_of_long_records(["x" * 90_000], 16_384)[1] == []

@@ -34,6 +34,8 @@ def test_a_command_writes_a_folder_and_says_what_stays_behind(
     printed = capsys.readouterr().out
     assert "6 files" in printed and "left out: counts of what followed many kinds of context" in printed
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    figures = "2.50 bits per character of held-out data instead of 2.00"
+    assert f"this export predicts much worse than the run, so expect worse samples: {figures}\n" in printed
     card = (tmp_path / "deep" / "out" / "README.md").read_text()
     assert "| the run, as `anew sample` draws from it | 2.00 |" in card and "| this export | 2.50 |" in card
     assert "value: 2.5" in card and "precision" not in card  # what was measured on samples holds for the run alone
@@ -68,7 +70,7 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["export", str(gan), "--to", "onnx", "--out", str(tmp_path / "out")]) == 2
     assert (
-        "needs the package onnx; install it with `pip install '.[export]'` in the clone of Anew"
+        "needs the package onnx; install it with `pip install '.[export]'` in a clone of Anew"
         in capsys.readouterr().err
     )
     assert not list(tmp_path.iterdir())

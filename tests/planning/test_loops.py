@@ -99,7 +99,7 @@ def test_a_run_without_the_time_does_without_context_mixing(
     assert config.ngrams and not config.contexts
     assert Transformer.plan_notes(DATA.spec, scale, config)[0].startswith("without context mixing, which predicts")
     say_what_was_compiled(context)
-    assert "are not all compiled yet; a longer budget has time to finish that" in lines[-1]
+    assert "are not all compiled yet; a new run, by the same command into another folder" in lines[-1]
     compiler.works = True
     say_what_was_compiled(context)
     assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will have it")

@@ -46,8 +46,9 @@ class Slow:
         self.announcements = SimpleNamespace(reporter=None)
 
     def scores_without_features(self) -> Iterator[Score]:
-        yield score("sharpness", 0.5, n=len(self.inputs.samples))
-        self.measured.add("sharpness and noise")
+        if "sharpness and noise" not in self.measured:
+            yield score("sharpness", 0.5, n=len(self.inputs.samples))
+            self.measured.add("sharpness and noise")
 
     def answer_scores(self) -> Any:
         n = len(self.inputs.samples)
@@ -103,6 +104,17 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert supplement is not None and supplement.measurements.unmeasured == missing and Slow.pieces == []
     assert supplement.skipped == ["A note.", *(f"Not measured: {name} (out of time)." for name in missing)]
+
+
+@pytest.mark.parametrize("left_out", [0, 60])
+def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None:
+    """Words measured again what was known, and had no time left for what was missing."""
+    Slow.pieces = []
+    evaluation: Any = Slow(Inputs(list(range(100))))
+    evaluation.measured, evaluation.unmeasured = {"sharpness and noise"}, ["coverage"]
+    measured = Measurements(unmeasured=["coverage"], supply=Supply(compared=100, left_out=left_out))
+    supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
+    assert (supplement is not None) == bool(left_out) and Slow.pieces == []
 
 
 @pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER]), (30.0, [])])

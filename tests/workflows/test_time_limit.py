@@ -7,6 +7,7 @@ import time
 import pytest
 
 from anew.errors import BudgetError
+from anew.workflows.sample_counts import SampleTargets
 from anew.workflows.time_limit import TimeLimit, page_seconds, writing_seconds
 
 
@@ -22,6 +23,15 @@ def test_measuring_stops_before_the_page_and_the_page_before_the_end() -> None:
         limit = TimeLimit(100.0, 20.0, crowding)
         assert 100.0 + 10.0 <= limit.stop_at < limit.page_at < 120.0
         assert 0 < limit.usable <= 20.0
+
+
+def test_a_report_is_short_by_the_time_that_idle_cores_would_need() -> None:
+    limits = [
+        TimeLimit(100.0, seconds, crowding)
+        for seconds, crowding in ((8.0, 1.0), (15.0, 1.0), (15.0, 4.0), (100.0, 6.0))
+    ]
+    assert [limit.is_short for limit in limits] == [True, False, True, False]
+    assert SampleTargets(300, 1_000).in_short_report() == (300, 300)
 
 
 def test_a_budget_that_is_over_is_refused_and_another_is_kept() -> None:

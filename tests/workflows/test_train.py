@@ -18,7 +18,7 @@ from anew.runs.events import Events, last_step
 from anew.runs.folder import RunFolder
 from anew.runs.report_record import is_stopped, read_record
 from anew.workflows import train
-from anew.workflows.train import _going_on
+from anew.workflows.train import _going_on, _planned_report, _rest_of_budget
 from processes import together
 from reporters import Lines
 from samples import TINY, names, trained
@@ -43,7 +43,7 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     anew.train(data, run, steps=2, settings=SETTINGS)
     before = (run / "model.safetensors").stat().st_mtime_ns
     anew.train(data, run, steps=2, settings=SETTINGS, reporter=reporter)
-    assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
+    assert reporter.lines == [f"this run is finished; `anew resume {run} --budget 10m` trains it further"]
     assert (run / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(
         RunError, match="already holds a run of another request \\(steps differs\\); give another folder"
@@ -98,7 +98,7 @@ def test_a_report_that_was_stopped_is_measured_again_by_the_same_command(tmp_pat
     assert not is_stopped(run) and read_record(run).copies is not None
     assert (run / "model.safetensors").read_bytes() == weights
     anew.resume(run, reporter=reporter)
-    assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
+    assert reporter.lines == [f"this run is finished; `anew resume {run} --budget 10m` trains it further"]
 
 
 @pytest.mark.slow
@@ -119,6 +119,18 @@ def test_a_run_given_more_time_says_how_much_of_it_is_training(tmp_path: Path) -
     job: Any = SimpleNamespace(folder=RunFolder(tmp_path), plan=plan)
     sentence = _going_on(job, 160, is_given_more=True, is_before_decay=True)
     assert sentence.endswith("69 s of training in all, 1 s more than before, are about 311 steps")
+
+
+def test_a_stopped_run_goes_on_with_the_rest_of_its_budget(tmp_path: Path) -> None:
+    """A run of 150 s that was stopped after 82 s took 146 s more, as its report had all of the budget again."""
+    plan = SimpleNamespace(budget_s=150.0, train_s=47.0, evaluate_s=30.0)
+    job: Any = SimpleNamespace(plan=plan, context=SimpleNamespace(crowding=1.0))
+    checkpoint: Any = {"meta": {"spent": 23.0}}
+    assert _planned_report(job) == 30.0
+    rest = _rest_of_budget(job, checkpoint, 30.0)
+    assert rest == "; 24 s of training and 30 s for the report are left of the budget of 2.5 min"
+    plan.budget_s = plan.train_s = None
+    assert _planned_report(job) is None and not _rest_of_budget(job, checkpoint, 30.0)
 
 
 def test_a_run_that_ended_early_takes_all_steps_that_it_is_given(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ exit codes:
 OTHER_COMMANDS_SAY = {"--out": ("--run",), "--run": ("--out",), "--output": ("--out", "--run")}
 ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
 
+TEXT_OPTIONS = ("--stop", "--prompt", "--suffix", "--text")  # whose text may be `--`
+
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that raises ConfigError and knows how each of its arguments is shown."""
@@ -63,6 +65,12 @@ class CommandParser(argparse.ArgumentParser):
         self.arguments.append(action)
         self.shown[action.dest] = action.option_strings[-1] if action.option_strings else action.dest.upper()
         return action
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        # argparse of Python 3.11 takes `--` away, whose value in `--stop=--` it is
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            return "--"
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
@@ -462,7 +470,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     command = next((word for word in argv if not word.startswith("-")), None)
     if command is not None and command not in commands:
         raise ConfigError(f"unknown command {shorten(command)}{did_you_mean(command, commands)}")
-    arguments, leftover = program.parse_known_args(list(argv) or ["--help"])
+    arguments, leftover = program.parse_known_args(_with_dashes(argv) or ["--help"])
     if command is not None:
         leftover = commands[command].fill(arguments, leftover)
     if leftover:
@@ -472,6 +480,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     for name in ("prompt", "suffix"):
         _check_text_file(arguments, name)
     return arguments
+
+
+def _with_dashes(argv: Sequence[str]) -> list[str]:
+    """The words, with `--stop --` as `--stop=--`: argparse takes no value that looks like an option."""
+    words: list[str] = []
+    for word in argv:
+        if word == "--" and words and words[-1] in TEXT_OPTIONS:
+            words[-1] += "=--"
+        else:
+            words.append(word)
+    return words
 
 
 def _check_text_file(arguments: argparse.Namespace, name: str) -> None:

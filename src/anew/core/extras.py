@@ -8,11 +8,6 @@ from types import ModuleType
 from anew.errors import DataError
 
 
-def install_command(extra: str) -> str:
-    """How to install an extra, as the end of a sentence. Anew is in no package index, where the name would be somebody else's."""
-    return f"`pip install '.[{extra}]'` in the clone of Anew"
-
-
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """The optional module, imported.
 
@@ -20,7 +15,7 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     the beginning of a sentence ("reading sound"). Raises DataError, one sentence, where it is missing or does not load.
     """
     package = module.partition(".")[0]
-    command = install_command(extra)
+    command = f"`pip install '.[{extra}]'` in a clone of Anew"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError:

@@ -64,6 +64,12 @@ def duration(seconds: float) -> str:
     return f"{whole} {unit} {rest} {small_unit}" if rest else f"{whole} {unit}"
 
 
+def first_listed(names: Sequence[str], most: int) -> str:
+    """At most so many names as a list within a sentence, and how many others there are: "a, b and 3 others"."""
+    rest = len(names) - most
+    return listed([*names[:most], f"{rest} others"]) if rest > 1 else listed(names)
+
+
 def listed(names: Sequence[str], conjunction: str = "and") -> str:
     """Names as a list within a sentence: "a", "a and b", "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"

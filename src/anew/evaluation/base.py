@@ -180,9 +180,11 @@ class Evaluation(ABC, Generic[ItemT]):
 
         `answer_scores` leaves out what was measured by them.
         """
-        self.sets = self._read_sets()
-        if self.sets.available >= MIN_ITEMS:
-            self.sets.take(self.sets.available, self._naive_samples)
+        if not self.sets:
+            self.sets = self._read_sets()
+            if self.sets.available >= MIN_ITEMS:
+                self.sets.take(self.sets.available, self._naive_samples)
+        if self.sets:
             yield from self.modality_metrics()
 
     def answer_scores(self) -> Iterator[Score]:

@@ -90,8 +90,6 @@ class EvaluationInputs(Generic[ItemT]):
             seconds it may take.
         seconds: Time limit of the evaluation, including writing the report; None for no limit.
         seed: Seed of all draws.
-        bits_of_parts: Function that returns bits per unit of the test part under single parts of a mixed model, by name; empty
-            for a model of one part.
         features: The user's own features of samples, train and held-out items, in place of those computed here.
         gradient_bits: Function that returns (bits, units) of a part ("train", "test") and about so many units of it, under
             what was learned by gradients, without counts of training items.
@@ -107,7 +105,7 @@ class EvaluationInputs(Generic[ItemT]):
         division: How the items of `train` and `test` were divided.
         files: Function that returns about n files as they are before they are read ("samples" or "train"), of samples that were made
             elsewhere; None for those of a run.
-        are_whole: Whether samples of running text, and what `train` and `test` give, are whole texts, no excerpts.
+        are_whole: Whether samples of running text are known to be whole texts, no excerpts; `train` and `test` give whole ones.
     """
 
     modality: Modality
@@ -120,7 +118,6 @@ class EvaluationInputs(Generic[ItemT]):
     bits: Callable[[float | None], list[BitsAndUnits]] | None
     seconds: float | None
     seed: int
-    bits_of_parts: Callable[[], dict[str, float]] | None = None
     features: FeatureSets | None = None
     gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
     has_counts: bool = False

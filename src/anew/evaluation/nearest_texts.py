@@ -43,10 +43,10 @@ def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_character
         train = int(np.searchsorted(ends, match.place, side="right"))
         pairs.append(SamplePair(sample, nearest, caption, distance=float(match.length), train=train))
     explanation = (
-        f"The longest passage of each sample that also occurs word for word in {searched} (marked on pages, with its "
-        "surroundings there). Real texts share passages too, such as set phrases and names."
+        f"The longest passage of each sample that also occurs word for word in {searched}. Real texts share passages too, such "
+        "as set phrases and names."
     )
-    return NearestPairs(pairs, explanation, None)
+    return NearestPairs(pairs, explanation, None, "The passage is marked, and shown with its surroundings there.")
 
 
 def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], effort: float) -> NearestPairs:
@@ -87,11 +87,12 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     also = f"; identical ones were looked up among {len(training):,}" if is_part else ""
     explanation = (
         f"The nearest of {len(compared):,} training records{drawn}: the one with the fewest characters to insert, delete or "
-        f"replace (marked on pages where they are at most half of a record){also}. A sample less than half as long as usual is "
-        "compared with parts of records, and the part is marked. Short records can match by chance; the copying test says whether "
+        f"replace{also}. A sample less than half as long as usual is compared with parts of records. "
+        "Short records can match by chance; the copying test says whether "
         "they do so too often."
     )
-    return NearestPairs(pairs, explanation, requested)
+    marking = "Edits are marked where they are at most half of a record, and so is the part that a short sample is compared with."
+    return NearestPairs(pairs, explanation, requested, marking)
 
 
 def _drawn(count: int, n: int) -> list[int]:

@@ -62,6 +62,7 @@ class Tolerance:
         least: With fewer items the figure counts only if its difference is plain.
         least_to_pass: With fewer items the figure counts only if it shows a difference. Its interval is too wide to rule one
             out, and other figures of the same items do that with more certainty.
+        explains_others: A difference is named before those of other figures with the same grade, since they follow from it.
     """
 
     question: Question
@@ -75,6 +76,7 @@ class Tolerance:
     decisive: bool = False
     least: int = 0
     least_to_pass: int = 0
+    explains_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from anew.core.wording import are, plural
+
 MIN_CHARACTERS = (
     2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
 )
+
+# A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
+LONGER, LONG_RECORD = 10, 10_000
 
 
 def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
@@ -40,6 +45,29 @@ def equal_pieces(
     return pieces, random_pieces(held_out_text, lengths, rng), random_pieces(train_text, lengths, rng)
 
 
+def shuffled_pieces(
+    texts: Sequence[str], width: int, rng: np.random.Generator, *, joins_texts: bool = False, joins_rests: bool = False
+) -> list[str]:
+    """Pieces of `width` characters of texts, in random order.
+
+    joins_texts, joins_rests: Whether all texts, or else what cutting leaves of each, are joined in random order and cut as one text.
+    """
+    if joins_texts:
+        texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
+    elif joins_rests:
+        texts = _with_joined_rests(texts, width, rng)
+    pieces = [text[start : start + width] for text in texts for start in range(0, len(text) - width + 1, width)]
+    return [pieces[i] for i in rng.permutation(len(pieces))]
+
+
+def _with_joined_rests(texts: Sequence[str], width: int, rng: np.random.Generator) -> list[str]:
+    """Texts cut to multiples of `width` characters, then one text of all that was cut off, in random order."""
+    lengths = [len(text) - len(text) % width for text in texts]
+    rests = [text[length:] for text, length in zip(texts, lengths, strict=True) if len(text) > length]
+    joined = "\n".join(rests[i] for i in rng.permutation(len(rests)))
+    return [*(text[:length] for text, length in zip(texts, lengths, strict=True) if length), joined]
+
+
 def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
     """Cut pieces of these lengths from the text at random places, in order and without overlap."""
     spare = len(text) - sum(lengths)
@@ -50,3 +78,20 @@ def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -
         pieces.append(text[start : start + length])
         start += length
     return pieces
+
+
+def beginnings_of_long_records(samples: Sequence[str], length: int) -> tuple[list[str], list[str]]:
+    """Samples, of which the beginning alone is left where one is far longer than real records, and a note on these.
+
+    One file that was written as a single line makes each comparison of a short list take a minute.
+
+    Args:
+        samples: Records.
+        length: The tokens of the longest real record.
+    """
+    most = max(LONGER * length, LONG_RECORD)
+    num_long = sum(len(text) > most for text in samples)
+    if not num_long:
+        return list(samples), []
+    note = f"{num_long:,} of {plural(len(samples), 'sample')} {are(num_long)} far longer than all records of the data"
+    return [text[:most] for text in samples], [f"{note}: the first {most:,} characters were compared."]

@@ -13,6 +13,7 @@ from anew.runs import report_record
 from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
 from anew.sampling.model import Model
 
+MUCH_WORSE = 1.05  # so many times the bits of the run are worth a warning; chosen
 WHOLE_RUN = "Measured on samples of the whole run, of which this export leaves out a part; see below."
 
 
@@ -88,6 +89,19 @@ def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_out: Seq
         f"{head}. Bits per {unit} of data that it was not trained on, where fewer are better: {format_number(network)} by the "
         f"network, {format_number(bits)} by the whole run."
     )
+
+
+def notes_on_parts(model: Model, left_out: Sequence[str]) -> list[str]:
+    """Sentences for the user on what an export leaves out of the run, and first what that costs, if it was measured."""
+    unit, report = model.item_modality.unit, read_report(model)
+    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    parts = [f"left out: {clause}" for clause in left_out]
+    if not parts or bits is None or network is None:
+        return parts
+    figures = f"{format_number(network)} bits per {unit} of held-out data instead of {format_number(bits)}"
+    if network > MUCH_WORSE * bits:
+        return [f"this export predicts much worse than the run, so expect worse samples: {figures}", *parts]
+    return [f"this export predicts about as well as the run: {figures}", *parts]
 
 
 SAMPLER_USE = """\

@@ -18,7 +18,7 @@ from anew.data.modalities.text import Text
 from anew.evaluation.reporting.model_card import CARD_QUESTIONS
 from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
-from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
+from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, notes_on_parts, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.places import SINGLE_FILES
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
@@ -53,7 +53,7 @@ class Html(Target):
             "about": _about(model, sampler, number_type),
         }
         files.write_text(folder / f"page{self.suffix}", page(run_name(model), program, container.block()))
-        return [f"left out: {clause}" for clause in sampler.left_out]
+        return notes_on_parts(model, sampler.left_out)
 
 
 def page(name: str, program: Mapping[str, object], block: bytes) -> str:

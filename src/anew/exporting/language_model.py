@@ -11,6 +11,7 @@ from anew.core.specs import Tokens
 from anew.data.formats.tokenizer import ESCAPE, Characters
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError, printable
+from anew.exporting.card import notes_on_parts
 from anew.families.portable import StockDecoder
 from anew.sampling.model import Model
 
@@ -78,7 +79,7 @@ def language_model(model: Model) -> LanguageModel:
         (*spec.rare_ids, *labels),
         int(decoder.config["max_position_embeddings"]),
         (
-            *(f"left out: {clause}" for clause in decoder.left_out),
+            *notes_on_parts(model, decoder.left_out),
             *_tokenizer_notes(modality),
             *_prompt_notes(modality, model.labels if labels else ()),
         ),

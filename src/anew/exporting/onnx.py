@@ -14,7 +14,7 @@ from anew.core.extras import require
 from anew.data.formats import pixel_steps
 from anew.errors import ConfigError
 from anew.exporting.base import Target
-from anew.exporting.card import json_text, sampler_card
+from anew.exporting.card import json_text, notes_on_parts, sampler_card
 from anew.exporting.graph import export_program
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.portable import Graph
@@ -54,7 +54,7 @@ class Onnx(Target):
             files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
         card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_out)
         files.write_text(folder / "README.md", card)
-        return [f"left out: {clause}" for clause in sampler.left_out]
+        return notes_on_parts(model, sampler.left_out)
 
 
 def to_onnx(graph: Graph) -> bytes:

@@ -74,5 +74,8 @@ def say_what_was_compiled(context: RunContext) -> None:
     if context.loop_compiler.is_done():
         text = f"the loops of {loops.name} are compiled now: a new run will have it, while this one is continued without it"
     else:
-        text = f"the loops of {loops.name} are not all compiled yet; a longer budget has time to finish that, and so has a new run"
+        text = (
+            f"the loops of {loops.name} are not all compiled yet; a new run, by the same command into another folder, finishes "
+            "that, while this one is continued without it"
+        )
     context.reporter.message(text)

@@ -40,7 +40,6 @@ from anew.sampling.samples import Samples
 from anew.sampling.scores import Scores
 from anew.sampling.scoring import (
     bits_of_batches,
-    bits_per_unit_by_part,
     check_has_likelihood,
     score_dataset,
     score_items,
@@ -330,7 +329,7 @@ class Model(Generator):
         Args:
             batches: Batches, as from `Dataset.scoring`; an example without a label is scored under the mixture of all classes.
             seconds: Stop once so many seconds are spent; None for no limit.
-            part: A part of a mixed model to score alone, by its name in `bits_by_part`.
+            part: A part of a mixed model to score alone, by its name in `Family.bits_by_part`.
 
         Returns:
             (bits, units) of each example; a unit is a character, a residue or a dimension.
@@ -339,17 +338,6 @@ class Model(Generator):
             ConfigError: The run has no likelihood, or these are not batches.
         """
         return bits_of_batches(self, batches, seconds, part)
-
-    def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """The bits that each part of a mixed model (network, n-gram counts) would need alone.
-
-        Args:
-            batches: Batches, as from `Dataset.scoring`.
-
-        Returns:
-            Bits per unit by the name of the part; empty if the model is not mixed.
-        """
-        return bits_per_unit_by_part(self, batches)
 
 
 class LateModel(Model):

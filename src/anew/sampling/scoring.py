@@ -92,18 +92,6 @@ def bits_of_batches(
     return pairs
 
 
-@torch.no_grad()
-def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dict[str, float]:
-    """The bits per unit of each part of a mixed model alone; empty if the model is not mixed."""
-    bits: dict[str, float] = {}
-    units = 0.0
-    for batch in _checked_batches(batches):
-        units += float(_units(batch).sum())
-        for name, values in mixture_bits(generator, batch, generator.family.bits_by_part).items():
-            bits[name] = bits.get(name, 0.0) + float(values.sum())
-    return {name: value / units for name, value in bits.items()} if units else {}
-
-
 def score_dataset(
     generator: Generator,
     record: RunRecord,

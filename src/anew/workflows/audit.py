@@ -35,6 +35,7 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInp
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Division
+from anew.evaluation.stretches import beginnings_of_long_records
 from anew.workflows.evaluate import grouped_pool, report_content
 from anew.workflows.measuring import measure_all
 from anew.workflows.pool_size import pool_limit
@@ -217,6 +218,9 @@ class Sets:
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
         if self.textual and sum(map(len, self.samples)) >= MAX_TEXT_CHARACTERS:
             self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
+        if isinstance(real.spec, Tokens) and not self.packed:
+            records, long_notes = beginnings_of_long_records(list(map(str, self.samples)), real.spec.length)
+            self.samples, self.notes = [*records], [*self.notes, *long_notes]
         self._training_keys: AbstractSet[bytes] = frozenset()
         self._num_left_out = 0
         # What is in no column that is read, nothing here says anything of

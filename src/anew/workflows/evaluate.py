@@ -53,8 +53,6 @@ __all__ = ["EvaluationReport", "evaluate_run"]
 TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
 # Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
-# Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
-MAX_PART_UNITS = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
@@ -123,6 +121,8 @@ def evaluate_run(
     with contextlib.ExitStack() as stack:
         dataset = opened or stack.enter_context(contextlib.closing(Dataset.reopen(record.data, folder, data)))
         targets, measured_pace = sample_targets(model.item_spec, dataset), Pace(pace)
+        if limit is not None and limit.is_short:
+            targets = targets.in_short_report()
         left: float | None = None
         if world is None:
             # Reading the data may have taken a part of the time
@@ -381,7 +381,6 @@ def evaluation_inputs(
         item_inputs(data, model.item_spec, samples, seed),
         bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
-        bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=MAX_PART_UNITS))) if text else None,
         features=features,
         gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
         has_counts=model.family.has_counts,

@@ -38,6 +38,10 @@ class SampleTargets(NamedTuple):
     least: int
     ample: int
 
+    def in_short_report(self) -> SampleTargets:
+        """The targets of a report in which there is no time to measure more samples than the answers need."""
+        return SampleTargets(self.least, min(self.least, self.ample))
+
 
 @dataclass(frozen=True, slots=True)
 class SampleCounts:

@@ -19,7 +19,7 @@ from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
 from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
-from anew.evaluation.inputs import Labels
+from anew.evaluation.inputs import Clock, Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.reporting.content import SamplePair
@@ -131,6 +131,19 @@ def _piece(evaluation: Evaluation[DecodedItem], n: int, stop_at: float) -> Evalu
     return type(evaluation)(inputs)
 
 
+def _plain(
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, n: int, stop_at: float
+) -> Evaluation[DecodedItem]:
+    """The evaluation that measures what needs no features: the same, which goes on, or else one of the first n samples."""
+    if evaluation.measured and not measurements.supply.left_out:
+        # Reading texts and measuring again what was known left no time for what was missing
+        further = copy.copy(evaluation)
+        further.clock = further.total_clock = Clock(stop_at - time.monotonic())
+        further.skipped, further.unmeasured, further.measured = [], [FURTHER], set(evaluation.measured)
+        return further
+    return _piece(evaluation, n, stop_at)
+
+
 def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
 ) -> tuple[Measurements, list[str]]:
@@ -138,7 +151,7 @@ def _with_scores(
     n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
     measured: set[str] = set()
     if measurements.unmeasured and not (evaluation.measured and FURTHER in evaluation.unmeasured):
-        plain, further = _piece(evaluation, n_all, stop_at), Measurements()
+        plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
         measurements = _with_further(measurements, further.scores, measured)

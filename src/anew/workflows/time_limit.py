@@ -75,6 +75,11 @@ class TimeLimit:
         return cls(begin, max(minimum, left - reserve - LEAVING_SECONDS), crowding, begin + left)
 
     @property
+    def is_short(self) -> bool:
+        """Whether the answers need all of the time, so that it is not to be spent on more samples than they need."""
+        return self.seconds < SHORT_REPORT * self.crowding
+
+    @property
     def stop_at(self) -> float:
         """`time.monotonic()` at which measuring is stopped, wherever it is."""
         return self.begin + self.seconds - writing_seconds(self.seconds, self.crowding)

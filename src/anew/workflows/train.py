@@ -17,12 +17,12 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
 from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
-from anew.core.wording import plural
+from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.errors import ChangedDataError, DataError, restoring
+from anew.errors import ChangedDataError, DataError, command, restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import HURRIED, check_budget, is_hurried, saving_slice, training_seconds
+from anew.planning.budget import HURRIED, check_budget, evaluation_slice, is_hurried, saving_slice, training_seconds
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -300,7 +300,8 @@ def continue_run(
         share_trained(world, folder)
     is_measured = record.status == "finished" and not world.broadcast(is_stopped(folder.path))
     if is_at_end and is_measured:
-        reporter.message("this run is finished; give it more budget or steps to train it further")
+        longer = command("anew", "resume", folder.path, "--budget", "10m")
+        reporter.message(f"this run is finished; `{longer}` trains it further")
         return (Model if world.is_main else LateModel)(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     _compile_loops(job)
@@ -308,20 +309,39 @@ def continue_run(
     if is_at_end:
         reporter.message("the training is finished, but its report is not; measuring")
         with contextlib.closing(job.data):
-            return _report(job, skipped_items)
+            return _report(job, skipped_items, longest=_planned_report(job))
     if is_given_more:
         job, checkpoint, is_before_decay = extend_job(job, budget, steps)
     else:
         checkpoint, is_before_decay = resume_point(job), False
     step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
+    longest = None if is_given_more else _planned_report(job)
+    rest = "" if longest is None else _rest_of_budget(job, checkpoint, longest)
     if checkpoint is None:
-        reporter.message(_beginning_again(job))
+        reporter.message(f"{_beginning_again(job)}{rest}")
     else:
-        reporter.message(_going_on(job, step, is_given_more, is_before_decay))
+        reporter.message(f"{_going_on(job, step, is_given_more, is_before_decay)}{rest}")
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
-    return _run_to_end(job, checkpoint, skipped_items, forecasts=budget is not None)
+    return _run_to_end(job, checkpoint, skipped_items, forecasts=budget is not None, longest=longest)
+
+
+def _planned_report(job: TrainingJob) -> float | None:
+    """The seconds that a stopped run kept for its report: what was spent before is not given again. None without a budget."""
+    budget = job.plan.budget_s
+    if budget is None:
+        return None
+    return max(job.plan.evaluate_s or 0.0, evaluation_slice(budget, job.context.crowding))
+
+
+def _rest_of_budget(job: TrainingJob, checkpoint: Checkpoint | None, report: float) -> str:
+    """A clause on what is left of the budget of a stopped run. report: seconds for the report."""
+    if job.plan.budget_s is None or job.plan.train_s is None:
+        return ""
+    spent = 0.0 if checkpoint is None else float(checkpoint["meta"]["spent"])
+    training = max(job.plan.train_s - spent, 0.0)
+    return f"; {training:.0f} s of training and {report:.0f} s for the report are left of the budget of {duration(job.plan.budget_s)}"
 
 
 def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
@@ -393,7 +413,12 @@ def _compile_loops(job: TrainingJob) -> None:
 
 
 def _run_to_end(
-    job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport, *, forecasts: bool
+    job: TrainingJob,
+    checkpoint: Checkpoint | None,
+    skipped_items: SkippedItemsReport,
+    *,
+    forecasts: bool,
+    longest: float | None = None,
 ) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed.
 
@@ -402,6 +427,7 @@ def _run_to_end(
         checkpoint: The state to continue from; None at the beginning.
         skipped_items: Reports skipped items.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
+        longest: The most seconds of the report; None for all that is left of the budget.
     """
     pace: Pace | None = None
     try:
@@ -420,7 +446,7 @@ def _run_to_end(
         if outcome == "stopped_early":
             job.context.reporter.message("training ended early: the validation loss had begun to rise")
         skipped_items.update(job.data)
-        return _report(job, skipped_items, pace)
+        return _report(job, skipped_items, pace, longest)
     except ChangedDataError as error:
         step = job.folder.saved_step() if job.world.is_main else None
         saved = "" if step is None else f"; step {step:,} is saved"
@@ -431,8 +457,15 @@ def _run_to_end(
         job.data.close()
 
 
-def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None) -> Model:
-    """Sample, measure, write the report, and mark the run as finished. pace: how fast samples are drawn, if that is known."""
+def _report(
+    job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | None = None, longest: float | None = None
+) -> Model:
+    """Sample, measure, write the report, and mark the run as finished.
+
+    Args:
+        job, skipped_items, longest: See `_run_to_end`.
+        pace: How fast samples are drawn, if that is known.
+    """
     if not job.world.is_main:
         return LateModel(job.folder, str(job.world.device), trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
@@ -440,6 +473,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport, pace: Pace | No
     if budget is not None:
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
         left, reserve = budget - job.context.elapsed(), saving_slice(budget, crowding)
+        left = left if longest is None else min(left, longest + reserve)
         limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter

@@ -57,6 +57,14 @@ def test_rows_of_a_table_are_a_list(mark: str) -> None:
     assert why_document("\n".join(mark.join(row[:2]) for row in cells)) is not None
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_rows_may_end_in_a_remark_in_brackets_and_calls_are_code(mark: str) -> None:
+    songs = "\n".join(f"{i * 7 % 90}{mark}Artist {i % 9}{mark}Song {i} (live)" for i in range(300))
+    assert why_document(songs) is None and why_list([songs]) == "the lines are rows of a table"
+    calls = "\n".join(f"draw({i * 7 % 90}{mark} {i % 9}{mark} {i})" for i in range(300))
+    assert why_document(calls) == "its lines end like speakers' names or program code"
+
+
 @pytest.mark.parametrize("begin", ["2026-11-{0:02} 10:00", "{0:02}.11.2026", "10:31:{0:02}", "    {0:02}", "{0:02},5"])
 def test_rows_that_begin_with_dates_and_numbers_are_a_list(begin: str) -> None:
     for mark in ";\t|":

@@ -256,7 +256,9 @@ def test_the_only_column_that_holds_text_is_taken_and_said(tmp_path: Path, name:
     pairs = zip(cells, COMMENTS, strict=True)
     opened = reader(tmp_path, {"a.csv": csv_of([[name, "comment"], *map(list, pairs)])})
     assert texts(opened) == COMMENTS
-    assert opened.notes == ["a.csv: column 'comment' as text; no other holds text."]
+    assert opened.notes == [
+        "a.csv: column 'comment' as text; no other holds text (to learn whole rows, give a copy named .txt)."
+    ]
     rows = [[name, "n"], *([cell, i] for i, cell in enumerate(cells))]
     (refusal,) = reader(tmp_path, {"b.csv": csv_of(rows)}).refusals
     assert "not learned as tables; learn whole rows from a copy that is named .txt" in refusal.reason
@@ -291,7 +293,9 @@ def test_a_table_without_names_is_read_from_its_first_row(tmp_path: Path, monkey
     for header in ("false", False):
         opened = reader(tmp_path, {"a.csv": table}, ColumnChoice.of({"header": header}))
         assert texts(opened) == COMMENTS and opened.columns == ["1", "2"]
-        assert opened.notes == ["a.csv: column '2' as text; no other holds text."]
+        assert opened.notes == [
+            "a.csv: column '2' as text; no other holds text (to learn whole rows, give a copy named .txt)."
+        ]
     two = csv_of([["Ann", text, text[::-1]] for text in COMMENTS])
     choice = ColumnChoice.of({"header": "no", "text_column": "3"})
     assert texts(reader(tmp_path, {"b.csv": two}, choice)) == [text[::-1] for text in COMMENTS]

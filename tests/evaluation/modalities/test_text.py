@@ -148,6 +148,17 @@ def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Cal
     assert by_name(make_inputs(quotes[0], quotes[1], babble))["two_sample_auc"].value > 0.95
 
 
+def test_documents_of_some_passages_are_compared_to_their_ends(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Half of each document is less than a passage: it is joined with those of others where samples are whole documents."""
+    documents = [[prose(60, seed) for seed in range(first, first + 60)] for first in (0, 1000, 2000)]
+    inputs = make_inputs(*documents)
+    whole = replace(inputs, are_whole=True)
+    for part in ("samples", "test"):
+        assert len(EXPORT(inputs).items(part, 1_000)) == 60  # excerpts have no ends to compare
+        assert len(EXPORT(whole).items(part, 1_000)) >= 68
+    assert len(EXPORT(replace(whole, samples=[text * 3 for text in documents[2]])).items("test", 1_000)) == 60
+
+
 def test_training_text_is_read_once(make_inputs: Callable[..., EvaluationInputs]) -> None:
     """Lists of hundreds of thousands of records take seconds to read."""
     inputs, limits = make_inputs(TRAIN, TEST, TRAIN[:30], packed=False), []
@@ -332,8 +343,8 @@ def test_whole_texts_are_compared_where_samples_are_whole(make_inputs: Callable[
 
     train, test = notes(120, 5), notes(120, 6)
     samples = [text[::-1] for text in notes(120, 7)]
-    assert "whole_texts_auc" not in by_name(make_inputs(train, test, samples))
-    assert by_name(make_inputs(train, test, samples, are_whole=True))["whole_texts_auc"].value > 0.9
+    assert by_name(make_inputs(train, test, samples))["whole_texts_auc"].value > 0.9
+    assert "whole_texts_auc" not in by_name(make_inputs(train, test, [text[:40] for text in samples]))
     evaluation = EXPORT(make_inputs(train, test, [text[:40] for text in samples], are_whole=True))
     assert "whole_texts_auc" not in {score.name for score in evaluation.scores()}
     assert any("far longer or shorter" in note for note in evaluation.skipped)

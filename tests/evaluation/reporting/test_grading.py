@@ -503,3 +503,13 @@ def test_a_plain_fault_counts_with_fewer_items_than_its_figure_needs() -> None:
     assert [part.grade for part in parts([lengths(0.1, 0.12)])] == ["poor"]
     assert grade([*CLOSE, lengths(0.1, 0.12)])["closeness"] == "poor"
     assert parts([lengths(0.7, 0.2)]) == [] and parts([lengths(0.95, 0.1)]) == []
+
+
+def test_malformed_rows_are_named_before_the_formats_that_follow_from_them() -> None:
+    formats, malformed = (
+        score(n, v, v - 0.08, v + 0.08, 0.0, n=150) for n, v in (("new_formats", 0.7), ("malformed_rows", 0.3))
+    )
+    grading = grade_question([formats, malformed], "closeness")
+    assert grading is not None and grading.grade == "poor" and grading.weakest.score.name == "malformed_rows"
+    grading = grade_question([formats, score("malformed_rows", 0.0, 0.0, 0.02, 0.0, n=150)], "closeness")
+    assert grading is not None and grading.weakest.score.name == "new_formats"

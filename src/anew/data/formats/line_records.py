@@ -9,7 +9,7 @@ SAMPLE_LINES lines:
   the lines are rows of a table (see below).
 - At most 95% of the lines have the same length of 40 or more (wrapped data).
 - At most 1 in 5 has a blank and ends in `:`, `{`, `}`, `;`, `)`, a backslash or `->` (speakers, code). A semicolon may also end a
-  row of cells that semicolons divide.
+  row of cells that semicolons divide, and a bracket one whose last cell opens it, as a remark does.
 - If more than 5% of the lines have more than three words, and the lines are no rows of a table (99% have the same number of three
   or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
@@ -110,12 +110,25 @@ def _are_rows(lines: Sequence[str]) -> bool:
     for mark in _CELL_ENDS:
         width, count = Counter(_num_cells(line, mark) for line in lines).most_common(1)[0]
         if width >= MIN_CELLS and count >= 0.99 * len(lines):
-            return not _end_like_code(lines, tuple(end for end in _CODE_ENDS if end != mark))
+            return not _rows_end_like_code(lines, mark)
     return False
 
 
-def _end_like_code(lines: Sequence[str], ends: tuple[str, ...]) -> bool:
-    return _share(lines, lambda line: " " in line and line.rstrip().endswith(ends)) > 0.2
+def _rows_end_like_code(lines: Sequence[str], mark: str) -> bool:
+    """`_end_like_code` of rows whose cells `mark` divides. The bracket of `draw(1, 2, 3)` was opened in another cell, that of
+    `1998;4;Song (live)` was not."""
+    ends = tuple(end for end in _CODE_ENDS if end != mark)
+    others = [line for line in lines if not _closes_itself(line.rsplit(mark, 1)[-1].strip(' "'))]
+    return _end_like_code(others, ends, len(lines))
+
+
+def _closes_itself(cell: str) -> bool:
+    """Whether a cell ends in a bracket that is opened within it."""
+    return any(cell.endswith(close) and cell.count(open_) == cell.count(close) for open_, close in ("()", "{}"))
+
+
+def _end_like_code(lines: Sequence[str], ends: tuple[str, ...], num_lines: int) -> bool:
+    return sum(" " in line and line.rstrip().endswith(ends) for line in lines) > 0.2 * num_lines
 
 
 def _num_cells(line: str, mark: str) -> int:
@@ -129,7 +142,7 @@ def _num_cells(line: str, mark: str) -> int:
 
 
 def _flow(full: list[str]) -> str | None:
-    if _end_like_code(full, _CODE_ENDS):
+    if _end_like_code(full, _CODE_ENDS, len(full)):
         return "its lines end like speakers' names or program code"
     if _share(full, lambda line: len(line.split()) > 3) <= 0.05:
         return None

@@ -325,7 +325,9 @@ def describe_columns(columns: Columns, path: str, choice: ColumnChoice, text_nou
     roles = [f"{shorten(c)} as {role}" for role, c in ((text_noun, columns.text), ("image", columns.image)) if c]
     label = "" if columns.label is None else f", {shorten(columns.label)} as class"
     is_guessed = columns.text is not None and columns.text != choice.text and columns.text.strip().lower() not in TEXT
-    reason = "; no other holds text" if is_guessed else ""
+    is_file = path.lower().endswith((".csv", ".tsv"))
+    rows = " (to learn whole rows, give a copy named .txt)" if is_file else ""
+    reason = f"; no other holds text{rows}" if is_guessed else ""
     return f"{path}: column {' and '.join(roles)}{label}{reason}."
 
 

@@ -95,6 +95,8 @@ def gap_score(
 ) -> Iterator[Score]:
     """Yield the score of the bits by which training items are predicted better than held-out ones; none with too few items.
 
+    Where counts are mixed with the network, the bits of held-out items under it are a score, too: exports hold the network alone.
+
     Args:
         bits_of: Returns (bits, units) of each example of a part, "test" or "train".
         unit: Unit of the bits.
@@ -111,6 +113,9 @@ def gap_score(
     alone = " under the network alone" if has_counts else ""
     source = f"bits per {unit}{alone} of held-out less those of training {noun}: {held_out:.3f} and {train:.3f}"
     spec = network_gap() if has_counts else BITS_GAP
+    if has_counts:
+        network = f"the network alone, on {sum(rows[0][:, 1]):,.0f} held-out {unit}s"
+        yield bits_score(bits_spec(unit, "network"), rows[0], network, seed)
     yield Score(spec, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
 
 

@@ -32,6 +32,7 @@ MALFORMED_ROWS = MetricSpec(
         "{value:.0%} of samples are no rows as the data has them: a field too many or too few, or one of another kind "
         "(real data: {real:.0%})",
         least=50,
+        explains_others=True,
     ),
 )
 COLUMNS_AUC = MetricSpec(

@@ -20,6 +20,7 @@ from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
+from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
@@ -77,6 +78,7 @@ VERBATIM_SHARE = MetricSpec(
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
+PROBED_ROWS = 1_000  # training records that show whether they are rows of fields; chosen
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 
 
@@ -113,10 +115,13 @@ class TextStatistics:
         if self.records:
             of_records = {
                 ODD_RECORDS_MEASURE: self._odd_records,
+                "beginnings and ends": self._ends,
                 "formats": self._formats,
                 "order of numbers": self._orders,
             }
-        of_rows = {"fields of rows": self._rows} if self.records and row_format(self.train) is not None else {}
+        # Of the training part, since there may be too few samples for as many training records to show a format
+        are_rows = self.records and row_format(self.training()[:PROBED_ROWS]) is not None
+        of_rows = {"fields of rows": self._rows} if are_rows else {}
         return {
             **of_rows,
             **of_records,
@@ -143,6 +148,9 @@ class TextStatistics:
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
+
+    def _ends(self) -> Iterator[Score]:
+        yield from record_end_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
 
     def _formats(self) -> Iterator[Score]:
         yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.extras import install_command, require
+from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.inputs import EvaluationInputs
@@ -59,7 +59,10 @@ NOVEL_SHARE = MetricSpec(
 
 
 CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
-WITHOUT_RDKIT = f" Nor are molecules that are written in another SMILES; install RDKit with {install_command('molecules')} to see them."
+WITHOUT_RDKIT = (
+    " Nor are molecules that are written in another SMILES; "
+    "install RDKit with `pip install '.[molecules]'` in a clone of Anew to see them."
+)
 
 CANONICAL = "Molecules are compared by their canonical SMILES, which are shown where two molecules differ."
 

@@ -109,7 +109,6 @@ class ProteinEvaluation(TextEvaluation):
     def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
         yield from self._frequency_models()
-        yield from self._bits_of_parts()
         yield from self._compressors()
 
     def _cluster_bits(self) -> Iterator[Score]:

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from anew.core.extras import install_command
 from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
@@ -22,7 +21,6 @@ from anew.evaluation.memorization.item_types import (
     PASSAGES,
     RECORDS,
     count_passages,
-    cut_passages,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
@@ -38,7 +36,7 @@ from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, stretches
+from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models read: they hold all counts in memory
@@ -50,6 +48,9 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
+FEW_LONGER = (
+    0.95  # share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
+)
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
@@ -72,7 +73,6 @@ class TextEvaluation(Evaluation[str]):
         self.counted = "sample" if self.records else "text piece"
         if self.records and self.noun == TextEvaluation.noun:
             self.noun = "records"
-        self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
     def embedder(self, train: Sequence[str]) -> Embedder[str]:
@@ -96,17 +96,19 @@ class TextEvaluation(Evaluation[str]):
         return super().num_held_out() if self.records else len(self._cut(self._held_out))
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        rng = np.random.default_rng(self.inputs.seed)
-        if self._documents_are_short:
-            texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
-        pieces = [text for text in cut_passages(texts, PASSAGE).texts if len(text) == PASSAGE]
-        return [pieces[i] for i in rng.permutation(len(pieces))]
+        joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
+        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self.inputs.seed), **joins)
 
     @cached_property
     def _documents_are_short(self) -> bool:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._part("train", MAX_TRAIN_CHARACTERS)]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
+
+    @cached_property
+    def _texts_are_alike(self) -> bool:
+        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
+        return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else self.real_items(pool).total
@@ -153,7 +155,6 @@ class TextEvaluation(Evaluation[str]):
 
     def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
-        yield from self._bits_of_parts()
         yield from self._compressors()
 
     def answer_scores(self) -> Iterator[Score]:
@@ -183,9 +184,16 @@ class TextEvaluation(Evaluation[str]):
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
         if self.records:
             self.skipped += _notes_on_parts(self._statistics.train)
-        if self.inputs.are_whole and not self.records:
+        if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
             metrics[WHOLE_TEXTS] = self._whole_texts
         return metrics
+
+    def _samples_are_whole(self) -> bool:
+        """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
+        if not self._documents_are_short:
+            return False
+        longest = max((len(str(text)) for text in self.inputs.samples), default=0)
+        return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
 
     def _odd_records(self, measure: Callable[[], Iterator[Score]]) -> Iterator[Score]:
         """Yield the score of odd records, if training records suffice to tell which are odd."""
@@ -212,7 +220,8 @@ class TextEvaluation(Evaluation[str]):
         samples = [str(text) for text in self.inputs.samples[:PAIRS]]
         pair_samples = samples if self.records else [text[:PAIR_LENGTH] for text in samples]
         nearest = self.nearest(pair_samples, 1 / 8 if is_late else 1.0)
-        return ReportContent(pairs=nearest.pairs, explanation=nearest.explanation, closest_pairs=self.closest_pairs)
+        explanation = " ".join(text for text in (nearest.explanation, nearest.marking) if text)
+        return ReportContent(pairs=nearest.pairs, explanation=explanation, closest_pairs=self.closest_pairs)
 
     def nearest(self, items: Sequence[str], effort: float = 1.0) -> NearestPairs:
         """Of records, the one with the fewest edits; of other texts, the place of the longest passage in common."""
@@ -236,10 +245,8 @@ class TextEvaluation(Evaluation[str]):
     def _model_bits(self) -> Iterator[Score]:
         if self.inputs.bits is None:
             return
-        begin = self.clock.spent()
         limit = self.clock.limit
         examples = self.inputs.bits(None if limit is None else max(min(0.7 * limit, self.clock.remaining(0.85)), 0.0))
-        self.scoring_seconds = self.clock.spent() - begin
         if not examples:
             self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
@@ -251,15 +258,6 @@ class TextEvaluation(Evaluation[str]):
         condition = "" if self.inputs.labels is None else ", given the class of each"
         source = f"{scored}, each {self.unit} counted once{condition}"
         yield bits_score(bits_spec(self.unit), examples, source, self.inputs.seed)
-
-    def _bits_of_parts(self) -> Iterator[Score]:
-        """Yield the bits of single parts of a mixed model, such as the network without its counts."""
-        if self.inputs.bits_of_parts is None or self.clock.remaining(0.7) < self.scoring_seconds:
-            return
-        self.announcements.measuring("likelihood under parts of the model")
-        for name, value in self.inputs.bits_of_parts().items():
-            source = f"the model's {name} alone, on the test part"
-            yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _kneser_ney(self) -> Iterator[Score]:
         train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
@@ -279,7 +277,7 @@ class TextEvaluation(Evaluation[str]):
             if baselines.is_available(name):
                 yield from self._compressor(name)
             else:
-                missing = f"it needs the package {baselines.PACKAGES[name]} ({install_command('compressors')})"
+                missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install '.[compressors]'` in a clone of Anew)"
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:

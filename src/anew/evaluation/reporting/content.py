@@ -69,11 +69,13 @@ class NearestPairs:
         explanation: Sentences on how the nearest items were searched and how to read the pairs.
         requested: The n of `EvaluationInputs.train(n)`, of which the indices `SamplePair.train` are; None if they are of
             `EvaluationInputs.train_text`.
+        marking: A sentence on what a page marks in the pairs; empty if it marks nothing.
     """
 
     pairs: list[SamplePair]
     explanation: str
     requested: int | None
+    marking: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import UNMEASURED, are, listed, plural, rounded_up, unsigned_zero
+from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
 from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Division, Question, Score, Tolerance
@@ -59,6 +59,7 @@ REASONS = {
 FORMAT = re.compile(r"\{value:([^}]*)\}")  # how a clause gives its figure
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
+MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE_METRICS: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
@@ -91,6 +92,11 @@ class Part:
         if self.grade in ("fair", "poor") or self.high is None:
             return self.excess / self.tolerance.large
         return self.high / self.tolerance.small
+
+    @property
+    def explains_others(self) -> bool:
+        """Whether samples differ by something from which differences by other figures follow."""
+        return self.tolerance.explains_others and self.grade in ("fair", "poor")
 
     @property
     def clause(self) -> str:
@@ -370,7 +376,7 @@ class Grading:
             return f"there was time to compare only {compared:,} of {plural(supply.compared, self.counted)}"
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE_METRICS[self.weakest.tolerance.question]}",)
-            return f"{UNMEASURED}: {listed(missing)}"
+            return f"{UNMEASURED}: {first_listed(missing, MAX_NAMED)}"
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
             return f"{supply.real_parts()} are themselves told apart {real:.0%} of the time (guessing: 50%)"
@@ -405,7 +411,7 @@ def grade_question(
             replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p
             for p in answers
         ]
-    answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
+    answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), not part.explains_others, -part.weakness))
     decisive = [part for part in answers if part.tolerance.decisive]
     fewest = min(decisive or answers, key=lambda part: part.score.n).score
     n = fewest.n

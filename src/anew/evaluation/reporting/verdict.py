@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anew.core.short_training import short_training_warning
-from anew.core.wording import UNMEASURED, listed, plural, unsigned_zero
+from anew.core.wording import UNMEASURED, first_listed, listed, plural, unsigned_zero
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
@@ -320,7 +320,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
 
 
 def _missing(grading: Grading) -> str:
-    return f"{UNMEASURED}: {listed(grading.unmeasured)}"
+    return f"{UNMEASURED}: {first_listed(grading.unmeasured, MAX_FIGURES)}"
 
 
 def _yes_needs(grading: Grading, supply: Supply) -> str:

@@ -48,9 +48,7 @@ class Diffusion(DiffusionModel):
     learning_exponent: ClassVar[float] = 0.7
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
-    rationale: ClassVar[str] = (
-        "continuous values on a grid: on most data that was measured, its samples came closest to real ones in the same time"
-    )
+    rationale: ClassVar[str] = "on most data that was measured, its samples came closest to real ones in the same time"
     interpolates_across_classes: ClassVar[bool] = True
 
     # -- sample ---------------------------------------------------------------------------------------------------------

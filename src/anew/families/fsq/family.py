@@ -64,7 +64,7 @@ class Fsq(Family[Grid, FsqConfig]):
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
     preferred_for: ClassVar[frozenset[str]] = frozenset()
-    rationale: ClassVar[str] = "continuous values on a grid, as a row of codes"
+    rationale: ClassVar[str] = "it turns each item into a row of codes"
     # The loss does not say how good items look; with a discriminator the squared error even rises.
     early_stopping: ClassVar[bool] = False
     generates: ClassVar[bool] = False

@@ -93,7 +93,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     Sampling: ClassVar[type] = TransformerSampling
     spec_types: ClassVar[tuple[type, ...]] = (Tokens,)
     follows_keys: ClassVar[bool] = True
-    rationale: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
+    rationale: ClassVar[str] = "texts and other sequences are learned best one symbol after another"
     no_interpolation_reason: ClassVar[str] = (
         "it samples one symbol after another; train gan, vae or diffusion on continuous data"
     )

@@ -65,7 +65,7 @@ class Vae(Family[Grid, VaeConfig]):
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
-    rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
+    rationale: ClassVar[str] = "it learns a smooth space to move through, and a bound on the likelihood"
     # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True

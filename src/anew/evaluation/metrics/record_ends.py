@@ -1,0 +1,105 @@
+"""How records of lists begin and end: nearly all proteins begin with methionine, and names with a capital.
+
+One character of a hundred moves no count of the characters of whole records.
+
+Legend for shapes: n records, d features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.two_sample import classifier_score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+
+MIN_RECORDS = 50  # records of each set; chosen
+MAX_RECORDS = 600  # of each set: more take seconds
+RECORD_ENDS_AUC = MetricSpec(
+    "record_ends_auc",
+    "Classifier of beginnings and ends",
+    "How often a classifier picks the generated record out of a pair of a sample and a real record by their first and last three "
+    "characters (0.5 = guessing, 1 = always).",
+    minimum=0.5,
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.15,
+        0.35,
+        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        exact_baseline=0.5,
+        least=MIN_RECORDS,
+        least_to_pass=300,
+    ),
+)
+PLACES = (0, 1, 2, -1, -2, -3)  # of characters, from the beginning and from the end
+FREQUENT = 0.02  # share of training records with a character at a place from which on it has a flag; chosen
+MAX_READ = 20_000  # training records in which characters are counted
+
+
+def record_end_scores(
+    samples: Sequence[str],
+    held_out: Sequence[str],
+    train: Sequence[str],
+    training: Sequence[str],
+    seed: int,
+    keys_of: KeysOf[str] = equal_keys,
+) -> Iterator[Score]:
+    """Yield the score of beginnings and ends; none for rows of fields, or for fewer than MIN_RECORDS of each set.
+
+    Args:
+        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
+        training: All training records, whose frequent characters have flags.
+        seed: Seed of the classifier's halves, and of the choice of training records.
+        keys_of: Returns a number for each of some texts, which near-duplicates share.
+    """
+    rng = np.random.default_rng(seed)
+    sets = [[part[i] for i in rng.permutation(len(part))[:MAX_RECORDS]] for part in (samples, held_out, train)]
+    if min(map(len, sets)) < MIN_RECORDS or row_format(training) is not None:
+        return
+    known = [training[i] for i in rng.permutation(len(training))[:MAX_READ]]
+    frequent = [
+        [
+            character
+            for character, count in Counter(_at(record, place) for record in known).items()
+            if count >= FREQUENT * len(known)
+        ]
+        for place in PLACES
+    ]
+    # Where most records repeat each other, as draws from a distribution do, equal ones are no near-duplicates
+    are_different = 2 * len(set(training)) >= len(training)
+    groups = duplicate_groups(sets, keys_of) if are_different else (None, None, None)
+    own, real, real_samples = (_flags(part, frequent) for part in sets)
+    compared = FeatureSets(
+        own, real, real_samples, sample_groups=groups[0], held_out_groups=groups[1], train_groups=groups[2]
+    )
+    source = (
+        f"the first and last {len(PLACES) // 2} characters, those that {FREQUENT:.0%} of training records have there"
+    )
+    yield classifier_score(RECORD_ENDS_AUC, compared, seed, f"a kernel classifier of {source}")
+
+
+def _at(record: str, place: int) -> str:
+    """The character at a place; "" if a record is shorter."""
+    return record[place : place + 1 or None]
+
+
+def _flags(records: Sequence[str], frequent: Sequence[Sequence[str]]) -> Array:
+    """(n, d) a flag for each frequent character at each place, and for all others there."""
+    rows = []
+    for record in records:
+        characters = [_at(record, place) for place in PLACES]
+        rows.append(
+            [
+                flag
+                for character, usual in zip(characters, frequent, strict=True)
+                for flag in (*(character == other for other in usual), character not in usual)
+            ]
+        )
+    return np.array(rows, dtype=np.float64)
