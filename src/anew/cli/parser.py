@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from anew.cli.values import OncePerKey, choice, integer, process_count, setting, share
-from anew.core import arguments as checked
+from anew.cli.values import OncePerKey, check_text_file, choice, integer, process_count, setting, share
 from anew.errors import ConfigError, did_you_mean, shorten
 
 TAGLINE = (
@@ -478,7 +477,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if command is None and not arguments.version:
         program.error("no command was given")
     for name in ("prompt", "suffix"):
-        _check_text_file(arguments, name)
+        check_text_file(arguments, name)
     return arguments
 
 
@@ -491,20 +490,6 @@ def _with_dashes(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def _check_text_file(arguments: argparse.Namespace, name: str) -> None:
-    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or is given together with the text itself."""
-    file = getattr(arguments, f"{name}_file", None)
-    if file is None:
-        return
-    if getattr(arguments, name) is not None:
-        raise ConfigError(f"--{name} and --{name}-file are mutually exclusive")
-    path = checked.path(f"{name}_file", file)
-    if not path.exists():
-        raise ConfigError(f"--{name}-file {shorten(file)} does not exist")
-    if not (path.is_file() or path.is_dir()):  # to read a pipe or a device may never end
-        raise ConfigError(f"--{name}-file {shorten(file)} is not an ordinary file")
 
 
 def options_in(sentence: str, argv: Sequence[str]) -> str:

@@ -104,6 +104,7 @@ TITLES = {
     "pure_black": "Purity of black",
     "pure_white": "Purity of white",
     "recall": "Recall",
+    "record_ends_auc": "Classifier of beginnings and ends",
     "repeat_share": "Internal repeats",
     "repetition_rate": "Repetition",
     "seconds_per_1000": "Seconds for 1,000 samples",
