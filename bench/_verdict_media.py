@@ -194,7 +194,7 @@ def sounds(path: Path) -> Cases:
     faults |= {f"repeat {k}": repeated(k) for k in (2, 8)}
     faults |= {f"modes {share}": least(share, lambda x: float(np.square(x).mean())) for share in (0.9, 0.5)}
     faults["backwards"] = each(lambda x, _: np.ascontiguousarray(x[::-1]))
-    modality = SimpleNamespace(rate=RATE)
+    modality = SimpleNamespace(rate=RATE, config=SimpleNamespace(trim=False))
     return Cases(
         path.name, AudioEvaluation, items, faults, _sound_features, StandardScaler(), STRENGTH, modality=modality
     )

@@ -88,14 +88,20 @@ class AlignmentIndex:
         self.keys, self.positions = self._index()
 
     @classmethod
-    def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab_size: int) -> AlignmentIndex:
-        """Index records. Some of them are predicted from the others, to learn which token substitutes which."""
+    def fit(
+        cls,
+        sequences: Iterable[Sequence[int] | NDArray[np.integer]],
+        vocab_size: int,
+        substitution_tokens: int = SUBSTITUTION_TOKENS,
+    ) -> AlignmentIndex:
+        """Index records. Some of them, of about so many tokens, are predicted from the others, to learn which token substitutes
+        which."""
         records = [np.asarray(sequence, dtype=np.int32) for sequence in sequences if len(sequence)]
         records = records or [np.zeros(1, dtype=np.int32)]
         ids = np.concatenate(records)
         lengths = np.array([len(record) for record in records], dtype=np.int64)
         index = cls(ids, lengths, vocab_size)
-        num_probes = max(1, SUBSTITUTION_TOKENS // int(lengths.max()))
+        num_probes = max(1, substitution_tokens // int(lengths.max()))
         probes = np.unique(np.linspace(0, len(records) - 1, num_probes).round().astype(np.int64))
         rows = np.zeros((len(probes), int(lengths[probes].max())), dtype=np.int64)
         for row, record in zip(rows, probes, strict=True):

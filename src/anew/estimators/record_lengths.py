@@ -9,6 +9,7 @@ Legend for shapes: n targets, V vocabulary, T longest known length, in tokens.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class EndModel:
         return changed_log_probs
 
 
-def count_lengths(sequences: list[Ints], end_id: int) -> Ints:
+def count_lengths(sequences: Sequence[Ints], end_id: int) -> Ints:
     """Counts of lengths.
 
     Args:

@@ -238,6 +238,17 @@ def test_on_crowded_cores_less_text_is_counted() -> None:
     assert crowded.context_tokens == idle.context_tokens // 4 and crowded.context_learned == idle.context_learned // 4
 
 
+def test_a_plan_says_that_fewer_tokens_are_counted_than_there_are() -> None:
+    spec = Tokens(vocab=28, length=128, packed=False, special={"begin": 26, "end": 27})
+    scale = Scale(items=20_000, units=2e6, seconds=11.0, crowding=4.0)
+    config = Transformer.suggest(spec, scale)
+    assert Transformer.plan_notes(spec, scale, config) == (
+        "in this time 165,000 training tokens are counted; a longer budget counts more",
+    )
+    few = replace(scale, items=1000, units=1e5)
+    assert Transformer.plan_notes(spec, few, Transformer.suggest(spec, few)) == ()
+
+
 def test_a_width_that_does_not_fit_the_heads_is_refused() -> None:
     with pytest.raises(ConfigError, match="multiple of 6"):
         _family(width=16, heads=3)

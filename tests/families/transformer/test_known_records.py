@@ -19,9 +19,10 @@ LETTERS = range(4)
 RECORDS = np.array([[4, a, b, 5] for a in LETTERS for b in LETTERS if (a + b) % 2 == 0])
 
 
-def make_family(records: np.ndarray) -> Transformer:
+def make_family(records: np.ndarray, context_tokens: int = 2_000_000) -> Transformer:
     torch.manual_seed(0)
-    family = Transformer(SPEC, TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, ngram_order=2)).eval()
+    config = TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, ngram_order=2, context_tokens=context_tokens)
+    family = Transformer(SPEC, config).eval()
     x = torch.from_numpy(records)
     family.fit_closed_form([Batch(x, mask=torch.ones(len(x), x.shape[1] - 1))])
     return family
@@ -120,10 +121,27 @@ def test_of_records_that_were_cut_it_is_not_known() -> None:
 
 def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 320,000 words half were known, and 7% of the samples were others of them."""
-    monkeypatch.setattr("anew.families.transformer.family.MAX_COUNTED_TOKENS", 10)
-    assert known_share(make_family(RECORDS)) == 0.0
+    assert known_share(make_family(RECORDS, 10)) == 0.0
     monkeypatch.setattr("anew.families.transformer.family.MAX_KNOWN_TOKENS", 10)
-    assert known_share(make_family(RECORDS)) > 0.0
+    assert known_share(make_family(RECORDS, 10)) > 0.0
+
+
+def test_records_that_are_counted_in_little_time_come_from_all_of_the_data() -> None:
+    pairs = np.array([[4, a, a, 5] for a in (0, 1, 2, 3) for _ in range(100)])  # sorted by their letters
+    few = make_family(pairs, 80)
+    assert few.mixer is not None
+    letters = few.mixer.counts.unigram[:4]
+    assert letters.min() > 0.8 * letters.max()
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_no_tokens_can_be_counted(aligned: bool) -> None:
+    config = TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, context_tokens=0, aligned=aligned)
+    family = Transformer(SPEC, config).eval()
+    x = torch.from_numpy(RECORDS)
+    family.fit_closed_form([Batch(x, mask=torch.ones(len(x), x.shape[1] - 1))])
+    *_, last = family.sample(SampleRequest(2), 0)
+    assert len(last) == 2
 
 
 CHAIN = np.array([[4, *[a] * 12, 5] for a in LETTERS] * 5)  # records of 12 tokens, drawn by counts that know no place

@@ -38,7 +38,11 @@ class TransformerConfig:
         "mix in predictions of context mixing, counted in the training data and in the document so far; replaces ngrams",
     )
     context_tokens: int = setting(
-        2_000_000, "training tokens whose contexts are counted, at most", unit="tokens", low=0, high=1_000_000_000
+        2_000_000,
+        "training tokens whose contexts are counted or which are aligned, at most",
+        unit="tokens",
+        low=0,
+        high=1_000_000_000,
     )
     context_learned: int = setting(
         2_000_000,

@@ -21,6 +21,7 @@ from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
+from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS
 from anew.estimators.context_mixing import compilation
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale, TokenDraft
@@ -37,7 +38,7 @@ from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
-from anew.families.transformer.sweep_sequences import first_tokens, sequences_of
+from anew.families.transformer.sweep_sequences import evenly_spread, first_tokens, sequences_of
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
@@ -58,7 +59,10 @@ GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_
 CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
 MAX_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 MAX_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
-COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: takes about a tenth of it
+# Tokens for each second of training: takes about a tenth of it, and with aligned records a fifth. Up to 2,000,000 tokens whatever
+# the time, proteins took 5 s of a core, which crowded cores made 25 s of a budget of 45 s (docs/log.md, 2026-11-29).
+COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000
+SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are counted; chosen
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
@@ -176,9 +180,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @classmethod
     def plan_notes(cls, spec: Tokens, scale: Scale, config: TransformerConfig) -> tuple[str, ...]:
-        if scale.loops_ready or config.contexts or not _can_mix_contexts(spec):
-            return ()
-        return (WITHOUT_CONTEXTS,)
+        without_contexts = not scale.loops_ready and not config.contexts and _can_mix_contexts(spec)
+        return (*_note_of_counts(spec, scale, config), *((WITHOUT_CONTEXTS,) if without_contexts else ()))
 
     @classmethod
     def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
@@ -236,10 +239,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             sequences = list(sequences_of(sweep, MAX_KNOWN_TOKENS, classes))
             self.known.fit(sequences)
             if self.mixer is not None:
-                self.mixer.fit_counts(first_tokens(sequences, MAX_COUNTED_TOKENS), classes)
+                _count_records(self.mixer, sequences, classes, self.config.context_tokens)
         elif self.mixer is not None:
-            texts = sequences_of(sweep, MAX_COUNTED_TOKENS)
-            self.mixer.fit_counts(texts if self.passages is None else self.passages.kept(texts))
+            texts = sequences_of(sweep, self.config.context_tokens)
+            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.kept(texts)))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
@@ -454,8 +457,27 @@ def _can_mix_contexts(spec: Tokens) -> bool:
     return spec.packed and not spec.shape and bool(spec.spellings) and spec.vocab <= MAX_CONTEXT_VOCAB
 
 
+def _note_of_counts(spec: Tokens, scale: Scale, config: TransformerConfig) -> tuple[str, ...]:
+    """A sentence on the tokens that are counted if the time does not allow all of them."""
+    tokens = min(scale.items * spec.length, scale.units + scale.items)
+    is_counted = config.ngrams or config.contexts
+    if not is_counted or config.context_tokens >= min(MAX_COUNTED_TOKENS, tokens):
+        return ()
+    return (f"in this time {config.context_tokens:,} training tokens are counted; a longer budget counts more",)
+
+
+def _count_records(
+    mixer: NgramMixer, records: Sequence[NDArray[np.int64]], classes: Sequence[int], max_tokens: int
+) -> None:
+    """Count at most so many tokens of records. classes: those of the records."""
+    numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
+    counted = list(first_tokens((records[number] for number in numbers), max_tokens))
+    substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
+    mixer.fit_counts(counted, [classes[number] for number in numbers], substitution_tokens)
+
+
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:
-    """Tokens that context mixing may take in this time."""
+    """Tokens that counting or learning may take in this time."""
     if scale.seconds is None:
         return MAX_COUNTED_TOKENS
     return min(MAX_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.crowding))

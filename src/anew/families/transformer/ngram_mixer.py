@@ -9,7 +9,7 @@ and perhaps aligned records).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anew.core.specs import Batch
-from anew.estimators.alignment_experts import AlignmentIndex, Prediction
+from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.class_counts import ClassCounts, known_classes
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
@@ -100,13 +100,14 @@ class NgramMixer(nn.Module):
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
-    def fit_counts(self, sequences: Iterable[Ints], classes: Sequence[int] = ()) -> None:
-        """Count token sequences that do not continue each other. classes: those of the first sequences, -1 without; () for none."""
-        sequences = list(sequences)
+    def fit_counts(
+        self, sequences: Sequence[Ints], classes: Sequence[int] = (), substitution_tokens: int = SUBSTITUTION_TOKENS
+    ) -> None:
+        """Count token sequences that do not continue each other. classes: of the first sequences, -1 without; () for none."""
         arrays = KneserNey.fit(sequences, self.vocab_size, self.order).arrays()
         if self.aligned:
-            index = AlignmentIndex.fit(sequences, self.vocab_size)
-            arrays |= dict(zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True))
+            index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
+            arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
         self.ends.count(sequences, self.gate.device)

@@ -5,7 +5,7 @@ Legend for shapes: n targets or rows, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class RecordEnds(nn.Module):
         """Must be called after buffers have changed."""
         self._models.clear()
 
-    def count(self, sequences: list[Ints], device: torch.device) -> None:
+    def count(self, sequences: Sequence[Ints], device: torch.device) -> None:
         """Count the lengths of whole records among sequences."""
         if self.end_id is not None:
             self.register_buffer(LENGTHS, torch.from_numpy(count_lengths(sequences, self.end_id)).to(device))

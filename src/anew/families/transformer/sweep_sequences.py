@@ -40,6 +40,11 @@ def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
             return
 
 
+def evenly_spread(count: int, share: float) -> Ints:
+    """Numbers of a share of `count` sequences, in order and from everywhere among them: files and classes may follow each other."""
+    return np.unique(np.linspace(0, count - 1, max(1, round(min(1.0, share) * count))).round().astype(np.int64))
+
+
 def _sequences(sweep: Iterable[Batch], classes: list[int] | None) -> Iterator[Ints]:
     for batch in sweep:
         lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
