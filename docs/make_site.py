@@ -16,7 +16,7 @@ ALL_IS_WELL = "No issues found"
 
 
 def main() -> int:
-    for script in ("make_cli.py", "make_settings.py"):
+    for script in ("make_cli.py", "make_settings.py", "make_figures.py"):
         subprocess.run([sys.executable, ROOT / "docs" / script], check=True)
     build = subprocess.run(BUILD, check=False, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     sys.stderr.write(build.stderr)

@@ -56,12 +56,16 @@ def train_runs(place: Path) -> dict[str, Path]:
 
 @contextmanager
 def serving(
-    runs: list[Path], limits: Limits | None = None, keys: tuple[str, ...] = (), chats: bool = False
+    runs: list[Path],
+    limits: Limits | None = None,
+    keys: tuple[str, ...] = (),
+    chats: bool = False,
+    origins: tuple[str, ...] = (),
 ) -> Iterator[TestClient]:
     """A client of a server of these runs."""
     limits = limits or Limits()
     catalog = Catalog(runs, "cpu", False, limits)
-    app = make_app(catalog, limits, "127.0.0.1", keys, chats)
+    app = make_app(catalog, limits, "127.0.0.1", keys, chats, origins)
     try:
         with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
             yield client

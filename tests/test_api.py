@@ -188,3 +188,29 @@ def test_a_budget_that_loading_uses_up_ends_then_and_leaves_no_run(
     with pytest.raises(anew.BudgetError, match="was over before PyTorch was loaded"):
         anew.train(names(tmp_path / "names.txt"), tmp_path / "run", budget=60.0, started=begin - 59.7)
     assert time.monotonic() - begin < 10.0 and not (tmp_path / "run").exists()
+
+
+MISTAKES = """
+import sys
+from anew.cli import main
+run = sys.argv[1]
+for words in (
+    ["serve", "nowhere"],
+    ["serve", run, "--host", "0.0.0.0"],
+    ["serve", run, "--allow-origin", "x"],
+    ["export", run, "--to", "html", "--out", "page"],
+    ["evaluate", run, "--fail-on", "coverage=0.8"],
+    ["evaluate", run, "--fail-on", "coverag<0.8"],
+):
+    assert main(words) == 2, words
+sys.exit("torch" in sys.modules or "fastapi" in sys.modules)
+"""
+
+
+def test_mistakes_are_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    completed = subprocess.run([sys.executable, "-c", MISTAKES, str(run)], capture_output=True, text=True, timeout=60)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr.count("anew: ") == 6

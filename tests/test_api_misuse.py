@@ -62,7 +62,10 @@ MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, li
         {"data": [*NO_DATA, "no.txt", [], ["x", 5]], "limit": ["x", True, 0, -1, math.nan, [1]], "settings": SETTINGS},
     ),
     "encode": (lambda m, k: m.encode(**k), {"items": [5, None, "x"]}),
-    "save": (lambda m, k: m.sample(1).save(**k), {"folder": [*PATHS, None]}),
+    "save": (
+        lambda m, k: m.sample(1).save(**{"folder": "new", **k}),
+        {"folder": [*PATHS, None], "overwrite": [None, 1, "yes"]},
+    ),
     "enlarged": (lambda m, k: m.sample(1).enlarged(**k), {"scale": [*WHOLES, 0, 65, 2]}),
     "save_sprite_sheet": (
         lambda m, k: m.sample(1).save_sprite_sheet(**{"folder": "sheet", **k}),

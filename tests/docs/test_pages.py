@@ -253,10 +253,15 @@ def test_the_family_of_the_page_trains_and_samples(tmp_path: Path, monkeypatch: 
     assert list((tmp_path / "NEW").glob("*.png"))
 
 
-@pytest.mark.parametrize("name", ["cli", "settings"])
+@pytest.mark.parametrize("name", ["cli", "settings", "figures"])
 def test_generated_pages_are_those_that_the_scripts_make(name: str) -> None:
     script = load_script(f"make_{name}")
     assert text(script.PAGE) == script.page(), f"run docs/make_{name}.py, or `make docs`"
+
+
+def test_the_titles_of_figures_are_those_of_the_metrics() -> None:
+    script = load_script("make_figures")
+    assert text(script.MODULE) == script.module(), "run docs/make_figures.py"
 
 
 def test_each_family_has_a_picture(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from anew.data.formats import frames, pixels
 from anew.data.modality import load_modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError
+from anew.sampling.origins import Origin, origins_in
 from anew.sampling.samples import NOTEBOOK_SIZE, Samples
 
 
@@ -46,7 +47,7 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     assert not files.made
     first_samples = samples.head(36)
     paths = first_samples.save(tmp_path)
-    first_samples.save(tmp_path)
+    first_samples.save(tmp_path, overwrite=True)
     assert files.made == list(range(36)) and len(paths) == 36
     assert paths[1].read_bytes() == samples[1].tobytes()
 
@@ -104,7 +105,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
 
 def test_a_webp_is_the_same_picture_and_a_jpeg_nearly(tmp_path: Path) -> None:
     images = of("image", PICTURE)
-    paths = [images.in_format(name).save(tmp_path)[0] for name in ("png", "webp", "jpeg")]
+    paths = [images.in_format(name).save(tmp_path / name)[0] for name in ("png", "webp", "jpeg")]
     assert [path.name for path in paths] == ["0000.png", "0000.webp", "0000.jpeg"]
     png, webp, jpeg = (pixels.open_image(path.read_bytes()) for path in paths)
     assert np.array_equal(png, PICTURE) and np.array_equal(webp, PICTURE)
@@ -145,3 +146,38 @@ def test_the_name_of_a_file_is_no_folder_of_a_sheet(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="stem"):
         samples.save_sheet(tmp_path / "new.png")
     assert not list(tmp_path.iterdir())
+
+
+def texts(*items: str) -> Samples:
+    origins = [Origin("run", "0" * 16, 0, i, (0, len(items))) for i in range(len(items))]
+    samples = of("text", *items)
+    samples.origins = origins
+    return samples
+
+
+def test_files_of_others_are_never_replaced_unasked(tmp_path: Path) -> None:
+    mine = tmp_path / "0000.txt"
+    mine.write_text("mine")
+    with pytest.raises(ConfigError, match="exists and is not empty; give another folder, or overwrite=True"):
+        texts("a", "b").save(tmp_path)
+    assert mine.read_text() == "mine" and list(tmp_path.iterdir()) == [mine]
+    texts("a", "b").save(tmp_path, overwrite=True)
+    assert mine.read_text().strip() == "a"
+
+
+@pytest.mark.parametrize("sheet", ["save_sheet", "save_sprite_sheet"])
+def test_sheets_are_never_replaced_unasked(sheet: str, tmp_path: Path) -> None:
+    samples = of("image", PICTURE, PICTURE)
+    getattr(samples, sheet)(tmp_path)
+    with pytest.raises(ConfigError, match="exists; give another `folder` or `stem`, or overwrite=True"):
+        getattr(samples, sheet)(tmp_path)
+    getattr(samples, sheet)(tmp_path, overwrite=True)
+
+
+def test_origins_of_other_samples_stay(tmp_path: Path) -> None:
+    texts("a", "b", "c").save(tmp_path)
+    texts("d").save(tmp_path, overwrite=True)
+    assert [origins_in(tmp_path / f"000{i}.txt")[0].batch for i in range(3)] == [(0, 1), (0, 3), (0, 3)]
+    (tmp_path / ".origins.json").write_text("{")
+    with pytest.raises(ConfigError, match="is damaged; delete it, or give another folder"):
+        texts("d").save(tmp_path, overwrite=True)

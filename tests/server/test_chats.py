@@ -27,7 +27,9 @@ def chatty(runs: dict[str, Path]) -> Iterator[TestClient]:
 def test_a_chat_is_refused_and_names_completions(client: TestClient) -> None:
     answer = client.post("/v1/chat/completions", json=CHAT)
     assert answer.status_code == 400
-    assert "/v1/completions" in answer.json()["error"]["message"] and "chat=plain" in answer.json()["error"]["message"]
+    assert (
+        "/v1/completions" in answer.json()["error"]["message"] and "--chat plain" in answer.json()["error"]["message"]
+    )
 
 
 def test_a_plain_chat_continues_the_last_message(chatty: TestClient) -> None:
@@ -81,6 +83,23 @@ def test_texts_are_scored(client: TestClient, runs: dict[str, Path]) -> None:
     assert [row["bits"] for row in answer["data"]] == pytest.approx([item.bits for item in scores.items], rel=1e-4)
     assert answer["bits_per_unit"] == pytest.approx(scores.bits_per_unit, rel=1e-4) and answer["bound"] == "exact"
     assert answer["unit"] == "character" and [row["index"] for row in answer["data"]] == [0, 1]
+
+
+def test_items_of_a_class_are_scored_as_such(client: TestClient, runs: dict[str, Path]) -> None:
+    model = anew.load(runs["proteins"], "cpu")
+    first, second = model.labels
+    body = {"model": "proteins", "input": ["MKVL"]}
+    answers = [client.post("/v1/score", json=body | {"label": label}).json() for label in (first, second)]
+    assert answers[0]["data"][0]["bits"] != answers[1]["data"][0]["bits"] and answers[0]["notes"] == []
+    assert answers[1]["data"][0]["bits"] == pytest.approx(model.score(["MKVL"], label=second).bits, rel=1e-4)
+    refused = client.post("/v1/score", json=body | {"label": "none"})
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "label"
+    assert client.post("/v1/score", json={"model": "names", "input": "an", "label": first}).status_code == 400
+
+
+def test_an_unknown_field_is_named_before_the_one_that_is_missing(client: TestClient) -> None:
+    error = client.post("/v1/completions", json={"model": "names", "promt": "an"}).json()["error"]
+    assert error["message"] == "unknown field 'promt'; did you mean 'prompt'?" and error["param"] == "promt"
 
 
 @pytest.mark.parametrize("fields", [{"input": ""}, {"input": []}, {"input": ["a", ""]}, {"input": 5}, {"input": ["x" * 300_000]},

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from anew.server.guard import is_loopback
+from anew.api.serving import _origins
+from anew.core.internal_hosts import is_loopback
+from anew.errors import ConfigError
 from anew.server.limits import Limits
 from server_runs import serving
 
@@ -135,3 +137,69 @@ def test_the_schema_lists_the_fields(client: TestClient) -> None:
 def test_loopback() -> None:
     assert all(map(is_loopback, ["127.0.0.1", "127.1.2.3", "::1", "localhost"]))
     assert not any(map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "example.org", ""]))
+
+
+# ---- pages of other sites that are allowed ----
+
+SITE = "https://app.example.org"
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
+
+
+@pytest.fixture(scope="module")
+def shared(runs: dict[str, Path]) -> Iterator[TestClient]:
+    """A client of a server with a key that one other site may use."""
+    with serving([runs["names"]], keys=("key",), origins=(SITE,)) as client:
+        yield client
+
+
+def test_a_browser_learns_without_a_key_that_a_page_may_send_one(shared: TestClient) -> None:
+    answer = shared.options("/v1/completions", headers=PREFLIGHT | {"Origin": SITE})
+    assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == SITE
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert "authorization" in answer.headers["access-control-allow-headers"].lower()
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_an_allowed_page_reads_answers_and_errors(shared: TestClient) -> None:
+    for headers, status in (({"Authorization": "Bearer key"}, 200), ({}, 401)):
+        answer = shared.post("/v1/completions", json=BODY, headers={**headers, "Origin": SITE})
+        assert answer.status_code == status and answer.headers["access-control-allow-origin"] == SITE
+        assert "origin" in answer.headers["vary"].lower()
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://app.example.org", f"{SITE}:8443", "null", f"{SITE}.evil"]
+)
+def test_other_pages_stay_refused(origin: str, shared: TestClient) -> None:
+    for answer in (
+        shared.options("/v1/completions", headers=PREFLIGHT | {"Origin": origin}),
+        shared.post("/v1/completions", json=BODY, headers={"Origin": origin, "Authorization": "Bearer key"}),
+    ):
+        assert answer.status_code == 403 and "access-control-allow-origin" not in answer.headers
+        assert "--allow-origin" in answer.json()["error"]["message"]
+
+
+def test_any_site_still_needs_the_name_of_this_machine(runs: dict[str, Path]) -> None:
+    with serving([runs["names"]], origins=("*",)) as client:
+        answer = client.post("/v1/completions", json=BODY, headers={"Origin": "https://a.example"})
+        assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == "*"
+        assert client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_without_allowed_sites_nothing_is_shared(client: TestClient) -> None:
+    assert "access-control-allow-origin" not in client.get("/v1/models").headers
+    assert client.options("/v1/completions", headers=PREFLIGHT | {"Origin": SITE}).status_code == 403
+
+
+def test_origins_are_written_as_browsers_send_them() -> None:
+    given = ["HTTP://LocalHost:3000", "https://example.org:443/", "http://[::1]:80", "*"]
+    assert _origins(given) == ["http://localhost:3000", "https://example.org", "http://[::1]", "*"]
+    assert _origins(None) == [] and _origins("https://example.org") == ["https://example.org"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["localhost:3000", "null", "", "https://example.org/page", "file:///x", "https://*.example.org", 5]
+)
+def test_what_is_no_origin(origin: object) -> None:
+    with pytest.raises(ConfigError, match="allow_origin"):
+        _origins([origin])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.runs import events, lock
+from anew.runs.report_record import ReportRecord
 from anew.studio_app import run_summary
 from anew.studio_app import watcher as watcher_module
 from anew.studio_app.jobs import Job
@@ -42,7 +44,9 @@ def test_the_list(client: TestClient) -> None:
 def test_the_page_shows_the_numbers_of_the_log(root: Path, client: TestClient) -> None:
     run = client.get("/api/run", params={"run": "runs/shapes"}).json()
     steps = [event for event in events.read(root / "runs/shapes/events.jsonl") if event["event"] == "step"]
-    assert run["last"] == steps[-1] and run["losses"] == {"loss": steps[-1]["loss"]}
+    assert run["last"] == steps[-1] and run["losses"] == {
+        "loss": pytest.approx(fmean(event["loss"] for event in steps))
+    }
     assert run["plan"][0].endswith("8 examples in each step") and run["has_weights"]
     (part,) = client.get("/api/curves", params={"run": "runs/shapes"}).json()["parts"]
     curve = next(curve for curve in part["curves"] if curve["name"] == "loss")
@@ -58,7 +62,8 @@ def test_a_run_that_was_hardly_trained_says_so(client: TestClient) -> None:
 
 def test_questions_that_were_not_measured_are_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_summary.grades(root / "runs" / "shapes") == {}  # it has no report
-    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: SimpleNamespace(grades={"novelty": "good"}))
+    record = ReportRecord(scores=[], grades={"novelty": "good"})
+    monkeypatch.setattr(run_summary, "record_if_whole", lambda run: record)
     missing = dict.fromkeys(("closeness", "variety"), "not_measured")
     assert run_summary.grades(root / "runs" / "shapes") == {**missing, "novelty": "good"}
 

@@ -109,7 +109,7 @@ def test_the_samples_of_the_run_are_what_it_searches_for_first(lines: tuple[Path
     _, run = lines
     with pytest.raises(ConfigError, match="holds no samples"):
         anew.nearest(run)
-    anew.load(run).sample(3).save(run / "samples")
+    anew.load(run).sample(3).save(run / "samples", overwrite=True)
     assert len(anew.nearest(run).items) == 3
 
 

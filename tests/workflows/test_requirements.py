@@ -77,6 +77,13 @@ def test_an_unknown_figure_is_refused_before_anything_is_measured(text: str) -> 
         parse_requirements(text)
 
 
+def test_a_name_like_no_other_is_answered_with_all_names() -> None:
+    with pytest.raises(
+        ConfigError, match=r"no figure is called 'zzzzzz'; give one of these: .*coverage, .*frechet_distance, "
+    ):
+        parse_requirements("zzzzzz<1")
+
+
 def test_a_figure_is_found_by_its_title_in_reports() -> None:
     with pytest.raises(ConfigError, match=r"no figure is called 'buzzing'; did you mean 'pulse_distance'\?"):
         parse_requirements("buzzing<0.3")

@@ -7,7 +7,7 @@ command line: what is checked before a command begins, default places, and what 
 
 from typing import TYPE_CHECKING
 
-from anew.api.catalog import example, examples, setting_groups, settings
+from anew.api.catalog import check_example, example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import (
     check_place,
@@ -48,6 +48,7 @@ __all__ = [
     "SettingInfo",
     "again",
     "as_record",
+    "check_example",
     "check_place",
     "check_requirements",
     "compare",

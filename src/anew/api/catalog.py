@@ -44,6 +44,13 @@ def examples() -> Mapping[str, str]:
     return EXAMPLES
 
 
+def check_example(name: str) -> None:
+    """Raise ConfigError if there is no example of this name."""
+    from anew.workflows.examples import check_example as check_name
+
+    check_name(name)
+
+
 def example(name: str, folder: str | Path) -> Path:
     """Write an example dataset as ordinary files. The data comes from an installed package; nothing is downloaded.
 

@@ -10,6 +10,7 @@ from anew.api.training import load, open_run
 from anew.core import arguments
 from anew.core.registry import available, check_name
 from anew.errors import ConfigError
+from anew.exporting.places import SINGLE_FILES, check_new
 
 if TYPE_CHECKING:
     from anew.exporting.base import Export
@@ -48,15 +49,15 @@ def export(
         raise ConfigError(f"`to` is missing; give one of {', '.join(export_targets())}")
     check_name("exporting", name)
     target_path = arguments.new_path("out", out)
+    check_new(target_path, SINGLE_FILES.get(name))
     number_type = arguments.optional_text("number_type", number_type)
     repository = arguments.optional_text("push", push)
     trust_code = arguments.switch("trust_code", trust_code)
     folder = open_run(run)
-    from anew.exporting.base import check_new, check_number_type, export_model, load_target
+    from anew.exporting.base import check_number_type, export_model, load_target
 
     target = load_target(name)
     number_type = check_number_type(target, number_type)
-    check_new(target_path, target.suffix)
     target.check_packages()
     if repository is not None and not target.can_push:
         raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")

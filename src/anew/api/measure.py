@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from anew.api.sampling import loaded_together
-from anew.api.training import is_run_at, load, load_for, open_run, run_place
+from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
@@ -33,6 +33,7 @@ from anew.workflows.requirements import parse_requirements as parse_requirements
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.latents import GivenItem
+    from anew.sampling.model import Model
     from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
@@ -119,6 +120,7 @@ def score(
     run: str | Path,
     data: str | Path | Sequence[DecodedItem | bytes],
     *,
+    label: str | int | None = None,
     limit: float | None = None,
     per_item: bool = False,
     settings: Settings | None = None,
@@ -133,6 +135,7 @@ def score(
         run: The run: a folder or an address.
         data: A folder, a file, an address or a hub name with the same kind of data as the run; or a list of texts or of arrays. A
             string always names a place; a single text is a list, `["The river."]`.
+        label: The class of all items of a list; None: it is not known. Those of a path have the labels that are found there.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
         settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `header`
@@ -145,13 +148,13 @@ def score(
         upper bound"); the number of items that were `skipped`; and `notes` that say which and why.
 
     Raises:
-        ConfigError: The run has no likelihood, or a setting is not about reading.
+        ConfigError: The run has no likelihood or no such class, or a setting is not about reading.
         DataError: The path or address does not exist, or holds nothing to score.
     """
     if isinstance(data, str | os.PathLike):
         check_place(data)
     model = load(run, trust_code=trust_code)
-    return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
+    return model.score(data, label=label, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
 
 
 def new_picture_file(path: str | Path) -> Path:
@@ -242,7 +245,7 @@ def walk(
 
 
 def evaluate(
-    run: str | Path | None = None,
+    run: str | Path | Model | None = None,
     n: int = 2000,
     *,
     samples: str | Path | None = None,
@@ -264,7 +267,7 @@ def evaluate(
     processes draw the samples of a run; the first one measures and returns the report, the others return an empty one.
 
     Args:
-        run: The folder of a run.
+        run: The folder of a run, or a model, whose run is measured.
         n: How many samples.
         samples: A folder or file of samples that another tool made.
         data: The real data to compare `samples` with; for a run, the new location of its data, if it was moved.
@@ -292,6 +295,7 @@ def evaluate(
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
     """
+    place = _place_of(run)
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and num_processes() > 1:
@@ -305,9 +309,9 @@ def evaluate(
     out_path = None if out is None else arguments.new_path("out", out)
     held_out_path = arguments.optional_path("held_out", held_out)
     features_path = arguments.optional_path("features", features)
-    if run is not None:
+    if place is not None:
         _check_none_is_given({"held_out": held_out, "modality": modality, "settings": values or None})
-        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
+        return _evaluate_run(place, n, seed, data_path, features_path, trust_code, reporter, ends_at, out_path)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -336,6 +340,12 @@ def _end_of(budget: str | float | None, started: float | None) -> float | None:
     if num_processes() > 1:
         raise ConfigError("`budget` of a measuring is for one process; leave it out, or leave out torchrun")
     return parse_duration(budget) + (time.monotonic() if started is None else started)
+
+
+def _place_of(run: str | Path | Model | None) -> str | Path | None:
+    """The folder or address of a run, which may be given as a model."""
+    folder = folder_of_model(run)
+    return folder if folder is not None else cast("str | Path | None", run)
 
 
 def _evaluate_run(

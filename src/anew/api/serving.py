@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,13 +10,17 @@ from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.extras import require
+from anew.core.internal_hosts import is_loopback
 from anew.core.settings import check_int
 from anew.errors import ConfigError, shorten
+from anew.runs.folder import RunFolder
 
 DEFAULT_PORT = 8000  # the usual port of development servers, so that other examples fit
 NEVER = "never"
 CHATS = ("plain",)
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?/?")
+USUAL_PORTS = {"http": "80", "https": "443"}  # which browsers leave out of an origin
 MAX_KEYS = 100  # a request is compared with each key, and more keys are probably a mistake; chosen
 
 
@@ -27,6 +32,7 @@ def serve(
     api_key: str | Sequence[str] | None = None,
     unload_after: str | float = "10m",
     chat: str | None = None,
+    allow_origin: str | Sequence[str] | None = None,
     device: str = "auto",
     trust_code: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
@@ -40,6 +46,8 @@ def serve(
         api_key: Keys, of which each request must give one as `Authorization: Bearer KEY`. None: no key is needed.
         unload_after: Time without a request after which a model is unloaded ("10m", or seconds), or "never".
         chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, since these models have not learned to chat.
+        allow_origin: Sites whose pages may use the server, such as "http://localhost:3000"; None: no other site's. "*" lets every
+            page that is open in a browser on this machine use the models, so give an `api_key` with it.
         device: As in `load`.
         trust_code: As in `load`.
         on_ready: Called with the address and the names of the models when all are loaded.
@@ -49,7 +57,8 @@ def serve(
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
     """
-    folders = [run_place("runs", run, ConfigError) for run in arguments.several("runs", runs)]
+    # Refusals need not wait for PyTorch and FastAPI.
+    folders = [RunFolder.open(run_place("runs", run, ConfigError)).path for run in arguments.several("runs", runs)]
     if not folders:
         raise ConfigError("`runs` must hold at least one run (got an empty list)")
     address = arguments.optional_text("host", host)
@@ -57,9 +66,14 @@ def serve(
         raise ConfigError("`host` must be an address like 127.0.0.1 (got None)")
     number = check_int("port", port, 0, 65_535)
     keys = _keys(api_key)
+    if not is_loopback(address) and not keys:
+        raise ConfigError(
+            f"`host` {address!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
+        )
     idle_seconds = None if unload_after == NEVER else _seconds(unload_after)
     if chat is not None:
         arguments.choice("chat", chat, CHATS)
+    origins = _origins(allow_origin)
     trust_code = arguments.switch("trust_code", trust_code)
     on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
@@ -69,7 +83,7 @@ def serve(
 
     limits = Limits(idle_seconds=idle_seconds)
     ready = on_ready or (lambda address, names: None)
-    run_server(folders, address, number, keys, limits, device, trust_code, ready, chats=chat is not None)
+    run_server(folders, address, number, keys, limits, device, trust_code, ready, chat is not None, origins)
 
 
 def _keys(api_key: object) -> list[str]:
@@ -81,6 +95,25 @@ def _keys(api_key: object) -> list[str]:
     if len(keys) > MAX_KEYS:
         raise ConfigError(f"`api_key` may be given {MAX_KEYS} times (got {len(keys)})")
     return [str(key) for key in keys]
+
+
+def _origins(allow_origin: object) -> list[str]:
+    """The origins as browsers send them: in lower case, without the usual port."""
+    values = [] if allow_origin is None else arguments.several("allow_origin", allow_origin)
+    return [_origin(value) for value in values]
+
+
+def _origin(value: object) -> str:
+    if value == "*":
+        return "*"
+    match = ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
+    if match is None:
+        raise ConfigError(
+            "`allow_origin` must be the scheme, name and port of a site, like http://localhost:3000 or https://example.org, "
+            f"or * for any site (got {shorten(value)})"
+        )
+    scheme, name, port = match.groups()
+    return f"{scheme}://{name}" + ("" if port in (None, USUAL_PORTS[scheme]) else f":{port}")
 
 
 def _seconds(unload_after: object) -> float:

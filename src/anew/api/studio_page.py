@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew.api.training import open_run
+from anew.api.training import folder_of_model, open_run
 from anew.core import arguments
 from anew.core.extras import require
 from anew.core.settings import check_int
@@ -47,7 +46,7 @@ def studio(
         DataError: The extra `studio` is missing.
         RunError: What was given is not a run.
     """
-    if (model_path := _folder_of_model(runs)) is not None:
+    if (model_path := folder_of_model(runs)) is not None:
         runs = model_path
     places = [open_run(arguments.path("runs", run)).path for run in arguments.several("runs", runs)]
     root = arguments.optional_path("folder", folder)
@@ -68,9 +67,3 @@ def studio(
             print(f"the Studio is open at {address}")
 
     open_studio(start_folder(places, root), places, number, ready)
-
-
-def _folder_of_model(runs: object) -> Path | None:
-    """The run folder of a model; None for anything else."""
-    module = sys.modules.get("anew.sampling.model")  # without this import there can be no model
-    return runs.folder.path if module is not None and isinstance(runs, module.Model) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -392,6 +393,12 @@ def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
     if address is not None and not (path / CONFIG).exists():
         raise RunError(f"there is no run at {address!r}; check the address")
     return RunFolder.open(path)
+
+
+def folder_of_model(value: object) -> Path | None:
+    """The run folder of a model; None for anything else."""
+    module = sys.modules.get("anew.sampling.model")  # without this import there can be no model
+    return value.folder.path if module is not None and isinstance(value, module.Model) else None
 
 
 def run_place(name: str, run: object, error: type[UserError] = RunError, *, whole: bool = False) -> Path:

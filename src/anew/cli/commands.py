@@ -157,11 +157,12 @@ def _sample(arguments: argparse.Namespace) -> None:
         samples = samples.enlarged(arguments.scale)
         samples = samples if arguments.format is None else samples.in_format(arguments.format)
         folder.begin()
-        paths = samples.save(out)
+        # The folder holds the mark that it is unfinished, or files of the same command, which was stopped.
+        paths = samples.save(out, overwrite=True)
         # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
         has_sheet = len(paths) > 1 and arguments.share is None
-        sheet = samples.save_sheet(out) if has_sheet else None
-        sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
+        sheet = samples.save_sheet(out, overwrite=True) if has_sheet else None
+        sprite_sheet = samples.save_sprite_sheet(out, overwrite=True) if has_sheet else []
     n_empty = 0 if arguments.stop is None else sum(not item for item in samples if isinstance(item, str))
     if n_empty:
         write(f"{plural(n_empty, 'sample')} {are(n_empty)} empty: the --stop text came first", sys.stderr)
@@ -283,7 +284,7 @@ def _walk(arguments: argparse.Namespace) -> None:
             trust_code=arguments.trust_code,
         )
         folder.begin()
-        strip, animation = walk.save(out)
+        strip, animation = walk.save(out, overwrite=True)
     if arguments.json:
         paths = {"strip": str(strip), "animation": str(animation), "frames_folder": str(out / "frames")}
         write_json({"folder": str(out), "frames": len(walk.frames), "label": walk.label, **paths})
@@ -324,6 +325,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
 
     print_requests()
+    if "*" in (arguments.allow_origin or ()):
+        write("--allow-origin '*': any page that a browser opens may use these models", sys.stderr)
     key_of_environment = os.environ.get("ANEW_API_KEY")
     api.serve(
         arguments.run,
@@ -332,6 +335,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
         unload_after=arguments.unload_after,
         chat=arguments.chat,
+        allow_origin=arguments.allow_origin,
         trust_code=arguments.trust_code,
         on_ready=ready,
     )
@@ -374,6 +378,7 @@ def _example(arguments: argparse.Namespace) -> None:
             print_lines([[(f"{name:<14}", "bold"), (meaning, "")] for name, meaning in examples.items()])
         return
     if arguments.dir is None:
+        api.check_example(arguments.name)
         raise ConfigError(f"the folder is missing; use `anew example {arguments.name} DIR`")
     folder = api.example(arguments.name, arguments.dir)
     if arguments.json:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from anew.cli.values import OncePerKey, choice, integer, process_count, setting, share
-from anew.core import arguments as checked
+from anew.cli.values import OncePerKey, check_text_file, choice, integer, process_count, setting, share
 from anew.errors import ConfigError, did_you_mean, shorten
 
 TAGLINE = (
@@ -40,6 +39,8 @@ exit codes:
   3   a condition of `anew evaluate --fail-on` holds, or was not measured
   75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
 
+# Options for one thing that has another name in other commands
+OTHER_COMMANDS_SAY = {"--out": ("--run",), "--run": ("--out",), "--output": ("--out", "--run")}
 ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
 
 TEXT_OPTIONS = ("--stop", "--prompt", "--suffix", "--text")  # whose text may be `--`
@@ -95,7 +96,14 @@ class CommandParser(argparse.ArgumentParser):
         if option is None:
             advice = ONE_PATH if "data" in self.shown else ""
             self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
-        raise ConfigError(f"unknown option {shorten(option)}{did_you_mean(option.partition('=')[0], self.options)}")
+        raise ConfigError(f"unknown option {shorten(option)}{self._hint(option.partition('=')[0])}")
+
+    def _hint(self, option: str) -> str:
+        """The option that is probably meant, or all options."""
+        meant = next((name for name in OTHER_COMMANDS_SAY.get(option, ()) if name in self.options), None)
+        if len(option) == len("-x"):  # of one letter no other one is meant
+            meant = next((name for name in self.options if name.startswith(f"-{option}")), None)
+        return did_you_mean(option, self.options) if meant is None else f"; did you mean {meant!r}?"
 
 
 # ---- arguments that several commands share ----
@@ -372,6 +380,12 @@ def _serve(p: CommandParser) -> None:
         help="key that requests must give; may be repeated (default: the environment variable ANEW_API_KEY, or none)",
     )
     p.add_argument(
+        "--allow-origin",
+        action="append",
+        metavar="ORIGIN",
+        help="site whose pages may use the server, like http://localhost:3000; may be repeated (default: none; *: any, which is risky)",
+    )
+    p.add_argument(
         "--unload-after",
         default="10m",
         metavar="TIME",
@@ -463,7 +477,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if command is None and not arguments.version:
         program.error("no command was given")
     for name in ("prompt", "suffix"):
-        _check_text_file(arguments, name)
+        check_text_file(arguments, name)
     return arguments
 
 
@@ -476,20 +490,6 @@ def _with_dashes(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def _check_text_file(arguments: argparse.Namespace, name: str) -> None:
-    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or is given together with the text itself."""
-    file = getattr(arguments, f"{name}_file", None)
-    if file is None:
-        return
-    if getattr(arguments, name) is not None:
-        raise ConfigError(f"--{name} and --{name}-file are mutually exclusive")
-    path = checked.path(f"{name}_file", file)
-    if not path.exists():
-        raise ConfigError(f"--{name}-file {shorten(file)} does not exist")
-    if not (path.is_file() or path.is_dir()):  # to read a pipe or a device may never end
-        raise ConfigError(f"--{name}-file {shorten(file)} is not an ordinary file")
 
 
 def options_in(sentence: str, argv: Sequence[str]) -> str:

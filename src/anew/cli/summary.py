@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
 SHOWN_TEXT = 40  # characters of a text that is shown next to its name: two of them fit a line
-STYLES = {"good": "bold green", "poor": "bold red", "": "dim"}  # of answers; "": not measured
+STYLES = {"good": "bold green", "poor": "bold red", "not_measured": "dim"}  # of answers
 OPEN_STYLE = "bold yellow"  # of all other answers
 
 
@@ -67,7 +67,7 @@ def _details(inspection: Inspection) -> Iterator[str]:
 def closing(report: ReportRecord) -> list[Line]:
     """The three answers of a report, each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
-    grades = [report.grades.get(question, "") for question in QUESTIONS]
+    grades = [report.grades[question] for question in QUESTIONS]
     column = max(len(answer_of(grade)) for grade in grades) + 2
     lines: list[Line] = []
     for (question, title), grade in zip(QUESTIONS.items(), grades, strict=True):

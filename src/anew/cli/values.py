@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anew.core import arguments as checked
 from anew.errors import ConfigError, shorten
 
 # On one machine: more than any has processors, so that a typo does not start thousands; chosen.
@@ -76,3 +77,17 @@ def process_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
         raise ConfigError(f"--processes must be a number from 1 to {MAX_PROCESSES} (got {shorten(text)})")
     return int(text)
+
+
+def check_text_file(arguments: argparse.Namespace, name: str) -> None:
+    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or is given together with the text itself."""
+    file = getattr(arguments, f"{name}_file", None)
+    if file is None:
+        return
+    if getattr(arguments, name) is not None:
+        raise ConfigError(f"--{name} and --{name}-file are mutually exclusive")
+    path = checked.path(f"{name}_file", file)
+    if not path.exists():
+        raise ConfigError(f"--{name}-file {shorten(file)} does not exist")
+    if not (path.is_file() or path.is_dir()):  # to read a pipe or a device may never end
+        raise ConfigError(f"--{name}-file {shorten(file)} is not an ordinary file")

@@ -15,6 +15,16 @@ class InternalAddressError(OSError):
     """A public address led to one that is not."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine reach a server that listens on this address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_internal(address: str) -> bool:
     """Whether an IP address is not public: loopback, private, link-local (where clouds keep their credentials), reserved."""
     place = ipaddress.ip_address(address.partition("%")[0])

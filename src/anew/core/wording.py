@@ -16,13 +16,14 @@ ANSWERS = {  # words for the grades of a report
     "poor": "no",
     "too_few": "too few to tell",
     "not_settled": "not settled",
+    "not_measured": UNMEASURED,
 }
 
 NEGATIVE_ZERO = re.compile(r"(?<![\w.])-(?=0(?:\.0+)?(?![\w.]))")
 
 
 def answer_of(grade: str) -> str:
-    """A grade in words; UNMEASURED for a question without one."""
+    """A grade in words; UNMEASURED for one that is unknown, as those of later versions may be."""
     return ANSWERS.get(grade, UNMEASURED)
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from anew.core import files, registry
 from anew.errors import ConfigError, RunError, did_you_mean
+from anew.exporting.places import check_new
 from anew.sampling.model import Model
 
 
@@ -101,24 +102,6 @@ def check_number_type(target: type[Target], number_type: str | None) -> str:
             f"unknown `number_type` {number_type!r} for {target.name}{did_you_mean(number_type, target.number_types)}"
         )
     return number_type
-
-
-def check_new(out: Path, suffix: str | None = None) -> None:
-    """Raise ConfigError if the file exists, or the folder exists and is not empty.
-
-    Args:
-        out: The folder or file to make.
-        suffix: Ending of the file; None for a folder.
-    """
-    if suffix is not None:
-        if out.suffix.lower() != suffix:
-            raise ConfigError(f"`out` must be a file that ends in {suffix} (got {str(out)!r})")
-        if out.is_symlink() or out.exists():
-            raise ConfigError(f"`out` {str(out)!r} exists; give another file")
-        return
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        obstacle = "exists and is not empty" if out.is_dir() and not out.is_symlink() else "exists and is not a folder"
-        raise ConfigError(f"`out` {str(out)!r} {obstacle}; give another folder")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, notes_on_parts, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
+from anew.exporting.places import SINGLE_FILES
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.base import num_parameters
 from anew.families.portable import PortableSampler
@@ -37,7 +38,7 @@ class Html(Target):
 
     name: ClassVar[str] = "html"
     number_types: ClassVar[tuple[str, ...]] = NUMBER_TYPES
-    suffix: ClassVar[str | None] = ".html"
+    suffix: ClassVar[str | None] = SINGLE_FILES["html"]
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
@@ -148,7 +149,8 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "whole_run": WHOLE_RUN if cost else "",
         "answers": [[CARD_QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
         "scores": [
-            [score.title or score.name, *figure_cells(score)] for score in (() if report is None else report.scores)
+            [score.title or score.name, *figure_cells(score)]
+            for score in (() if report is None else report.telling_scores)
         ],
         "differences": differences,
     }

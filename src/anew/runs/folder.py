@@ -80,7 +80,8 @@ class RunFolder:
                 f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder"
             ) from None
         if not exists:
-            raise RunError(f"{str(path)!r} is not a folder; give a run that train made")
+            fault = "is not a folder" if folder.exists() else "does not exist"
+            raise RunError(f"{str(path)!r} {fault}; give a run that train made")
         for name in FOLDERS:
             files.check_folder(folder / name)
         return cls(folder)

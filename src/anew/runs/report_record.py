@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from anew.core import files
 from anew.core.json_values import JsonObject
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
+from anew.core.wording import QUESTIONS
 from anew.errors import RunError, command
 
 REPORT = "report"  # the folder of a run in which it lies
@@ -30,6 +31,7 @@ class ScoreRecord(_ExtensibleRecord):
     real_baseline: Real | None = None
     naive_baseline: Real | None = None
     n: Whole = 0
+    counts_from: Whole = 0  # not 0: it was measured on fewer items than say something
 
 
 class ControlRecord(_ExtensibleRecord):
@@ -86,12 +88,23 @@ class ReportRecord(_ExtensibleRecord):
     scores: list[ScoreRecord]
     copies: CopiesRecord | None = None
     verdict: dict[Text, Text] = Field(default_factory=dict)
-    grades: dict[Text, Text] = Field(default_factory=dict)
+    grades: dict[Text, Text] = Field(default_factory=dict, validate_default=True)
     figures: dict[Text, Text] = Field(default_factory=dict)
-    samples_needed: dict[Text, Whole] = Field(default_factory=dict)
+    samples_needed: dict[Text, Whole | None] = Field(default_factory=dict)
     notes: list[Text] = Field(default_factory=list)
     basis: BasisRecord | None = None
     has_flattened: Flag | None = None  # unknown in reports of older versions
+
+    @property
+    def telling_scores(self) -> list[ScoreRecord]:
+        """The scores that were measured on enough items to say something."""
+        return [score for score in self.scores if not score.counts_from]
+
+    @field_validator("grades")
+    @classmethod
+    def _complete(cls, grades: dict[str, str]) -> dict[str, str]:
+        """Reports of older versions left out what was not measured."""
+        return dict.fromkeys(QUESTIONS, "not_measured") | grades
 
 
 def as_record(report: Mapping[str, object]) -> ReportRecord:

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from anew.core import files
-from anew.core.arguments import new_path
 from anew.core.arrays import Numbers
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import SampleRequest
@@ -25,6 +24,7 @@ from anew.families.base import Family
 from anew.sampling.generator import Generator
 from anew.sampling.latents import GivenItem, item_values
 from anew.sampling.origins import SAMPLE_BATCH
+from anew.sampling.sample_folder import make_empty_folder
 from anew.sampling.samples import Samples
 
 MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
@@ -57,17 +57,21 @@ class Walk:
     def _repr_html_(self) -> str:
         return f'<img src="data:image/gif;base64,{base64.b64encode(self.gif()).decode()}">'
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write frames/, strip.png and walk.gif.
 
         Args:
-            folder: Folder of the files; made if missing.
+            folder: Folder of the files, new or empty.
+            overwrite: Whether the folder may hold something; files of the same names are then replaced.
 
         Returns:
             The paths of strip.png and walk.gif.
+
+        Raises:
+            ConfigError: The folder is not empty, or cannot be made.
         """
-        target = new_path("folder", folder)
-        self.frames.save(target / "frames")
+        target = make_empty_folder(folder, overwrite)
+        self.frames.save(target / "frames", overwrite=overwrite)
         paths = [target / "strip.png", target / "walk.gif"]
         for place, data in zip(paths, (self.strip(), self.gif()), strict=True):
             files.write(place, data)

@@ -272,6 +272,7 @@ class Model(Generator):
         self,
         data: str | Path | Sequence[DecodedItem | bytes],
         *,
+        label: str | int | None = None,
         limit: float | None = None,
         per_item: bool = False,
         settings: Mapping[str, SettingValue] | None = None,
@@ -284,6 +285,7 @@ class Model(Generator):
         Args:
             data: A path, an address or a hub name; or items: a list of texts or a list of arrays. A string always names a place;
                 a single text is a list, `["The river."]`.
+            label: The class of all items of a list; None: it is not known. Those of a path have the labels that are found there.
             limit: About how many units of a path to score, taken evenly; None for all. With a limit, the context continues from
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
@@ -296,7 +298,7 @@ class Model(Generator):
             mixture of all classes, and the notes say so.
 
         Raises:
-            ConfigError: The run has no likelihood, or a setting is not about reading.
+            ConfigError: The run has no likelihood or no such class, or a setting is not about reading.
             DataError: The path or address does not exist, or holds nothing to score.
         """
         check_has_likelihood(self)
@@ -307,7 +309,9 @@ class Model(Generator):
                 raise ConfigError("`limit` is for data on the disk; leave it out")
             if values:
                 raise ConfigError("`settings` say how files are read; leave them out for items")
-            return score_items(self, data, reporter)
+            return score_items(self, data, label, reporter)
+        if label is not None:
+            raise ConfigError("`label` is for a list of items; those of a path have the labels that are found there")
         if limit is not None and per_item:
             raise ConfigError("`limit` takes parts of records, which `per_item` scores whole; leave one of them out")
         place = str(path("data", data, DataError))

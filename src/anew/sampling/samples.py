@@ -18,6 +18,7 @@ from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.sampling.origins import MAX_SCALE, Origin, side_file
+from anew.sampling.sample_folder import check_unused, make_empty_folder, make_folder, with_other_origins
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
@@ -156,25 +157,29 @@ class Samples(Sequence[DecodedItem]):
         pictures = self.modality.pictures(self._items)
         return None if self._items and not pictures else pictures
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Write one file per sample, and its other formats next to it; or one file of all, if such items are usually kept so.
 
         The origins of samples are recorded in their files, or in a hidden file next to them if the format has no comments.
 
         Args:
-            folder: Folder of the files; made if missing. Files of the same names are overwritten, and others stay, so a folder of
-                its own is best.
+            folder: Folder of the files, new or empty.
+            overwrite: Whether the folder may hold something. Files of the same names are then replaced; all others stay, and so do
+                the origins of other samples.
 
         Returns:
             The path of each sample's first file, or of the one file.
+
+        Raises:
+            ConfigError: The folder is not empty, or cannot be made.
         """
-        target = _make_folder(folder)
+        target = make_empty_folder(folder, overwrite)
         paths = []
         for names in self._named_files():
             first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
             paths.append(first)
         for name, data in self._side_file([saved.name for saved in paths]):
-            files.write_inside(target, name, data)
+            files.write_inside(target, name, with_other_origins(target / name, data))
         return paths
 
     def files(self) -> Iterator[tuple[str, bytes]]:
@@ -226,15 +231,19 @@ class Samples(Sequence[DecodedItem]):
         pairs = zip(self._items, prompts, strict=False)
         return sum(bool(prompt) and isinstance(item, str) and item.rstrip("\n") == prompt for item, prompt in pairs)
 
-    def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
+    def save_sheet(self, folder: str | Path, stem: str = "all", *, overwrite: bool = False) -> Path:
         """Write samples into one file to look at: a sheet of pictures of the first ones, or one text of all.
 
         Args:
             folder: Folder of the file; made if missing.
             stem: Name of the file without suffix.
+            overwrite: Whether a file of this name is replaced.
 
         Returns:
             The path of the file.
+
+        Raises:
+            ConfigError: The file exists, or its folder cannot be made.
         """
         target, stem = _sheet_folder(folder), _checked_stem(stem)
         pictures = self.head(SHEET_SIZE).pictures()
@@ -247,10 +256,11 @@ class Samples(Sequence[DecodedItem]):
             one_line_each = all("\n" not in text and len(text) < 200 for text in texts)
             separator = "\n" if one_line_each else "\n\n----\n\n"
             place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode("utf-8", "replace")
+        check_unused([place], overwrite)
         files.write(place, data)
         return place
 
-    def save_sprite_sheet(self, folder: str | Path, stem: str = "sheet") -> list[Path]:
+    def save_sprite_sheet(self, folder: str | Path, stem: str = "sheet", *, overwrite: bool = False) -> list[Path]:
         """Write pictures into one PNG without gaps, with their alpha and palette, and a JSON with the position of each.
 
         The JSON has the form that TexturePacker calls a hash. The first pictures are written, as many as fit into 4096 x 4096
@@ -259,13 +269,18 @@ class Samples(Sequence[DecodedItem]):
         Args:
             folder: Folder of the files; made if missing.
             stem: Name of both files without suffix.
+            overwrite: Whether files of these names are replaced.
 
         Returns:
             The paths of the PNG and the JSON; empty if samples are not pictures, or too large for a sheet.
+
+        Raises:
+            ConfigError: One of the files exists, or the folder cannot be made.
         """
-        target, stem = _make_folder(folder), _checked_stem(stem)
+        target, stem = make_folder(folder), _checked_stem(stem)
         names = [f"{self._stem(index)}.{self._file_format or 'png'}" for index in range(len(self))]
         written = self.modality.sheet_files(self._items, names, stem)
+        check_unused([target / name for name in written], overwrite)
         return [files.write_inside(target, name, data) for name, data in written.items()]
 
     def enlarged(self, scale: int) -> Samples:
@@ -320,16 +335,6 @@ class Samples(Sequence[DecodedItem]):
         return f"<div>{''.join(self.artifact(index).html() for index in indices)}</div>"
 
 
-def _make_folder(folder: str | Path) -> Path:
-    """Make a folder to write samples into, and return it. It may be a link, unlike that of a run (see `RunFolder.open`)."""
-    target = new_path("folder", folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
-    return target
-
-
 def _sheet_folder(folder: str | Path) -> Path:
     """The folder of a sheet, made if missing; refused if it is meant as the name of the file."""
     name = new_path("folder", folder)
@@ -338,7 +343,7 @@ def _sheet_folder(folder: str | Path) -> Path:
             f"`folder` is where the sheet is written (got {str(folder)!r}); give its name as `stem`: "
             f"save_sheet({str(name.parent)!r}, {name.stem!r})"
         )
-    return _make_folder(folder)
+    return make_folder(folder)
 
 
 def _checked_stem(stem: str) -> str:

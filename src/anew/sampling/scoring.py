@@ -31,6 +31,7 @@ from anew.runs.record import RunRecord
 from anew.sampling.class_mixture import class_notes, labels_of, log_shares, mixture_bits
 from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
+from anew.sampling.request_checks import class_index, no_classes
 from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
 OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
@@ -158,19 +159,32 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, 
     )
 
 
-def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
+def score_items(
+    generator: Generator, items: Sequence[object], label: str | int | None, reporter: Reporter | None
+) -> Scores:
     """Score each of these items independently; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
     if not items:
         raise ConfigError("`data` must hold at least one item (got an empty list)")
     rows = _encoded_rows(generator, items)
-    records = [EncodedRecord("", number, "", row) for number, row in enumerate(rows, 1)]
+    index = None if label is None else _scored_class(generator, label)
+    records = [EncodedRecord("", number, "", row, index) for number, row in enumerate(rows, 1)]
     scores = _score_records(generator, records, reporter)
     scores = replace(scores, notes=(*training_notes(scores.items, scores.unit), *scores.notes))
     if scores.units <= 0:
         raise DataError("`data` holds nothing to score; give items that are not empty")
     return scores
+
+
+def _scored_class(generator: Generator, label: str | int) -> int:
+    """The index of a class. Raises ConfigError if there is no such class, or if the bits of an item do not depend on its class."""
+    if not generator.spec.classes:
+        raise no_classes(label)
+    index = class_index(list(generator.labels), label)
+    if not log_shares(generator):
+        raise ConfigError(f"the bits of {generator.family_name} are those of all classes; leave `label` out")
+    return index
 
 
 class _ScoredRows(NamedTuple):

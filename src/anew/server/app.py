@@ -7,29 +7,60 @@ from typing import cast
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from anew.core.version import __version__
 from anew.server.answering import Service
+from anew.server.answers import ANSWERS, Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
-from anew.server.guard import Guard, error_response, handle_api_error
+from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
 from anew.server.request_log import RequestLog
-from anew.server.schemas import ApiSchema, route_schema
+from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
 
 TITLE = "Anew"
+TAG = "Server"
+METHODS = ("GET", "POST", "DELETE")  # of all paths
+EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], chats: bool = False) -> FastAPI:
+class ApiApp(FastAPI):
+    """An app whose description is completed by `complete_schema`.
+
+    Args:
+        needs_key: Whether requests must give a key.
+    """
+
+    def __init__(self, needs_key: bool) -> None:
+        # FastAPI's own pages load scripts from other sites, so /docs is made here.
+        super().__init__(title=TITLE, version=__version__, docs_url=None, redoc_url=None)
+        self.needs_key = needs_key
+
+    def openapi(self) -> dict[str, object]:
+        if not self.openapi_schema:
+            schema = complete_schema(cast(ApiSchema, super().openapi()), ANSWERS, self.needs_key)
+            self.openapi_schema = cast(dict[str, object], schema)
+        return self.openapi_schema
+
+
+def make_app(
+    catalog: Catalog,
+    limits: Limits,
+    host: str,
+    keys: Sequence[str],
+    chats: bool = False,
+    origins: Sequence[str] = (),
+) -> FastAPI:
     """The server as an ASGI app. Whoever made the catalog stops it.
 
     Args:
@@ -38,10 +69,10 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
         host: The address that it listens on.
         keys: Bearer keys, one of which each request must send; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.
+        origins: Sites whose pages may ask, as in the header Origin; "*": those of any site.
     """
 
-    # FastAPI's own pages load scripts from other sites, so /docs is made here.
-    app = FastAPI(title=TITLE, version=__version__, docs_url=None, redoc_url=None)
+    app = ApiApp(needs_key=bool(keys))
     app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
@@ -51,13 +82,27 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
     add_image_routes(app, service)
     add_item_routes(app, service)
     add_video_routes(app, service)
-    app.add_middleware(Guard, host=host, keys=keys)
+    # The last one is the first to see a request. Browsers ask without a key whether a page may send one.
+    app.add_middleware(KeyGuard, keys=keys)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(SiteGuard, host=host, origins=origins)
     app.add_middleware(RequestLog)
     return app
 
 
 def _add_state_routes(app: FastAPI, service: Service) -> None:
-    @app.get("/health", summary="Whether the server is up", **route_schema(None))
+    @app.get(
+        "/health",
+        summary="Whether the server is up",
+        **route_schema("get_health", TAG, answer=Health, is_open=True),
+    )
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
@@ -71,15 +116,15 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         names = [entry.name for entry in service.catalog.entries]
         return HTMLResponse(reference_page(cast(ApiSchema, app.openapi()), names, str(request.base_url).rstrip("/")))
 
-    @app.get("/metrics", summary="Metrics for Prometheus", **route_schema(None, "text/plain"))
+    @app.get("/metrics", summary="Metrics for Prometheus", **route_schema("get_metrics", TAG, None, TEXT))
     async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
-    @app.get("/v1/models", summary="All models", **route_schema(None))
+    @app.get("/v1/models", summary="All models", **route_schema("list_models", TAG, answer=ServedModels))
     async def models() -> Response:
         return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
 
-    @app.get("/v1/models/{name}", summary="One model", **route_schema(None))
+    @app.get("/v1/models/{name}", summary="One model", **route_schema("get_model", TAG, answer=ServedModel))
     async def model(name: str) -> Response:
         return JSONResponse(service.catalog.entry(name).to_json())
 

@@ -176,12 +176,13 @@ class ChatBody(TextBody):
 
 
 class ScoreBody(Body):
-    """Body of `POST /v1/score`. input: texts, or for images, sound and clips files as base64."""
+    """Body of `POST /v1/score`. input: texts, or for images, sound and clips files as base64; label: the class of all of them."""
 
     input: (
         Annotated[str, Strict()]
         | Annotated[list[Annotated[str, Strict()]], Field(min_length=1, max_length=MAX_SCORED_ITEMS)]
     )
+    label: Label | None = None
 
 
 def parse(body: type[B], data: bytes) -> B:
@@ -189,7 +190,7 @@ def parse(body: type[B], data: bytes) -> B:
     try:
         return body.model_validate_json(data)
     except ValidationError as error:
-        raise from_validation(error) from None
+        raise from_validation(error, body.model_fields) from None
     except (RecursionError, ValueError):  # nested too deep, or not UTF-8
         raise bad_request("the body is not valid JSON; send an object in UTF-8") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,10 +150,18 @@ class Catalog:
         return entry
 
     def names(self, output: str = "") -> list[str]:
-        """Names of the models that generate `output`; "text": those that continue texts; "": all."""
-        if output == "text":
-            return [entry.name for entry in self.entries if entry.continues_text]
-        return [entry.name for entry in self.entries if output in ("", entry.output)]
+        """Names of the models that generate `output`, or of all.
+
+        output: a modality; "text": continues texts; "edits": fills in images; "scores": scores items.
+        """
+        offers: dict[str, Callable[[CatalogEntry], bool]] = {
+            "": lambda entry: True,
+            "text": lambda entry: entry.continues_text,
+            "edits": lambda entry: entry.output == "image" and entry.fills_in,
+            "scores": lambda entry: entry.has_likelihood,
+        }
+        is_offered = offers.get(output)
+        return [e.name for e in self.entries if (e.output == output if is_offered is None else is_offered(e))]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
         """Name, running and waiting works of each model, and whether it is in memory."""

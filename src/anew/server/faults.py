@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TypedDict
 
 from pydantic import ValidationError
 
 from anew.core.schema import described
-from anew.errors import ConfigError
+from anew.errors import ConfigError, did_you_mean, shorten
 
 TYPES = {
     400: "invalid_request_error",
@@ -67,8 +68,15 @@ def bad_request(message: str, param: str | None = None) -> ApiError:
     return ApiError(400, message, param=param)
 
 
-def from_validation(error: ValidationError) -> ApiError:
-    """An error 400 for the first invalid field of a body."""
+def from_validation(error: ValidationError, fields: Iterable[str]) -> ApiError:
+    """An error 400 for the first invalid field of a body; an unknown one comes first, as the one that it was meant for is missing.
+
+    fields: names of the body's fields.
+    """
+    for fault in error.errors(include_url=False):
+        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+            name = str(fault["loc"][0])
+            return bad_request(f"unknown field {shorten(name)}{did_you_mean(name, fields)}", name[:60])
     fault = error.errors(include_url=False)[0]
     if fault["type"] == "json_invalid":
         return bad_request(f"the body is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')[:200]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from anew.core.internal_hosts import is_loopback
 from anew.errors import shorten
 from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
@@ -24,25 +24,19 @@ OPEN_PATHS = ("/health", "/v1/health")  # need no key: load balancers have none
 MAX_FILES, MAX_FIELDS = 4, 40  # of a form: more than any path takes
 # Slowest rate of a body of unlimited length, and by how many seconds it may fall behind that rate.
 MIN_BYTES_PER_SECOND, MAX_LAG_SECONDS = 2**14, 20.0
+OTHER_SITE = (
+    "this server refuses pages of other sites (Origin header); start it with `--allow-origin` and the address of yours"
+)
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach a server that listens on this address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_names(headers: Headers, host: str) -> None:
+def check_names(headers: Headers, host: str, origins: Sequence[str] = ()) -> None:
     """Refuse requests that a page of another site makes a browser send: by the Host header (DNS rebinding) and by Origin.
 
     Args:
         headers: Headers of the request.
         host: The address that the server listens on.
+        origins: Other sites whose pages may ask; "*": those of any site.
 
     Raises:
         ApiError: 400 there is no valid Host header; 403 Host or Origin name another site.
@@ -53,8 +47,10 @@ def check_names(headers: Headers, host: str) -> None:
     if is_loopback(host) and name not in (*LOCAL_NAMES, host):
         raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
-    if origin is not None and _host_of(origin) != hosts[0].lower():
-        raise ApiError(403, "requests from pages of other sites are refused (Origin header)")
+    if origin is None or "*" in origins or origin in origins:
+        return
+    if _host_of(origin) != hosts[0].lower():
+        raise ApiError(403, OTHER_SITE)
 
 
 class Guard:
@@ -62,27 +58,57 @@ class Guard:
 
     Args:
         app: The guarded app.
-        host: The address that the server listens on.
-        keys: Bearer keys, one of which each request must send; none: no key is needed.
     """
 
-    def __init__(self, app: ASGIApp, host: str, keys: Sequence[str]) -> None:
-        self.app, self.host = app, host
-        self.keys = [key.encode() for key in keys]
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
-            self._check(scope["path"], Headers(scope=scope))
+            self.check(scope["path"], Headers(scope=scope))
         except ApiError as error:
             await error_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def _check(self, path: str, headers: Headers) -> None:
-        check_names(headers, self.host)
+    def check(self, path: str, headers: Headers) -> None:
+        """Raise ApiError for a request that is not allowed."""
+        raise NotImplementedError
+
+
+class SiteGuard(Guard):
+    """Refuses requests that pages of other sites make a browser send, see `check_names`.
+
+    Args:
+        app: The guarded app.
+        host: The address that the server listens on.
+        origins: Other sites whose pages may ask.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, origins: Sequence[str]) -> None:
+        super().__init__(app)
+        self.host, self.origins = host, origins
+
+    def check(self, path: str, headers: Headers) -> None:
+        check_names(headers, self.host, self.origins)
+
+
+class KeyGuard(Guard):
+    """Refuses requests without a key.
+
+    Args:
+        app: The guarded app.
+        keys: Bearer keys, one of which each request must send; none: no key is needed.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        super().__init__(app)
+        self.keys = [key.encode() for key in keys]
+
+    def check(self, path: str, headers: Headers) -> None:
         if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from anew.data.types import Artifact
 from anew.server.answering import Json, Service
+from anew.server.answers import MadeImages
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
@@ -23,19 +24,22 @@ from anew.server.item_work import FinishedSamples, ItemRequest, ItemWork
 from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, works_of
 from anew.server.masks import condition_from_files
 from anew.server.metrics import RequestClock
-from anew.server.schemas import EVENTS, JSON, route_schema
+from anew.server.schemas import EVENTS, route_schema
 from anew.server.work import Channel
 
+TAG = "Images"
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
 
 
 def add_image_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
 
-    names = service.catalog.names("image")
+    names, filling = service.catalog.names("image"), service.catalog.names("edits")
 
     @app.post(
-        "/v1/images/generations", summary="Generate images", **route_schema(ImageBody, JSON, EVENTS, models=names)
+        "/v1/images/generations",
+        summary="Generate images",
+        **route_schema("create_images", TAG, ImageBody, EVENTS, answer=MadeImages, models=names),
     )
     async def generations(request: Request) -> Response:
         body = parse(ImageBody, await json_body(request, service.limits))
@@ -45,7 +49,9 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/images/edits",
         summary="Fill in a part of an image",
-        **route_schema(ImageBody, JSON, EVENTS, models=names, forms=("image", "mask")),
+        **route_schema(
+            "edit_image", TAG, ImageBody, EVENTS, answer=MadeImages, models=filling, forms=("image", "mask")
+        ),
     )
     async def edits(request: Request) -> Response:
         fields, files = await form_body(request, service.limits)

@@ -8,7 +8,6 @@ from pydantic import Field, Strict
 
 from anew.core.settings import MAX_INT
 from anew.server.bodies import Body, Flag, Label, Number, Seed, Unsupported, WholeNumber
-from anew.server.faults import bad_request
 from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
 
 Auto = Literal["auto"]
@@ -23,21 +22,7 @@ class ItemsBody(Body):
 
     seed: Seed | None = None
     label: Label | None = None
-    # Other names for the settings `steps` and `guidance`.
-    num_inference_steps: Annotated[WholeNumber, Field(ge=1, le=1000)] | None = None
-    guidance_scale: Annotated[Number, Field(ge=0.0, le=20.0)] | None = None
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
-
-    def all_settings(self) -> dict[str, object]:
-        """The sampling settings that the body sets, by the family's names. ApiError 400 if one of them is set twice."""
-        settings: dict[str, object] = dict(self.settings)
-        for field, name in (("num_inference_steps", "steps"), ("guidance_scale", "guidance")):
-            value = getattr(self, field)
-            if value is not None and name in settings:
-                raise bad_request(f"{field} and {name} of settings are the same; give one of them", field)
-            if value is not None:
-                settings[name] = value
-        return settings
 
 
 class ImageBody(ItemsBody):

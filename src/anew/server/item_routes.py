@@ -24,11 +24,19 @@ from anew.server.work import Channel
 
 def add_item_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
-    sounds = route_schema(AudioBody, "audio/wav", "audio/flac", models=service.catalog.names("audio"))
-    files = route_schema(SamplesBody, "application/zip", models=service.catalog.names())
+    names, media = service.catalog.names("audio"), ("audio/wav", "audio/flac")
+    files = route_schema("create_samples", "Files", SamplesBody, "application/zip", models=service.catalog.names())
 
-    @app.post("/v1/audio/generate", summary="Generate a sound", **sounds)
-    @app.post("/v1/audio/speech", summary="Generate a sound, under OpenAI's name", **sounds)
+    @app.post(
+        "/v1/audio/generate",
+        summary="Generate a sound",
+        **route_schema("create_sound", "Sound", AudioBody, *media, models=names),
+    )
+    @app.post(
+        "/v1/audio/speech",
+        summary="Generate a sound, under OpenAI's name",
+        **route_schema("create_speech", "Sound", AudioBody, *media, models=names),
+    )
     async def sound(request: Request) -> Response:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")

@@ -50,7 +50,7 @@ def item_request(
         ApiError: 400 the body does not fit the model, or asks for too much.
     """
     try:
-        sampling = sampling_config(entry.sampling, entry.modality.traits, body.all_settings())
+        sampling = sampling_config(entry.sampling, entry.modality.traits, body.settings)
     except ConfigError as error:
         raise from_config_error(error, "settings") from None
     conflict = label_conflict(sampling)

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from anew.core.settings import EXACT_INT
-from anew.server.schemas import FORM, JSON, MEANINGS, ApiSchema, FieldSchema
+from anew.server.schemas import EVENTS, FORM, JSON, MEANINGS, ApiSchema, FieldSchema
 
 TEMPLATE = Path(__file__).with_name("reference.html")
 MAX_LISTED_VALUES = 12  # values of a field that a line lists
@@ -29,7 +29,6 @@ EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
     "/v1/score": ("input",),
 }
 
-STREAM = "text/event-stream"
 WORDS = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
 
@@ -50,6 +49,7 @@ class Operation:
     method: str
     path: str
     summary: str
+    note: str
     fields: Sequence[FieldLine]
     is_form: bool
     answers: str
@@ -92,12 +92,13 @@ def _operations(schema: ApiSchema, models: Sequence[str], address: str) -> Itera
             names = sorted(properties, key=lambda name: (name not in required, name == "user"))
             fields = [_field(name, properties[name], name in required) for name in names if _is_taken(properties[name])]
             media_types = operation["responses"]["200"].get("content", {})
-            answers = " or ".join(name for name in media_types if name not in (JSON, STREAM)) or "JSON"
-            answers += ", or with stream=true events as they come" if STREAM in media_types else ""
+            answers = " or ".join(name for name in media_types if name not in (JSON, EVENTS)) or "JSON"
+            answers += ", or with stream=true events as they come" if EVENTS in media_types else ""
             model = str(next(iter(properties.get("model", FieldSchema()).get("enum", models)), "RUN"))
             command = _command(path, model, address) if media == JSON and path in EXAMPLE_FIELDS else ""
             summary = operation.get("summary", "")
-            yield Operation(method.upper(), path, summary, fields, media == FORM, answers, command)
+            note = operation.get("description", "")
+            yield Operation(method.upper(), path, summary, note, fields, media == FORM, answers, command)
 
 
 def _command(path: str, model: str, address: str) -> str:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import uvicorn
 
-from anew.errors import ConfigError
 from anew.server.app import make_app
 from anew.server.catalog import Catalog
-from anew.server.guard import is_loopback
 from anew.server.limits import Limits
 from anew.server.listening import PunctualProtocol, Server, listen
 
@@ -26,17 +24,14 @@ def run_server(
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
     chats: bool = False,
+    origins: Sequence[str] = (),
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
-    if not is_loopback(host) and not keys:
-        raise ConfigError(
-            f"`host` {host!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
-        )
     listener = listen(host, port)
     with contextlib.closing(listener):
         catalog = Catalog(runs, device, trust_code, limits)
         try:
-            app = make_app(catalog, limits, host, keys, chats)
+            app = make_app(catalog, limits, host, keys, chats, origins)
             config = uvicorn.Config(
                 app,
                 http=PunctualProtocol,

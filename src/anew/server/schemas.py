@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from enum import Enum
+from typing import Annotated, Literal, TypedDict, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
 
 from anew.core.json_values import JsonValue
 
@@ -46,6 +49,10 @@ class OperationSchema(TypedDict, total=False):
     """A method of a path."""
 
     summary: str
+    description: str
+    operationId: str
+    tags: list[str]
+    security: list[dict[str, list[str]]]
     requestBody: BodySchema
     responses: dict[str, BodySchema]
 
@@ -57,35 +64,39 @@ class ApiInfo(TypedDict):
     version: str
 
 
-class ApiSchema(TypedDict):
+class ApiSchema(TypedDict, total=False):
     """OpenAPI's description of a server, with the keys that FastAPI uses. paths: operations by path and method."""
 
     info: ApiInfo
     paths: dict[str, dict[str, OperationSchema]]
+    components: dict[str, dict[str, object]]
+    security: list[dict[str, list[str]]]
 
 
 class RouteKeywords(TypedDict):
-    """Keywords of a FastAPI route; what they hold is an `OperationSchema`."""
+    """Keywords of a FastAPI route; what openapi_extra holds is an `OperationSchema`."""
 
+    operation_id: str
+    tags: list[str | Enum]
+    response_class: type[Response]
     openapi_extra: dict[str, object]
 
 
-ERROR: FieldSchema = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
-}
+class ErrorObject(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: Annotated[str | None, Field(description="the field that is wrong")]
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """An error, in the format of OpenAI's API."""
+
+    error: ErrorObject
+
+
 MEANINGS = {
     "400": "the request is invalid; `param` names the field",
     "401": "the key is missing or wrong",
@@ -99,40 +110,107 @@ MEANINGS = {
     "503": "not enough memory, or the server is stopping",
     "504": "the answer took too long",
 }
+GUARDED = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
+NAMED = ("404",)  # of paths that name something
+WITH_BODY = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
+KEY = "bearerAuth"  # name of the security scheme
+NOBODY = "None of the served models answers here."
 JSON = "application/json"
 FORM = "multipart/form-data"
 EVENTS = "text/event-stream"
+TEXT = "text/plain"
 
 
 def route_schema(
-    body: type[BaseModel] | None, *medias: str, models: Sequence[str] = (), forms: tuple[str, ...] = ()
+    operation_id: str,
+    tag: str,
+    body: type[BaseModel] | None = None,
+    *medias: str,
+    answer: type[BaseModel] | None = None,
+    models: Sequence[str] | None = None,
+    forms: tuple[str, ...] = (),
+    is_open: bool = False,
 ) -> RouteKeywords:
     """Keywords of a FastAPI route.
 
     Args:
+        operation_id: Name of the operation for programs.
+        tag: Group of the operation.
         body: Class of the body; None: no body.
-        medias: Media types of the response; none: JSON.
-        models: Names of the models that may be asked; none: any.
+        medias: Media types of the response other than JSON.
+        answer: Class of the response in JSON; None: there is none.
+        models: Names of the models that may be asked; None: it is about no model.
         forms: Names of files, if the body is a form; the first is required.
+        is_open: Whether it needs no key.
     """
-    errors: dict[str, BodySchema] = {
-        code: {"description": meaning, "content": {JSON: {"schema": ERROR}}} for code, meaning in MEANINGS.items()
-    }
-    answer: dict[str, MediaSchema] = {
-        media: {"schema": {} if media == JSON else {"type": "string"}} for media in medias or (JSON,)
-    }
-    extra: OperationSchema = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
+    content: dict[str, MediaSchema] = {}
+    if answer is not None:
+        content[JSON] = {"schema": cast(FieldSchema, _reference("schemas", answer.__name__))}
+    for media in medias:
+        is_text = media.startswith("text/")
+        content[media] = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
+    statuses = [*GUARDED, *(WITH_BODY if body is not None else NAMED)]
+    errors = {status: cast(BodySchema, _reference("responses", f"Error{status}")) for status in statuses}
+    extra: OperationSchema = {"responses": {"200": {"description": "The answer", "content": content}, **errors}}
+    if is_open:
+        extra["security"] = []
+    if models is not None and not models:
+        extra["description"] = NOBODY
     if body is not None:
-        schema = body_schema(body)
-        if models:
-            schema["properties"]["model"] = {"type": "string", "enum": list(models)}
-        extra["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
-        if forms:
-            files: dict[str, FieldSchema] = {name: {"type": "string", "format": "binary"} for name in forms}
-            schema = {**schema, "properties": {**schema["properties"], **files}}
-            schema["required"] = [*schema.get("required", ()), forms[0]]
-            extra["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
-    return {"openapi_extra": cast(dict[str, object], extra)}
+        extra["requestBody"] = _request_body(body, models or (), forms)
+    return {
+        "operation_id": operation_id,
+        "tags": [tag],
+        "response_class": Response,  # FastAPI would describe an answer of its own beside these
+        "openapi_extra": cast(dict[str, object], extra),
+    }
+
+
+def _request_body(body: type[BaseModel], models: Sequence[str], forms: tuple[str, ...]) -> BodySchema:
+    schema = body_schema(body)
+    if models:
+        schema["properties"]["model"] = {"type": "string", "enum": list(models)}
+    if not forms:
+        return {"required": True, "content": {JSON: {"schema": schema}}}
+    files: dict[str, FieldSchema] = {name: {"type": "string", "format": "binary"} for name in forms}
+    schema = {**schema, "properties": {**schema["properties"], **files}}
+    schema["required"] = [*schema.get("required", ()), forms[0]]
+    return {"required": True, "content": {FORM: {"schema": schema}}}
+
+
+def _reference(section: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{section}/{name}"}
+
+
+def complete_schema(schema: ApiSchema, answers: Sequence[type[BaseModel]], needs_key: bool) -> ApiSchema:
+    """FastAPI's description of a server with what its routes refer to, and without FastAPI's own form of errors.
+
+    Args:
+        schema: The description that FastAPI made.
+        answers: Classes of responses.
+        needs_key: Whether requests must give a key.
+    """
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            operation["responses"].pop("422", None)
+    classes: list[type[BaseModel]] = [*answers, ErrorAnswer]
+    described: list[tuple[type[BaseModel], Literal["serialization"]]] = [
+        (answer, "serialization") for answer in classes
+    ]
+    _, definitions = models_json_schema(described, ref_template="#/components/schemas/{model}")
+    error: MediaSchema = {"schema": cast(FieldSchema, _reference("schemas", ErrorAnswer.__name__))}
+    statuses = sorted({*GUARDED, *NAMED, *WITH_BODY})
+    return {
+        **schema,
+        "components": {
+            "schemas": definitions["$defs"],
+            "responses": {
+                f"Error{name}": {"description": MEANINGS[name], "content": {JSON: error}} for name in statuses
+            },
+            "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": "a key of --api-key"}},
+        },
+        "security": [{KEY: []}] if needs_key else [{}, {KEY: []}],
+    }
 
 
 def body_schema(body: type[BaseModel]) -> FieldSchema:

@@ -14,6 +14,7 @@ from anew.sampling.model import Model
 from anew.server.bodies import ScoreBody
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
+from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED
 from anew.server.work import Channel, Work
 
@@ -31,9 +32,9 @@ class ItemBits:
 class ScoreWork(Work):
     """Items to score, one after another, so that a disconnected client is noticed between two."""
 
-    def __init__(self, items: Sequence[str | bytes], channel: Channel[object]) -> None:
+    def __init__(self, items: Sequence[str | bytes], label: str | None, channel: Channel[object]) -> None:
         super().__init__()
-        self.items, self.channel, self.size = items, channel, 1
+        self.items, self.label, self.channel, self.size = items, label, channel, 1
 
     def batch_key(self) -> Hashable:
         return None
@@ -43,7 +44,7 @@ class ScoreWork(Work):
             if self.channel.is_cancelled:
                 return
             try:
-                scores = model.score([item])
+                scores = model.score([item], label=self.label)
             except (ConfigError, DataError) as error:
                 message = str(error).removeprefix("`data` cannot be scored: ").replace("item 1", f"item {index + 1}")
                 raise bad_request(message, "input") from None
@@ -56,6 +57,7 @@ def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
         raise bad_request(
             f"the model {entry.name!r} ({entry.family}) has no likelihood, so it cannot score items", "model"
         )
+    _check_label(body, entry)
     texts = [body.input] if isinstance(body.input, str) else body.input
     if any(not text for text in texts):
         raise bad_request("input must not be empty", "input")
@@ -70,6 +72,12 @@ def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
     except (binascii.Error, ValueError):
         message = f"this model scores {entry.modality.traits.plural}: input must hold files as base64"
         raise bad_request(message, "input") from None
+
+
+def _check_label(body: ScoreBody, entry: CatalogEntry) -> None:
+    label = class_of(entry, {"label": body.label})
+    if label is not None and not entry.mixed_classes:
+        raise bad_request(f"the bits of this model ({entry.family}) are those of all classes; leave label out", "label")
 
 
 async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object]:
@@ -88,6 +96,8 @@ async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object
         "unit": entry.modality.unit,
         "bound": "exact" if isinstance(entry.spec, Tokens) else "an upper bound",
         "bits_per_unit": bits / units if units else None,
-        "notes": class_notes(len(data) if entry.mixed_classes else 0, len(data), entry.mixed_classes),
+        "notes": class_notes(
+            len(data) if entry.mixed_classes and work.label is None else 0, len(data), entry.mixed_classes
+        ),
         "data": data,
     }

@@ -8,23 +8,30 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.server.answering import Service
+from anew.server.answers import ChatCompletion, Completion, ScoredItems
 from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
 from anew.server.chats import ChatAnswer, completion_of
 from anew.server.completions import Answer, requests_of
 from anew.server.faults import ApiError
 from anew.server.guard import json_body
 from anew.server.metrics import RequestClock
-from anew.server.schemas import EVENTS, JSON, route_schema
+from anew.server.schemas import EVENTS, route_schema
 from anew.server.scores import ScoreWork, items_of, score_answer
 from anew.server.work import Channel
+
+TAG = "Text"
 
 
 def add_text_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
 
-    texts = service.catalog.names("text")
+    texts, scoring = service.catalog.names("text"), service.catalog.names("scores")
 
-    @app.post("/v1/completions", summary="Continue texts", **route_schema(CompletionBody, JSON, EVENTS, models=texts))
+    @app.post(
+        "/v1/completions",
+        summary="Continue texts",
+        **route_schema("create_completion", TAG, CompletionBody, EVENTS, answer=Completion, models=texts),
+    )
     async def completions(request: Request) -> Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
@@ -35,15 +42,15 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/chat/completions",
         summary="Continue the last message of a chat",
-        **route_schema(ChatBody, JSON, EVENTS, models=texts),
+        **route_schema("create_chat_completion", TAG, ChatBody, EVENTS, answer=ChatCompletion, models=texts),
     )
     async def chats(request: Request) -> Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(chat.model)
         if not service.chats:
             message = (
-                "this model continues texts and has not learned to chat; use /v1/completions, or start the server with chat=plain, "
-                "which takes the last message as a prompt"
+                "this model continues texts and has not learned to chat; use /v1/completions, or start the server with "
+                "`--chat plain`, which takes the last message as a prompt"
             )
             raise ApiError(400, message, code="no_chat_template")
         body = completion_of(chat)
@@ -54,12 +61,12 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/score",
         summary="How likely items are under a model",
-        **route_schema(ScoreBody, models=service.catalog.names()),
+        **route_schema("score_items", TAG, ScoreBody, answer=ScoredItems, models=scoring),
     )
     async def score(request: Request) -> Response:
         body = parse(ScoreBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)
-        work = ScoreWork(items_of(body, entry), Channel())
+        work = ScoreWork(items_of(body, entry), body.label, Channel())
         entry.worker.submit([work])
 
         async def whole(clock: RequestClock) -> Response:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from anew.data.types import Artifact
 from anew.server.answering import Service
+from anew.server.answers import ClipJob, ClipJobs, DeletedClip
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
@@ -25,6 +26,7 @@ from anew.server.limits import Limits
 from anew.server.schemas import route_schema
 from anew.server.work import Channel
 
+TAG = "Clips"
 PROGRESS_DRAFTS = 8  # updates of the progress of a job; chosen
 
 
@@ -159,7 +161,11 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
     """Add the paths to an app."""
     jobs, names = Jobs(service), service.catalog.names("video")
 
-    @app.post("/v1/videos", summary="Start to generate a clip", **route_schema(VideoBody, models=names))
+    @app.post(
+        "/v1/videos",
+        summary="Start to generate a clip",
+        **route_schema("create_clip", TAG, VideoBody, answer=ClipJob, models=names),
+    )
     async def begin(request: Request) -> Response:
         if request.headers.get("content-type", "").startswith("multipart/"):
             fields, files = await form_body(request, service.limits)
@@ -169,22 +175,38 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         entry = service.catalog.item_entry(body.model, "video")
         return JSONResponse(jobs.begin(body, entry).to_json())
 
-    @app.get("/v1/videos", summary="Clips in progress or kept", **route_schema(None))
+    @app.get(
+        "/v1/videos",
+        summary="Clips in progress or kept",
+        **route_schema("list_clips", TAG, answer=ClipJobs, models=names),
+    )
     async def listed() -> Response:
         data = [job.to_json() for job in jobs.all()]
         return JSONResponse({"object": "list", "data": data, "has_more": False})
 
-    @app.get("/v1/videos/{id}", summary="Status of a clip", **route_schema(None))
+    @app.get(
+        "/v1/videos/{id}",
+        summary="Status of a clip",
+        **route_schema("get_clip", TAG, answer=ClipJob, models=names),
+    )
     async def status(id: str) -> Response:
         return JSONResponse(jobs.job(id).to_json())
 
-    @app.get("/v1/videos/{id}/content", summary="The file of a clip", **route_schema(None, "video/mp4"))
+    @app.get(
+        "/v1/videos/{id}/content",
+        summary="The file of a clip",
+        **route_schema("get_clip_file", TAG, None, "video/mp4", models=names),
+    )
     async def content(id: str) -> Response:
         job = jobs.job(id)
         if job.clip is None:
             raise job.error or ApiError(400, f"the video is not ready: it is {job.status}", code="video_not_ready")
         return Response(job.clip.data, media_type=job.clip.media)
 
-    @app.delete("/v1/videos/{id}", summary="Delete a clip", **route_schema(None))
+    @app.delete(
+        "/v1/videos/{id}",
+        summary="Delete a clip",
+        **route_schema("delete_clip", TAG, answer=DeletedClip, models=names),
+    )
     async def delete(id: str) -> Response:
         return JSONResponse({"id": jobs.delete(id).id, "object": "video.deleted", "deleted": True})

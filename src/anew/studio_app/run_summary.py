@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from anew.core.exit_codes import DONE, STOPPED
-from anew.core.wording import COMPLAINT, QUESTIONS
+from anew.core.wording import COMPLAINT
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
@@ -214,9 +214,9 @@ def final_sheet(run: Path) -> str | None:
 
 
 def grades(run: Path) -> dict[str, str]:
-    """The three grades of the report, "not_measured" of questions without one; empty without a report."""
+    """The three grades of the report; empty without a report."""
     report = record_if_whole(run)
-    return {} if report is None else dict.fromkeys(QUESTIONS, "not_measured") | dict(report.grades)
+    return {} if report is None else dict(report.grades)
 
 
 def copying_test(run: Path) -> dict[str, object]:
@@ -280,7 +280,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
             "progress": step.get("progress", 0.0),
             "seconds": step.get("seconds"),
             "seconds_left": seconds_left(record, step, time.time()) if state.name == "training" else None,
-            "losses": events.losses(step),
+            "losses": events.recent_losses(run),
             "sheet": sheet,
             "grades": grades(run) if record.status == "finished" else {},
         }

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.core.provenance import command_line
+from anew.core.provenance import Making
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS, Tokens
 from anew.core.threads import use_threads
@@ -97,13 +97,14 @@ def evaluate_samples(
         if held_out_data is not None:
             stack.callback(held_out_data.close)
         sets = Sets(real, generated, held_out_data, n, seed)
-        for sentence in (sets.summary(), *form_notes, *sets.warnings):
+        for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
             reporter.message(sentence)
         data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
         limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
+        names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
             measurements.scores,
             measurements.copies,
@@ -116,16 +117,14 @@ def evaluate_samples(
             supply=measurements.supply,
             ended_by=measurements.ended_by,
             folder=out,
+            made=Making.now(seed, real.fingerprint),
         )
         write_report(
             out,
             report,
             content=report_content(evaluation, None if limit is None else limit.page_at),
-            history=[],
-            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
-            plan={},
-            command=command_line(),
-            subtitle=" ".join([sets.summary(), *real.table_notes]),
+            settings={name: value for name, value in names.items() if value} | reading,
+            subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
         return report
 
@@ -251,10 +250,10 @@ class Sets:
             return Division.GIVEN
         return Division.FILES if self.packed else Division.ITEMS
 
-    def summary(self) -> str:
-        """A sentence on which items are compared with which."""
+    def summary(self, data: str, held_out_data: str) -> str:
+        """A sentence on which items are compared with which. data, held_out_data: how their places are called in it."""
         if self.held_out is not None:
-            held_out = f" and with held-out items of {self.held_out.path!r}"
+            held_out = f" and with held-out items of {held_out_data!r}"
         elif self.held_out_parts:
             held_out = f" and with its {listed(self.held_out_parts)} part"
         else:
@@ -263,7 +262,7 @@ class Sets:
         if not self.textual and self.generated.scan.num_listed < num_samples == self.generated.part_size("all"):
             cut = f", cut into {num_samples:,} {load_evaluation(self.real.modality.name).noun}"
             num_samples = self.generated.scan.num_listed
-        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {self.real.path!r}{held_out}."
+        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {data!r}{held_out}."
 
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
         """Drop held-out items that are also training items, and return a note of how many there were.

@@ -207,7 +207,7 @@ def _write(
     def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
         measured = replace(measured, notes=[*run_notes, *sampling.notes, *skipped, *measured.notes])
         n = len(sampling.samples)
-        report = write_run_report(folder, record, measured, content, n, reporter, replaced, out)
+        report = write_run_report(folder, record, measured, content, n, reporter, replaced, out, sampling.seed)
         if out is None and report.folder == folder / REPORT:
             save_samples(sampling.samples.head(num_saved_samples(model)), folder / "samples")
         return report

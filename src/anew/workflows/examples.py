@@ -41,6 +41,12 @@ _SOURCES = {
 }
 
 
+def check_example(name: str) -> None:
+    """Raise ConfigError if there is no example of this name."""
+    if name not in EXAMPLES:
+        raise ConfigError(f"unknown example {name!r}{did_you_mean(name, EXAMPLES)}")
+
+
 def write_example(name: str, folder: Path) -> int:
     """Write an example dataset as ordinary files.
 
@@ -57,8 +63,7 @@ def write_example(name: str, folder: Path) -> int:
         ConfigError: The name is unknown.
         DataError: The folder is not empty or cannot be written, or a package is missing.
     """
-    if name not in EXAMPLES:
-        raise ConfigError(f"unknown example {name!r}{did_you_mean(name, EXAMPLES)}")
+    check_example(name)
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -83,8 +83,7 @@ class RunInspection:
     @property
     def grades(self) -> dict[str, str]:
         """The answers of the report: closeness, variety, novelty."""
-        grades = (self.report or {}).get("grades")
-        return dict(grades) if isinstance(grades, Mapping) else {}
+        return {} if self.report is None else dict(as_record(self.report).grades)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look RUN` prints as JSON. It holds the grades of the report, not all of it."""

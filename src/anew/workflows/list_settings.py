@@ -80,7 +80,9 @@ def list_settings(name: str | None = None) -> list[SettingInfo]:
     matches = [s for s in settings if name in (s.name, s.owner, s.group, f"{s.owner}.{s.name}")]
     if not matches:
         names = {key for s in settings for key in (s.name, s.owner, s.group)}
-        raise ConfigError(f"unknown setting {shorten(name)}{did_you_mean(name, names)}")
+        hint = did_you_mean(name, names)
+        hint = hint if hint.endswith("?") else f"; `anew settings` lists all {len(settings)}"
+        raise ConfigError(f"unknown setting {shorten(name)}{hint}")
     return matches
 
 

@@ -32,16 +32,16 @@ class NextStep:
 
 def next_step(run: Path | str, report: ReportRecord) -> NextStep:
     """The step that helps most. run: the folder or the address of the run."""
-    grades = [report.grades.get(question) for question in QUESTIONS]
+    grades = [report.grades[question] for question in QUESTIONS]
     evaluate = command("anew", "evaluate", run)
     if report.copies is not None and grades[2] == "poor":
         return _against_copies(report, report.copies, evaluate)
     if grades[0] == "good":
         return NextStep("confirm", evaluate)
-    if None in grades or "not_settled" in grades:
+    if "not_measured" in grades or "not_settled" in grades:
         return NextStep("answers", evaluate)  # it takes the time that they need
-    if "closeness" in report.samples_needed:  # more training would not tell
-        n = report.samples_needed["closeness"]
+    n = report.samples_needed.get("closeness")
+    if n is not None:  # more training would not tell
         if n:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
         if _lacked_time(report):

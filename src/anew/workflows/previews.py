@@ -73,7 +73,7 @@ class Previews:
         model = Generator(family, self.job.data.modality, record.data.labels, record.label_shares)
         n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
         samples = model.generate_samples(n, self.job.plan.seed)
-        samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
+        samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}", overwrite=True)
         return self._collapse(model, samples, result) if self._judged(result) else None
 
     def _judged(self, result: StepResult) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import ConfigError, did_you_mean, shorten
+from anew.evaluation.figure_titles import TITLES
 from anew.evaluation.memorization.thresholds import ALPHA
 
 if TYPE_CHECKING:
@@ -68,24 +69,26 @@ def parse_requirements(text: str) -> list[Requirement]:
     Raises:
         ConfigError: One is not a condition, or no report has such a score.
     """
-    # Imported here, since this imports PyTorch, which other commands do without.
-    from anew.evaluation.figures import figure_names, is_figure
-
     requirements = [_parsed(part.strip()) for part in text.split(",")]
-    names = figure_names()
     for requirement in requirements:
-        if requirement.name != COPIES and not is_figure(requirement.name, names):
-            hint = _by_title(requirement.name) or did_you_mean(requirement.name, names)
-            raise ConfigError(f"`fail_on` {shorten(requirement.text)}: no figure is called {requirement.name!r}{hint}")
+        if requirement.name != COPIES and not _is_figure(requirement.name):
+            what = f"`fail_on` {shorten(requirement.text)}: no figure is called {requirement.name!r}"
+            raise ConfigError(f"{what}{_hint(requirement.name)}")
     return requirements
 
 
-def _by_title(text: str) -> str:
-    """A hint at the score that has this title in reports, else ""."""
-    from anew.evaluation.figures import figure_titles
+def _is_figure(name: str) -> bool:
+    """Whether a report can hold a figure of this name, which may be the bits of a named part of a mixed model."""
+    bits = [known for known in TITLES if known.startswith("bits_per_")]
+    return name in TITLES or any(name.startswith(f"{known}_") for known in bits)
 
-    name = figure_titles().get(text.lower())
-    return f"; did you mean {name!r}?" if name else ""
+
+def _hint(name: str) -> str:
+    """The figure that has this title in reports, or a similar name; else all names."""
+    titled = next((known for known, title in TITLES.items() if title.lower() == name.lower()), None)
+    hint = did_you_mean(name, TITLES) if titled is None else f"; did you mean {titled!r}?"
+    own_names = [known for known in TITLES if not re.match(r"bits_per_[a-z]+_", known)]  # not those of reference rows
+    return hint if hint.endswith("?") else f"; give one of these: {', '.join(own_names)}"
 
 
 def _parsed(part: str) -> Requirement:

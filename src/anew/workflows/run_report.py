@@ -10,10 +10,10 @@ from pathlib import Path
 
 from anew.core import files
 from anew.core import settings as cfg
-from anew.core.provenance import command_line
+from anew.core.provenance import Making
 from anew.core.reporter import Reporter
 from anew.core.short_training import short_training_warning
-from anew.errors import RunError
+from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
@@ -75,7 +75,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         passes: Passes over the training data so far, if they are known.
     """
     return Basis(
-        answers=sum(grade not in ("too_few", "not_settled") for grade in report.grades.values()),
+        answers=sum(grade in ("good", "fair", "poor") for grade in report.grades.values()),
         measured=max((score.n or 0 for score in report.scores), default=0),
         samples=samples,
         weights=weights_digest(run),
@@ -155,6 +155,7 @@ def write_run_report(
     reporter: Reporter,
     replaced: EvaluationReport | None = None,
     out: Path | None = None,
+    seed: int = 0,
 ) -> EvaluationReport:
     """Write the report of a run and, if it becomes the run's report, the model card.
 
@@ -167,6 +168,7 @@ def write_run_report(
         reporter: Receives where the report is, if that is not report/.
         replaced: A report on the same samples that this one completes and replaces.
         out: A folder for the report outside the run, which keeps its own; None for one in the run.
+        seed: Seed of the samples.
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
@@ -192,7 +194,8 @@ def write_run_report(
         folder, is_best = make_room(run, basis, reporter)
     else:
         folder, is_best = replaced.folder, replaced.folder == run / REPORT
-    report = replace(report, folder=folder, basis=basis)
+    made = Making.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
+    report = replace(report, folder=folder, basis=basis, made=made)
     write_report(
         folder,
         report,
@@ -200,7 +203,7 @@ def write_run_report(
         history=history,
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
-        command=command_line(),
+        repeat=command("anew", "train", Path(record.data.path).name, "--run", "AGAIN", "--plan", run.name),
     )
     if is_best:
         write_card(
@@ -225,8 +228,11 @@ def save_samples(samples: Samples, folder: Path) -> None:
     for path in folder.glob("*"):
         if path.name in earlier and not path.is_dir():
             path.unlink()
-    samples.save(folder)
-    sheets = [samples.save_sheet(folder, "final"), *samples.save_sprite_sheet(folder)]
+    samples.save(folder, overwrite=True)
+    sheets = [
+        samples.save_sheet(folder, "final", overwrite=True),
+        *samples.save_sprite_sheet(folder, overwrite=True),
+    ]
     names = [*(name for name, _ in samples.files()), *(path.name for path in sheets)]
     files.write_json(folder / SAMPLE_NAMES, names)
 

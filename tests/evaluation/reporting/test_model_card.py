@@ -39,7 +39,9 @@ def test_metadata_block() -> None:
     assert metadata["pipeline_tag"] == "text-generation" and metadata["tags"] == ["anew", "transformer", "text"]
     result = metadata["model-index"][0]["results"][0]
     assert result["task"]["type"] == "text-generation" and result["dataset"]["name"] == "d"
-    assert result["metrics"] == [{"type": "bits_per_character", "name": "Bits per character", "value": 2.1}]
+    assert result["metrics"] == [
+        {"type": "bits_per_character", "name": "Bits per character", "value": 2.1, "args": {"n": 1000}}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anew.core.provenance import Making
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
 from anew.evaluation.metrics.words import PAIRS_BEYOND_REAL
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.model_card import card
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import TEMPLATES, format_number
 from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
 from anew.evaluation.score import Score
+from anew.runs.report_record import ReportRecord
 from scores import score
 
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
@@ -38,6 +41,16 @@ IMAGE_SCORES = [
     score("kernel_distance", -0.001, -0.003, 0.001, 0.0001, n=1000, source="x"),
     score("a_score_of_tomorrow", float("nan"), n=1, source="x"),
 ]
+MADE = Making(
+    version="0.0.1",
+    date="2026-01-02T03:04:05+00:00",
+    machine="Linux x86_64, 2 cores of a processor",
+    command="anew train words/ --run first",
+    seed=3,
+    training_seed=4,
+    data="da" * 32,
+    weights="f0" * 32,
+)
 HISTORY = [
     {"step": s, "progress": s / 50, "seconds": s * 0.1, "loss": 3 / (s + 1), "rate": 0.001, "grad_norm": 1.0}
     for s in range(50)
@@ -64,7 +77,8 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
     facts |= {key: more.pop(key) for key in list(more) if key in facts}
     history = more.get("history", HISTORY)
     steps = max((row["step"] for row in history), default=None)
-    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **facts)
+    scores = more.pop("scores", TEXT_SCORES)
+    report = EvaluationReport.of(scores, more.pop("copies", None), steps=steps, made=MADE, **facts)
     fields: dict[str, Any] = {
         "content": ReportContent(
             pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"
@@ -72,7 +86,7 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
         "history": HISTORY,
         "settings": {"family": {"width": 64, "shape": [1, 2]}, "train": {"seed": None}},
         "plan": {"steps": 50, "batch": 8},
-        "command": "anew train words/ --run first",
+        "repeat": "anew train words --run AGAIN --plan first",
     }
     write_report(folder, report, **(fields | more))
     html = (folder / "report.html").read_text(encoding="utf-8")
@@ -125,15 +139,18 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
 def test_answers_that_want_items_say_so() -> None:
     reason = "9 held-out clips are too few; at least 20 are needed"
     report = EvaluationReport.of([], run="r", family="diffusion", modality="audio", too_few=reason)
-    assert report.grades == {"closeness": "too_few", "variety": "too_few"}
+    assert report.grades == {"closeness": "too_few", "variety": "too_few", "novelty": "not_measured"}
     assert report.figures["closeness"] == reason and report.verdict["variety"] == f"Too few to tell: {reason}."
-    assert report.samples_needed == {"closeness": 300, "variety": 300} and "novelty" not in report.figures
+    assert report.to_json()["samples_needed"] == {"closeness": 300, "variety": 300, "novelty": None}
+    assert report.figures["novelty"] == "" and report.verdict["novelty"] == "Not measured."
 
 
 def test_a_question_that_the_time_cut_off_has_its_reason_and_no_grade() -> None:
     facts = {"run": "r", "family": "gan", "modality": "image"}
     report = EvaluationReport.of(IMAGE_SCORES, ended_by="time was up before it was measured", **facts)
-    assert "novelty" not in report.grades and report.figures["novelty"] == "time was up before it was measured"
+    assert (
+        report.grades["novelty"] == "not_measured" and report.figures["novelty"] == "time was up before it was measured"
+    )
 
 
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
@@ -196,9 +213,9 @@ def test_sound_and_clips_can_be_played_in_the_main_grid(tmp_path: Path, tag: str
 def test_samples_whose_nearest_items_were_not_searched_for_are_only_samples(tmp_path: Path) -> None:
     sound = ReportItem(None, b"data", "audio/wav")
     searched = written(tmp_path, content=ReportContent(pairs=[SamplePair(sound, sound)] * 5))[1]
-    assert "next to its nearest training item" in searched.text and "Samples" not in searched.text
+    assert "next to its nearest training item" in searched.text and "Nearest training items" in searched.text
     unsearched = written(tmp_path, content=ReportContent(pairs=[SamplePair(sound, None)] * 5))[1]
-    assert "next to its nearest training item" not in unsearched.text and "Samples" in unsearched.text
+    assert "next to its nearest training item" not in unsearched.text and "Nearest" not in unsearched.text
     assert sum(name == "audio" for name, _ in unsearched.tags) == 5
     assert "pair" not in [attributes.get("class") for _, attributes in unsearched.tags]
 
@@ -218,7 +235,7 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
         scores=hostile,
         content=ReportContent(pairs=[row], explanation=HOSTILE),
         notes=[HOSTILE],
-        command=HOSTILE,
+        repeat=HOSTILE,
         settings={HOSTILE: HOSTILE},
     )
     assert outside(page) == []
@@ -233,12 +250,18 @@ def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
         "new words here",
         "one file was skipped",
         "anew train words/ --run first",
-        "family.width",
+        "anew train words --run AGAIN --plan first",
+        "width64",
+        "shape1,2",
+        "Anew 0.0.1, 2026-01-02T03:04:05+00:00",
+        "of the training 4, of the samples 3",
+        "2 cores of a processor",
+        "f0f0f0f0f0f0",
         "training loss",
     ):
         assert part in page.text
     assert any(a.get("name") == "viewport" for t, a in page.tags if t == "meta")
-    assert "family.train.seed" not in page.text
+    assert "seedNone" not in page.text
 
 
 def test_images_with_pairs_and_baselines(tmp_path: Path) -> None:
@@ -253,7 +276,8 @@ def test_images_with_pairs_and_baselines(tmp_path: Path) -> None:
 
 def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
     _, page, result = written(tmp_path, scores=[], history=[], content=ReportContent())
-    assert page.text.count("Not measured; the notes at the end") == 3 and result["verdict"] == {} == result["grades"]
+    assert page.text.count("Not measured. The notes say why.") == 3
+    assert set(result["grades"].values()) == {"not_measured"} and len(result["verdict"]) == 3
     assert "Training curves" not in page.text
 
 
@@ -399,15 +423,13 @@ def test_missing_figures_have_one_word_in_the_badge_and_in_the_sentence(tmp_path
     assert report.grades["closeness"] == "not_settled" and card.answer.startswith("Not settled. ")
     assert card.grade == "not_settled" and report.to_json()["grades"] == report.grades
     assert "<i>not settled</i>" in report._repr_html_() and "not settled: Not settled." in repr(report)
-    write_report(
-        tmp_path, report, content=ReportContent(), history=[], settings={}, plan={}, command="anew train x --run r"
-    )
+    write_report(tmp_path, report, content=ReportContent(), history=[], settings={}, plan={})
     assert "? not settled" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_numbers_and_flat_settings() -> None:
     assert [format_number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
-    assert flatten({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}
+    assert flatten({"a": {"b": True, "c": None}, "d": [{"e": 1.5}], "f": (1, 2.5)}) == {"b": "true", "f": "1,2.5"}
 
 
 def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -> None:
@@ -417,7 +439,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
-    assert "rarely: 40%" in page.text and "noticed" in page.text
+    assert "40%" in page.text and "noticed" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
@@ -473,13 +495,13 @@ def test_colours_follow_the_theme() -> None:
     templates = {path.name: path.read_text() for path in TEMPLATES.iterdir()}
     styles = re.findall(r":root \{.*?\}", templates["base.html"], re.DOTALL)
     assert len(styles) == 2 and "prefers-color-scheme: dark" in templates["base.html"]
-    light, dark = (set(re.findall(r"--([a-z]+):", style)) for style in styles)
+    light, dark = (set(re.findall(r"--([a-z-]+):", style)) for style in styles)
     assert light == dark
     for name, template in templates.items():
         for style in styles:
             template = template.replace(style, "")
         assert not re.search(r"#[0-9a-f]{3,6}\b", template), name
-        assert set(re.findall(r"var\(--([a-z]+)", template)) <= light | {"tone"}, name
+        assert set(re.findall(r"var\(--([a-z-]+)", template)) <= light | {"tone", "word"}, name
     drawn = charts.spectrum_chart({"a": np.ones(8)}, np.ones(8)).lines
     assert {line.colour for line in drawn} <= {f"var(--{name})" for name in light}
 
@@ -581,3 +603,25 @@ def test_copying_explains_that_pairs_of_words_are_known() -> None:
     far = score("kernel_distance", 0.3, 0.29, 0.31, 0.0001, n=1000, source="x")
     for scores_, result in (([known, far], found), ([known], copies())):
         assert "explains" not in verdict.verdict(scores_, result)["closeness"]
+
+
+def test_too_few_items_are_no_result_anywhere(tmp_path: Path) -> None:
+    few = [score("frechet_distance", 82.3, 80.0, 90.0, 86.0, n=40, source="x"), *IMAGE_SCORES[1:4]]
+    _, page, result = written(tmp_path, modality="image", scores=few)
+    assert "too few40; counts from 500" in page.text and "82.3 to" not in page.text
+    assert result["scores"][0]["counts_from"] == 500 and "counts_from" not in result["scores"][1]
+    record = ReportRecord.model_validate(result)
+    assert [telling.name for telling in record.telling_scores] == [figure.name for figure in few[1:]]
+    report = EvaluationReport.of(few, run="r", family="gan", modality="image")
+    assert "frechet" not in card(report, data="d", parameters=None).lower()
+
+
+def test_the_figures_that_decide_are_shown_and_others_are_folded(tmp_path: Path) -> None:
+    others = [score(f"figure_{i}", 0.5, 0.4, 0.6, 0.5, n=1000, source="x") for i in range(6)]
+    html, _, result = written(tmp_path, modality="image", scores=[*IMAGE_SCORES[:4], *others])
+    assert result["deciding"]["closeness"][0] == "frechet_distance"
+    assert 'href="#frechet_distance"' in html and 'id="frechet_distance"' in html
+    folded = "".join(
+        re.findall(r"<details><summary>\d+ (?:more )?figures?</summary>(.*?)\n</details>", html, re.DOTALL)
+    )
+    assert 'id="figure_0"' in folded and 'id="frechet_distance"' not in folded and 'id="coverage"' not in folded

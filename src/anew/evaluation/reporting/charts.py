@@ -122,7 +122,9 @@ def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
         line = Line("learning rate", x, rate, COLOURS[1])
         top = max(float(rate.max()), 1e-12)
         charts.append(
-            line_chart("Learning rate", [line], x_label=x_label, y_label="learning rate", height=60, y_range=(0.0, top))
+            line_chart(
+                "Learning rate", [line], x_label=x_label, y_label="learning rate", height=60, y_range=(0.0, 1.1 * top)
+            )
         )
     return charts
 

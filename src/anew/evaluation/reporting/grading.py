@@ -43,7 +43,7 @@ from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Division, Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
-Answer = Grade | Literal["not_settled"]
+Answer = Grade | Literal["not_settled", "not_measured"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
 MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much

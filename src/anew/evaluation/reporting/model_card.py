@@ -12,9 +12,9 @@ from typing import Protocol
 from anew.core import files
 from anew.core.specs import Spec, Tokens
 from anew.errors import command, printable
+from anew.evaluation.memorization.result import COPIED_SHARE
 from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
-from anew.evaluation.score import Score
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names of tasks, by modality
 CARD_QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
@@ -53,6 +53,10 @@ class HubScore(Protocol):
     def real_baseline(self) -> float | None: ...
     @property
     def naive_baseline(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def n(self) -> int: ...
 
 
 def write_card(
@@ -92,7 +96,7 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, kept: s
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(answer_lines(report.verdict))
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
-    scores = [score for score in report.scores if score.spec.role == "metric"]
+    scores = [s for s in report.scores if s.spec.role == "metric" and not report.says_nothing(s)]
     head = metadata("anew", report.family, report.modality, model=report.run, data=data, scores=scores)
     return f"""{head}
 # {escape(report.run)}
@@ -118,7 +122,7 @@ On data that was held out from training. *Real data*: training items scored as i
 expected to do better. *Naive*: a generator that knows next to nothing. `report/report.html` shows the same
 scores with samples.
 
-{_table(report.scores)}
+{_table(report)}
 
 ## Limits
 
@@ -152,7 +156,11 @@ def metadata(library: str, family: str, modality: str, *, model: str, data: str,
     lines = ["license: unknown", f"library_name: {yaml_string(library)}"]
     lines += [f"pipeline_tag: {task}"] if task else []
     lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in dict.fromkeys(("anew", family, modality)))]
-    measured = [(score, score.value) for score in scores if score.value is not None and math.isfinite(score.value)]
+    measured = [
+        (score, score.value)
+        for score in scores
+        if score.value is not None and math.isfinite(score.value) and not _may_have_missed_copies(score)
+    ]
     if measured:
         lines += ["model-index:", f"- name: {yaml_string(model)}", "  results:", "  - task:"]
         lines.append(f"      type: {task or yaml_string(modality)}")
@@ -163,8 +171,19 @@ def metadata(library: str, family: str, modality: str, *, model: str, data: str,
         lines.append(f"      value: {value:.6g}")
         baselines = {"real_baseline": score.real_baseline, "naive_baseline": score.naive_baseline}
         arguments = [f"{name}: {x:.6g}" for name, x in baselines.items() if x is not None and math.isfinite(x)]
+        arguments += [f"n: {score.n}"] if score.n else []
+        arguments += [f"detection_limit: {score.high:.6g}"] if _found_no_copies(score) else []
         lines += [f"      args: {{{', '.join(arguments)}}}"] if arguments else []
     return "\n".join(["---", *lines, "---", ""])
+
+
+def _found_no_copies(score: HubScore) -> bool:
+    return score.name == COPIED_SHARE.name and score.value == 0.0 and score.high is not None
+
+
+def _may_have_missed_copies(score: HubScore) -> bool:
+    """Whether no copies were found, and it is not known what share of copies would have been noticed."""
+    return score.name == COPIED_SHARE.name and score.value == 0.0 and score.high is None
 
 
 def yaml_string(text: str) -> str:
@@ -173,7 +192,8 @@ def yaml_string(text: str) -> str:
     return re.sub("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)
 
 
-def _table(scores: Sequence[Score]) -> str:
+def _table(report: EvaluationReport) -> str:
+    scores = [score for score in report.scores if not (report.says_nothing(score) or _may_have_missed_copies(score))]
     if not scores:
         return "Nothing was measured."
     rows = ["| metric | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from anew.core import files
-from anew.core.wording import answer_of, percent
+from anew.core.provenance import Making
+from anew.core.wording import QUESTIONS, answer_of, percent, plural
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
-from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.figure_rows import Legend, group_figures
 from anew.evaluation.reporting.grading import UNLIMITED, Answer, Part, Supply, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.score import Group, Score
+from anew.evaluation.score import Score
 
+FORMAT = 1  # of report.json; a larger one if a field is renamed or means something else
+NOT_MEASURED = "Not measured."
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
-NOUNS = {"protein": "sequence"}  # name of a modality's data, if the name of the modality claims too much
+NOUNS = {
+    "protein": "sequences",
+    "audio": "sound",
+    "video": "clips",
+    "image": "images",
+    "molecule": "molecules",
+}  # else the modality
+MARKS = {
+    "good": "✓",
+    "fair": "~",
+    "poor": "✗",
+    "too_few": "?",
+    "not_settled": "?",
+    "not_measured": "–",
+}  # before an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +79,19 @@ class EvaluationReport:
         modality: Modality of the data.
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
         copies: The copying test; None without one.
-        verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
-        grades: Answers to closeness, variety and novelty, without those that were not measured: "good" (yes), "fair" (partly),
-            "poor" (no), "too_few" (items to tell) or "not_settled" (time was up before all figures were ready, or before enough
-            samples were compared).
-        figures: What decides each of the three grades, one clause each; or why a question was not measured.
+        verdict: Sentences by question: closeness, variety, novelty and, where there is something to say, outlook, prediction,
+            verbatim.
+        grades: Answers to closeness, variety and novelty: "good" (yes), "fair" (partly), "poor" (no), "too_few" (items to tell),
+            "not_settled" (time was up before all figures were ready, or before enough samples were compared) or "not_measured".
+        figures: What decides each of the three grades, one clause each; or why a question was not measured, "" if notes say that.
         samples_needed: For each question with too few items, how many samples would do, or would let all held-out items be
             compared, which may show a difference; 0: only more data would help.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
         basis: Samples and weights of the report; None for samples made elsewhere.
+        made: How it was made; None if it was not written.
+        deciding: Names of the figures that decide closeness and variety, by question.
         has_flattened: Whether the loss of the run no longer falls; None if that is not known.
     """
 
@@ -89,6 +108,8 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
+    made: Making | None = None
+    deciding: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_flattened: bool | None = None
 
     @classmethod
@@ -108,12 +129,12 @@ class EvaluationReport:
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
-        basis: Basis | None = None,
+        made: Making | None = None,
     ) -> EvaluationReport:
         """Make the report of scores, with its verdict.
 
         Args:
-            scores, copies, run, family, modality, notes, folder, basis: See the attributes.
+            scores, copies, run, family, modality, notes, folder, made: See the attributes.
             too_few: Why closeness and variety could not be measured, if there were too few items; else "".
             unmeasured: Names of what was not measured for lack of time.
             supply: What limits the number of items that were compared.
@@ -122,25 +143,28 @@ class EvaluationReport:
             outlook: What more training would bring, if known.
         """
         open_answers = verdict.too_few_answers(too_few)
-        grades = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
-        ungraded = dict.fromkeys(verdict.FULL_QUESTIONS.keys() - grades.keys(), ended_by) if ended_by else {}
+        measured = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
+        grades: dict[str, Answer] = dict.fromkeys(QUESTIONS, "not_measured")
         return cls(
             run=run,
             family=family,
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured, supply) | open_answers,
-            grades=grades,
-            figures=verdict.figures(scores, copies, unmeasured, supply)
-            | dict.fromkeys(open_answers, too_few)
-            | ungraded,
+            verdict=dict.fromkeys(QUESTIONS, NOT_MEASURED)
+            | verdict.verdict(scores, copies, steps, outlook, unmeasured, supply)
+            | open_answers,
+            grades=grades | measured,
+            figures=dict.fromkeys(QUESTIONS, ended_by)
+            | verdict.figures(scores, copies, unmeasured, supply)
+            | dict.fromkeys(open_answers, too_few),
             samples_needed=verdict.samples_needed(scores, supply, unmeasured)
             | dict.fromkeys(open_answers, supply.samples_of_few()),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
-            basis=basis,
+            made=made,
+            deciding=verdict.deciding(scores, unmeasured, supply),
             has_flattened=None if outlook is None else outlook.has_flattened,
         )
 
@@ -157,20 +181,33 @@ class EvaluationReport:
     def to_json(self) -> dict[str, object]:
         """Contents of report.json."""
         return {
+            "format": FORMAT,
             "run": self.run,
             "family": self.family,
             "modality": self.modality,
-            "scores": [score.to_json() for score in self.scores],
+            "scores": [score.to_json() | self._counts_from(score) for score in self.scores],
             "copies": None if self.copies is None else self.copies.to_json(),
             "verdict": dict(self.verdict),
             "grades": dict(self.grades),
             "figures": dict(self.figures),
-            "samples_needed": dict(self.samples_needed),
+            "samples_needed": {question: self.samples_needed.get(question) for question in QUESTIONS},
+            "deciding": {question: list(names) for question, names in self.deciding.items()},
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),
+            "made": None if self.made is None else asdict(self.made),
             "has_flattened": self.has_flattened,
         }
+
+    def says_nothing(self, score: Score) -> bool:
+        """Whether a figure was measured on too few items to mean anything; see `Tolerance.least`."""
+        tolerance = score.spec.tolerance
+        return tolerance is not None and score.n < tolerance.least and all(part.score != score for part in self.parts)
+
+    def _counts_from(self, score: Score) -> dict[str, int]:
+        """From how many items on a figure says something, if it was measured on fewer."""
+        tolerance = score.spec.tolerance
+        return {"counts_from": tolerance.least} if tolerance is not None and self.says_nothing(score) else {}
 
     def __repr__(self) -> str:
         lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
@@ -187,47 +224,15 @@ class EvaluationReport:
         return render("summary.html", report=self, answer_of=answer_of, cards=verdict.cards(self.verdict, self.grades))
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRow:
-    """A score as the page shows it."""
-
-    score: Score
-    scale: ScaleChart | None
-
-    @property
-    def source(self) -> str:
-        return "; ".join(text for text in (self.score.source, self.score.note) if text)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreGroup:
-    """Scores under one title, and which marks their scales show."""
-
-    title: str
-    rows: list[ScoreRow]
-
-    @property
-    def has_real_baseline(self) -> bool:
-        return any(row.score.real_baseline is not None for row in self.rows)
-
-    @property
-    def has_naive_baseline(self) -> bool:
-        return any(row.score.naive_baseline is not None for row in self.rows)
-
-    @property
-    def has_reference(self) -> bool:
-        return any(row.score.spec.role == "reference" for row in self.rows)
-
-
 def write_report(
     folder: Path,
     report: EvaluationReport,
     *,
     content: ReportContent,
-    history: Sequence[Mapping[str, object]],
     settings: Mapping[str, object],
-    plan: Mapping[str, object],
-    command: str | None,
+    history: Sequence[Mapping[str, object]] = (),
+    plan: Mapping[str, object] = MappingProxyType({}),
+    repeat: str = "",
     subtitle: str | None = None,
 ) -> None:
     """Write report.html and report.json into `folder` (made if missing), each completely or not at all.
@@ -236,20 +241,19 @@ def write_report(
         folder: The folder.
         report: The result.
         content: Items that the report shows, from `Evaluation.report_content`.
+        settings: Settings of the run, or of what was measured, shown as a table.
         history: One object for each training step, with step, seconds, loss (or loss_NAME) and rate.
-        settings, plan: Settings and plan of the run, shown as tables.
-        command: The command that made the report.
+        plan: The plan of the run, shown as a table.
+        repeat: The command that repeats the training exactly; "" if there is none.
         subtitle: A sentence under the title; None for the usual one.
     """
-    noun = NOUNS.get(report.modality, report.modality)
-    family = ABBREVIATIONS.get(report.family, report.family)
     page = render_report(
         report,
         content=content,
         curves=charts.training_curves(history),
         tables={"Settings": flatten(settings), "Plan": flatten(plan)},
-        command=command,
-        subtitle=subtitle or f"New {noun} data from a {family} model, compared with real data that it never saw.",
+        repeat=repeat,
+        subtitle=subtitle or _usual_subtitle(report),
     )
     files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,10 +267,12 @@ def render_report(
     content: ReportContent,
     curves: Sequence[LineChart],
     tables: Mapping[str, Mapping[str, str]],
-    command: str | None,
+    repeat: str,
     subtitle: str,
 ) -> str:
     """Render the page; for the arguments see `write_report`."""
+    deciding = [name for names in report.deciding.values() for name in names]
+    too_few = [score.name for score in report.scores if report.says_nothing(score)]
     return render(
         "report.html",
         report=report,
@@ -278,12 +284,22 @@ def render_report(
         rates=[percent(rate) for rate in RATES],
         planted=_planted_table(report.copies),
         power=f"{DETECTION_POWER:.0%}",
-        groups=group_scores(report.scores),
+        groups=group_figures(report.scores, deciding, too_few),
+        legend=Legend.of(report.scores),
+        marks=MARKS,
+        answer_of=answer_of,
         curves=curves,
         tables={title: rows for title, rows in tables.items() if rows},
-        command=command,
+        repeat=repeat,
         subtitle=subtitle,
     )
+
+
+def _usual_subtitle(report: EvaluationReport) -> str:
+    noun = NOUNS.get(report.modality, report.modality)
+    family = ABBREVIATIONS.get(report.family, report.family)
+    counted = "Samples" if report.basis is None else plural(report.basis.samples, "sample").capitalize()
+    return f"{counted} of the run {report.run} ({family}, {noun}), compared with real data that it was not trained on."
 
 
 def _further(sentences: Mapping[str, str]) -> list[str]:
@@ -292,39 +308,38 @@ def _further(sentences: Mapping[str, str]) -> list[str]:
     return [sentence for sentence in further if sentence not in sentences.get("novelty", "")]
 
 
-def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
-    """Scores by group, with their scales. Bits per unit and the rows next to them share one scale."""
-    bits = [score for score in scores if score.spec.group is Group.PREDICTION]
-    end = 1.1 * max((max(score.value, score.high or 0.0) for score in bits), default=0.0)
-    groups = []
-    for group in Group:
-        rows = [
-            ScoreRow(score, charts.scale_chart(score, end if group is Group.PREDICTION else None))
-            for score in scores
-            if score.spec.group is group
-        ]
-        if rows:
-            groups.append(ScoreGroup(group.value, rows))
-    return groups
-
-
 def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     """The table of planted copies that were noticed, by kind and rate; below a rate that was missed none were planted."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["–"] * len(RATES))
         is_noticed = control.caught >= DETECTION_POWER
-        cells[RATES.index(control.rate)] = "noticed" if is_noticed else f"rarely: {control.caught:.0%}"
+        missed = "missed" if control.caught < 0.005 else f"{control.caught:.0%}"
+        cells[RATES.index(control.rate)] = "noticed" if is_noticed else missed
     return table
 
 
-def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Flatten nested settings into "family.width": "256"; lists become JSON."""
+def flatten(values: Mapping[str, object]) -> dict[str, str]:
+    """Settings by the names that `--set` takes, with the values as it takes them; nested ones by their own names.
+
+    Lists of objects are left out: config.json holds them.
+    """
     lines: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            lines |= flatten(value, f"{prefix}{name}.")
-        elif value is not None and value != [] and value != ():
-            plain = value if isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
-            lines[f"{prefix}{name}"] = f"{plain:.6g}" if isinstance(plain, float) else str(plain)
+            lines |= flatten(value)
+        elif value is not None and not _is_long(value):
+            lines[name] = _plain(value)
     return lines
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, list | tuple) and (not value or isinstance(value[0], Mapping))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_plain, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

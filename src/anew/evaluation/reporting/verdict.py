@@ -45,7 +45,7 @@ FULL_QUESTIONS = {
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
-        "good": "No difference from the data that matters in these figures",
+        "good": "No figure shows a difference from the data that matters",
         "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
@@ -65,7 +65,7 @@ class Card:
     Attributes:
         name, question: Its name, and the question in words.
         answer: Sentences.
-        grade: Its grade, or "unknown".
+        grade: Its grade.
     """
 
     name: str
@@ -76,11 +76,7 @@ class Card:
 
 def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     """The three questions that the page answers first. verdict, grades: see `EvaluationReport`."""
-    missing = "Not measured; the notes at the end say why."
-    return [
-        Card(name, question, verdict.get(name, missing), grades.get(name, "unknown"))
-        for name, question in FULL_QUESTIONS.items()
-    ]
+    return [Card(name, question, verdict[name], grades[name]) for name, question in FULL_QUESTIONS.items()]
 
 
 def grade(
@@ -133,6 +129,15 @@ def figures(
         if recited is not None:
             clauses["novelty"] = _verbatim_clause(recited, copies.clause() if copies.found else "")
     return clauses
+
+
+def deciding(
+    scores: Sequence[Score], unmeasured: Sequence[str] = (), supply: Supply = UNLIMITED
+) -> dict[str, tuple[str, ...]]:
+    """Names of the figures that decide closeness and variety: those that the answers name."""
+    gradings = grade_by_question(scores, unmeasured, supply)
+    named = {q: [grading.weakest, *grading.differing[:MAX_FIGURES]] for q, grading in gradings.items()}
+    return {q: tuple(dict.fromkeys(part.score.name for part in found)) for q, found in named.items()}
 
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:

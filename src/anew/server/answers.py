@@ -1,0 +1,251 @@
+"""The answers of the server as OpenAPI describes them. Handlers build plain values; tests compare those with these classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FinishReason = Literal["stop", "length"]
+Dated = Annotated[int, Field(description="seconds since 1970")]
+Base64 = Annotated[str, Field(description="a file as base64")]
+
+
+class Described(BaseModel):
+    """An answer, or a part of one, without fields that are not described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Health(Described):
+    """Answer of `GET /health`: all models were loaded once before the server began to listen."""
+
+    status: Literal["ok"]
+
+
+# ---- models ----
+
+
+class Architecture(Described):
+    """What a model takes and gives."""
+
+    input_modalities: list[str]
+    output_modalities: list[str]
+
+
+class ModelDetails(Described):
+    """Facts of a model. n_vocab and n_ctx_train are of models of tokens, shape and axes of all others."""
+
+    modality: str
+    family: str
+    n_params: int
+    size: Annotated[int, Field(description="bytes of its weights")]
+    labels: Annotated[list[str], Field(description="its classes")]
+    fills_in: Annotated[bool, Field(description="whether it can keep given pixels")]
+    has_likelihood: Annotated[bool, Field(description="whether it can score items")]
+    loaded: Annotated[bool, Field(description="whether it is in memory now")]
+    n_vocab: int | None = None
+    n_ctx_train: int | None = None
+    shape: list[int] | None = None
+    axes: str | None = None
+
+
+class ServedModel(Described):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: Dated
+    owned_by: Literal["anew"]
+    architecture: Architecture
+    meta: ModelDetails
+
+
+class ServedModels(Described):
+    """All models of the server."""
+
+    object: Literal["list"]
+    data: list[ServedModel]
+
+
+# ---- text ----
+
+
+class Usage(Described):
+    """Numbers of tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class CompletionLogProbs(Described):
+    """Log-probabilities of the tokens of a completion, in four lists of the same length."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
+class CompletionChoice(Described):
+    """One continuation."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogProbs | None
+    finish_reason: FinishReason | None
+
+
+class Completion(Described):
+    """Continuations of the prompts of a request."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: Dated
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+
+
+class TopToken(Described):
+    """A token with its log-probability."""
+
+    token: str
+    logprob: float | None
+    bytes: list[int]
+
+
+class ChatToken(TopToken):
+    """A token with its most probable alternatives."""
+
+    top_logprobs: list[TopToken]
+
+
+class ChatLogProbs(Described):
+    """Log-probabilities of the tokens of a chat's answer."""
+
+    content: list[ChatToken]
+    refusal: None
+
+
+class ChatMessage(Described):
+    """The message that answers a chat."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(Described):
+    """One answer to a chat."""
+
+    index: int
+    message: ChatMessage
+    logprobs: ChatLogProbs | None
+    finish_reason: FinishReason | None
+
+
+class ChatCompletion(Described):
+    """Answers to a chat."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: Dated
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+class ScoredItem(Described):
+    """The likelihood of one item."""
+
+    index: int
+    bits: float
+    units: Annotated[float, Field(description="number of its characters, residues or dimensions")]
+    tokens: Annotated[int, Field(description="0 for models without tokens")]
+    bits_per_unit: float | None
+
+
+class ScoredItems(Described):
+    """The likelihood of the items of a request."""
+
+    object: Literal["list"]
+    model: str
+    unit: Annotated[str, Field(description="character, residue or dimension")]
+    bound: Annotated[str, Field(description='"exact", or "an upper bound" of the bits')]
+    bits_per_unit: float | None
+    notes: list[str]
+    data: list[ScoredItem]
+
+
+# ---- images and clips ----
+
+
+class MadeImage(Described):
+    """One image."""
+
+    b64_json: Base64
+    label: Annotated[str | None, Field(description="its class")]
+    index: int
+
+
+class MadeImages(Described):
+    """The images of a request."""
+
+    created: Dated
+    size: str
+    output_format: Literal["png"]
+    seed: int
+    data: list[MadeImage]
+
+
+class ClipError(Described):
+    """Why a clip could not be made."""
+
+    code: str
+    message: str
+
+
+class ClipJob(Described):
+    """A clip that is being made, or is finished."""
+
+    id: str
+    object: Literal["video"]
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: Annotated[int, Field(description="percent")]
+    created_at: Dated
+    prompt: str
+    size: str
+    error: ClipError | None
+
+
+class ClipJobs(Described):
+    """Clips that are being made or kept, newest first."""
+
+    object: Literal["list"]
+    data: list[ClipJob]
+    has_more: bool
+
+
+class DeletedClip(Described):
+    """A clip that was deleted."""
+
+    id: str
+    object: Literal["video.deleted"]
+    deleted: Literal[True]
+
+
+ANSWERS = (
+    Health,
+    ServedModel,
+    ServedModels,
+    Completion,
+    ChatCompletion,
+    ScoredItems,
+    MadeImages,
+    ClipJob,
+    ClipJobs,
+    DeletedClip,
+)
