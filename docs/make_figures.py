@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anew.evaluation import memorization, metrics, modalities
 from anew.evaluation.metrics.bits import REFERENCES, UNITS, bits_spec
+from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic
 from anew.evaluation.score import Group, MetricSpec
 
@@ -44,7 +45,7 @@ def _specs_in(values: object) -> Iterator[MetricSpec]:
     for value in values if hasattr(values, "__iter__") else ():
         if isinstance(value, MetricSpec):
             yield value
-        elif isinstance(value, ItemStatistic):
+        elif isinstance(value, ItemStatistic | ItemClassifier):
             yield value.spec
 
 

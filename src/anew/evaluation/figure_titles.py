@@ -1,6 +1,7 @@
 """Titles of all figures that a report can hold, by name; importing it imports no metric. Made by docs/make_figures.py."""
 
 TITLES = {
+    "areas": "Plain and rough areas",
     "attack": "Attack",
     "balance": "Left and right",
     "bigram_divergence": "Character pairs",
@@ -59,6 +60,7 @@ TITLES = {
     "direction": "Direction of detail",
     "diversity": "Diversity",
     "duplicate_share": "Near-duplicates",
+    "faint_patterns": "Faint patterns",
     "fine_detail": "Fine detail",
     "fourgram_divergence": "Character 4-grams",
     "frame_difference_distance": "Changes between frames",
@@ -81,8 +83,10 @@ TITLES = {
     "loudness_distance": "Loudness",
     "malformed_rows": "Malformed rows",
     "missing_parts": "Missing characters and words",
+    "motion_directions": "Directions of motion",
     "motion_distance": "Amount of motion",
     "motion_spectrum_distance": "Speed of motion",
+    "motion_speeds": "Speeds",
     "nearest_identity": "Identity with training",
     "new_formats": "New formats",
     "new_words": "New words that look real",
@@ -110,6 +114,7 @@ TITLES = {
     "seconds_per_1000": "Seconds for 1,000 samples",
     "sharpness": "Sharpness",
     "silence_share": "Silence",
+    "slopes": "Slopes of brightness",
     "spectrum_auc": "Amounts of detail",
     "spectrum_distance": "Spectrum",
     "steps": "Training steps",
