@@ -31,7 +31,7 @@ REPORT: dict[str, Any] = {
     "figures": {
         "closeness": "a classifier picks the sample out of a pair 64% of the time (guessing: 50%)",
         "variety": "94% of real items have a sample close by (real data: 97%)",
-        "novelty": "no copies found; the check would notice 2% or more",
+        "novelty": "no copies found; 2% or more would have been noticed",
     },
     "scores": [score("frechet_distance", 12.0, 5.0), score("coverage", 0.94, 0.97), score("not_finite", None, 1.0)],
     "copies": copying_test(detection_limit=0.02),
@@ -46,7 +46,7 @@ def test_three_answers_with_one_figure_each() -> None:
     assert text(closing(record())) == [
         "Close to your data?  partly  a classifier picks the sample out of a pair 64% of the time (guessing: 50%)",
         "As varied?           yes     94% of real items have a sample close by (real data: 97%)",
-        "New?                 yes     no copies found; the check would notice 2% or more",
+        "New?                 yes     no copies found; 2% or more would have been noticed",
     ]
 
 

@@ -101,7 +101,7 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     if n_train == 4000:
         assert (
             evaluation.skipped == []
-            and result.verdict() == "No copying found; this test would catch 10% copies or more."
+            and result.verdict() == "No copying found; 10% copies or more would have been noticed."
         )
         return
     (note,) = evaluation.skipped

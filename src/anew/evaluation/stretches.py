@@ -8,9 +8,8 @@ import numpy as np
 
 from anew.core.wording import are, plural
 
-MIN_CHARACTERS = (
-    2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
-)
+# Characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
+MIN_CHARACTERS = 2_000
 
 # A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
 LONGER, LONG_RECORD = 10, 10_000

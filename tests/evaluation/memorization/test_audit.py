@@ -65,7 +65,7 @@ def test_nothing_is_found_where_nothing_is_copied() -> None:
     assert outcome.reference_p is not None and outcome.reference_p > 0.01
     assert (
         outcome.verdict()
-        == f"No copying found; this test would catch {100 * outcome.detection_limit:.0f}% copies or more."
+        == f"No copying found; {100 * outcome.detection_limit:.0f}% copies or more would have been noticed."
     )
     assert {p.kind for p in outcome.controls} == {"exact", "disturbed"}
 
@@ -163,7 +163,7 @@ def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     assert outcome.share >= outcome.identical / outcome.samples and "by chance" not in outcome.verdict()
     assert "not proof" in outcome.verdict()
     clean = audit(POINTS, SAMPLES, TRAIN, [], seed=0)
-    assert not clean.found and "cannot prove" in clean.verdict() and "would catch" not in clean.verdict()
+    assert not clean.found and "cannot prove" in clean.verdict() and "noticed" not in clean.verdict()
 
 
 def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None:

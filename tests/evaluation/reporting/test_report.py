@@ -388,8 +388,8 @@ def test_samples_that_differ_visibly_from_training_items_are_called_altered_copi
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
     assert "catch 2% copies or more, although only 314 of 2,311 training items were compared." in part.verdict()
-    assert part.clause().endswith("would notice 2% or more (314 of 2,311 training items were compared)")
-    assert copies(train=1_500, n_train_total=2_311).clause().endswith("would notice 2% or more")
+    assert part.clause().endswith("2% or more would have been noticed (314 of 2,311 training items were compared)")
+    assert copies(train=1_500, n_train_total=2_311).clause().endswith("2% or more would have been noticed")
 
 
 def test_curves_of_several_losses_and_of_none() -> None:
@@ -438,7 +438,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert result["figures"]["variety"] == "80% of real items have a sample close by (real data: 95%)"
     assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
-    assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ yes" in page.text
+    assert "No copying found; 2% copies or more would have been noticed." in page.text and "✓ yes" in page.text
     assert "40%" in page.text and "noticed" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)

@@ -54,12 +54,12 @@ NO_RANDOM_DRAW = {
     False: (
         "with real items in the samples' place it raises an alarm, too, so the held-out items seem to be no random draw from "
         "the source of the training items; draw them at random from the same source",
-        "no sign of copying, but the held-out items seem to be no random draw, so the check cannot prove it",
+        "no sign of copying, but the held-out items seem to be no random draw, so the test cannot prove it",
     ),
     True: (
         "whole files were held out, and items of one file resemble each other, so that even real items look like copies; it needs "
         "more files, each with fewer items",
-        "no sign of copying, but items of one file resemble each other too much for the check to prove it",
+        "no sign of copying, but items of one file resemble each other too much for the test to prove it",
     ),
 }
 # What is compared, by the unit of a result
@@ -288,7 +288,7 @@ class CopyTestResult:
             return (
                 "The copying test is not valid here: even held-out items look like copies, so they and the training items "
                 "are not random draws from one source."
-            ), "the check is not valid: even held-out items look like copies"
+            ), "the test is not valid: even held-out items look like copies"
         identical = (
             f"{_identical(self)}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
         )
@@ -386,7 +386,7 @@ class CopyTestResult:
             return (
                 "No sign of copying, but without held-out items the test cannot prove it; "
                 f"about {needed:,} held-out {self._units}, drawn at random, would prove more."
-            ), "no sign of copying, but without held-out items the check cannot prove it"
+            ), "no sign of copying, but without held-out items the test cannot prove it"
         if self.method == "shifted":
             reason, clause = NO_RANDOM_DRAW[self.held_out_together]
             return f"No sign of copying, but the test cannot prove it: {reason}.", clause
@@ -395,8 +395,8 @@ class CopyTestResult:
             compared = f"{self.compared} were compared"
             is_whole = self.train >= PARTLY * self.n_train_total
             return (
-                f"{none}; this test would catch {limit} copies or more{'' if is_whole else f', although only {compared}'}.",
-                f"no copies found; the check would notice {limit} or more{'' if is_whole else f' ({compared})'}",
+                f"{none}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
+                f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
             )
         if self.train < PARTLY * self.n_train_total:
             compared = f"only {self.compared} were compared"
@@ -407,15 +407,15 @@ class CopyTestResult:
         if all(p.caught >= DETECTION_POWER for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
             reason = ", for lack of time" if self.shortened else ""
             return (
-                f"{none}; how few copies this test would catch was not measured{reason}.",
-                f"no copies found; how few the check would notice was not measured{reason}",
+                f"{none}; how few copies would have been noticed was not measured{reason}.",
+                f"no copies found; how few would have been noticed was not measured{reason}",
             )
         if self.exact_limit is not None:
             limit = percent(self.exact_limit)
             return (
-                f"{none}; this test would catch {limit} exact copies or more. Lightly changed copies are hardly closer to their "
+                f"{none}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
                 f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such, they could be missed."
-            ), f"no copies found; the check would notice exact copies from {limit} on, but might miss altered ones"
+            ), f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not"
         return self._too_few_to_tell(none)
 
     def _too_few_to_tell(self, none: str) -> tuple[str, str]:
@@ -429,12 +429,12 @@ class CopyTestResult:
         if not ways:
             return (
                 f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
-                f"no copies found, but the check {missed}",
+                f"no copies found, but the test {missed}",
             )
         compared = f"{self.held_out:,} held-out {self._units} and {self.counted(self.samples)}"
         return (
             f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
-            f"no copies found, but the check {missed}",
+            f"no copies found, but the test {missed}",
         )
 
     def _sharper_than_real(self) -> str:

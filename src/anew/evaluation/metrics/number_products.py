@@ -23,9 +23,8 @@ TRIED = 100  # records by which factors are tried first; chosen: nearly all fail
 TRIED_BROKEN = 5  # of these, how many may break a product that is looked at more closely
 # Least share of numbers of other records in the place of a factor that would break it; below, it is hardly one: a quantity of 1
 FACTOR_TELLING = 0.1
-MAX_PLACES_OF_THREE = (
-    16  # places of numbers up to which products of three factors are looked for, which bounds the time
-)
+# Places of numbers up to which products of three factors are looked for, which bounds the time
+MAX_PLACES_OF_THREE = 16
 
 
 @dataclass(frozen=True, slots=True)

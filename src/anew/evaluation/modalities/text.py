@@ -48,9 +48,8 @@ PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 MAX_SEARCHED_CHARACTERS = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # time that this search takes
 SEVERAL_WORDS, NAME_WORDS = 0.2, 4  # share of records with several words, and their median number, of names; chosen
-FEW_LONGER = (
-    0.95  # share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
-)
+# Share of held-out texts that are no longer than the longest sample, where samples are not cut; chosen
+FEW_LONGER = 0.95
 WHOLE_TEXTS = "beginnings, ends and order of whole texts"
 
 
