@@ -39,7 +39,7 @@ class Drawn:
     def enlarged(self, factor: int) -> Drawn:
         return self
 
-    def save(self, folder: Path) -> list[Path]:
+    def save(self, folder: Path, *, overwrite: bool) -> list[Path]:
         (folder / "0000.txt").write_text("new" if not self.killed else "ol")
         (folder / ".0001.txt.tmp").write_text("half")
         if self.killed:
@@ -47,10 +47,10 @@ class Drawn:
         (folder / ".0001.txt.tmp").unlink()
         return [folder / "0000.txt", folder / "0001.txt", folder / "0002.txt"]
 
-    def save_sheet(self, folder: Path) -> Path:
+    def save_sheet(self, folder: Path, *, overwrite: bool) -> Path:
         return folder / "all.txt"
 
-    def save_sprite_sheet(self, folder: Path) -> list[Path]:
+    def save_sprite_sheet(self, folder: Path, *, overwrite: bool) -> list[Path]:
         return []
 
 

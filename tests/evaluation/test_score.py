@@ -49,7 +49,7 @@ def test_a_metric_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert toy.name == "toy_share" and toy.real_baseline == pytest.approx((rows + 0.5).mean())
 
     report = EvaluationReport.of([toy], run="r", family="f", modality="image")
-    write_report(tmp_path / "report", report, content=ReportContent(), history=[], settings={}, plan={}, command="anew")
+    write_report(tmp_path / "report", report, content=ReportContent(), history=[], settings={}, plan={})
     (plain,) = json.loads((tmp_path / "report" / "report.json").read_text())["scores"]
     assert (plain["name"], plain["title"], plain["better"]) == ("toy_share", "Toy share", "higher")
     page = (tmp_path / "report" / "report.html").read_text()

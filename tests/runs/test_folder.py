@@ -231,7 +231,7 @@ def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is not a folder"):
+    with pytest.raises(RunError, match="does not exist"):
         RunFolder.open(tmp_path / "none")
     with pytest.raises(RunError, match=r"is not a run \(it has no config\.json\)"):
         RunFolder.open(tmp_path).read()

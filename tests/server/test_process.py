@@ -221,7 +221,7 @@ def test_a_run_that_is_not_finished(runs: dict[str, Path], tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["nowhere"], "'nowhere' is not a folder"),
+        (["nowhere"], "'nowhere' does not exist"),
         (["RUN", "--host", "0.0.0.0"], "give --api-key"),
         (["RUN", "--host", "no.such.host.invalid", "--api-key", "key"], "is not an address of this machine"),
         (["RUN", "--port", "70000"], "port=70000 is out of range"),

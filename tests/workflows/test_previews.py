@@ -52,7 +52,7 @@ def test_pictures_of_any_size_are_brought_to_one() -> None:
 
 
 class Drawn(list[Any]):
-    def save_sheet(self, folder: Path, stem: str) -> None: ...
+    def save_sheet(self, folder: Path, stem: str, *, overwrite: bool) -> None: ...
 
 
 LATENTS = SimpleNamespace(fit_latents=lambda sweep: None, collapse_advice=ADVICE)  # of a family

@@ -207,7 +207,9 @@ def complete_schema(schema: ApiSchema, answers: Sequence[type[BaseModel]], needs
             "responses": {
                 f"Error{name}": {"description": MEANINGS[name], "content": {JSON: error}} for name in statuses
             },
-            "securitySchemes": {KEY: {"type": "http", "scheme": "bearer", "description": "a key of --api-key"}},
+            "securitySchemes": {
+                KEY: {"type": "http", "scheme": "bearer", "description": "a key that the server was started with"}
+            },
         },
         "security": [{KEY: []}] if needs_key else [{}, {KEY: []}],
     }

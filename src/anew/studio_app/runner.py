@@ -24,7 +24,8 @@ from anew.studio_app.start_folder import STATE
 SECONDS_BETWEEN_CHECKS = 0.25  # of the queue: a run seems to start at once, and a check lists one folder
 # Between two attempts on a full disk: whoever frees space sees the queue continue; chosen
 FULL_DISK_RETRY_SECONDS = 2.0
-LOCK_ATTEMPTS = 20  # to take the lock: a check whether there is a runner holds it for a moment
+# To take the lock: a check whether there is a runner holds it for a moment, which busy cores make longer; chosen
+LOCK_SECONDS = 2.0
 
 
 def start_runner(root: Path) -> subprocess.Popen[bytes]:
@@ -39,18 +40,14 @@ def start_runner(root: Path) -> subprocess.Popen[bytes]:
 
 
 def run_queue(root: Path) -> None:
-    """Run jobs until none is left. Returns at once if another process does so."""
+    """Run jobs until none is left. Returns after LOCK_SECONDS if another process does so."""
     store = JobStore(root / STATE)
     store.prepare()
-    lock = FileLock(store.folder / RUNNER_LOCK, timeout=0)
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            lock.acquire()
-            break
-        except Timeout:
-            if attempt == LOCK_ATTEMPTS - 1:
-                return
-            time.sleep(0.02)
+    lock = FileLock(store.folder / RUNNER_LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire(poll_interval=0.02)
+    except Timeout:
+        return
     try:
         while _run_next(store, root):
             pass

@@ -142,7 +142,7 @@ def test_useless_and_empty_data_sets_say_so(hub: dict[str, Any]) -> None:
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r"pip install 'anew\[hub\]'"):
+    with pytest.raises(DataError, match=r"pip install '\.\[hub\]'"):
         open_hub("me/books", {})
 
 

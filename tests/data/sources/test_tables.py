@@ -471,7 +471,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(
-        DataError, match=r"'a\.parquet' needs the package pyarrow; install it with `pip install 'anew\[tables\]'`"
+        DataError, match=r"'a\.parquet' needs the package pyarrow; install it with `pip install '\.\[tables\]'`"
     ):
         reader(tmp_path, {"a.parquet": b"PAR1"})
 

@@ -387,7 +387,10 @@ def test_samples_that_differ_visibly_from_training_items_are_called_altered_copi
 
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
-    assert "catch 2% copies or more, although only 314 of 2,311 training items were compared." in part.verdict()
+    assert (
+        "2% copies or more would have been noticed, although only 314 of 2,311 training items were compared."
+        in part.verdict()
+    )
     assert part.clause().endswith("2% or more would have been noticed (314 of 2,311 training items were compared)")
     assert copies(train=1_500, n_train_total=2_311).clause().endswith("2% or more would have been noticed")
 

@@ -320,7 +320,7 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
 
 
 def flatten(values: Mapping[str, object]) -> dict[str, str]:
-    """Settings by the names that `--set` takes, with the values as it takes them; nested ones by their own names.
+    """Settings by the names that `settings` takes, with the values as it takes them; nested ones by their own names.
 
     Lists of objects are left out: config.json holds them.
     """

@@ -45,7 +45,7 @@ FULL_QUESTIONS = {
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
-        "good": "No figure shows a difference from the data that matters",
+        "good": "Close to the data",
         "fair": "Noticeably different from the data",
         "poor": "Clearly different from the data",
     },
