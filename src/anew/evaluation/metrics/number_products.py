@@ -16,8 +16,8 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place, frequent_places
-from anew.evaluation.metrics.number_sums import COARSE, MARGIN, MAX_BROKEN, TELLING, USUAL, unit_of
+from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place
+from anew.evaluation.metrics.number_sums import COARSE, MARGIN, MAX_BROKEN, TELLING, unit_of, usual_numbers
 
 TRIED = 100  # records by which factors are tried first; chosen: nearly all fail
 TRIED_BROKEN = 5  # of these, how many may break a product that is looked at more closely
@@ -66,12 +66,7 @@ class Product:
 
 def products(records: Sequence[Mapping[Place, float]]) -> Iterator[Product]:
     """Yield the products that hold in nearly all records, and would not hold for numbers of different records."""
-    places = [
-        place
-        for place in frequent_places(records)
-        if sum(place in numbers for numbers in records) >= USUAL * len(records)
-    ]
-    table = np.array([[numbers[place] for place in places] for numbers in records if numbers.keys() >= {*places}])
+    places, table = usual_numbers(records)
     if len(table) < MIN_RECORDS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])

@@ -67,17 +67,24 @@ class WeightedSum:
         return abs(numbers[self.target] - total - self.constant) > self.slack
 
 
-def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[WeightedSum]:
-    """Yield the linear relations that hold in nearly all records, and would not hold for numbers of different records.
-
-    Each number is fitted by those before it that follow from none themselves, so weights are unique.
-    """
+def usual_numbers(records: Sequence[Mapping[Place, float]]) -> tuple[list[Place], Array]:
+    """The p places that hold a number in nearly all records, and the numbers (n, p) of the records that have all of them."""
     places = [
         place
         for place in frequent_places(records)
         if sum(place in numbers for numbers in records) >= USUAL * len(records)
     ]
-    table = np.array([[numbers[place] for place in places] for numbers in records if numbers.keys() >= {*places}])
+    return places, np.array(
+        [[numbers[place] for place in places] for numbers in records if numbers.keys() >= {*places}]
+    )
+
+
+def weighted_sums(records: Sequence[Mapping[Place, float]]) -> Iterator[WeightedSum]:
+    """Yield the linear relations that hold in nearly all records, and would not hold for numbers of different records.
+
+    Each number is fitted by those before it that follow from none themselves, so weights are unique.
+    """
+    places, table = usual_numbers(records)
     if len(table) < MIN_RECORDS or len(places) < 2:
         return
     units = np.array([unit_of(column) for column in table.T])
