@@ -13,6 +13,7 @@ from anew.core.version import __version__
 from anew.core.wording import plural
 from anew.errors import command, without_secrets
 
+CPU_INFO = Path("/proc/cpuinfo")  # where Linux names its processors, which Python does not
 ORIGIN_MARK = "anew="  # precedes the JSON object in the comment of a sample's file
 PROGRAM_NAMES = ("anew", "anew.exe")
 
@@ -25,7 +26,7 @@ def command_line() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class Provenance:
     """How a report was made, so that it can be cited.
 
     Attributes:
@@ -49,13 +50,10 @@ class Making:
     weights: str
 
     @classmethod
-    def now(cls, seed: int, data: str, *, training_seed: int | None = None, weights: str = "") -> Making:
+    def now(cls, seed: int, data: str, *, training_seed: int | None = None, weights: str = "") -> Provenance:
         """Of a report that is made now, by the command that began this process."""
         date = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(__version__, date, machine(), command_line(), seed, training_seed, data, weights)
-
-
-CPU_INFO = Path("/proc/cpuinfo")  # where Linux names its processors, which Python does not
 
 
 def machine() -> str:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.core.provenance import Making
+from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS, Tokens
 from anew.core.threads import use_threads
@@ -117,7 +117,7 @@ def evaluate_samples(
             supply=measurements.supply,
             ended_by=measurements.ended_by,
             folder=out,
-            made=Making.now(seed, real.fingerprint),
+            provenance=Provenance.now(seed, real.fingerprint),
         )
         write_report(
             out,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anew.core import files
 from anew.core import settings as cfg
-from anew.core.provenance import Making
+from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
 from anew.core.short_training import short_training_warning
 from anew.errors import RunError, command
@@ -194,8 +194,8 @@ def write_run_report(
         folder, is_best = make_room(run, basis, reporter)
     else:
         folder, is_best = replaced.folder, replaced.folder == run / REPORT
-    made = Making.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
-    report = replace(report, folder=folder, basis=basis, made=made)
+    provenance = Provenance.now(seed, record.data.fingerprint, training_seed=record.plan.seed, weights=basis.weights)
+    report = replace(report, folder=folder, basis=basis, provenance=provenance)
     write_report(
         folder,
         report,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.core.provenance import Making
+from anew.core.provenance import Provenance
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
@@ -41,7 +41,7 @@ IMAGE_SCORES = [
     score("kernel_distance", -0.001, -0.003, 0.001, 0.0001, n=1000, source="x"),
     score("a_score_of_tomorrow", float("nan"), n=1, source="x"),
 ]
-MADE = Making(
+PROVENANCE = Provenance(
     version="0.0.1",
     date="2026-01-02T03:04:05+00:00",
     machine="Linux x86_64, 2 cores of a processor",
@@ -78,7 +78,7 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
     history = more.get("history", HISTORY)
     steps = max((row["step"] for row in history), default=None)
     scores = more.pop("scores", TEXT_SCORES)
-    report = EvaluationReport.of(scores, more.pop("copies", None), steps=steps, made=MADE, **facts)
+    report = EvaluationReport.of(scores, more.pop("copies", None), steps=steps, provenance=PROVENANCE, **facts)
     fields: dict[str, Any] = {
         "content": ReportContent(
             pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"

@@ -122,9 +122,8 @@ class OpenReader(Protocol):
 
 def members_digest(entries: Iterable[object]) -> str:
     """`Shard.members` of what is known of each item, whose `repr` tells all of it."""
-    text = "".join(
-        [f"{entry!r}\n" for entry in entries]
-    )  # at once, as each call of the digest takes longer than its text
+    # At once, as each call of the digest takes longer than its text
+    text = "".join([f"{entry!r}\n" for entry in entries])
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 

@@ -66,7 +66,7 @@ class RowEnds:
                 data += more
                 if more:
                     continue
-                match = self._last_row.match(data, end)  # what nothing closes is no quoted cell
+                match = self._last_row.match(data, end)  # a quote that is never closed does not quote
                 assert match is not None
                 if unread <= 0 and not match[0].endswith(b"\n"):
                     return data[:end], False

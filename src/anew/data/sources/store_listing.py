@@ -153,8 +153,8 @@ def _objects(system: FileSystem, root: str, shown: str) -> tuple[list[Row], dict
     if call is not None:
         bucket, _, prefix = root.partition("/")
         return list(PagedStore(call, bucket, shown, DirectStore(system)).rows(prefix)), {}
-    found = addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown)
-    objects = {key.removeprefix(root): (key, info) for key, info in found.items() if info.get("type") != "directory"}
+    infos = addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown)
+    objects = {key.removeprefix(root): (key, info) for key, info in infos.items() if info.get("type") != "directory"}
     rows = [(path, size_of(info), stamp_of(info)) for path, (_, info) in objects.items()]
     return rows, {path: key for path, (key, _) in objects.items() if key != f"{root}{path}"}
 

@@ -63,7 +63,7 @@ class RepeatedItems:
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
         out_of_reach: How many of the different held-out items no generator reaches by itself.
         often: The training items that more than one sample repeats.
-        own: How often samples repeat any one item that is no training item, at most.
+        own: The largest number of samples that are identical to each other, and to no training item.
         real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
             the more surely one of them is in the training data. None: the share of training items, as of items that are there once.
     """

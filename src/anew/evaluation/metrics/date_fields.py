@@ -62,7 +62,7 @@ class DateFormat:
     pattern: str
 
     def number(self, field: str) -> float | None:
-        """The days since the year 1, or since midnight for a time of day; None for what is no date, as the 30th of February."""
+        """The days since the year 1, or since midnight for a time of day; None for what is not a date, such as the 30th of February."""
         return _days(field, self.pattern)
 
     def features(self, days: Array) -> Array:

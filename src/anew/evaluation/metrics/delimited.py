@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
@@ -22,8 +22,8 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
     "Malformed rows",
-    "Share of samples with another number of fields than rows of the data, without a number or a date where rows have one (null of "
-    "JSON is no fault; the 30th of February is none), or without a key that their JSON objects have.",
+    "Share of samples with another number of fields than rows of the data, without a number or a valid date where rows have one (null "
+    "is allowed in JSON), or without a key that their JSON objects have.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
@@ -90,7 +90,7 @@ def row_scores(
         for part in rows
     )
     groups = real_groups = train_groups = None
-    if 2 * len(set(training)) >= len(training):  # else most records repeat each other, as draws from a distribution do
+    if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
         groups, real_groups, train_groups = duplicate_groups(
             [["\t".join(fields) for fields in part[:n]] for part in rows], keys_of

@@ -19,6 +19,12 @@ def equal_keys(items: Sequence[Hashable]) -> list[int]:
     return [numbers.setdefault(item, len(numbers)) for item in items]
 
 
+def are_mostly_distinct(items: Sequence[Hashable]) -> bool:
+    """Whether at least half of the items are different; else they repeat each other as draws from a distribution do, and equal ones
+    are not near-duplicates."""
+    return 2 * len(set(items)) >= len(items)
+
+
 def duplicate_groups(sets: Sequence[Sequence[ItemT]], keys_of: KeysOf[ItemT]) -> tuple[Integers, Integers, Integers]:
     """Group numbers of samples (n,), of held-out items (m,) and of training items (k,).
 

@@ -59,8 +59,7 @@ def _directions(x: Array) -> list[float]:
     numbers = []
     for flow in (-change * across / size, -change * down / size):
         early, late = _halves(flow)
-        rows, columns = np.array_split(flow, 2, axis=1), 2
-        quarters = [part for row in rows for part in np.array_split(row, columns, axis=2)]
+        quarters = [part for half in np.array_split(flow, 2, axis=1) for part in np.array_split(half, 2, axis=2)]
         numbers += [*(float(part.mean()) for part in quarters), float(late.mean() - early.mean())]
     return numbers + _arrow(x, change, middle, slope, float(power))
 

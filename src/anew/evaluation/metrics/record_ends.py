@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.two_sample import classifier_score
@@ -72,9 +72,7 @@ def record_end_scores(
         ]
         for place in PLACES
     ]
-    # Where most records repeat each other, as draws from a distribution do, equal ones are no near-duplicates
-    are_different = 2 * len(set(training)) >= len(training)
-    groups = duplicate_groups(sets, keys_of) if are_different else (None, None, None)
+    groups = duplicate_groups(sets, keys_of) if are_mostly_distinct(training) else (None, None, None)
     own, real, real_samples = (_flags(part, frequent) for part in sets)
     compared = FeatureSets(
         own, real, real_samples, sample_groups=groups[0], held_out_groups=groups[1], train_groups=groups[2]

@@ -63,7 +63,7 @@ def word_order_scores(
     own, usual = (_gains(part[:MAX_JUDGED], counted, rng) for part in (judged, real))
     value, variance = auc(usual, own)
     half = 1.96 * float(np.sqrt(variance))
-    # An order that is more usual than that of held-out records is no fault: the model knows only training records
+    # An order that is more usual than that of held-out records is not a fault: counts are those of training records
     low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
     yield Score(
         WORD_ORDER,

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from anew.core import files
-from anew.core.provenance import Making
+from anew.core.provenance import Provenance
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
@@ -90,7 +90,7 @@ class EvaluationReport:
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
         basis: Samples and weights of the report; None for samples made elsewhere.
-        made: How it was made; None if it was not written.
+        provenance: How it was made; None if it was not written.
         deciding: Names of the figures that decide closeness and variety, by question.
         has_flattened: Whether the loss of the run no longer falls; None if that is not known.
     """
@@ -108,7 +108,7 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
-    made: Making | None = None
+    provenance: Provenance | None = None
     deciding: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_flattened: bool | None = None
 
@@ -129,12 +129,12 @@ class EvaluationReport:
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
-        made: Making | None = None,
+        provenance: Provenance | None = None,
     ) -> EvaluationReport:
         """Make the report of scores, with its verdict.
 
         Args:
-            scores, copies, run, family, modality, notes, folder, made: See the attributes.
+            scores, copies, run, family, modality, notes, folder, provenance: See the attributes.
             too_few: Why closeness and variety could not be measured, if there were too few items; else "".
             unmeasured: Names of what was not measured for lack of time.
             supply: What limits the number of items that were compared.
@@ -163,7 +163,7 @@ class EvaluationReport:
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
-            made=made,
+            provenance=provenance,
             deciding=verdict.deciding(scores, unmeasured, supply),
             has_flattened=None if outlook is None else outlook.has_flattened,
         )
@@ -195,7 +195,7 @@ class EvaluationReport:
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),
-            "made": None if self.made is None else asdict(self.made),
+            "provenance": None if self.provenance is None else asdict(self.provenance),
             "has_flattened": self.has_flattened,
         }
 

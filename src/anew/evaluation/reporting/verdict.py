@@ -136,8 +136,8 @@ def deciding(
 ) -> dict[str, tuple[str, ...]]:
     """Names of the figures that decide closeness and variety: those that the answers name."""
     gradings = grade_by_question(scores, unmeasured, supply)
-    named = {q: [grading.weakest, *grading.differing[:MAX_FIGURES]] for q, grading in gradings.items()}
-    return {q: tuple(dict.fromkeys(part.score.name for part in found)) for q, found in named.items()}
+    parts_by_question = {q: [grading.weakest, *grading.differing[:MAX_FIGURES]] for q, grading in gradings.items()}
+    return {q: tuple(dict.fromkeys(part.score.name for part in parts)) for q, parts in parts_by_question.items()}
 
 
 def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
