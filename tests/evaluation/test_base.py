@@ -183,8 +183,8 @@ def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[
     train, held_out = ([x for x in pictures(30, seed) for _ in range(5)] for seed in (3, 4))
     samples = pictures(150, 5)
     real = []
-    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
-        scores = IMAGE(make_inputs(train, held_out, samples, twins=twins)).scores()
+    for near_duplicate_groups in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(train, held_out, samples, near_duplicate_groups=near_duplicate_groups)).scores()
         real.append(next(score.real_baseline for score in scores if score.name == "two_sample_auc"))
     assert real[0] > 0.8 and real[1] < 0.7
 
@@ -192,8 +192,8 @@ def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[
 def test_repeated_samples_are_not_told_by_their_copies(make_inputs: Callable[..., EvaluationInputs]) -> None:
     samples = [x for x in pictures(50, 5) for _ in range(4)]
     values = []
-    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
-        scores = IMAGE(make_inputs(TRAIN, HELD, samples, twins=twins)).scores()
+    for near_duplicate_groups in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(TRAIN, HELD, samples, near_duplicate_groups=near_duplicate_groups)).scores()
         values.append(next(score.value for score in scores if score.name == "two_sample_auc"))
     assert values[0] > 0.75 and values[1] < 0.65
 

@@ -16,7 +16,7 @@ from anew.workflows.measuring import TIME_WAS_UP, advise_longer, measure_all
 from anew.workflows.run_report import Measurements
 from scores import score
 
-FURTHER = "the figures after these"
+FURTHER_FIGURES = "the figures after these"
 
 
 class Slow:
@@ -24,7 +24,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.inputs = SimpleNamespace(samples=list(range(20)), features=None)
-        self.skipped, self.unmeasured, self.order = list[str](), [FURTHER], list[str]()
+        self.skipped, self.unmeasured, self.order = list[str](), [FURTHER_FIGURES], list[str]()
         self.sets = SimpleNamespace(supply=Supply(compared=20), too_few="")
         self.announcements = SimpleNamespace(reporter=None)
 
@@ -53,7 +53,7 @@ def test_where_features_may_not_end_in_time_the_cheapest_figures_come_first(crow
     measured = measure_all(evaluation, SilentReporter(), time.monotonic() + 0.6, crowding)
     assert evaluation.order == order and evaluation.skipped == ["A note."]
     assert [s.name for s in measured.scores] == (["sharpness"] if "plain" in order else [])
-    assert measured.unmeasured == [FURTHER] and TIME_WAS_UP in measured.notes
+    assert measured.unmeasured == [FURTHER_FIGURES] and TIME_WAS_UP in measured.notes
 
 
 def test_without_a_limit_nothing_is_measured_twice() -> None:
@@ -63,7 +63,7 @@ def test_without_a_limit_nothing_is_measured_twice() -> None:
 
 
 def test_how_much_longer_a_budget_would_do_is_said() -> None:
-    cut = Measurements(notes=[TIME_WAS_UP], unmeasured=[FURTHER])
+    cut = Measurements(notes=[TIME_WAS_UP], unmeasured=[FURTHER_FIGURES])
     advise_longer(cut, 18.0, 4.0)
     assert cut.notes[1:] == ["A budget that is about 50 s longer would do at the present load."]
     for whole in (Measurements(), Measurements(notes=[TIME_WAS_UP])):

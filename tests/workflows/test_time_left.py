@@ -13,14 +13,14 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER = "the figures after these"
+FURTHER_FIGURES = "the figures after these"
 GRID = Grid((1, 8, 8), "CHW")
 
 
@@ -41,7 +41,7 @@ class Slow:
     pieces: ClassVar[list[int]] = []
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.skipped, self.unmeasured, self.measured = inputs, [], [FURTHER], set()
+        self.inputs, self.skipped, self.unmeasured, self.measured = inputs, [], [FURTHER_FIGURES], set()
         self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)), extent="")
         self.announcements = SimpleNamespace(reporter=None)
 
@@ -58,14 +58,19 @@ class Slow:
         self.unmeasured = []
 
 
-@pytest.mark.parametrize(("seconds", "pieces", "missing"), [(30.0, [32, QUICK], []), (0.5, [], [FURTHER])])
+@pytest.mark.parametrize(
+    ("seconds", "pieces", "missing"), [(30.0, [32, MAX_ITEMS_WITHOUT_SAVING], []), (0.5, [], [FURTHER_FIGURES])]
+)
 def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: list[int], missing: list[str]) -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(1_000))))
-    measured = Measurements(unmeasured=[FURTHER])
+    measured = Measurements(unmeasured=[FURTHER_FIGURES])
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + seconds, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == pieces
-    assert supplement.measurements.unmeasured == missing and supplement.measurements.scores[0].n == QUICK
+    assert (
+        supplement.measurements.unmeasured == missing
+        and supplement.measurements.scores[0].n == MAX_ITEMS_WITHOUT_SAVING
+    )
     assert ("coverage" in [s.name for s in supplement.measurements.scores]) == bool(pieces)
 
 
@@ -74,7 +79,7 @@ def test_pieces_of_sequences_take_less_time(spec: Spec, begins: bool) -> None:
     """20 V genes were left without their classifier with 7 s to spare."""
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(20)), spec=spec))
-    measured = Measurements(unmeasured=[FURTHER])
+    measured = Measurements(unmeasured=[FURTHER_FIGURES])
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 7.0, 9.0, SilentReporter())
     assert supplement is not None and Slow.pieces == ([20] if begins else [])
 
@@ -87,7 +92,7 @@ def test_what_came_first_for_want_of_time_is_not_measured_again() -> None:
     evaluation: Any = Plain(Inputs(list(range(20))))
     evaluation.measured = {"sharpness and noise"}
     supplement = measure_in_time_left(
-        evaluation, Measurements(unmeasured=[FURTHER]), time.monotonic() + 30.0, 1.0, SilentReporter()
+        evaluation, Measurements(unmeasured=[FURTHER_FIGURES]), time.monotonic() + 30.0, 1.0, SilentReporter()
     )
     assert supplement is not None and supplement.measurements.unmeasured == []
 
@@ -117,7 +122,7 @@ def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None
     assert (supplement is not None) == bool(left_out) and Slow.pieces == []
 
 
-@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER]), (30.0, [])])
+@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER_FIGURES]), (30.0, [])])
 def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: list[str]) -> None:
     evaluation: Any = Slow(Inputs(list(range(100))))
     measured = Measurements(unmeasured=unmeasured)

@@ -27,7 +27,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
-from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
 from anew.evaluation.reporting import sheet
@@ -40,7 +40,7 @@ MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow 
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "the figures after these"  # last entry of `unmeasured` until their names are known
+FURTHER_FIGURES = "the figures after these"  # last entry of `unmeasured` until their names are known
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -65,7 +65,7 @@ class Evaluation(ABC, Generic[ItemT]):
         measured: Names of the metrics of `metrics_in_time` that were measured.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
-        announcements: What is being measured, for whoever waits.
+        announcements: What is being measured, shown to the user meanwhile.
     """
 
     noun: str = "items"
@@ -83,7 +83,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self.unmeasured, self.measured = [FURTHER], set[str]()
+        self.unmeasured, self.measured = [FURTHER_FIGURES], set[str]()
         self._crowding = CrowdingMeter()
         self.sets = ComparedSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -152,7 +152,7 @@ class Evaluation(ABC, Generic[ItemT]):
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
-        self.unmeasured[-1:] = missing  # in place of FURTHER, so that they are named if time is up
+        self.unmeasured[-1:] = missing  # in place of FURTHER_FIGURES, so that they are named if time is up
         for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.skip(name, OUT_OF_TIME)
@@ -199,7 +199,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured = [name for name in self.unmeasured if name != FURTHER]
+        self.unmeasured = [name for name in self.unmeasured if name != FURTHER_FIGURES]
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
@@ -351,8 +351,8 @@ class Evaluation(ABC, Generic[ItemT]):
             return own
         self._embedder, n = self._fit_embedder(sets.candidates("train"), n)
         sets.take(n, self._naive_samples)
-        if self.inputs.twins is not None:
-            sets.group(self.inputs.twins)
+        if self.inputs.near_duplicate_groups is not None:
+            sets.group(self.inputs.near_duplicate_groups)
         return sets.embedded(self._embedder, self.feature_description)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
@@ -384,7 +384,7 @@ class Evaluation(ABC, Generic[ItemT]):
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
         n_probe = probe_size(embed, further, self.clock.limit)
-        if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
+        if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
             self.cut_off("the class mix")
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)

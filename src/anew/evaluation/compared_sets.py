@@ -108,13 +108,13 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         names = {f"{pieces}held-out {self.noun}": "test", f"{pieces}training {self.noun}": "train"}
         return {name: len(self._candidates[part]) for name, part in names.items()}
 
-    def group(self, twins: KeysOf[ItemT]) -> None:
+    def group(self, keys_of: KeysOf[ItemT]) -> None:
         """Find groups of near-duplicates among those items of which pairs are compared.
 
-        twins: Returns a number for each of some items, which near-duplicates share.
+        keys_of: Returns a number for each of some items, which near-duplicates share.
         """
         parts = [self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train")]
-        self.groups = list(duplicate_groups(parts, twins))
+        self.groups = list(duplicate_groups(parts, keys_of))
 
     def note_compared(self) -> list[str]:
         """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes

@@ -17,7 +17,9 @@ RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest 
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
-SHORT = 0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
+MAX_SHORT_RATIO = (
+    0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
+)
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
 
@@ -64,7 +66,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
     places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
     records = [training[place] for place in compared]
-    short = SHORT * float(np.median([len(text) for text in training])) if training else 0.0
+    short = MAX_SHORT_RATIO * float(np.median([len(text) for text in training])) if training else 0.0
     pairs = []
     for text in samples:
         if 0 < len(text) < short and text not in places:

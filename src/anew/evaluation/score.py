@@ -16,6 +16,9 @@ Role = Literal["metric", "reference", "fact"]
 ValueFormat = Literal["number", "percent", "ratio", "seconds", "count"]
 Question = Literal["closeness", "variety"]
 
+# Items of each set that usually suffice for a comparison. No sentence asks for fewer, so that all ask for the same number.
+USUALLY_ENOUGH_ITEMS = 300
+
 
 class Division(Enum):
     """How real items were divided into the part to train on and held-out ones.

@@ -157,11 +157,11 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 
     It is what the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior.
     """
-    kept = snapshots.snapshots(run) if averaged else []
-    if not kept:
+    saved = snapshots.snapshots(run) if averaged else []
+    if not saved:
         return {}
     try:
-        newest = snapshots.read(run, kept[-1].step)
+        newest = snapshots.read(run, saved[-1].step)
     except RunError:  # it is only an improvement
         return {}
     fitted = {name: tensor for name, tensor in newest.items() if name in weights and name not in averaged}

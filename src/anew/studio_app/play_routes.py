@@ -97,8 +97,8 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def sample(request: Request) -> Response:
         body = parse(SampleBody, await json_body(request, LIMITS))
         player = await player_of(studio, players, body.run)
-        kept = None if body.made is None else (lambda model: _kept(player, body, model))
-        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), kept))
+        condition = None if body.made is None else (lambda model: _condition(player, body, model))
+        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), condition))
 
     @app.post("/tokens")
     async def tokens(request: Request) -> Response:
@@ -158,7 +158,7 @@ async def _small_file(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
+def _condition(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
     """A sample, and the part of it that is kept."""
     item = player.samples(body.made or "", body.index)[body.index]
     if isinstance(item, str):
@@ -189,8 +189,8 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
     if stop - first >= frames:
         raise bad_request("the stretch to fill in is the whole sample; keep a part of it", "anew")
     positions = torch.arange(frames)
-    kept = ((positions < first) | (positions >= stop)).float()
-    mask = kept[:, None, None] if mode == "ends" else kept
+    is_outside = ((positions < first) | (positions >= stop)).float()
+    mask = is_outside[:, None, None] if mode == "ends" else is_outside
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 

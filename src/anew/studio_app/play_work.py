@@ -38,8 +38,8 @@ from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
 from anew.studio_app.faults import full_disk
+from anew.studio_app.item_views import data_url, item_views
 from anew.studio_app.players import Player
-from anew.studio_app.shown_items import data_url, shown_items
 from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
@@ -230,14 +230,14 @@ class SampleWork(PlayWork):
             if time.monotonic() - shown_at >= SECONDS_BETWEEN_DRAFTS:
                 yield {
                     "draft": count,
-                    "items": shown_items(self._samples(model, draft, request, labels), is_draft=True),
+                    "items": item_views(self._samples(model, draft, request, labels), is_draft=True),
                 }
                 shown_at = time.monotonic()
         assert last is not None
         samples = self._samples(model, last, request, labels)
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
         yield {
-            "items": shown_items(samples),
+            "items": item_views(samples),
             "made": self.player.keep(samples, last.cpu()),
             "drafts": count,
             "notes": [*_notes(samples), *_cut_off(model, last, count)],
@@ -366,7 +366,7 @@ class WalkWork(PlayWork):
         options = self.options
         settings = arguments.keywords(options.settings, model.walk)
         walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
-        yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
+        yield {"items": item_views(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
 
 
 class NearestWork(PlayWork):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.core.wording import QUESTIONS
 from anew.errors import command
-from anew.evaluation.memorization.thresholds import VAGUE
+from anew.evaluation.memorization.thresholds import MIN_RELATIVE_LOWER_END
 from anew.runs.report_record import CopiesRecord, ReportRecord
 
 # Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
@@ -54,7 +54,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
 
 def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -> NextStep:
     """What makes copies rarer; where it is not known how many there are, what tells more."""
-    if copies.low is not None and copies.low < VAGUE * copies.share:
+    if copies.low is not None and copies.low < MIN_RELATIVE_LOWER_END * copies.share:
         if copies.limited_by == "time":
             return NextStep("answers", evaluate)
         return NextStep("check", "the report shows the closest pairs", is_command=False)

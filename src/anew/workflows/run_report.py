@@ -28,7 +28,7 @@ from anew.runs.report_record import REPORT, record_if_whole
 from anew.runs.weights import weights_digest
 from anew.sampling.samples import Samples
 
-EARLIER = "reports"  # folder of a run with reports that were replaced
+EARLIER_REPORTS = "reports"  # folder of a run with reports that were replaced
 SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
 MAX_NAMES_BYTES = 2**24  # of that file: names of a million samples
 # Weights of fewer passes than this many times those of an earlier report are about as good: in the outlook of a report a loss falls
@@ -110,16 +110,16 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
     if earlier is None:
         return out, True
     if is_better(earlier, basis):
-        out = _unused(run / EARLIER, basis.time)
+        out = _unused(run / EARLIER_REPORTS, basis.time)
         subject = (
             "these weights" if _has_same_weights(earlier, basis) else "weights that were trained for nearly as long"
         )
         reporter.message(f"{run / REPORT} stays as it is, since it says more about {subject}; this report is in {out}")
         return out, False
-    kept = _unused(run / EARLIER, earlier.time)
-    kept.parent.mkdir(exist_ok=True)
-    out.rename(kept)
-    reporter.message(f"the earlier report is kept in {kept}; samples and README.md are replaced")
+    replaced = _unused(run / EARLIER_REPORTS, earlier.time)
+    replaced.parent.mkdir(exist_ok=True)
+    out.rename(replaced)
+    reporter.message(f"the earlier report is kept in {replaced}; samples and README.md are replaced")
     return out, True
 
 
@@ -211,7 +211,7 @@ def write_run_report(
             report,
             data_path=record.data.path,
             parameters=record.plan.parameters,
-            kept=kept_data(record.family.config, record.spec),
+            contents=kept_data(record.family.config, record.spec),
             tried=describe_pilots(record.plan.pilots),
         )
     if (warning := short_training_warning(steps)) and replaced is None:

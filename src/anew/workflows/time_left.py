@@ -18,10 +18,10 @@ from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
-from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
+from anew.evaluation.base import FURTHER_FIGURES, OUT_OF_TIME, Evaluation
 from anew.evaluation.inputs import Clock, Labels
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
@@ -30,7 +30,7 @@ from anew.workflows.run_report import Measurements
 
 COPIES_SKIPPED = "Not measured: copies "  # how sentences on what a copying test left out begin; see `audits_in_time`
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
-WORTHWHILE = 1.5  # a further piece has at least this many times the samples of the one before; chosen
+MIN_SAMPLE_GROWTH = 1.5  # a further piece has at least this many times the samples of the one before; chosen
 # Seconds on an idle core that the first piece takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
 # without features: .1 s for these.
 MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
@@ -63,7 +63,10 @@ def measure_in_time_left(
     """
     left = stop_at - time.monotonic()
     may_lack_scores = evaluation.inputs.features is None and not measurements.too_few
-    is_few = bool(measurements.supply.left_out) and WORTHWHILE * _measured(measurements.supply) <= QUICK
+    is_few = (
+        bool(measurements.supply.left_out)
+        and MIN_SAMPLE_GROWTH * _measured(measurements.supply) <= MAX_ITEMS_WITHOUT_SAVING
+    )
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
     lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
@@ -139,7 +142,7 @@ def _plain(
         # Reading texts and measuring again what was known left no time for what was missing
         further = copy.copy(evaluation)
         further.clock = further.total_clock = Clock(stop_at - time.monotonic())
-        further.skipped, further.unmeasured, further.measured = [], [FURTHER], set(evaluation.measured)
+        further.skipped, further.unmeasured, further.measured = [], [FURTHER_FIGURES], set(evaluation.measured)
         return further
     return _piece(evaluation, n, stop_at)
 
@@ -148,9 +151,9 @@ def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
 ) -> tuple[Measurements, list[str]]:
     """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
-    n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
+    n_all, skipped = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.skipped)
     measured: set[str] = set()
-    if measurements.unmeasured and not (evaluation.measured and FURTHER in evaluation.unmeasured):
+    if measurements.unmeasured and not (evaluation.measured and FURTHER_FIGURES in evaluation.unmeasured):
         plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
@@ -171,7 +174,7 @@ def _with_scores(
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
-        if not is_whole or n == n_all or following < min(WORTHWHILE * n, n_all):
+        if not is_whole or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
             break
         n, needed = following, spent
     return measurements, [text for text in skipped if text not in {*map(_out_of_time, measured)}]
@@ -194,8 +197,8 @@ def _first_piece(measurements: Measurements, n_all: int) -> int:
     """How many samples the first piece has: more than were measured, or few of which everything can be measured."""
     n = FIRST_PIECE
     if not measurements.unmeasured:
-        n = max(n, math.ceil(WORTHWHILE * _measured(measurements.supply)))
-    return n_all if n_all < WORTHWHILE * n else n
+        n = max(n, math.ceil(MIN_SAMPLE_GROWTH * _measured(measurements.supply)))
+    return n_all if n_all < MIN_SAMPLE_GROWTH * n else n
 
 
 def _measured(supply: Supply) -> float:
@@ -235,11 +238,11 @@ def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem]
     measured = {*map(_out_of_time, {*evaluation.unmeasured} - {*piece.unmeasured})}
     if evaluation.sets.supply.left_out:
         measured.add(evaluation.sets.extent)
-    kept = [text for text in evaluation.skipped if text not in measured]
+    still_skipped = [text for text in evaluation.skipped if text not in measured]
     if supply.left_out:
         n = supply.compared - supply.left_out
-        kept.insert(0, extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME))
-    return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.sets.extent})]
+        still_skipped.insert(0, extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME))
+    return [*still_skipped, *(text for text in piece.skipped if text not in {*still_skipped, piece.sets.extent})]
 
 
 def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:

@@ -19,9 +19,9 @@ from anew.evaluation.memorization.controls import Controls
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import MAX_RUNS, PASSAGES, text_runs
-from anew.evaluation.memorization.remembered import RememberedDistance
 from anew.evaluation.memorization.result import METHODS, RATES, ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
+from anew.evaluation.memorization.search_cache import CachedDistance
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -121,7 +121,7 @@ def test_a_brief_audit_leaves_out_samples_that_there_is_no_time_to_search_for(
         return nearest(self, queries, pool)
 
     monkeypatch.setattr(PointDistance, "nearest", slow_nearest)
-    monkeypatch.setattr("anew.evaluation.memorization.brief.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("anew.evaluation.memorization.brief_audit.time.monotonic", lambda: clock[0])
     compared = []
     for seconds in (0.5, 12.0, 14.0, 1000.0):
         clock[0] = 0.0
@@ -148,7 +148,7 @@ def test_what_is_alone_in_its_group_is_searched_for_once() -> None:
             return super().nearest(queries, pool)
 
     pool = np.arange(40)
-    distance = RememberedDistance(Counted(items, groups), groups, pool)
+    distance = CachedDistance(Counted(items, groups), groups, pool)
     distance.nearest(pool, pool)
     item, away = distance.with_groups(np.arange(40)).nearest(pool, pool)
     assert searched == [*range(40), *range(30, 40)]

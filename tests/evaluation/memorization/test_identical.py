@@ -56,8 +56,8 @@ def test_one_item_that_samples_repeat_again_and_again() -> None:
     item = RepeatedItem(samples=20, real=1)
     repeats = replace(NONE, samples=20, items=1, often=(item,))
     assert repeats.p < 1e-6 and repeats.copied_p == 1.0  # a generator may reach it by itself
-    assert replace(repeats, often=(replace(item, is_out_of_reach=True),)).copied_p < 1e-6
-    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_out_of_reach=True),))
+    assert replace(repeats, often=(replace(item, is_unguessable=True),)).copied_p < 1e-6
+    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_unguessable=True),))
     assert frequent.p > 0.05 and frequent.copied_p > 0.05
     names = replace(repeats, samples=24, items=5, held_out=2, held_out_samples=2, own=2)
     assert names.p < 0.001 and replace(names, own=15).p > 0.05  # others are repeated as often
@@ -144,13 +144,13 @@ def test_what_counts_as_identical_is_said() -> None:
     assert "identical to one in a frame" in replace(copied, likeness=CLIPS.likeness).verdict()
 
 
-def test_held_out_items_out_of_reach_excuse_no_copies() -> None:
+def test_held_out_unguessable_items_excuse_no_copies() -> None:
     """As many of 400 training items are repeated as of 200 held-out ones, which a generator of names may reach by itself."""
     names = replace(NONE, samples=40, items=40, held_out=20, held_out_samples=20)
     assert names.p == 1.0 and not names.saw_held_out
-    pictures = replace(names, out_of_reach=20)
+    pictures = replace(names, unguessable=20)
     assert pictures.saw_held_out and pictures.p < 1e-6
-    assert not replace(names, out_of_reach=2).saw_held_out
+    assert not replace(names, unguessable=2).saw_held_out
     assert not replace(pictures, real=120).saw_held_out  # real items repeat each other as often
     assert replace(pictures, samples=0, items=0).saw_held_out
 

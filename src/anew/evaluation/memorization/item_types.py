@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Distance, Indices
+from anew.evaluation.memorization.guessable_items import content_bits
 from anew.evaluation.memorization.item_type import ItemType, content_keys
-from anew.evaluation.memorization.reach import content_bits
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance, codes, window_hashes
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
 
-PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
+PASSAGE = (
+    256  # characters of a passage: long enough that unrelated texts share none, short enough that a sample has several
+)
 MIN_PASSAGE = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
 MAX_RUNS = 20_000  # hashes of a text; chosen: of a megabyte one in 64, so a page that texts share holds some thirty
 # Light disturbances of planted copies: a reader would still call each a copy.

@@ -15,16 +15,18 @@ from anew.evaluation.memorization.thresholds import (
     DETECTION_POWER,
     IDENTICAL_ALPHA,
     LABEL_ALPHA,
+    MIN_RELATIVE_LOWER_END,
     RATES,
-    VAGUE,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
 
 REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
-# Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
-VISIBLE = 0.4
-PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
-MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
+# Pairs farther apart than this share of the usual distance are no plain copies: those with up to a fifth of their characters
+# changed are nearer in most data; chosen
+MIN_ALTERED_DISTANCE = 0.4
+# Share of the training items that were compared below which a verdict gives this as its reason.
+SMALL_COMPARED_SHARE = 0.5
+MIN_SAMPLES = 20  # with fewer, one copy is already more than 5%, so finding none proves nothing; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -145,7 +147,7 @@ class CopyTestResult:
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
         held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
-        seen_p: p-value of so many of those that no generator reaches by itself: pictures and long records; None if items are draws.
+        seen_p: p-value of so many of those that no generator makes by chance: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
@@ -329,7 +331,7 @@ class CopyTestResult:
         # Where they are few, or nearly as frequent among real items, the match test could not prove them
         if (
             self.method != "scan"
-            or self.identical_p > ALPHA / copying_test.LOOKS
+            or self.identical_p > ALPHA / copying_test.NUM_INDEPENDENT_STEPS
             or not self.held_out < needed <= REACHABLE
         ):
             return ""
@@ -337,9 +339,9 @@ class CopyTestResult:
 
     def _found(self) -> tuple[str, str]:
         extent, unknown = f"at least about {percent(self.low)} of the samples", ""
-        if self.low < VAGUE * self.share:
+        if self.low < MIN_RELATIVE_LOWER_END * self.share:
             extent, unknown = "some samples", "; how many is not known"
-        if self.train < PARTLY * self.n_train_total:
+        if self.train < SMALL_COMPARED_SHARE * self.n_train_total:
             unknown += f" (only {self.compared} were compared)"
         if self.method != "scan":
             clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
@@ -377,7 +379,7 @@ class CopyTestResult:
     @property
     def _are_altered(self) -> bool:
         """Whether even the closest pair differs visibly, so that samples are no plain copies."""
-        return not self.identical and self._closest() >= VISIBLE
+        return not self.identical and self._closest() >= MIN_ALTERED_DISTANCE
 
     def _not_found(self) -> tuple[str, str]:
         none = "No further copying found" if self.repeats_too_often else "No copying found"
@@ -393,12 +395,12 @@ class CopyTestResult:
         if self.detection_limit is not None:
             limit = percent(self.detection_limit)
             compared = f"{self.compared} were compared"
-            is_whole = self.train >= PARTLY * self.n_train_total
+            is_whole = self.train >= SMALL_COMPARED_SHARE * self.n_train_total
             return (
                 f"{none}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
                 f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
             )
-        if self.train < PARTLY * self.n_train_total:
+        if self.train < SMALL_COMPARED_SHARE * self.n_train_total:
             compared = f"only {self.compared} were compared"
             return (
                 f"{none}, but {compared}{LIMITS[self.limited_by]}, too few to be sure of catching even "

@@ -19,9 +19,9 @@ from anew.core.arrays import Integers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
-from anew.evaluation.memorization.remembered import SearchProgress, no_progress
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
-from anew.evaluation.memorization.sole_source import WINDOW, WholeText, posing_texts
+from anew.evaluation.memorization.search_cache import SearchProgress, no_progress
+from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cut_to_lengths
 from anew.evaluation.memorization.texts import codes, longest_matches
 
 # Passages of a stretch: of long documents a small audit compares stretches, so that it has many documents to permute the labels of
@@ -182,9 +182,9 @@ def _audit_whole_texts(
 ) -> CopyTestResult:
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
     real_texts = [*train_texts, *held_out.whole_texts()]
-    real = posing_texts(real_texts, sample_texts, rng)
-    posing = posing_texts(sample_texts, real_texts, rng)
-    parts = [text.text[text.start : text.stop] for text in posing]
+    real = texts_cut_to_lengths(real_texts, sample_texts, rng)
+    sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
+    parts = [text.text[text.start : text.stop] for text in sample_cuts]
     n_stretches = round(len(train_texts) / train.share)  # as many as there are as long as these
     result = audit(
         WHOLE_TEXTS,
@@ -200,7 +200,7 @@ def _audit_whole_texts(
         if math.isinf(pair.distance):  # no part of it stands in a single training text
             continue
         match = longest_matches([parts[pair.sample]], codes(train_texts[pair.train]), WINDOW)[0]
-        starts = (0, 0) if match is None else (posing[pair.sample].start + match.start, match.place)
+        starts = (0, 0) if match is None else (sample_cuts[pair.sample].start + match.start, match.place)
         (sample, sample_start), (text, start) = (
             samples.place(pair.sample, starts[0]),
             train.place(pair.train, starts[1]),

@@ -26,7 +26,7 @@ SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 PAIRS_AT_ONCE = 4_000_000  # pairs of records that a thread compares at once: 16 MB of distances, a second or two
 # Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
 # unrelated records: 0.31 -> 0.33 s.
-CLOSE = 0.1
+FIRST_LIMIT = 0.1
 # Characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
 MACHINE_WORD = 64
 RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
@@ -172,7 +172,7 @@ class EditDistance(Distance):
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         rows = np.arange(len(queries))
         long = max((len(self._records[i]) for i in pool), default=0) > MACHINE_WORD
-        for limit in (CLOSE, 1.0) if long else (1.0,):
+        for limit in (FIRST_LIMIT, 1.0) if long else (1.0,):
             threads = available_threads()
             size = max(min(PAIRS_AT_ONCE // max(len(pool), 1), -(-len(rows) // threads)), 1)
             parts = [rows[start : start + size] for start in range(0, len(rows), size)]

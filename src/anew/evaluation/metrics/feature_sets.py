@@ -19,7 +19,7 @@ from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import MetricSpec, Score
 
 MAX_PAIR_ITEMS = 2_000  # items in metrics that compare all pairs: time and memory grow with the square
-QUICK = 300  # metrics of no more items take no time worth saving; only their intervals do
+MAX_ITEMS_WITHOUT_SAVING = 300  # metrics of no more items take no time worth saving; only their intervals do
 
 Statistic = Callable[[Rows, Rows], float]
 

@@ -30,7 +30,7 @@ EVIDENCE = 4.0  # standard errors by which it must
 MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
 QUARTERS = (0.25, 0.5, 0.75)  # of a column of numbers: four classes that are equally frequent; chosen
-DISTINCT = 0.2  # least share of distinct values that makes a column one of texts; others are classes
+MIN_DISTINCT_SHARE = 0.2  # least share of distinct values that makes a column one of texts; others are classes
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class TextRelations:
         relations = [
             relation
             for text, column in enumerate(columns)
-            if column.numbers is None and len(set(fields[text])) >= DISTINCT * len(rows)
+            if column.numbers is None and len(set(fields[text])) >= MIN_DISTINCT_SHARE * len(rows)
             for relation in _relations(columns, fields, classes, text)
         ]
         relations.sort(key=lambda strength: -strength[0])

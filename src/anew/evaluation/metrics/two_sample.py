@@ -23,7 +23,7 @@ from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
 
 TWO_SAMPLE_AUC = MetricSpec(
     "two_sample_auc",
@@ -42,7 +42,6 @@ TWO_SAMPLE_AUC = MetricSpec(
 )
 MAX_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 MIN_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
-ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
 # Multiples of the mean eigenvalue: from hardly any smoothing to a near constant
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
 
@@ -203,7 +202,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         real_baseline=real,
         naive_baseline=naive,
         n=result.n,
-        note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
+        note="a classifier trained on more items may separate them better" if result.n < USUALLY_ENOUGH_ITEMS else "",
         source=comparison.source("a kernel classifier trained on one half and tested on the other", sets),
     )
 

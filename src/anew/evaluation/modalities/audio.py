@@ -25,7 +25,7 @@ from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
-from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
 from anew.evaluation.metrics.sound_statistics import (
     LENGTH,
@@ -116,7 +116,7 @@ class AudioEvaluation(Evaluation[Samples]):
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
         }
-        yield from self.metrics_in_time(metrics, QUICK)
+        yield from self.metrics_in_time(metrics, MAX_ITEMS_WITHOUT_SAVING)
 
     def _statistics(self) -> Iterator[Score]:
         """Sound statistics that need no features."""
@@ -189,7 +189,7 @@ class AudioEvaluation(Evaluation[Samples]):
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out = self._shown_held_out()
+        held_out = self._held_out_subset()
         nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 1 / 8)
         draw = self.inputs.modality.pictures
         return ReportContent(
@@ -205,7 +205,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def nearest(self, items: Sequence[Samples], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
-        training, held_out = self.inputs.train(requested), self._shown_held_out()
+        training, held_out = self.inputs.train(requested), self._held_out_subset()
         pictures = audio.pictures(training, self.rate)
         decibels = audio.FLOOR_DB / 255.0  # of a grey level
         index, distances = nearest_pixels(audio.pictures(items, self.rate), pictures)
@@ -234,7 +234,7 @@ class AudioEvaluation(Evaluation[Samples]):
         ]
         return NearestPairs(pairs, explanation, requested)
 
-    def _shown_held_out(self) -> list[Samples]:
+    def _held_out_subset(self) -> list[Samples]:
         return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Samples) -> ReportItem:

@@ -58,7 +58,7 @@ NOVEL_SHARE = MetricSpec(
 )
 
 
-CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
+CACHED_MOLECULES = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
 WITHOUT_RDKIT = (
     " Nor are molecules that are written in another SMILES; "
     "install RDKit with `pip install '.[molecules]'` in a clone of Anew to see them."
@@ -67,7 +67,7 @@ WITHOUT_RDKIT = (
 CANONICAL = "Molecules are compared by their canonical SMILES, which are shown where two molecules differ."
 
 
-@lru_cache(CACHED)
+@lru_cache(CACHED_MOLECULES)
 def canonical_or_text(molecule: str) -> str:
     """The canonical SMILES of a molecule; a text that is not SMILES is returned unchanged."""
     return canonical([molecule])[0] or molecule

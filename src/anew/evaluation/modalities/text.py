@@ -210,7 +210,9 @@ class TextEvaluation(Evaluation[str]):
         if not have_similar_lengths(samples, test):
             self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
         else:
-            yield from whole_text_scores(samples, test, train, self.inputs.seed, self.inputs.twins or equal_keys)
+            yield from whole_text_scores(
+                samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
+            )
 
     # ---- what the report shows ----
 
@@ -327,7 +329,9 @@ class TextEvaluation(Evaluation[str]):
             return None
         samples = [str(text) for text in self.inputs.samples if text]
         training = partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
-        return TextStatistics(*sets, samples, training, self.records, self.inputs.seed, self.inputs.twins or equal_keys)
+        return TextStatistics(
+            *sets, samples, training, self.records, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
+        )
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""

@@ -304,7 +304,7 @@ def _usual_subtitle(report: EvaluationReport) -> str:
 
 def _further(sentences: Mapping[str, str]) -> list[str]:
     """The sentences below the answers, without what an answer says already."""
-    further = [sentences[question] for question in verdict.FURTHER if question in sentences]
+    further = [sentences[question] for question in verdict.FURTHER_QUESTIONS if question in sentences]
     return [sentence for sentence in further if sentence not in sentences.get("novelty", "")]
 
 

@@ -42,7 +42,7 @@ FULL_QUESTIONS = {
     "variety": "Are they as varied?",
     "novelty": "Are they new?",
 }
-FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
+FURTHER_QUESTIONS = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "Close to the data",
