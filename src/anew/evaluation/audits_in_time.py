@@ -11,6 +11,7 @@ from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize
 from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.notes import COPIES
 
 
 class Audited(Protocol[ItemT]):
@@ -28,7 +29,7 @@ class Audited(Protocol[ItemT]):
         self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
     ) -> CopyTestResult: ...
 
-    def skip(self, measure: str, reason: str) -> None: ...
+    def skip(self, measure: str, reason: str, subject: str) -> None: ...
 
 
 def audits_in_time(
@@ -72,9 +73,9 @@ def audits_in_time(
     samples = f"{compared.samples:,} of {n_all:,} samples"
     if compared.samples < n_all:
         counts = f"{items} and {samples}" if limited else samples
-        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}")
+        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}", COPIES)
     elif limited:
-        evaluation.skip("copies of the other training items", f"there was time to compare only {items}")
+        evaluation.skip("copies of the other training items", f"there was time to compare only {items}", COPIES)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:

@@ -30,6 +30,7 @@ from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
+from anew.evaluation.notes import Note, not_measured, out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -39,7 +40,6 @@ METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the cop
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
-OUT_OF_TIME = "out of time"
 FURTHER_FIGURES = "the figures after these"  # last entry of `unmeasured` until their names are known
 
 
@@ -59,7 +59,7 @@ class Evaluation(ABC, Generic[ItemT]):
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
-        skipped: Sentences on what was not measured and why; complete once `scores` has ended.
+        notes: What was not measured and why; complete once `scores` has ended.
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
@@ -82,7 +82,7 @@ class Evaluation(ABC, Generic[ItemT]):
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
-        self.skipped: list[str] = []
+        self.notes: list[Note] = []
         self.unmeasured, self.measured = [FURTHER_FIGURES], set[str]()
         self._crowding = CrowdingMeter()
         self.sets = ComparedSets[ItemT]({}, {}, Supply())
@@ -155,20 +155,25 @@ class Evaluation(ABC, Generic[ItemT]):
         self.unmeasured[-1:] = missing  # in place of FURTHER_FIGURES, so that they are named if time is up
         for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
-                self.skip(name, OUT_OF_TIME)
+                self.notes.append(out_of_time(name))
                 continue
             yield from metric()
             self.unmeasured.remove(name)
             self.measured.add(name)
 
-    def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
+    def cut_off(self, measure: str) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
         self.unmeasured.insert(-1, measure)
-        self.skip(measure, reason)
+        self.notes.append(out_of_time(measure))
 
-    def skip(self, measure: str, reason: str) -> None:
-        """Record what was not measured, for the report's notes."""
-        self.skipped.append(f"Not measured: {measure} ({reason}).")
+    def skip(self, measure: str, reason: str, subject: str = "") -> None:
+        """Record what was not measured, for the report's notes; see `Note`."""
+        self.notes.append(not_measured(measure, reason, subject))
+
+    @property
+    def skipped(self) -> list[str]:
+        """The sentences of the notes."""
+        return [note.sentence for note in self.notes]
 
     def scores(self) -> Iterator[Score]:
         """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""
@@ -195,7 +200,7 @@ class Evaluation(ABC, Generic[ItemT]):
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
                 if number == 0:
-                    self.skipped += self.sets.note_compared()
+                    self.notes += self.sets.note_compared()
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
@@ -299,7 +304,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if bits is None:
             return
         if self.clock.over(0.9):
-            self.skip("how much better training items are predicted", OUT_OF_TIME)
+            self.notes.append(out_of_time("how much better training items are predicted"))
             return
         self.announcements.measuring(f"likelihood of training {self.noun}")
         spec = inputs.spec

@@ -79,6 +79,7 @@ def nearest_pairs(
     typical: float,
     exact: float,
     form: str = "difference {:.0f}",
+    caption_of_copy: Callable[[X, X], str] = lambda sample, item: EXACT_COPY,
 ) -> list[SamplePair]:
     """Pair samples with their nearest training items, for the report.
 
@@ -91,12 +92,13 @@ def nearest_pairs(
         typical: Median distance of held-out items to their nearest training item; pairs within a quarter of it are marked.
         exact: Distance below which two items count as identical.
         form: Format of the caption of a distance.
+        caption_of_copy: Returns the caption of a sample and an identical training item.
     """
     return [
         SamplePair(
             show(sample),
             show(training[i]),
-            EXACT_COPY if distance < exact else form.format(distance),
+            caption_of_copy(sample, training[i]) if distance < exact else form.format(distance),
             close=bool(distance < 0.25 * typical),
             distance=float(distance),
             train=int(i),

@@ -25,7 +25,7 @@ from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
-from anew.errors import ConfigError, DataError, shorten
+from anew.errors import ConfigError, DataError, ItemError, shorten
 from anew.families.base import Family
 from anew.runs.record import RunRecord
 from anew.sampling.class_mixture import class_notes, labels_of, log_shares, mixture_bits
@@ -340,7 +340,7 @@ def _summed(
 
 
 def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
-    """Encode each item as the cache of the data does. Raises ConfigError, which names the first item that cannot be used."""
+    """Encode each item as the cache of the data does. Raises ItemError for the first item that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
     accepted = str if isinstance(generator.item_spec, Tokens) else bytes | np.ndarray
@@ -353,15 +353,13 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
         line = with_line_feeds(str(item)).removesuffix("\n") if are_lines else ""
         if "\n" in line:
-            raise ConfigError(
-                f"`data` cannot be scored: item {number} has several lines, and each record of this run is one; give a list of lines"
-            )
+            raise ItemError(number, "it has several lines, and each record of this run is one; give a list of lines")
         records.append(Item(f"item {number}", line if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, str):
-            raise ConfigError(f"`data` cannot be scored: item {number}: {row}; leave it out")
+            raise ItemError(number, f"{row}; leave it out")
         encoded.append(row)
     return encoded
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -130,7 +129,7 @@ class AboutWork(PlayWork):
             "plural": modality.traits.plural,
             "labels": model.labels if model.spec.classes else [],
             "shape": shape,
-            "notes": _model_notes(self.player.run, model.notes),
+            "notes": _model_notes(self.player.run, model),
             "prompts": is_text,
             "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
@@ -148,11 +147,14 @@ class AboutWork(PlayWork):
         }
 
 
-def _model_notes(run: Path, notes: Sequence[str]) -> list[str]:
-    """The notes on a model without commands and absolute paths."""
-    state = "still learning" if lock.is_held(run) else "training is not finished"
-    words = (note.partition(": `")[0].replace(f"{run}{os.sep}", "") for note in notes)
-    return [note.replace("training is not finished", state) for note in words]
+def _model_notes(run: Path, model: Model) -> list[str]:
+    """The notes on a run and on weights that are not its final ones; without commands, which a page cannot run."""
+    notes = list(model.folder.notes)
+    if model.checkpoint_step is not None:
+        state = "training is not finished" if model.record.status == "training" else "the final weights are missing"
+        state = "still learning" if lock.is_held(run) else state
+        notes.append(f"{state}; these are the weights of step {model.checkpoint_step:,}")
+    return notes
 
 
 def _example(run: Path) -> str:

@@ -111,7 +111,7 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
+            notes=[*data_notes, *evaluation.skipped, *(note.sentence for note in measurements.notes)],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,

@@ -26,6 +26,7 @@ from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.score import Division
@@ -204,8 +205,11 @@ def _write(
     reporter.message("  drawing the report")
     content = report_content(evaluation, None if limit is None else limit.page_at)
 
-    def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
-        measured = replace(measured, notes=[*run_notes, *sampling.notes, *skipped, *measured.notes])
+    def write(
+        measured: Measurements, skipped: list[Note], replaced: EvaluationReport | None = None
+    ) -> EvaluationReport:
+        made_notes = [Note(sentence) for sentence in (*run_notes, *sampling.notes)]
+        measured = replace(measured, notes=[*made_notes, *skipped, *measured.notes])
         n = len(sampling.samples)
         report = write_run_report(folder, record, measured, content, n, reporter, replaced, out, sampling.seed)
         if out is None and report.folder == folder / REPORT:
@@ -213,7 +217,7 @@ def _write(
         return report
 
     meter, begin = CrowdingMeter(), time.monotonic()
-    report = write(measurements, evaluation.skipped)
+    report = write(measurements, evaluation.notes)
     writing = time.monotonic() - begin
     if limit is None or limit.ends_at is None or measurements.is_stopped:
         return report
@@ -229,7 +233,7 @@ def _write(
         return report
     if supplement.closest_pairs is not None:
         content = replace(content, closest_pairs=supplement.closest_pairs)
-    return write(supplement.measurements, supplement.skipped, report)
+    return write(supplement.measurements, supplement.notes, report)
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:

@@ -46,7 +46,7 @@ COLUMNS_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=50,
     ),

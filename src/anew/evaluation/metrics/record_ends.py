@@ -32,7 +32,7 @@ RECORD_ENDS_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=MIN_RECORDS,
         least_to_pass=300,

@@ -35,7 +35,7 @@ TWO_SAMPLE_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         decisive=True,
     ),

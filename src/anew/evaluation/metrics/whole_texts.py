@@ -36,7 +36,7 @@ WHOLE_TEXTS_AUC = MetricSpec(
         0.15,
         0.35,
         "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair "
-        "{value:.0%} of the time (guessing: 50%)",
+        "{value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=MIN_TEXTS,
         least_to_pass=MIN_TEXTS_TO_COUNT,

@@ -6,7 +6,6 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ from anew.evaluation.metrics.sound_statistics import (
 )
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
 from anew.evaluation.metrics.two_sample import classifier_score
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -143,7 +143,7 @@ class AudioEvaluation(Evaluation[Samples]):
                     yield compare(statistic, own, held_out, train)
                 return
         if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
-            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
+            self.notes.append(Note("Not judged: silence at the beginning and the end of sounds, which is trimmed."))
         mono = [audio.mono(self.sets[part][:MAX_PAIR_ITEMS]) for part in ("samples", "test", "train")]
         statistic = ItemStatistic(LENGTH, lambda items: length(items, self.rate), LENGTH_MEANING)
         yield compare(statistic, *map(statistic.compute, mono))
@@ -226,12 +226,8 @@ class AudioEvaluation(Evaluation[Samples]):
             typical,
             exact=0.1,
             form="difference {:.1f} dB",
+            caption_of_copy=_loudness_caption,
         )
-        # Spectrograms are relative to their loudest value
-        pairs = [
-            replace(pair, caption=_loudness_caption(item, training[i])) if pair.caption == EXACT_COPY else pair
-            for pair, item, i in zip(pairs, items, index, strict=True)
-        ]
         return NearestPairs(pairs, explanation, requested)
 
     def _held_out_subset(self) -> list[Samples]:
@@ -244,7 +240,7 @@ class AudioEvaluation(Evaluation[Samples]):
 
 
 def _loudness_caption(item: Samples, training: Samples) -> str:
-    """The caption of a clip that is the same as a training clip, perhaps but for its loudness."""
+    """The caption of a clip that is the same as a training clip but perhaps for its loudness, which spectrograms leave out."""
     peaks = [max(float(np.abs(clip).max()), 1e-9) for clip in (item, training)]
     change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
     return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"

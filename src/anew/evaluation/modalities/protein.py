@@ -14,7 +14,6 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
@@ -22,6 +21,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
+from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
@@ -116,7 +116,7 @@ class ProteinEvaluation(TextEvaluation):
         if self.inputs.cluster_bits is None:
             return
         if self.clock.over(0.6):
-            self.skip("bits per residue of new families", OUT_OF_TIME)
+            self.notes.append(out_of_time("bits per residue of new families"))
             return
         seconds = self.clock.remaining(0.7)
         examples = self.inputs.cluster_bits(None if seconds == float("inf") else seconds)
@@ -176,10 +176,11 @@ class ProteinEvaluation(TextEvaluation):
             return
         num_cut = sum(len(str(text)) >= spec.length for text in samples)
         if num_cut:
-            self.skipped.append(
+            sentence = (
                 f"{num_cut:,} of {plural(len(samples), 'sample')} {'is' if num_cut == 1 else 'are'} cut at {spec.length:,} residues, "
                 "the greatest length that the model draws: no end came before."
             )
+            self.notes.append(Note(sentence))
 
     def _lengths(self, sets: Sets) -> Iterator[Score]:
         samples, test, train = (np.sort([len(text) for text in part]).astype(np.float64) for part in sets)

@@ -101,10 +101,8 @@ class Part:
     def clause(self) -> str:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
-        clause = self._clause(self.score.value, real if exact is None else max(real, exact))
-        if exact is not None and real - exact > _chance(self.score):
-            clause = clause.replace("(guessing:", f"(real data: {real:.0%}; guessing:")
-        return clause
+        is_real_above = exact is not None and real - exact > _chance(self.score)
+        return self._clause(self.score.value, real if exact is None else max(real, exact), is_real_above)
 
     @property
     def has_weak_reference(self) -> bool:
@@ -119,9 +117,10 @@ class Part:
         """Whether its clause says more than that samples and real data have none of what it counts."""
         return self.clause != self._clause(0.0, 0.0)
 
-    def _clause(self, value: float, real: float) -> str:
+    def _clause(self, value: float, real: float, is_real_above: bool = False) -> str:
+        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
         form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=value, real=real))
+        return unsigned_zero(form.format(value=value, real=real, guessing=guessing))
 
     @property
     def is_percent(self) -> bool:
