@@ -19,8 +19,6 @@ class Audited(Protocol[ItemT]):
 
     total_clock: Clock
 
-    def audit_seconds(self) -> float: ...
-
     def pool_size(self, pool: AuditPool[ItemT]) -> int: ...
 
     def real_items(self, pool: AuditPool[ItemT]) -> RealItems: ...
@@ -67,7 +65,7 @@ def audits_in_time(
         yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
         compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(evaluation.audit_seconds(), available, max_real)
+        size = schedule.next(max(evaluation.total_clock.remaining(), 0.0), available, max_real)
     limited = not is_whole and result.train < result.n_train_total
     items = result.compared
     samples = f"{compared.samples:,} of {n_all:,} samples"

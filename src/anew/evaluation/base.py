@@ -228,10 +228,6 @@ class Evaluation(ABC, Generic[ItemT]):
             return
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
-    def audit_seconds(self) -> float:
-        """The seconds that are left for the copying test; infinite without a limit."""
-        return max(self.total_clock.remaining(), 0.0)
-
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """The number of real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
@@ -271,7 +267,7 @@ class Evaluation(ABC, Generic[ItemT]):
             seed=self.inputs.seed,
             controls=controls,
             brief=brief,
-            remaining=self.audit_seconds,
+            remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
         )
         self.closest_pairs = [
@@ -322,8 +318,7 @@ class Evaluation(ABC, Generic[ItemT]):
         """
         samples = self.items("samples", MAX_SAMPLES)
         n = len(samples)
-        n_train = max(n, min_train)
-        n_train += min(n_train, max_further)
+        n_train = max(n, min_train) + min(max(n, min_train), max_further)
         test, train = self.items("test", n), self.items("train", n_train)
         n_held_out = len(test) if len(test) < n else self.num_held_out()
         inputs = self.inputs

@@ -122,8 +122,8 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
         notes = [Note(self.extent, EXTENT)] if self.extent else []
         if len(self["samples"]) > CLASSIFIED:
-            each = f"{CLASSIFIED:,} {self.counted}s of each set"
-            notes.append(Note(f"The classifier took {each}, since its time grows with the cube of their number."))
+            extent = f"{CLASSIFIED:,} {self.counted}s of each set"
+            notes.append(Note(f"The classifier took {extent}, since its time grows with the cube of their number."))
         return notes
 
     def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:

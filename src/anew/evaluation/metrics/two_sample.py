@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,10 +65,10 @@ class TwoSampleResult:
 
 
 def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str) -> Score:
-    """The score of a classifier of a few numbers that each item has. source: what it sees, one clause."""
-    groups = sets.held_out_groups
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
+    """The score of a classifier of the rows of each set, without the naive baseline. source: what it sees, one clause."""
+    groups, views = sets.held_out_groups, sets.views
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
+    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
     return Score(spec, result.auc, low=result.low, high=result.high, real_baseline=real, n=result.n, source=source)
 
 
@@ -188,23 +188,14 @@ def _fit(train: Array, target: Array) -> _Fit:
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets.detail or comparison.pair_sets
-    groups, seed, views = sets.held_out_groups, comparison.seed, sets.views
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
-    naive = None
+    seed, naive = comparison.seed, None
+    source = comparison.source("a kernel classifier trained on one half and tested on the other", sets)
+    score = classifier_score(TWO_SAMPLE_AUC, sets, seed, source)
     if sets.naive is not None and len(sets.naive) >= len(sets.samples):
-        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups, views=views).auc
-    yield Score(
-        TWO_SAMPLE_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=real,
-        naive_baseline=naive,
-        n=result.n,
-        note="a classifier trained on more items may separate them better" if result.n < USUALLY_ENOUGH_ITEMS else "",
-        source=comparison.source("a kernel classifier trained on one half and tested on the other", sets),
-    )
+        groups = sets.held_out_groups
+        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups, views=sets.views).auc
+    note = "a classifier trained on more items may separate them better" if score.n < USUALLY_ENOUGH_ITEMS else ""
+    yield replace(score, naive_baseline=naive, note=note)
 
 
 EXPORT = FeatureMetric("the classifier two-sample test", compute, order=12)  # decisive

@@ -15,9 +15,10 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.texts import codes, window_hashes
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.item_statistics import effect_size
-from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.metrics.words import WORD
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
@@ -124,26 +125,18 @@ def whole_text_scores(
     chosen = [[part[i] for i in rng.permutation(len(part))[:n]] for part in (samples, held_out, train)]
     num_words = min(int(np.quantile([len(WORD.findall(text[:MAX_CHARACTERS])) for text in chosen[2]], 0.25)), MAX_WORDS)
     recurrences = _recurrences([*chosen[0], *chosen[1], *chosen[2]]).reshape(len(chosen), n, -1)
-    sample_rows, held_out_rows, train_rows = (
+    rows = (
         np.concatenate([[text_numbers(text, num_words) for text in part], shared], axis=1)
         for part, shared in zip(chosen, recurrences, strict=True)
     )
-    groups, real_groups, train_groups = duplicate_groups(
-        [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of
+    sets = FeatureSets.with_duplicates(rows, [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of)
+    effects = [effect_size(a, b).value for a, b in zip(sets.samples.T, sets.held_out.T, strict=True)]
+    best = int(np.argmax(effects))
+    source = (
+        f"a kernel classifier of {len(effects)} numbers of whole texts, trained on one half and tested on the other; the "
+        f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({effects[best]:.0%})"
     )
-    result = two_sample_test(sample_rows, held_out_rows, seed, groups, real_groups)
-    alone = [effect_size(a, b).value for a, b in zip(sample_rows.T, held_out_rows.T, strict=True)]
-    best = int(np.argmax(alone))
-    yield Score(
-        WHOLE_TEXTS_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=two_sample_test(train_rows, held_out_rows, seed, train_groups, real_groups).auc,
-        n=result.n,
-        source=f"a kernel classifier of {len(alone)} numbers of whole texts, trained on one half and tested on the other; the "
-        f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({alone[best]:.0%})",
-    )
+    yield classifier_score(WHOLE_TEXTS_AUC, sets, seed, source)
 
 
 def text_numbers(text: str, num_words: int) -> Array:

@@ -16,7 +16,6 @@ from anew.data.formats.audio import Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
@@ -24,7 +23,7 @@ from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
-from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
 from anew.evaluation.metrics.sound_statistics import (
     LENGTH,
@@ -41,6 +40,7 @@ from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
+from anew.evaluation.sample_pairs import EXACT_COPY, nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
@@ -121,9 +121,9 @@ class AudioEvaluation(Evaluation[Samples]):
     def _statistics(self) -> Iterator[Score]:
         """Sound statistics that need no features."""
         parts = ("samples", "test", "train", "naive")
-        curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:MAX_PAIR_ITEMS]), self.rate) for part in parts))
-        spec = pulse_spec(curves.samples, curves.test)
-        yield distance_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
+        curves = FeatureSets(*(pulses(audio.mono(self.sets[part][:MAX_PAIR_ITEMS]), self.rate) for part in parts))
+        spec = pulse_spec(curves.samples, curves.held_out)
+        yield bootstrap_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
         samples, test, train = (self.sets[part][:MAX_PAIR_ITEMS] for part in parts[:3])
         mono = [audio.mono(part) for part in (samples, test, train)]
         for statistic in envelope_statistics(self.rate):
@@ -150,14 +150,13 @@ class AudioEvaluation(Evaluation[Samples]):
 
     def _spectrum(self) -> Iterator[Score]:
         rows = {part: self._levels(part) for part in ("samples", "test", "train", "naive")}
+        spectra = self.sets.with_features(rows, self.feature_description)
         seed, source = self.inputs.seed, "mean difference of the mean levels of clips, in decibels, in mel bands"
-        yield distance_score(sound_spectrum(), level_distance, SetStatistics(*rows.values()), seed=seed, source=source)
+        yield bootstrap_score(sound_spectrum(), level_distance, spectra, seed=seed, source=source)
         source = (
             f"a kernel classifier of the levels of {audio.BANDS} mel bands, trained on one half and tested on the other"
         )
-        yield classifier_score(
-            sound_spectrum_auc(), self.sets.with_features(rows, self.feature_description), seed, source
-        )
+        yield classifier_score(sound_spectrum_auc(), spectra, seed, source)
 
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
@@ -169,11 +168,11 @@ class AudioEvaluation(Evaluation[Samples]):
     ) -> Iterator[Score]:
         """Yield the score of a number that every clip has, by the distance of its distributions."""
         parts = (self.sets[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train", "naive"))
-        numbers = SetStatistics(*(number_of(items, self.rate) for items in parts))
+        numbers = FeatureSets(*(number_of(items, self.rate) for items in parts))
         source += (
-            f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.test):.3g}"
+            f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.held_out):.3g}"
         )
-        yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
+        yield bootstrap_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
     def probe_embedder(self) -> Embedder[Samples]:
         """The function that computes coarse spectrograms, which show best what is said, and take little time."""

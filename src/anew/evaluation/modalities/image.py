@@ -12,7 +12,6 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
@@ -22,7 +21,7 @@ from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
-from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
@@ -30,6 +29,7 @@ from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, ba
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
+from anew.evaluation.sample_pairs import nearest_pairs
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
@@ -135,9 +135,9 @@ class ImageEvaluation(Evaluation[Numbers]):
 
     def _spectrum(self) -> Iterator[Score]:
         rows = {part: detail_levels(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")}
-        spectra = SetStatistics(*rows.values())
+        spectra = self.sets.with_features(rows, self.feature_description)
         fine = slice(spectra.samples.shape[1] // 2, None)
-        level = float(spectra.samples[:, fine].mean() - spectra.test[:, fine].mean())
+        level = float(spectra.samples[:, fine].mean() - spectra.held_out[:, fine].mean())
         amount = (
             "about as much fine detail as"
             if abs(level) < 0.5
@@ -145,13 +145,12 @@ class ImageEvaluation(Evaluation[Numbers]):
         )
         source = f"difference of the mean levels of radial power spectra, in decibels; {amount} in real images ({level:+.1f} dB)"
         seed = self.inputs.seed
-        yield distance_score(SPECTRUM_DISTANCE, balance_distance, spectra, seed=seed, source=source)
+        yield bootstrap_score(SPECTRUM_DISTANCE, balance_distance, spectra, seed=seed, source=source)
         source = (
             f"a kernel classifier of the levels of {spectra.samples.shape[1]} rings of spectra, trained on one half and tested on "
             "the other"
         )
-        sets = self.sets.with_features(rows, self.feature_description)
-        yield classifier_score(SPECTRUM_AUC, sets, seed, source)
+        yield classifier_score(SPECTRUM_AUC, spectra, seed, source)
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single images."""
@@ -169,10 +168,10 @@ class ImageEvaluation(Evaluation[Numbers]):
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""
         samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
-        yield distance_score(
+        yield bootstrap_score(
             COLOUR_DISTANCE,
             colour_distance,
-            SetStatistics(samples, test, train, np.ones_like(test)),
+            FeatureSets(samples, test, train, np.ones_like(test)),
             seed=self.inputs.seed,
             source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
             minimum=0.0,

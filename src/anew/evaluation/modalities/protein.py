@@ -14,11 +14,11 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
@@ -190,7 +190,7 @@ class ProteinEvaluation(TextEvaluation):
 
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
         method = f"mean difference of sorted lengths, in residues: {means}"
-        yield self._distance_score(LENGTH_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        yield self._bootstrap_score(LENGTH_DISTANCE, distance, FeatureSets(samples, test, train), method)
         low, middle, high = np.quantile(test, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2))
         margin = LENGTH_MARGIN * middle
         usual, real_usual = ((part >= low - margin) & (part <= high + margin) for part in (samples, train))
@@ -207,17 +207,17 @@ class ProteinEvaluation(TextEvaluation):
             return jensen_shannon(a.sum(0), b.sum(0))
 
         method = "Jensen-Shannon divergence in bits of residue frequencies, samples against held-out"
-        yield self._distance_score(COMPOSITION_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        yield self._bootstrap_score(COMPOSITION_DISTANCE, distance, FeatureSets(samples, test, train), method)
 
-    def _distance_score(
+    def _bootstrap_score(
         self,
         spec: MetricSpec,
         distance: Callable[[Numbers, Numbers], float],
-        statistics: SetStatistics,
+        statistics: FeatureSets,
         method: str,
     ) -> Score:
         """The score of a distance between samples and held-out sequences."""
-        return distance_score(
+        return bootstrap_score(
             spec, distance, statistics, seed=self.inputs.seed, source=method, minimum=0.0, repeats=RESAMPLES
         )
 

@@ -134,7 +134,7 @@ class TextEvaluation(Evaluation[str]):
             max_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
-            remaining=self.audit_seconds,
+            remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
             **extent,
         )
