@@ -119,12 +119,19 @@ class FeatureComparison:
         return real, statistic(sets.naive, sets.held_out)
 
     def bootstrap_score(
-        self, spec: MetricSpec, statistic: Statistic, method: str, time_share: float, *, is_ratio: bool = False
+        self,
+        spec: MetricSpec,
+        statistic: Statistic,
+        method: str,
+        time_share: float,
+        minimum: float = -np.inf,
+        *,
+        is_ratio: bool = False,
     ) -> Score:
         """The score of a statistic of all samples and held-out items: see `bootstrap_score`.
 
         Args:
-            spec, statistic, is_ratio: See there.
+            spec, statistic, minimum, is_ratio: See there.
             method: How it is computed, a clause for its source.
             time_share: Share of the evaluation's time after which the bootstrap stops.
         """
@@ -137,6 +144,7 @@ class FeatureComparison:
             sets,
             seed=self.seed,
             source=self.source(method),
+            minimum=minimum,
             is_ratio=is_ratio,
             out_of_time=lambda: self.over(time_share),
         )
