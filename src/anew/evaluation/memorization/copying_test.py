@@ -29,9 +29,8 @@ Indices = NDArray[np.intp]
 PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 # The scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small.
 FIRST_STEP, STEP_GROWTH = 4, 1.12
-NUM_INDEPENDENT_STEPS = (
-    10  # steps of the scan that count as independent: neighbouring steps see nearly the same samples
-)
+# Steps of the scan that count as independent: neighbouring steps see nearly the same samples
+NUM_INDEPENDENT_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.texts import Hashes, codes, window_hashes
+from anew.functional.text_hashes import Hashes, code_points, window_hashes
 
 # Characters of a window: of longer ones too few are left where one character of twenty was changed (docs/log.md, 2026-11-28)
 WINDOW = 16
@@ -112,7 +112,7 @@ def _windows(item: WholeText, step: int) -> tuple[Hashes, NDArray[np.bool_]]:
     """Hashes of the distinct windows of a text, about one in `step`, rising, and whether each is in the part that poses."""
     if len(item.text) < WINDOW:
         return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=bool)
-    hashes = window_hashes(codes(item.text), WINDOW)
+    hashes = window_hashes(code_points(item.text), WINDOW)
     windows, part = np.unique(hashes), np.unique(hashes[item.start : max(item.stop - WINDOW + 1, item.start)])
     in_part = np.isin(windows, part, assume_unique=True)
     is_drawn = windows % np.uint64(step) == 0

@@ -22,7 +22,8 @@ from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEX
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
 from anew.evaluation.memorization.search_cache import SearchProgress, no_progress
 from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cut_to_lengths
-from anew.evaluation.memorization.texts import codes, longest_matches
+from anew.evaluation.memorization.texts import longest_matches
+from anew.functional.text_hashes import code_points
 
 # Passages of a stretch: of long documents a small audit compares stretches, so that it has many documents to permute the labels of
 STRETCH = 16
@@ -199,7 +200,7 @@ def _audit_whole_texts(
     for pair in result.pairs:
         if math.isinf(pair.distance):  # no part of it stands in a single training text
             continue
-        match = longest_matches([parts[pair.sample]], codes(train_texts[pair.train]), WINDOW)[0]
+        match = longest_matches([parts[pair.sample]], code_points(train_texts[pair.train]), WINDOW)[0]
         starts = (0, 0) if match is None else (sample_cuts[pair.sample].start + match.start, match.place)
         (sample, sample_start), (text, start) = (
             samples.place(pair.sample, starts[0]),

@@ -35,9 +35,8 @@ MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would
 MIN_SHARE_WITH_NUMBER = 0.9  # least share of records with a number at a place that relations are looked for in; chosen
 # Of the deviation of a number, how far it may be off at most: rounding explains that of anything, where weights are large; chosen
 MAX_RELATIVE_SLACK = 0.1
-TRIMMED_SHARE = (
-    0.01  # share of records farthest from a relation, which do not count where it is learned: they may be wrong
-)
+# Share of records farthest from a relation, which do not count where it is learned: they may be wrong
+TRIMMED_SHARE = 0.01
 ROUNDS = 3  # of leaving those out
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 100, 1000)  # of coefficients: sums, means, percentages, units
 DISTANCE_MARGIN = 1.5  # times the largest distance of training records, for other records

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.texts import codes, window_hashes
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -21,6 +20,7 @@ from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.metrics.words import WORD
 from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
 MAX_TEXTS = 600  # of each set: more take seconds
@@ -275,4 +275,4 @@ def _repeated_rarity(pairs: Sequence[tuple[str, str]], width: int, distinct: Int
 
 def _cells(text: str, width: int) -> Integers:
     """The different cells of so many characters in a row of a text."""
-    return np.unique((window_hashes(codes(text), width) % np.uint64(CELLS)).astype(np.intp))
+    return np.unique((window_hashes(code_points(text), width) % np.uint64(CELLS)).astype(np.intp))

@@ -19,9 +19,8 @@ from anew.evaluation.reporting.history import finite
 MIN_CHECKS = 5  # least validation losses that make a curve; chosen
 MIN_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
 WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
-MIN_Z = (
-    2.0  # standard errors by which averages of the training loss must differ from no fall, and from one that matters
-)
+# Standard errors by which averages of the training loss must differ from no fall, and from one that matters
+MIN_Z = 2.0
 MIN_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
 BEND = 1.5  # a loss levels off if it fell by so many times its present fall in the quarter before; chosen
 
