@@ -168,7 +168,7 @@ class Copied(Slow):
 
 def copies(train: int) -> CopyTestResult:
     return CopyTestResult(
-        found=False,
+        detected=False,
         p=0.5,
         share=0.0,
         low=0.0,

@@ -10,7 +10,7 @@ from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
 from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
 from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.result import CopyTestResult, Limit
 from anew.evaluation.notes import COPIES
 
 
@@ -76,7 +76,7 @@ def audits_in_time(
         evaluation.skip("copies of the other training items", f"there was time to compare only {items}", COPIES)
 
 
-def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
+def with_limit(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
     """The result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 

@@ -240,7 +240,7 @@ class SampleWork(PlayWork):
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
         yield {
             "items": item_views(samples),
-            "made": self.player.keep(samples, last.cpu()),
+            "samples": self.player.keep(samples, last.cpu()),
             "drafts": count,
             "notes": [*_notes(samples), *_cut_off(model, last, count)],
         }
@@ -368,7 +368,7 @@ class WalkWork(PlayWork):
         options = self.options
         settings = arguments.keywords(options.settings, model.walk)
         walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
-        yield {"items": item_views(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
+        yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": self.player.keep(walk.frames)}
 
 
 class NearestWork(PlayWork):

@@ -56,7 +56,7 @@ class Player:
         """Keep samples, and their values in the model (n, *shape) if given, for later requests. Returns their name."""
         with self._lock:
             self._count += 1
-            name = f"made-{self._count}"
+            name = f"samples-{self._count}"
             self._samples[name] = samples
             if values is not None:
                 self._values[name] = values

@@ -63,7 +63,7 @@ def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -
     if passes is not None and passes > MANY_PASSES:
         text = f"copies come with many passes over few items (about {passes:,.0f} here): give more data, or a shorter budget"
     # The text is recited, in passages that are too short for the copying test
-    elif passes is not None and not copies.found:
+    elif passes is not None and not copies.detected:
         text = (
             f"after so few passes over the data ({passes:.2g}) copies come from the counts that are mixed with the network; "
             "train again with ngrams=false and contexts=false, which leave them out"

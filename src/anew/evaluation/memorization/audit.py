@@ -1,7 +1,7 @@
 """The audit for copies: the tests, the planted copies that they would have caught, and controls with real items.
 
     result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
-    report["copies"] = result.to_json()
+    report["copies"] = result_json(result)
 
 Running text is audited in passages and in whole texts: `text_audit.audit_texts`.
 """
@@ -53,6 +53,7 @@ from anew.evaluation.memorization.planting import (
 from anew.evaluation.memorization.result import (
     ClosestPair,
     CopyTestResult,
+    Method,
     PlantedControl,
     TrainingDistance,
 )
@@ -261,7 +262,7 @@ class Audit(Generic[ItemT]):
             share, low = repeats.at_least(share, low, n_visible)
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
-            found=is_copying,
+            detected=is_copying,
             p=p,
             share=share,
             low=low,
@@ -355,7 +356,7 @@ class Audit(Generic[ItemT]):
         self,
         sample_nearests: Sequence[NearestReal],
         match_test: MatchTest,
-        method: str,
+        method: Method,
         control_p: float | None = None,
     ) -> CopyTestResult:
         """The result of the reference test alone."""
@@ -367,7 +368,7 @@ class Audit(Generic[ItemT]):
         )
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
-            found=reference.p <= self.level,
+            detected=reference.p <= self.level,
             p=reference.p,
             share=share,
             low=clopper_pearson(share * self.n_samples, self.n_samples)[0],

@@ -224,7 +224,7 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
     doubtful = [result for result in both if result.method == "shifted" or result.invalid]
     if doubtful:
         return replace(doubtful[0], p=p)
-    decisive = min((result for result in both if result.found), key=lambda result: result.p, default=measured)
+    decisive = min((result for result in both if result.detected), key=lambda result: result.p, default=measured)
     return replace(
         decisive,
         p=p,
