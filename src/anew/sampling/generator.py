@@ -178,8 +178,8 @@ class Generator:
             ConfigError: The request is none.
         """
         if not isinstance(request, SampleRequest):
-            given = shorten(request)
-            raise ConfigError(f"`request` must be a SampleRequest (got {given}); model.sample({given}) draws new items")
+            value = shorten(request)
+            raise ConfigError(f"`request` must be a SampleRequest (got {value}); model.sample({value}) draws new items")
         last: Tensor | None = None
         num_drafts = self.family.num_drafts(request)
         for number, draft in enumerate(self.family.sample(request, seed), 1):
