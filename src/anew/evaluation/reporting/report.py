@@ -22,7 +22,7 @@ from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Score
 
-FORMAT = 1  # of report.json; a larger one if a field is renamed or means something else
+FORMAT = 2  # of report.json; a larger one if a field is renamed or means something else
 NOT_MEASURED = "Not measured."
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
 NOUNS = {
