@@ -109,7 +109,7 @@ def leave_group() -> bool:
     return is_first
 
 
-def tell_torchrun(code: int) -> None:
+def notify_torchrun(code: int) -> None:
     """Leave the exit code where torchrun looks for it: torchrun itself ends with 1, whatever its processes end with, but copies
     this file, with the code of the process that failed first, to where its own TORCHELASTIC_ERROR_FILE says."""
     path = os.environ.get(ERROR_FILE)

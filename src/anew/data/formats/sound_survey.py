@@ -91,7 +91,7 @@ def contents_of(data: SoundData, shape: Shape) -> Contents:
     return Contents(header, single, share_above(x, rate, shape.rate / 2))
 
 
-def listened_to(headers: Sequence[Header], shape: Shape) -> list[int]:
+def files_in_time(headers: Sequence[Header], shape: Shape) -> list[int]:
     """Indices of files that are decoded before the data is cut: those that may be single sounds or lose something, or as many of
     them as LISTENED_SECONDS allow, evenly spaced."""
     unclear = [i for i, header in enumerate(headers) if may_be_single(header, shape) or header.rate > shape.rate]

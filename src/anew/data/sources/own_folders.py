@@ -93,13 +93,13 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:
-        data = f"the data that it was trained on{_named_data(place)}"
+        data = f"the data that it was trained on{_data_phrase(place)}"
         raise DataError(
             f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
         )
 
 
-def _named_data(run: Path) -> str:
+def _data_phrase(run: Path) -> str:
     """`, 'PATH'` of the data that a run names; "" if it names none."""
     value = _json_of(run / RUN_MARK)
     request = value.get("request") if is_run_config(value) else None

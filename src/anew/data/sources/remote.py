@@ -193,7 +193,7 @@ class _CopyProgress:
 
     def __init__(self, shown: str, missing: Mapping[str, StoredFile]) -> None:
         self.is_over = threading.Event()
-        self._shown, self._total = shown, sum(file.bytes or 0 for file in missing.values())
+        self._address, self._total = shown, sum(file.bytes or 0 for file in missing.values())
         self._received: dict[str, int] = {}  # bytes of each file
         self._begin = time.monotonic()
         self._next = FIRST_PROGRESS_S
@@ -217,7 +217,7 @@ class _CopyProgress:
         received = sum(list(self._received.values()))
         of = f" of {limits.size(self._total)}" if self._total else ""
         rate = limits.size(round(received / seconds))
-        _log.info("copying %s: %s%s so far, %s/s", self._shown, limits.size(received), of, rate)
+        _log.info("copying %s: %s%s so far, %s/s", self._address, limits.size(received), of, rate)
 
 
 class _Copy:
