@@ -174,7 +174,7 @@ class RangeStore:
 
     def _fetch(self, job: _BlockRequest) -> Blocks:
         file, start = job.names.file, job.run.start * BLOCK
-        shown = f"{self._address}: {file.key.rpartition('/')[2]}"
+        place = f"{self._address}: {file.key.rpartition('/')[2]}"
         stop = start + job.bytes
         is_whole = start == 0 and stop == file.bytes
 
@@ -188,13 +188,13 @@ class RangeStore:
                     raise
                 return None
 
-        data = addresses.reached(fetch, shown)
+        data = addresses.reached(fetch, place)
         if data is None:
             raise self._loss(file, "it was removed after the data was listed")
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
-        if len(data) != job.bytes or not (is_whole or self._is_same(file, shown)):
+        if len(data) != job.bytes or not (is_whole or self._is_same(file, place)):
             raise self._loss(file, "it changed after the data was listed")
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
         self._remember(blocks)

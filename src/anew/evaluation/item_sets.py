@@ -130,8 +130,8 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         """The sets as features of an embedder. description: that of the features, one clause."""
         if not isinstance(embedder, GridEmbedder):
             return self.with_features({name: embedder(items) for name, items in self.items()}, description)
-        both = {name: embedder.detailed(items) for name, items in self.items()}
-        rows, detailed = ({name: pair[i] for name, pair in both.items()} for i in (0, 1))
+        feature_pairs = {name: embedder.detailed(items) for name, items in self.items()}
+        rows, detailed = ({name: pair[i] for name, pair in feature_pairs.items()} for i in (0, 1))
         detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)
         return replace(self.with_features(rows, description), detail=replace(detail, views=embedder.views))
 

@@ -153,11 +153,11 @@ class Optimizer:
     ) -> None:
         """Muon's step where each process computes the updates of some matrices. Momenta are kept by all, for checkpoints."""
         for members in shapes:
-            own = [(name, parameter) for name, parameter in members if name in shared.own]
+            own_parameters = [(name, parameter) for name, parameter in members if name in shared.own]
             for name, parameter in members:
                 if name not in shared.own:
                     self._momentum(group, name, parameter)
-            for part in _portions(own):
+            for part in _portions(own_parameters):
                 for (name, _), update in zip(part, self._orthogonal_updates(group, part), strict=True):
                     shared.values[name].copy_(update.view_as(shared.values[name]))
         shared.exchange()

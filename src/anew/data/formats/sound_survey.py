@@ -172,11 +172,11 @@ def describe_missing(shares: Mapping[str, float]) -> list[str]:
     cut_off = [name for name, share in shares.items() if share > MAX_MISSING]
     if not cut_off:
         return []
-    shown = listed(
+    names = listed(
         [*cut_off[:SHOWN_FILES], *([f"{len(cut_off) - SHOWN_FILES:,} more"] if cut_off[SHOWN_FILES:] else [])]
     )
     largest = max(shares.values())
-    return [f"The end of {shown} is missing (up to {largest:.0%} of a file): what is there is used."]
+    return [f"The end of {names} is missing (up to {largest:.0%} of a file): what is there is used."]
 
 
 def _describe_loss(
@@ -186,9 +186,9 @@ def _describe_loss(
     shares = [content.share_above for content in contents if content.header.rate > shape.rate]
     if not shares or float(np.mean(shares)) < MIN_LOSS:
         return ""
-    most = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
+    extent = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
     average = f"{100.0 * float(np.mean(shares)):.2g}%"
-    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{most}"
+    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{extent}"
     if is_rate_asked:
         return loss
     highest = max(header.rate for header in headers)

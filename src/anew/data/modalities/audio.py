@@ -330,8 +330,8 @@ class Audio(Modality):
         """The numbers that turn a grid into a waveform, see `decode`, and `trim`: whether its silent end is cut off."""
         peak = None if self.config.level == "keep" else PEAK
         levels = self._levels and self._levels.for_export()
-        own = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
-        return {**self._scale.numbers(), **own, "trim": self.config.trim}
+        audio_state = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
+        return {**self._scale.numbers(), **audio_state, "trim": self.config.trim}
 
     # ---- keeping ----
 

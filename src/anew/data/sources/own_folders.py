@@ -30,14 +30,14 @@ def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list
         DataError: There are no other files.
     """
     marks = (file.path for file in files if file.path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
-    own = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
-    if not own:
+    noun_of = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
+    if not noun_of:
         return list(files), []
-    outermost = {folder: noun for folder, noun in own.items() if not _is_below(folder, own)}
+    outermost = {folder: noun for folder, noun in noun_of.items() if not _is_below(folder, noun_of)}
     skipped = [
         SkippedItem(folder, f"it is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
     ]
-    others = [file for file in files if not _is_below(file.path, own)]
+    others = [file for file in files if not _is_below(file.path, noun_of)]
     if not others:
         raise DataError(_own_folders_alone(text, outermost))
     return others, skipped

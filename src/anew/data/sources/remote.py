@@ -303,10 +303,10 @@ class _Copy:
         """Fetch a file; returns why it could not be fetched (one clause), or None."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
-        most = limits.FETCHED.bytes if file.bytes is None else file.bytes
+        max_bytes = limits.FETCHED.bytes if file.bytes is None else file.bytes
 
         def fetch() -> bool:
-            callback = addresses.at_most(most, functools.partial(progress.watch, name))
+            callback = addresses.at_most(max_bytes, functools.partial(progress.watch, name))
             try:
                 self.system.get_file(file.key, str(temporary), callback=callback)
             except FileNotFoundError as error:

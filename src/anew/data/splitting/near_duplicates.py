@@ -137,7 +137,9 @@ class NearDuplicateIndex:
 def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | None = None) -> list[int]:
     """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
     evenly spread ones for similarity. max_characters: of each text; None: as many as the number of items allows."""
-    most = max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
+    max_compared = (
+        max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
+    )
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
@@ -145,7 +147,7 @@ def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | 
         key, item = keys[number], items[number]
         if key in leader or not isinstance(item.data, str):
             continue
-        signature = minhash(item.data, most)
+        signature = minhash(item.data, max_compared)
         match = index.match(signature)
         leader[key] = key if match is None else leader[match]
         index.add(key, signature)

@@ -64,9 +64,9 @@ class FieldDistance(Distance):
                 equal += column[part][:, None] == column[pool][None]
             equal[self._group[part][:, None] == self._group[pool][None]] = -1
             best = equal.argmax(axis=1)
-            most = equal[np.arange(len(part)), best]
-            item[start : start + size] = np.where(most < 0, -1, pool[best])
-            distance[start : start + size] = np.where(most < 0, np.inf, 1.0 - most / self._codes.shape[1])
+            num_equal = equal[np.arange(len(part)), best]
+            item[start : start + size] = np.where(num_equal < 0, -1, pool[best])
+            distance[start : start + size] = np.where(num_equal < 0, np.inf, 1.0 - num_equal / self._codes.shape[1])
         return item, distance
 
 

@@ -98,9 +98,9 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
         return []
     table = np.array([[numbers.get(place, np.nan) for place in places] for numbers in records])  # (n, p)
     present = (~np.isnan(table)).astype(np.float64)
-    both = present.T @ present  # (p, p) records
+    num_both = present.T @ present  # (p, p) records
     broken = np.array([(table[:, [i]] > table).sum(axis=0) for i in range(len(places))])  # (p, p)
-    holds = (both >= MIN_RECORDS) & (broken / np.maximum(both, 1.0) <= MAX_BROKEN)
+    holds = (num_both >= MIN_RECORDS) & (broken / np.maximum(num_both, 1.0) <= MAX_BROKEN)
     np.fill_diagonal(holds, False)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
     return [Order(places[i], places[j]) for i, j in pairs if _is_often_broken_by_chance(table[:, i], table[:, j])]
