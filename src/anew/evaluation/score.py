@@ -18,6 +18,8 @@ Question = Literal["closeness", "variety"]
 
 # Items of each set that usually suffice for a comparison. No sentence asks for fewer, so that all ask for the same number.
 USUALLY_ENOUGH_ITEMS = 300
+# Items with which the interval of a rare share, such as of malformed records, is narrow enough to rule out a share that matters.
+ENOUGH_FOR_RARE_SHARES = 2_000
 
 
 class Division(Enum):

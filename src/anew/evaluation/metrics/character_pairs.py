@@ -10,7 +10,7 @@ import numpy as np
 
 from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.words import MIN_KNOWN, MIN_WORDS, passage_score, share_of
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
 KNOWN_CHARACTER_PAIRS = MetricSpec(
     "known_character_pairs",
@@ -23,7 +23,7 @@ KNOWN_CHARACTER_PAIRS = MetricSpec(
         0.04,
         0.2,
         "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 UNKNOWN_CHARACTER_PAIRS = MetricSpec(

@@ -14,7 +14,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
 KNOWN_WORDS = MetricSpec(
     "known_words",
@@ -27,7 +27,7 @@ KNOWN_WORDS = MetricSpec(
         0.04,
         0.2,
         "{value:.1%} of words are words of the training text (real text: {real:.1%})",
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 UNKNOWN_WORDS = MetricSpec(
@@ -60,7 +60,11 @@ BROKEN_WORDS = MetricSpec(
     "Share of words that are not in the training text and contain a letter trigram that no word there has.",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})", least_to_pass=2_000
+        "closeness",
+        0.02,
+        0.1,
+        "{value:.1%} of words are broken (real text: {real:.1%})",
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 ENOUGH_PAIRS = 2_000  # pairs of words that can show that there is no difference; chosen
@@ -92,7 +96,7 @@ PAIRS_BEYOND_REAL = MetricSpec(
         1.0,
         "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
         exact_baseline=0.0,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 WORD = re.compile(word_rule(r"[^\W\d_]"))  # letters alone
