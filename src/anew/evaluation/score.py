@@ -85,6 +85,27 @@ class Tolerance:
     explains_others: bool = False
 
 
+def guessing_tolerance(
+    clause: str, *, large: float = 0.35, decisive: bool = False, least: int = 0, least_to_pass: int = 0
+) -> Tolerance:
+    """The tolerance of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
+
+    Args:
+        clause: What tells them apart, the beginning of the clause of the tolerance.
+        large, decisive, least, least_to_pass: See `Tolerance`.
+    """
+    return Tolerance(
+        "closeness",
+        0.15,
+        large,
+        f"{clause} {{value:.0%}} of the time {{guessing}}",
+        exact_baseline=0.5,
+        decisive=decisive,
+        least=least,
+        least_to_pass=least_to_pass,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """Description of a metric for readers and programs, whatever its value.

@@ -17,7 +17,7 @@ from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import MAX_READ, row_format
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
 MIN_RECORDS = 50  # records of each set; chosen
 MAX_RECORDS = 600  # of each set: more take seconds
@@ -28,12 +28,8 @@ RECORD_ENDS_AUC = MetricSpec(
     "characters (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier of their first and last characters picks the sample out of a pair",
         least=MIN_RECORDS,
         least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),

@@ -23,7 +23,7 @@ from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
 TWO_SAMPLE_AUC = MetricSpec(
     "two_sample_auc",
@@ -31,12 +31,8 @@ TWO_SAMPLE_AUC = MetricSpec(
     "How often a classifier picks the generated item out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier picks the sample out of a pair {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier picks the sample out of a pair",
         decisive=True,
     ),
 )

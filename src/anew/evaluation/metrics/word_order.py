@@ -14,10 +14,9 @@ import numpy as np
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
 
 MIN_RECORDS = 50  # records of several words; with fewer, only records that are all wrong would show; chosen
 WORD_ORDER = MetricSpec(
@@ -27,12 +26,8 @@ WORD_ORDER = MetricSpec(
     "1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        SMALL,
-        LARGE,
-        "the words of a sample are in a less plausible order than those of a real record {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "the words of a sample are in a less plausible order than those of a real record",
         least=MIN_RECORDS,
         # Of fewer records the interval of real ones is too wide to pass
         least_to_pass=150,

@@ -12,9 +12,8 @@ import numpy as np
 from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_tolerance
 
 KNOWN_WORDS = MetricSpec(
     "known_words",
@@ -37,12 +36,8 @@ UNKNOWN_WORDS = MetricSpec(
     "length (0.5 = guessing, or fewer; 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        SMALL,
-        LARGE,
-        "a sample has more unknown words than a real passage {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a sample has more unknown words than a real passage",
         # Of fewer passages the interval of real text is too wide to pass
         least_to_pass=150,
     ),
