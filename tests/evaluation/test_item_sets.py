@@ -57,7 +57,7 @@ def test_it_is_said_how_many_the_classifier_takes() -> None:
     assert compared.note_compared() == []
     many = ItemSets({part: ITEMS * 10 for part in ("samples", "test", "train")}, {}, Supply(), "texts", "text piece")
     many.take(1_500, no_naive)
-    assert many.note_compared()[-1].startswith("The classifier took 1,000 text pieces of each set")
+    assert many.note_compared()[-1].sentence.startswith("The classifier took 1,000 text pieces of each set")
 
 
 def test_of_which_there_are_too_few() -> None:
