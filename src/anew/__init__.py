@@ -9,8 +9,9 @@ from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
+    from anew.api.comparing import compare
     from anew.api.exporting import export
-    from anew.api.measure import compare, evaluate, look, nearest, score, walk
+    from anew.api.measure import evaluate, look, nearest, score, walk
     from anew.api.sampling import again
     from anew.api.serving import serve
     from anew.api.studio_page import studio

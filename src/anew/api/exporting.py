@@ -43,6 +43,9 @@ def export(
         ConfigError: The target is unknown or does not support this run, or `out` is not empty.
         DataError: The target needs a package that is missing; the sentence names the extra.
         RunError: The run has no weights or is damaged, or the folder cannot be written.
+
+    Examples:
+        >>> print(anew.export("towns", "transformers", "towns-qwen").notes)
     """
     name = arguments.optional_text("to", to)
     if name is None:

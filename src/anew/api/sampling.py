@@ -137,6 +137,9 @@ def again(
 
     Raises:
         ConfigError: The file does not say where it comes from, or the run has other weights now.
+
+    Examples:
+        >>> anew.again("new-towns/0007.txt", "towns").save("again")
     """
     path = arguments.path("file", file)
     from anew.sampling.origins import one_run, origins_in

@@ -56,6 +56,9 @@ def serve(
         ConfigError: The port is in use, an argument cannot be used, or two runs have the same name.
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
+
+    Examples:
+        >>> anew.serve(["towns", "digits"], port=8000)
     """
     # Refusals need not wait for PyTorch and FastAPI.
     folders = [RunFolder.open(run_place("runs", run, ConfigError)).path for run in arguments.several("runs", runs)]

@@ -45,6 +45,9 @@ def studio(
         ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.
         DataError: The extra `studio` is missing.
         RunError: What was given is not a run.
+
+    Examples:
+        >>> anew.studio("towns")
     """
     if (model_path := folder_of_model(runs)) is not None:
         runs = model_path

@@ -83,6 +83,10 @@ def train(
         UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
+
+    Examples:
+        >>> model = anew.train("towns-data", "towns", budget="2m")
+        >>> print(model.sample(5))
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:
@@ -266,6 +270,9 @@ def resume(
         UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
+
+    Examples:
+        >>> model = anew.resume("towns", budget="2m")
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:
@@ -358,6 +365,10 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     Raises:
         ConfigError: The device does not exist, or the family is code and `trust_code` is not set.
         RunError: The folder is not a finished run, or is damaged.
+
+    Examples:
+        >>> model = anew.load("towns")
+        >>> model.sample(20, seed=1, temperature=0.8).save("new-towns")
     """
     return load_for(run, device, trust_code=trust_code)
 
