@@ -159,9 +159,7 @@ class RangeStore:
             fault: BaseException | None = None
             try:
                 blocks = self._fetch(job)
-            except (
-                BaseException
-            ) as error:  # raised again in the threads that wait for the blocks, which would wait for ever
+            except BaseException as error:  # raised again in the threads that wait for the blocks
                 fault = error
             with self._lock:
                 self._ahead -= job.bytes
