@@ -68,18 +68,12 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def table(settings: list[SettingInfo]) -> list[str]:
     """A table whose rows a narrow screen stacks, see `.settings` in the style sheet."""
     rows = ["| setting | meaning | default | values |", "|---|---|---|---|"]
     for setting in settings:
         values = f"{setting.values} {setting.unit}".strip()
-        rows.append(f"| `{setting.name}` | {cell(setting.meaning)} | `{shown(setting.default)}` | {cell(values)} |")
+        rows.append(f"| `{setting.name}` | {cell(setting.meaning)} | `{setting.default_text}` | {cell(values)} |")
     return ['<div class="settings" markdown>', "", *rows, "", "</div>", ""]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.reporter import Reporter
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COMPARISON_BUDGET = "5m"
 
 
+@names_unknown_arguments
 def compare(
     data: str | Path | None = None,
     *,

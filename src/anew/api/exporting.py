@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import load, open_run
 from anew.core import arguments
 from anew.core.registry import available, check_name
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from anew.exporting.base import Export
 
 
+@names_unknown_arguments
 def export(
     run: str | Path,
     to: str,

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.sampling import loaded_together
 from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run
 from anew.core import arguments
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 OTHER_PROCESS = "The first process has the report."
 
 
+@names_unknown_arguments
 def look(
     data: str | Path,
     *,
@@ -117,6 +119,7 @@ def check_place(data: str | Path) -> None:
     check_exists(arguments.path("data", data, DataError))
 
 
+@names_unknown_arguments
 def score(
     run: str | Path,
     data: str | Path | Sequence[DecodedItem | bytes],
@@ -169,6 +172,7 @@ def new_picture_file(path: str | Path) -> Path:
     return new_picture(path)
 
 
+@names_unknown_arguments
 def nearest(
     run: str | Path,
     items: str | Path | Sequence[DecodedItem | bytes] | None = None,
@@ -219,6 +223,7 @@ def nearest(
     return nearest_of_run(folder, queries, n, None if data_path is None else str(data_path), reporter)
 
 
+@names_unknown_arguments
 def walk(
     run: str | Path,
     n: int = 60,
@@ -256,6 +261,7 @@ def walk(
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
 
 
+@names_unknown_arguments
 def evaluate(
     run: str | Path | Model | None = None,
     n: int = 2000,

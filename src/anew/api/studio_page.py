@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import folder_of_model, open_run
 from anew.core import arguments
 from anew.core.extras import require
@@ -20,6 +21,7 @@ DEFAULT_PORT = 8686  # not 8000, so that `anew serve` runs beside the Studio
 PACKAGES = ("fastapi", "uvicorn")
 
 
+@names_unknown_arguments
 def studio(
     runs: str | Path | Model | Sequence[str | Path] = (),
     *,

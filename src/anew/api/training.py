@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from anew.api.keywords import names_unknown_arguments
 from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, address_of, run_address
 from anew.core.deadline import TimeIsUp, hard_stop
@@ -43,6 +44,7 @@ ADDRESSES_OF_RUNS = tuple(f"{scheme}:/" for scheme in WRITABLE)
 Cleanup: TypeAlias = Literal["files", "folder"]
 
 
+@names_unknown_arguments
 def train(
     data: str | Path,
     run: str | Path | None = None,
@@ -241,6 +243,7 @@ def of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> Run
     return folder_of_copy()
 
 
+@names_unknown_arguments
 def resume(
     run: str | Path,
     *,
@@ -351,6 +354,7 @@ def _resume_begun(
     return new_run(folder, request, reporter, started, "nothing", own_file)
 
 
+@names_unknown_arguments
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
     """Load the model of a run. This needs only the run folder, not the data.
 
