@@ -49,7 +49,7 @@ def own_store(start: Path) -> JobStore:
 
 
 def sleeping() -> tuple[subprocess.Popen[bytes], float]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     return process, time.time()
 
 

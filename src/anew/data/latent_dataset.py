@@ -232,8 +232,8 @@ class LatentDataset(Dataset):
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         return self.base.items(part, n, seed)
 
-    def twins(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
-        return self.base.twins(items, max_characters)
+    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
+        return self.base.near_duplicate_groups(items, max_characters)
 
     def state(self) -> DataRecord:
         return self.base.state()
