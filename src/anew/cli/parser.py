@@ -328,6 +328,8 @@ def _compare(p: CommandParser) -> None:
         help="samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)",
     )
     _seed(p, RUN_SEED_HELP)
+    seeds_help = "train each family N times, with --seed and the following ones, and give median and range (default: 1)"
+    p.add_argument("--seeds", type=integer("--seeds"), default=1, metavar="N", help=seeds_help)
     _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
 
