@@ -133,8 +133,8 @@ def _trained(train: Callable[[ProgressLine], anew.Model], progress: ProgressLine
 def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None = None) -> None:
     report = api.read_report(folder)
     if arguments.json:
-        kept = {} if address is None else {"address": address}
-        write_json({"folder": str(folder), **kept, "report": report})
+        location = {} if address is None else {"address": address}
+        write_json({"folder": str(folder), **location, "report": report})
         return
     record = api.as_record(report)
     print_lines([[], *closing(record), []])
