@@ -156,7 +156,7 @@ class FieldReader:
             np.maximum.accumulate(np.where(is_digit, 0, after), 1), cells.starts
         )  # (B, L) where digits begin
         num_digits = np.minimum(after - numbers, MAX_DIGITS)
-        places: Ints = (cells.fields * (MAX_DIGITS + 1) + num_digits) * 2 + (numbers > cells.starts)
+        places: Ints = (cells.fields * (MAX_DIGITS + 1) + num_digits) * 2 + (numbers > cells.starts)  # see `field_of`
         return places
 
     def _leading(self, ids: Ints, cells: _Cells) -> Ints:
@@ -197,6 +197,11 @@ class FieldReader:
                 if bits < least:
                     least, parents[field] = bits, other
         return parents
+
+
+def field_of(places: Ints) -> Ints:
+    """The fields (n,) of first elements (n,) of contexts."""
+    return places // (2 * (MAX_DIGITS + 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Counts with contexts of another kind as buffers of the counting head, mixed with the counts of all records by a share.
+"""Counts with contexts of another kind as buffers of the counting head, mixed with the counts of all records.
 
 Legend for shapes: n targets or rows, V vocabulary.
 """
@@ -14,12 +14,13 @@ from torch import nn
 
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 
-SHARE = "share"  # buffer: the weight of these counts, beside those of all records
+SHARE = "share"  # buffer: the weight of these counts, or weights, beside those of all records
 HELD_OUT = 10  # each so many-th record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
-ROUNDS = 20  # of expectation and maximisation: the share is right to a hundredth
+ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
 DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -52,15 +53,24 @@ class AddedCounts(nn.Module):
             self._counts = KneserNey.restore(self.vocab_size, arrays, self.num_elements)
         return self._counts
 
+    @property
+    def share_shape(self) -> tuple[int, ...]:
+        """The shape of the buffer of the share."""
+        return (1,)
+
+    def shares(self, contexts: Ints) -> Floats:
+        """(1,) or (n,) the weight of these counts after contexts (order + 1, n)."""
+        return self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
+
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
         self._counts = None
 
-    def set_counts(self, counts: KneserNey, share: float, device: torch.device) -> None:
-        """Keep counts, which are mixed with those of all records from now on."""
+    def set_counts(self, counts: KneserNey, share: Doubles, device: torch.device) -> None:
+        """Keep counts, which are mixed with those of all records from now on. share: of `share_shape`."""
         for name, array in counts.arrays().items():
             self.register_buffer(name, torch.from_numpy(array).to(device))
-        self.register_buffer(SHARE, torch.tensor([share], dtype=torch.float64, device=device))
+        self.register_buffer(SHARE, torch.from_numpy(share).to(device))
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
@@ -82,7 +92,7 @@ class AddedCounts(nn.Module):
         if not self.is_counted:
             return
         share = self.get_buffer(SHARE)
-        if share.shape != (1,) or not bool((share >= 0.0).all() and (share <= 1.0).all()):
+        if share.shape != self.share_shape or not bool((share >= 0.0).all() and (share <= 1.0).all()):
             raise ValueError(f"the share of {self.name} is not between 0 and 1")
         if len(self.counts.levels) != self.order + 1:
             raise ValueError(f"{self.name} of {len(self.counts.levels)} orders instead of {self.order + 1}")
@@ -91,22 +101,29 @@ class AddedCounts(nn.Module):
         """(n, V) a distribution of all records, mixed with that of these counts where contexts are given."""
         if contexts is None:
             return distribution
-        return self._mix(distribution, self.counts.distribution(contexts))
+        share = self.shares(contexts)[:, None]
+        return share * self.counts.distribution(contexts) + (np.float32(1.0) - share) * distribution
 
     def mix_probabilities(self, probability: Floats, contexts: Ints | None, targets: Ints) -> Floats:
         """(n,) probabilities of targets (n,) under all records, mixed with those of these counts where contexts are given."""
         if contexts is None:
             return probability
-        return self._mix(probability, self.counts.probability(contexts, targets))
-
-    def _mix(self, of_all: Floats, added: Floats) -> Floats:
-        share = np.float32(self.get_buffer(SHARE).item())
-        return share * added + (np.float32(1.0) - share) * of_all
+        share = self.shares(contexts)
+        return share * self.counts.probability(contexts, targets) + (np.float32(1.0) - share) * probability
 
 
-def best_share(added: NDArray[np.floating], of_all: NDArray[np.floating]) -> float:
-    """The weight of the first of two predictors that gives targets (n,) these probabilities; a half without targets."""
-    share = 0.5
-    for _ in range(ROUNDS if len(added) else 0):
-        share = float(np.mean(share * added / (share * added + (1.0 - share) * of_all)))
-    return share
+def best_shares(
+    added: NDArray[np.floating], of_all: NDArray[np.floating], groups: Ints | None = None, num_groups: int = 1
+) -> Doubles:
+    """The weights (num_groups,) of the first of two predictors that give targets (n,) these probabilities; a half without targets.
+
+    groups: (n,) the group of each target, which has a weight of its own; None: they are all of one group."""
+    groups = np.zeros(len(added), dtype=np.int64) if groups is None else groups
+    num_targets = np.bincount(groups, minlength=num_groups)
+    shares = np.full(num_groups, 0.5)
+    for _ in range(ROUNDS):
+        weighted = shares[groups] * added
+        is_added = weighted / (weighted + (1.0 - shares[groups]) * of_all)
+        sums = np.bincount(groups, weights=is_added, minlength=num_groups)
+        shares = np.where(num_targets > 0, sums / np.maximum(num_targets, 1), shares)
+    return shares

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.estimators.kneser_ney import KneserNey
-from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, AddedCounts, best_share
+from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, AddedCounts, Doubles, best_shares
 
 Ints = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ class ClassCounts(AddedCounts):
     def _fit(self, sequences: Sequence[Ints], classes: Ints) -> KneserNey:
         return KneserNey.fit(sequences, self.vocab_size, self.order, classes, self.num_classes)
 
-    def _share_of(self, sequences: Sequence[Ints], classes: Ints) -> float:
+    def _share_of(self, sequences: Sequence[Ints], classes: Ints) -> Doubles:
         """The share at which both kinds of counts of most records predict the others best."""
         step = 1 + sum(map(len, sequences)) // COMPARED_TOKENS
         sequences, classes = sequences[::step], classes[::step]
@@ -54,7 +54,7 @@ class ClassCounts(AddedCounts):
             ids, depth = sequences[row], np.arange(len(sequences[row]))
             contexts = by_class.walk(ids, depth, classes=np.full(len(ids), classes[row]))
             chances.append(np.stack((by_class.probability(contexts, ids), of_all.score(ids)), 1)[1:])
-        return best_share(*np.concatenate(chances).T)
+        return best_shares(*np.concatenate(chances).T)
 
     def last_contexts(self, ids: Ints, labels: Ints | None) -> Ints | None:
         """Contexts (order + 1, n) of the token that follows each row of ids (n, L) of these classes (n,)."""

@@ -12,11 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from anew.estimators.kneser_ney import KneserNey
-from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader
-from anew.families.transformer.added_counts import COMPARED_TOKENS, HELD_OUT, AddedCounts, best_share
+from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader, field_of
+from anew.families.transformer.added_counts import (
+    COMPARED_TOKENS,
+    HELD_OUT,
+    SHARE,
+    AddedCounts,
+    Doubles,
+    Floats,
+    best_shares,
+)
 
 ROLES, PARENTS = "roles", "parents"  # buffers: those of `FieldReader`
 MIN_GAIN = 0.005  # share of the bits of held-out records that these counts must save to be kept, as aligned records
+# Share of a field's bits that may be lost for leaving the counts of all records out of it: they know no field, and 3% of them are
+# as many numbers with a decimal too few (docs/log.md, 2026-11-29)
+MAX_LOSS = 0.01
 Ints = NDArray[np.int64]
 
 
@@ -33,6 +44,7 @@ class FieldCounts(AddedCounts):
         super().__init__(vocab_size, ORDER, NUM_ELEMENTS, "counts by field")
         self.order_of_all, self.spellings = order, spellings
         self._reader: FieldReader | None = None
+        self._shares: Floats | None = None
 
     @property
     def reader(self) -> FieldReader:
@@ -43,7 +55,20 @@ class FieldCounts(AddedCounts):
 
     def clear_cache(self) -> None:
         super().clear_cache()
-        self._reader = None
+        self._reader = self._shares = None
+
+    @property
+    def share_shape(self) -> tuple[int, ...]:
+        return (len(self.get_buffer(PARENTS)) + 1,)
+
+    def shares(self, contexts: Ints) -> Floats:
+        """(n,) the weight of these counts in the field of each target; what is in no known place has that of no field."""
+        if self._shares is None:
+            by_field = self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
+            fields = np.minimum(field_of(self.counts.levels[1].contexts), len(by_field) - 1)
+            self._shares = np.append(by_field[fields], by_field[-1])  # by the first context; UNSEEN is the last one
+        shares: Floats = self._shares[contexts[1]]
+        return shares
 
     def count(self, sequences: Sequence[Ints], device: torch.device) -> None:
         """Count records, if they are rows and these counts predict them better."""
@@ -62,8 +87,9 @@ class FieldCounts(AddedCounts):
         targets, elements, depth = reader.targets(sequences)
         return KneserNey.fit_elements(targets, elements, depth, self.vocab_size, NUM_ELEMENTS)
 
-    def _share_of(self, reader: FieldReader, sequences: Sequence[Ints]) -> float | None:
-        """The share at which both kinds of counts of most records predict the others best; None if they save less than MIN_GAIN."""
+    def _share_of(self, reader: FieldReader, sequences: Sequence[Ints]) -> Doubles | None:
+        """The shares by field at which both kinds of counts of most records predict the others best; None if they save less than
+        MIN_GAIN."""
         sequences = sequences[:: 1 + sum(map(len, sequences)) // COMPARED_TOKENS]
         is_held_out = np.arange(len(sequences)) % HELD_OUT == HELD_OUT - 1
         known = [sequence for sequence, is_out in zip(sequences, is_held_out, strict=True) if not is_out]
@@ -74,9 +100,15 @@ class FieldCounts(AddedCounts):
         targets, elements, depth = reader.targets(held_out)
         chances = by_field.probability(by_field.walk_elements(elements, depth), targets)
         other = np.concatenate([of_all.score(ids)[1:] for ids in held_out])
-        share = best_share(chances, other)
-        nats, nats_before = (-np.log(p).sum() for p in (share * chances + (1.0 - share) * other, other))
-        return share if nats < (1.0 - MIN_GAIN) * nats_before else None
+        fields, num_shares = field_of(elements[0]), len(reader.parents) + 1
+        shares = best_shares(chances, other, fields, num_shares)
+        before, alone, mixed = (
+            np.bincount(fields, weights=-np.log(p), minlength=num_shares)
+            for p in (other, chances, shares[fields] * chances + (1.0 - shares[fields]) * other)
+        )
+        is_alone = alone <= (1.0 + MAX_LOSS) * mixed
+        nats = np.where(is_alone, alone, mixed).sum()
+        return np.where(is_alone, 1.0, shares) if nats < (1.0 - MIN_GAIN) * before.sum() else None
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
         for name, dtype in ((ROLES, torch.uint8), (PARENTS, torch.int64)):
@@ -85,12 +117,12 @@ class FieldCounts(AddedCounts):
         super().allocate_buffers(shapes, device)
 
     def check(self) -> None:
-        super().check()
         if self.is_counted:
             roles, parents = self._buffers.get(ROLES), self._buffers.get(PARENTS)
             if roles is None or parents is None or roles.shape != (self.vocab_size,) or parents.ndim != 1:
                 raise ValueError("the fields of rows are inconsistent")
             self.reader.check()
+        super().check()
 
     def last_contexts(self, ids: Ints) -> Ints | None:
         """Contexts (order + 1, n) of the token that follows each row of ids (n, L), which begin a record."""
