@@ -1,7 +1,9 @@
-"""What the Markdown pages of the project hold: commands, Python, links, headings."""
+"""What the Markdown pages of the project hold: commands, Python, links, headings; and the examples of docstrings."""
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import re
 import shlex
 import unicodedata
@@ -37,6 +39,12 @@ def shortened(words: list[str], steps: Iterator[int]) -> list[str]:
     if "--families" in words:
         words = [*words, "-n", "20"]
     return ["8" if re.fullmatch(r"\d{4,}", word) else word for word in words]
+
+
+def example(function: object) -> str:
+    """The code of the example in a docstring; "" where there is none."""
+    parts = doctest.DocTestParser().get_examples(inspect.getdoc(function) or "")
+    return "".join(part.source for part in parts)
 
 
 def links(page: str) -> list[tuple[str, str]]:

@@ -263,3 +263,17 @@ def test_how_many_wrong_calls_there_are() -> None:
         *(table for _, table in MODEL.values()),
     ]
     assert sum(len(values) for table in tables for values in table.values()) > 600
+
+
+def test_arguments_that_a_function_does_not_have() -> None:
+    with pytest.raises(anew.ConfigError, match=r"train\(\) has no argument `familly`; did you mean 'family'\?"):
+        anew.train("x", familly="gan")  # type: ignore[call-arg]
+    with pytest.raises(
+        anew.ConfigError, match=r'train\(\) has no argument `width`; it is a setting: settings=\{"width": ...\}'
+    ):
+        anew.train("x", width=8)  # type: ignore[call-arg]
+
+
+def test_a_number_in_place_of_a_request_names_the_function_that_takes_one(place: Path) -> None:
+    with pytest.raises(anew.ConfigError, match=r"must be a SampleRequest \(got 3\); model.sample\(3\) draws new items"):
+        anew.load(place / "run").generate(3)  # type: ignore[arg-type]

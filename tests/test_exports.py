@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 
@@ -26,3 +28,9 @@ def test_unknown_name_is_an_attribute_error() -> None:
         assert "nothing_of_the_sort" in str(error)
     else:
         raise AssertionError("no error")
+
+
+def test_its_own_names_are_listed_and_its_help_names_every_function() -> None:
+    assert dir(anew) == anew.__all__
+    words = set(re.findall(r"[a-z]+", anew.__doc__ or ""))
+    assert [name for name in anew.__all__ if inspect.isfunction(getattr(anew, name)) and name not in words] == []

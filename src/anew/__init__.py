@@ -1,4 +1,18 @@
-"""Anew: new data from your data: the right model for it, in the time you have, with measured evidence that it is new."""
+"""Anew: new data from your data: the right model for it, in the time you have, with measured evidence that it is new.
+
+    import anew
+
+    model = anew.train("faces/", budget="10m")  # trains, samples and measures
+    model.sample(16).save("new/")
+    anew.load("runs/faces-1").sample(4, seed=1)
+
+Make a model:     look, train, resume, load
+Use it:           walk, again, export, serve, studio; model.sample, model.stream, model.score
+Measure it:       evaluate, score, nearest, compare
+Choose from:      settings, examples, example
+
+A mistake of the caller raises anew.UserError, whose message is one sentence. `help(anew.train)` explains one function.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +23,9 @@ from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
+    from anew.api.comparing import compare
     from anew.api.exporting import export
-    from anew.api.measure import compare, evaluate, look, nearest, score, walk
+    from anew.api.measure import evaluate, look, nearest, score, walk
     from anew.api.sampling import again
     from anew.api.serving import serve
     from anew.api.studio_page import studio
@@ -77,4 +92,4 @@ if not TYPE_CHECKING:  # a checker of types that saw it would take every name, a
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

@@ -168,3 +168,12 @@ def test_files_are_in_natural_order() -> None:
         ("b/2b.txt", 1),
         ("b/10.txt", 1),
     ]
+
+
+def test_what_their_repr_says() -> None:
+    items = tuple(ItemScore(bits=2.0 * i, units=i, record=i) for i in range(1, 8))
+    scores = Scores("character", 56.0, 28, {}, "exact", items, notes=("1 record is <empty>",))
+    first, *rows = repr(scores).split("\n")
+    assert first == "Scores(2 bits per character, exact, 28 characters, 7 records)"
+    assert rows == [*(f"  {i}  2" for i in range(1, 6)), "  ...", "  1 record is <empty>"]
+    assert "<td>7<td>2" in scores._repr_html_() and "&lt;empty&gt;" in scores._repr_html_()

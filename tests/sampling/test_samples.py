@@ -85,7 +85,9 @@ def test_what_their_repr_says() -> None:
     assert repr(thousand(Files())[:0]) == "Samples(0 items)"
     assert repr(thousand(Files())[:1]) == "Samples(1 item, 'image', shape (4, 4))"
     texts = Samples(["ab", "cde"], [None, None], SimpleNamespace(name="text"))  # type: ignore[arg-type]
-    assert repr(texts) == "Samples(2 items, 'text', 5 characters)"
+    assert repr(texts) == "Samples(2 items, 'text', 5 characters)\n  0  'ab'\n  1  'cde'"
+    first, *rows = repr(thousand(Files(), [str(i) for i in range(1000)])).split("\n")
+    assert first.startswith("Samples(1,000 items") and rows == [f"  {i}  {i}" for i in range(5)] + ["  ..."]
 
 
 def test_a_class_is_named_with_one_separator_where_its_name_has_signs(tmp_path: Path) -> None:

@@ -26,6 +26,16 @@ def test_names_owners_and_groups_select() -> None:
         list_settings("tempratur")
 
 
+def test_settings_are_shown_one_a_line() -> None:
+    first, *others = repr(list_settings("gan")).split("\n")
+    assert (
+        first == "gan.batch_size=32 (1 to 1,000,000): examples per step"
+        and len(others) == len(list_settings("gan")) - 1
+    )
+    assert "gan.channel_mults=1,2 (" in repr(list_settings("gan.channel_mults"))
+    assert "<td>gan.width<td>" in list_settings("gan")._repr_html_()
+
+
 def test_values_in_words() -> None:
     words = {f"{s.owner}.{s.name}": s.values for s in list_settings()}
     assert words["transformer.temperature"] == "0 to 10"

@@ -8,11 +8,11 @@ command line: what is checked before a command begins, default places, and what 
 from typing import TYPE_CHECKING
 
 from anew.api.catalog import check_example, example, examples, setting_groups, settings
+from anew.api.comparing import compare
 from anew.api.exporting import export, export_targets
 from anew.api.measure import (
     check_place,
     check_requirements,
-    compare,
     evaluate,
     look,
     nearest,

@@ -24,6 +24,10 @@ def settings(name: str | None = None) -> list[SettingInfo]:
 
     Raises:
         ConfigError: Nothing has this name.
+
+    Examples:
+        >>> for setting in anew.settings("gan"):
+        ...     print(setting.name, setting.default, setting.values, setting.meaning)
     """
     from anew.workflows.list_settings import list_settings
 
@@ -38,7 +42,12 @@ def setting_groups() -> Mapping[str, str]:
 
 
 def examples() -> Mapping[str, str]:
-    """The datasets that `example` can write, as name: description."""
+    """The datasets that `example` can write, as name: description.
+
+    Examples:
+        >>> for name, description in anew.examples().items():
+        ...     print(name, description)
+    """
     from anew.workflows.examples import EXAMPLES
 
     return EXAMPLES
@@ -64,6 +73,9 @@ def example(name: str, folder: str | Path) -> Path:
     Raises:
         ConfigError: The name is unknown.
         DataError: The folder is not empty, or a package is missing.
+
+    Examples:
+        >>> anew.example("towns", "towns-data")
     """
     from anew.workflows.examples import write_example
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import load, open_run
 from anew.core import arguments
 from anew.core.registry import available, check_name
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from anew.exporting.base import Export
 
 
+@names_unknown_arguments
 def export(
     run: str | Path,
     to: str,
@@ -43,6 +45,9 @@ def export(
         ConfigError: The target is unknown or does not support this run, or `out` is not empty.
         DataError: The target needs a package that is missing; the sentence names the extra.
         RunError: The run has no weights or is damaged, or the folder cannot be written.
+
+    Examples:
+        >>> print(anew.export("towns", "transformers", "towns-qwen").notes)
     """
     name = arguments.optional_text("to", to)
     if name is None:

@@ -1,4 +1,4 @@
-"""Verbs that look at data, at a run, or at several: look, score, nearest, walk, evaluate, compare."""
+"""Verbs that look at data, or at a run: look, score, nearest, walk, evaluate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.sampling import loaded_together
-from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run, run_place
+from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
@@ -23,7 +24,6 @@ from anew.planning.request import (
     MAX_MEASURED,
     Settings,
     is_there,
-    make_request,
 )
 from anew.runs import report_record
 from anew.runs.record import PREFERENCES
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     from anew.sampling.latents import GivenItem
     from anew.sampling.model import Model
     from anew.sampling.scores import Scores
-    from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
     from anew.workflows.inspect_run import RunInspection
     from anew.workflows.nearest import NearestItems
 
 
-COMPARISON_BUDGET = "5m"
 OTHER_PROCESS = "The first process has the report."
 
 
+@names_unknown_arguments
 def look(
     data: str | Path,
     *,
@@ -76,6 +75,10 @@ def look(
     Raises:
         UserError: The data or an argument cannot be used.
         RunError: The run was edited or is damaged.
+
+    Examples:
+        >>> data = anew.look("towns-data")
+        >>> print(data.items, data.family, data.reason)
     """
     path = open_run(data).path if is_run_at(data) else arguments.path("data", data, DataError)
     arguments.choice("prefer", prefer, PREFERENCES)
@@ -116,6 +119,7 @@ def check_place(data: str | Path) -> None:
     check_exists(arguments.path("data", data, DataError))
 
 
+@names_unknown_arguments
 def score(
     run: str | Path,
     data: str | Path | Sequence[DecodedItem | bytes],
@@ -150,6 +154,10 @@ def score(
     Raises:
         ConfigError: The run has no likelihood or no such class, or a setting is not about reading.
         DataError: The path or address does not exist, or holds nothing to score.
+
+    Examples:
+        >>> scores = anew.score("towns", ["Port Novo", "Xqzzt"])
+        >>> print([item.bits_per_unit for item in scores.items])
     """
     if isinstance(data, str | os.PathLike):
         check_place(data)
@@ -164,6 +172,7 @@ def new_picture_file(path: str | Path) -> Path:
     return new_picture(path)
 
 
+@names_unknown_arguments
 def nearest(
     run: str | Path,
     items: str | Path | Sequence[DecodedItem | bytes] | None = None,
@@ -190,6 +199,10 @@ def nearest(
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
+
+    Examples:
+        >>> pair = anew.nearest("towns", ["Port Novo"]).items[0]
+        >>> print(pair.text, pair.nearest_text, pair.caption)
     """
     n, reporter = check_int("n", n, 1, MAX_MEASURED), arguments.reporter(reporter) or SilentReporter()
     data_path = arguments.optional_path("data", data, DataError)
@@ -210,6 +223,7 @@ def nearest(
     return nearest_of_run(folder, queries, n, None if data_path is None else str(data_path), reporter)
 
 
+@names_unknown_arguments
 def walk(
     run: str | Path,
     n: int = 60,
@@ -238,12 +252,16 @@ def walk(
 
     Raises:
         ConfigError: The family has no continuous space, or an argument cannot be used.
+
+    Examples:
+        >>> anew.walk("digits", stops=4).save("digits-walk")
     """
     model = load_for(run, label=label, settings=settings, trust_code=trust_code)
     sampling = arguments.keywords(settings, model.walk)
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
 
 
+@names_unknown_arguments
 def evaluate(
     run: str | Path | Model | None = None,
     n: int = 2000,
@@ -294,6 +312,10 @@ def evaluate(
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
+
+    Examples:
+        >>> report = anew.evaluate("towns", n=2000)
+        >>> print(report.verdict, report["bits_per_character"].value)
     """
     place = _place_of(run)
     if (run is None) == (samples is None):
@@ -395,69 +417,6 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
     missing = next((name for name, path in paths.items() if path is not None and not is_there(path)), None)
     if missing is not None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder, a file or an address")
-
-
-def compare(
-    data: str | Path | None = None,
-    *,
-    out: str | Path,
-    families: str | Sequence[str] = (),
-    runs: Sequence[str | Path] = (),
-    budget: str | float | None = None,
-    steps: int | None = None,
-    modality: str | None = None,
-    seed: int = 0,
-    settings: Settings | None = None,
-    n: int | None = None,
-    trust_code: bool = False,
-    reporter: Reporter | None = None,
-) -> ComparisonReport:
-    """Train several families on the same data, split and seed, or take finished runs, and measure all in the same way.
-
-    If it was stopped, the same call continues it.
-
-    Args:
-        data: The data to train `families` on.
-        out: The folder for the runs, compare.json and compare.html.
-        families: Names of families, as in "vae,gan,diffusion:latent".
-        runs: Finished runs, instead of families to train.
-        budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
-        steps: A number of steps for each family, instead of a budget.
-        modality: The kind of data. None detects it.
-        seed: Seed of the weights and the training. The split into parts follows from the data alone.
-        settings: Settings for all families, by name; "gan.width" is for one alone.
-        n: Number of samples of each run, from 20 to 10,000. None: as many as the slowest run draws in 8 seconds, at most 1,000.
-        trust_code: As in `load`.
-        reporter: Shows the progress. None shows nothing.
-
-    Returns:
-        The figures, and the folder of the report.
-
-    Raises:
-        UserError: An argument or the data cannot be used; the message is one sentence.
-    """
-    n = None if n is None else check_int("n", n, 20, 10_000)
-    run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
-    names = arguments.several("families", families)
-    not_a_name = next((name for name in names if not isinstance(name, str)), None)
-    if not_a_name is not None:
-        raise ConfigError(f"`families` must be names (got {shorten(not_a_name)})")
-    if bool(run_paths) == bool(names):
-        raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
-    if run_paths and not (data is None and budget is None and steps is None and not settings):
-        raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
-    if not run_paths and data is None:
-        raise ConfigError("`data` is missing; give the data to train the families on")
-    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-    target = arguments.new_path("out", out)
-    request, listed = None, []
-    if data is not None:
-        limit = COMPARISON_BUDGET if budget is None and steps is None else budget
-        request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
-        listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
-    from anew.workflows.compare.run import compare_families
-
-    return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
 
 
 def _lock_of(run: str | Path, reporter: Reporter) -> AbstractContextManager[None]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import load, load_for, of_process, open_run, several_processes
 from anew.core import arguments
 from anew.core.reporter import Reporter
@@ -120,6 +121,7 @@ def num_repeated(samples: Samples, run: str | Path) -> int:
     return origins.num_repeated(samples.origins, Path(run) / "samples")
 
 
+@names_unknown_arguments
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
@@ -137,6 +139,9 @@ def again(
 
     Raises:
         ConfigError: The file does not say where it comes from, or the run has other weights now.
+
+    Examples:
+        >>> anew.again("new-towns/0007.txt", "towns").save("again")
     """
     path = arguments.path("file", file)
     from anew.sampling.origins import one_run, origins_in

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
@@ -24,6 +25,7 @@ USUAL_PORTS = {"http": "80", "https": "443"}  # which browsers leave out of an o
 MAX_KEYS = 100  # a request is compared with each key, and more keys are probably a mistake; chosen
 
 
+@names_unknown_arguments
 def serve(
     runs: str | Path | Sequence[str | Path],
     *,
@@ -56,6 +58,9 @@ def serve(
         ConfigError: The port is in use, an argument cannot be used, or two runs have the same name.
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
+
+    Examples:
+        >>> anew.serve(["towns", "digits"], port=8000)
     """
     # Refusals need not wait for PyTorch and FastAPI.
     folders = [RunFolder.open(run_place("runs", run, ConfigError)).path for run in arguments.several("runs", runs)]

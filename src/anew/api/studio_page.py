@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.api.training import folder_of_model, open_run
 from anew.core import arguments
 from anew.core.extras import require
@@ -20,6 +21,7 @@ DEFAULT_PORT = 8686  # not 8000, so that `anew serve` runs beside the Studio
 PACKAGES = ("fastapi", "uvicorn")
 
 
+@names_unknown_arguments
 def studio(
     runs: str | Path | Model | Sequence[str | Path] = (),
     *,
@@ -45,6 +47,9 @@ def studio(
         ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.
         DataError: The extra `studio` is missing.
         RunError: What was given is not a run.
+
+    Examples:
+        >>> anew.studio("towns")
     """
     if (model_path := folder_of_model(runs)) is not None:
         runs = model_path

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from anew.api.keywords import names_unknown_arguments
 from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, address_of, run_address
 from anew.core.deadline import TimeIsUp, hard_stop
@@ -43,6 +44,7 @@ ADDRESSES_OF_RUNS = tuple(f"{scheme}:/" for scheme in WRITABLE)
 Cleanup: TypeAlias = Literal["files", "folder"]
 
 
+@names_unknown_arguments
 def train(
     data: str | Path,
     run: str | Path | None = None,
@@ -83,6 +85,10 @@ def train(
         UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
+
+    Examples:
+        >>> model = anew.train("towns-data", "towns", budget="2m")
+        >>> print(model.sample(5))
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:
@@ -237,6 +243,7 @@ def of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> Run
     return folder_of_copy()
 
 
+@names_unknown_arguments
 def resume(
     run: str | Path,
     *,
@@ -266,6 +273,9 @@ def resume(
         UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
+
+    Examples:
+        >>> model = anew.resume("towns", budget="2m")
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:
@@ -344,6 +354,7 @@ def _resume_begun(
     return new_run(folder, request, reporter, started, "nothing", own_file)
 
 
+@names_unknown_arguments
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
     """Load the model of a run. This needs only the run folder, not the data.
 
@@ -358,6 +369,10 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     Raises:
         ConfigError: The device does not exist, or the family is code and `trust_code` is not set.
         RunError: The folder is not a finished run, or is damaged.
+
+    Examples:
+        >>> model = anew.load("towns")
+        >>> model.sample(20, seed=1, temperature=0.8).save("new-towns")
     """
     return load_for(run, device, trust_code=trust_code)
 

@@ -170,9 +170,8 @@ def setting_lines(groups: Mapping[str, str], settings: Sequence[SettingInfo]) ->
         if setting.owner != owner and setting.group != "training":
             lines.append([(f"  {setting.owner}", "bold cyan")])
         owner = setting.owner
-        default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else str(setting.default)
         unit = f" {setting.unit}" if setting.unit else ""
-        name, values = f"    {setting.name}={default}", f"({setting.values}{unit})"
+        name, values = f"    {setting.name}={setting.default_text}", f"({setting.values}{unit})"
         if len(name) + 2 + len(values) <= SETTINGS_WIDTH:
             lines.append([(name, "bold"), (f"  {values}", "dim")])
         else:

@@ -74,6 +74,7 @@ class Generator:
 
     @property
     def family_name(self) -> str:
+        """Name of the family."""
         return type(self.family).__name__.lower()
 
     def sampling_config(self, settings: Mapping[str, object] | None = None) -> DataclassInstance:
@@ -158,11 +159,11 @@ class Generator:
     def generate(
         self,
         request: SampleRequest,
-        seed: int,
+        seed: int = 0,
         stop: str | None = None,
         report: Callable[[float], None] = lambda share: None,
     ) -> Tensor:
-        """Draw samples in the values of the family.
+        """Draw samples in the values of the family, for code that works with tensors; `Model.sample` draws items.
 
         Args:
             request: The request to the family.
@@ -172,7 +173,13 @@ class Generator:
 
         Returns:
             (n, *shape) or (n, <=L), on the CPU.
+
+        Raises:
+            ConfigError: The request is none.
         """
+        if not isinstance(request, SampleRequest):
+            value = shorten(request)
+            raise ConfigError(f"`request` must be a SampleRequest (got {value}); model.sample({value}) draws new items")
         last: Tensor | None = None
         num_drafts = self.family.num_drafts(request)
         for number, draft in enumerate(self.family.sample(request, seed), 1):

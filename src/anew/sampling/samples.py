@@ -22,6 +22,7 @@ from anew.sampling.sample_folder import check_unused, make_empty_folder, make_fo
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
+REPR_ITEMS = 5  # items of which `repr` says more than their number, as pandas does
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
 
@@ -109,7 +110,16 @@ class Samples(Sequence[DecodedItem]):
             return "Samples(0 items)"
         shape = getattr(self._items[0], "shape", None)
         size = f"{sum(map(len, self._items)):,} characters" if shape is None else f"shape {tuple(shape)}"
-        return f"Samples({plural(len(self), 'item')}, {self.modality.name!r}, {size})"
+        head = f"Samples({plural(len(self), 'item')}, {self.modality.name!r}, {size})"
+        return "\n".join([head, *self._first_rows()])
+
+    def _first_rows(self) -> list[str]:
+        """The first items as rows of text: number, class, and a text itself; none for arrays without classes."""
+        rows = []
+        for index, (item, label) in enumerate(zip(self._items[:REPR_ITEMS], self.labels, strict=False)):
+            shown = [*([] if label is None else [label]), *([shorten(item)] if isinstance(item, str) else [])]
+            rows += [f"  {index}  {'  '.join(shown)}"] if shown else []
+        return [*rows, "  ..."] if rows and len(self) > REPR_ITEMS else rows
 
     @property
     def absent_characters(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import math
 import re
@@ -15,6 +16,7 @@ from anew.core.arguments import new_file
 from anew.core.wording import plural
 from anew.errors import ConfigError
 
+REPR_ITEMS, NOTEBOOK_ROWS = 5, 64  # records that `repr` and a notebook show
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
@@ -96,7 +98,7 @@ class FileScore(Likelihood):
         return {"file": self.file, "records": self.records, **self.figures(unit)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """The likelihood of data under a model.
 
@@ -134,6 +136,28 @@ class Scores:
         """Log-likelihood in nats."""
         return -self.bits * math.log(2.0)
 
+    def __repr__(self) -> str:
+        rows = [f"  {item.record}  {item.bits_per_unit:.4g}" for item in self.items[:REPR_ITEMS]]
+        more = ["  ..."] if len(self.items) > REPR_ITEMS else []
+        return "\n".join([f"Scores({', '.join(self._facts())})", *rows, *more, *(f"  {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        """HTML for notebooks: the figures, and a row for each of the first records."""
+        rows = "".join(f"<tr><td>{item.record}<td>{item.bits_per_unit:.4g}" for item in self.items[:NOTEBOOK_ROWS])
+        table = f"<table><tr><th>record<th>bits per {self.unit}{rows}</table>" if rows else ""
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<p><b>{', '.join(self._facts())}</b></p>{table}{notes}"
+
+    def _facts(self) -> list[str]:
+        """The figures of all the data in words."""
+        records = [plural(len(self.items), "record")] if self.items else []
+        return [
+            f"{self.bits_per_unit:.4g} bits per {self.unit}",
+            self.bound,
+            plural(round(self.units), self.unit),
+            *records,
+        ]
+
     def to_json(self) -> dict[str, object]:
         """JSON values, with names that contain the unit: `bits_per_character`, `characters`, ..."""
         name = f"bits_per_{self.unit}"
@@ -154,8 +178,8 @@ class Scores:
         if not self.items:
             raise ConfigError("these scores are not per record; set `per_item`")
         training = ["in_training"] if any(item.in_training is not None for item in self.items) else []
-        named = ["name"] if any(item.name for item in self.items) else []
-        names = ["file", "record", *named, "tokens", f"{self.unit}s", "log_likelihood", "bits"]
+        name_columns = ["name"] if any(item.name for item in self.items) else []
+        names = ["file", "record", *name_columns, "tokens", f"{self.unit}s", "log_likelihood", "bits"]
         names += ["bits_per_token", f"bits_per_{self.unit}", *training]
         if not self.tokens:
             names = [name for name in names if "token" not in name]

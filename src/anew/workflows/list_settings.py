@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import types
 import typing
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ GROUPS = {
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SettingInfo:
     """One setting.
 
@@ -64,8 +65,32 @@ class SettingInfo:
             return f"{self.type}, at least {_number(self.minimum)}"
         return self.type if self.maximum is None else f"{self.type}, at most {_number(self.maximum)}"
 
+    @property
+    def default_text(self) -> str:
+        """The default as `--set` takes it: "1,2", "true", "0.5"."""
+        if isinstance(self.default, tuple):
+            return ",".join(map(str, self.default))
+        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
-def list_settings(name: str | None = None) -> list[SettingInfo]:
+    def __repr__(self) -> str:
+        values = f"{self.values} {self.unit}".rstrip()
+        return f"{self.owner}.{self.name}={self.default_text} ({values}): {self.meaning}"
+
+
+class SettingList(list[SettingInfo]):
+    """Settings, which are shown one a line."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self))
+
+    def _repr_html_(self) -> str:
+        """HTML for notebooks."""
+        rows = [(f"{s.owner}.{s.name}", s.meaning, s.default_text, f"{s.values} {s.unit}") for s in self]
+        cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows)
+        return f"<table><tr><th>setting<th>meaning<th>default<th>values{cells}</table>"
+
+
+def list_settings(name: str | None = None) -> SettingList:
     """The settings in the order of GROUPS.
 
     Args:
@@ -74,10 +99,10 @@ def list_settings(name: str | None = None) -> list[SettingInfo]:
     Raises:
         ConfigError: Nothing has this name.
     """
-    settings = list(_all_settings())
+    settings = SettingList(_all_settings())
     if name is None:
         return settings
-    matches = [s for s in settings if name in (s.name, s.owner, s.group, f"{s.owner}.{s.name}")]
+    matches = SettingList(s for s in settings if name in (s.name, s.owner, s.group, f"{s.owner}.{s.name}"))
     if not matches:
         names = {key for s in settings for key in (s.name, s.owner, s.group)}
         hint = did_you_mean(name, names)

@@ -84,7 +84,7 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 12_000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
-        assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
+        assert run["copies"]["samples"] == 4 and run["copies"]["detected"] is False
     assert {c["outcome"] for c in output["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
     parts = output["parts"]

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
-from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 MALFORMED_ROWS = MetricSpec(
@@ -46,7 +47,7 @@ COLUMNS_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=50,
     ),
@@ -85,27 +86,21 @@ def row_scores(
     relations = TextRelations.learn(form.columns, _other_rows(form, training, {*samples, *train}, rng))
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
-    own, real, real_samples = (
+    features = (
         np.concatenate([_compressed((form.features(part[:n]) - centre) @ whiten), relations.features(part[:n])], axis=1)
         for part in rows
     )
-    groups = real_groups = train_groups = None
     if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
-        groups, real_groups, train_groups = duplicate_groups(
-            [["\t".join(fields) for fields in part[:n]] for part in rows], keys_of
-        )
-    result = two_sample_test(own, real, seed, groups, real_groups)
-    yield Score(
-        COLUMNS_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups).auc,
-        n=result.n,
-        source="a kernel classifier of numbers, ranks and frequent values of well-formed rows, and of what their texts say about "
-        "other fields, trained on one half and tested on the other",
+        texts = [["\t".join(fields) for fields in part[:n]] for part in rows]
+        sets = FeatureSets.with_duplicates(features, texts, keys_of)
+    else:
+        sets = FeatureSets(*features)
+    source = (
+        "a kernel classifier of numbers, ranks and frequent values of well-formed rows, and of what their texts say about "
+        "other fields, trained on one half and tested on the other"
     )
+    yield classifier_score(COLUMNS_AUC, sets, seed, source)
 
 
 def _other_rows(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
+from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
@@ -27,6 +27,7 @@ from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
+from anew.functional.text_hashes import code_points, window_hashes
 
 BIGRAM_DIVERGENCE = MetricSpec(
     "bigram_divergence",
@@ -228,7 +229,7 @@ class TextStatistics:
         training_text = "\n".join(self.training())
         if len(training_text) < PASSAGE:
             return
-        hashes = np.sort(window_hashes(codes(training_text), PASSAGE))
+        hashes = np.sort(window_hashes(code_points(training_text), PASSAGE))
         rows, real_rows = (
             np.array([(count_covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
             for part in (self.all_samples, self.test)
@@ -250,7 +251,7 @@ class TextStatistics:
 
 def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
     """Count character n-grams: (b, s) for each set, over the same symbols; no n-gram crosses two texts."""
-    alphabet = np.unique(np.concatenate([codes(text) for texts in sets for text in texts]))
+    alphabet = np.unique(np.concatenate([code_points(text) for texts in sets for text in texts]))
     keys = [np.concatenate([_ngram_keys(text, alphabet, width) for text in texts]) for texts in sets]
     symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     counts = []
@@ -263,7 +264,7 @@ def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.
 
 def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
     """A number for each n-gram of a text, equal for equal n-grams."""
-    ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
+    ids = np.searchsorted(alphabet, code_points(text)).astype(np.int64)
     key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
     for offset in range(width):
         key = key * len(alphabet) + ids[offset : offset + len(key)]
@@ -280,5 +281,5 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
 
 def _repeated_share(text: str) -> float:
     """Share of the passages of REPEAT characters of a text that occur earlier in it."""
-    hashes = window_hashes(codes(text), REPEAT)
+    hashes = window_hashes(code_points(text), REPEAT)
     return 1.0 - len(np.unique(hashes)) / len(hashes)

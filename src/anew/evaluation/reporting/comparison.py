@@ -143,6 +143,7 @@ def page(
         marks=MARKS,
         rows=rows,
         has_real=any(row.real != "–" for row in rows),
+        has_best=any(cell.best for row in rows for cell in row.cells),
         galleries=_text_galleries(measured, real) if is_text else _galleries(measured, real),
         spectra=None if real_spectrum is None else charts.spectrum_chart(spectra, real_spectrum),
         paths=[] if is_text else _paths(measured),

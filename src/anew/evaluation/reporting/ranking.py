@@ -27,7 +27,7 @@ Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
 class CopyingSummary:
     """Summary of the copying test in a run's own report; for the fields see `CopyTestResult`."""
 
-    found: bool
+    detected: bool
     p: float
     share: float
     detection_limit: float | None
@@ -148,7 +148,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
     """Sentences on runs that are in no ranking, on runs that copy, then on the winner of each award."""
-    copiers = [run for run in runs if run.copies and run.copies.found]
+    copiers = [run for run in runs if run.copies and run.copies.detected]
     sentences = _hardly_trained(runs)
     sentences += [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     counted = sorted({f"{run.scores[COMMON_SCORE].counted}s" for run in runs if COMMON_SCORE in run.scores})

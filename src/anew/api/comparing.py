@@ -1,0 +1,88 @@
+"""The verb that puts several runs side by side: compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anew.api.keywords import names_unknown_arguments
+from anew.api.training import run_place
+from anew.core import arguments
+from anew.core.reporter import Reporter
+from anew.core.settings import check_int
+from anew.errors import ConfigError, shorten
+from anew.planning.request import Settings, make_request
+
+if TYPE_CHECKING:
+    from anew.workflows.compare.run import ComparisonReport
+
+COMPARISON_BUDGET = "5m"
+
+
+@names_unknown_arguments
+def compare(
+    data: str | Path | None = None,
+    *,
+    out: str | Path,
+    families: str | Sequence[str] = (),
+    runs: Sequence[str | Path] = (),
+    budget: str | float | None = None,
+    steps: int | None = None,
+    modality: str | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    n: int | None = None,
+    trust_code: bool = False,
+    reporter: Reporter | None = None,
+) -> ComparisonReport:
+    """Train several families on the same data, split and seed, or take finished runs, and measure all in the same way.
+
+    If it was stopped, the same call continues it.
+
+    Args:
+        data: The data to train `families` on.
+        out: The folder for the runs, compare.json and compare.html.
+        families: Names of families, as in "vae,gan,diffusion:latent".
+        runs: Finished runs, instead of families to train.
+        budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
+        steps: A number of steps for each family, instead of a budget.
+        modality: The kind of data. None detects it.
+        seed: Seed of the weights and the training. The split into parts follows from the data alone.
+        settings: Settings for all families, by name; "gan.width" is for one alone.
+        n: Number of samples of each run, from 20 to 10,000. None: as many as the slowest run draws in 8 seconds, at most 1,000.
+        trust_code: As in `load`.
+        reporter: Shows the progress. None shows nothing.
+
+    Returns:
+        The figures, and the folder of the report.
+
+    Raises:
+        UserError: An argument or the data cannot be used; the message is one sentence.
+
+    Examples:
+        >>> report = anew.compare("digits-data", out="duel", families="vae,gan", budget="5m")
+        >>> print(report.table)
+    """
+    n = None if n is None else check_int("n", n, 20, 10_000)
+    run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
+    names = arguments.several("families", families)
+    not_a_name = next((name for name in names if not isinstance(name, str)), None)
+    if not_a_name is not None:
+        raise ConfigError(f"`families` must be names (got {shorten(not_a_name)})")
+    if bool(run_paths) == bool(names):
+        raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
+    if run_paths and not (data is None and budget is None and steps is None and not settings):
+        raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
+    if not run_paths and data is None:
+        raise ConfigError("`data` is missing; give the data to train the families on")
+    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
+    target = arguments.new_path("out", out)
+    request, listed = None, []
+    if data is not None:
+        limit = COMPARISON_BUDGET if budget is None and steps is None else budget
+        request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
+        listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
+    from anew.workflows.compare.run import compare_families
+
+    return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
