@@ -288,17 +288,27 @@ def _prefix_codes(leading: Ints) -> list[Ints]:
 
 
 def _held_out_bits(children: Ints, parents: Sequence[Ints]) -> float:
-    """Bits for each value that is held out, after parents, the coarsest first; each is smoothed with the one before.
+    """Bits for each value that is held out, given the parent that tells most about it.
 
+    Frequencies after a parent are smoothed with those of all values, by the number of different values (Witten and Bell, 1991).
     children: (R,) numbers of values. parents: (R,) each.
     """
     is_out = np.arange(len(children)) % HELD_OUT == HELD_OUT - 1
+    if not is_out.any():
+        return 0.0
     num_values = int(children.max()) + 1
     counts = np.bincount(children[~is_out], minlength=num_values) + 0.5
     chances = (counts / counts.sum())[children[is_out]]
+    least = float(-np.log2(chances).mean())
     for parent in parents:
-        pairs = np.unique(parent * num_values + children, return_inverse=True)[1]
-        num_pairs = np.bincount(pairs[~is_out], minlength=int(pairs.max()) + 1)[pairs[is_out]]
-        num_parents = np.bincount(parent[~is_out], minlength=int(parent.max()) + 1)[parent[is_out]]
-        chances = (num_pairs + chances) / (num_parents + 1.0)
-    return float(-np.log2(chances).mean()) if len(chances) else 0.0
+        pairs, pair_of = np.unique(parent * num_values + children, return_inverse=True)
+        num_pairs = np.bincount(pair_of[~is_out], minlength=len(pairs))
+        num_parents, num_types = (
+            np.bincount(pairs // num_values, weights=weights, minlength=int(parent.max()) + 1)[parent[is_out]]
+            for weights in (num_pairs, num_pairs > 0)
+        )
+        total = np.maximum(num_parents + num_types, 1.0)
+        after_parent = (num_pairs[pair_of[is_out]] + num_types * chances) / total
+        after_parent = np.where(num_parents > 0, after_parent, chances)
+        least = min(least, float(-np.log2(after_parent).mean()))
+    return least
