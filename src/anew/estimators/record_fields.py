@@ -3,7 +3,8 @@
 A context of counts of tokens holds the last few tokens alone, so it does not know in which field a record is, nor what an earlier
 field holds. `FieldReader` gives contexts that do: the field, the tokens before, the field so far, and how another field begins.
 
-Legend for shapes: B records, L tokens of the longest, W fields, R records that fields are compared in, V vocabulary.
+Legend for shapes: B records, L tokens of the longest, W fields, R records that fields are compared in, H of them held
+out, V vocabulary.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ COMPARED_RECORDS = 8_000  # that parents are chosen by
 COMPARED_PAIRS = 2_500_000  # pairs of fields times records, which take about a second
 COMPARED_LEADING = 2  # leading tokens of a field that another one is to tell: with three, too few records agree
 HELD_OUT = 10  # each so many-th record is held out while parents are chosen
-MIN_GAIN = 0.01  # bits a record that a parent must save
+MIN_DEVIATIONS = 3.0  # of the mean of the bits that a parent saves, which it must exceed: many pairs are tried
 CHUNK = 512  # records that are read at a time, which bounds memory
 _POWER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(int(_POWER), -1, 2**64))
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
+Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Hashes = NDArray[np.uint64]
@@ -190,12 +192,14 @@ class FieldReader:
         varied = [field for field in range(width) if int(codes[0][:, field].max()) > 0]
         for field in varied:
             children = [code[:, field] for code in codes[:COMPARED_LEADING]]
-            least = sum(_held_out_bits(child, []) for child in children) - MIN_GAIN
+            alone = np.sum([_held_out_bits(child, []) for child in children], 0)
+            most = 0.0
             for other in varied[: varied.index(field)]:
                 beginnings = [code[:, other] for code in codes]
-                bits = sum(_held_out_bits(child, beginnings) for child in children)
-                if bits < least:
-                    least, parents[field] = bits, other
+                saved = alone - np.sum([_held_out_bits(child, beginnings) for child in children], 0)  # (H,) bits
+                mean = float(saved.mean()) if len(saved) else 0.0
+                if mean > max(most, MIN_DEVIATIONS * float(saved.std()) / len(saved) ** 0.5):
+                    most, parents[field] = mean, other
         return parents
 
 
@@ -287,19 +291,17 @@ def _prefix_codes(leading: Ints) -> list[Ints]:
     return codes
 
 
-def _held_out_bits(children: Ints, parents: Sequence[Ints]) -> float:
-    """Bits for each value that is held out, given the parent that tells most about it.
+def _held_out_bits(children: Ints, parents: Sequence[Ints]) -> Doubles:
+    """(H,) bits of each value that is held out, given the parent that tells most about all of them.
 
     Frequencies after a parent are smoothed with those of all values, by the number of different values (Witten and Bell, 1991).
     children: (R,) numbers of values. parents: (R,) each.
     """
     is_out = np.arange(len(children)) % HELD_OUT == HELD_OUT - 1
-    if not is_out.any():
-        return 0.0
     num_values = int(children.max()) + 1
     counts = np.bincount(children[~is_out], minlength=num_values) + 0.5
     chances = (counts / counts.sum())[children[is_out]]
-    least = float(-np.log2(chances).mean())
+    least: Doubles = -np.log2(chances)
     for parent in parents:
         pairs, pair_of = np.unique(parent * num_values + children, return_inverse=True)
         num_pairs = np.bincount(pair_of[~is_out], minlength=len(pairs))
@@ -309,6 +311,6 @@ def _held_out_bits(children: Ints, parents: Sequence[Ints]) -> float:
         )
         total = np.maximum(num_parents + num_types, 1.0)
         after_parent = (num_pairs[pair_of[is_out]] + num_types * chances) / total
-        after_parent = np.where(num_parents > 0, after_parent, chances)
-        least = min(least, float(-np.log2(after_parent).mean()))
+        bits = -np.log2(np.where(num_parents > 0, after_parent, chances))
+        least = bits if bits.sum() < least.sum() else least
     return least
