@@ -156,10 +156,10 @@ class RangeStore:
         while True:
             job = self._jobs.get()
             blocks: Blocks | None = None
-            fault: Exception | None = None
+            fault: BaseException | None = None
             try:
                 blocks = self._fetch(job)
-            except Exception as error:  # whoever waits for the blocks meets it
+            except BaseException as error:  # raised again in the threads that wait for the blocks
                 fault = error
             with self._lock:
                 self._ahead -= job.bytes
