@@ -30,6 +30,7 @@ NUM_ELEMENTS = 2**32  # of contexts: what a field holds so far is one number of 
 MAX_FIELDS = 1_000  # a record of more is no row; bounds the time and what a file of a stranger can ask for
 MAX_SKIPPED = 2  # blanks and quotes before the first character of a value
 MAX_DIGITS = 63  # longer runs of digits are told as this many
+MAX_NUMBERS = 7  # more numbers in a field are told as this many; a date and time has six
 COMPARED_RECORDS = 8_000  # that parents are chosen by
 COMPARED_PAIRS = 2_500_000  # pairs of fields times records, which take about a second
 COMPARED_LEADING = 2  # leading tokens of a field that another one is to tell: with three, too few records agree
@@ -151,14 +152,19 @@ class FieldReader:
         return _Cells(fields, starts, first_places)
 
     def _places(self, ids: Ints, cells: _Cells) -> Ints:
-        """(B, L) the field of the token that follows each id, how many digits stand just before, and whether anything before them."""
+        """(B, L) the field of the token that follows each id, how many digits stand just before, and how many numbers there are so far
+        in the field: the parts of a date, or what stands before and after a point."""
         after = np.arange(1, ids.shape[1] + 1)
         is_digit = (self.roles[ids] & DIGIT) > 0
-        numbers = np.maximum(
-            np.maximum.accumulate(np.where(is_digit, 0, after), 1), cells.starts
-        )  # (B, L) where digits begin
-        num_digits = np.minimum(after - numbers, MAX_DIGITS)
-        places: Ints = (cells.fields * (MAX_DIGITS + 1) + num_digits) * 2 + (numbers > cells.starts)  # see `field_of`
+        digits_from = np.maximum(np.maximum.accumulate(np.where(is_digit, 0, after), 1), cells.starts)  # (B, L)
+        begins = is_digit.copy()
+        begins[:, 1:] &= ~is_digit[:, :-1]
+        numbers = np.cumsum(np.pad(begins, ((0, 0), (1, 0))), 1)  # (B, L + 1) those that begin before each place
+        num_numbers = numbers[:, 1:] - np.take_along_axis(numbers, cells.starts, 1)
+        num_digits = np.minimum(after - digits_from, MAX_DIGITS)
+        places: Ints = (cells.fields * (MAX_DIGITS + 1) + num_digits) * (MAX_NUMBERS + 1) + np.minimum(
+            num_numbers, MAX_NUMBERS
+        )  # see `field_of`
         return places
 
     def _leading(self, ids: Ints, cells: _Cells) -> Ints:
@@ -205,7 +211,7 @@ class FieldReader:
 
 def field_of(places: Ints) -> Ints:
     """The fields (n,) of first elements (n,) of contexts."""
-    return places // (2 * (MAX_DIGITS + 1))
+    return places // ((MAX_DIGITS + 1) * (MAX_NUMBERS + 1))
 
 
 @dataclass(frozen=True, slots=True)
