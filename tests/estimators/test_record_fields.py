@@ -80,7 +80,7 @@ def test_the_field_so_far_is_one_element_wherever_the_field_begins() -> None:
     last = [reader.contexts(row[None, :-1], len(row) - 2)[0][:, 0] for row in tokens(["1;ab;7", "123;a;7", "1;b;8"])]
     so_far = [elements[OWN_ELEMENTS - 1] for elements in last]
     assert so_far[0] == so_far[1] != so_far[2] and last[0][0] == last[1][0]
-    assert [elements[1] for elements in last] == [LETTERS.index(letter) for letter in "778"]
+    assert [elements[2] for elements in last] == [LETTERS.index(letter) for letter in "778"]
 
 
 def test_counts_of_fields_predict_what_another_field_says() -> None:

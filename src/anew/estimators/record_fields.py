@@ -24,7 +24,7 @@ LAST_TOKENS = (
     3  # so many tokens before are elements of a context; with two or four, bits are the same within 1% (docs/log.md)
 )
 LEADING = 4  # tokens at the beginning of another field that are elements of a context: five save nothing more
-OWN_ELEMENTS = 2 + LAST_TOKENS  # field, last tokens, field so far
+OWN_ELEMENTS = 3 + LAST_TOKENS  # field, place in it, last tokens, field so far
 ORDER = OWN_ELEMENTS + LEADING
 NUM_ELEMENTS = 2**32  # of contexts: what a field holds so far is one number of 32 bits
 MAX_FIELDS = 1_000  # a record of more is no row; bounds the time and what a file of a stranger can ask for
@@ -109,13 +109,13 @@ class FieldReader:
         fields, starts = cells.fields[:, first:], cells.starts[:, first:]  # (B, L - first)
         parents = np.append(self.parents, -1)[fields]  # (B, L - first); none beyond the last field
         elements = np.empty((ORDER, *fields.shape), dtype=np.int64)
-        elements[0] = self._places(ids, cells)[:, first:]
+        elements[0], elements[1] = fields, self._places(ids, cells)[:, first:]
         places, rows = np.arange(first, ids.shape[1]), np.arange(len(ids))[:, None]
         for k in range(LAST_TOKENS):
             # The end of the field before would leave few records that agree in it and in the parent
             is_read = places - k >= np.where(parents >= 0, starts, 0)
-            elements[1 + k] = np.where(is_read, ids[rows, np.maximum(places - k, 0)], len(self.roles))
-        elements[1 + LAST_TOKENS] = _shuffled(_hashes(ids, cells.starts)[:, first:]) >> np.uint64(32)
+            elements[2 + k] = np.where(is_read, ids[rows, np.maximum(places - k, 0)], len(self.roles))
+        elements[2 + LAST_TOKENS] = _shuffled(_hashes(ids, cells.starts)[:, first:]) >> np.uint64(32)
         elements[OWN_ELEMENTS:] = self._leading(ids, cells)[:, rows, np.maximum(parents, 0)]
         depth = np.where(parents >= 0, ORDER, OWN_ELEMENTS)
         return elements.reshape(ORDER, -1), depth.ravel()
@@ -152,8 +152,8 @@ class FieldReader:
         return _Cells(fields, starts, first_places)
 
     def _places(self, ids: Ints, cells: _Cells) -> Ints:
-        """(B, L) the field of the token that follows each id, how many digits stand just before, and how many numbers there are so far
-        in the field: the parts of a date, or what stands before and after a point."""
+        """(B, L) how many digits stand just before the token that follows each id, and how many numbers there are so far in its field:
+        the parts of a date, or what stands before and after a point."""
         after = np.arange(1, ids.shape[1] + 1)
         is_digit = (self.roles[ids] & DIGIT) > 0
         digits_from = np.maximum(np.maximum.accumulate(np.where(is_digit, 0, after), 1), cells.starts)  # (B, L)
@@ -162,9 +162,7 @@ class FieldReader:
         numbers = np.cumsum(np.pad(begins, ((0, 0), (1, 0))), 1)  # (B, L + 1) those that begin before each place
         num_numbers = numbers[:, 1:] - np.take_along_axis(numbers, cells.starts, 1)
         num_digits = np.minimum(after - digits_from, MAX_DIGITS)
-        places: Ints = (cells.fields * (MAX_DIGITS + 1) + num_digits) * (MAX_NUMBERS + 1) + np.minimum(
-            num_numbers, MAX_NUMBERS
-        )  # see `field_of`
+        places: Ints = num_digits * (MAX_NUMBERS + 1) + np.minimum(num_numbers, MAX_NUMBERS)
         return places
 
     def _leading(self, ids: Ints, cells: _Cells) -> Ints:
@@ -207,11 +205,6 @@ class FieldReader:
                 if mean > max(most, MIN_DEVIATIONS * float(saved.std()) / len(saved) ** 0.5):
                     most, parents[field] = mean, other
         return parents
-
-
-def field_of(places: Ints) -> Ints:
-    """The fields (n,) of first elements (n,) of contexts."""
-    return places // ((MAX_DIGITS + 1) * (MAX_NUMBERS + 1))
 
 
 @dataclass(frozen=True, slots=True)

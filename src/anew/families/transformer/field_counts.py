@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from anew.estimators.kneser_ney import KneserNey
-from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader, field_of
+from anew.estimators.record_fields import NUM_ELEMENTS, ORDER, FieldReader
 from anew.families.transformer.added_counts import (
     COMPARED_TOKENS,
     HELD_OUT,
@@ -65,7 +65,7 @@ class FieldCounts(AddedCounts):
         """(n,) the weight of these counts in the field of each target; what is in no known place has that of no field."""
         if self._shares is None:
             by_field = self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
-            fields = np.minimum(field_of(self.counts.levels[1].contexts), len(by_field) - 1)
+            fields = np.minimum(self.counts.levels[1].contexts, len(by_field) - 1)
             self._shares = np.append(by_field[fields], by_field[-1])  # by the first context; UNSEEN is the last one
         shares: Floats = self._shares[contexts[1]]
         return shares
@@ -100,7 +100,7 @@ class FieldCounts(AddedCounts):
         targets, elements, depth = reader.targets(held_out)
         chances = by_field.probability(by_field.walk_elements(elements, depth), targets)
         other = np.concatenate([of_all.score(ids)[1:] for ids in held_out])
-        fields, num_shares = field_of(elements[0]), len(reader.parents) + 1
+        fields, num_shares = elements[0], len(reader.parents) + 1
         shares = best_shares(chances, other, fields, num_shares)
         before, alone, mixed = (
             np.bincount(fields, weights=-np.log(p), minlength=num_shares)
