@@ -160,7 +160,7 @@ class FieldReader:
         begins = is_digit.copy()
         begins[:, 1:] &= ~is_digit[:, :-1]
         numbers = np.cumsum(np.pad(begins, ((0, 0), (1, 0))), 1)  # (B, L + 1) those that begin before each place
-        num_numbers = numbers[:, 1:] - np.take_along_axis(numbers, cells.starts, 1)
+        num_numbers: Ints = numbers[:, 1:] - np.take_along_axis(numbers, cells.starts, 1)
         num_digits = np.minimum(after - digits_from, MAX_DIGITS)
         places: Ints = num_digits * (MAX_NUMBERS + 1) + np.minimum(num_numbers, MAX_NUMBERS)
         return places
