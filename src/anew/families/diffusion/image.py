@@ -32,6 +32,7 @@ DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
 MAX_PIXELWISE_SECONDS = 60 / 32**2  # of one thread on an idle core, for each pixel of an item
+# By model size: half of CONV_WIDTHS, so that the stages below have about those
 PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
