@@ -119,8 +119,8 @@ class Samples(Sequence[DecodedItem]):
         """The first items as rows of text: number, class, and a text itself; none for arrays without classes."""
         rows = []
         for index, (item, label) in enumerate(zip(self._items[:REPR_ITEMS], self.labels, strict=False)):
-            shown = [*([] if label is None else [label]), *([shorten(item)] if isinstance(item, str) else [])]
-            rows += [f"  {index}  {'  '.join(shown)}"] if shown else []
+            captions = [*([] if label is None else [label]), *([shorten(item)] if isinstance(item, str) else [])]
+            rows += [f"  {index}  {'  '.join(captions)}"] if captions else []
         return [*rows, "  ..."] if rows and len(self) > REPR_ITEMS else rows
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anew.core import arguments, files
@@ -13,7 +14,7 @@ from anew.core.own_folders import COMPARISON_MARK
 from anew.errors import ConfigError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
-from anew.runs.record import RunRecord
+from anew.runs.record import Request, RunRecord
 from anew.server.faults import ApiError
 from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
@@ -67,12 +68,7 @@ def train(
 
     if request.budget is not None and not trains_by_seconds(request):
         check_budget(request.budget)
-    words = ["--seed", str(seed), "--prefer", prefer]
-    options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
-    for option, value in options.items():
-        words += [] if value is None else [f"{option}={value}"]
-    for name, text in settings.items():
-        words += [f"--set={name}={text}"]
+    words = _options_of(replace(request, settings=settings), budget)
     stem = arguments.stem(path) or "data"
     return add_with_folder(studio, "train", stem, lambda run: ["train", str(path), "--run", run, *words])
 
@@ -116,19 +112,18 @@ def train_again(studio: Studio, name: str, seed: int) -> Job:
     if request.plan_from is not None:
         raise ConfigError("this run replays the plan of another one, and with it the seed; train again from that run")
     check_present(request.data)
-    words = ["train", _as_positional(request.data), "--seed", str(seed), "--prefer", request.prefer]
-    options = {
-        "--budget": None if request.budget is None else as_duration(request.budget),
-        "--steps": request.steps,
-        "--family": request.family,
-        "--modality": request.modality,
-    }
-    for option, value in options.items():
-        words += [] if value is None else [f"{option}={value}"]
-    for key, text in request.settings.items():
-        words += [f"--set={key}={text}"]
+    budget = None if request.budget is None else as_duration(request.budget)
+    words = ["train", _as_positional(request.data), *_options_of(replace(request, seed=seed), budget)]
     stem = arguments.stem(Path(request.data)) or "data"
     return add_with_folder(studio, "train", stem, lambda folder: [*words, "--run", folder])
+
+
+def _options_of(request: Request, budget: str | None) -> list[str]:
+    """The options of `anew train` for a request. budget: that of the request, as text."""
+    words = ["--seed", str(request.seed), "--prefer", request.prefer]
+    options = {"budget": budget, "steps": request.steps, "family": request.family, "modality": request.modality}
+    words += [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return words + [f"--set={name}={text}" for name, text in request.settings.items()]
 
 
 def _check_no_code(family: str | None) -> None:
