@@ -40,6 +40,7 @@ UNKNOWN_CHARACTER_PAIRS = MetricSpec(
         "a sample has more unknown pairs of characters than a real passage {value:.0%} of the time (guessing: 50%)",
         exact_baseline=0.5,
         # As for words
+        least=20,
         least_to_pass=150,
     ),
 )

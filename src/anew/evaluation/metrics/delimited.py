@@ -13,6 +13,7 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
+from anew.evaluation.metrics.field_endings import FieldEndings
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
@@ -82,29 +83,37 @@ def row_scores(
     n = min(map(len, rows))
     if n < MIN_ROWS:
         return
-    relations = TextRelations.learn(form.columns, _other_rows(form, training, {*samples, *train}, rng))
+    other_rows = _other_rows(form, training, {*samples, *train}, rng)
+    relations, endings = (learner.learn(form.columns, other_rows) for learner in (TextRelations, FieldEndings))
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
-    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
+    rows = [part[:n] for part in rows]
+    end_features = [endings.features(part) for part in rows]
+    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart.
+    # The last numbers are a view of their own: beside many columns, how numbers of one end would hardly count
     own, real, real_samples = (
-        np.concatenate([_compressed((form.features(part[:n]) - centre) @ whiten), relations.features(part[:n])], axis=1)
-        for part in rows
+        np.concatenate(
+            [_compressed((form.features(part) - centre) @ whiten), relations.features(part), ends, ends], axis=1
+        )
+        for part, ends in zip(rows, end_features, strict=True)
     )
+    num_endings = end_features[0].shape[1]
+    views = (own.shape[1] - num_endings, num_endings) if num_endings else ()
     groups = real_groups = train_groups = None
     if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
         groups, real_groups, train_groups = duplicate_groups(
-            [["\t".join(fields) for fields in part[:n]] for part in rows], keys_of
+            [["\t".join(fields) for fields in part] for part in rows], keys_of
         )
-    result = two_sample_test(own, real, seed, groups, real_groups)
+    result = two_sample_test(own, real, seed, groups, real_groups, views)
     yield Score(
         COLUMNS_AUC,
         result.auc,
         low=result.low,
         high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups).auc,
+        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups, views).auc,
         n=result.n,
-        source="a kernel classifier of numbers, ranks and frequent values of well-formed rows, and of what their texts say about "
-        "other fields, trained on one half and tested on the other",
+        source="a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their "
+        "texts say about other fields, trained on one half and tested on the other",
     )
 
 
