@@ -42,7 +42,7 @@ MAX_READ = 20_000  # training records that are read: more hardly change what alw
 # Largest share of training records that may break an order: a few records of real data are wrong
 MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
-TELLING = 0.05
+MIN_BROKEN_BY_CHANCE = 0.05
 MAX_MIXED = 2_000  # records whose numbers are compared with those of others: the share has an error of .005 then
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
@@ -103,15 +103,15 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
     holds = (both >= MIN_RECORDS) & (broken / np.maximum(both, 1.0) <= MAX_BROKEN)
     np.fill_diagonal(holds, False)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
-    return [Order(places[i], places[j]) for i, j in pairs if _is_telling(table[:, i], table[:, j])]
+    return [Order(places[i], places[j]) for i, j in pairs if _is_often_broken_by_chance(table[:, i], table[:, j])]
 
 
-def _is_telling(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+def _is_often_broken_by_chance(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
     """Whether numbers of different records would often break an order of two columns, judged by some of the records."""
     rows = np.flatnonzero(~(np.isnan(low) | np.isnan(high)))[:MAX_MIXED]
     low, high = low[rows], high[rows]
     below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
-    return float(below.mean()) >= TELLING * len(low)
+    return float(below.mean()) >= MIN_BROKEN_BY_CHANCE * len(low)
 
 
 def number_scores(
