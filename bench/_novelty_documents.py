@@ -53,5 +53,5 @@ def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[
             train, held_out, samples = drawn[:first], drawn[first:second], drawn[second:]
             num_copies = round(rate * len(samples))
             samples[:num_copies] = [copy(train, rng) for _ in range(num_copies)]
-            found += audit_texts(samples, train, held_out, seed=seed, controls=False).found
+            found += audit_texts(samples, train, held_out, seed=seed, controls=False).detected
         yield {"data": folder.name, "case": name, "runs": count, "anew": found}

@@ -124,7 +124,7 @@ def cases(twins: Twins, null_runs: int, power_runs: int, first_seed: int) -> Ite
     rows.append((f"5%, {twins.nearly[0]} changed", 0.05, True, power_runs))
     for name, rate, nearly, runs in rows:
         results = [twins.run(rate, nearly, first_seed + run) for run in range(runs)]
-        positive = [result for result in results if result.found]
+        positive = [result for result in results if result.detected]
         yield {
             "data": twins.name,
             "case": name,

@@ -91,7 +91,7 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
         samples = list(make(source, draw, draw.random))
         audit = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
         result = audit.run()
-        alarms["anew"] += result.found
+        alarms["anew"] += result.detected
         shares.append(result.share)
         other = rivals(audit.distances[-1], SIZE, SIZE, len(samples), draw.random)
         alarms.update(method for method in METHODS if other.alarms[method])

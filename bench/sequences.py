@@ -36,7 +36,7 @@ def report(run: Path) -> dict[str, Any]:
     scores = {score["name"]: score for score in report["scores"]}
     values = {name: score["value"] for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
     values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
-    return values | {"copies_found": report.get("copies", {}).get("found"), "modality": report["modality"]}
+    return values | {"copies_found": report.get("copies", {}).get("detected"), "modality": report["modality"]}
 
 
 def profile_hmm(run: Path, data: Path, cores: list[int], work: Path) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
 import anew
-from anew.errors import ConfigError
+from anew.core.settings import check_int
+from anew.errors import ConfigError, ItemError
 
 
 def test_an_error_says_which_argument_was_wrong(tmp_path: Path) -> None:
@@ -15,3 +17,16 @@ def test_an_error_says_which_argument_was_wrong(tmp_path: Path) -> None:
         anew.compare(out=tmp_path / "out", families=[3])  # type: ignore[list-item]
     assert caught.value.argument == "families"
     assert ConfigError("run `anew evaluate RUN`").argument is None and ConfigError("too small").argument is None
+
+
+def test_an_error_of_a_setting_knows_its_name() -> None:
+    """The server took the name out of the sentence by a regular expression."""
+    with pytest.raises(ConfigError) as caught:
+        check_int("steps", -1)
+    assert caught.value.argument == "steps"
+
+
+def test_an_error_of_an_item_keeps_its_number_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(ItemError(3, "it is empty; leave it out")))
+    assert (error.number, error.reason) == (3, "it is empty; leave it out") and error.argument == "data"
+    assert str(error) == "`data` cannot be scored: item 3: it is empty; leave it out"

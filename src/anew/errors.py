@@ -4,6 +4,7 @@ AnewError              one sentence; the command line ends with exit code 2, unl
 ├── UserError          a mistake the user can fix
 │   ├── DataError      the path, the files in it, or what they hold
 │   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
+│   │   └── ItemError    an item of a list that cannot be scored
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
 │       ├── InUseError   another process writes the run; exit code 75
@@ -71,7 +72,36 @@ class MovedDataError(DataError):
 
 
 class ConfigError(UserError):
-    """An argument or setting is unknown or out of range."""
+    """An argument or setting is unknown or out of range.
+
+    Args:
+        sentence: What was given, what is allowed, how to fix it.
+        argument: Name of the argument or setting, where the sentence does not name it in backticks.
+    """
+
+    def __init__(self, sentence: str = "", argument: str | None = None) -> None:
+        super().__init__(sentence)
+        self._argument = argument
+
+    @property
+    def argument(self) -> str | None:
+        return self._argument or super().argument
+
+
+class ItemError(ConfigError):
+    """An item of a list cannot be scored.
+
+    Attributes:
+        number: Its number in the list, from 1.
+        reason: Why, and what to do; without the number.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"`data` cannot be scored: item {number}: {reason}")
+        self.number, self.reason = number, reason
+
+    def __reduce__(self) -> tuple[type[ItemError], tuple[int, str]]:
+        return type(self), (self.number, self.reason)
 
 
 class BudgetError(UserError):

@@ -23,7 +23,7 @@ def score(name: str, value: float | None, real: float | None = None) -> dict[str
 
 def copying_test(**fields: Any) -> dict[str, Any]:
     texts = dict.fromkeys(("verdict", "method", "distance"), "")
-    return {"found": False, "p": 0.5, "share": 0.0, "samples": 100, "train": 100, "held_out": 50, **texts, **fields}
+    return {"detected": False, "p": 0.5, "share": 0.0, "samples": 100, "train": 100, "held_out": 50, **texts, **fields}
 
 
 REPORT: dict[str, Any] = {
@@ -93,7 +93,7 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
 def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -> None:
     grades = REPORT["grades"] | {"novelty": "poor"}
     basis = {"answers": 3, "measured": 100, "samples": 100, "weights": "", "time": ""}
-    for test in (copying_test(found=True, share=0.2), copying_test()):  # or its text is recited
+    for test in (copying_test(detected=True, share=0.2), copying_test()):  # or its text is recited
         many = record(copies=test, grades=grades, basis=basis | {"passes": 57.0})
         assert text(places(tmp_path, many))[3] == (
             "fewer    copies come with many passes over few items (about 57 here): give more data, or a shorter budget"
@@ -101,7 +101,7 @@ def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -
         few = record(copies=test, grades=grades, basis=basis | {"passes": 0.9})
         assert text(places(tmp_path, few))[3] == (
             "fewer    more data makes copies rarer; a shorter budget would not (0.9 passes over the data were made)"
-            if test["found"]
+            if test["detected"]
             else "fewer    after so few passes over the data (0.9) copies come from the counts that are mixed with the network; train "
             "again with ngrams=false and contexts=false, which leave them out"
         )
@@ -112,7 +112,7 @@ def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -
 def test_an_alarm_that_does_not_say_how_many_are_copies_is_looked_into(tmp_path: Path) -> None:
     """After .03 passes over the data, of which a hundredth was compared, more data was said to make copies rarer."""
     grades = REPORT["grades"] | {"novelty": "poor"}
-    vague = copying_test(found=True, share=1.0, low=0.004)
+    vague = copying_test(detected=True, share=1.0, low=0.004)
     partial = record(copies=vague | {"limited_by": "time"}, grades=grades)
     assert text(places(tmp_path, partial))[3] == f"answers  anew evaluate {tmp_path}"
     whole = record(copies=vague, grades=grades)

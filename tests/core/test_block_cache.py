@@ -12,7 +12,7 @@ import pytest
 from anew.core import block_cache, files
 from anew.core.block_cache import BlockCache
 
-SMALL, LARGE = b"s" * 800, b"l" * (2 * block_cache.SMALL)
+SMALL, LARGE = b"s" * 800, b"l" * (2 * block_cache.SMALL_BLOCK_BYTES)
 
 
 @pytest.fixture(autouse=True)

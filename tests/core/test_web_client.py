@@ -26,8 +26,8 @@ Answer = Callable[[socket.socket], None]
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    monkeypatch.setattr(pace, "PAUSE_S", 0.5)
-    monkeypatch.setattr(web_client, "PAUSE_S", 0.5)
+    monkeypatch.setattr(pace, "MAX_LAG_S", 0.5)
+    monkeypatch.setattr(web_client, "MAX_LAG_S", 0.5)
     monkeypatch.setattr(web_client, "HEAD_S", 0.5)
     monkeypatch.setattr(web_client, "WHOLE_BYTES", 2**20)
 

@@ -250,7 +250,7 @@ def test_lines_that_mostly_repeat_are_draws(
     assert any("too large for a first pass" in note for note in data.scan.notes) == (len(limits) == 2)
     assert sum(name in set(train) for name in test) > 0.9 * len(test)
     assert not any("in the training part too" in note for note in data.scan.notes)
-    assert len(set(data.twins(train[:50]))) == 50
+    assert len(set(data.near_duplicate_groups(train[:50]))) == 50
 
 
 @pytest.mark.parametrize("limits", [(), ("dataset.MAX_WHOLE_LIST_BYTES",)])

@@ -102,7 +102,7 @@ def test_large_pictures_are_made_smaller_first(monkeypatch: pytest.MonkeyPatch) 
     ramp = np.linspace(0, 255, 256).astype(np.uint8)[None].repeat(256, 0)
     plain = Pillow.fromarray(ramp)
     deep = Pillow.fromarray(ramp.astype(np.uint16) * 257)
-    monkeypatch.setattr(pixels, "LARGE", 1 << 10)
+    monkeypatch.setattr(pixels, "MAX_UNREDUCED_PIXELS", 1 << 10)
     assert pixels.smaller(plain, 64).size == pixels.smaller(deep, 64).size == (64, 64)
     small = np.asarray(pixels.to_eight_bits(pixels.smaller(deep, 64), (0.0, 65535.0)), dtype=int)
     assert np.abs(small - np.asarray(pixels.smaller(plain, 64), dtype=int)).max() <= 2

@@ -13,6 +13,7 @@ from anew.evaluation.affordable import comparable_items, measured_items
 from anew.evaluation.audit_schedule import comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
@@ -49,7 +50,7 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
     samples = TRAIN[:200] if copied else pictures(200, 2)
     evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
     (result,) = evaluation.copy_tests()
-    assert result.found == copied and result.method == "scan"
+    assert result.detected == copied and result.method == "scan"
     assert result.scope == IMAGES.scope and "turned" in result.scope
     scores = {s.name: s for s in result.scores()}
     assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
@@ -62,7 +63,7 @@ def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., Ev
     samples = PROSE if copied else bigrams(PROSE, 100, np.random.default_rng(0))
     evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
     (result,) = evaluation.copy_tests()
-    assert result.found == copied and result.share == pytest.approx(float(copied), abs=0.1)
+    assert result.detected == copied and result.share == pytest.approx(float(copied), abs=0.1)
 
 
 def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -72,8 +73,8 @@ def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Ca
         pool = replace(pool_of(train, held_out)(0), are_draws=are_draws)
         inputs = make_inputs(train, held_out, samples, packed=False, pool=lambda n, pool=pool: pool)
         (result,) = TEXT(inputs).copy_tests()
-        assert not result.found and ("identical" in result.verdict()) != are_draws
-        assert (result.to_json()["identical"] is None) == are_draws
+        assert not result.detected and ("identical" in copy_verdict(result).sentence) != are_draws
+        assert (result_json(result)["identical"] is None) == are_draws
 
 
 @pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(8e6, 226, 0), (20e6, 792, 2), (80e6, 4000, 5)])
@@ -101,12 +102,12 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
     if n_train == 4000:
         assert (
             evaluation.skipped == []
-            and result.verdict() == "No copying found; 10% copies or more would have been noticed."
+            and copy_verdict(result).sentence == "No copying found; 10% copies or more would have been noticed."
         )
         return
     (note,) = evaluation.skipped
     assert f"{n_train} of 4,000 training items" in note
-    assert f"only {n_train} of 4,000 training items were compared in the time given" in result.verdict()
+    assert f"only {n_train} of 4,000 training items were compared in the time given" in copy_verdict(result).sentence
 
 
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
@@ -139,7 +140,7 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         assert more == {"brief": True, "controls": len(tried) > 1}  # the first is for its pace
         clock[0] += comparisons(n_samples, real, IMAGES.query_cost) / 200_000
         return CopyTestResult(
-            found=False,
+            detected=False,
             p=1.0,
             share=0.0,
             low=0.0,
@@ -183,8 +184,8 @@ def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[
     train, held_out = ([x for x in pictures(30, seed) for _ in range(5)] for seed in (3, 4))
     samples = pictures(150, 5)
     real = []
-    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
-        scores = IMAGE(make_inputs(train, held_out, samples, twins=twins)).scores()
+    for near_duplicate_groups in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(train, held_out, samples, near_duplicate_groups=near_duplicate_groups)).scores()
         real.append(next(score.real_baseline for score in scores if score.name == "two_sample_auc"))
     assert real[0] > 0.8 and real[1] < 0.7
 
@@ -192,8 +193,8 @@ def test_the_classifier_keeps_near_duplicates_in_one_half(make_inputs: Callable[
 def test_repeated_samples_are_not_told_by_their_copies(make_inputs: Callable[..., EvaluationInputs]) -> None:
     samples = [x for x in pictures(50, 5) for _ in range(4)]
     values = []
-    for twins in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
-        scores = IMAGE(make_inputs(TRAIN, HELD, samples, twins=twins)).scores()
+    for near_duplicate_groups in (None, lambda items: [hash(item.tobytes()) % 2**62 for item in items]):
+        scores = IMAGE(make_inputs(TRAIN, HELD, samples, near_duplicate_groups=near_duplicate_groups)).scores()
         values.append(next(score.value for score in scores if score.name == "two_sample_auc"))
     assert values[0] > 0.75 and values[1] < 0.65
 
@@ -251,7 +252,7 @@ def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[...,
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
     evaluation = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, random=False)))
     (result,) = evaluation.copy_tests()
-    assert result.method == "shifted" and not result.found and "no random draw" in result.verdict()
+    assert result.method == "shifted" and not result.detected and "no random draw" in copy_verdict(result).sentence
     random = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, random=False)))
     assert next(iter(random.copy_tests())).method == "scan"
 
@@ -261,8 +262,12 @@ def test_recordings_that_were_held_out_whole_are_the_reason_given(make_inputs: C
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
     pool = replace(pool_of(TRAIN, other, random=False)(0), held_out_together=True)
     (result,) = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=lambda n: pool)).copy_tests()
-    assert result.method == "shifted" and "whole files" in result.verdict() and "one file" in result.clause()
-    assert "random draw" not in result.verdict()
+    assert (
+        result.method == "shifted"
+        and "whole files" in copy_verdict(result).sentence
+        and "one file" in copy_verdict(result).clause
+    )
+    assert "random draw" not in copy_verdict(result).sentence
 
 
 def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -235,7 +235,7 @@ def test_training_molecules_in_another_spelling_are_found() -> None:
         pool = AuditPool(train, held_out, None, len(train), randomly_held_out=True)
         evaluation = MoleculeEvaluation(inputs(samples, train, held_out, False, pool=lambda n, pool=pool: pool))
         (result,) = evaluation.copy_tests()
-        assert result.found is has_copies and (result.identical == 50) is has_copies
+        assert result.detected is has_copies and (result.identical == 50) is has_copies
     assert canonical_or_text("OCC") == canonical_or_text("C(O)C") and canonical_or_text("no molecule") == "no molecule"
 
 

@@ -13,6 +13,7 @@ from anew.functional.spectrogram import (
     filter_source,
     from_mel,
     griffin_lim,
+    match_bands,
     mel_bank,
     noise_share,
     steady_phase,
@@ -83,6 +84,26 @@ def test_shaped_has_the_spectrogram_and_no_pulses() -> None:
     made_up = griffin_lim(magnitude, FRAMES, 60 * FRAMES.hop, 0, steady_phase(magnitude, FRAMES))
     of_sound, of_pulses = (float(pulses(x.numpy(), FRAMES.rate).max()) for x in (sound, made_up))
     assert of_sound < 0.4 < of_pulses
+
+
+def test_bands_are_matched_and_what_is_finer_stays() -> None:
+    bank = mel_bank(FRAMES.rate, FRAMES.size, 64)
+    noise = torch.randn(1, 60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
+    hit = noise * torch.cat([torch.zeros(20 * FRAMES.hop), torch.linspace(1.0, 0.0, 40 * FRAMES.hop)])  # sudden
+    mel = bank @ FRAMES.stft(hit).abs()
+    source = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(1))
+    first = filter_source(from_mel(mel, bank), FRAMES, source)
+    matched = match_bands(first, mel, FRAMES, bank)
+
+    def error(sound: torch.Tensor) -> float:
+        return float((bank @ FRAMES.stft(sound).abs() - mel).norm() / mel.norm())
+
+    def share_before(sound: torch.Tensor) -> float:
+        return float(sound[0, : 19 * FRAMES.hop].square().sum() / sound.square().sum())
+
+    assert error(matched) < 0.6 * error(first)
+    assert share_before(matched) < 0.5 * share_before(first)
+    assert float(pulses(matched.numpy(), FRAMES.rate).max()) < 0.4
 
 
 def test_noise_begins_where_it_is_said_to() -> None:

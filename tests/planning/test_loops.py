@@ -15,7 +15,7 @@ from anew.estimators.context_mixing import compilation
 from anew.families.transformer.family import Transformer
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
-from anew.planning.loops import compile_loops, say_what_was_compiled
+from anew.planning.loops import compile_loops, report_compilation
 from anew.planning.planner import scale_of
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
@@ -84,7 +84,7 @@ def test_a_run_waits_for_as_long_as_half_of_its_training(monkeypatch: pytest.Mon
     )
     assert lines[0].endswith("; this run waits for at most 45 s")
     assert lines[1:] == ["compiling, in percent: 22 of 100", "compiling, in percent: 100 of 100", "compiled in 0 s"]
-    say_what_was_compiled(context)
+    report_compilation(context)
     assert len(lines) == 4
 
 
@@ -98,10 +98,10 @@ def test_a_run_without_the_time_does_without_context_mixing(
     config = Transformer.suggest(DATA.spec, scale)
     assert config.ngrams and not config.contexts
     assert Transformer.plan_notes(DATA.spec, scale, config)[0].startswith("without context mixing, which predicts")
-    say_what_was_compiled(context)
+    report_compilation(context)
     assert "are not all compiled yet; a new run, by the same command into another folder" in lines[-1]
     compiler.works = True
-    say_what_was_compiled(context)
+    report_compilation(context)
     assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will have it")
 
 

@@ -133,7 +133,7 @@ def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch:
     state = 5.0 * 4 * num_parameters(family)
     free(0.9 * state)
     assert has_room(family, World())  # small ones are not counted
-    monkeypatch.setattr(memory_plan, "SMALL", 1)
+    monkeypatch.setattr(memory_plan, "SMALL_MODEL_PARAMETERS", 1)
     assert not has_room(family, World())
     assert has_room(family, Pair(0, 2))
     free(state)

@@ -123,7 +123,7 @@ def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
     local = begun({"model": "x"})
     with (
         pytest.raises(RunError, match=r"another machine.*is kept in '.*names-kept-") as refusal,
-        keeper.kept(local.folder),
+        keeper.keeping(local.folder),
     ):
         keeper.note_change(local.folder)
         while (state := local.state()) is None or state.known is None:  # until it was written once
@@ -367,7 +367,7 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
 ) -> None:
     local = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), keeper.kept(local.folder):
+    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), keeper.keeping(local.folder):
         monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(local, "model", "y")
     monkeypatch.undo()
@@ -391,12 +391,12 @@ def test_what_was_learned_is_said_where_the_store_fails_at_the_end(
 def test_a_new_run_needs_an_address_of_its_own(store: fsspec.AbstractFileSystem) -> None:
     local = begun({"model": "x"})
     local.push()
-    with keeper.kept(local.folder):  # a run itself is in the way of no one
+    with keeper.keeping(local.folder):  # a run itself is in the way of no one
         pass
     above = Mirror("memory://bucket/runs")
     above.fetch(whole=True)
     sentence = "'memory://bucket/runs' is not empty \\(it holds 'names'\\); give an address below"
-    with pytest.raises(RunError, match=sentence), keeper.kept(above.folder):
+    with pytest.raises(RunError, match=sentence), keeper.keeping(above.folder):
         pytest.fail("the work began")
 
 
@@ -476,7 +476,7 @@ def test_what_cannot_be_kept_is_said_before_the_work(
     local = begun({"model": "x"})
     assert not store.exists("/bucket/runs/names/anew-probe")
     monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
-    with pytest.raises(RunError, match=sentence), keeper.kept(local.folder):
+    with pytest.raises(RunError, match=sentence), keeper.keeping(local.folder):
         pytest.fail("the work began")
 
 
@@ -524,7 +524,7 @@ def test_a_fault_of_the_background_is_kept_and_it_goes_on(
         return real(folder, names)
 
     monkeypatch.setattr(mirror, "_held", held)
-    with keeper.kept(local.folder):
+    with keeper.keeping(local.folder):
         until(lambda: str(fault.args[-1]) in (keeper.note_change(local.folder) or ""))
         faults.clear()
         until(lambda: keeper.note_change(local.folder) is None)

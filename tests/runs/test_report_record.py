@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from anew.errors import RunError
-from anew.runs.report_record import read_report, report_if_whole
+from anew.runs.report_record import read_record, read_report, report_if_whole
 
 SCORE = {
     "name": "coverage",
@@ -17,7 +17,7 @@ SCORE = {
     "n": 100,
     "source": "100 samples",
 }
-COPIES = {"found": False, "p": 0.5, "share": 0.0, "low": 0.0, "high": 0.0, "detection_limit": None, "method": "words", "samples": 100,
+COPIES = {"detected": False, "p": 0.5, "share": 0.0, "low": 0.0, "high": 0.0, "detection_limit": None, "method": "words", "samples": 100,
           "pairs": [], "distance": "pixels", "train": 300, "held_out": 100, "verdict": "No copies were found."}  # fmt: skip
 REPORT = {
     "scores": [SCORE],
@@ -48,8 +48,8 @@ def test_what_was_written_is_read_as_it_is(tmp_path: Path) -> None:
         ({"scores": [[]]}, "scores.0"),
         ({"copies": COPIES | {"samples": "many"}}, "copies.samples"),
         ({"copies": COPIES | {"p": 2.0}}, "copies.p"),
-        ({"copies": COPIES | {"found": 1}}, "copies.found"),
-        ({"copies": {}}, "copies.found is missing"),
+        ({"copies": COPIES | {"detected": 1}}, "copies.detected"),
+        ({"copies": {}}, "copies.detected is missing"),
         ({"copies": COPIES | {"picture": {"ranks": 3}}}, "copies.picture"),
         ({"verdict": {"novelty": 3}}, "verdict.novelty"),
         ({"grades": []}, "grades"),
@@ -74,3 +74,12 @@ def test_a_missing_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         read_report(tmp_path)
     assert report_if_whole(tmp_path) is None
+
+
+def test_a_report_of_an_older_version_has_the_present_names(tmp_path: Path) -> None:
+    copies = {name: value for name, value in COPIES.items() if name != "detected"} | {"found": True}
+    copies |= {"controls": [{"kind": "exact", "rate": 0.01, "caught": 1.0}]}
+    record = read_record(written(tmp_path, REPORT | {"copies": copies}))
+    assert record.copies is not None and record.copies.detected and record.copies.controls[0].variant == "exact"
+    copies_json = read_report(tmp_path)["copies"]
+    assert isinstance(copies_json, dict) and "found" not in copies_json and copies_json["detected"] is True

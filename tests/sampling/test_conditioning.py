@@ -78,7 +78,7 @@ def test_where_records_are_lines_one_line_end_is_dropped_and_others_are_refused(
         with pytest.raises(anew.ConfigError, match="the prompt has several lines"):
             model.sample(1, prompt=prompt)
     assert model.score(["anna\n"]).bits == model.score(["anna"]).bits
-    with pytest.raises(anew.ConfigError, match="item 2 has several lines"):
+    with pytest.raises(anew.ConfigError, match="item 2: it has several lines"):
         model.score(["bob", "anna\nbob"])
 
 

@@ -141,12 +141,12 @@ def test_a_curve_above_the_line_is_explained_where_nothing_was_found(root: Path,
     run = tmp_path / "runs" / "shapes"
     shutil.copytree(root / "runs" / "shapes", run)
     picture = {"ranks": [4, 10, 40], "shares": [1.0, 1.0, 0.9], "line": [1.0, 0.9, 0.8], "expected": 0.5, "tested": 40}
-    controls = [{"kind": "exact", "rate": 0.01, "caught": 1.0}]
+    controls = [{"variant": "exact", "rate": 0.01, "caught": 1.0}]
     copies = {
         "has_report": True,
         "verdict": "No copying found.",
         "picture": picture,
-        "found": False,
+        "detected": False,
         "reference_p": 0.07,
     }
     with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
@@ -494,7 +494,7 @@ def test_controls_do_not_hide_a_clip(address: str, browser: Any) -> None:
         page.get_by_role("heading", name="shapes").wait_for()
         page.evaluate("""async () => {
             const { shownItem } = await import("/static/items.js");
-            document.querySelector("main").prepend(shownItem({ kind: "video", src: "", label: null }, "Clip"));
+            document.querySelector("main").prepend(shownItem({ type: "video", src: "", label: null }, "Clip"));
         }""")
         clip = page.locator("video")
         assert clip.get_attribute("controls") is None and clip.get_attribute("aria-label") == "Clip"

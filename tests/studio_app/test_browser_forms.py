@@ -86,7 +86,7 @@ def test_a_sheet_of_sounds_is_one_row_on_a_phone(address: str, browser: Any) -> 
     page.get_by_role("heading", name="shapes").wait_for()
     page.evaluate("""async () => {
         const { itemSheet } = await import("/static/items.js");
-        const sound = { kind: "sound", src: "", picture: "", label: null };
+        const sound = { type: "sound", src: "", picture: "", label: null };
         document.querySelector("main").prepend(itemSheet(Array.from({ length: 9 }, () => sound)));
     }""")
     assert page.locator(".items.sound").bounding_box()["height"] < 300

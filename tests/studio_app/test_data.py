@@ -148,7 +148,7 @@ def test_what_anew_sees(tmp_path: Path) -> None:
     assert report["items"] == 60 and report["labels"] == ["bar", "disc"] and report["budgets"]
     items = report["sheet"]
     assert isinstance(items, list) and 0 < len(items) <= 24
-    assert items[0]["kind"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
+    assert items[0]["type"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
     assert {item["label"] for item in items} == {"bar", "disc"}
 
 
@@ -170,7 +170,7 @@ def test_a_table_without_a_column_for_text_is_read_when_one_is_named(tmp_path: P
 
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
-    assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["kind"] == "sound"
+    assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["type"] == "sound"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_text_of_an_earlier_step_does_not_replace_that_of_a_later(root: Path
 
 
 def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> None:
-    made = {"made": "made-1", "items": [{"src": PIXEL}]}
+    made = {"samples": "samples-1", "items": [{"src": PIXEL}]}
     masks: list[str] = []
 
     def answer(route: Any) -> None:
@@ -68,7 +68,7 @@ def test_a_part_of_a_large_image_is_painted_over(address: str, browser: Any) -> 
 
 def test_a_refused_image_leaves_nothing_of_the_one_before(address: str, browser: Any) -> None:
     """The image, and what was filled in, stayed beside the refusal."""
-    made = {"made": "made-1", "items": [{"src": PIXEL}]}
+    made = {"samples": "samples-1", "items": [{"src": PIXEL}]}
     refusal = {"error": {"message": "the seed is too large"}}
     answers = [made, made, refusal]
 

@@ -31,7 +31,7 @@ def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
 
 
 def made(client: TestClient, **body: Any) -> dict[str, Any]:
-    return next(event for event in events(client, "sample", **body) if "made" in event)
+    return next(event for event in events(client, "sample", **body) if "samples" in event)
 
 
 def pixels(source: str) -> np.ndarray[Any, Any]:
@@ -87,7 +87,7 @@ def test_a_part_is_kept_and_the_rest_filled_in(client: TestClient) -> None:
     mask = np.ones((12, 12), np.uint8)
     mask[6:] = 0
     filled = made(
-        client, run=SHAPES, n=2, seed=5, made=source["made"], mask=base64.b64encode(np.packbits(mask)).decode()
+        client, run=SHAPES, n=2, seed=5, samples=source["samples"], mask=base64.b64encode(np.packbits(mask)).decode()
     )
     before = pixels(source["items"][0]["src"])
     for item in filled["items"]:
@@ -102,27 +102,27 @@ def test_a_walk_passes_its_stops(client: TestClient) -> None:
 def test_the_nearest_training_item(client: TestClient) -> None:
     for run in (SHAPES, NAMES):
         samples = made(client, run=run, n=2, seed=1)
-        answer, _ = events(client, "nearest", run=run, made=samples["made"], index=1)
+        answer, _ = events(client, "nearest", run=run, samples=samples["samples"], index=1)
         assert answer["nearest"] and answer["caption"] and "training" in answer["explanation"]
 
 
 def test_downloads_are_ordinary_files(client: TestClient) -> None:
     samples = made(client, run=SHAPES, n=2, seed=1)
-    query = {"run": SHAPES, "made": samples["made"]}
+    query = {"run": SHAPES, "samples": samples["samples"]}
     file = client.get("/api/play/file", params=query | {"index": 1})
     assert file.content[:4] == b"\x89PNG" and "attachment" in file.headers["content-disposition"]
     answer = client.get("/api/play/zip", params=query)
     assert 'filename="shapes-seed-1.zip"' in answer.headers["content-disposition"]
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert len(archive.namelist()) == 2 and archive.testzip() is None
-    for invalid in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
+    for invalid in ({"index": 2}, {"samples": "samples-999"}, {"index": "x"}):
         assert client.get("/api/play/file", params=query | {"index": 0} | invalid).status_code in (400, 404)
 
 
 def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples stay in memory, whatever cannot be written; a model that needs the disk says it, too."""
     samples = made(client, run=SHAPES, n=2, seed=1)
-    query = {"run": SHAPES, "made": samples["made"]}
+    query = {"run": SHAPES, "samples": samples["samples"]}
 
     def full(*arguments: Any, **keywords: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -130,7 +130,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr("tempfile.TemporaryDirectory", full)
         assert client.get("/api/play/zip", params=query).status_code == 200  # needs no disk
-        patched.setattr("anew.studio_app.play_work.shown_items", full)
+        patched.setattr("anew.studio_app.play_work.item_views", full)
         (fault,) = events(client, "sample", run=SHAPES, n=1)
         assert "the disk is full" in fault["error"]["message"]
     assert client.get("/api/play/zip", params=query).status_code == 200
@@ -143,7 +143,7 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
         ("sample", {"run": SHAPES, "settings": {"stpes": "3"}}, "did you mean 'steps'"),
         ("sample", {"run": SHAPES, "settings": {"steps": "-1"}}, "out of range"),
         ("sample", {"run": SHAPES, "prompt": "x"}, "prompt"),
-        ("sample", {"run": SHAPES, "made": "made-99", "mask": ""}, "generate them again"),
+        ("sample", {"run": SHAPES, "samples": "samples-99", "mask": ""}, "generate them again"),
         ("tokens", {"run": SHAPES}, "token by token"),
         ("walk", {"run": NAMES}, ""),
         ("walk", {"run": SHAPES, "settings": {"seed": "1"}}, "'seed' is an argument of its own"),
@@ -178,8 +178,8 @@ def test_a_run_without_weights(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_finds_its_run_and_is_made_again(root: Path, tmp_path: Path, client: TestClient) -> None:
-    name = made(client, run=SHAPES, n=2, seed=5, label="bar", settings={"steps": "3"})["made"]
-    file = client.get("/api/play/file", params={"run": SHAPES, "made": name, "index": "1"}).content
+    name = made(client, run=SHAPES, n=2, seed=5, label="bar", settings={"steps": "3"})["samples"]
+    file = client.get("/api/play/file", params={"run": SHAPES, "samples": name, "index": "1"}).content
     origin = client.post("/api/play/origin", content=file, headers={"content-type": "application/octet-stream"}).json()
     assert origin["runs"] == [SHAPES] and (origin["seed"], origin["index"], origin["label"]) == (5, 1, "bar")
     assert origin["settings"] == {"steps": 3}
@@ -192,8 +192,8 @@ def test_a_file_finds_its_run_and_is_made_again(root: Path, tmp_path: Path, clie
 
 
 def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
-    name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["made"]
-    (fault,) = events(client, "sample", run=SHAPES, n=1, made=name, anew=[0.25, 0.75])
+    name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["samples"]
+    (fault,) = events(client, "sample", run=SHAPES, n=1, samples=name, stretch=[0.25, 0.75])
     assert "cannot fill in a stretch" in fault["error"]["message"]
 
 
@@ -204,10 +204,10 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
     with client_of(tmp_path) as client:
         about = client.get("/api/play/about", params={"run": "run"}).json()
         assert about["fills"] == "ends"
-        name = made(client, run="run", n=1, seed=1)["made"]
-        filled = made(client, run="run", n=2, seed=2, made=name, anew=[0.4, 0.7])
+        name = made(client, run="run", n=1, seed=1)["samples"]
+        filled = made(client, run="run", n=2, seed=2, samples=name, stretch=[0.4, 0.7])
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
-        (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
+        (fault,) = events(client, "sample", run="run", n=1, samples=name, stretch=[0.5, 0.5])
         assert "shorter than a frame" in fault["error"]["message"]
 
 

@@ -207,4 +207,4 @@ def test_the_copying_test_says_why_a_curve_above_the_line_is_no_finding(
 ) -> None:
     copies = SimpleNamespace(model_dump=lambda include, exclude_unset: {name: name for name in include})
     monkeypatch.setattr(run_summary, "record_if_whole", lambda run: SimpleNamespace(copies=copies))
-    assert {"reference_p", "control_p", "controls", "found"} <= set(run_summary.copying_test(root))
+    assert {"reference_p", "control_p", "controls", "detected"} <= set(run_summary.copying_test(root))

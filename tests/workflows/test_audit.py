@@ -49,11 +49,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Path, tmp_path: Path) -> None:
     stolen = anew.evaluate(samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a")
-    assert stolen.copies.found and stolen.copies.share > 0.8 and stolen.copies.method == "scan"
+    assert stolen.copies.detected and stolen.copies.share > 0.8 and stolen.copies.method == "scan"
     assert stolen.copies.held_out == 120 and stolen.copies.train == 120
     assert not any("too few to confirm" in note or "learned" in note for note in stolen.notes)  # of a split of the data
     clean = anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "held", out=tmp_path / "b")
-    assert not clean.copies.found and clean.grades["novelty"] != "poor"
+    assert not clean.copies.detected and clean.grades["novelty"] != "poor"
     page = (tmp_path / "b" / "report.html").read_text()
     assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean.to_json()
 
@@ -84,7 +84,7 @@ def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
     (data / "train").symlink_to(place / "data")
     (data / "test").symlink_to(place / "held")
     report = anew.evaluate(samples=place / "copied", data=data, out=tmp_path / "out")
-    assert report.copies.found and report.copies.held_out == 120
+    assert report.copies.detected and report.copies.held_out == 120
 
 
 def test_samples_smaller_than_the_data_are_compared_at_their_size(place: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     arguments = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", *arguments, "--held-out", str(tmp_path / "held"), "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
-    assert not output["copies"]["found"] and output["modality"] == "text"
+    assert not output["copies"]["detected"] and output["modality"] == "text"
     assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in output["scores"]}
 
 
@@ -177,7 +177,7 @@ def test_held_out_draws_may_be_in_the_data_too(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text("".join(f"name {chr(97 + rank % 26)}{rank}\n" for rank in ranks))
     data, held_out, out = tmp_path / "data.txt", tmp_path / "held.txt", tmp_path / "out"
     report = anew.evaluate(samples=tmp_path / "made.txt", data=data, held_out=held_out, out=out)
-    assert report.copies.held_out == 800 and not report.copies.found
+    assert report.copies.held_out == 800 and not report.copies.detected
     assert not any("left out" in note for note in report.notes)
     with pytest.raises(anew.DataError, match="are also in the data"):
         anew.evaluate(samples=tmp_path / "made.txt", data=data, held_out=data, out=out)
@@ -211,7 +211,7 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     assert heard.said[2].startswith("7 of 127 held-out items") and heard.said[3].startswith("measuring 60 samples")
     assert not any("to train" in note for note in report.notes)  # the generator knew all of the data
     assert "7 of 127 held-out items are also in the training data; they are left out." in report.notes
-    assert report.copies.found and report.copies.held_out == 120
+    assert report.copies.detected and report.copies.held_out == 120
     with pytest.raises(
         anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):

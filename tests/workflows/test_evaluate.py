@@ -21,6 +21,7 @@ from anew.data.types import DataBudget
 from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.compared_sets import ComparedSets
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
@@ -320,9 +321,9 @@ def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: 
 def cut_short(evaluation: Any, *arguments: Any) -> Measurements:
     """What is left of an evaluation whose time was up at once."""
     return Measurements(
-        notes=[COPIES_MISSING, TIME_WAS_UP],
+        notes=[COPIES_MISSING, Note(TIME_WAS_UP)],
         unmeasured=list(evaluation.unmeasured),
-        ended_by="time was up before it was measured",
+        is_out_of_time=True,
     )
 
 
@@ -341,7 +342,7 @@ def test_time_that_is_left_after_the_page_goes_into_answers(
     assert sum(grade != "not_measured" for grade in report.grades.values()) == num_answers
     values = json.loads((run / "report" / "report.json").read_text())
     assert values["grades"] == dict(report.grades) and (report.copies is None) == (num_answers == 0)
-    assert (COPIES_MISSING in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
+    assert (COPIES_MISSING.sentence in values["notes"]) == (num_answers == 0) and not (run / "reports").exists()
 
 
 def of_few(evaluation: Any, *arguments: Any) -> Measurements:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from anew.core.reporter import SilentReporter
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.measuring import TIME_WAS_UP, advise_longer, measure_all
 from anew.workflows.run_report import Measurements
 from scores import score
 
-FURTHER = "the figures after these"
+FURTHER_FIGURES = "the figures after these"
 
 
 class Slow:
@@ -24,18 +25,18 @@ class Slow:
 
     def __init__(self) -> None:
         self.inputs = SimpleNamespace(samples=list(range(20)), features=None)
-        self.skipped, self.unmeasured, self.order = list[str](), [FURTHER], list[str]()
+        self.notes, self.unmeasured, self.order = list[Note](), [FURTHER_FIGURES], list[str]()
         self.sets = SimpleNamespace(supply=Supply(compared=20), too_few="")
         self.announcements = SimpleNamespace(reporter=None)
 
     def scores_without_features(self) -> Iterator[Score]:
         self.order.append("plain")
-        self.skipped.append("A note.")
+        self.notes.append(Note("A note."))
         yield score("sharpness", 0.5, n=20)
 
     def answer_scores(self) -> Iterator[Score]:
         self.order.append("features")
-        self.skipped.append("A note.")
+        self.notes.append(Note("A note."))
         time.sleep(10.0)
         yield score("coverage", 0.5, n=20)
 
@@ -51,9 +52,9 @@ def test_where_features_may_not_end_in_time_the_cheapest_figures_come_first(crow
     """40 s for clips on crowded cores measured nothing."""
     evaluation: Any = Slow()
     measured = measure_all(evaluation, SilentReporter(), time.monotonic() + 0.6, crowding)
-    assert evaluation.order == order and evaluation.skipped == ["A note."]
+    assert evaluation.order == order and evaluation.notes == [Note("A note.")]
     assert [s.name for s in measured.scores] == (["sharpness"] if "plain" in order else [])
-    assert measured.unmeasured == [FURTHER] and TIME_WAS_UP in measured.notes
+    assert measured.unmeasured == [FURTHER_FIGURES] and measured.is_out_of_time and Note(TIME_WAS_UP) in measured.notes
 
 
 def test_without_a_limit_nothing_is_measured_twice() -> None:
@@ -63,9 +64,9 @@ def test_without_a_limit_nothing_is_measured_twice() -> None:
 
 
 def test_how_much_longer_a_budget_would_do_is_said() -> None:
-    cut = Measurements(notes=[TIME_WAS_UP], unmeasured=[FURTHER])
+    cut = Measurements(is_out_of_time=True, unmeasured=[FURTHER_FIGURES])
     advise_longer(cut, 18.0, 4.0)
-    assert cut.notes[1:] == ["A budget that is about 50 s longer would do at the present load."]
-    for whole in (Measurements(), Measurements(notes=[TIME_WAS_UP])):
+    assert cut.notes == [Note("A budget that is about 50 s longer would do at the present load.")]
+    for whole in (Measurements(), Measurements(is_out_of_time=True)):
         advise_longer(whole, 18.0, 4.0)
-        assert whole.notes in ([], [TIME_WAS_UP])
+        assert whole.notes == []

@@ -14,7 +14,7 @@ def test_a_picture_is_a_point() -> None:
     assert torch.equal(points, cloud(200, 0)) and not torch.equal(points, cloud(200, 1))
     pictures = pictures_of(points)
     assert pictures.shape == (200, 1, 8, 8) and float(pictures.abs().max()) <= 1
-    assert float((points_of(pictures[:, 0]) - points).norm(dim=1).max()) < race.NEAR / 2
+    assert float((points_of(pictures[:, 0]) - points).norm(dim=1).max()) < race.ON_CLOUD_DISTANCE / 2
 
 
 def test_tokens_are_pictures() -> None:
@@ -22,7 +22,10 @@ def test_tokens_are_pictures() -> None:
     ids = as_tokens(pictures)
     assert ids.shape == (50, 65) and (ids[:, 0] == race.LEVELS).all() and int(ids[:, 1:].max()) < race.LEVELS
     assert float((from_tokens(ids[:, 1:]) - pictures[:, 0]).abs().max()) <= 1 / (race.LEVELS - 1) + 1e-6
-    assert float((points_of(from_tokens(ids[:, 1:])) - points_of(pictures[:, 0])).norm(dim=1).max()) < race.NEAR
+    assert (
+        float((points_of(from_tokens(ids[:, 1:])) - points_of(pictures[:, 0])).norm(dim=1).max())
+        < race.ON_CLOUD_DISTANCE
+    )
 
 
 def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

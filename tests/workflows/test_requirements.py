@@ -12,6 +12,7 @@ import pytest
 from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.workflows.requirements import Outcome, check_requirements, parse_requirements
+from evaluation.reporting.test_report import copies
 from scores import score
 
 
@@ -47,20 +48,19 @@ def test_what_was_not_measured_has_not_passed() -> None:
 
 
 def test_copies() -> None:
-    result = mock.Mock(found=True, p=0.001, identical_p=0.001)
-    result.clause.return_value = "about 12% of the samples are copies of training items"
+    result = copies(detected=True, p=0.001, share=0.2, low=0.12, identical_p=0.001)
     (outcome,) = outcomes("copies", copies=result)
     assert not outcome.passed and "12% of the samples are copies of training items (p" in outcome.sentence
-    (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4, identical_p=0.02))
+    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, share=0.0, p=0.4, identical_p=0.02))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
     recited = {"grades": {"novelty": "poor"}, "figures": {"novelty": "97% of the text is word for word"}}
-    (outcome,) = outcomes("copies", copies=mock.Mock(found=False, p=0.4, identical_p=0.02), **recited)
+    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, p=0.4, identical_p=0.02), **recited)
     assert not outcome.passed and outcome.sentence == "97% of the text is word for word"
 
 
 def test_repeated_training_items_fail_a_check_for_copies() -> None:
     fact = {"figures": {"novelty": "80 of 400 samples are identical to a training item"}, "grades": {"novelty": "fair"}}
-    (outcome,) = outcomes("copies", copies=mock.Mock(found=False, p=0.4, identical_p=1e-9), **fact)
+    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, p=0.4, identical_p=1e-9), **fact)
     assert not outcome.passed and outcome.sentence.startswith("80 of 400 samples are identical")
 
 

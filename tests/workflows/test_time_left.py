@@ -13,14 +13,15 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Grid, Spec, Tokens
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
+from anew.evaluation.notes import COPIES, EXTENT, Note, not_measured, out_of_time
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER = "the figures after these"
+FURTHER_FIGURES = "the figures after these"
 GRID = Grid((1, 8, 8), "CHW")
 
 
@@ -41,8 +42,8 @@ class Slow:
     pieces: ClassVar[list[int]] = []
 
     def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.skipped, self.unmeasured, self.measured = inputs, [], [FURTHER], set()
-        self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)), extent="")
+        self.inputs, self.notes, self.unmeasured, self.measured = inputs, [], [FURTHER_FIGURES], set()
+        self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)))
         self.announcements = SimpleNamespace(reporter=None)
 
     def scores_without_features(self) -> Iterator[Score]:
@@ -58,14 +59,19 @@ class Slow:
         self.unmeasured = []
 
 
-@pytest.mark.parametrize(("seconds", "pieces", "missing"), [(30.0, [32, QUICK], []), (0.5, [], [FURTHER])])
+@pytest.mark.parametrize(
+    ("seconds", "pieces", "missing"), [(30.0, [32, MAX_ITEMS_WITHOUT_SAVING], []), (0.5, [], [FURTHER_FIGURES])]
+)
 def test_a_larger_piece_follows_where_it_ends_in_time(seconds: float, pieces: list[int], missing: list[str]) -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(1_000))))
-    measured = Measurements(unmeasured=[FURTHER])
+    measured = Measurements(unmeasured=[FURTHER_FIGURES])
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + seconds, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == pieces
-    assert supplement.measurements.unmeasured == missing and supplement.measurements.scores[0].n == QUICK
+    assert (
+        supplement.measurements.unmeasured == missing
+        and supplement.measurements.scores[0].n == MAX_ITEMS_WITHOUT_SAVING
+    )
     assert ("coverage" in [s.name for s in supplement.measurements.scores]) == bool(pieces)
 
 
@@ -74,7 +80,7 @@ def test_pieces_of_sequences_take_less_time(spec: Spec, begins: bool) -> None:
     """20 V genes were left without their classifier with 7 s to spare."""
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(20)), spec=spec))
-    measured = Measurements(unmeasured=[FURTHER])
+    measured = Measurements(unmeasured=[FURTHER_FIGURES])
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 7.0, 9.0, SilentReporter())
     assert supplement is not None and Slow.pieces == ([20] if begins else [])
 
@@ -87,7 +93,7 @@ def test_what_came_first_for_want_of_time_is_not_measured_again() -> None:
     evaluation: Any = Plain(Inputs(list(range(20))))
     evaluation.measured = {"sharpness and noise"}
     supplement = measure_in_time_left(
-        evaluation, Measurements(unmeasured=[FURTHER]), time.monotonic() + 30.0, 1.0, SilentReporter()
+        evaluation, Measurements(unmeasured=[FURTHER_FIGURES]), time.monotonic() + 30.0, 1.0, SilentReporter()
     )
     assert supplement is not None and supplement.measurements.unmeasured == []
 
@@ -99,11 +105,11 @@ def test_what_was_measured_without_features_is_not_said_to_be_missing(missing: l
     evaluation: Any = Slow(Inputs(list(range(100))))
     names = [*missing, "sharpness and noise"]
     evaluation.unmeasured = names
-    evaluation.skipped = ["A note.", *(f"Not measured: {name} (out of time)." for name in names)]
+    evaluation.notes = [Note("A note."), *map(out_of_time, names)]
     measured = Measurements(unmeasured=names, supply=Supply(compared=100))
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 0.5, 1.0, SilentReporter())
     assert supplement is not None and supplement.measurements.unmeasured == missing and Slow.pieces == []
-    assert supplement.skipped == ["A note.", *(f"Not measured: {name} (out of time)." for name in missing)]
+    assert supplement.notes == [Note("A note."), *map(out_of_time, missing)]
 
 
 @pytest.mark.parametrize("left_out", [0, 60])
@@ -117,7 +123,7 @@ def test_what_was_measured_on_all_samples_is_not_repeated(left_out: int) -> None
     assert (supplement is not None) == bool(left_out) and Slow.pieces == []
 
 
-@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER]), (30.0, [])])
+@pytest.mark.parametrize(("seconds", "unmeasured"), [(0.1, [FURTHER_FIGURES]), (30.0, [])])
 def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: list[str]) -> None:
     evaluation: Any = Slow(Inputs(list(range(100))))
     measured = Measurements(unmeasured=unmeasured)
@@ -127,15 +133,15 @@ def test_nothing_is_measured_without_time_or_need(seconds: float, unmeasured: li
 def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     Slow.pieces = []
     evaluation: Any = Slow(Inputs(list(range(223))))
-    evaluation.sets.extent = "Quality was measured on 40 of 223 samples, for lack of time."
-    evaluation.skipped = [evaluation.sets.extent, "Not measured: the spectrum (out of time)."]
+    extent = Note("Quality was measured on 40 of 223 samples, for lack of time.", EXTENT)
+    evaluation.notes = [extent, out_of_time("the spectrum")]
     supply = Supply(476, compared=223, left_out=183)
     measured = Measurements(scores=[score("coverage", 0.5, n=40)], supply=supply)
     evaluation.sets.supply = supply
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
     assert supplement is not None and Slow.pieces == [60, 223]
     assert supplement.measurements.supply.left_out == 0 and supplement.measurements.scores[0].n == 223
-    assert supplement.skipped == ["Not measured: the spectrum (out of time)."]
+    assert supplement.notes == [out_of_time("the spectrum")]
     enough = Measurements(
         supply=Supply(476, compared=476, left_out=176)
     )  # a piece has no more samples than were measured
@@ -162,7 +168,7 @@ class Copied(Slow):
 
 def copies(train: int) -> CopyTestResult:
     return CopyTestResult(
-        found=False,
+        detected=False,
         p=0.5,
         share=0.0,
         low=0.0,
@@ -183,21 +189,22 @@ def copies(train: int) -> CopyTestResult:
 def test_a_copying_test_that_was_cut_short_goes_on(train: int, is_better: bool) -> None:
     evaluation: Any = Copied(Inputs(list(range(64))))
     Copied.train = train  # type: ignore[attr-defined]
-    cut = (
-        "Not measured: copies of the other training items (there was time to compare only 152 of 1,454 training items)."
-    )
-    evaluation.skipped = [cut]
+    evaluation.notes = [
+        not_measured("copies of the other training items", "there was time to compare only 152", COPIES)
+    ]
     measured = Measurements(
-        copies=copies(train=152), notes=["152 compared", "a note"], scores=copies(train=152).scores()
+        copies=copies(train=152),
+        notes=[Note("152 compared", COPIES), Note("a note")],
+        scores=copies(train=152).scores(),
     )
     supplement = measure_in_time_left(evaluation, measured, time.monotonic() + 30.0, 1.0, SilentReporter())
     if not is_better:
         assert supplement is None
         return
-    assert supplement is not None and supplement.skipped == [] and supplement.closest_pairs == ["pair"]
+    assert supplement is not None and supplement.notes == [] and supplement.closest_pairs == ["pair"]
     further = supplement.measurements
     assert further.copies is not None and further.copies.train == 900
-    assert further.notes == ["a note", "900 compared"]
+    assert [note.sentence for note in further.notes] == ["a note", "900 compared"]
     assert [s.name for s in further.scores] == [s.name for s in copies(train=900).scores()]
 
 

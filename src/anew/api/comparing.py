@@ -31,6 +31,7 @@ def compare(
     steps: int | None = None,
     modality: str | None = None,
     seed: int = 0,
+    seeds: int = 1,
     settings: Settings | None = None,
     n: int | None = None,
     trust_code: bool = False,
@@ -49,6 +50,8 @@ def compare(
         steps: A number of steps for each family, instead of a budget.
         modality: The kind of data. None detects it.
         seed: Seed of the weights and the training. The split into parts follows from the data alone.
+        seeds: Number of trainings of each family, 1 to 100, with `seed` and the following ones. Of several, the report gives the median
+            and the range of each figure, and ranks a family only where its range overlaps with that of no other.
         settings: Settings for all families, by name; "gan.width" is for one alone.
         n: Number of samples of each run, from 20 to 10,000. None: as many as the slowest run draws in 8 seconds, at most 1,000.
         trust_code: As in `load`.
@@ -64,7 +67,7 @@ def compare(
         >>> report = anew.compare("digits-data", out="duel", families="vae,gan", budget="5m")
         >>> print(report.table)
     """
-    n = None if n is None else check_int("n", n, 20, 10_000)
+    n, seeds = None if n is None else check_int("n", n, 20, 10_000), check_int("seeds", seeds, 1, 100)
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)
@@ -74,6 +77,8 @@ def compare(
         raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
     if run_paths and not (data is None and budget is None and steps is None and not settings):
         raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
+    if run_paths and seeds != 1:
+        raise ConfigError("`seeds` is for families that are trained; finished runs are compared as they are")
     if not run_paths and data is None:
         raise ConfigError("`data` is missing; give the data to train the families on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
@@ -85,4 +90,4 @@ def compare(
         listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
     from anew.workflows.compare.run import compare_families
 
-    return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
+    return compare_families(target, request, listed, run_paths, n, trust_code, reporter, seeds)

@@ -14,7 +14,7 @@ import anew
 from anew import api
 from anew.cli.figures import compare, evaluate, nearest, score
 from anew.cli.output_folder import OutputFolder
-from anew.cli.printing import LateDetails, print_lines, print_notes, print_requests, progress_of
+from anew.cli.printing import LateDetails, print_lines, print_notes, progress_of, requests_printed
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import closing, describe, describe_run, places, score_table, setting_lines
 from anew.cli.terminal import write, write_json
@@ -133,8 +133,8 @@ def _trained(train: Callable[[ProgressLine], anew.Model], progress: ProgressLine
 def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None = None) -> None:
     report = api.read_report(folder)
     if arguments.json:
-        kept = {} if address is None else {"address": address}
-        write_json({"folder": str(folder), **kept, "report": report})
+        location = {} if address is None else {"address": address}
+        write_json({"folder": str(folder), **location, "report": report})
         return
     record = api.as_record(report)
     print_lines([[], *closing(record), []])
@@ -324,21 +324,21 @@ def _serve(arguments: argparse.Namespace) -> None:
             write(f"serving {', '.join(names)} at {address}/v1; Ctrl-C stops")
         sys.stdout.flush()
 
-    print_requests()
     if "*" in (arguments.allow_origin or ()):
         write("--allow-origin '*': any page that a browser opens may use these models", sys.stderr)
     key_of_environment = os.environ.get("ANEW_API_KEY")
-    api.serve(
-        arguments.run,
-        host=arguments.host,
-        port=arguments.port,
-        api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
-        unload_after=arguments.unload_after,
-        chat=arguments.chat,
-        allow_origin=arguments.allow_origin,
-        trust_code=arguments.trust_code,
-        on_ready=ready,
-    )
+    with requests_printed():
+        api.serve(
+            arguments.run,
+            host=arguments.host,
+            port=arguments.port,
+            api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
+            unload_after=arguments.unload_after,
+            chat=arguments.chat,
+            allow_origin=arguments.allow_origin,
+            trust_code=arguments.trust_code,
+            on_ready=ready,
+        )
 
 
 def _studio(arguments: argparse.Namespace) -> None:

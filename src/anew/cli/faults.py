@@ -46,7 +46,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
         return _to_its_own_end(work)
     except AnewError as error:
         if not _is_reported(error):
-            _say(with_options(str(error)), error, argv)
+            _print_error(with_options(str(error)), error, argv)
         return error.exit_code
     except KeyboardInterrupt:
         if is_first_process():  # of many processes one speaks
@@ -56,7 +56,7 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
         sentence = machine_limit(error)
         if sentence is None:
             return _fault(error, argv)
-        _say(sentence, error, argv)
+        _print_error(sentence, error, argv)
         return MISTAKE
 
 
@@ -81,7 +81,7 @@ def _is_reported(error: AnewError) -> bool:
     return True
 
 
-def _say(sentence: str, error: BaseException, argv: Sequence[str]) -> None:
+def _print_error(sentence: str, error: BaseException, argv: Sequence[str]) -> None:
     if _debugging(argv):
         write(_traceback(error), sys.stderr)
     with contextlib.suppress(AnewError):  # standard error itself cannot be written: nobody would hear that either

@@ -120,6 +120,7 @@ def compare(arguments: argparse.Namespace) -> None:
             steps=arguments.steps,
             modality=arguments.modality,
             seed=arguments.seed,
+            seeds=arguments.seeds,
             settings=dict(arguments.set),
             n=arguments.n,
             trust_code=arguments.trust_code,

@@ -321,13 +321,11 @@ def _compare(p: CommandParser) -> None:
     p.add_argument("--budget", metavar="TIME", help="wall-clock time per family: 90s, 10m, 2h (default: 5m)")
     _steps(p, "train each family for N steps instead of a budget")
     p.add_argument("--modality", help=MODALITY_HELP)
-    p.add_argument(
-        "-n",
-        type=integer("-n"),
-        metavar="N",
-        help="samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)",
-    )
+    n_help = "samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)"
+    p.add_argument("-n", type=integer("-n"), metavar="N", help=n_help)
     _seed(p, RUN_SEED_HELP)
+    seeds_help = "train each family N times, with --seed and the following ones, and give median and range (default: 1)"
+    p.add_argument("--seeds", type=integer("--seeds"), default=1, metavar="N", help=seeds_help)
     _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TextIO
 
@@ -71,16 +72,22 @@ def print_lines(lines: Iterable[Line]) -> None:
         write_spans(line)
 
 
-def print_requests() -> None:
-    """Print a line for each request that `anew serve` answers, on standard error."""
+@contextlib.contextmanager
+def requests_printed() -> Iterator[None]:
+    """A context in which a line for each request that `anew serve` answers is printed on standard error."""
     logger = logging.getLogger("anew.server.requests")
-    if logger.handlers:
-        return
+    level, propagates = logger.level, logger.propagate
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:  # a later server in this process would write to a standard error that may be closed by then
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagates
 
 
 def print_notes(model: anew.Model) -> None:

@@ -210,7 +210,7 @@ def reached(
     Raises:
         UserError: Of these types: it failed for so long, or nothing is there, or it is not allowed.
     """
-    begin, pause, is_told = time.monotonic(), 0.5, False
+    begin, pause, is_logged = time.monotonic(), 0.5, False
     while True:
         try:
             return action()
@@ -230,8 +230,8 @@ def reached(
             if is_settled or time.monotonic() - begin + pause > RETRY_S:
                 final_type = error_type if is_settled else outage_type or error_type
                 raise final_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
-            if not is_told and time.monotonic() - begin > QUIET_S:
-                is_told = True
+            if not is_logged and time.monotonic() - begin > QUIET_S:
+                is_logged = True
                 _say_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
         time.sleep(pause)
         pause = min(2 * pause, 8.0)

@@ -21,7 +21,7 @@ from anew.core import files
 # Bytes of blocks in the cache, of which the oldest go first: they are on the user's disk; chosen.
 KEPT = 4 * 1024**3
 LEFT = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
-SMALL = 16 * 1024  # bytes; smaller blocks are kept in the database; chosen
+SMALL_BLOCK_BYTES = 16 * 1024  # bytes; smaller blocks are kept in the database; chosen
 SMALL_SHARE = 0.25  # of the bytes that are kept, for small blocks; chosen
 BATCH = 128  # small blocks that are written at once: a transaction takes as long as ten of them; chosen
 BUSY_S = 2.0  # seconds that a process waits for another one that writes to the database
@@ -47,11 +47,11 @@ class BlockCache:
 
     def holds(self, name: str, size: int) -> bool:
         """Whether a block of that name and size is kept."""
-        return self._small.load(name) is not None if size < SMALL else self._path(name).exists()
+        return self._small.load(name) is not None if size < SMALL_BLOCK_BYTES else self._path(name).exists()
 
     def load(self, name: str, size: int) -> bytes | None:
         """The block of that name; None where there is none of that size."""
-        data = self._small.load(name) if size < SMALL else self._read(self._path(name))
+        data = self._small.load(name) if size < SMALL_BLOCK_BYTES else self._read(self._path(name))
         return data if data is not None and len(data) == size else None
 
     def _read(self, path: Path) -> bytes | None:
@@ -64,7 +64,7 @@ class BlockCache:
 
     def store(self, name: str, data: bytes) -> None:
         """Keep a block, unless the disk is nearly full. A small one may reach the disk only by `flush`."""
-        if len(data) < SMALL:
+        if len(data) < SMALL_BLOCK_BYTES:
             self._small.store(name, data)
         else:
             self._write(name, data)

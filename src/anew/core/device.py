@@ -94,8 +94,8 @@ def place(module: M, device: torch.device) -> M:
     """Move a module to a device. Buffers of 64-bit floats, with which only NumPy computes, stay behind where it has none."""
     left_behind = []
     if widest_float(device) is not torch.float64:
-        named = [(owner, *pair) for owner in module.modules() for pair in owner.named_buffers(recurse=False)]
-        left_behind = [entry for entry in named if entry[2].dtype == torch.float64]
+        buffers = [(owner, *pair) for owner in module.modules() for pair in owner.named_buffers(recurse=False)]
+        left_behind = [entry for entry in buffers if entry[2].dtype == torch.float64]
     for owner, name, _ in left_behind:
         owner._buffers[name] = None
     module.to(device)

@@ -29,8 +29,8 @@ def free_memory(device: torch.device) -> float:
     """Bytes that this process can still have: of the device, or its share of this machine or container."""
     if device.type == "cuda":
         # PyTorch keeps what was let go, and takes it again.
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + kept)
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + cached)
     if device.type == "mps":  # it shares the memory of the machine
         left = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
         return max(min(float(left), float(psutil.virtual_memory().available)), MIN_BYTES)

@@ -169,11 +169,11 @@ class Monitor:
         self._message_lock = threading.Lock()
         self._has_ended = threading.Event()
         self._wake = threading.Event()
-        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._tell_and_listen, self._watch)]
+        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._exchange_states, self._watch)]
 
     def announce(self) -> None:
         """Let the store hold what the others will read; all processes do so before any of them starts to listen."""
-        self._tell()
+        self._send_state()
         if self._rank == 0:
             self._store.set("ending", "null")
 
@@ -291,7 +291,7 @@ class Monitor:
 
     # -- what is heard --------------------------------------------------------------------------------------------------
 
-    def _tell_and_listen(self) -> None:
+    def _exchange_states(self) -> None:
         while not self._has_ended.is_set():
             self._number += 1
             try:
@@ -302,7 +302,7 @@ class Monitor:
             self._wake.clear()
 
     def _exchange(self) -> None:
-        self._tell()
+        self._send_state()
         keys = [self._key(peer.rank) for peer in self._peers]
         *beats, ending = self._store.multi_get([*keys, "ending"])
         for peer, beat in zip(self._peers, beats, strict=True):
@@ -316,7 +316,7 @@ class Monitor:
             self._store.set("ending", self._ending.to_json())
         self._heard_at = time.monotonic()
 
-    def _tell(self) -> None:
+    def _send_state(self) -> None:
         with self._message_lock:
             beat: Beat = {**self._beat, "number": self._number, "calls": self._calls}
             self._store.set(self._key(self._rank), json.dumps(beat))

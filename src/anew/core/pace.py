@@ -1,15 +1,14 @@
-"""How fast what a server sends must come: one that sends bit by bit would hold its reader for ever."""
+"""The least speed of a download: a server that sends almost nothing must not block its reader."""
 
 from __future__ import annotations
 
 import time
 
-# Bytes a second, and seconds that they may fall behind that: slower than any line in use, so only a drip is cut off;
-# chosen.
-SLOWEST, PAUSE_S = 2**10, 60.0
+MIN_BYTES_PER_SECOND = 2**10  # slower than any line in use; chosen
+MAX_LAG_S = 60.0  # by which a download may fall behind that; chosen
 
 
 def check_pace(size: int, begin: float) -> None:
     """ValueError where so many bytes since `begin` (`time.monotonic()`) are too few."""
-    if time.monotonic() - begin > PAUSE_S + size / SLOWEST:
-        raise ValueError(f"it sends fewer than {SLOWEST:,} bytes a second")
+    if time.monotonic() - begin > MAX_LAG_S + size / MIN_BYTES_PER_SECOND:
+        raise ValueError(f"it sends fewer than {MIN_BYTES_PER_SECOND:,} bytes a second")

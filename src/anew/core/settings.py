@@ -56,18 +56,18 @@ class Setting:
                 self.check(name, element)
             return
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{name}={value!r} is not allowed{did_you_mean(str(value), self.choices)}")
+            raise ConfigError(f"{name}={value!r} is not allowed{did_you_mean(str(value), self.choices)}", name)
         reason = self.why_not(value) if self.why_not and isinstance(value, str) else None
         if reason is not None:
-            raise ConfigError(f"{name}={shorten(value)} is not allowed; {reason}")
+            raise ConfigError(f"{name}={shorten(value)} is not allowed; {reason}", name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, float) and not math.isfinite(value):  # NaN is neither below nor above a bound
-            raise ConfigError(f"{name}={value!r} is not allowed; give a finite number")
+            raise ConfigError(f"{name}={value!r} is not allowed; give a finite number", name)
         below = self.low is not None and value < self.low
         above = self.high is not None and value > self.high
         if below or above:
-            raise ConfigError(f"{name}={value!r} is out of range; give {self._range()}")
+            raise ConfigError(f"{name}={value!r} is out of range; give {self._range()}", name)
 
     def _range(self) -> str:
         low, high = ("" if bound is None else f"{bound:,.10g}" for bound in (self.low, self.high))
@@ -117,9 +117,9 @@ def check_int(name: str, value: object, low: int = 0, high: int = MAX_INT) -> in
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise ConfigError(f"{name}={shorten(value)} is not allowed; give a whole number")
+        raise ConfigError(f"{name}={shorten(value)} is not allowed; give a whole number", name)
     if not low <= number <= high:
-        raise ConfigError(f"{name}={number} is out of range; give {low} to {high:,}")
+        raise ConfigError(f"{name}={number} is out of range; give {low} to {high:,}", name)
     return number
 
 
@@ -273,4 +273,4 @@ def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigE
 
 
 def _wrong_type(name: str, value: object, expected: type) -> ConfigError:
-    return ConfigError(f"{name}={shorten(value)} is not allowed; give {_EXPECTED[expected]}")
+    return ConfigError(f"{name}={shorten(value)} is not allowed; give {_EXPECTED[expected]}", name)

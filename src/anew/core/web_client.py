@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
 from fsspec.implementations.http import HTTPFileSystem
 
 from anew.core.internal_hosts import names_internal, public_socket
-from anew.core.pace import PAUSE_S, check_pace
+from anew.core.pace import MAX_LAG_S, check_pace
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -68,7 +68,7 @@ class WebFiles(HTTPFileSystem):  # type: ignore[misc]
 async def _client(is_public: bool, **options: object) -> ClientSession:
     """A client for fsspec; a public one connects to public addresses alone. Large files may take as long as they keep coming."""
     connector = TCPConnector(socket_factory=public_socket) if is_public else TCPConnector()
-    timeout = ClientTimeout(total=None, sock_connect=HEAD_S, sock_read=PAUSE_S)
+    timeout = ClientTimeout(total=None, sock_connect=HEAD_S, sock_read=MAX_LAG_S)
     settings = {"connector": connector, "timeout": timeout, "response_class": BoundedResponse} | options
     return ClientSession(**settings)  # type: ignore[arg-type]
 

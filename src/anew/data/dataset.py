@@ -121,8 +121,8 @@ class Dataset:
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
         if fresh:
             self.scan.labels, more = classes_of(chosen, modality, self._sample, store.classes, self.scan.items)
-            self._say(more)
-        self._say([*store.notes, *store.division_notes, *modality.remarks()])
+            self._add_notes(more)
+        self._add_notes([*store.notes, *store.division_notes, *modality.remarks()])
         self._sample = []
 
     @property
@@ -159,7 +159,7 @@ class Dataset:
         """The notes on how held-out parts were carved from train."""
         return list(map(printable, self._store.division_notes))
 
-    def _say(self, notes: Iterable[str]) -> None:
+    def _add_notes(self, notes: Iterable[str]) -> None:
         self.scan.notes += [note for note in map(printable, notes) if note not in self.scan.notes]
 
     # ---- fitting ----
@@ -175,7 +175,7 @@ class Dataset:
         """
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
         self._spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
-        self._say(self.modality.remarks())
+        self._add_notes(self.modality.remarks())
         self._encode()
         return self.spec
 
@@ -300,7 +300,7 @@ class Dataset:
         """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def twins(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
+    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
         """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
 
         Where copies are draws from a distribution, each item has its own. max_characters: of each text, that are compared."""

@@ -263,8 +263,8 @@ class LatentDataset(Dataset):
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         return self.base.held_out()
 
-    def twins(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
-        return self.base.twins(items, max_characters)
+    def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
+        return self.base.near_duplicate_groups(items, max_characters)
 
     def part_size(self, part: str) -> int:
         return self.base.part_size(part)

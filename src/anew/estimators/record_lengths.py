@@ -20,7 +20,7 @@ MAX_LOG_ODDS = 16.0  # that a record ends where every known one has ended
 NEWTON_STEPS = 20  # of the fit of two weights; it usually ends sooner
 RIDGE = 1.0  # penalty of the weights, as much as one target more or less
 ENOUGH_PROGRESS = 1e-7  # nats a target; the fit ends when a step gains less
-SURE = 1e-12  # probability of an end that counts as none, or as certain
+MIN_PROBABILITY = 1e-12  # probability of an end that counts as none, or as certain
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -50,7 +50,7 @@ class EndModel:
             is_end: (n,) whether it is one.
         """
         log_odds = end_log_odds(lengths)
-        probability = np.clip(np.exp(log_probs.astype(np.float64)), SURE, 1.0 - SURE)
+        probability = np.clip(np.exp(log_probs.astype(np.float64)), MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
         offset = np.log(probability) - np.log1p(-probability)
         features = np.stack((log_odds[np.minimum(places, len(log_odds) - 1)], np.ones(len(places))), 1)  # (n, 2)
         weights = np.zeros(2)

@@ -10,7 +10,7 @@ from anew.core.arrays import Numbers
 from anew.data.types import ItemT
 from anew.evaluation.inputs import MIN_ITEMS, Clock
 from anew.evaluation.metrics.classes import affordable_probe
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 
 WITHIN_TIME = "as many as there seemed to be time for"  # a plan, which may leave time in the end
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
@@ -40,7 +40,7 @@ def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[Item
 def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
     """How many items of each set there is time to measure.
 
-    Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
+    Up to MAX_ITEMS_WITHOUT_SAVING items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
     metrics of more items take longer, too.
 
     Args:
@@ -49,7 +49,7 @@ def measured_items(remaining: Callable[[float], float], seconds_per_item: float)
     """
     in_half = remaining(0.5) / (SETS * seconds_per_item)
     in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
-    return max(min(in_half, QUICK), in_feature_time)
+    return max(min(in_half, MAX_ITEMS_WITHOUT_SAVING), in_feature_time)
 
 
 def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Callable[[], float]) -> int:
@@ -62,19 +62,19 @@ def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Ca
         crowding: Measures how many times longer than on idle cores work takes.
     """
     affordable = measured_items(clock.remaining, seconds_per_item)
-    if clock.limit is not None and n > QUICK:
+    if clock.limit is not None and n > MAX_ITEMS_WITHOUT_SAVING:
         affordable = min(affordable, comparable_items(clock.limit, crowding()))
     return n if affordable >= n else max(min(n, 2 * MIN_ITEMS), int(affordable))
 
 
 def comparable_items(seconds: float, crowding: float) -> float:
-    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
+    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least MAX_ITEMS_WITHOUT_SAVING.
 
     Args:
         seconds: Seconds for all metrics.
         crowding: How many times longer than on idle cores work takes.
     """
-    return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
+    return max(MAX_ITEMS_WITHOUT_SAVING, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
 
 
 def extent_reason(n: int, available: int, n_samples: int, limit: str) -> str:

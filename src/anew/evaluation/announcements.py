@@ -1,4 +1,4 @@
-"""What an evaluation says while it measures, for whoever waits."""
+"""What is shown to the user while an evaluation measures."""
 
 from __future__ import annotations
 

@@ -11,16 +11,17 @@ from typing import Literal
 
 from anew.evaluation.audit_schedule import MIN_EVIDENCE, AuditSchedule, AuditSize, RealItems, evidence
 from anew.evaluation.memorization.thresholds import RATES
-from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
+from anew.evaluation.reporting.grading import MIN_FOR_GOOD
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 
 Prospect = Literal["likely", "perhaps", "unlikely"]  # whether a question can be answered
 
 # With this many times MIN_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
 # rank behind other samples. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
-AMPLE = 2.0
+LIKELY_EVIDENCE_FACTOR = 2.0
 # A comparison of an audit takes this many times as long as one of a single trial, of which more is fixed. Measured with 128 to
 # 600 samples: .6 to .9 for images, .6 to .8 for sounds, clips and proteins, .1 to .4 for names and prose (docs/log.md, 2026-11-29).
-LATER = 0.75
+LATER_COST_FACTOR = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.in
     """Whether an audit of so many samples can tell, within the seconds, if there are copies."""
     nats = RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
     is_known = costs.is_whole or math.isinf(seconds)
-    if nats >= AMPLE * MIN_EVIDENCE and is_known:
+    if nats >= LIKELY_EVIDENCE_FACTOR * MIN_EVIDENCE and is_known:
         return "likely"
     return "perhaps" if nats >= MIN_EVIDENCE else "unlikely"
 
 
 def closeness_prospect(compared: int) -> Prospect:
     """Whether closeness and variety can be told by so many samples and as many held-out items."""
-    if compared >= ENOUGH:
+    if compared >= USUALLY_ENOUGH_ITEMS:
         return "likely"
     return "perhaps" if compared >= MIN_FOR_GOOD else "unlikely"
 
@@ -73,7 +74,7 @@ def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
     if math.isinf(seconds):
         return evidence(AuditSize(n_samples, costs.max_real), costs.available)
     schedule = AuditSchedule(n_samples, costs.query_cost)
-    ratio = LATER if len(costs.trials) == 1 else 1.0  # two trials tell what is fixed
+    ratio = LATER_COST_FACTOR if len(costs.trials) == 1 else 1.0  # two trials tell what is fixed
     for trial_size, trial_seconds in costs.trials:
         schedule.add(trial_size, ratio * trial_seconds)
     remaining, nats = seconds - costs.trials[0][1], 0.0

@@ -15,22 +15,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from anew.evaluation.memorization.brief import stand_ins
+from anew.evaluation.memorization.brief_audit import stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS
-from anew.evaluation.memorization.copying_test import LOOKS
+from anew.evaluation.memorization.copying_test import NUM_INDEPENDENT_STEPS
 from anew.evaluation.memorization.thresholds import ALPHA, RATES
 
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
-WORTHWHILE = 1.5  # another audit is worth its time if it has at least this many times the evidence
+MIN_EVIDENCE_GROWTH = 1.5  # another audit is worth its time if it has at least this many times the evidence
 MIN_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
 CAUTION = 0.9  # share of the time left that is planned with; an audit that turns out slower leaves samples out
 # Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
 ITEM_SHARE = 0.2
 # Nats with which the scan can prove the highest planted rate of copies, if all of them rank before other samples.
-MIN_EVIDENCE = -math.log(ALPHA / LOOKS)
+MIN_EVIDENCE = -math.log(ALPHA / NUM_INDEPENDENT_STEPS)
 # An audit is planned for this many times MIN_EVIDENCE: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
 PLANNED = 0.8
-MARGIN = 1.15  # samples are drawn for this many times MIN_EVIDENCE, as some may be left out; chosen
+SPARE_SAMPLES_FACTOR = 1.15  # samples are drawn for this many times MIN_EVIDENCE, as some may be left out; chosen
 
 
 class AuditSize(NamedTuple):
@@ -93,7 +93,7 @@ class AuditSchedule:
         size = max(sizes, key=partial(_worth, available=available))
         is_last = size == AuditSize(self.n_samples, max_real)
         latest = evidence(self.size, available)
-        if size.real < 1 or evidence(size, available) <= (1.0 if is_last else WORTHWHILE) * latest:
+        if size.real < 1 or evidence(size, available) <= (1.0 if is_last else MIN_EVIDENCE_GROWTH) * latest:
             return None
         self.size = size
         return size
@@ -151,7 +151,7 @@ def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
 def samples_needed(available: RealItems) -> int:
     """How many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
     nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
-    return math.ceil(MARGIN * MIN_EVIDENCE / nats) if nats > 0.0 else 0
+    return math.ceil(SPARE_SAMPLES_FACTOR * MIN_EVIDENCE / nats) if nats > 0.0 else 0
 
 
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:

@@ -10,15 +10,14 @@ from anew.data.types import ItemT
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
 from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
 from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.result import CopyTestResult, Limit
+from anew.evaluation.notes import COPIES
 
 
 class Audited(Protocol[ItemT]):
     """What is audited: an `Evaluation`."""
 
     total_clock: Clock
-
-    def audit_seconds(self) -> float: ...
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int: ...
 
@@ -28,7 +27,7 @@ class Audited(Protocol[ItemT]):
         self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
     ) -> CopyTestResult: ...
 
-    def skip(self, measure: str, reason: str) -> None: ...
+    def skip(self, measure: str, reason: str, subject: str) -> None: ...
 
 
 def audits_in_time(
@@ -66,18 +65,18 @@ def audits_in_time(
         yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
         compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(evaluation.audit_seconds(), available, max_real)
+        size = schedule.next(max(evaluation.total_clock.remaining(), 0.0), available, max_real)
     limited = not is_whole and result.train < result.n_train_total
     items = result.compared
     samples = f"{compared.samples:,} of {n_all:,} samples"
     if compared.samples < n_all:
         counts = f"{items} and {samples}" if limited else samples
-        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}")
+        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}", COPIES)
     elif limited:
-        evaluation.skip("copies of the other training items", f"there was time to compare only {items}")
+        evaluation.skip("copies of the other training items", f"there was time to compare only {items}", COPIES)
 
 
-def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
+def with_limit(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
     """The result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 

@@ -27,9 +27,10 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
-from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
+from anew.evaluation.notes import Note, not_measured, out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -39,8 +40,7 @@ METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the cop
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
-OUT_OF_TIME = "out of time"
-FURTHER = "the figures after these"  # last entry of `unmeasured` until their names are known
+FURTHER_FIGURES = "the figures after these"  # last entry of `unmeasured` until their names are known
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -59,13 +59,13 @@ class Evaluation(ABC, Generic[ItemT]):
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
-        skipped: Sentences on what was not measured and why; complete once `scores` has ended.
+        notes: What was not measured and why; complete once `scores` has ended.
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         measured: Names of the metrics of `metrics_in_time` that were measured.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
-        announcements: What is being measured, for whoever waits.
+        announcements: What is being measured, shown to the user meanwhile.
     """
 
     noun: str = "items"
@@ -82,8 +82,8 @@ class Evaluation(ABC, Generic[ItemT]):
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
-        self.skipped: list[str] = []
-        self.unmeasured, self.measured = [FURTHER], set[str]()
+        self.notes: list[Note] = []
+        self.unmeasured, self.measured = [FURTHER_FIGURES], set[str]()
         self._crowding = CrowdingMeter()
         self.sets = ComparedSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -152,23 +152,28 @@ class Evaluation(ABC, Generic[ItemT]):
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
-        self.unmeasured[-1:] = missing  # in place of FURTHER, so that they are named if time is up
+        self.unmeasured[-1:] = missing  # in place of FURTHER_FIGURES, so that they are named if time is up
         for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
-                self.skip(name, OUT_OF_TIME)
+                self.notes.append(out_of_time(name))
                 continue
             yield from metric()
             self.unmeasured.remove(name)
             self.measured.add(name)
 
-    def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
+    def cut_off(self, measure: str) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
         self.unmeasured.insert(-1, measure)
-        self.skip(measure, reason)
+        self.notes.append(out_of_time(measure))
 
-    def skip(self, measure: str, reason: str) -> None:
-        """Record what was not measured, for the report's notes."""
-        self.skipped.append(f"Not measured: {measure} ({reason}).")
+    def skip(self, measure: str, reason: str, subject: str = "") -> None:
+        """Record what was not measured, for the report's notes; see `Note`."""
+        self.notes.append(not_measured(measure, reason, subject))
+
+    @property
+    def skipped(self) -> list[str]:
+        """The sentences of the notes."""
+        return [note.sentence for note in self.notes]
 
     def scores(self) -> Iterator[Score]:
         """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""
@@ -195,11 +200,11 @@ class Evaluation(ABC, Generic[ItemT]):
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
                 if number == 0:
-                    self.skipped += self.sets.note_compared()
+                    self.notes += self.sets.note_compared()
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured = [name for name in self.unmeasured if name != FURTHER]
+        self.unmeasured = [name for name in self.unmeasured if name != FURTHER_FIGURES]
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
@@ -222,10 +227,6 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
-
-    def audit_seconds(self) -> float:
-        """The seconds that are left for the copying test; infinite without a limit."""
-        return max(self.total_clock.remaining(), 0.0)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """The number of real items in a pool, as the audit counts them."""
@@ -266,7 +267,7 @@ class Evaluation(ABC, Generic[ItemT]):
             seed=self.inputs.seed,
             controls=controls,
             brief=brief,
-            remaining=self.audit_seconds,
+            remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
         )
         self.closest_pairs = [
@@ -299,7 +300,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if bits is None:
             return
         if self.clock.over(0.9):
-            self.skip("how much better training items are predicted", OUT_OF_TIME)
+            self.notes.append(out_of_time("how much better training items are predicted"))
             return
         self.announcements.measuring(f"likelihood of training {self.noun}")
         spec = inputs.spec
@@ -317,8 +318,7 @@ class Evaluation(ABC, Generic[ItemT]):
         """
         samples = self.items("samples", MAX_SAMPLES)
         n = len(samples)
-        n_train = max(n, min_train)
-        n_train += min(n_train, max_further)
+        n_train = max(n, min_train) + min(max(n, min_train), max_further)
         test, train = self.items("test", n), self.items("train", n_train)
         n_held_out = len(test) if len(test) < n else self.num_held_out()
         inputs = self.inputs
@@ -351,8 +351,8 @@ class Evaluation(ABC, Generic[ItemT]):
             return own
         self._embedder, n = self._fit_embedder(sets.candidates("train"), n)
         sets.take(n, self._naive_samples)
-        if self.inputs.twins is not None:
-            sets.group(self.inputs.twins)
+        if self.inputs.near_duplicate_groups is not None:
+            sets.group(self.inputs.near_duplicate_groups)
         return sets.embedded(self._embedder, self.feature_description)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
@@ -384,7 +384,7 @@ class Evaluation(ABC, Generic[ItemT]):
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
         n_probe = probe_size(embed, further, self.clock.limit)
-        if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
+        if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
             self.cut_off("the class mix")
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)

@@ -15,6 +15,7 @@ from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
+from anew.evaluation.notes import EXTENT, Note
 from anew.evaluation.reporting.grading import Supply
 
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, of the {NAME}"
@@ -108,23 +109,21 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         names = {f"{pieces}held-out {self.noun}": "test", f"{pieces}training {self.noun}": "train"}
         return {name: len(self._candidates[part]) for name, part in names.items()}
 
-    def group(self, twins: KeysOf[ItemT]) -> None:
+    def group(self, keys_of: KeysOf[ItemT]) -> None:
         """Find groups of near-duplicates among those items of which pairs are compared.
 
-        twins: Returns a number for each of some items, which near-duplicates share.
+        keys_of: Returns a number for each of some items, which near-duplicates share.
         """
         parts = [self[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train")]
-        self.groups = list(duplicate_groups(parts, twins))
+        self.groups = list(duplicate_groups(parts, keys_of))
 
-    def note_compared(self) -> list[str]:
-        """Count the items taken as compared; not before they are, since time may be up until then. Returns what the report's notes
-        say of it."""
+    def note_compared(self) -> list[Note]:
+        """Count the items taken as compared; not before they are, since time may be up until then. Returns notes on that."""
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
-        notes = [self.extent] if self.extent else []
+        notes = [Note(self.extent, EXTENT)] if self.extent else []
         if len(self["samples"]) > CLASSIFIED:
-            notes.append(
-                f"The classifier took {CLASSIFIED:,} {self.counted}s of each set, since its time grows with the cube of their number."
-            )
+            extent = f"{CLASSIFIED:,} {self.counted}s of each set"
+            notes.append(Note(f"The classifier took {extent}, since its time grows with the cube of their number."))
         return notes
 
     def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:

@@ -99,7 +99,7 @@ class EvaluationInputs(Generic[ItemT]):
         labels: Labels of samples and real items; None if the run has no classes.
         cluster_bits: Same as `bits`, for the part of whole clusters of relatives; None if there is no such part.
         cluster_text: Function that returns texts of that part.
-        twins: Function that returns a number for each of some real items, which near-duplicates share; None if it is not known.
+        near_duplicate_groups: Function that returns a number for each of some real items, which near-duplicates share; None: unknown.
         n_held_out: Number of all items that `test` can return; None if it is not known.
         are_halves: Whether `train` and `test` give two halves of the data, since nothing is held out.
         division: How the items of `train` and `test` were divided.
@@ -125,7 +125,7 @@ class EvaluationInputs(Generic[ItemT]):
     labels: Labels | None = None
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
     cluster_text: Callable[[int | None], list[str]] | None = None
-    twins: KeysOf[ItemT] | None = None
+    near_duplicate_groups: KeysOf[ItemT] | None = None
     n_held_out: int | None = None
     are_halves: bool = False
     division: Division = Division.GIVEN

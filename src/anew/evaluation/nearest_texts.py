@@ -9,15 +9,17 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.wording import plural
-from anew.evaluation.memorization.texts import EDIT_WORK, MIN_MATCH, codes, longest_matches, nearest_record
+from anew.evaluation.memorization.texts import EDIT_WORK, MIN_MATCH, longest_matches, nearest_record
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
+from anew.functional.text_hashes import code_points
 
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
 # Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 MIN_SEARCHED, RECORDS_MEASURED = 20, 100
 CHARACTERS_HELD = 1 << 27  # characters of training records that are held to be searched, at most: bounds memory
 MARKED_SHARE = 0.5  # of two records, characters that differ are marked up to this share; chosen
-SHORT = 0.5  # of the median training record, the length up to which a record is compared with parts of records; chosen
+# Of the median training record, the length up to which a record is compared with parts of records; chosen
+MAX_SHORT_RATIO = 0.5
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 
 
@@ -28,7 +30,7 @@ def nearest_passages(samples: Sequence[str], texts: Sequence[str], max_character
     if len(training) >= max_characters:
         searched = f"{len(training):,} characters of the training text (the rest was not searched)"
     pairs = []
-    for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
+    for text, match in zip(samples, longest_matches(samples, code_points(training)), strict=True):
         if match is None:
             pairs.append(
                 SamplePair(ReportItem(text=text), None, f"fewer than {MIN_MATCH} characters in a row in common")
@@ -64,7 +66,7 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     compared = _drawn(len(training), max(int(EDIT_WORK / work), MIN_SEARCHED))
     places = {text: place for place, text in reversed(list(enumerate(training)))}  # of equal records the first
     records = [training[place] for place in compared]
-    short = SHORT * float(np.median([len(text) for text in training])) if training else 0.0
+    short = MAX_SHORT_RATIO * float(np.median([len(text) for text in training])) if training else 0.0
     pairs = []
     for text in samples:
         if 0 < len(text) < short and text not in places:
@@ -119,7 +121,7 @@ def _nearest_part(text: str, records: Sequence[str], places: Sequence[int]) -> S
 
 def passage_pair(sample: str, train: str) -> SamplePair:
     """Two passages with their longest common part marked."""
-    match = longest_matches([sample], codes(train))[0]
+    match = longest_matches([sample], code_points(train))[0]
     if match is None:
         return SamplePair(ReportItem(text=sample), ReportItem(text=train, is_cut=True))
     return SamplePair(

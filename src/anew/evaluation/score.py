@@ -16,6 +16,9 @@ Role = Literal["metric", "reference", "fact"]
 ValueFormat = Literal["number", "percent", "ratio", "seconds", "count"]
 Question = Literal["closeness", "variety"]
 
+# Items of each set that usually suffice for a comparison. No sentence asks for fewer, so that all ask for the same number.
+USUALLY_ENOUGH_ITEMS = 300
+
 
 class Division(Enum):
     """How real items were divided into the part to train on and held-out ones.
@@ -53,7 +56,8 @@ class Tolerance:
         question: The question that the metric helps to answer.
         small: Differences up to this do not matter.
         large: Differences from this on are plain.
-        clause: The figure within a sentence, with the fields {value} of the samples and {real} of real data.
+        clause: The figure within a sentence, with the fields {value} of the samples and {real} of real data; {guessing} becomes
+            the value of guessing, with that of real data where real data is above it.
         agreement: The same where samples pass, for a clause that says that something differs; empty: `clause` says neither.
         relative: Differences are shares of the real baseline.
         exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain

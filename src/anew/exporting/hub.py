@@ -52,7 +52,7 @@ class Hub(Target):
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         run = model.folder.path
-        weights, _, notes = newest_weights(model.folder, model.record.status)
+        weights, _, _, notes = newest_weights(model.folder, model.record.status)
         write_weights(folder, weights)
         files.write_json(folder / CONFIG, _without_paths(model.record))
         for name in (*COPIED_FILES, *_sample_files(run)):

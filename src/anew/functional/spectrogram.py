@@ -21,6 +21,9 @@ MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, 
 FLAT = 1e-5
 # Bins on each side of a peak that its tone reaches under a Hann window and mel bands; 2 and 4: docs/log.md, 2026-11-28.
 LOBE = 3
+# Rounds of `match_bands`: more bring hardly anything (docs/log.md, 2026-11-29); exports do as many.
+MATCHING_ROUNDS = 4
+MAX_RATIO = 10.0  # by which a round may raise a band: a band that is nearly silent would only be noise; chosen
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
 
 
@@ -151,3 +154,17 @@ def filter_source(magnitude: Tensor, frames: Frames, source: Tensor) -> Tensor:
     The spectrogram of real noise is not smooth, and has a phase that fits it."""
     spectrum = frames.stft(source if source.ndim == 2 else source[None])  # (B or 1, F, T)
     return frames.istft(magnitude * spectrum / spectrum.abs().mean(1, keepdim=True).clamp_min(TINY), source.shape[-1])
+
+
+def match_bands(sound: Tensor, mel: Tensor, frames: Frames, bank: Tensor, rounds: int = MATCHING_ROUNDS) -> Tensor:
+    """(B, N) a sound (B, N) whose mel bands are brought near to (B, M, T), band by band in each frame.
+
+    Windows overlap, so a sound made from magnitudes has other ones: attacks begin early, and gaps are filled. Griffin-Lim would
+    bring each frequency to its magnitude, and those of bands are smooth. Here all frequencies of a band change by the
+    same factor, so what is finer than a band stays, as the fluctuations of noise do."""
+    spread = (bank / bank.sum(0, keepdim=True).clamp_min(TINY)).T  # (F, M)
+    for _ in range(rounds):
+        spectrum = frames.stft(sound)
+        ratio = (mel / (bank @ spectrum.abs()).clamp_min(TINY)).clamp_max(MAX_RATIO)  # (B, M, T)
+        sound = frames.istft(spectrum * (spread @ ratio), sound.shape[1])
+    return sound

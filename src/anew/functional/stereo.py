@@ -18,7 +18,7 @@ MAX_IMAGE = 0.5  # largest value of a stereo image: it varies less than the leve
 MAX_BALANCE_DB = 20.0  # level difference of the channels that become MAX_IMAGE: one of them is hardly heard then
 DELAY_SECONDS = 0.012  # by which the part lags that makes channels differ: neither an echo nor a tone (Lauridsen 1954)
 SMOOTHED = (3, 5)  # bands and frames that a mean is over: of fewer, any two channels are coherent
-FAINT = 1e-7  # power, as a share of a clip's loudest, below which channels count as alike (-70 dB)
+SILENT_POWER_SHARE = 1e-7  # power, as a share of a clip's loudest, below which channels count as alike (-70 dB)
 
 
 def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
     0 unrelated, -.5 the same with opposite signs."""
     powers = [_smooth(bank @ power(spectrum)) for spectrum in (left, right)]
     shared = _smooth(bank @ (left.real * right.real + left.imag * right.imag))
-    floor = FAINT * (powers[0] + powers[1]).amax((1, 2), keepdim=True).clamp_min(1e-20)
+    floor = SILENT_POWER_SHARE * (powers[0] + powers[1]).amax((1, 2), keepdim=True).clamp_min(1e-20)
     first, second = (channel + floor for channel in powers)
     balance = (10.0 * MAX_IMAGE / MAX_BALANCE_DB) * (first / second).log10()
     coherence = ((shared + floor) / (first * second).sqrt()).clamp(-1.0, 1.0)

@@ -78,5 +78,5 @@ def sample_tokens(weights: Floats, uniform: Floats) -> Ints:
 
 def above_min_p(weights: Floats, min_p: float) -> Floats:
     """(n, V) weights, 0 for tokens below min_p of the top one of their row."""
-    kept: Floats = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
-    return kept
+    truncated: Floats = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
+    return truncated

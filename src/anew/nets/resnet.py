@@ -26,7 +26,7 @@ ACTIVATION_GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # keeps the size of normal 
 INITIAL_OUTPUT = 0.1
 # Beyond the bounds, in which values may still be pushed outwards: faint noise on flat black fell from 16% to 9% of
 # the pixels (docs/log.md, 2026-11-25).
-MARGIN = 0.1
+BOUNDS_MARGIN = 0.1
 
 
 def _activate(x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class _SoftClamp(torch.autograd.Function):
     def backward(ctx: SavedTensors, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         grad = grads[0]
-        pushes_outwards = ((x > 1.0 + MARGIN) & (grad < 0)) | ((x < -1.0 - MARGIN) & (grad > 0))
+        pushes_outwards = ((x > 1.0 + BOUNDS_MARGIN) & (grad < 0)) | ((x < -1.0 - BOUNDS_MARGIN) & (grad > 0))
         return grad.masked_fill(pushes_outwards, 0.0)
 
 

@@ -19,7 +19,7 @@ from anew.core.threads import choose_thread_count
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale, num_parameters
-from anew.planning.budget import CROWDED
+from anew.planning.budget import MIN_CROWDING
 from anew.planning.build import agreed_config, build_family
 from anew.planning.memory_plan import choose_parallel, has_room
 from anew.runs.record import Candidate
@@ -82,7 +82,7 @@ def measure_candidates(
         else:
             family = build_family(family_class, spec, config, 0, world.device)
         shard = choose_parallel(parallel, family, world)[0] == "fsdp"
-        is_crowded = scale.crowding >= CROWDED
+        is_crowded = scale.crowding >= MIN_CROWDING
         step_s = median_step_seconds(family, config, data, world, share, shard, is_crowded=is_crowded)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)

@@ -14,7 +14,7 @@ from anew.runs.record import Candidate, Request
 # that can be seen; chosen.
 GAIN = 1.1
 # Work that takes this many times longer than on idle cores is mentioned: less is everyday noise; chosen.
-CROWDED = 1.5
+MIN_CROWDING = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
 MORE = 3
 MIN_TRAINING = 1.0  # seconds: less would be hardly one step
@@ -99,7 +99,7 @@ def remaining_training(budget: float, context: RunContext, crowding: float) -> f
 
 def _can_hurry(remaining: float, crowding: float) -> bool:
     """Whether crowded cores leave just enough of a budget for one step and a short report."""
-    return crowding >= CROWDED and remaining >= MIN_REST * crowding
+    return crowding >= MIN_CROWDING and remaining >= MIN_REST * crowding
 
 
 def is_hurried(budget: float | None, seconds: float | None, context: RunContext) -> bool:
@@ -112,7 +112,7 @@ def is_hurried(budget: float | None, seconds: float | None, context: RunContext)
     """
     if budget is None or seconds is None:
         return False
-    return context.world.broadcast(context.crowding >= CROWDED and seconds < UNHURRIED_SHARE * budget)
+    return context.world.broadcast(context.crowding >= MIN_CROWDING and seconds < UNHURRIED_SHARE * budget)
 
 
 def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) -> float | None:
@@ -149,7 +149,7 @@ def longest_training(budget: float, crowding: float = 1.0) -> float:
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
     """The error for a budget that leaves no time to train; it names a budget that would be enough."""
     crowding = context.crowding
-    if crowding < CROWDED:
+    if crowding < MIN_CROWDING:
         needed = budget
         while longest_training(needed, crowding) - elapsed < 2.0:
             needed += 1.0

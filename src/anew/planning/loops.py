@@ -66,16 +66,18 @@ def wait_for(loops: Loops, context: RunContext, limit: float | None) -> None:
         context.reporter.message(f"compiled in {time.monotonic() - start:.0f} s")
 
 
-def say_what_was_compiled(context: RunContext) -> None:
-    """Say, at the end of a run that did without loops, whether the next one has them."""
+def report_compilation(context: RunContext) -> None:
+    """Report, at the end of a run without compiled loops, whether the next run can use them."""
     loops = context.loop_compiler.loops
     if context.loops_ready or loops is None:
         return
     if context.loop_compiler.is_done():
-        text = f"the loops of {loops.name} are compiled now: a new run will have it, while this one is continued without it"
+        text = (
+            f"the loops of {loops.name} are compiled now: a new run will use them, but this one continues without them"
+        )
     else:
         text = (
             f"the loops of {loops.name} are not all compiled yet; a new run, by the same command into another folder, finishes "
-            "that, while this one is continued without it"
+            "compiling and uses them, but this one continues without them"
         )
     context.reporter.message(text)

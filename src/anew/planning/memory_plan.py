@@ -17,7 +17,7 @@ from anew.training.optim import num_at_once
 Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory, for what DDP copies to every process; activations have the other third
-SMALL = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
+SMALL_MODEL_PARAMETERS = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
 MAX_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 # Tensors for each matrix that is orthogonalized: momentum with gradient, all stacked, scaled, a product, and the result
 MUON_COPIES = 5
@@ -55,7 +55,7 @@ def has_room(family: Family, world: World) -> bool:
     parameters = num_parameters(family)
     # Each process builds the whole network, and holds at least its part of the state.
     needed = 4.0 * parameters * (1 + MAX_COPIES / world.size)
-    return parameters < SMALL or needed <= free_memory(world.device)
+    return parameters < SMALL_MODEL_PARAMETERS or needed <= free_memory(world.device)
 
 
 def copied_bytes(family: Family, world: World) -> int:

@@ -29,7 +29,7 @@ MIN_PROGRESS = 0.02
 OVERHEAD_SECONDS = 4.0
 # Standard errors by which the best pilot must be ahead of the next to be chosen for it: 95% of differences between equal
 # ones are smaller.
-SURE = 2.0
+MIN_Z = 2.0
 # What decides between pilots: their Fréchet distances, a classifier, or neither. The distance comes first: it was measured
 # how it falls in a training, and a classifier sees the quick learner behind for longer (docs/log.md, 2026-11-26).
 Criterion = Literal["distance", "classifier", "none"]
@@ -94,7 +94,7 @@ def criterion(pilots: Sequence[Pilot]) -> Criterion:
 def _is_clear(pilots: Sequence[Pilot], measured: Callable[[Pilot], tuple[float, float]]) -> bool:
     """Whether the smallest of measured values is surely smaller than the next. measured: (value, standard error)."""
     (least, error), (next_least, next_error) = sorted(map(measured, pilots))[:2]
-    return next_least - least > SURE * math.hypot(error, next_error)
+    return next_least - least > MIN_Z * math.hypot(error, next_error)
 
 
 def ranked(pilots: Sequence[Pilot]) -> list[Pilot]:

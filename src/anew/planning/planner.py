@@ -16,7 +16,7 @@ from anew.errors import about
 from anew.families.base import Family, Scale, num_parameters
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
-from anew.planning.budget import CROWDED, evaluation_slice, largest_affordable
+from anew.planning.budget import MIN_CROWDING, evaluation_slice, largest_affordable
 from anew.planning.build import agreed_config, build_family
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
@@ -41,7 +41,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
         model_size=model_size,
         device=context.world.device.type,
         threads=context.world.minimum(torch.get_num_threads()),
-        crowding=context.crowding if context.crowding >= CROWDED else 1.0,
+        crowding=context.crowding if context.crowding >= MIN_CROWDING else 1.0,
         loops_ready=context.loops_ready,
     )
 

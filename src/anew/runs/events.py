@@ -274,7 +274,7 @@ def truncate(path: Path, step: int) -> int:
     """
     bad = 0
 
-    def kept() -> Iterator[bytes]:
+    def lines_before() -> Iterator[bytes]:
         nonlocal bad
         for event in _lines(path):
             if event is None:
@@ -283,7 +283,7 @@ def truncate(path: Path, step: int) -> int:
                 yield json.dumps(event).encode() + b"\n"
 
     cut = path.exists() and not _is_whole(path)
-    files.write_parts(path, kept())
+    files.write_parts(path, lines_before())
     return bad - min(bad, cut)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anew.runs.checkpoint import CheckpointManifest
     from anew.runs.record import Begun, RunRecord
 
-KEEP = 2  # checkpoints kept besides the one where the decay starts: a failing disk may damage the newest
+KEPT_CHECKPOINTS = 2  # checkpoints kept besides the one where the decay starts: a failing disk may damage the newest
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # tensors that are fitted once; checkpoints with equal buffers share one file by links
@@ -104,7 +104,7 @@ class RunFolder:
             return
         from anew.runs import keeper
 
-        with keeper.kept(self.path):
+        with keeper.keeping(self.path):
             yield
 
     @property
@@ -247,7 +247,7 @@ class RunFolder:
         return ", ".join(names) or "none"
 
     def _drop_old(self) -> None:
-        for old in self._steps()[KEEP:]:
+        for old in self._steps()[KEPT_CHECKPOINTS:]:
             shutil.rmtree(old, ignore_errors=True)
 
     def _steps(self) -> list[Path]:

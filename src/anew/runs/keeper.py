@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anew.errors import RunError, UnsentError, shorten
 from anew.runs.manifest import OBJECTS
-from anew.runs.mirror import PROBE, Mirror, Overtaken, of_folder
+from anew.runs.mirror import PROBE_FILE, Mirror, Overtaken, of_folder
 
 EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
 
@@ -59,7 +59,7 @@ class Keeper:
 
 
 @contextmanager
-def kept(folder: Path) -> Iterator[None]:
+def keeping(folder: Path) -> Iterator[None]:
     """If a folder is the local copy of a run at an address, keep the store up to date; at the end it equals the folder."""
     mirror = of_folder(folder)
     if mirror is None:
@@ -82,7 +82,7 @@ def _check_free(mirror: Mirror) -> None:
     state = mirror.state()
     if (state is not None and state.known is not None) or mirror.exists():
         return
-    others = sorted({*mirror.names()} - {OBJECTS, PROBE, ""})
+    others = sorted({*mirror.names()} - {OBJECTS, PROBE_FILE, ""})
     if others:
         raise RunError(
             f"{mirror.address!r} is not empty (it holds {shorten(others[0])}); give an address below it, like "

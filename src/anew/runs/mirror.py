@@ -38,7 +38,7 @@ from anew.runs.manifest import (
 )
 from anew.runs.paths import CONFIG, STORE_STATE, WEIGHT_FILE
 
-PROBE = "anew-probe"  # a name in the store
+PROBE_FILE = "anew-probe"  # a name in the store
 SENDING = ".sending"  # the folder next to the local copy that holds files while they are sent
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # How often sending is tried while files change: a training changes one of them now and then; chosen
@@ -141,8 +141,8 @@ class Mirror:
             aside = self.set_aside() if is_here and not is_own and self._has_work(state, manifest) else None
             is_partial = not whole
             self._replace({n: e for n, e in manifest.files.items() if whole or not _is_for_training(n)}, keep=is_own)
-            kept = None if aside is None else str(aside)
-            self._write_state(State(address=self.address, known=manifest, is_partial=is_partial, set_aside=kept))
+            set_aside = None if aside is None else str(aside)
+            self._write_state(State(address=self.address, known=manifest, is_partial=is_partial, set_aside=set_aside))
 
     def _has_work(self, state: State, manifest: Manifest) -> bool:
         """Whether the folder has files, besides logs, that no known version of the run has."""
@@ -216,7 +216,7 @@ class Mirror:
             RunError: There is no such bucket, or it may not be written.
         """
         system, root = self._store()
-        key = f"{root}/{PROBE}"
+        key = f"{root}/{PROBE_FILE}"
         self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
         with contextlib.suppress(Exception):  # permission to write need not include removal
             system.rm_file(key)
@@ -310,16 +310,16 @@ class Mirror:
     def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
         """Remove objects that neither this manifest nor the one before names: whoever just read that one may still fetch them."""
         system, root = self._store()
-        named = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
+        keys = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
-            keys = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
-            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in keys}
+            paths = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
+            self._objects = {path[path.index(f"/{OBJECTS}/") + 1 :] for path in paths}
             self._is_listed = True
-        self._objects |= named
-        for key in self._objects - named:
+        self._objects |= keys
+        for key in self._objects - keys:
             with contextlib.suppress(Exception):  # the next writer of the run tries again
                 system.rm_file(f"{root}/{key}")
-        self._objects = set(named)
+        self._objects = set(keys)
 
     # -- both -----------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from anew.core import files
-from anew.core.json_values import JsonObject
+from anew.core.json_values import JsonObject, JsonValue
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
 from anew.core.wording import QUESTIONS
 from anew.errors import RunError, command
@@ -35,7 +35,7 @@ class ScoreRecord(_ExtensibleRecord):
 
 
 class ControlRecord(_ExtensibleRecord):
-    kind: Text
+    variant: Text
     rate: Share
     caught: Share
 
@@ -51,7 +51,7 @@ class PictureRecord(_ExtensibleRecord):
 
 
 class CopiesRecord(_ExtensibleRecord):
-    found: Flag
+    detected: Flag
     p: Share
     share: Share
     low: Share | None = None  # unknown in reports of older versions
@@ -140,9 +140,25 @@ def read_report(run: Path) -> JsonObject:
     return _read(run)[0]
 
 
+def _with_present_names(report: JsonValue) -> JsonValue:
+    """A report with the present names of fields that reports of older versions call otherwise."""
+    copies = report.get("copies") if isinstance(report, dict) else None
+    if not isinstance(report, dict) or not isinstance(copies, dict):
+        return report
+    copies = {"detected" if name == "found" else name: value for name, value in copies.items()}
+    if isinstance(controls := copies.get("controls"), list):
+        copies["controls"] = [
+            {"variant" if name == "kind" else name: value for name, value in control.items()}
+            if isinstance(control, dict)
+            else control
+            for control in controls
+        ]
+    return {**report, "copies": copies}
+
+
 def _read(run: Path) -> tuple[JsonObject, ReportRecord]:
     path = run / REPORT / "report.json"
-    value = files.read_json(path)
+    value = _with_present_names(files.read_json(path))
     try:
         record = ReportRecord.model_validate(value)
     except (ValidationError, RecursionError) as error:

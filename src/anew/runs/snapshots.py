@@ -90,9 +90,9 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
     write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
     limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
     most = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
-    kept = snapshots(run)
-    while len(kept) > most:
-        _remove(run, kept.pop(_least_missed(kept)).step)
+    saved = snapshots(run)
+    while len(saved) > most:
+        _remove(run, saved.pop(_least_missed(saved)).step)
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -105,10 +105,10 @@ def _halved(tensor: Tensor) -> Tensor:
     return tensor.detach().to(torch.float16 if fits else torch.bfloat16).cpu()
 
 
-def _least_missed(kept: list[Snapshot]) -> int:
+def _least_missed(saved: list[Snapshot]) -> int:
     """Index of the snapshot whose neighbours are closest to each other; never the first or the last if there are others."""
-    times = [math.log(max(snapshot.seconds, 1e-3)) for snapshot in kept]
-    inner = range(1, len(kept) - 1)
+    times = [math.log(max(snapshot.seconds, 1e-3)) for snapshot in saved]
+    inner = range(1, len(saved) - 1)
     return min(inner, key=lambda place: (round(times[place + 1] - times[place - 1], 2), place), default=0)
 
 
@@ -129,6 +129,6 @@ def read(run: Path, step: int) -> dict[str, Tensor]:
     files.check_folder(run / FOLDER)
     path = path_of(run, step)
     if not path.exists():
-        kept = ", ".join(f"{number:,}" for number in _steps(run)) or "none"
-        raise RunError(f"the weights of step {step:,} are not kept in this run; kept: {kept}; choose one of these")
+        steps = ", ".join(f"{number:,}" for number in _steps(run)) or "none"
+        raise RunError(f"the weights of step {step:,} are not kept in this run; kept: {steps}; choose one of these")
     return read_tensors(path)

@@ -58,6 +58,7 @@ class Model(Generator):
     Attributes:
         folder: The run.
         record: What config.json says.
+        checkpoint_step: The step of the checkpoint that the weights are from; None if training is finished.
         notes: Sentences on what the user should know, such as that the weights are those of a checkpoint.
 
     Raises:
@@ -74,7 +75,7 @@ class Model(Generator):
         place = torch.device(pick_device(device))
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
-        weights, weights_path, notes = newest_weights(folder, record.status)
+        weights, weights_path, self.checkpoint_step, notes = newest_weights(folder, record.status)
         self.notes = [*folder.notes, *notes]
         if step is not None:
             weights, weights_path = earlier_weights(folder.path, step, weights)

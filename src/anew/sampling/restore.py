@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -112,36 +113,50 @@ def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> M
     return modality
 
 
-def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], Path, list[str]]:
-    """The weights to sample from: those of a finished training, else of the newest checkpoint.
+class NewestWeights(NamedTuple):
+    """The weights to sample from.
 
-    Returns:
-        The state of the family, the file it is from, and sentences on what the user should know.
+    Attributes:
+        state: The state of the family.
+        path: The file it is from.
+        checkpoint_step: The step of the checkpoint that it is from; None if it is that of a finished training.
+        notes: Sentences on what the user should know.
+    """
+
+    state: dict[str, Tensor]
+    path: Path
+    checkpoint_step: int | None = None
+    notes: Sequence[str] = ()
+
+
+def newest_weights(run: RunFolder, status: Status) -> NewestWeights:
+    """The weights to sample from: those of a finished training, else of the newest checkpoint.
 
     Raises:
         RunError: There is no checkpoint yet, or all files are damaged.
     """
     path = weights_path(run.path)
     if path.exists() or path.is_symlink():
-        return read_weights(run.path), path, []
+        return NewestWeights(read_weights(run.path), path)
     checkpoint, notes = run.latest()
     if checkpoint is None:
         mend = "restore it or train again"
         if status == "training":
             mend = f"the run is not finished; run `{command('anew', 'resume', run.path)}`"
         raise RunError(f"{str(path)!r} is missing and there is no whole checkpoint: {mend}")
-    step = f"the weights of step {int(checkpoint['meta']['step']):,}"
+    step = int(checkpoint["meta"]["step"])
     if status == "training":
-        notes.append(f"training is not finished; these are {step}: `{command('anew', 'resume', run.path)}` finishes it")
+        resume = command("anew", "resume", run.path)
+        notes.append(f"training is not finished; these are the weights of step {step:,}: `{resume}` finishes it")
     else:
         notes.append(
             f"{str(path)!r} is missing though training is finished: restore it; "
-            f"these are {step}, the newest checkpoint, without what was chosen and fitted after training"
+            f"these are the weights of step {step:,}, the newest checkpoint, without what was chosen and fitted after training"
         )
     checkpoint = whole(checkpoint)
     weights = checkpoint_weights(checkpoint)
     averaged = {n.removeprefix("average/") for n in checkpoint["tensors"] if n.startswith("average/")}
-    return weights | _fitted_so_far(run.path, weights, averaged), path, notes
+    return NewestWeights(weights | _fitted_so_far(run.path, weights, averaged), path, step, notes)
 
 
 def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -157,11 +172,11 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 
     It is what the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior.
     """
-    kept = snapshots.snapshots(run) if averaged else []
-    if not kept:
+    saved = snapshots.snapshots(run) if averaged else []
+    if not saved:
         return {}
     try:
-        newest = snapshots.read(run, kept[-1].step)
+        newest = snapshots.read(run, saved[-1].step)
     except RunError:  # it is only an improvement
         return {}
     fitted = {name: tensor for name, tensor in newest.items() if name in weights and name not in averaged}

@@ -178,8 +178,8 @@ class Scores:
         if not self.items:
             raise ConfigError("these scores are not per record; set `per_item`")
         training = ["in_training"] if any(item.in_training is not None for item in self.items) else []
-        named = ["name"] if any(item.name for item in self.items) else []
-        names = ["file", "record", *named, "tokens", f"{self.unit}s", "log_likelihood", "bits"]
+        name_columns = ["name"] if any(item.name for item in self.items) else []
+        names = ["file", "record", *name_columns, "tokens", f"{self.unit}s", "log_likelihood", "bits"]
         names += ["bits_per_token", f"bits_per_{self.unit}", *training]
         if not self.tokens:
             names = [name for name in names if "token" not in name]

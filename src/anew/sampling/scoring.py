@@ -25,7 +25,7 @@ from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
-from anew.errors import ConfigError, DataError, shorten
+from anew.errors import ConfigError, DataError, ItemError, shorten
 from anew.families.base import Family
 from anew.runs.record import RunRecord
 from anew.sampling.class_mixture import class_notes, labels_of, log_shares, mixture_bits
@@ -35,7 +35,7 @@ from anew.sampling.request_checks import class_index, no_classes
 from anew.sampling.scores import ItemScore, Scores, by_file, training_notes
 
 OWN_DATA = "This is the data of the run, most of which it was trained on: its likelihood says little about new data."
-WHOLE = ""  # the name of the whole model, beside those of its parts
+WHOLE_MODEL = ""  # the name of the whole model, beside those of its parts
 # Records under several classes that are scored together, so that few records fill batches, too; chosen
 SCORED_TOGETHER = 1024
 MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are read piece by piece
@@ -85,7 +85,7 @@ def bits_of_batches(
     begin = time.monotonic()
     pairs: list[tuple[float, float]] = []
     for batch in _checked_batches(batches):
-        bits = mixture_bits(generator, batch, bits_of)[WHOLE]  # (B,)
+        bits = mixture_bits(generator, batch, bits_of)[WHOLE_MODEL]  # (B,)
         pairs += zip(bits.tolist(), _units(batch).tolist(), strict=True)
         if seconds is not None and time.monotonic() - begin > seconds:
             break
@@ -134,7 +134,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, 
         reporter, f"scoring {generator.modality.unit}s", math.ceil(min(limit, store.rows(part).units))
     )
     counts, num_examples, num_unknown = np.zeros(2), 0, 0
-    bits: dict[str, float] = {WHOLE: 0.0}
+    bits: dict[str, float] = {WHOLE_MODEL: 0.0}
     batches = ((np.arange(len(batch)), batch) for batch in data.scoring("all", limit=limit))
     for rows in _scored_rows(generator, batches):
         counts += rows.counts.sum(0)
@@ -149,7 +149,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float, 
     notes = class_notes(num_unknown, num_examples, len(log_shares(generator)))
     return Scores(
         unit=generator.modality.unit,
-        bits=bits.pop(WHOLE),
+        bits=bits.pop(WHOLE_MODEL),
         units=units,
         bits_per_unit_by_part={name: value / units for name, value in bits.items()},
         bound=_bound(generator),
@@ -230,7 +230,7 @@ def _score_records(generator: Generator, records: Sequence[EncodedRecord], repor
     total = int(sizes.sum() + (len(shares) - 1) * sizes[is_unknown].sum())
     progress = _ScoringProgress(reporter, "scoring tokens" if has_tokens else "scoring items", total)
     counts = np.zeros((len(records), 2))  # units and tokens of each record
-    bits: dict[str, NDArray[np.float64]] = {WHOLE: np.zeros(len(records))}
+    bits: dict[str, NDArray[np.float64]] = {WHOLE_MODEL: np.zeros(len(records))}
     for index, bits_of in ((~is_unknown, _record_bits), (is_unknown, _mixture_of_records)):
         chosen = [records[number] for number in np.flatnonzero(index).tolist()]
         if chosen:
@@ -298,7 +298,7 @@ def _all_bits(family: Family, batch: Batch) -> dict[str, Tensor]:
     """(B,) bits under the model and under each part alone, by name."""
     bits, parts = family.bits_and_parts(batch)
     assert bits is not None, "`check_has_likelihood` comes first"
-    return {WHOLE: bits, **parts}
+    return {WHOLE_MODEL: bits, **parts}
 
 
 def _bits_of_part(family: Family, part: str | None, batch: Batch) -> dict[str, Tensor]:
@@ -308,7 +308,7 @@ def _bits_of_part(family: Family, part: str | None, batch: Batch) -> dict[str, T
         raise ConfigError(f"this model has no part {shorten(part)}; expected {' or '.join(map(repr, parts))}")
     bits = parts[part] if part in parts else family.bits(batch)
     assert bits is not None, "`check_has_likelihood` comes first"
-    return {WHOLE: bits}
+    return {WHOLE_MODEL: bits}
 
 
 def _summed(
@@ -323,11 +323,11 @@ def _summed(
     items = [
         ItemScore(own_bits, units, int(tokens), record.file, record.number, record.name, is_training)
         for own_bits, (units, tokens), record, is_training in zip(
-            bits[WHOLE].tolist(), counts.tolist(), records, in_training, strict=True
+            bits[WHOLE_MODEL].tolist(), counts.tolist(), records, in_training, strict=True
         )
     ]
     units = float(counts[:, 0].sum())
-    parts = {name: float(values.sum()) / units for name, values in bits.items() if name != WHOLE} if units else {}
+    parts = {name: float(values.sum()) / units for name, values in bits.items() if name != WHOLE_MODEL} if units else {}
     return Scores(
         unit=generator.modality.unit,
         bits=sum(item.bits for item in items),
@@ -340,7 +340,7 @@ def _summed(
 
 
 def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
-    """Encode each item as the cache of the data does. Raises ConfigError, which names the first item that cannot be used."""
+    """Encode each item as the cache of the data does. Raises ItemError for the first item that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
     accepted = str if isinstance(generator.item_spec, Tokens) else bytes | np.ndarray
@@ -353,15 +353,13 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
         line = with_line_feeds(str(item)).removesuffix("\n") if are_lines else ""
         if "\n" in line:
-            raise ConfigError(
-                f"`data` cannot be scored: item {number} has several lines, and each record of this run is one; give a list of lines"
-            )
+            raise ItemError(number, "it has several lines, and each record of this run is one; give a list of lines")
         records.append(Item(f"item {number}", line if are_lines else item))
     rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, str):
-            raise ConfigError(f"`data` cannot be scored: item {number}: {row}; leave it out")
+            raise ItemError(number, f"{row}; leave it out")
         encoded.append(row)
     return encoded
 

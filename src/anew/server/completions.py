@@ -112,9 +112,7 @@ def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.n
             raise bad_request("a suffix needs a prompt of text, not of token ids", "suffix")
         opening = _prompt_ids("", None, entry)
     except ConfigError as error:
-        raise from_config_error(
-            error, "prompt" if not suffix or str(error).startswith("the prompt") else "suffix"
-        ) from None
+        raise from_config_error(error, error.argument or ("suffix" if suffix else "prompt")) from None
     num_ids = _text_of(entry).tokenizer.size
     if max(prompt, default=0) >= num_ids:
         raise bad_request(f"token ids of this model are from 0 to {num_ids - 1} (got {max(prompt)})", "prompt")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TypedDict
 
@@ -85,7 +84,5 @@ def from_validation(error: ValidationError, fields: Iterable[str]) -> ApiError:
 
 
 def from_config_error(error: ConfigError, param: str | None = None) -> ApiError:
-    """An error 400 for an error of the library. param: the field that is wrong; None: the argument that the message names."""
-    message = str(error)
-    named = re.match(r"`?(\w+)`?=|.*?`(\w+)`", message)
-    return bad_request(message, param or (named and (named[1] or named[2])) or None)
+    """An error 400 for an error of the library. param: the field that is wrong; None: the argument that the error names."""
+    return bad_request(str(error), param or error.argument)

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from anew.core.specs import Tokens
-from anew.errors import ConfigError, DataError
+from anew.errors import ConfigError, DataError, ItemError
 from anew.sampling.class_mixture import class_notes
 from anew.sampling.model import Model
 from anew.server.bodies import ScoreBody
@@ -45,9 +45,10 @@ class ScoreWork(Work):
                 return
             try:
                 scores = model.score([item], label=self.label)
+            except ItemError as error:
+                raise bad_request(f"item {index + 1}: {error.reason}", "input") from None
             except (ConfigError, DataError) as error:
-                message = str(error).removeprefix("`data` cannot be scored: ").replace("item 1", f"item {index + 1}")
-                raise bad_request(message, "input") from None
+                raise bad_request(str(error), "input") from None
             self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
 
 

@@ -17,7 +17,7 @@ from anew.data.dataset import Dataset
 from anew.data.sources.tables import column_names
 from anew.errors import AnewError
 from anew.sampling.samples import Samples
-from anew.studio_app.shown_items import shown_items
+from anew.studio_app.item_views import item_views
 from anew.workflows.inspect import inspect_data
 
 NUM_ITEMS = 24  # on the sheet: they fill rows of 4, 6, 8 or 12
@@ -42,7 +42,7 @@ def report(path: str, modality: str | None, settings: Mapping[str, str] | None =
         names, numbers = data.item_labels("train", count)
         labels = [names[int(number)] for number in numbers] if names else []
         samples = Samples(shown, labels if len(labels) == len(shown) else [None] * len(shown), data.modality.base)
-        items.extend(shown_items(samples))
+        items.extend(item_views(samples))
 
     inspection = inspect_data(path, modality=modality, settings=settings, visit=visit)
     return {**inspection.to_json(), "sheet": items, "columns": _columns(path)}

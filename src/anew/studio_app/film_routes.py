@@ -30,8 +30,8 @@ def add_film(app: FastAPI, studio: Studio) -> None:
                 raise
             # A job that is queued, or has just begun, has no folder yet
             return JSONResponse({"steps": [], "weights": []})
-        kept = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
-        return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": kept})
+        weights = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
+        return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": weights})
 
     @app.get("/api/film/frame")
     async def frame(request: Request) -> Response:

@@ -50,14 +50,14 @@ NumSamples = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 
 
 class SampleBody(SampleOptionsBody):
-    """made, index: A sample of which to keep a part. mask: Base64 of one bit per pixel, 1 where it is kept. anew: Instead of a mask,
-    the stretch of time to fill in, as shares of the length. suffix: End of a program."""
+    """samples, index: A sample of which to keep a part. mask: Base64 of one bit per pixel, 1 where it is kept. stretch: Instead of a
+    mask, the stretch of time to fill in, as shares of the length. suffix: End of a program."""
 
     n: NumSamples = 9
-    made: ShortText | None = None
+    samples: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
     mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None  # of 1024 x 1024 pixels: 174,764
-    anew: tuple[Share, Share] | None = None
+    stretch: tuple[Share, Share] | None = None
     suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
 
     def options(self, n: int) -> SampleOptions:
@@ -78,9 +78,9 @@ class WalkBody(SampleOptionsBody):
 
 
 class NearestBody(RunBody):
-    """made, index: A sample."""
+    """samples, index: A sample."""
 
-    made: ShortText
+    samples: ShortText
     index: Annotated[int, Strict(), Field(ge=0)] = 0
 
 
@@ -97,8 +97,8 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def sample(request: Request) -> Response:
         body = parse(SampleBody, await json_body(request, LIMITS))
         player = await player_of(studio, players, body.run)
-        kept = None if body.made is None else (lambda model: _kept(player, body, model))
-        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), kept))
+        condition = None if body.samples is None else (lambda model: _condition(player, body, model))
+        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), condition))
 
     @app.post("/tokens")
     async def tokens(request: Request) -> Response:
@@ -121,7 +121,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         body = parse(NearestBody, await json_body(request, LIMITS))
         return stream(
             await player_of(studio, players, body.run),
-            lambda player, channel: NearestWork(player, channel, body.made, body.index),
+            lambda player, channel: NearestWork(player, channel, body.samples, body.index),
         )
 
     @app.post("/origin")
@@ -135,7 +135,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         player, index = await player_of(studio, players, query.get("run", "")), query.get("index", "0")
         if not index.isdecimal() or len(index) > 6:
             raise bad_request("'index' must be the number of a sample")
-        samples = player.samples(query.get("made", ""), int(index))
+        samples = player.samples(query.get("samples", ""), int(index))
         artifact = await run_in_threadpool(samples.artifact, int(index))
         return _download(artifact.data, artifact.media, f"{int(index):04d}{artifact.suffix}")
 
@@ -143,7 +143,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def archive(request: Request) -> Response:
         query = request.query_params
         player = await player_of(studio, players, query.get("run", ""))
-        samples = player.samples(query.get("made", ""))
+        samples = player.samples(query.get("samples", ""))
         return _download(await run_in_threadpool(zip_of, samples), "application/zip", f"{_stem(player, samples)}.zip")
 
 
@@ -158,15 +158,15 @@ async def _small_file(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
+def _condition(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
     """A sample, and the part of it that is kept."""
-    item = player.samples(body.made or "", body.index)[body.index]
+    item = player.samples(body.samples or "", body.index)[body.index]
     if isinstance(item, str):
         raise bad_request("text has no part to fill in")
-    if body.anew is not None:
-        values = player.values(body.made or "")
+    if body.stretch is not None:
+        values = player.values(body.samples or "")
         assert values is not None, "samples that were drawn for the page have their values"
-        return _outside_stretch(body.anew, values[body.index].float(), model)
+        return _outside_stretch(body.stretch, values[body.index].float(), model)
     try:
         packed = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):
@@ -181,16 +181,16 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
     """Mask of everything outside a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
     mode = fill_in_mode(model)
     if mode not in ("ends", "stretch"):
-        raise bad_request("this model cannot fill in a stretch of time", "anew")
+        raise bad_request("this model cannot fill in a stretch of time", "stretch")
     frames = x.shape[1] if mode == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
-        raise bad_request("the stretch to fill in is shorter than a frame; make it longer", "anew")
+        raise bad_request("the stretch to fill in is shorter than a frame; make it longer", "stretch")
     if stop - first >= frames:
-        raise bad_request("the stretch to fill in is the whole sample; keep a part of it", "anew")
+        raise bad_request("the stretch to fill in is the whole sample; keep a part of it", "stretch")
     positions = torch.arange(frames)
-    kept = ((positions < first) | (positions >= stop)).float()
-    mask = kept[:, None, None] if mode == "ends" else kept
+    is_outside = ((positions < first) | (positions >= stop)).float()
+    mask = is_outside[:, None, None] if mode == "ends" else is_outside
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -38,8 +37,8 @@ from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
 from anew.studio_app.faults import full_disk
+from anew.studio_app.item_views import data_url, item_views
 from anew.studio_app.players import Player
-from anew.studio_app.shown_items import data_url, shown_items
 from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
@@ -130,7 +129,7 @@ class AboutWork(PlayWork):
             "plural": modality.traits.plural,
             "labels": model.labels if model.spec.classes else [],
             "shape": shape,
-            "notes": _model_notes(self.player.run, model.notes),
+            "notes": _model_notes(self.player.run, model),
             "prompts": is_text,
             "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
@@ -148,11 +147,14 @@ class AboutWork(PlayWork):
         }
 
 
-def _model_notes(run: Path, notes: Sequence[str]) -> list[str]:
-    """The notes on a model without commands and absolute paths."""
-    state = "still learning" if lock.is_held(run) else "training is not finished"
-    words = (note.partition(": `")[0].replace(f"{run}{os.sep}", "") for note in notes)
-    return [note.replace("training is not finished", state) for note in words]
+def _model_notes(run: Path, model: Model) -> list[str]:
+    """The notes on a run and on weights that are not its final ones; without commands, which a page cannot run."""
+    notes = list(model.folder.notes)
+    if model.checkpoint_step is not None:
+        state = "training is not finished" if model.record.status == "training" else "the final weights are missing"
+        state = "still learning" if lock.is_held(run) else state
+        notes.append(f"{state}; these are the weights of step {model.checkpoint_step:,}")
+    return notes
 
 
 def _example(run: Path) -> str:
@@ -230,15 +232,15 @@ class SampleWork(PlayWork):
             if time.monotonic() - shown_at >= SECONDS_BETWEEN_DRAFTS:
                 yield {
                     "draft": count,
-                    "items": shown_items(self._samples(model, draft, request, labels), is_draft=True),
+                    "items": item_views(self._samples(model, draft, request, labels), is_draft=True),
                 }
                 shown_at = time.monotonic()
         assert last is not None
         samples = self._samples(model, last, request, labels)
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
         yield {
-            "items": shown_items(samples),
-            "made": self.player.keep(samples, last.cpu()),
+            "items": item_views(samples),
+            "samples": self.player.keep(samples, last.cpu()),
             "drafts": count,
             "notes": [*_notes(samples), *_cut_off(model, last, count)],
         }
@@ -366,7 +368,7 @@ class WalkWork(PlayWork):
         options = self.options
         settings = arguments.keywords(options.settings, model.walk)
         walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, ends=None, **settings)
-        yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
+        yield {"items": item_views(walk.frames), "stops": walk.stops, "samples": self.player.keep(walk.frames)}
 
 
 class NearestWork(PlayWork):

@@ -56,7 +56,7 @@ class Player:
         """Keep samples, and their values in the model (n, *shape) if given, for later requests. Returns their name."""
         with self._lock:
             self._count += 1
-            name = f"made-{self._count}"
+            name = f"samples-{self._count}"
             self._samples[name] = samples
             if values is not None:
                 self._values[name] = values
@@ -68,11 +68,11 @@ class Player:
         """The model with the weights that were kept at a step; for None `model`, which has the newest. Called in the model's thread."""
         if step is None:
             return model
-        kept = self._earlier.get(model)
-        if kept is None or kept[0] != step:
+        earlier = self._earlier.get(model)
+        if earlier is None or earlier[0] != step:
             self._earlier.pop(model, None)  # two models at a time, not three
-            kept = self._earlier[model] = (step, Model(RunFolder.open(self.run), "auto", step=step))
-        return kept[1]
+            earlier = self._earlier[model] = (step, Model(RunFolder.open(self.run), "auto", step=step))
+        return earlier[1]
 
     def values(self, name: str) -> Tensor | None:
         """(n, *shape) values of samples in the model; None if they were not kept."""

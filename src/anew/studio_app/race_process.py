@@ -10,7 +10,7 @@ import numpy as np
 
 from anew.core.threads import use_threads
 from anew.evaluation.reporting.sheet import sheet
-from anew.studio_app.shown_items import data_url
+from anew.studio_app.item_views import data_url
 from anew.workflows.race import RaceReport, chance_shares, cloud, race
 
 NICENESS = 5  # training runs have priority

@@ -54,11 +54,11 @@ class Curve:
             return list(self.steps), list(self.values)
         values = np.frombuffer(self.values, np.float64)
         edges = np.linspace(0, count, max(2, max_points // 2) + 1).astype(int)
-        kept = {0, count - 1}
+        chosen = {0, count - 1}
         for start, end in itertools.pairwise(edges):
             part = values[start:end]
-            kept |= {int(start + part.argmin()), int(start + part.argmax())}
-        indices = sorted(kept)
+            chosen |= {int(start + part.argmin()), int(start + part.argmax())}
+        indices = sorted(chosen)
         return [self.steps[index] for index in indices], [self.values[index] for index in indices]
 
     def smoothed(self, max_points: int) -> tuple[list[int], list[float]]:

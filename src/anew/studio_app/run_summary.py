@@ -224,7 +224,7 @@ def copying_test(run: Path) -> dict[str, object]:
     report = record_if_whole(run)
     copies = None if report is None else report.copies
     fields = {
-        "found",
+        "detected",
         "p",
         "reference_p",
         "control_p",

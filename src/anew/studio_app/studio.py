@@ -69,8 +69,8 @@ class Studio:
             newest = {job.run: job for job in self.jobs.all()}
             runs = self.runs()
             values = [self._summary(name, path, newest.get(name)) for name, path in runs.items()]
-            kept = {name: self._summaries[name] for name in runs if name in self._summaries}
-            self._summaries = kept
+            current = {name: self._summaries[name] for name in runs if name in self._summaries}
+            self._summaries = current
         waiting = [job for name, job in newest.items() if name not in runs and _is_listed(job)]
         values += [run_summary.queued_summary(job, self.folder.root) for job in waiting]
         return sorted(values, key=_sort_key)

@@ -111,7 +111,7 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*data_notes, *evaluation.skipped, *measurements.notes],
+            notes=[*data_notes, *evaluation.skipped, *(note.sentence for note in measurements.notes)],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             supply=measurements.supply,
@@ -336,8 +336,8 @@ class Sets:
     def _labelled_held_out(self, n: int) -> LabelledItems:
         if self.held_out is not None:
             items, numbers = self._labelled_items([(self.held_out, "all")], n + self._num_left_out)
-            kept = [i for i, item in enumerate(items) if _key(item) not in self._training_keys][:n]
-            return [items[i] for i in kept], None if numbers is None else numbers[kept]
+            new = [i for i, item in enumerate(items) if _key(item) not in self._training_keys][:n]
+            return [items[i] for i in new], None if numbers is None else numbers[new]
         return self._labelled_items([(self.real, part) for part in self.held_out_parts], n)
 
     def _compared_labels(self) -> tuple[Labels | None, list[str]]:
@@ -418,7 +418,7 @@ class Sets:
             features=features,
             pool=self._pool,
             labels=self.labels,
-            twins=self.real.twins,
+            near_duplicate_groups=self.real.near_duplicate_groups,
             n_held_out=self._num_held_out(),
             are_halves=not self.has_held_out,
             division=self._division,

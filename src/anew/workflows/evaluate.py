@@ -26,11 +26,12 @@ from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.score import Division
 from anew.families.base import Family
-from anew.planning.budget import CROWDED
+from anew.planning.budget import MIN_CROWDING
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -44,7 +45,7 @@ from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.pool_size import pool_limit
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
 from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
-from anew.workflows.time_left import WORTHWHILE, may_lack_samples, measure_in_time_left, with_samples
+from anew.workflows.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
 from anew.workflows.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
@@ -53,7 +54,7 @@ __all__ = ["EvaluationReport", "evaluate_run"]
 TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
 # Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
-PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
+TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
 REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
@@ -69,7 +70,7 @@ MAX_SHARE = 0.5
 # Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
 FEWEST_SHARE = 0.65
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
-LATE = 1.3
+HARD_STOP_FACTOR = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
 LONG_SAMPLING = 20.0  # seconds of sampling that are announced where nothing limits the time; chosen
@@ -172,7 +173,7 @@ class Sampling:
 
     def extend(self, seconds: float, reporter: Reporter) -> bool:
         """Draw further samples if so many seconds give half as many again. Returns whether there are that many more."""
-        drawn, worthwhile = len(self.samples), WORTHWHILE * len(self.samples)
+        drawn, worthwhile = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples)
         if worthwhile > self.n or drawn + self.pace.affordable(MAX_SHARE * seconds) < worthwhile:
             return False
         first = max(1, self.pace.affordable(MAX_SHARE * seconds / 2.0))
@@ -204,8 +205,11 @@ def _write(
     reporter.message("  drawing the report")
     content = report_content(evaluation, None if limit is None else limit.page_at)
 
-    def write(measured: Measurements, skipped: list[str], replaced: EvaluationReport | None = None) -> EvaluationReport:
-        measured = replace(measured, notes=[*run_notes, *sampling.notes, *skipped, *measured.notes])
+    def write(
+        measured: Measurements, skipped: list[Note], replaced: EvaluationReport | None = None
+    ) -> EvaluationReport:
+        made_notes = [Note(sentence) for sentence in (*run_notes, *sampling.notes)]
+        measured = replace(measured, notes=[*made_notes, *skipped, *measured.notes])
         n = len(sampling.samples)
         report = write_run_report(folder, record, measured, content, n, reporter, replaced, out, sampling.seed)
         if out is None and report.folder == folder / REPORT:
@@ -213,7 +217,7 @@ def _write(
         return report
 
     meter, begin = CrowdingMeter(), time.monotonic()
-    report = write(measurements, evaluation.skipped)
+    report = write(measurements, evaluation.notes)
     writing = time.monotonic() - begin
     if limit is None or limit.ends_at is None or measurements.is_stopped:
         return report
@@ -229,7 +233,7 @@ def _write(
         return report
     if supplement.closest_pairs is not None:
         content = replace(content, closest_pairs=supplement.closest_pairs)
-    return write(supplement.measurements, supplement.skipped, report)
+    return write(supplement.measurements, supplement.notes, report)
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
@@ -276,7 +280,7 @@ def _sampled(
     while chunk >= 1:
         chunk_begin = time.monotonic()
         share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MAX_SHARE
-        latest = None if seconds is None or not samples else LATE * share * seconds
+        latest = None if seconds is None or not samples else HARD_STOP_FACTOR * share * seconds
         try:
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
                 more = model.sample(chunk, seed=seed, first_index=len(samples))
@@ -324,7 +328,7 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
     """The number of samples that are drawn whatever it takes: fewer where they may take too long for the report."""
     if limit is None:
         return FIRST_CHUNK
-    if limit.crowding >= CROWDED:
+    if limit.crowding >= MIN_CROWDING:
         return 1
     return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * limit.usable)))
 
@@ -389,7 +393,7 @@ def evaluation_inputs(
         labels=_labels(model, data, len(samples), seed),
         cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
         cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
-        twins=data.twins,
+        near_duplicate_groups=data.near_duplicate_groups,
         n_held_out=held_out_size(data),
         division=division_of(data),
     )
@@ -430,7 +434,7 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int, max_texts: int | No
         texts: list[DecodedItem] = [*data.text("train", limit)]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part, limit)]
         max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
-        keys = np.array(data.twins([*texts, *held_out_texts], max_characters), dtype=np.uint64)
+        keys = np.array(data.near_duplicate_groups([*texts, *held_out_texts], max_characters), dtype=np.uint64)
         groups = np.unique(keys, return_inverse=True)[1]
         pool = AuditPool(texts, held_out_texts, groups, len(texts), randomly_held_out=random)
         return replace(pool, held_out_together=together)
@@ -458,7 +462,7 @@ def grouped_pool(
     """A pool of these items in random order, with the groups of their near-duplicates."""
     rng = np.random.default_rng(seed)
     train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
-    keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
+    keys = np.array(data.near_duplicate_groups([*train, *held_out]), dtype=np.uint64)
     groups = np.unique(keys, return_inverse=True)[1]
     total = max(n_train_total, len(train))
     return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
@@ -472,10 +476,10 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
     if allowed is None:
         return model.bits(data.scoring(part))
     begin = time.monotonic()
-    probe = model.bits(data.scoring(part, limit=PROBE))
+    probe = model.bits(data.scoring(part, limit=TIMED_UNITS))
     seconds = time.monotonic() - begin
     max_units = 0.7 * (allowed - seconds) / max(seconds, 1e-6) * sum(units for _, units in probe)
-    return probe if max_units <= PROBE else model.bits(data.scoring(part, limit=max_units), allowed - seconds)
+    return probe if max_units <= TIMED_UNITS else model.bits(data.scoring(part, limit=max_units), allowed - seconds)
 
 
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:

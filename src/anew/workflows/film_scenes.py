@@ -86,7 +86,7 @@ class MapScene:
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
         arrays: Arrays = {"real": float32(self.plane.places(pooled(self.real)))}
-        pictures = self._shown(self.real)
+        pictures = self._visible_part(self.real)
         if pictures is not None:
             arrays["real_sheet"] = thumbnails(pictures)
         facts = {
@@ -104,7 +104,7 @@ class MapScene:
         begun = time.monotonic()
         with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
             generated, labels = self._make(family, self.num_made or MIN_MADE)
-        pictures = self._shown(generated)
+        pictures = self._visible_part(generated)
         if not self.num_made:  # how long the first few took says how many the next frames have time for
             affordable = MIN_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
             self.num_made = int(max(MIN_MADE, min(REAL, affordable // MIN_MADE * MIN_MADE)))
@@ -123,7 +123,7 @@ class MapScene:
             arrays |= {"sigmas": float32(errors[0]), "errors": float32(errors[1])}
         return arrays, facts
 
-    def _shown(self, x: Tensor) -> Tensor | None:
+    def _visible_part(self, x: Tensor) -> Tensor | None:
         """What thumbnails show of items or latents x (n, *shape), perhaps only of the first ones; None for nothing."""
         latent = self.latent_modality
         if latent is not None:

@@ -18,7 +18,7 @@ from anew.data.modality import Modality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import (
-    CROWDED,
+    MIN_CROWDING,
     MIN_TRAINING,
     calibration_slice,
     evaluation_slice,
@@ -251,7 +251,7 @@ def _calibration_samples(job: TrainingJob, usual: int) -> int:
     if job.request.plan_from is not None:
         logged = events_file.batches_record(replayed_run(job.request.plan_from).path / events_file.NAME, "samples")
         return usual if logged is None else logged
-    if job.plan.budget_s is None or job.context.crowding < CROWDED:
+    if job.plan.budget_s is None or job.context.crowding < MIN_CROWDING:
         return usual
     count = min(usual, max(MIN_CALIBRATION_SAMPLES, round(CROWDED_SHARE * usual)))
     _log(job, "samples", batches=count)
@@ -261,7 +261,7 @@ def _calibration_samples(job: TrainingJob, usual: int) -> int:
 def _calibrate_in_time(job: TrainingJob, family: Family) -> None:
     """Calibrate the modality of a job; on crowded cores only if that leaves half of the report its time."""
     limit, budget, crowding = None, job.plan.budget_s, job.context.crowding
-    if budget is not None and crowding >= CROWDED:
+    if budget is not None and crowding >= MIN_CROWDING:
         reserved = saving_slice(budget, crowding) + evaluation_slice(budget, crowding) / 2
         limit = max(MIN_CALIBRATION, budget - job.context.elapsed() - reserved)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from anew.core.threads import CrowdingMeter
-from anew.planning.budget import CROWDED, remaining_training
+from anew.planning.budget import MIN_CROWDING, remaining_training
 from anew.training.loop import Listener
 from anew.training.progress import Progress, TimeProgress
 from anew.training.trainer import StepResult
@@ -58,4 +58,4 @@ def longer_training(job: TrainingJob, progress: Progress, spent: float) -> list[
     is_divided_now = job.plan.budget_s is not None and spent == 0.0
     if not is_divided_now or not isinstance(progress, TimeProgress) or progress.only_training:
         return []
-    return [LongerTraining(job, progress)] if job.context.crowding >= CROWDED else []
+    return [LongerTraining(job, progress)] if job.context.crowding >= MIN_CROWDING else []

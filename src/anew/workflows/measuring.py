@@ -10,7 +10,9 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter
 from anew.core.wording import plural
 from anew.data.types import DecodedItem
-from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
+from anew.evaluation.base import FURTHER_FIGURES, Evaluation
+from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
 
@@ -22,7 +24,7 @@ SCORES_SHARE = 0.65
 FEATURE_SECONDS, PLAIN_SHARE = 5.0, 0.4
 SCORING_SHARE = 0.5  # of the time of a short report, for all but sampling
 TIME_WAS_UP = "Time was up: what is missing here was not measured; `evaluate` without a budget takes the time it needs."
-COPIES_MISSING = f"Not measured: the copying test ({OUT_OF_TIME})."
+COPIES_MISSING = out_of_time(COPIES)
 
 
 def measure_all(
@@ -46,30 +48,35 @@ def measure_all(
         is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
         if limit is not None and is_short:
             measure_scores(evaluation.scores_without_features(), measurements, reporter, PLAIN_SHARE * limit)
-            evaluation.unmeasured = [FURTHER]  # what is missing is tried again after the features
+            evaluation.unmeasured = [FURTHER_FIGURES]  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         measurements.score_seconds = time.monotonic() - begin
         if is_short:
-            evaluation.skipped[:] = dict.fromkeys(evaluation.skipped)  # a figure that was tried twice is named once
+            evaluation.notes[:] = dict.fromkeys(evaluation.notes)  # a figure that was tried twice is named once
         in_time = look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         limit = None if stop_at is None else stop_at - time.monotonic()
         in_time = measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
         if not in_time:
-            measurements.ended_by = "time was up before it was measured"
-            measurements.notes.append(TIME_WAS_UP)
+            measurements.is_out_of_time = True
+            measurements.notes.append(Note(TIME_WAS_UP))
     except KeyboardInterrupt:
-        measurements.is_stopped, measurements.ended_by = True, "the evaluation was stopped before it was measured"
-        measurements.notes.append("Stopped before the end: what is missing here was not measured.")
+        measurements.is_stopped = True
+        measurements.notes.append(Note("Stopped before the end: what is missing here was not measured."))
         if measurements.copies is None:
-            measurements.notes.append("Not measured: the copying test (stopped).")
+            measurements.notes.append(not_measured(COPIES, "stopped", COPIES))
         reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few, measurements.supply = evaluation.sets.too_few, evaluation.sets.supply
     measurements.unmeasured = evaluation.unmeasured
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
-        measurements.notes += measurements.copies.notes
+        measurements.notes += notes_on_copies(measurements.copies)
     return measurements
+
+
+def notes_on_copies(copies: CopyTestResult) -> list[Note]:
+    """What a copying test left out."""
+    return [Note(sentence, COPIES) for sentence in copies.notes]
 
 
 def advise_longer(measurements: Measurements, seconds: float, crowding: float) -> None:
@@ -81,9 +88,9 @@ def advise_longer(measurements: Measurements, seconds: float, crowding: float) -
         crowding: How many times longer than on idle cores work takes.
     """
     needed = FEATURE_SECONDS * crowding / SCORES_SHARE / SCORING_SHARE
-    if TIME_WAS_UP in measurements.notes and measurements.unmeasured and needed > seconds:
+    if measurements.is_out_of_time and measurements.unmeasured and needed > seconds:
         more = 10 * math.ceil((needed - seconds) / 10)
-        measurements.notes.append(f"A budget that is about {more} s longer would do at the present load.")
+        measurements.notes.append(Note(f"A budget that is about {more} s longer would do at the present load."))
 
 
 def measure_scores(

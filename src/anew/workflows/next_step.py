@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anew.core.wording import QUESTIONS
 from anew.errors import command
-from anew.evaluation.memorization.thresholds import VAGUE
+from anew.evaluation.memorization.thresholds import MIN_RELATIVE_LOWER_END
 from anew.runs.report_record import CopiesRecord, ReportRecord
 
 # Chosen: up to four passes over text are nearly as good as new text (Muennighoff et al. 2023, arXiv 2305.16264), so fewer do not
@@ -54,7 +54,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
 
 def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -> NextStep:
     """What makes copies rarer; where it is not known how many there are, what tells more."""
-    if copies.low is not None and copies.low < VAGUE * copies.share:
+    if copies.low is not None and copies.low < MIN_RELATIVE_LOWER_END * copies.share:
         if copies.limited_by == "time":
             return NextStep("answers", evaluate)
         return NextStep("check", "the report shows the closest pairs", is_command=False)
@@ -63,7 +63,7 @@ def _against_copies(report: ReportRecord, copies: CopiesRecord, evaluate: str) -
     if passes is not None and passes > MANY_PASSES:
         text = f"copies come with many passes over few items (about {passes:,.0f} here): give more data, or a shorter budget"
     # The text is recited, in passages that are too short for the copying test
-    elif passes is not None and not copies.found:
+    elif passes is not None and not copies.detected:
         text = (
             f"after so few passes over the data ({passes:.2g}) copies come from the counts that are mixed with the network; "
             "train again with ngrams=false and contexts=false, which leave them out"

@@ -127,7 +127,7 @@ class Judge:
         As many samples are drawn as the seconds allow: at least one chunk, at most as many as validation items.
         """
         begin = time.monotonic()
-        family = job.rebuilt(newest_weights(job.folder, "training")[0])
+        family = job.rebuilt(newest_weights(job.folder, "training").state)
         with torch.no_grad():
             family.fit_latents(latent_batches(job, FEW_ITEMS))
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())

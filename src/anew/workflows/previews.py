@@ -26,7 +26,7 @@ JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier,
 JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
 # Shares of the training time: for all previews, and for one before it is given up; chosen.
 TOTAL_SHARE, MAX_SHARE = 0.01, 0.1
-ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to compare with
+MIN_VARIETY = 0.01  # of the range of values: real items that differ by less have no variety to compare with
 
 
 class Previews:
@@ -108,6 +108,6 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
 
 def collapse(generated: Tensor, real: Tensor, advice: str) -> str | None:
     """The warning for generated items (n, C, H, W) that are all alike where real ones are not, else None. advice: The family's."""
-    if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
+    if len(generated) < 2 or float(real.var(0).mean().sqrt()) < MIN_VARIETY:
         return None
     return collapse_warning(float(diversity_ratio(generated, real)), advice)

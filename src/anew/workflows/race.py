@@ -35,10 +35,10 @@ ITEMS, SHOWN = 2000, 96
 SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5
 # Of the side: a sample this near to the cloud counts as on it. All dots of real points do, also as tokens, and 43% of dots at random
 # (docs/log.md, 2026-11-29).
-NEAR = 0.02
-# A point of the cloud counts as covered if a sample is this near: more than NEAR, as 96 samples are sparse. Dots of real points
-# cover 94% and more, those at random 57%.
-REACH = 0.03
+ON_CLOUD_DISTANCE = 0.02
+# Of the side: a point of the cloud counts as covered if a sample is this near. 96 samples are sparse, so it is more than
+# ON_CLOUD_DISTANCE. Dots of real points cover 94% and more, those at random 57%.
+COVERED_DISTANCE = 0.03
 CHANCE_DRAWS = 20  # whose shares are averaged: their standard error is 1%
 EDGE = 0.22  # of the side: margin without dots, whose tails would be cut off
 
@@ -100,7 +100,9 @@ def points_of(pictures: Tensor) -> Tensor:
 def shares(points: Tensor, cloud_points: Tensor) -> tuple[float, float]:
     """The share of points (n, 2) that lie on the cloud (items, 2), and the share of the cloud that they cover."""
     distance = torch.cdist(points, cloud_points)  # (n, items)
-    return float((distance.amin(1) <= NEAR).float().mean()), float((distance.amin(0) <= REACH).float().mean())
+    return float((distance.amin(1) <= ON_CLOUD_DISTANCE).float().mean()), float(
+        (distance.amin(0) <= COVERED_DISTANCE).float().mean()
+    )
 
 
 def chance_shares(seed: int) -> tuple[float, float]:

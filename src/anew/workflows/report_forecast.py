@@ -22,8 +22,9 @@ from anew.evaluation.answerable import (
     novelty_prospect,
 )
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
-from anew.evaluation.reporting.grading import ENOUGH, MIN_FOR_GOOD
-from anew.planning.budget import CROWDED, MIN_TRAINING, evaluation_slice, longest_training, time_to_train
+from anew.evaluation.reporting.grading import MIN_FOR_GOOD
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
+from anew.planning.budget import MIN_CROWDING, MIN_TRAINING, evaluation_slice, longest_training, time_to_train
 from anew.planning.train_config import TrainConfig
 from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE
 from anew.workflows.pace import Pace
@@ -108,7 +109,7 @@ class ReportForecast:
         """The prospects with `n_samples`, and `seconds` to measure them."""
         compared = min(self.pieces * n_samples, self.held_out, self._measured(seconds))
         closeness = closeness_prospect(int(compared))
-        if closeness == "likely" and self.crowding >= CROWDED:  # scores take longer, too
+        if closeness == "likely" and self.crowding >= MIN_CROWDING:  # scores take longer, too
             closeness = "perhaps"
         if self.audit is None:
             return closeness, None
@@ -147,16 +148,16 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < MIN_FOR_GOOD:
-            return f"they need about {ENOUGH} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
+            return f"they need about {USUALLY_ENOUGH_ITEMS} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
         n, seconds = self._measuring(self.report_seconds(budget))
         if n < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
         measured = self._measured(seconds)
         if measured < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time to measure about {max(1, round(measured)):,}"
-        if self.held_out < ENOUGH:
-            return f"about {ENOUGH} held-out {self._noun} would do, and there {are(self.held_out)} {self.held_out:,}"
-        return "other programs use the cores" if self.crowding >= CROWDED else ""
+        if self.held_out < USUALLY_ENOUGH_ITEMS:
+            return f"about {USUALLY_ENOUGH_ITEMS} held-out {self._noun} would do, and there {are(self.held_out)} {self.held_out:,}"
+        return "other programs use the cores" if self.crowding >= MIN_CROWDING else ""
 
     @property
     def _noun(self) -> str:

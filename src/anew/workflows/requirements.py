@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from anew.core import files
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.evaluation.figure_titles import TITLES
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.thresholds import ALPHA
 
 if TYPE_CHECKING:
@@ -134,10 +135,10 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
     if copies is None:
         return Outcome(requirement, False, "copies were not checked for")
     repeats_surely = copies.identical_p is not None and copies.identical_p <= ALPHA
-    if not copies.found and (report.grades.get("novelty") == "poor" or repeats_surely):
+    if not copies.detected and (report.grades.get("novelty") == "poor" or repeats_surely):
         return Outcome(requirement, False, report.figures["novelty"])
-    outcome = copies.clause() if copies.found else "no copies were found"
-    return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")
+    outcome = copy_verdict(copies).clause if copies.detected else "no copies were found"
+    return Outcome(requirement, not copies.detected, f"{outcome} (p = {copies.p:.2g})")
 
 
 def badge(outcomes: Sequence[Outcome]) -> str:

@@ -15,6 +15,7 @@ from anew.core.reporter import Reporter
 from anew.core.short_training import short_training_warning
 from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.reporting.model_card import kept_data, write_card
@@ -28,7 +29,7 @@ from anew.runs.report_record import REPORT, record_if_whole
 from anew.runs.weights import weights_digest
 from anew.sampling.samples import Samples
 
-EARLIER = "reports"  # folder of a run with reports that were replaced
+EARLIER_REPORTS = "reports"  # folder of a run with reports that were replaced
 SAMPLE_NAMES = ".evaluated.json"  # in the folder of samples: the names of the files that the last evaluation wrote
 MAX_NAMES_BYTES = 2**24  # of that file: names of a million samples
 # Weights of fewer passes than this many times those of an earlier report are about as good: in the outlook of a report a loss falls
@@ -44,24 +45,31 @@ class Measurements:
     Attributes:
         scores: All scores that were measured.
         copies: The result of the copying test; None if it did not end.
-        notes: Sentences for the report.
+        notes: What was left out, and how the report was made.
         unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
         supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
-        ended_by: Why the measuring ended before everything was measured, one clause; "" if it did not.
+        is_out_of_time: Whether the clock ended the measuring.
         score_seconds: How long the scores that carry answers took.
     """
 
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     too_few: str = ""
     supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
-    ended_by: str = ""
+    is_out_of_time: bool = False
     score_seconds: float = 0.0
+
+    @property
+    def ended_by(self) -> str:
+        """Why the measuring ended before everything was measured, one clause; "" if it did not."""
+        if self.is_stopped:
+            return "the evaluation was stopped before it was measured"
+        return "time was up before it was measured" if self.is_out_of_time else ""
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool, passes: float | None = None) -> Basis:
@@ -110,16 +118,16 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
     if earlier is None:
         return out, True
     if is_better(earlier, basis):
-        out = _unused(run / EARLIER, basis.time)
+        out = _unused(run / EARLIER_REPORTS, basis.time)
         subject = (
             "these weights" if _has_same_weights(earlier, basis) else "weights that were trained for nearly as long"
         )
         reporter.message(f"{run / REPORT} stays as it is, since it says more about {subject}; this report is in {out}")
         return out, False
-    kept = _unused(run / EARLIER, earlier.time)
-    kept.parent.mkdir(exist_ok=True)
-    out.rename(kept)
-    reporter.message(f"the earlier report is kept in {kept}; samples and README.md are replaced")
+    replaced = _unused(run / EARLIER_REPORTS, earlier.time)
+    replaced.parent.mkdir(exist_ok=True)
+    out.rename(replaced)
+    reporter.message(f"the earlier report is kept in {replaced}; samples and README.md are replaced")
     return out, True
 
 
@@ -179,7 +187,7 @@ def write_run_report(
         run=run.name,
         family=record.family.name,
         modality=record.data.modality,
-        notes=measurements.notes,
+        notes=[note.sentence for note in measurements.notes],
         too_few=measurements.too_few,
         unmeasured=measurements.unmeasured,
         supply=measurements.supply,
@@ -211,7 +219,7 @@ def write_run_report(
             report,
             data_path=record.data.path,
             parameters=record.plan.parameters,
-            kept=kept_data(record.family.config, record.spec),
+            contents=kept_data(record.family.config, record.spec),
             tried=describe_pilots(record.plan.pilots),
         )
     if (warning := short_training_warning(steps)) and replaced is None:

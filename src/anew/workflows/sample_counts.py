@@ -18,7 +18,7 @@ from anew.data.held_out import held_out_size
 from anew.evaluation.audit_schedule import RealItems, samples_needed
 from anew.evaluation.base import MAX_SAMPLES
 from anew.evaluation.memorization.item_types import PASSAGE
-from anew.evaluation.reporting.grading import ENOUGH
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 
 PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 # The number of samples of running text is divided by these; a comparison samples several runs.
@@ -68,7 +68,9 @@ class SampleCounts:
 
     def enough(self) -> int:
         """The number of samples by which closeness and variety can usually be told: no more than held-out items."""
-        return math.ceil(ENOUGH / self.pieces) if self.is_text else min(ENOUGH, self.held_out)
+        return (
+            math.ceil(USUALLY_ENOUGH_ITEMS / self.pieces) if self.is_text else min(USUALLY_ENOUGH_ITEMS, self.held_out)
+        )
 
     def of_report(self, n: int) -> int:
         """How many samples a report draws instead of n: fewer passages of text."""
@@ -90,7 +92,7 @@ def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
         return SampleTargets(counts.enough(), MAX_SAMPLES)
     n_held_out = sum(data.part_size(part) for part in data.held_out()[0])
     needed = samples_needed(RealItems(data.part_size("train"), n_held_out))
-    return SampleTargets(counts.enough(), max(ENOUGH, counts.held_out, needed))
+    return SampleTargets(counts.enough(), max(USUALLY_ENOUGH_ITEMS, counts.held_out, needed))
 
 
 def is_running_text(spec: Spec) -> bool:

@@ -18,19 +18,19 @@ from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
 from anew.evaluation.affordable import WITHIN_TIME, extent_of
-from anew.evaluation.base import FURTHER, OUT_OF_TIME, Evaluation
+from anew.evaluation.base import FURTHER_FIGURES, Evaluation
 from anew.evaluation.inputs import Clock, Labels
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
+from anew.evaluation.notes import COPIES, EXTENT, Note
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
-from anew.workflows.measuring import COPIES_MISSING, SCORES_SHARE, look_for_copies, measure_scores
+from anew.workflows.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 from anew.workflows.run_report import Measurements
 
-COPIES_SKIPPED = "Not measured: copies "  # how sentences on what a copying test left out begin; see `audits_in_time`
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
-WORTHWHILE = 1.5  # a further piece has at least this many times the samples of the one before; chosen
+MIN_SAMPLE_GROWTH = 1.5  # a further piece has at least this many times the samples of the one before; chosen
 # Seconds on an idle core that the first piece takes at least: measured .3 to .5 s for sequences and names, .7 for small images. One
 # without features: .1 s for these.
 MIN_TOKENS, MIN_GRIDS, MIN_PLAIN = 0.5, 1.0, 0.2
@@ -41,7 +41,7 @@ class Supplement:
     """Measurements that replace earlier ones. closest_pairs: those of a new copying test; None if there is none."""
 
     measurements: Measurements
-    skipped: list[str]
+    notes: list[Note]
     closest_pairs: list[SamplePair] | None
 
 
@@ -63,27 +63,28 @@ def measure_in_time_left(
     """
     left = stop_at - time.monotonic()
     may_lack_scores = evaluation.inputs.features is None and not measurements.too_few
-    is_few = bool(measurements.supply.left_out) and WORTHWHILE * _measured(measurements.supply) <= QUICK
+    is_few = (
+        bool(measurements.supply.left_out)
+        and MIN_SAMPLE_GROWTH * _measured(measurements.supply) <= MAX_ITEMS_WITHOUT_SAVING
+    )
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
     lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
     reporter.message(f"measuring what is missing in the remaining {left:.0f} s")
-    supplemented, skipped, pairs = measurements, list(evaluation.skipped), None
+    supplemented, notes, pairs = measurements, list(evaluation.notes), None
     if lacks_scores:
         share = SCORES_SHARE if lacks_copies else 1.0
-        supplemented, skipped = _with_scores(
-            evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter
-        )
+        supplemented, notes = _with_scores(evaluation, measurements, stop_at - (1.0 - share) * left, crowding, reporter)
     if lacks_copies:
         piece, further = _piece(evaluation, len(evaluation.inputs.samples), stop_at), Measurements()
         look_for_copies(piece, further, reporter, stop_at)
         if further.copies is not None and _compared(further.copies) > _compared(measurements.copies):
             supplemented, pairs = _with_copies(supplemented, further.copies), piece.closest_pairs
-            skipped = [text for text in skipped if not text.startswith(COPIES_SKIPPED)] + piece.skipped
+            notes = [note for note in notes if note.subject != COPIES] + piece.notes
     if supplemented is measurements:
         return None
-    return Supplement(supplemented, skipped, pairs)
+    return Supplement(supplemented, notes, pairs)
 
 
 def may_lack_samples(measurements: Measurements, n: int, least: int) -> bool:
@@ -139,18 +140,18 @@ def _plain(
         # Reading texts and measuring again what was known left no time for what was missing
         further = copy.copy(evaluation)
         further.clock = further.total_clock = Clock(stop_at - time.monotonic())
-        further.skipped, further.unmeasured, further.measured = [], [FURTHER], set(evaluation.measured)
+        further.notes, further.unmeasured, further.measured = [], [FURTHER_FIGURES], set(evaluation.measured)
         return further
     return _piece(evaluation, n, stop_at)
 
 
 def _with_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, stop_at: float, crowding: float, reporter: Reporter
-) -> tuple[Measurements, list[str]]:
-    """The measurements with scores of pieces, and sentences on what was skipped. For the arguments see `measure_in_time_left`."""
-    n_all, skipped = min(len(evaluation.inputs.samples), QUICK), list(evaluation.skipped)
+) -> tuple[Measurements, list[Note]]:
+    """The measurements with scores of pieces, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
+    n_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
     measured: set[str] = set()
-    if measurements.unmeasured and not (evaluation.measured and FURTHER in evaluation.unmeasured):
+    if measurements.unmeasured and not (evaluation.measured and FURTHER_FIGURES in evaluation.unmeasured):
         plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
@@ -166,15 +167,15 @@ def _with_scores(
         measurements = _with_further(measurements, further.scores, measured)
         if is_whole:
             supply = _supply(measurements.supply, piece.sets.supply, len(evaluation.inputs.samples) / n)
-            skipped = _skipped(evaluation, piece, supply)
+            notes = _notes(evaluation, piece, supply)
             unmeasured = [name for name in piece.unmeasured if name not in measured]
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
-        if not is_whole or n == n_all or following < min(WORTHWHILE * n, n_all):
+        if not is_whole or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
             break
         n, needed = following, spent
-    return measurements, [text for text in skipped if text not in {*map(_out_of_time, measured)}]
+    return measurements, [note for note in notes if note.subject not in measured]
 
 
 def _with_further(measurements: Measurements, scores: list[Score], measured: set[str]) -> Measurements:
@@ -185,17 +186,12 @@ def _with_further(measurements: Measurements, scores: list[Score], measured: set
     return replace(measurements, scores=_latest(measurements.scores, scores), unmeasured=unmeasured)
 
 
-def _out_of_time(name: str) -> str:
-    """The sentence that says that a metric was not measured."""
-    return f"Not measured: {name} ({OUT_OF_TIME})."
-
-
 def _first_piece(measurements: Measurements, n_all: int) -> int:
     """How many samples the first piece has: more than were measured, or few of which everything can be measured."""
     n = FIRST_PIECE
     if not measurements.unmeasured:
-        n = max(n, math.ceil(WORTHWHILE * _measured(measurements.supply)))
-    return n_all if n_all < WORTHWHILE * n else n
+        n = max(n, math.ceil(MIN_SAMPLE_GROWTH * _measured(measurements.supply)))
+    return n_all if n_all < MIN_SAMPLE_GROWTH * n else n
 
 
 def _measured(supply: Supply) -> float:
@@ -230,25 +226,24 @@ def _latest(earlier: list[Score], later: list[Score]) -> list[Score]:
     return list(scores.values())
 
 
-def _skipped(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[str]:
-    """Sentences on what both skipped, without those on what the piece measured. supply: that of all samples."""
-    measured = {*map(_out_of_time, {*evaluation.unmeasured} - {*piece.unmeasured})}
+def _notes(evaluation: Evaluation[DecodedItem], piece: Evaluation[DecodedItem], supply: Supply) -> list[Note]:
+    """What both skipped, without what the piece measured. supply: that of all samples."""
+    outdated = {*evaluation.unmeasured} - {*piece.unmeasured}
     if evaluation.sets.supply.left_out:
-        measured.add(evaluation.sets.extent)
-    kept = [text for text in evaluation.skipped if text not in measured]
+        outdated.add(EXTENT)
+    notes = [note for note in evaluation.notes if note.subject not in outdated]
     if supply.left_out:
         n = supply.compared - supply.left_out
-        kept.insert(0, extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME))
-    return [*kept, *(text for text in piece.skipped if text not in {*kept, piece.sets.extent})]
+        notes.insert(0, Note(extent_of(n, supply.compared, evaluation.counted, WITHIN_TIME), EXTENT))
+    return [*notes, *(note for note in piece.notes if note.subject != EXTENT and note not in notes)]
 
 
 def _with_copies(measurements: Measurements, copies: CopyTestResult) -> Measurements:
     """The measurements with another copying test."""
-    replaced = set() if measurements.copies is None else {*measurements.copies.notes}
     names = {score.name for score in copies.scores()}
     return replace(
         measurements,
         copies=copies,
         scores=[*(score for score in measurements.scores if score.name not in names), *copies.scores()],
-        notes=[*(note for note in measurements.notes if note not in {COPIES_MISSING, *replaced}), *copies.notes],
+        notes=[*(note for note in measurements.notes if note.subject != COPIES), *notes_on_copies(copies)],
     )

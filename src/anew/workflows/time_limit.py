@@ -9,7 +9,7 @@ from typing import Self
 
 from anew.core.threads import measure_crowding, stretched
 from anew.errors import BudgetError
-from anew.planning.budget import CROWDED
+from anew.planning.budget import MIN_CROWDING
 
 # Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MAX_WRITING = 0.25, 1.2
@@ -53,7 +53,7 @@ class TimeLimit:
             late = max(0.0, limit.begin - ends_at)
             load = (
                 f" (other programs use the cores: work takes {crowding:.0f} times as long)"
-                if crowding >= CROWDED
+                if crowding >= MIN_CROWDING
                 else ""
             )
             raise BudgetError(

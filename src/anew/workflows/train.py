@@ -32,7 +32,7 @@ from anew.planning.choose import (
     train_config_of,
 )
 from anew.planning.context import RunContext
-from anew.planning.loops import say_what_was_compiled, wait_for
+from anew.planning.loops import report_compilation, wait_for
 from anew.planning.pilots import can_tell, describe_too_short
 from anew.planning.replay import replayed_run
 from anew.planning.setting_owners import setting_owners
@@ -110,7 +110,7 @@ def new_run(
                 remove_begun(folder, with_folder=cleanup == "folder")
             raise
         model = _run_to_end(job, checkpoint, skipped_items, forecasts=True)
-        say_what_was_compiled(job.context)
+        report_compilation(job.context)
     return model
 
 

@@ -21,7 +21,7 @@ def sample_of(data: bytes) -> bytes:
 def test_languages(text: str, encoding: str) -> None:
     sample = sample_of(text.encode(encoding))
     best = recognition.best_of(recognition.scores(sample), sample)
-    assert best is not None and best.score >= recognition.SURE
+    assert best is not None and best.score >= recognition.MIN_SCORE
     assert text.encode(encoding).decode(best.codec) == text
 
 
@@ -44,7 +44,7 @@ def test_damage_spoils_one_group_alone() -> None:
     data[1000] = 0x80
     sample = sample_of(bytes(data))
     best = recognition.best_of(recognition.scores(sample), sample)
-    assert best is not None and best.codec == "euc_jp" and best.score >= recognition.SURE
+    assert best is not None and best.codec == "euc_jp" and best.score >= recognition.MIN_SCORE
 
 
 def test_sisters_are_told_apart_by_the_letters_that_differ() -> None:

@@ -413,7 +413,7 @@ def test_one_corrupt_image_does_not_stop_fit() -> None:
     assert fitted(b"broken", coloured()).spec.shape == (3, 12, 16)  # type: ignore[union-attr]
 
 
-# ---- twins ----
+# ---- near-duplicates ----
 
 
 def test_signature_is_shared_by_re_encoded_copies() -> None:

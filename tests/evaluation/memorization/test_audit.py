@@ -16,12 +16,14 @@ from anew.core.wording import rounded_up
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import PAIRS, Audit, audit, distinct_first
 from anew.evaluation.memorization.controls import Controls
+from anew.evaluation.memorization.copy_verdict import METHODS, copy_verdict, result_json
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import MAX_RUNS, PASSAGES, text_runs
-from anew.evaluation.memorization.remembered import RememberedDistance
-from anew.evaluation.memorization.result import METHODS, RATES, ClosestPair, CopyTestResult, PlantedControl
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
+from anew.evaluation.memorization.search_cache import CachedDistance
+from anew.evaluation.memorization.thresholds import RATES
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -59,25 +61,25 @@ TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
 
 def test_nothing_is_found_where_nothing_is_copied() -> None:
     outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
-    assert not outcome.found and outcome.p > 0.01 and outcome.share == 0.0
+    assert not outcome.detected and outcome.p > 0.01 and outcome.share == 0.0
     assert outcome.detection_limit in (0.02, 0.05)
     assert outcome.control_p is not None and outcome.control_p > 0.01
     assert outcome.reference_p is not None and outcome.reference_p > 0.01
     assert (
-        outcome.verdict()
+        copy_verdict(outcome).sentence
         == f"No copying found; {100 * outcome.detection_limit:.0f}% copies or more would have been noticed."
     )
-    assert {p.kind for p in outcome.controls} == {"exact", "disturbed"}
+    assert {p.variant for p in outcome.controls} == {"exact", "disturbed"}
 
 
 def test_copies_are_found_and_the_limit_is_that_of_clean_samples() -> None:
     clean = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
     outcome = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
-    assert outcome.found and outcome.p <= 0.01
+    assert outcome.detected and outcome.p <= 0.01
     assert 0.1 <= outcome.share <= 0.13 and 0.05 < outcome.low < 0.1
     assert outcome.detection_limit in (0.02, 0.05, 0.1) and clean.detection_limit in (0.02, 0.05)
     assert [p.sample for p in outcome.pairs] == [p.train for p in outcome.pairs] and len(outcome.pairs) == 12
-    assert outcome.verdict().startswith(
+    assert copy_verdict(outcome).sentence.startswith(
         "Copying found: at least 10% of the samples are copies of training items: 30 of"
     )
     again = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
@@ -96,13 +98,15 @@ def test_ties_do_not_lean_to_training_items() -> None:
 def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
     outcome = audit(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], n_train_total=40 * len(TRAIN), seed=0)
     assert outcome.detection_limit is None
-    assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in outcome.verdict()
+    assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in copy_verdict(outcome).sentence
 
 
 def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
     outcome = audit(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60, seed=0)
-    assert outcome.detection_limit is None and "only" not in outcome.verdict()
-    assert "40 held-out items and 20 samples are too few; about 100 samples are needed" in outcome.verdict()
+    assert outcome.detection_limit is None and "only" not in copy_verdict(outcome).sentence
+    assert (
+        "40 held-out items and 20 samples are too few; about 100 samples are needed" in copy_verdict(outcome).sentence
+    )
 
 
 def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:
@@ -121,7 +125,7 @@ def test_a_brief_audit_leaves_out_samples_that_there_is_no_time_to_search_for(
         return nearest(self, queries, pool)
 
     monkeypatch.setattr(PointDistance, "nearest", slow_nearest)
-    monkeypatch.setattr("anew.evaluation.memorization.brief.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("anew.evaluation.memorization.brief_audit.time.monotonic", lambda: clock[0])
     compared = []
     for seconds in (0.5, 12.0, 14.0, 1000.0):
         clock[0] = 0.0
@@ -129,7 +133,7 @@ def test_a_brief_audit_leaves_out_samples_that_there_is_no_time_to_search_for(
             POINTS, TRAIN[:200], TRAIN, HELD, brief=True, seed=0, remaining=lambda end=seconds: end - clock[0]
         )
         compared.append(outcome.samples)
-        assert outcome.found and outcome.share > 0.9 and len(outcome.pairs) > 0
+        assert outcome.detected and outcome.share > 0.9 and len(outcome.pairs) > 0
         assert clock[0] <= seconds or outcome.samples == 64
         assert (outcome.controls == []) == (seconds == 0.5)
     assert compared[0] == 64 < compared[1] <= compared[2] <= compared[3] == 200
@@ -148,7 +152,7 @@ def test_what_is_alone_in_its_group_is_searched_for_once() -> None:
             return super().nearest(queries, pool)
 
     pool = np.arange(40)
-    distance = RememberedDistance(Counted(items, groups), groups, pool)
+    distance = CachedDistance(Counted(items, groups), groups, pool)
     distance.nearest(pool, pool)
     item, away = distance.with_groups(np.arange(40)).nearest(pool, pool)
     assert searched == [*range(40), *range(30, 40)]
@@ -159,11 +163,15 @@ def test_what_is_alone_in_its_group_is_searched_for_once() -> None:
 
 def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     outcome = audit(POINTS, TRAIN, TRAIN, [], seed=0)
-    assert outcome.found and outcome.method == "reference" and outcome.held_out == 0 and outcome.share > 0.3
-    assert outcome.share >= outcome.identical / outcome.samples and "by chance" not in outcome.verdict()
-    assert "not proof" in outcome.verdict()
+    assert outcome.detected and outcome.method == "reference" and outcome.held_out == 0 and outcome.share > 0.3
+    assert outcome.share >= outcome.identical / outcome.samples and "by chance" not in copy_verdict(outcome).sentence
+    assert "not proof" in copy_verdict(outcome).sentence
     clean = audit(POINTS, SAMPLES, TRAIN, [], seed=0)
-    assert not clean.found and "cannot prove" in clean.verdict() and "noticed" not in clean.verdict()
+    assert (
+        not clean.detected
+        and "cannot prove" in copy_verdict(clean).sentence
+        and "noticed" not in copy_verdict(clean).sentence
+    )
 
 
 def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None:
@@ -172,13 +180,13 @@ def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None
     train, samples = rng.integers(4_000, size=400), rng.integers(4_000, size=300)
     real = [source[i] for i in train]
     outcome = audit(POINTS, [source[i] for i in samples], real, [], groups=train, seed=0)
-    assert not outcome.found and outcome.method == "reference"
+    assert not outcome.detected and outcome.method == "reference"
     num_repeated = sum((train == i).sum() > 1 for i in train)
     assert outcome.identical == np.isin(samples, train).sum() > 20
     assert (outcome.real_compared, outcome.real_identical) == (400, num_repeated)
     copied = audit(POINTS, real[:300], real, [], groups=train, seed=0)
     by_chance = num_repeated / 400
-    assert copied.found and copied.share == pytest.approx(1.0 - by_chance, abs=0.1)
+    assert copied.detected and copied.share == pytest.approx(1.0 - by_chance, abs=0.1)
 
 
 def test_too_few_held_out_items_say_what_is_needed() -> None:
@@ -189,7 +197,7 @@ def test_too_few_held_out_items_say_what_is_needed() -> None:
     samples, held_out = rounded_up(samples), rounded_up(held_out)
     is_reachable = held_out <= len(TRAIN) + 6  # many times the data is no advice where more samples would do
     ways = f"{samples:,} samples" + f" or {held_out:,} held-out items" * is_reachable
-    assert f"about {ways} are needed" in outcome.verdict()
+    assert f"about {ways} are needed" in copy_verdict(outcome).sentence
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
@@ -198,7 +206,7 @@ def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
     held_out = [t + 0.05 * rng.normal(size=6) for t in TRAIN]
     outcome = audit(POINTS, SAMPLES, TRAIN, held_out, seed=0)
     assert outcome.control_p is not None and outcome.control_p <= 0.001
-    assert "not valid" in outcome.verdict()
+    assert "not valid" in copy_verdict(outcome).sentence
 
 
 def test_held_out_twins_are_compared_one_by_one() -> None:
@@ -208,7 +216,7 @@ def test_held_out_twins_are_compared_one_by_one() -> None:
     assert outcome.train == outcome.held_out == 300
     assert "10 of 300 held-out items have near-duplicates among the training items" in outcome.notes[0]
     copied = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, groups, seed=0, controls=False)
-    assert copied.found and copied.share == pytest.approx(0.1, abs=0.03)
+    assert copied.detected and copied.share == pytest.approx(0.1, abs=0.03)
 
 
 def test_controls_that_time_forbids_are_said() -> None:
@@ -222,12 +230,12 @@ def test_planted_copies_end_with_the_time() -> None:
     outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: next(left, 0.0))
     assert outcome.controls == [] and outcome.detection_limit is None
     assert "exact planted copies of " in outcome.notes[0] and "for lack of time" in outcome.notes[0]
-    assert outcome.shortened and "was not measured, for lack of time" in outcome.verdict()
+    assert outcome.shortened and "was not measured, for lack of time" in copy_verdict(outcome).sentence
 
 
 def test_json_has_the_fixed_names() -> None:
-    plain = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False).to_json()
-    assert {"found", "p", "share", "detection_limit", "method", "pairs"} <= set(plain)
+    plain = result_json(audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False))
+    assert {"detected", "p", "share", "detection_limit", "method", "pairs"} <= set(plain)
     assert plain["method"] == METHODS["scan"]
     assert json.loads(json.dumps(plain))["pairs"][0].keys() >= {"sample", "train", "distance", "usual"}
 
@@ -243,15 +251,15 @@ def test_an_alarm_of_the_control_is_repeated_with_other_items(monkeypatch: pytes
 
 def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
     base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
-    copied = replace(base, found=True, share=0.002, low=0.0012, samples=1000, identical=9, detection_limit=0.05)
-    assert copied.clause() == (
+    copied = replace(base, detected=True, share=0.002, low=0.0012, samples=1000, identical=9, detection_limit=0.05)
+    assert copy_verdict(copied).clause == (
         "at least 0.9% of the samples are copies of training items: 9 of 1,000 are identical to one"
     )
     near = replace(copied, identical=0)
-    assert near.clause() == "at least about 0.12% of the samples are altered copies of training items"
+    assert copy_verdict(near).clause == "at least about 0.12% of the samples are altered copies of training items"
     weak = replace(base, train=320, n_train_total=791)
-    assert weak.clause() == "no copies found, but only 320 of 791 training items were compared"
-    assert weak.clause().split("but ")[1] in weak.verdict()
+    assert copy_verdict(weak).clause == "no copies found, but only 320 of 791 training items were compared"
+    assert copy_verdict(weak).clause.split("but ")[1] in copy_verdict(weak).sentence
 
 
 def test_closest_pairs_of_one_passage_come_after_those_of_others() -> None:
@@ -289,7 +297,7 @@ def test_each_text_of_the_closest_pairs_is_read_once() -> None:
 def test_words_promise_no_privacy() -> None:
     base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
     every: list[CopyTestResult] = [
-        replace(base, found=outcome, method=method, detection_limit=limit, controls=controls, reference_p=reference)
+        replace(base, detected=outcome, method=method, detection_limit=limit, controls=controls, reference_p=reference)
         for outcome in (True, False)
         for method in METHODS
         for limit, controls in (
@@ -299,9 +307,9 @@ def test_words_promise_no_privacy() -> None:
         for reference in (None, 0.001)
     ]
     for copies in every:
-        words = copies.verdict().lower()
+        words = copy_verdict(copies).sentence.lower()
         assert words.endswith(".") and "private" not in words and "anonym" not in words
-    assert "or more" in replace(base, detection_limit=0.005, found=False).verdict()
+    assert "or more" in copy_verdict(replace(base, detection_limit=0.005, detected=False)).sentence
 
 
 def test_nothing_to_audit() -> None:
@@ -311,9 +319,9 @@ def test_nothing_to_audit() -> None:
 
 def test_what_is_the_same_is_said_whatever_the_test_can_prove() -> None:
     single = audit(POINTS, TRAIN[:1], TRAIN, HELD, seed=0)
-    assert not single.found and single.identical == 1
-    assert single.verdict().startswith("1 of 1 sample is identical to a training item")
-    assert "no time" not in single.verdict() and "are needed" in single.verdict()
+    assert not single.detected and single.identical == 1
+    assert copy_verdict(single).sentence.startswith("1 of 1 sample is identical to a training item")
+    assert "no time" not in copy_verdict(single).sentence and "are needed" in copy_verdict(single).sentence
     all_of_them = audit(POINTS, TRAIN, TRAIN, [], seed=0)
-    assert all_of_them.identical == len(TRAIN) and all_of_them.to_json()["identical"] == len(TRAIN)
+    assert all_of_them.identical == len(TRAIN) and result_json(all_of_them)["identical"] == len(TRAIN)
     assert audit(POINTS, SAMPLES, TRAIN, HELD, seed=0).identical == 0

@@ -41,14 +41,14 @@ TRAIN, HELD_OUT, NEW = (rows(n, seed) for n, seed in ((400, 1), (200, 2), (200, 
 def test_rows_copied_but_for_their_longest_field_are_found() -> None:
     table = [[*TRAIN[i][:4], new[4]] if i < 40 else new for i, new in enumerate(NEW)]
     samples, train, held_out = map(joined, (table, TRAIN, HELD_OUT))
-    assert audit(records_type(train), samples, train, held_out, controls=False).found
-    assert not audit(RECORDS, samples, train, held_out, controls=False).found  # by edits alone they are far away
+    assert audit(records_type(train), samples, train, held_out, controls=False).detected
+    assert not audit(RECORDS, samples, train, held_out, controls=False).detected  # by edits alone they are far away
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_real_rows_are_not_accused(seed: int) -> None:
     train, held_out, samples = (joined(rows(n, 100 + 3 * seed + i)) for i, n in enumerate((300, 150, 150)))
-    assert not audit(records_type(train), samples, train, held_out, seed=seed, controls=False).found
+    assert not audit(records_type(train), samples, train, held_out, seed=seed, controls=False).detected
 
 
 def test_rows_of_frequent_values_are_not_accused() -> None:
@@ -58,7 +58,7 @@ def test_rows_of_frequent_values_are_not_accused() -> None:
     ]
     train, held_out, samples = records[:400], records[400:550], records[550:]
     result = audit(records_type(train), samples, train, held_out, controls=False)
-    assert not result.found and not result.repeats_too_often
+    assert not result.detected and not result.repeats_too_often
 
 
 def test_json_objects_are_compared_by_their_values() -> None:
@@ -70,7 +70,7 @@ def test_json_objects_are_compared_by_their_values() -> None:
     train, held_out, new = (objects(table) for table in (TRAIN, HELD_OUT, NEW))
     respaced = objects(TRAIN, separators=(" ,  ", " : "), sort_keys=True)[:30]
     result = audit(records_type(train), [*respaced, *new[30:]], train, held_out, controls=False)
-    assert result.found and result.identical == 30
+    assert result.detected and result.identical == 30
 
 
 def test_a_malformed_row_is_far_from_all_others() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.identical import RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
 from anew.evaluation.memorization.result import CopyTestResult
@@ -56,8 +57,8 @@ def test_one_item_that_samples_repeat_again_and_again() -> None:
     item = RepeatedItem(samples=20, real=1)
     repeats = replace(NONE, samples=20, items=1, often=(item,))
     assert repeats.p < 1e-6 and repeats.copied_p == 1.0  # a generator may reach it by itself
-    assert replace(repeats, often=(replace(item, is_out_of_reach=True),)).copied_p < 1e-6
-    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_out_of_reach=True),))
+    assert replace(repeats, often=(replace(item, is_unguessable=True),)).copied_p < 1e-6
+    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_unguessable=True),))
     assert frequent.p > 0.05 and frequent.copied_p > 0.05
     names = replace(repeats, samples=24, items=5, held_out=2, held_out_samples=2, own=2)
     assert names.p < 0.001 and replace(names, own=15).p > 0.05  # others are repeated as often
@@ -69,8 +70,11 @@ def test_a_picture_that_many_samples_repeat_is_copied() -> None:
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(800)]
     train, held_out, new = images[:400], images[400:600], images[600:]
     result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, seed=0, controls=False)
-    assert result.found and grade([], result)["novelty"] == "poor"
-    assert result.clause() == "at least 10% of the samples are copies of training items: 20 of 200 are identical to one"
+    assert result.detected and grade([], result)["novelty"] == "poor"
+    assert (
+        copy_verdict(result).clause
+        == "at least 10% of the samples are copies of training items: 20 of 200 are identical to one"
+    )
 
 
 def test_a_sample_counts_once_and_for_a_training_item_if_possible() -> None:
@@ -102,7 +106,7 @@ def test_shifted_images_are_copies_but_not_identical() -> None:
         image[3:9, 3:9] = rng.integers(0, 256, (6, 6))
     train, held_out, new = images[:300], images[300:450], images[450:]
     copied = audit(IMAGES, [*new[30:], *(np.roll(image, 1, axis=1) for image in train[:30])], train, held_out, seed=0)
-    assert copied.found and copied.identical == 0 and "identical" not in copied.clause()
+    assert copied.detected and copied.identical == 0 and "identical" not in copy_verdict(copied).clause
 
 
 def test_the_answer_is_no_yes_and_names_them() -> None:
@@ -111,10 +115,12 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     train, held_out, new = images[:400], images[400:600], images[600:]
     clean = audit(IMAGES, new, train, held_out, seed=0)
     few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out, seed=0)
-    assert not clean.found and not clean.repeats_too_often and grade([], clean)["novelty"] == "good"
-    assert not few.found and few.repeats_too_often and grade([], few)["novelty"] == "fair"
+    assert not clean.detected and not clean.repeats_too_often and grade([], clean)["novelty"] == "good"
+    assert not few.detected and few.repeats_too_often and grade([], few)["novelty"] == "fair"
     fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
-    assert figures([], few)["novelty"] == fact and few.verdict().startswith(f"{fact} identical to another. ")
+    assert figures([], few)["novelty"] == fact and copy_verdict(few).sentence.startswith(
+        f"{fact} identical to another. "
+    )
 
 
 def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
@@ -139,18 +145,20 @@ def test_what_counts_as_identical_is_said() -> None:
     train, held_out, new = images[:300], images[300:450], images[450:]
     copied = audit(IMAGES, [*new[30:], *(image[:, ::-1] for image in train[:30])], train, held_out, seed=0)
     copied = replace(copied, likeness=IMAGES.likeness)
-    assert copied.found and copied.identical == 30 and copied.share >= 0.2
-    assert copied.clause().endswith(f"{copied.identical} of 150 are identical to one or to its mirror image")
-    assert "identical to one in a frame" in replace(copied, likeness=CLIPS.likeness).verdict()
+    assert copied.detected and copied.identical == 30 and copied.share >= 0.2
+    assert copy_verdict(copied).clause.endswith(
+        f"{copied.identical} of 150 are identical to one or to its mirror image"
+    )
+    assert "identical to one in a frame" in copy_verdict(replace(copied, likeness=CLIPS.likeness)).sentence
 
 
-def test_held_out_items_out_of_reach_excuse_no_copies() -> None:
+def test_held_out_unguessable_items_excuse_no_copies() -> None:
     """As many of 400 training items are repeated as of 200 held-out ones, which a generator of names may reach by itself."""
     names = replace(NONE, samples=40, items=40, held_out=20, held_out_samples=20)
     assert names.p == 1.0 and not names.saw_held_out
-    pictures = replace(names, out_of_reach=20)
+    pictures = replace(names, unguessable=20)
     assert pictures.saw_held_out and pictures.p < 1e-6
-    assert not replace(names, out_of_reach=2).saw_held_out
+    assert not replace(names, unguessable=2).saw_held_out
     assert not replace(pictures, real=120).saw_held_out  # real items repeat each other as often
     assert replace(pictures, samples=0, items=0).saw_held_out
 
@@ -164,14 +172,18 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
     words = ["".join(rng.choice(list("abcdefghijklmnopqrst"), 5)) for _ in range(400)]
     texts = list({" ".join(rng.choice(words, 12)) for _ in range(400)})
     result = _made_by_a_generator_that_saw(texts[:200], texts[200:300], texts[300:])
-    assert not result.found and result.saw_held_out and grade([], result)["novelty"] == "fair"
+    assert not result.detected and result.saw_held_out and grade([], result)["novelty"] == "fair"
     assert (result.identical, result.held_out_identical) == (20, 10)
     fact = "20 of 130 samples are identical to a training item and 10 to a held-out one"
-    assert result.clause() == f"{fact}: the generator has probably seen the held-out items"
-    assert result.verdict().startswith(f"{fact}; of 300 real items none is identical to another. So the generator has")
-    assert "misses copies" in result.verdict() and "No copying" not in result.verdict()
+    assert copy_verdict(result).clause == f"{fact}: the generator has probably seen the held-out items"
+    assert copy_verdict(result).sentence.startswith(
+        f"{fact}; of 300 real items none is identical to another. So the generator has"
+    )
+    assert "misses copies" in copy_verdict(result).sentence and "No copying" not in copy_verdict(result).sentence
     only_held_out = audit(RECORDS, texts[200:300], texts[:200], texts[200:300], seed=0)
-    assert only_held_out.clause().startswith("100 of 100 samples are identical to a held-out item: the generator")
+    assert copy_verdict(only_held_out).clause.startswith(
+        "100 of 100 samples are identical to a held-out item: the generator"
+    )
 
 
 def test_names_are_reached_by_chance() -> None:

@@ -38,12 +38,12 @@ def test_copied_passages_are_found_in_place() -> None:
     held_out = [prose(512, 1000 + i) for i in range(100)]
     samples = [prose(256, 2000 + i) for i in range(200)]
     clean = audit_texts(samples, train, held_out, seed=0)
-    assert not clean.found
+    assert not clean.detected
     rng = np.random.default_rng(0)
     for i in range(30):
         samples[i] = item_types.edit_text(train[i][256:], rng)
     result = audit_texts(samples, train, held_out, seed=0)
-    assert result.found and result.distance == "longest verbatim passage"
+    assert result.detected and result.distance == "longest verbatim passage"
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
     assert audit_texts(samples, train, held_out, seed=0, max_samples=50, controls=False).samples == 50
@@ -56,7 +56,7 @@ def test_spans_of_few_documents_are_permuted_as_one() -> None:
     assert _block(train, held_out) == 2_000
     assert _block(held_out, held_out) is None and _block(train, []) is None
     result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held_out, seed=0)
-    assert not result.found
+    assert not result.detected
 
 
 def test_copied_records_are_found() -> None:
@@ -64,9 +64,9 @@ def test_copied_records_are_found() -> None:
     letters = list("abcdefgh")
     strings = ["".join(rng.choice(letters, 12)) for _ in range(700)]
     train, held_out, samples = strings[:250], strings[250:500], strings[500:]
-    assert not audit(RECORDS, samples, train, held_out, seed=0).found
+    assert not audit(RECORDS, samples, train, held_out, seed=0).detected
     result = audit(RECORDS, [*train[:30], *samples[30:]], train, held_out, seed=0)
-    assert result.found and result.pairs[0].distance == 0.0
+    assert result.detected and result.pairs[0].distance == 0.0
 
 
 @pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (12, 12, 3), (12, 12, 4)])
@@ -85,10 +85,10 @@ def test_copied_images_are_found() -> None:
     small = rng.normal(size=(600, 4, 4))
     images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
     train, held_out, samples = images[:200], images[200:400], images[400:]
-    assert not audit(IMAGES, samples, train, held_out, seed=0).found
+    assert not audit(IMAGES, samples, train, held_out, seed=0).detected
     copies = [item_types.disturb_image(t, rng) for t in train[:25]]
     result = audit(IMAGES, [*copies, *samples[25:]], train, held_out, seed=0)
-    assert result.found and {p.sample for p in result.pairs} <= set(range(25))
+    assert result.detected and {p.sample for p in result.pairs} <= set(range(25))
 
 
 def test_edits() -> None:
@@ -124,7 +124,7 @@ def test_the_scope_of_images_says_what_is_seen(alter: Callable[[Any], Any], is_s
     images = list(np.kron(coarse, np.ones((1, 4, 4, 1))).astype(np.uint8))
     train, held_out, new = images[:200], images[200:300], images[300:]
     samples = [*map(alter, train[:20]), *new[20:]]
-    assert audit(IMAGES, samples, train, held_out, seed=0, controls=False).found == is_seen
+    assert audit(IMAGES, samples, train, held_out, seed=0, controls=False).detected == is_seen
 
 
 @pytest.mark.parametrize(("step", "is_seen"), [(1_000, True), (10, True), (2, False)])
@@ -136,4 +136,4 @@ def test_the_scope_of_passages_says_how_many_words_may_be_changed(step: int, is_
         return " ".join(word[::-1] if i % step == 1 else word for i, word in enumerate(text.split(" ")))
 
     samples = [*map(changed, train[:20]), *new[20:]]
-    assert audit_texts(samples, train, held_out, seed=0, controls=False).found == is_seen
+    assert audit_texts(samples, train, held_out, seed=0, controls=False).detected == is_seen

@@ -7,6 +7,7 @@ import pytest
 
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
 from anew.evaluation.memorization.match_test import (
     MatchResult,
@@ -54,22 +55,22 @@ def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
 @pytest.mark.parametrize("changed", [False, True])
 def test_copies_among_near_twins_are_found(changed: bool) -> None:
     outcome = audited(0, 18, changed)
-    assert outcome.found and outcome.match_p is not None and outcome.match_p <= 0.005
+    assert outcome.detected and outcome.match_p is not None and outcome.match_p <= 0.005
     assert outcome.train == N_TRAIN and outcome.held_out == N_HELD_OUT
     assert 0.05 < outcome.low <= 0.2 and outcome.share == pytest.approx(0.2, abs=0.06)
-    assert ("identical to one" in outcome.verdict()) != changed
+    assert ("identical to one" in copy_verdict(outcome).sentence) != changed
 
 
 def test_few_copies_among_near_twins_are_found_where_the_scan_sees_none() -> None:
     results = [audited(seed, 9) for seed in range(5)]
-    assert sum(result.found for result in results) >= 4
+    assert sum(result.detected for result in results) >= 4
 
 
 def test_chance_matches_of_a_family_are_no_copies() -> None:
     results = [audited(seed, 0) for seed in range(20)]
-    assert sum(result.found for result in results) <= 1
+    assert sum(result.detected for result in results) <= 1
     matched = next(result for result in results if result.identical)
-    assert "real items" in matched.verdict() and "identical to another" in matched.verdict()
+    assert "real items" in copy_verdict(matched).sentence and "identical to another" in copy_verdict(matched).sentence
 
 
 def test_a_stand_in_is_left_out_of_the_scale_of_its_nearest_item() -> None:
@@ -126,7 +127,7 @@ def test_a_glossary_that_repeats_many_texts_is_one_match(copied: bool) -> None:
     else:
         samples[0] = "".join(text[:256] for text in [*train[:7], held_out[0]])
     result = audit_texts(samples, train, held_out, seed=0, controls=False)
-    assert result.found == copied and result.match_p is not None and (result.match_p <= 0.01) == copied
+    assert result.detected == copied and result.match_p is not None and (result.match_p <= 0.01) == copied
 
 
 def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeated: bool = False) -> MatchResult:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.copying_test import deviance_root
 from anew.evaluation.memorization.scan_picture import alarm_line, ranks_to_show
 from evaluation.memorization.test_audit import HELD, POINTS, SAMPLES, TRAIN
@@ -30,7 +31,7 @@ def test_ranks_rise_and_end_with_all() -> None:
 def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
     outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
     picture = outcome.picture
-    assert picture is not None and not outcome.found
+    assert picture is not None and not outcome.detected
     assert all(share < line for share, line in zip(picture.shares, picture.line, strict=True))
     assert 4 <= picture.tested < len(SAMPLES)  # of those further away nobody asks
     assert picture.planted is not None and picture.planted_rate is not None
@@ -38,12 +39,12 @@ def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
         outcome.exact_limit is not None and picture.planted_rate >= outcome.exact_limit
     )  # lower rates: by the match test
     assert any(share >= line for share, line in zip(picture.planted, picture.line, strict=True))
-    assert json.loads(json.dumps(outcome.to_json()))["picture"]["expected"] == pytest.approx(0.5, abs=0.01)
+    assert json.loads(json.dumps(result_json(outcome)))["picture"]["expected"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_copies_cross_the_line() -> None:
     outcome = audit(POINTS, [*TRAIN[:60], *SAMPLES[:240]], TRAIN, HELD, seed=0)
-    assert outcome.found and outcome.picture is not None
+    assert outcome.detected and outcome.picture is not None
     assert any(share >= line for share, line in zip(outcome.picture.shares, outcome.picture.line, strict=True))
 
 

@@ -12,7 +12,7 @@ from anew.evaluation.memorization.sole_source import (
     WholeText,
     joined_parts,
     posing_lengths,
-    posing_texts,
+    texts_cut_to_lengths,
 )
 
 LETTERS = list("abcdefgh ")
@@ -79,5 +79,5 @@ def test_texts_are_cut_to_the_lengths_of_the_others() -> None:
     assert posing_lengths(others, lengths).tolist() == [100, 300, 700, 800]
     rng = np.random.default_rng(4)
     text = "".join(rng.choice(LETTERS, 900))
-    part = posing_texts([text], ["x" * 300], rng)[0]
+    part = texts_cut_to_lengths([text], ["x" * 300], rng)[0]
     assert part.stop - part.start == part.size == 300 and part.text == text

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.item_types import cut_passages
 from anew.evaluation.memorization.text_audit import STRETCH, _choose_real, audit_texts, combined
 
@@ -41,7 +42,7 @@ def divided(seed: int, copied: int) -> tuple[list[str], list[str], list[str]]:
 def test_samples_joined_from_halves_of_training_texts_are_found(copied: int) -> None:
     """Among the passages that real texts quote they were not noticed."""
     result = audit_texts(*divided(1, copied), seed=0, controls=False)
-    assert result.found == bool(copied)
+    assert result.detected == bool(copied)
     if copied:
         samples, train, _ = divided(1, copied)
         assert result.distance == "text that it shares with a single text" and 0.0 < result.low <= 0.05
@@ -55,7 +56,7 @@ def test_a_few_copied_texts_are_found_where_few_are_held_out() -> None:
     """Labels had to agree, and those of eight training texts hardly can where a tenth is held out."""
     samples, train, held_out = divided(1, 8)
     result = audit_texts(samples, [*train, *held_out[20:]], held_out[:20], seed=0, controls=False)
-    assert result.found and result.distance == "text that it shares with a single text"
+    assert result.detected and result.distance == "text that it shares with a single text"
 
 
 def test_samples_without_a_part_of_a_training_text_have_no_pair() -> None:
@@ -69,14 +70,14 @@ def test_samples_without_a_part_of_a_training_text_have_no_pair() -> None:
 def test_the_detection_limit_is_that_of_parts_of_texts() -> None:
     """Whole passages were planted, each as if it were of another text: 2% of them were noticed."""
     result = audit_texts(*divided(0, 0), seed=0)
-    assert not result.found and result.samples == N_SAMPLES and result.train == N_TRAIN
+    assert not result.detected and result.samples == N_SAMPLES and result.train == N_TRAIN
     assert result.detection_limit == 0.1 and result.exact_limit is not None and result.exact_limit >= 0.05
 
 
 def test_the_audit_that_found_copies_gives_the_result() -> None:
     samples, train, held_out = divided(0, 0)
     clean = audit_texts(samples[:10], train[:20], held_out[:10], seed=0, controls=False)
-    copied = replace(clean, found=True, p=0.004, distance="the other")
+    copied = replace(clean, detected=True, p=0.004, distance="the other")
     assert all(combined(*pair, clean).distance == "the other" for pair in ((copied, clean), (clean, copied)))
     assert combined(copied, clean, clean).p == 0.008 and combined(clean, clean, clean).distance == clean.distance
     shifted = replace(clean, method="shifted")
@@ -90,9 +91,9 @@ def test_copies_of_texts_that_have_near_duplicates_are_found() -> None:
     train = [*train[:60], *(text[:-20] for text in train[:60])]
     groups = np.array([*range(60), *range(60), *range(60, 60 + N_HELD_OUT)])
     results = [audit_texts(samples[:40], train, held_out, g, seed=0, controls=False) for g in (None, groups)]
-    assert [result.found for result in results] == [False, True]
+    assert [result.detected for result in results] == [False, True]
     clean = audit_texts(samples[10:50], train, held_out, groups, seed=0, controls=False)
-    assert not clean.found and clean.n_train_total == clean.train == 60
+    assert not clean.detected and clean.n_train_total == clean.train == 60
 
 
 @pytest.mark.parametrize(("copied", "max_real"), [(5, None), (50, 1_000)])
@@ -100,7 +101,7 @@ def test_copies_are_shown_at_their_places_in_groups_and_in_stretches(copied: int
     samples, train, held_out = divided(1, copied)
     groups = np.array([*(np.arange(N_TRAIN) % 70), *range(100, 100 + N_HELD_OUT)])  # pairs of texts
     result = audit_texts(samples, train, held_out, groups, max_real=max_real, seed=0, controls=False)
-    assert result.found and len(result.pairs) >= 5
+    assert result.detected and len(result.pairs) >= 5
     for pair in result.pairs[:5]:
         assert pair.sample < copied
         passage = samples[pair.sample][pair.sample_start :][:16]
@@ -116,7 +117,10 @@ def test_a_sentence_counts_one_unit() -> None:
     )
     stretches = audit_texts(samples, *long, max_real=400, seed=0, controls=False)
     assert stretches.unit == "stretch" and 10 <= stretches.train <= 20 and stretches.n_train_total > 80
-    assert f"only {stretches.train} of {stretches.n_train_total} training stretches of texts" in stretches.verdict()
+    assert (
+        f"only {stretches.train} of {stretches.n_train_total} training stretches of texts"
+        in copy_verdict(stretches).sentence
+    )
     whole = audit_texts(samples, train, held_out, seed=0, controls=False)
     assert (whole.unit, whole.compared) == ("item", f"{N_TRAIN} of {N_TRAIN} training items")
 

@@ -17,12 +17,11 @@ from anew.evaluation.memorization.texts import (
     EditDistance,
     Match,
     PassageDistance,
-    codes,
     count_covered,
     longest_matches,
     nearest_record,
-    window_hashes,
 )
+from anew.functional.text_hashes import code_points, window_hashes
 
 few = st.lists(st.text(alphabet="abé", max_size=14), min_size=2, max_size=8)
 
@@ -93,7 +92,7 @@ short = st.text(alphabet="abc ", min_size=0, max_size=60)
 @settings(max_examples=150, deadline=None)
 def test_longest_match_equals_difflib(text: str, training: str) -> None:
     expected = difflib.SequenceMatcher(None, text, training, autojunk=False).find_longest_match().size
-    match = longest_matches([text], codes(training), k=2)[0]
+    match = longest_matches([text], code_points(training), k=2)[0]
     if expected < 2:
         assert match is None
         return
@@ -105,16 +104,18 @@ def test_longest_match_equals_difflib(text: str, training: str) -> None:
 
 
 def test_longest_matches_of_several_texts_and_of_none() -> None:
-    training = codes("the quick brown fox jumps over the lazy dog")
+    training = code_points("the quick brown fox jumps over the lazy dog")
     result = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
     assert [None if m is None else m.length for m in result] == [15, None, None, 9]
-    assert longest_matches(["anything at all"], codes("")) == [None]
+    assert longest_matches(["anything at all"], code_points("")) == [None]
     letters = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
-    assert longest_matches([letters[300:700]], codes("ab" + letters)) == [Match(0, 400, 302)]
+    assert longest_matches([letters[300:700]], code_points("ab" + letters)) == [Match(0, 400, 302)]
 
 
 def test_what_repeats_everywhere_takes_no_more_time() -> None:
-    training = codes((" " * 12 + "x = 1\n") * 60_000)  # a million characters; eight spaces stand at a quarter of them
+    training = code_points(
+        (" " * 12 + "x = 1\n") * 60_000
+    )  # a million characters; eight spaces stand at a quarter of them
     texts = [" " * 1500, (" " * 8 + "y = 2\n") * 100, (" " * 12 + "x = 1\n") * 80]
     begin = time.process_time()
     result = longest_matches(texts, training)
@@ -126,7 +127,7 @@ def test_what_repeats_everywhere_takes_no_more_time() -> None:
 @settings(max_examples=100, deadline=None)
 def test_covered_equals_a_plain_loop(text: str, training: str) -> None:
     k = 4
-    hashes = np.sort(window_hashes(codes(training), k)) if len(training) >= k else np.zeros(0, dtype=np.uint64)
+    hashes = np.sort(window_hashes(code_points(training), k)) if len(training) >= k else np.zeros(0, dtype=np.uint64)
     inside = set()
     for start in range(len(text) - k + 1):
         if text[start : start + k] in training:

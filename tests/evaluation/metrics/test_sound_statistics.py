@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.compared import SetStatistics, distance_score
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import (
     PULSE_DISTANCE,
@@ -37,8 +37,8 @@ def test_a_buzz_at_the_rate_of_frames_is_told() -> None:
     buzz = [x * (1.0 + 1.5 * (np.arange(len(x)) % 256 < 40)).astype(np.float32) for x in real]
     test, training = pulses(held_out, RATE), pulses(train, RATE)
     buzzing, fine = (
-        distance_score(
-            PULSE_DISTANCE, pulse_distance, SetStatistics(pulses(part, RATE), test, training), seed=0, source=""
+        bootstrap_score(
+            PULSE_DISTANCE, pulse_distance, FeatureSets(pulses(part, RATE), test, training), seed=0, source=""
         )
         for part in (buzz, real)
     )

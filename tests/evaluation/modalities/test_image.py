@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.inputs import EvaluationInputs
-from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance, spectrum_distance
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.modalities.image import EXPORT, detail_levels, radial_spectra
@@ -161,8 +160,8 @@ def test_contrast_that_differs_from_image_to_image_does_not_hide_the_balance_of_
     samples, real, train = (shaded(300, seed) for seed in range(3))
     soft = samples - np.linspace(0.0, 3.0, 16)
     for rows, grade in ((samples, "good"), (soft, "fair")):
-        sets = SetStatistics(rows, real, train)
-        part = part_of(distance_score(SPECTRUM_DISTANCE, balance_distance, sets, seed=0, source=""))
+        sets = FeatureSets(rows, real, train)
+        part = part_of(bootstrap_score(SPECTRUM_DISTANCE, balance_distance, sets, seed=0, source=""))
         assert part is not None and part.grade == grade
     assert balance_distance(real + 3.0, real) == pytest.approx(0.0, abs=1e-9)
 

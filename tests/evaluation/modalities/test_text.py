@@ -98,7 +98,7 @@ def test_the_copying_test_draws_passages_from_all_samples(
     pool = AuditPool(train, held_out, None, len(train))
     inputs = make_inputs(train, held_out, [*new, *train[:40]], pool=lambda n: pool)
     result = EXPORT(inputs).run_audit(pool, None, 40)
-    assert result.samples == 40 and result.found
+    assert result.samples == 40 and result.detected
 
 
 def test_held_out_text_is_drawn_from_all_of_it(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -97,5 +97,5 @@ def test_without_scores_there_is_no_index() -> None:
 )
 def test_a_model_that_keeps_its_data_says_so(config: dict[str, object], packed: bool, kept: str | None) -> None:
     sentence = kept_data(config, Tokens(vocab=9, length=4, packed=packed))
-    text = card(report(modality="text", scores=[]), data="d", parameters=1, kept=sentence)
+    text = card(report(modality="text", scores=[]), data="d", parameters=1, contents=sentence)
     assert ("safetensors` contains" in text) == (kept is not None) and (kept or "") in text

@@ -129,7 +129,7 @@ def test_the_table_says_which_way_is_better() -> None:
 
 def test_who_copies_is_said_before_who_wins() -> None:
     verdict = "Copying found: about 40% of the samples."
-    copies = CopyingSummary(found=True, p=0.001, share=0.4, detection_limit=None, samples=100, verdict=verdict)
+    copies = CopyingSummary(detected=True, p=0.001, share=0.4, detection_limit=None, samples=100, verdict=verdict)
     copier = RunResult("gan", "gan", scores={"frechet_distance": score("frechet_distance", 1.0)}, copies=copies)
     other = RunResult("vae", "vae", scores={"frechet_distance": score("frechet_distance", 9.0)})
     first, *other_findings = findings([copier, other])

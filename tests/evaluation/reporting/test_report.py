@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anew.core.provenance import Provenance
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.metrics.bits import bits_spec, network_gap
 from anew.evaluation.metrics.text_statistics import known_records
@@ -105,7 +106,7 @@ def image_content() -> ReportContent:
 
 def copies(**more: Any) -> CopyTestResult:
     fields: dict[str, Any] = {
-        "found": False, "p": 0.4, "share": 0.0, "low": 0.0, "detection_limit": 0.02, "method": "scan",
+        "detected": False, "p": 0.4, "share": 0.0, "low": 0.0, "detection_limit": 0.02, "method": "scan",
         "pairs": [], "distance": "pixels", "samples": 900, "train": 8000, "held_out": 1000, "n_train_total": 8000,
         "controls": [PlantedControl("exact", 0.1, 1.0), PlantedControl("exact", 0.02, 0.4)],
     }  # fmt: skip
@@ -298,7 +299,7 @@ def test_verdict_words() -> None:
 
 def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     gap = score("bits_gap", -0.03, -0.11, 0.05, n=400)
-    clean, copied = (verdict.verdict([gap], copies(found=found))["prediction"] for found in (False, True))
+    clean, copied = (verdict.verdict([gap], copies(detected=found))["prediction"] for found in (False, True))
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
 
@@ -333,66 +334,70 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
 
 
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
-    vague = copies(found=True, p=0.002, share=0.448, low=0.001)
-    assert vague.verdict().startswith(
+    vague = copies(detected=True, p=0.002, share=0.448, low=0.001)
+    assert copy_verdict(vague).sentence.startswith(
         "Copying found: some samples are copies of training items, or nearly so; how many is not known (p = 0.002)."
     )
-    assert vague.clause() == "some samples are copies of training items; how many is not known"
+    assert copy_verdict(vague).clause == "some samples are copies of training items; how many is not known"
     extent = "how many is not known (only 281 of 46,943 training items were compared)"
-    assert all(
-        extent in words
-        for words in (
-            replace(vague, train=281, n_train_total=46_943).verdict(),
-            replace(vague, train=281, n_train_total=46_943).clause(),
-        )
-    )
-    known = copies(found=True, share=0.4, low=0.2)
-    assert known.clause().startswith("at least about 20% of the samples are copies")
+    assert all(extent in words for words in (*copy_verdict(replace(vague, train=281, n_train_total=46_943)),))
+    known = copies(detected=True, share=0.4, low=0.2)
+    assert copy_verdict(known).clause.startswith("at least about 20% of the samples are copies")
     score = known.scores()[0]
     assert (score.value, score.interval, score.note) == (0.2, None, "at least so many")
 
 
 def test_as_many_are_copies_as_are_identical_where_real_items_never_are() -> None:
     """ "At least about 0.79%" stood beside 10 of 500."""
-    result = copies(found=True, p=0.002, share=0.02, low=0.0079, samples=500, identical=10, real_compared=900)
-    assert result.clause() == (
+    result = copies(detected=True, p=0.002, share=0.02, low=0.0079, samples=500, identical=10, real_compared=900)
+    assert copy_verdict(result).clause == (
         "at least 2% of the samples are copies of training items: 10 of 500 are identical to one"
     )
-    assert "at least 2% of the samples are copies" in result.verdict() and result.scores()[0].value == 0.02
+    assert "at least 2% of the samples are copies" in copy_verdict(result).sentence and result.scores()[0].value == 0.02
     common = replace(result, real_identical=9)
-    assert common.clause() == (
+    assert copy_verdict(common).clause == (
         "at least about 0.79% of the samples are copies of training items; 10 of 500 are identical to one"
     )
 
 
 def test_identical_samples_are_named_as_such_without_held_out_items() -> None:
     data = copies(
-        found=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9
+        detected=True, method="reference", share=1.0, low=1.0, identical=900, real_compared=600, identical_p=1e-9
     )
-    assert data.clause() == "suspicion: 900 of 900 samples are identical to a training item; of 600 real items none is"
+    assert (
+        copy_verdict(data).clause
+        == "suspicion: 900 of 900 samples are identical to a training item; of 600 real items none is"
+    )
     near = replace(data, identical=0, identical_p=1.0)
-    assert near.clause().startswith("suspicion: at least about 100% of the samples are nearer to one of your items")
+    assert copy_verdict(near).clause.startswith(
+        "suspicion: at least about 100% of the samples are nearer to one of your items"
+    )
 
 
 def test_samples_that_differ_visibly_from_training_items_are_called_altered_copies() -> None:
-    share: dict[str, Any] = {"found": True, "p": 0.002, "share": 0.19, "low": 0.12}
+    share: dict[str, Any] = {"detected": True, "p": 0.002, "share": 0.19, "low": 0.12}
     far = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.30, 0.60)])
-    assert "at least about 12% of the samples are altered copies of training items, or follow" in far.verdict()
-    assert "the closest pair still differs by 50% of the usual distance" in far.verdict()
-    assert far.clause() == "at least about 12% of the samples are altered copies of training items"
+    assert (
+        "at least about 12% of the samples are altered copies of training items, or follow"
+        in copy_verdict(far).sentence
+    )
+    assert "the closest pair still differs by 50% of the usual distance" in copy_verdict(far).sentence
+    assert copy_verdict(far).clause == "at least about 12% of the samples are altered copies of training items"
     near = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70), ClosestPair(1, 2, 0.05, 0.60)])
     same = copies(**share, pairs=[ClosestPair(0, 5, 0.36, 0.70)], identical=3)
-    assert all("are copies of training items, or nearly so" in test.verdict() for test in (near, same))
+    assert all("are copies of training items, or nearly so" in copy_verdict(test).sentence for test in (near, same))
 
 
 def test_what_was_compared_is_said_with_what_would_be_noticed() -> None:
     part = copies(train=314, n_train_total=2_311)
     assert (
         "2% copies or more would have been noticed, although only 314 of 2,311 training items were compared."
-        in part.verdict()
+        in copy_verdict(part).sentence
     )
-    assert part.clause().endswith("2% or more would have been noticed (314 of 2,311 training items were compared)")
-    assert copies(train=1_500, n_train_total=2_311).clause().endswith("2% or more would have been noticed")
+    assert copy_verdict(part).clause.endswith(
+        "2% or more would have been noticed (314 of 2,311 training items were compared)"
+    )
+    assert copy_verdict(copies(train=1_500, n_train_total=2_311)).clause.endswith("2% or more would have been noticed")
 
 
 def test_curves_of_several_losses_and_of_none() -> None:
@@ -443,7 +448,7 @@ def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -
     assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; 2% copies or more would have been noticed." in page.text and "✓ yes" in page.text
     assert "40%" in page.text and "noticed" in page.text
-    stolen = copies(found=True, p=0.001, share=0.1, low=0.05)
+    stolen = copies(detected=True, p=0.001, share=0.1, low=0.05)
     _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert result["grades"]["novelty"] == "poor" and "✗ no" in page.text
     unsure = written(tmp_path, scores=[], content=ReportContent(), copies=copies(method="reference", held_out=0))[1]
@@ -525,9 +530,9 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
         "The text is copied: 97.0% of the generated text appears word for word, in passages of 32 characters or more"
     )
     assert "No copying found" not in sentence
-    proven = copies(found=True, share=0.15, low=0.06)
-    assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {proven.clause()}"
-    assert verdict.verdict([recited()], proven)["novelty"].endswith(proven.verdict())
+    proven = copies(detected=True, share=0.15, low=0.06)
+    assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {copy_verdict(proven).clause}"
+    assert verdict.verdict([recited()], proven)["novelty"].endswith(copy_verdict(proven).sentence)
 
 
 @pytest.mark.parametrize("share", [recited(), recited(low=0.7)])
@@ -540,7 +545,7 @@ def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
     """70% of programs were training text, of held-out programs 33%, and only a line at the end of the page said so."""
     share, test = recited(low=0.7), copies()
     assert verdict.grade([share], test)["novelty"] == "fair" and verdict.grade([], test)["novelty"] == "good"
-    clause = f"97% of the text is word for word in the training data (held-out text: 31%); {test.clause()}"
+    clause = f"97% of the text is word for word in the training data (held-out text: 31%); {copy_verdict(test).clause}"
     assert verdict.figures([share], test)["novelty"] == clause
     assert verdict.verdict([share], test)["novelty"].startswith("Much of the text repeats training data: 97.0% of")
 
@@ -556,16 +561,19 @@ def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
 )
 def test_verbatim_text_as_such_is_no_copying(text: Score, test: CopyTestResult) -> None:
     assert verdict.grade([text], test)["novelty"] != "poor"
-    assert verdict.figures([text], test)["novelty"] == test.clause()
+    assert verdict.figures([text], test)["novelty"] == copy_verdict(test).clause
 
 
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:
     names = {"identical": 20, "samples": 400, "real_compared": 1200, "train": 8175, "detection_limit": None}
     few = copies(**names, held_out=400, identical_p=1e-12)
-    assert "too little to prove copying with 400 held-out items; about 900 would settle it. No further" in few.verdict()
+    assert (
+        "too little to prove copying with 400 held-out items; about 900 would settle it. No further"
+        in copy_verdict(few).sentence
+    )
     for other in ({"identical_p": 0.03}, {"held_out": 1500}, {"method": "shifted"}):
         result = copies(**names | {"held_out": 400, "identical_p": 1e-12} | other)
-        assert "too little to prove copying. No " in result.verdict()
+        assert "too little to prove copying. No " in copy_verdict(result).sentence
 
 
 def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:
@@ -596,9 +604,11 @@ def test_copying_explains_that_pairs_of_words_are_known() -> None:
         score("pairs_beyond_real", 0.29, 0.25, 0.33, 0.0, n=1000, source="x"),
         spec=replace(PAIRS_BEYOND_REAL, tolerance=tolerance),
     )
-    found = copies(found=True, p=0.002, share=1.0, low=0.98, samples=1000, identical=1000, real_compared=900)
-    assert found.clause() == "all 1,000 samples are identical to a training item"
-    assert found.verdict() == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
+    found = copies(detected=True, p=0.002, share=1.0, low=0.98, samples=1000, identical=1000, real_compared=900)
+    assert copy_verdict(found).clause == "all 1,000 samples are identical to a training item"
+    assert (
+        copy_verdict(found).sentence == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
+    )
     assert verdict.verdict([known], found)["closeness"].endswith(
         "larger than that of real text by 29% of all pairs. Copying explains that."
     )

@@ -84,7 +84,7 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 12_000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
-        assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
+        assert run["copies"]["samples"] == 4 and run["copies"]["detected"] is False
     assert {c["outcome"] for c in output["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
     parts = output["parts"]
@@ -203,10 +203,36 @@ def test_odd_families_are_one_sentence(families: str, message: str, tmp_path: Pa
         parse_families(families, tmp_path)
 
 
+def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
+    entries = parse_families("gan,vae:latent", tmp_path, seeds=2, seed=5)
+    assert [entry.name for entry in entries] == ["gan 5", "gan 6", "vae:latent 5", "vae:latent 6"]
+    assert [entry.folder.name for entry in entries] == ["gan-5", "gan-6", "vae-latent-5", "vae-latent-6"]
+    words = command_of(entries[3], Request("d", budget=60.0, seed=5), ["gan", "vae:latent"])
+    assert words is not None and words[words.index("--seed") + 1] == "6" and "space=latent" in words
+    assert words[words.index("--family") + 1] == "vae"
+
+
+@pytest.mark.slow
+def test_a_comparison_of_seeds_gives_the_spread(
+    duel: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.evaluation.reporting.ranking.BARELY_TRAINED", 1)
+    out, settings = tmp_path / "out", {**QUICK, "film": False}
+    output = anew.compare(
+        duel[0], out=out, families="gan,vae", steps=2, seeds=2, seed=3, settings=settings, n=24
+    ).to_json()
+    trainings = output["trainings"]
+    assert isinstance(trainings, dict) and list(trainings) == ["gan", "vae"]
+    assert len(trainings["gan"]["frechet_distance"]["values"]) == 2
+    assert "Several trainings of each family" in (out / "compare.html").read_text()
+    with pytest.raises(anew.ConfigError, match="`seeds` is for families that are trained"):
+        anew.compare(out=tmp_path / "again", runs=[out / "gan-3", out / "vae-3"], seeds=2)
+
+
 def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     settings = {"gan.width": "8", "batch_size": "4", "train.previews": "0"}
     request, families = Request("d", budget=60.0, seed=3, settings=settings), ("gan", "vae:latent")
-    first, other = (command_of(ComparedRun(name, tmp_path / name), request, families) for name in families)
+    first, other = (command_of(ComparedRun(name, tmp_path / name, name), request, families) for name in families)
     assert first is not None and other is not None
     assert "gan.width=8" in first and "gan.width=8" not in other
     assert "batch_size=4" in first and "batch_size=4" in other and "train.previews=0" in other

@@ -113,10 +113,10 @@ class SoundScale:
         """
         from anew.functional.envelope import pulse_distance, pulses
         from anew.functional.pitch import can_show_pitch
-        from anew.functional.spectrogram import noise_share
+        from anew.functional.spectrogram import from_mel, noise_share
 
         frames, rate = self.frames, self.shape.rate
-        magnitude = self._magnitudes(self.grid(rows)[:, 0])
+        magnitude = from_mel(self._mel(self.grid(rows)[:, 0]), self._bank)
         tones = self._tones(magnitude, rounds=0)
         real, tonal = pulses(rows, rate), frames.stft(tones)
         best: tuple[float | None, bool] = (None, False)
@@ -174,16 +174,19 @@ class SoundScale:
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
         """Turn grids (B, 1 or 3, M, T) in [-1, 1] into sounds, (N,) or (N, 2) each, with the magnitudes of the bands.
 
-        Below `noise_from`, phases let tones continue, and are refined by `rounds` of Griffin-Lim; above it there is noise.
+        Below `noise_from`, phases let tones continue, and are refined by `rounds` of Griffin-Lim; above it there is noise. Then the
+        bands of the sound are brought to those of the grid.
         """
         import torch
 
+        from anew.functional.spectrogram import from_mel, match_bands
         from anew.functional.stereo import to_stereo
 
         waves: list[audio.Samples] = []
         for grids in torch.split(torch.as_tensor(x).detach().float().cpu(), CLIPS_AT_ONCE):
             image = grids[:, 1:].nan_to_num()
-            sound = self._sound(self._magnitudes(self.levels(grids)), rounds)
+            mel = self._mel(self.levels(grids))
+            sound = match_bands(self._sound(from_mel(mel, self._bank), rounds), mel, self.frames, self._bank)
             if image.shape[1]:
                 sound = to_stereo(sound, image, self.frames, self._bank)
             waves += list(sound.numpy() / np.float32(self.gain))
@@ -236,14 +239,12 @@ class SoundScale:
                 break
         return replace(self, tail=float(tail))
 
-    def _magnitudes(self, grid: Tensor) -> Tensor:
-        """(B, F, T) of all frequencies, from (B, M, T) in [-1, 1]."""
+    def _mel(self, grid: Tensor) -> Tensor:
+        """(B, M, T) magnitudes of the bands, from (B, M, T) in [-1, 1]."""
         import torch
 
-        from anew.functional.spectrogram import from_mel
-
-        bands = 10.0 ** (((grid - 1.0) * (RANGE_DB / 2.0) + self.top) / 20.0)
-        return from_mel(torch.where(grid <= -1.0, torch.zeros_like(bands), bands), self._bank)
+        mel = 10.0 ** (((grid - 1.0) * (RANGE_DB / 2.0) + self.top) / 20.0)
+        return torch.where(grid <= -1.0, torch.zeros_like(mel), mel)
 
     def _sound(self, magnitude: Tensor, rounds: int) -> Tensor:
         """(B, N) of magnitudes (B, F, T)."""

@@ -93,25 +93,25 @@ class ClipGlimpses:
         ]
 
 
-def of_file(clip: frames.Data, timing: frames.Timing, kept: NDArray[np.intp], side: int) -> ClipGlimpse:
+def of_file(clip: frames.Data, timing: frames.Timing, frame_numbers: NDArray[np.intp], side: int) -> ClipGlimpse:
     """Properties of a clip. Raises ValueError (one clause).
 
     Args:
         clip: Its file.
         timing: The times of the file.
-        kept: Numbers of the frames that the clip keeps.
+        frame_numbers: Numbers of the frames that the clip keeps.
         side: Pixels a side that frames need; 0: none is decoded.
     """
     size = (timing.width, timing.height)
     if not side:
-        return ClipGlimpse(size, len(kept), [])
+        return ClipGlimpse(size, len(frame_numbers), [])
     # Blocks of one colour show only where no frame is scaled
     is_whole = frames.is_lossless(clip) and min(size) <= MAX_WHOLE_SIDE
-    numbers = kept[:: max(1, len(kept) // 4)].tolist()
+    numbers = frame_numbers[:: max(1, len(frame_numbers) // 4)].tolist()
     decoded = frames.pictures(clip, numbers, timing.times, max(side, min(size)) if is_whole else side)
     images = [pixels.to_eight_bits(image) for image in decoded]
     block = math.gcd(*map(pixel_blocks.block_side, images)) if is_whole else 1
     images = [
         pixel_blocks.drawing(image, block) if block > 1 else pixel_blocks.thumbnail(image, side) for image in images
     ]
-    return ClipGlimpse(size, len(kept), [*map(np.asarray, images)], frames.is_gif(clip), block)
+    return ClipGlimpse(size, len(frame_numbers), [*map(np.asarray, images)], frames.is_gif(clip), block)

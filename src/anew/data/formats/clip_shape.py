@@ -162,9 +162,9 @@ def choose_length(
     if not fixed_frames:
         setting = f"frames={usual_count}"
         reason += what_keeps(setting, "every frame", budget, lambda longer: size_limits(longer)[1] >= usual_count)
-    kept = f"{math.ceil(usual_count / stride)} of {usual_count}"
+    used = f"{math.ceil(usual_count / stride)} of {usual_count}"
     varied = "" if len(set(frame_counts)) == 1 else "mostly up to "
-    note = f"One frame in {stride} of a clip is used, {varied}{kept}: {reason}."
+    note = f"One frame in {stride} of a clip is used, {varied}{used}: {reason}."
     return ClipLength(stride, stride * max_frames, False, [note] if stride > 1 else [])
 
 

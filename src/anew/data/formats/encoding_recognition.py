@@ -20,12 +20,14 @@ PIECE_BYTES = 1 << 16  # bytes of each
 SAMPLE_BYTES = 1 << 15  # bytes of lines that are kept of all of them
 GROUP_BYTES = 1 << 12  # bytes that are judged together, which takes a millisecond of one core
 # Scores above it were right in 99 of 100 texts, scores below it in 50 (docs/log.md).
-SURE = 0.08
+MIN_SCORE = 0.08
 SAME = 0.01  # of scores that differ by less, none is better: the encodings have most characters in common
 # Characters that one codec reads with more sense than another: so many tell that it is the right one, if hardly any speak for the
 # other. Of letters that both read, more are needed, and the score says whose are likelier. Right for all texts of 3,000
 # characters in mixed encodings, and most of 400 (docs/log.md).
-TELLING, FEWER, MANY, LIKELIER = 3, 0.1, 5, 0.005
+MIN_PLACES = 3
+MAX_SHARE_AGAINST = 0.1
+MIN_LETTER_PLACES, MIN_LEAD = 5, 0.005
 # Codecs that read all but this share of the bytes beyond ASCII alike are sisters. Their scores come from texts of several languages,
 # so a few letters hardly count among them. Right for all texts of 1,000 characters in 28 languages, as is .05 from 3,000 on;
 # with .2, Czech in ISO-8859-2 was taken for Windows-1250 (docs/log.md).
@@ -181,7 +183,7 @@ def _best_sister(codec: str, codecs: Iterable[str], sample: bytes) -> str:
         characters = _upper_half(sister)
         read = characters.encode(codec, "replace")
         pairs = zip(counts, characters, read.decode(codec), strict=True)
-        strange = sum(n for n, meant, kept in pairs if meant != kept or "\x7f" <= meant < "\xa0")
+        strange = sum(n for n, meant, read in pairs if meant != read or "\x7f" <= meant < "\xa0")
         return -strange, scores(sample.translate(bytes(range(128)) + read)).get(codec, 0.0)
 
     return max([codec, *sisters], key=fit)  # the first of equal ones
@@ -193,10 +195,10 @@ def _upper_half(codec: str) -> str:
     return BEYOND_ASCII.decode(codec, "replace")
 
 
-def is_told(sample: bytes, codec: str, other: str, difference: float) -> bool:
-    """Whether lines tell that they are in one codec and not in another of single bytes, which reads most of them alike.
+def is_distinguishable(sample: bytes, codec: str, other: str, difference: float) -> bool:
+    """Whether the lines decide between two codecs of single bytes that read most of them alike.
 
-    Such sisters have nearly the same score, so the places decide where they differ.
+    Such similar codecs have nearly the same score, so the places decide where they differ.
 
     Args:
         difference: By how much the score of the codec is higher.
@@ -206,8 +208,8 @@ def is_told(sample: bytes, codec: str, other: str, difference: float) -> bool:
         return False
     ranks = [(_rank(text, at), _rank(other_text, at)) for at in _differences([text, other_text])]
     num_own, num_others = sum(a > b for a, b in ranks), sum(a < b for a, b in ranks)
-    is_likelier = difference >= LIKELIER and ranks.count((2, 2)) >= MANY
-    return num_others <= FEWER * num_own and (num_own >= TELLING or is_likelier)
+    is_likelier = difference >= MIN_LEAD and ranks.count((2, 2)) >= MIN_LETTER_PLACES
+    return num_others <= MAX_SHARE_AGAINST * num_own and (num_own >= MIN_PLACES or is_likelier)
 
 
 def _rank(text: str, place: int) -> int:

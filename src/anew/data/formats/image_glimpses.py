@@ -135,7 +135,7 @@ def glimpse_of(data: ItemData, side: int) -> ImageGlimpse:
         return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
     block = 1
     # Otherwise it is a JPEG that was decoded to a smaller size, or slow to search
-    if image.size == size and _area(size) <= pixels.LARGE:
+    if image.size == size and _area(size) <= pixels.MAX_UNREDUCED_PIXELS:
         image = pixels.to_eight_bits(image)
         block = pixel_blocks.block_side(image)
         image = pixel_blocks.drawing(image, max(block, 1))

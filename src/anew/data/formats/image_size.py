@@ -33,19 +33,19 @@ FITTING = {"crop": "scaled to cover and cropped at the centre at", "pad": "centr
 BUDGETS = ("2m", "5m", "10m", "20m", "30m", "1h", "2h", "4h", "8h")  # that a note may name
 
 
-def what_keeps(setting: str, kept: str, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
+def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[[DataBudget], bool] | None) -> str:
     """The setting that keeps more of items than the budget does, and the shortest budget that keeps as much: the end of a sentence,
     empty if items are only compared.
 
     Args:
         setting: Name of the setting that gives the size.
-        kept: What it keeps.
+        detail: What it keeps.
         budget: The budget.
         affords: Whether a longer budget keeps as much; None: none does.
     """
     if budget.only_compared:
         return ""
-    clause = f"; {setting} keeps {kept}"
+    clause = f"; {setting} keeps {detail}"
     if budget.seconds is None or affords is None:
         return clause
     for name in BUDGETS:

@@ -178,12 +178,12 @@ def with_few_colours(
 
     Both are the same array if there are no more. Flat colours that the image has are part of the count.
     """
-    is_free, num_kept = opaque.copy(), 0
+    is_free, num_flat = opaque.copy(), 0
     for colour in flat:
         is_flat = opaque & (np.rint(image) == as_pixel(colour)[0]).all(axis=0)
         is_free &= ~is_flat
-        num_kept += int(is_flat.any())
-    num_free = max(int(count + 0.5) - num_kept, 1)
+        num_flat += int(is_flat.any())
+    num_free = max(int(count + 0.5) - num_flat, 1)
     pixels = image[:, is_free].T.astype(np.float64)  # (N, C)
     if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
         return is_free, pixels, pixels
@@ -212,19 +212,19 @@ def clip_colours(
     usual = float(np.exp(intercept) * max(int(opaque.sum()), 1) ** slope)
     if usual >= MAX_FEW_COLOURS + 0.5:
         return x
-    kept = np.where(opaque, -1, 0)  # (n, H, W): 0 for clear pixels, a number for each flat colour, -1 for others
+    flat_number = np.where(opaque, -1, 0)  # (n, H, W): 0 for clear pixels, a number for each flat colour, -1 for others
     for number, colour in enumerate(flat, 1):
-        kept[opaque & (np.rint(x) == as_pixel(colour)).all(axis=1)] = number
-    pixels = np.moveaxis(x, 1, -1)[kept < 0].astype(np.float64)  # (N, C)
+        flat_number[opaque & (np.rint(x) == as_pixel(colour)).all(axis=1)] = number
+    pixels = np.moveaxis(x, 1, -1)[flat_number < 0].astype(np.float64)  # (N, C)
     pixels = pixels[:: max(1, -(-len(pixels) // CLUSTERED))]
-    num_free = max(int(usual + 0.5) - len(np.unique(kept[kept > 0])), 1)
+    num_free = max(int(usual + 0.5) - len(np.unique(flat_number[flat_number > 0])), 1)
     if len(np.unique(np.rint(pixels), axis=0)) <= num_free:
         return x
     centres = clusters(_apart(pixels), num_free)
     nearest_centre = centres[_nearest_centres(_apart(pixels), centres)]
     cost = hold * float(((_apart(pixels) - nearest_centre) ** 2).sum(1).mean())
     colours = spread(centres[:, : x.shape[1]], pixels, nearest_centre[:, : x.shape[1]])
-    return _with_colours(x, kept, centres, colours, cost, len(flat) + 1)
+    return _with_colours(x, flat_number, centres, colours, cost, len(flat) + 1)
 
 
 def spread(
@@ -245,35 +245,35 @@ def spread(
 
 def _with_colours(
     x: Levels,
-    kept: Indices,
+    flat_number: Indices,
     centres: NDArray[np.float64],
     colours: NDArray[np.float64],
     cost: float,
-    num_kept: int,
+    num_flat: int,
 ) -> Levels:
     """Frames whose pixels take one of the colours (P, C) instead of the nearest centre (P, C or more).
 
     Args:
         x: Frames.
-        kept: (n, H, W) below 0 for these pixels; others stay as they are, and those of one number are of one colour.
+        flat_number: (n, H, W) below 0 for these pixels; others stay as they are, and those of one number are of one colour.
         centres: Centres, each of one colour.
         colours: Their colours.
         cost: How much nearer (squared) another colour has to be for a pixel to change.
-        num_kept: How many numbers of `kept` there are.
+        num_flat: How many numbers of `flat_number` there are.
     """
-    places = np.argwhere((kept < 0).any(axis=0)).T  # (2, M) that change
+    places = np.argwhere((flat_number < 0).any(axis=0)).T  # (2, M) that change
     strip = max(1, STRIP // len(x))
     out = x.copy()
     for start in range(0, places.shape[1], strip):
         rows, columns = places[:, start : start + strip]
-        numbers = kept[:, rows, columns]  # (n, M)
+        numbers = flat_number[:, rows, columns]  # (n, M)
         is_free = numbers < 0
         pixels = _apart(x[:, :, rows, columns].transpose(0, 2, 1).reshape(-1, x.shape[1]).astype(np.float64))
         # Squared distances, less the squares of the pixels, which are the same for all centres
         squares = (centres**2).sum(1) - 2.0 * (pixels @ centres.T)
         free = np.where(is_free[..., None], squares.reshape(*is_free.shape, -1), np.inf)
-        others = np.where(numbers[..., None] == np.arange(num_kept), 0.0, np.inf)
-        chosen = steady(np.concatenate([others, free], axis=2), cost) - num_kept
+        others = np.where(numbers[..., None] == np.arange(num_flat), 0.0, np.inf)
+        chosen = steady(np.concatenate([others, free], axis=2), cost) - num_flat
         times, at = np.nonzero(is_free)
         out[times, :, rows[at], columns[at]] = colours[chosen[is_free]]
     return out

@@ -29,7 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AV
 LARGE_EXCESS = 16  # with more than this many times the kept pixels, the cropped rest is not scaled: bounds memory
 OPAQUE = 250  # alpha from which a pixel counts as opaque; allows for rounding
 GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
-LARGE = 1 << 22  # images with more pixels are reduced before anything else
+MAX_UNREDUCED_PIXELS = 1 << 22  # images with more pixels are reduced before anything else
 COMMENT = "Comment"  # PNG's keyword of a comment
 JPEG_QUALITY = 95  # hardly visible loss at a third of the size of PNG; chosen
 STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory
@@ -142,7 +142,7 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
     Its shorter side keeps at least `side` pixels. A deep image then has mode F. Other images are returned as they are.
     """
     factor = min(image.size) // max(side, 1)
-    if factor < 2 or image.width * image.height <= LARGE:
+    if factor < 2 or image.width * image.height <= MAX_UNREDUCED_PIXELS:
         return image
     if is_deep(image):
         return Image.fromarray(block_means(np.asarray(image), side))

@@ -14,7 +14,7 @@ from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import BEYOND_ASCII, WINDOWS, decode_lines, decode_unicode, divide_lines
 from anew.errors import shorten
 
-BETTER = 0.1  # a file keeps the encoding of the data set, unless another one's score is so much better
+MIN_SCORE_GAIN = 0.1  # a file keeps the encoding of the data set, unless another one's score is so much better
 FEW_BYTES = 10  # bytes beyond ASCII; of fewer, no encoding is better than that of the data set
 SURVEYED = 1 << 19  # bytes that are looked at of all files of a sample together: some 200 ms
 MIN_SAMPLE_BYTES = 1 << 10  # bytes that are looked at of a file in any case
@@ -79,7 +79,7 @@ class TextDecoder:
         together = recognition.join_lines(files)
         # Where no file alone has enough text, all of them may have
         best = recognition.best_of(_votes(files, scores_by_file) or recognition.scores(together), together)
-        if best is None or best.score < recognition.SURE:
+        if best is None or best.score < recognition.MIN_SCORE:
             return
         self.encoding, self.is_sure = best.codec, True
         own = [self._recognised(lines, scores) for lines, scores in zip(files, scores_by_file, strict=True)]
@@ -145,10 +145,14 @@ class TextDecoder:
         usual = self.encoding if _damage(lines, self.encoding) <= MAX_UNREAD else None
         difference = 0.0 if best is None else best.score - scores.get(self.encoding, 0.0)
         is_better = best is not None and (
-            difference >= BETTER or recognition.is_told(lines, best.codec, self.encoding, difference)
+            difference >= MIN_SCORE_GAIN or recognition.is_distinguishable(lines, best.codec, self.encoding, difference)
         )
         is_better = is_better and _beyond_ascii(lines) >= FEW_BYTES
-        if best is not None and best.score >= recognition.SURE and (usual is None or is_better or not self.is_sure):
+        if (
+            best is not None
+            and best.score >= recognition.MIN_SCORE
+            and (usual is None or is_better or not self.is_sure)
+        ):
             return best.codec, True
         return (usual, self.is_sure) if usual is not None else (WINDOWS, False)
 
@@ -214,7 +218,7 @@ def _votes(files: Sequence[bytes], scores_by_file: Sequence[Mapping[str, float]]
     voters = [
         (lines, scores)
         for lines, scores in zip(files, scores_by_file, strict=True)
-        if max(scores.values(), default=0.0) >= recognition.SURE
+        if max(scores.values(), default=0.0) >= recognition.MIN_SCORE
     ]
     size = sum(len(lines) for lines, _ in voters)
     for lines, scores in voters:

@@ -326,8 +326,8 @@ def _without_tokens(data: JsonValue, special: Sequence[str]) -> JsonValue:
     """Contents of tokenizer.json without some of the added tokens."""
     if not isinstance(data, dict) or not isinstance(added := data.get("added_tokens", []), list):
         return data
-    kept: list[JsonValue] = [t for t in added if not isinstance(t, dict) or t.get("content") not in special]
-    return {**data, "added_tokens": kept}
+    ordinary: list[JsonValue] = [t for t in added if not isinstance(t, dict) or t.get("content") not in special]
+    return {**data, "added_tokens": ordinary}
 
 
 def _as_library_writes(data: JsonValue) -> str:

@@ -237,11 +237,11 @@ class InMemoryStore:
             file, name = split_record_name(item.name)
             # Headers of sequences and places of cells are names
             is_place = self.modality.layout == "items" and not name.isdecimal()
-            named = name != str(number) if self.modality.traits.record_start else is_place
+            has_name = name != str(number) if self.modality.traits.record_start else is_place
             if not self.modality.traits.record_start and self.modality.layout == "list" and name.isdecimal():
                 number = int(name)  # other names are those of lines, empty ones included, and of rows
             label = class_of.get(item.label or "", UNKNOWN_CLASS) if labels else None
-            records.append(EncodedRecord(file, number, name if named else "", row, label))
+            records.append(EncodedRecord(file, number, name if has_name else "", row, label))
         return records
 
     def fit_items(self) -> list[Item]:

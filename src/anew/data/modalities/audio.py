@@ -37,7 +37,7 @@ CALIBRATION_CLIPS = 96
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
 SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
-ALIKE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
+MIN_SIDE_POWER_SHARE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
 DIFFERENT_SHARE = 0.05  # stereo is learned if the two channels differ in so many of the clips
 SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
@@ -393,7 +393,7 @@ def _differ(rows: NDArray[np.int16]) -> bool:
     channels = rows.astype(np.float32)
     difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
     together = np.square(channels).sum(axis=(1, 2))
-    return float((difference > ALIKE * together).mean()) >= DIFFERENT_SHARE
+    return float((difference > MIN_SIDE_POWER_SHARE * together).mean()) >= DIFFERENT_SHARE
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:

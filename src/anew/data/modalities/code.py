@@ -64,7 +64,7 @@ _INTERPRETED = {
     "make": ".mk",
 }
 _FIRST_LINE_BYTES = 256  # longer than any path that the kernel takes in a `#!` line
-PLAIN = ".txt"  # the ending of samples if nothing says in which language they are
+PLAIN_SUFFIX = ".txt"  # the ending of samples if nothing says in which language they are
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
 MIN_GAP_WINDOW = 8  # least tokens of a window with a gap: shorter ones have no context to learn from
 
@@ -102,7 +102,7 @@ class Code(Text):
 
     def __init__(self, config: CodeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
-        self.suffix = PLAIN
+        self.suffix = PLAIN_SUFFIX
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -113,7 +113,7 @@ class Code(Text):
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         suffixes = Counter(map(_ending, sample))
         if suffixes:
-            self.suffix = suffixes.most_common(1)[0][0] or PLAIN
+            self.suffix = suffixes.most_common(1)[0][0] or PLAIN_SUFFIX
         notes = []
         if 2 * sum(suffixes[suffix] for suffix in PAGES) > suffixes.total():
             notes.append(

@@ -302,12 +302,12 @@ class Image(Modality):
         values = np.broadcast_to(as_array(condition.x), (len(items), *shape))
         mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
         masks = np.broadcast_to(mask, (len(items), *shape))[:, 0] >= 1.0  # (n, H, W)
-        kept = []
+        usable = []
         for item, value, is_known in zip(items, values, masks, strict=True):
             merged = np.array(item)
             merged[is_known] = pixels.as_bytes(value)[is_known]
-            kept.append(merged)
-        return kept
+            usable.append(merged)
+        return usable
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         data = pixels.png(self._as_written(item), self.matching.is_paletted, comment)
@@ -375,9 +375,9 @@ def _reason_for_size(
     def affords(longer: DataBudget) -> bool:
         return choose_size(sizes, side_limit(longer), frame) == whole
 
-    kept = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
+    detail = "every pixel" if usual is not None and max(usual) <= MAX_SIDE else "more"
     setting = size_setting(usual or whole, MAX_SIDE)
-    return budget.reason(False) + what_keeps(setting, kept, budget, affords if chosen != whole else None)
+    return budget.reason(False) + what_keeps(setting, detail, budget, affords if chosen != whole else None)
 
 
 def side_limit(budget: DataBudget) -> int:

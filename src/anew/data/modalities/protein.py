@@ -399,7 +399,9 @@ class Protein(Text):
         letters = self.tokenizer.decode(range(self.tokenizer.size))
         unknown = sorted(set(beginning + end) - set(letters))
         if unknown:
-            raise ConfigError(f"the prompt holds {unknown[0]!r}, which is not a residue; give letters of {letters}")
+            raise ConfigError(
+                f"the prompt holds {unknown[0]!r}, which is not a residue; give letters of {letters}", "prompt"
+            )
         special = self.spec.special
         if suffix:
             if self.layout == "document":

@@ -403,7 +403,9 @@ def _one_line(prompt: str) -> str:
     """The prompt without its line end, which a file of one line has. Raises ConfigError if it has several lines."""
     line = with_line_feeds(prompt).removesuffix("\n")
     if "\n" in line:
-        raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
+        raise ConfigError(
+            "the prompt has several lines but each record of this list is one line; give one line", "prompt"
+        )
     return line
 
 

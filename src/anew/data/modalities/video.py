@@ -186,10 +186,10 @@ class Video(Modality):
         those without a contour."""
         if item.group is not None or isinstance(item.data, np.ndarray):
             return None
-        timing, kept = self._kept_frames(item)
-        if timing.width * timing.height * len(kept) > MAX_SIGNATURE_PIXELS:
+        timing, frame_numbers = self._kept_frames(item)
+        if timing.width * timing.height * len(frame_numbers) > MAX_SIGNATURE_PIXELS:
             return None
-        images = frames.pictures(_file_of(item), kept.tolist(), timing.times, 64)
+        images = frames.pictures(_file_of(item), frame_numbers.tolist(), timing.times, 64)
         count = len(images)
         spread = [images[index] for index in (0, count // 3, 2 * count // 3, count - 1)]
         hashes = b"".join(pixels.perceptual_hash(pixels.to_eight_bits(image)) for image in spread)
@@ -246,8 +246,8 @@ class Video(Modality):
             item: A clip.
             side: Pixels a side that frames need; 0: none is decoded.
         """
-        timing, kept = self._kept_frames(item)
-        return clip_glimpses.of_file(_file_of(item), timing, kept, side)
+        timing, frame_numbers = self._kept_frames(item)
+        return clip_glimpses.of_file(_file_of(item), timing, frame_numbers, side)
 
     # ---- tensors ----
 
@@ -262,12 +262,12 @@ class Video(Modality):
         if isinstance(item.data, np.ndarray):
             images = [pixels.open_image(frame) for frame in item.data]
         else:
-            timing, kept = self._kept_frames(item)
+            timing, frame_numbers = self._kept_frames(item)
             if whole_video:  # frames without times are taken as they are, at the rate of the run's files
                 untimed = frames.is_untimed(_file_of(item))
-                kept = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
+                frame_numbers = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
             side = max(height, width) * self._block
-            images = frames.pictures(_file_of(item), kept.tolist(), timing.times, side)
+            images = frames.pictures(_file_of(item), frame_numbers.tolist(), timing.times, side)
         if not images:
             raise ValueError("it has no frames")
         eight_bits = [pixels.to_eight_bits(image) for image in images]

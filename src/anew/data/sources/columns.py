@@ -90,13 +90,13 @@ class ColumnChoice:
         """The choice in settings by name: `text_column`, `image_column`, `label_column`, `encoding` and `header`.
 
         Raises ConfigError if there is no such encoding, or `header` is neither true nor false."""
-        named = {name.rpartition(".")[2]: value for name, value in settings.items()}
-        roles = {role: named.get(f"{role}_column") for role in ROLES}
-        encoding = str(named.get("encoding", AUTO))
+        values = {name.rpartition(".")[2]: value for name, value in settings.items()}
+        roles = {role: values.get(f"{role}_column") for role in ROLES}
+        encoding = str(values.get("encoding", AUTO))
         if reason := why_not_encoding(encoding):
             raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}")
         texts = {role: str(name) for role, name in roles.items() if name}
-        header = parse_switch("header", as_text(named.get("header", True)))
+        header = parse_switch("header", as_text(values.get("header", True)))
         return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding, header=header)
 
     def named(self) -> dict[str, str]:

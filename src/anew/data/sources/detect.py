@@ -33,23 +33,23 @@ class SortedFiles:
     Attributes:
         files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
-        other: By (modality as a plural noun, reason, suffix), paths of files that are of another modality than their suffix.
+        other: Paths of files that are of another modality than their suffix, by (plural noun of it, whether it was asked for, suffix).
         gathered: Sentences on folders that are one item each, or may be meant so.
         unknown: Number of files that are of no kind, by suffix; files that could be converted are not among them.
     """
 
     files: dict[str, list[File]] = field(default_factory=dict)
     refusals: list[SkippedItem] = field(default_factory=list)
-    other: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    other: dict[tuple[str, bool, str], list[str]] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
         """Sentences on files that are not what their suffix says, one for each modality."""
-        groups: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for (modality, reason, suffix), names in self.other.items():
-            groups.setdefault((modality, reason), {})[suffix] = names
+        groups: dict[tuple[str, bool], dict[str, list[str]]] = {}
+        for (modality, is_requested, suffix), names in self.other.items():
+            groups.setdefault((modality, is_requested), {})[suffix] = names
         notes = self.gathered + [_read_as(*group, names) for group, names in sorted(groups.items())]
         if self.unknown:
             notes.append(
@@ -58,12 +58,12 @@ class SortedFiles:
         return notes
 
 
-def _read_as(modality: str, reason: str, names: Mapping[str, Sequence[str]]) -> str:
-    """A sentence on files that are read as a modality (plural noun) for a reason. names: their paths by suffix."""
+def _read_as(modality: str, is_requested: bool, names: Mapping[str, Sequence[str]]) -> str:
+    """A sentence on files that are read as a modality (plural noun), by their content or as the user asked. names: paths by suffix."""
     n = sum(map(len, names.values()))
+    reason = "as asked" if is_requested else f"by {'its' if n == 1 else 'their'} content"
     if n == 1:
-        its_reason = reason.replace("their", "its")
-        return f"{next(iter(names.values()))[0]} is read as {modality}, {its_reason}"
+        return f"{next(iter(names.values()))[0]} is read as {modality}, {reason}"
     if len(names) == 1:
         return f"{n:,} {next(iter(names))} files are read as {modality}, {reason}"
     counts = {suffix: len(paths) for suffix, paths in names.items()}
@@ -248,5 +248,5 @@ class _FilesOfSuffix:
     def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
         if owner is not None and owner != self.owner and self.suffix:
-            reason = "as asked" if self.asked else "by their content"
-            out.other.setdefault((self.modalities[owner].traits.plural, reason, self.suffix), []).append(file.path)
+            key = (self.modalities[owner].traits.plural, self.asked, self.suffix)
+            out.other.setdefault(key, []).append(file.path)

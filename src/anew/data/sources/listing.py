@@ -106,11 +106,11 @@ class _Identities:
             return files
         identities = list(zip(self._devices, self._inodes, strict=True))
         order = sorted(range(len(files)), key=lambda i: (self._are_links[i], files[i].path))
-        kept: dict[tuple[int, int], int] = {}
+        first_of: dict[tuple[int, int], int] = {}
         for i in order:
-            kept.setdefault(identities[i], i)
+            first_of.setdefault(identities[i], i)
         # Some network file systems have no inodes
-        return [file for i, file in enumerate(files) if not identities[i][1] or kept[identities[i]] == i]
+        return [file for i, file in enumerate(files) if not identities[i][1] or first_of[identities[i]] == i]
 
 
 def _info(place: Path) -> os.stat_result:

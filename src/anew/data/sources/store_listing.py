@@ -29,7 +29,7 @@ _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za
 
 
 class _KeptNames(Record):
-    """A listing as it is kept. paths, stamps: of all files, with line ends between them; sizes: their bytes; keys: see
+    """A listing as it is saved. paths, stamps: of all files, with line ends between them; sizes: their bytes; keys: see
     `StoredFiles`; refusals: (name, reason) of each."""
 
     time: Real
@@ -76,22 +76,22 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
         system: The store.
         path: The address there.
         address: For sentences.
-        folder: Where the names are kept.
+        folder: Where the names are saved.
     """
     previous = _read_kept(folder / NAMES)
     if previous is not None:
         return previous
     listing = _list(system, path, address)
     if listing.is_large and not address.startswith("http"):  # a signed address is a secret
-        kept = listing.files
+        saved = listing.files
         names = {
             "time": time.time(),
             "is_file": listing.is_file,
-            "root": kept.root,
-            "paths": "\n".join(kept.paths),
-            "sizes": kept.sizes,
-            "stamps": "\n".join(stamp for _, _, stamp in kept.rows()),
-            "keys": kept.keys_elsewhere,
+            "root": saved.root,
+            "paths": "\n".join(saved.paths),
+            "sizes": saved.sizes,
+            "stamps": "\n".join(stamp for _, _, stamp in saved.rows()),
+            "keys": saved.keys_elsewhere,
             "refusals": [[item.name, item.reason] for item in listing.refusals],
         }
         files.write_json(folder / NAMES, names, indent=None)

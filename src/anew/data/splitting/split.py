@@ -39,7 +39,8 @@ MIN_UNEVEN = 0.5
 MIN_ITEMS = 10  # fewer different items are not split by item; chosen
 MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
 MAX_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
-REACH = 2000  # a cut moves to a line end within so many characters, at most a quarter of the way to the next cut
+# A cut moves to a line end within so many characters, at most a quarter of the way to the next cut
+MAX_CUT_SHIFT = 2000
 REGION = 100_000  # characters of text for each held-out span of a part, up to MAX_REGIONS spans
 MAX_REGIONS = 10  # most spans of a part: more would cut the text into pieces that are too short for their context
 
@@ -273,7 +274,7 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
             if remaining:
                 mark = remaining[0][0]
                 next_mark = remaining[1][0] if len(remaining) > 1 else total
-                reach = min(REACH, (next_mark - mark) // 4)
+                reach = min(MAX_CUT_SHIFT, (next_mark - mark) // 4)
                 stop = min(_line_end(text, mark - document_start, reach), len(text))
             stop = max(stop, start + 1)
             begins = start == 0 and item.begins

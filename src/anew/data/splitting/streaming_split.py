@@ -35,18 +35,18 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
 
     Files outside named parts go to train. If all names are of held-out parts, with nothing to train on, they are ignored.
     """
-    named = {shard.part for shard in shards if shard.part is not None}
+    parts = {shard.part for shard in shards if shard.part is not None}
     code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
     held_parts = [split.VALIDATION, split.TEST]
-    if not named - {"train"}:
+    if not parts - {"train"}:
         return code, held_parts, []
     if all(shard.part not in (None, "train") for shard in shards):
-        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split again"
+        note = f"there is only a {' and a '.join(sorted(parts))} part and none for training; all of it is split again"
         return dict.fromkeys([None, *split.NAMES], split.TRAIN), held_parts, [note]
-    if named >= {"validation", "test"}:
+    if parts >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
         return code, [], ["the source's own train, validation and test parts are kept"]
-    if "test" in named:
+    if "test" in parts:
         code["test"] = split.TEST
         return code, [split.VALIDATION], ["the source's own test part is kept; validation is carved from train"]
     code["validation"] = split.TEST

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
-from anew.evaluation.memorization.texts import codes
+from anew.functional.text_hashes import code_points, ngram_cells
 
 WIDTHS = (1, 2, 3, 4)  # characters of a run: up to pieces of words, which occur often enough in some hundred texts
 CELLS = 512  # cells of the hash table of each width: a few runs that share a cell do no harm
@@ -52,15 +52,8 @@ class Kmers:
 
 def _cells(text: str, width: int) -> NDArray[np.float64]:
     """The square root of the share of runs of `width` characters that fall into each cell, (CELLS,)."""
-    x = codes(text).astype(np.uint64)
-    n = len(x) - width + 1
-    if n < 1:
-        return np.zeros(CELLS)
-    value = np.full(n, width, dtype=np.uint64)
-    for offset in range(width):
-        value = (value ^ x[offset : offset + n]) * np.uint64(0x9E3779B97F4A7C15)
-        value ^= value >> np.uint64(29)
-    return np.sqrt(np.bincount((value % np.uint64(CELLS)).astype(np.intp), minlength=CELLS) / n)
+    cells = ngram_cells(code_points(text), width, CELLS)
+    return np.sqrt(np.bincount(cells, minlength=CELLS) / max(len(cells), 1))
 
 
 def _plain_statistics(text: str) -> list[float]:
@@ -95,7 +88,7 @@ def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characte
         max_characters: Training characters that pairs are counted in.
     """
     ends = "\x00"  # stands before and after a text
-    x = codes(ends + ends.join(t for t in train if t)[:max_characters].rstrip(ends) + ends)
+    x = code_points(ends + ends.join(t for t in train if t)[:max_characters].rstrip(ends) + ends)
     alphabet, ids = np.unique(x, return_inverse=True)
     order = np.argsort(ids[:-1], kind="stable")
     successors = ids[1:][order]  # the characters after each character, one character after the other

@@ -1,7 +1,7 @@
 """The audit for copies: the tests, the planted copies that they would have caught, and controls with real items.
 
     result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
-    report["copies"] = result.to_json()
+    report["copies"] = result_json(result)
 
 Running text is audited in passages and in whole texts: `text_audit.audit_texts`.
 """
@@ -21,7 +21,7 @@ from anew.core.arrays import Integers
 from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
-from anew.evaluation.memorization.brief import STAND_INS, samples_in_time, stand_ins
+from anew.evaluation.memorization.brief_audit import MAX_STAND_INS, samples_in_time, stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS, Controls
 from anew.evaluation.memorization.copying_test import (
     Distance,
@@ -32,6 +32,7 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
     bonferroni_p,
 )
+from anew.evaluation.memorization.guessable_items import FOLDS, min_unguessable_bits
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import (
@@ -49,15 +50,15 @@ from anew.evaluation.memorization.planting import (
     planted_copies,
     unsuspicious_rows,
 )
-from anew.evaluation.memorization.reach import FOLDS, bits_out_of_reach
-from anew.evaluation.memorization.remembered import RememberedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.result import (
     ClosestPair,
     CopyTestResult,
+    Method,
     PlantedControl,
     TrainingDistance,
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
+from anew.evaluation.memorization.search_cache import CachedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, COPIED_ALPHA, NUM_TESTS
 from anew.evaluation.metrics.two_sample import auc
 from anew.functional.intervals import clopper_pearson
@@ -102,7 +103,7 @@ class Audit(Generic[ItemT]):
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
             brief: Whether to save time: fewer real items pose as samples, and a reference test that decides nothing is left out.
-            progress: See `RememberedDistance`.
+            progress: See `CachedDistance`.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -133,14 +134,14 @@ class Audit(Generic[ItemT]):
         self._real, self._bits = real, item_type.bits
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
-            RememberedDistance(distance, self.groups, self.pool, progress=progress)
+            CachedDistance(distance, self.groups, self.pool, progress=progress)
             for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
-        count = stand_ins(self.n_samples) if brief else STAND_INS
+        count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
         self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
@@ -261,7 +262,7 @@ class Audit(Generic[ItemT]):
             share, low = repeats.at_least(share, low, n_visible)
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
-            found=is_copying,
+            detected=is_copying,
             p=p,
             share=share,
             low=low,
@@ -300,14 +301,14 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.with_groups(groups) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        posing = self._stand_ins.in_order()
-        real = [nearest_of_stand_ins(distance, posing.items, self.pool, groups) for distance in distances]
+        real_queries = self._stand_ins.in_order()
+        real = [nearest_of_stand_ins(distance, real_queries.items, self.pool, groups) for distance in distances]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         return MatchTest(
             nearests=singles,
             groups=groups[queries],
             item_groups=groups,
-            stand_ins=posing,
+            stand_ins=real_queries,
             real=real,
             resolutions=[distance.resolution for distance in distances],
             n_pool=len(self.pool),
@@ -319,15 +320,15 @@ class Audit(Generic[ItemT]):
     def _repeats(self) -> RepeatedItems:
         """Count samples that are identical to training items, and real items that are identical to others."""
         real, samples = self._keys[: self.n_real], self._keys[self.n_real : self.n_real + self.n_samples]
-        return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_out_of_reach)
+        return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
 
-    def _are_out_of_reach(self, items: Indices) -> NDArray[np.bool_]:
-        """Whether no generator reaches each of some real items by itself. They are shuffled, so their numbers make random folds."""
+    def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
+        """For each of some real items, whether no generator makes it by chance. They are shuffled, so their numbers make random folds."""
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
             others = [item for i, item in enumerate(self._real) if i % FOLDS != fold]
             bits[items % FOLDS == fold] = self._bits([self._real[i] for i in items[items % FOLDS == fold]], others)
-        return bits >= bits_out_of_reach(self.n_samples, self.n_real)
+        return bits >= min_unguessable_bits(self.n_samples, self.n_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
@@ -355,7 +356,7 @@ class Audit(Generic[ItemT]):
         self,
         sample_nearests: Sequence[NearestReal],
         match_test: MatchTest,
-        method: str,
+        method: Method,
         control_p: float | None = None,
     ) -> CopyTestResult:
         """The result of the reference test alone."""
@@ -367,7 +368,7 @@ class Audit(Generic[ItemT]):
         )
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
-            found=reference.p <= self.level,
+            detected=reference.p <= self.level,
             p=reference.p,
             share=share,
             low=clopper_pearson(share * self.n_samples, self.n_samples)[0],

@@ -29,7 +29,8 @@ Indices = NDArray[np.intp]
 PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 # The scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small.
 FIRST_STEP, STEP_GROWTH = 4, 1.12
-LOOKS = 10  # steps of the scan that count as independent: neighbouring steps see nearly the same samples
+# Steps of the scan that count as independent: neighbouring steps see nearly the same samples
+NUM_INDEPENDENT_STEPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,17 +385,17 @@ def bonferroni_p(*p_values: float) -> float:
     return min(len(p_values) * min(p_values), 1.0)
 
 
-def least_copies(share: float, looks: int = LOOKS) -> int:
+def least_copies(share: float, num_steps: int = NUM_INDEPENDENT_STEPS) -> int:
     """How many copies a scan needs to reach ALPHA if all of them rank first.
 
     Args:
         share: Share of the real items that are training items: the chance of a hit.
-        looks: Steps of the scan that count as independent.
+        num_steps: Number of steps of the scan that count as independent.
     """
-    return int(np.ceil(np.log(ALPHA / looks) / np.log(share)))
+    return int(np.ceil(np.log(ALPHA / num_steps) / np.log(share)))
 
 
-def held_out_needed(copies: float, train: int, looks: int = LOOKS) -> int:
+def held_out_needed(copies: float, train: int, num_steps: int = NUM_INDEPENDENT_STEPS) -> int:
     """How many held-out items make `copies` copies enough, with `train` training items; inverse of `least_copies`."""
-    share = float((ALPHA / looks) ** (1.0 / max(copies, 1e-9)))
+    share = float((ALPHA / num_steps) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

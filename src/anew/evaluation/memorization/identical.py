@@ -9,7 +9,7 @@ Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-1
 Memorised items are mostly few, and repeated many times. To labels each of them is one event. So the samples that repeat training
 items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
 
-A generator that repeats held-out items as often reaches real items by itself, as happens with names. Pictures and long records are
+A generator that repeats held-out items as often makes real items by chance, as happens with names. Pictures and long records are
 out of reach (`reach`): there it has seen the held-out items, too, so that they excuse nothing, and one that is a training item and
 is repeated far more often than among real items is a copy.
 """
@@ -36,12 +36,12 @@ class RepeatedItem:
     Attributes:
         samples: Number of samples that are identical to it.
         real: Number of real items that are, itself included.
-        is_out_of_reach: Whether no generator reaches it by itself; False if that was not asked, since real items repeat it about as often.
+        is_unguessable: Whether no generator makes it by chance; False if that was not asked, since real items repeat it about as often.
     """
 
     samples: int
     real: int
-    is_out_of_reach: bool = False
+    is_unguessable: bool = False
 
     def p(self, n_samples: int, n_real: int) -> float:
         """The probability of so many samples if it is as frequent among `n_samples` samples as among `n_real` real items."""
@@ -61,7 +61,7 @@ class RepeatedItems:
         n_real: Number of real items that were compared with all others.
         n_train, n_held_out: Numbers of training and held-out items.
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
-        out_of_reach: How many of the different held-out items no generator reaches by itself.
+        unguessable: How many of the different held-out items no generator makes by chance.
         often: The training items that more than one sample repeats.
         own: The largest number of samples that are identical to each other, and to no training item.
         real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
@@ -77,7 +77,7 @@ class RepeatedItems:
     n_train: int
     n_held_out: int
     held_out_samples: int = 0
-    out_of_reach: int = 0
+    unguessable: int = 0
     often: tuple[RepeatedItem, ...] = ()
     own: int = 0
     real_of_training: float | None = None
@@ -85,7 +85,7 @@ class RepeatedItems:
     @property
     def seen_p(self) -> float:
         """The probability of so many repeated held-out items out of reach, if samples repeat real items as these each other."""
-        return self._chance(self.out_of_reach, 1.0 - self._train_share, self.held_out_samples - self.held_out)
+        return self._chance(self.unguessable, 1.0 - self._train_share, self.held_out_samples - self.held_out)
 
     @property
     def saw_held_out(self) -> bool:
@@ -96,7 +96,7 @@ class RepeatedItems:
     def p(self) -> float:
         """The probability of so many repetitions of training items if samples repeat real items as often as these each other.
 
-        If samples repeat held-out items as often, for their numbers, the generator reaches real items by itself, unless it saw these.
+        If samples repeat held-out items as often, for their numbers, the generator makes real items by chance, unless it saw these.
         Then only a training item counts that samples repeat more often than anything else that they repeat.
         """
         if self.held_out and not self.saw_held_out:
@@ -110,7 +110,7 @@ class RepeatedItems:
     @property
     def copied_p(self) -> float:
         """The p of the training item out of reach that samples repeat most often, for its frequency among real items."""
-        return self._most_frequent_p([item for item in self.often if item.is_out_of_reach])
+        return self._most_frequent_p([item for item in self.often if item.is_unguessable])
 
     def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
         """The least p of some of the training items, by Bonferroni for all of those that samples repeat."""
@@ -178,7 +178,7 @@ def count_repeats(
     real: Sequence[Sequence[Hashable]],
     stand_ins: Indices,
     is_train: NDArray[np.bool_],
-    is_out_of_reach: Callable[[Indices], NDArray[np.bool_]] = lambda items: np.zeros(len(items), dtype=np.bool_),
+    is_unguessable: Callable[[Indices], NDArray[np.bool_]] = lambda items: np.zeros(len(items), dtype=np.bool_),
 ) -> RepeatedItems:
     """Count samples and real items that are identical to another real item: that share a key with it.
 
@@ -187,7 +187,7 @@ def count_repeats(
         real: (n,) the keys of each real item.
         stand_ins: (h,) indices of the real items that are compared with all others.
         is_train: (n,) whether each real item is a training item.
-        is_out_of_reach: Whether no generator reaches each of some real items by itself.
+        is_unguessable: For each of some real items, whether no generator makes it by chance.
     """
     # One item for each key, a training item if possible
     item_of = {key: i for part in (~is_train, is_train) for i in np.flatnonzero(part).tolist() for key in real[i]}
@@ -206,9 +206,9 @@ def count_repeats(
     ]
     frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in often], dtype=np.bool_)
     if frequent.any():  # whether items are out of reach takes seconds
-        unreachable = np.zeros(len(often), dtype=np.bool_)
-        unreachable[frequent] = is_out_of_reach(different[again][frequent])
-        often = [replace(item, is_out_of_reach=bool(flag)) for item, flag in zip(often, unreachable, strict=True)]
+        unguessable = np.zeros(len(often), dtype=np.bool_)
+        unguessable[frequent] = is_unguessable(different[again][frequent])
+        often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
     n_real_of = np.array([max((counts[key] for key in real[i]), default=1) for i in stand_ins.tolist()])
     n_others = n_real_of[n_real_of > 1] - 1
     own = Counter(
@@ -227,7 +227,7 @@ def count_repeats(
         n_train=int(is_train.sum()),
         n_held_out=int((~is_train).sum()),
         held_out_samples=int((~is_train[repeated]).sum()),
-        out_of_reach=int(is_out_of_reach(held_out).sum()) if len(held_out) else 0,
+        unguessable=int(is_unguessable(held_out).sum()) if len(held_out) else 0,
         often=tuple(often),
         own=max(own.values(), default=0),
         real_of_training=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Distance, Indices
+from anew.evaluation.memorization.guessable_items import content_bits
 from anew.evaluation.memorization.item_type import ItemType, content_keys
-from anew.evaluation.memorization.reach import content_bits
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance, codes, window_hashes
+from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA
+from anew.functional.text_hashes import code_points, window_hashes
 
-PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
+# Characters of a passage: long enough that unrelated texts share none, short enough that a sample has several
+PASSAGE = 256
 MIN_PASSAGE = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
 MAX_RUNS = 20_000  # hashes of a text; chosen: of a megabyte one in 64, so a page that texts share holds some thirty
 # Light disturbances of planted copies: a reader would still call each a copy.
@@ -147,7 +149,7 @@ def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
 
 def text_runs(text: str) -> frozenset[int]:
     """Hashes of all MIN_PASSAGE characters in a row of a text; of a long text some MAX_RUNS, which others that share them keep, too."""
-    hashes = window_hashes(codes(text), MIN_PASSAGE)
+    hashes = window_hashes(code_points(text), MIN_PASSAGE)
     step = 1 << (len(hashes) // MAX_RUNS).bit_length()
     return frozenset(hashes[hashes % np.uint64(step) == 0].tolist())
 

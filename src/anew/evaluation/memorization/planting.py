@@ -23,7 +23,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
-from anew.evaluation.memorization.result import PlantedControl
+from anew.evaluation.memorization.result import VARIANTS, PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
@@ -109,7 +109,7 @@ class Planting:
             skipped: Receives the names of what there was no time for.
         """
         controls: list[PlantedControl] = []
-        for planted_row, variant in enumerate(("exact", "disturbed")):
+        for planted_row, variant in enumerate(VARIANTS):
             for rate in reversed(RATES):
                 count = round(rate * n_visible)
                 if count < 1:
@@ -132,7 +132,7 @@ class Planting:
             return None
         # A generator of its own, so that measurements do not depend on the picture
         rng = np.random.default_rng(PICTURE_SEED)
-        caught = (c.rate for c in controls if c.kind == "exact" and c.caught >= DETECTION_POWER)
+        caught = (c.rate for c in controls if c.variant == "exact" and c.caught >= DETECTION_POWER)
         for rate in sorted(caught):
             _, rows = self._plant(rng, np.arange(self.n_samples), 0, max(1, round(rate * self.n_samples)))
             planted = planted_curve(nearest.take(rows), picture.ranks, scan.alarm, self.labels, rng)
@@ -221,8 +221,7 @@ def combined_p(p: float, reference: ReferenceResult | None) -> float:
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
     """The lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
     exact, disturbed = (
-        {p.rate for p in planted if p.kind == copies and p.caught >= DETECTION_POWER}
-        for copies in ("exact", "disturbed")
+        {p.rate for p in planted if p.variant == copies and p.caught >= DETECTION_POWER} for copies in VARIANTS
     )
     return min(exact & disturbed, default=None)
 

@@ -1,12 +1,13 @@
-"""Results of an audit for copies: numbers, and sentences for readers. See `audit`."""
+"""Results of an audit for copies. See `audit`; `copy_verdict` puts them into words."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
-from anew.core.wording import are, percent, plural, rounded_up
+from anew.core.wording import plural
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import (
@@ -14,17 +15,10 @@ from anew.evaluation.memorization.thresholds import (
     CONTROL_ALPHA,
     DETECTION_POWER,
     IDENTICAL_ALPHA,
-    LABEL_ALPHA,
-    RATES,
-    VAGUE,
 )
 from anew.evaluation.score import Group, MetricSpec, Score
 
-REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
-# Of the usual distance; copies with up to a fifth of their characters changed are nearer in most data; chosen
-VISIBLE = 0.4
-PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
-MIN_SAMPLES = 20  # of fewer, one copy is more than 5%: that none is found says nothing; chosen
+MIN_SAMPLES = 20  # with fewer, one copy is already more than 5%, so finding none proves nothing; chosen
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -42,33 +36,13 @@ NOVELTY_AUC = MetricSpec(
     maximum=1.0,
     full_axis=True,
 )
-METHODS = {
-    "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
-    "items, against real items that match each other",
-    "shifted": "the held-out items were not drawn one by one from the source of the training items: samples against the nearest "
-    "distances among all real items, not assumption-free",
-    "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
-}
-# Why a test did not hold, and what would help: a sentence, and the same as a clause.
-NO_RANDOM_DRAW = {
-    False: (
-        "with real items in the samples' place it raises an alarm, too, so the held-out items seem to be no random draw from "
-        "the source of the training items; draw them at random from the same source",
-        "no sign of copying, but the held-out items seem to be no random draw, so the test cannot prove it",
-    ),
-    True: (
-        "whole files were held out, and items of one file resemble each other, so that even real items look like copies; it needs "
-        "more files, each with fewer items",
-        "no sign of copying, but items of one file resemble each other too much for the test to prove it",
-    ),
-}
+Variant = Literal["exact", "disturbed"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+Method = Literal["scan", "shifted", "reference"]
+Unit = Literal["item", "passage", "stretch"]
+Limit = Literal["", "time", "memory"]
 # What is compared, by the unit of a result
-UNITS = {"item": "items", "passage": "passages", "stretch": "stretches of texts"}
-LIMITS = {
-    "": "",
-    "time": " in the time given (`anew evaluate` on the run has no time limit)",
-    "memory": ", as many as memory holds",
-}
+UNITS: dict[Unit, str] = {"item": "items", "passage": "passages", "stretch": "stretches of texts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +69,12 @@ class PlantedControl:
     """Detection of planted copies.
 
     Attributes:
-        kind: "exact" or "disturbed".
+        variant: Whether the copies were exact, or lightly disturbed.
         rate: Share of the samples that were replaced by copies.
         caught: Share of the draws in which the test found them.
     """
 
-    kind: str
+    variant: Variant
     rate: float
     caught: float
 
@@ -124,12 +98,12 @@ class CopyTestResult:
     """Result of the copying test; report.json holds it under `copies`.
 
     Attributes:
-        found: Whether there are copies (p <= NUM_TESTS * ALPHA and the test holds).
+        detected: Whether there are copies (p <= NUM_TESTS * ALPHA and the test holds).
         p: P-value of the scan and the match test together.
         share: Estimated share of the samples that are copies which the tests see, 0 if none are found.
         low: Lower end of its 95% interval: at least so many samples are copies. Tests miss copies, so there is no upper end.
         detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
-        method: A key of METHODS.
+        method: How it was tested, see METHODS of `copy_verdict`.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
         samples, train, held_out: Numbers of items that were compared.
@@ -145,7 +119,7 @@ class CopyTestResult:
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
         held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
-        seen_p: p-value of so many of those that no generator reaches by itself: pictures and long records; None if items are draws.
+        seen_p: p-value of so many of those that no generator makes by chance: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.
@@ -157,12 +131,12 @@ class CopyTestResult:
         picture: The scan, sample by sample; None without a scan.
     """
 
-    found: bool
+    detected: bool
     p: float
     share: float
     low: float
     detection_limit: float | None
-    method: str
+    method: Method
     pairs: list[ClosestPair]
     distance: str
     samples: int
@@ -182,25 +156,18 @@ class CopyTestResult:
     scope: str = ""
     likeness: str = ""
     shortened: bool = False
-    limited_by: str = ""
-    unit: str = "item"
+    limited_by: Limit = ""
+    unit: Unit = "item"
     training_distance: TrainingDistance | None = None
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     picture: ScanPicture | None = None
 
-    def to_json(self) -> dict[str, object]:
-        return asdict(self) | {
-            "method": METHODS[self.method],
-            "exact_limit": self.exact_limit,
-            "verdict": self.verdict(),
-        }
-
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
-        items = f"{self.train:,} training and {self.held_out:,} held-out {self._units}"
+        items = f"{self.train:,} training and {self.held_out:,} held-out {self.units}"
         source = f"{self.counted(self.samples)}, {items}, by {self.distance}"
-        has_limit = not self.found and self.detection_limit is not None
+        has_limit = not self.detected and self.detection_limit is not None
         scores = [
             Score(
                 COPIED_SHARE,
@@ -212,7 +179,7 @@ class CopyTestResult:
                 n=self.samples,
                 source=source,
                 p=self.p,
-                note="at least so many" if self.found else "",
+                note="at least so many" if self.detected else "",
             )
         ]
         if self.training_distance is not None:
@@ -233,10 +200,11 @@ class CopyTestResult:
     @property
     def compared(self) -> str:
         """How many of the training items were compared, a phrase."""
-        return f"{self.train:,} of {self.n_train_total:,} training {self._units}"
+        return f"{self.train:,} of {self.n_train_total:,} training {self.units}"
 
     @property
-    def _units(self) -> str:
+    def units(self) -> str:
+        """The plural of `unit`."""
         return UNITS[self.unit]
 
     def counted(self, n: int) -> str:
@@ -246,7 +214,9 @@ class CopyTestResult:
     @property
     def exact_limit(self) -> float | None:
         """The lowest rate of exact planted copies that was caught; None if not even 10% was."""
-        return min((p.rate for p in self.controls if p.kind == "exact" and p.caught >= DETECTION_POWER), default=None)
+        return min(
+            (p.rate for p in self.controls if p.variant == "exact" and p.caught >= DETECTION_POWER), default=None
+        )
 
     @property
     def invalid(self) -> bool:
@@ -256,13 +226,13 @@ class CopyTestResult:
     @property
     def least_share(self) -> float:
         """The least share of copies: identical samples are counted, unless real items are identical to each other, too."""
-        counts = self.found and self.method == "scan" and self.real_compared > 0 and not self.real_identical
+        counts = self.detected and self.method == "scan" and self.real_compared > 0 and not self.real_identical
         return max(self.low, (self.identical or 0) / self.samples) if counts else self.low
 
     @property
     def has_too_few_samples(self) -> bool:
         """Whether nothing was found, and samples are too few for that to mean anything."""
-        return self.samples < MIN_SAMPLES and not (self.found or self.identical or self.invalid)
+        return self.samples < MIN_SAMPLES and not (self.detected or self.identical or self.invalid)
 
     @property
     def repeats_too_often(self) -> bool:
@@ -274,177 +244,6 @@ class CopyTestResult:
         """Whether the generator has probably seen held-out items, so that the test misses copies, and no other answer is certain."""
         return self.seen_p is not None and self.seen_p <= ALPHA
 
-    def verdict(self) -> str:
-        """A sentence or two for a reader who knows no statistics."""
-        return self._words()[0]
-
-    def clause(self) -> str:
-        """The verdict in one short clause, with the same reason."""
-        return self._words()[1]
-
-    def _words(self) -> tuple[str, str]:
-        """The verdict in sentences, and as a clause."""
-        if self.invalid:
-            return (
-                "The copying test is not valid here: even held-out items look like copies, so they and the training items "
-                "are not random draws from one source."
-            ), "the test is not valid: even held-out items look like copies"
-        identical = (
-            f"{_identical(self)}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
-        )
-        if self.has_too_few_samples:
-            counted, verb = self.counted(self.samples), "was" if self.samples == 1 else "were"
-            return (
-                f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
-                f"{counted} compared; at least {MIN_SAMPLES} are needed",
-            )
-        if self.saw_held_out and not self.found:
-            seen = "the generator has probably seen the held-out items"
-            fact = _identical(self)
-            real = f"; of {plural(self.real_compared, 'real item')} {_real_identical(self)} identical to another"
-            return (
-                f"{fact}{real}. So {seen} (p = {self.seen_p:.2g}), and the test, which compares with them, misses copies. "
-                "Hold out items that it was not trained on."
-            ), f"{fact}: {seen}"
-        if self.found:
-            sentence, clause = self._found()
-            if self.saw_held_out:
-                sentence += f" Besides, {_identical_to_held_out(self)}: it has probably seen the held-out items, too."
-            return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause
-        sentence, clause = self._not_found()
-        if self.repeats_too_often:
-            clause = _identical(self)
-            identical += (
-                f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying"
-                f"{self._proof_needs()}. "
-            )
-        return f"{identical}{sentence}{self._sharper_than_real()}", clause
-
-    def _proof_needs(self) -> str:
-        """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
-        assert self.identical is not None and self.identical_p is not None
-        # The share of training items with which so many are no chance; at half the level, since some matches are held-out items
-        share = (LABEL_ALPHA / 2.0) ** (1.0 / max(self.identical, 1))
-        needed = int(np.ceil(self.train * (1.0 - share) / share))
-        # Where they are few, or nearly as frequent among real items, the match test could not prove them
-        if (
-            self.method != "scan"
-            or self.identical_p > ALPHA / copying_test.LOOKS
-            or not self.held_out < needed <= REACHABLE
-        ):
-            return ""
-        return f" with {self.held_out:,} held-out {self._units}; about {rounded_up(needed):,} would settle it"
-
-    def _found(self) -> tuple[str, str]:
-        extent, unknown = f"at least about {percent(self.low)} of the samples", ""
-        if self.low < VAGUE * self.share:
-            extent, unknown = "some samples", "; how many is not known"
-        if self.train < PARTLY * self.n_train_total:
-            unknown += f" (only {self.compared} were compared)"
-        if self.method != "scan":
-            clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
-            return (
-                f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
-                "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            ), f"suspicion: {_identical(self) if self.repeats_too_often else clause}"
-        if self._are_altered:
-            return (
-                f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
-                f"pair still differs by {self._closest():.0%} of the usual distance (p = {self.p:.2g}).",
-                f"{extent} are altered copies of training items{unknown}",
-            )
-        fact = clause_fact = ""
-        if self.identical == self.samples:
-            clause = f"all {self.counted(self.samples)} are identical to a training {self.unit}{self.likeness}"
-            return f"Copying found: {clause} (p = {self.p:.2g}).", clause
-        if self.identical:
-            verb = f"{are(self.identical)} identical to one{self.likeness}"
-            fact = f"{self.identical:,} of {self.counted(self.samples)} {verb}"
-            clause_fact = f"{self.identical:,} of {self.samples:,} {verb}"
-        if (least := self.least_share) > self.low:
-            extent = f"at least {percent(least)} of the samples are copies of training items"
-            return f"Copying found: {extent}: {fact} (p = {self.p:.2g}).", f"{extent}: {clause_fact}"
-        fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
-        return (
-            f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {self.p:.2g}).",
-            f"{extent} are copies of training items{unknown}{clause_fact}",
-        )
-
-    def _closest(self) -> float:
-        """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
-        return min((pair.distance / pair.usual for pair in self.pairs if pair.usual > 0.0), default=0.0)
-
-    @property
-    def _are_altered(self) -> bool:
-        """Whether even the closest pair differs visibly, so that samples are no plain copies."""
-        return not self.identical and self._closest() >= VISIBLE
-
-    def _not_found(self) -> tuple[str, str]:
-        none = "No further copying found" if self.repeats_too_often else "No copying found"
-        if self.method == "reference":
-            needed = max(self.train // 9, 200)
-            return (
-                "No sign of copying, but without held-out items the test cannot prove it; "
-                f"about {needed:,} held-out {self._units}, drawn at random, would prove more."
-            ), "no sign of copying, but without held-out items the test cannot prove it"
-        if self.method == "shifted":
-            reason, clause = NO_RANDOM_DRAW[self.held_out_together]
-            return f"No sign of copying, but the test cannot prove it: {reason}.", clause
-        if self.detection_limit is not None:
-            limit = percent(self.detection_limit)
-            compared = f"{self.compared} were compared"
-            is_whole = self.train >= PARTLY * self.n_train_total
-            return (
-                f"{none}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
-                f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
-            )
-        if self.train < PARTLY * self.n_train_total:
-            compared = f"only {self.compared} were compared"
-            return (
-                f"{none}, but {compared}{LIMITS[self.limited_by]}, too few to be sure of catching even "
-                f"{percent(RATES[-1])} copies."
-            ), f"no copies found, but {compared}"
-        if all(p.caught >= DETECTION_POWER for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
-            reason = ", for lack of time" if self.shortened else ""
-            return (
-                f"{none}; how few copies would have been noticed was not measured{reason}.",
-                f"no copies found; how few would have been noticed was not measured{reason}",
-            )
-        if self.exact_limit is not None:
-            limit = percent(self.exact_limit)
-            return (
-                f"{none}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
-                f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such, they could be missed."
-            ), f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not"
-        return self._too_few_to_tell(none)
-
-    def _too_few_to_tell(self, none: str) -> tuple[str, str]:
-        held_out, samples = map(rounded_up, self.needed(RATES[-1]))
-        ways = [self.counted(samples)] if samples > self.samples else []
-        # Where more samples would do, nobody collects many times the data
-        reachable = self.n_train_total + self.held_out if ways else REACHABLE
-        ways += [f"{held_out:,} held-out {self._units}"] if self.held_out < held_out <= reachable else []
-        missed = f"could miss even {percent(RATES[-1])} copies"
-        unsure = f"{none}, but this test {missed}"
-        if not ways:
-            return (
-                f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
-                f"no copies found, but the test {missed}",
-            )
-        compared = f"{self.held_out:,} held-out {self._units} and {self.counted(self.samples)}"
-        return (
-            f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
-            f"no copies found, but the test {missed}",
-        )
-
-    def _sharper_than_real(self) -> str:
-        if self.method == "scan" and self.reference_p is not None and self.reference_p <= ALPHA:
-            return (
-                " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
-                "varied than its data looks like that, too."
-            )
-        return ""
-
     def needed(self, rate: float) -> tuple[int, int]:
         """How many held-out items, or else how many samples, are needed to catch a share `rate` of copies.
 
@@ -454,31 +253,3 @@ class CopyTestResult:
         samples = copying_test.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
         held_out = copying_test.held_out_needed(rate * self.samples, self.train)
         return held_out, int(np.ceil(min(samples, 1e12)))
-
-
-def _identical(result: CopyTestResult) -> str:
-    """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
-    assert result.identical is not None
-    if result.saw_held_out and not result.identical:
-        return _identical_to_held_out(result)
-    if result.saw_held_out:
-        return f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one"
-    if not result.real_compared:
-        return _identical_to_training(result)
-    return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
-
-
-def _identical_to_training(result: CopyTestResult) -> str:
-    assert result.identical is not None
-    samples = f"{result.identical:,} of {result.counted(result.samples)} {are(result.identical)}"
-    return f"{samples} identical to a training {result.unit}{result.likeness}"
-
-
-def _identical_to_held_out(result: CopyTestResult) -> str:
-    assert result.held_out_identical is not None
-    samples = f"{result.held_out_identical:,} of {result.counted(result.samples)} {are(result.held_out_identical)}"
-    return f"{samples} identical to a held-out {result.unit}{result.likeness}"
-
-
-def _real_identical(result: CopyTestResult) -> str:
-    return f"{result.real_identical:,} {are(result.real_identical)}" if result.real_identical else "none is"

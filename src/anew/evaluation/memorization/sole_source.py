@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.texts import Hashes, codes, window_hashes
+from anew.functional.text_hashes import Hashes, code_points, window_hashes
 
 # Characters of a window: of longer ones too few are left where one character of twenty was changed (docs/log.md, 2026-11-28)
 WINDOW = 16
@@ -55,12 +55,12 @@ class SoleSourceDistance(Distance):
         self._group = np.unique(groups, return_inverse=True)[1]
         step = sum(len(item.text) for item in items) // MAX_WINDOWS + 1
         self._size = np.ones(len(items))  # distinct windows that a share is a share of
-        hashes, owners, posing = [], [], []
+        hashes, owners, in_parts = [], [], []
         for number, item in enumerate(items):
             windows, in_part = _windows(item, step)
             hashes.append(windows)
             owners.append(np.full(len(windows), number, dtype=np.int32))
-            posing.append(in_part)
+            in_parts.append(in_part)
             part = max(item.stop - item.start, 1)
             self._size[number] = max(float(in_part.sum()) * item.size / part, 1.0)
         joined = np.concatenate(hashes)
@@ -72,7 +72,7 @@ class SoleSourceDistance(Distance):
         # (e,) by window, then by item
         self._window = np.unique(window[is_shared], return_inverse=True)[1].astype(np.int64)
         self._owner = np.concatenate(owners)[order][is_shared].astype(np.int64)
-        self._poses = np.concatenate(posing)[order][is_shared]
+        self._is_in_cut = np.concatenate(in_parts)[order][is_shared]
 
     def with_groups(self, groups: Integers) -> SoleSourceDistance:
         regrouped = copy.copy(self)
@@ -91,7 +91,7 @@ class SoleSourceDistance(Distance):
         count = np.bincount(window, minlength=num_windows)  # texts of the pool that hold each window
         owner_sum = np.bincount(window, weights=owner, minlength=num_windows).astype(np.int64)
         pairs = window * n + owner  # rising
-        rows = is_query[self._owner] & self._poses
+        rows = is_query[self._owner] & self._is_in_cut
         window, query = self._window[rows], self._owner[rows]
         own_text = own[self._group[query]]
         is_own = (own_text >= 0) & _contains(pairs, window * n + own_text)
@@ -112,11 +112,11 @@ def _windows(item: WholeText, step: int) -> tuple[Hashes, NDArray[np.bool_]]:
     """Hashes of the distinct windows of a text, about one in `step`, rising, and whether each is in the part that poses."""
     if len(item.text) < WINDOW:
         return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=bool)
-    hashes = window_hashes(codes(item.text), WINDOW)
+    hashes = window_hashes(code_points(item.text), WINDOW)
     windows, part = np.unique(hashes), np.unique(hashes[item.start : max(item.stop - WINDOW + 1, item.start)])
     in_part = np.isin(windows, part, assume_unique=True)
-    kept = windows % np.uint64(step) == 0
-    return windows[kept], in_part[kept]
+    is_drawn = windows % np.uint64(step) == 0
+    return windows[is_drawn], in_part[is_drawn]
 
 
 def _contains(values: Integers, wanted: Integers) -> NDArray[np.bool_]:
@@ -126,14 +126,14 @@ def _contains(values: Integers, wanted: Integers) -> NDArray[np.bool_]:
     return np.asarray(values[np.minimum(np.searchsorted(values, wanted), len(values) - 1)] == wanted)
 
 
-def posing_texts(texts: Sequence[str], others: Sequence[str], rng: np.random.Generator) -> list[WholeText]:
+def texts_cut_to_lengths(texts: Sequence[str], others: Sequence[str], rng: np.random.Generator) -> list[WholeText]:
     """The texts with the parts, cut out at random places, in which they are no longer than the others."""
     lengths, other_lengths = (np.array([len(text) for text in part], dtype=np.intp) for part in (texts, others))
-    posing = []
+    whole_texts = []
     for text, size in zip(texts, posing_lengths(lengths, other_lengths), strict=True):
         start = int(rng.integers(len(text) - size + 1))
-        posing.append(WholeText(text, start, start + int(size), int(size)))
-    return posing
+        whole_texts.append(WholeText(text, start, start + int(size), int(size)))
+    return whole_texts
 
 
 def joined_parts(item: WholeText, other: WholeText, rng: np.random.Generator) -> WholeText:

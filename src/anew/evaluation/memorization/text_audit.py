@@ -19,10 +19,11 @@ from anew.core.arrays import Integers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
-from anew.evaluation.memorization.remembered import SearchProgress, no_progress
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
-from anew.evaluation.memorization.sole_source import WINDOW, WholeText, posing_texts
-from anew.evaluation.memorization.texts import codes, longest_matches
+from anew.evaluation.memorization.search_cache import SearchProgress, no_progress
+from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cut_to_lengths
+from anew.evaluation.memorization.texts import longest_matches
+from anew.functional.text_hashes import code_points
 
 # Passages of a stretch: of long documents a small audit compares stretches, so that it has many documents to permute the labels of
 STRETCH = 16
@@ -182,9 +183,9 @@ def _audit_whole_texts(
 ) -> CopyTestResult:
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
     real_texts = [*train_texts, *held_out.whole_texts()]
-    real = posing_texts(real_texts, sample_texts, rng)
-    posing = posing_texts(sample_texts, real_texts, rng)
-    parts = [text.text[text.start : text.stop] for text in posing]
+    real = texts_cut_to_lengths(real_texts, sample_texts, rng)
+    sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
+    parts = [text.text[text.start : text.stop] for text in sample_cuts]
     n_stretches = round(len(train_texts) / train.share)  # as many as there are as long as these
     result = audit(
         WHOLE_TEXTS,
@@ -199,8 +200,8 @@ def _audit_whole_texts(
     for pair in result.pairs:
         if math.isinf(pair.distance):  # no part of it stands in a single training text
             continue
-        match = longest_matches([parts[pair.sample]], codes(train_texts[pair.train]), WINDOW)[0]
-        starts = (0, 0) if match is None else (posing[pair.sample].start + match.start, match.place)
+        match = longest_matches([parts[pair.sample]], code_points(train_texts[pair.train]), WINDOW)[0]
+        starts = (0, 0) if match is None else (sample_cuts[pair.sample].start + match.start, match.place)
         (sample, sample_start), (text, start) = (
             samples.place(pair.sample, starts[0]),
             train.place(pair.train, starts[1]),
@@ -223,7 +224,7 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
     doubtful = [result for result in both if result.method == "shifted" or result.invalid]
     if doubtful:
         return replace(doubtful[0], p=p)
-    decisive = min((result for result in both if result.found), key=lambda result: result.p, default=measured)
+    decisive = min((result for result in both if result.detected), key=lambda result: result.p, default=measured)
     return replace(
         decisive,
         p=p,

@@ -20,20 +20,19 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.arrays import Integers
 from anew.core.threads import available_threads, map_in_threads
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.functional.text_hashes import CodePoints, Hashes, code_points, window_hashes
 
 MIN_MATCH = 8  # characters of a passage in common that is shown; chosen: more than a common word
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 PAIRS_AT_ONCE = 4_000_000  # pairs of records that a thread compares at once: 16 MB of distances, a second or two
 # Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
 # unrelated records: 0.31 -> 0.33 s.
-CLOSE = 0.1
+FIRST_LIMIT = 0.1
 # Characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
 MACHINE_WORD = 64
 RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 Numbers = NDArray[np.int32]
-Codes = NDArray[np.uint32]
-Hashes = NDArray[np.uint64]
 Places = NDArray[np.intp]
 
 
@@ -172,7 +171,7 @@ class EditDistance(Distance):
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         rows = np.arange(len(queries))
         long = max((len(self._records[i]) for i in pool), default=0) > MACHINE_WORD
-        for limit in (CLOSE, 1.0) if long else (1.0,):
+        for limit in (FIRST_LIMIT, 1.0) if long else (1.0,):
             threads = available_threads()
             size = max(min(PAIRS_AT_ONCE // max(len(pool), 1), -(-len(rows) // threads)), 1)
             parts = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -204,28 +203,11 @@ class EditDistance(Distance):
 # ---- for display: the nearest training text of a sample ----
 
 
-def codes(text: str) -> Codes:
-    """Unicode code points of a text, (n,)."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
-def window_hashes(x: Codes, k: int) -> Hashes:
-    """64-bit hashes of all windows of k characters, (n - k + 1,); k is a power of two: hashes of halves are combined."""
-    value = x.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    value ^= value >> np.uint64(29)
-    span = 1
-    while span < k:
-        value = value[:-span] * np.uint64(0xBF58476D1CE4E5B9) + value[span:]
-        value ^= value >> np.uint64(29)
-        span *= 2
-    return value
-
-
 def count_covered(text: str, hashes: Hashes, k: int) -> int:
     """Number of characters of the text that lie in a window of k characters whose hash is in `hashes` (sorted)."""
     if len(text) < k or not len(hashes):
         return 0
-    windows = window_hashes(codes(text), k)
+    windows = window_hashes(code_points(text), k)
     index = np.minimum(np.searchsorted(hashes, windows), len(hashes) - 1)
     hits = np.flatnonzero(hashes[index] == windows)
     change = np.zeros(len(text) + 1, dtype=np.int64)
@@ -243,7 +225,7 @@ class Match:
     place: int
 
 
-def longest_matches(texts: Sequence[str], training: Codes, k: int = MIN_MATCH) -> list[Match | None]:
+def longest_matches(texts: Sequence[str], training: CodePoints, k: int = MIN_MATCH) -> list[Match | None]:
     """The longest passage of each text that occurs in the training text.
 
     Of passages of equal length it is the first in the text, at its first place in the training text.
@@ -258,7 +240,7 @@ def longest_matches(texts: Sequence[str], training: Codes, k: int = MIN_MATCH) -
     """
     from pydivsufsort import divsufsort
 
-    rows = [codes(text) for text in texts]
+    rows = [code_points(text) for text in texts]
     if not len(training) or not any(map(len, rows)):
         return [None] * len(texts)
     ids = _join_texts(training, rows)
@@ -285,7 +267,7 @@ def longest_matches(texts: Sequence[str], training: Codes, k: int = MIN_MATCH) -
     return matches
 
 
-def _join_texts(training: Codes, rows: Sequence[Codes]) -> Integers:
+def _join_texts(training: CodePoints, rows: Sequence[CodePoints]) -> Integers:
     """The training text and the others as small integers, 0 after each text, and 1 for characters that no text has."""
     letters = np.unique(np.concatenate(rows))
     dtype = np.min_scalar_type(len(letters) + 1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.estimators.kneser_ney import KneserNey
-from anew.evaluation.memorization.texts import codes
+from anew.functional.text_hashes import code_points
 
 UNICODE_BITS = math.log2(0x110000)  # bits to name a character that the training part does not have
 TRIAL = 30_000  # characters of a trial, which takes a few hundredths of a second
@@ -31,11 +31,11 @@ def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, recor
 
     Records are read with a line end before and after, so that the model knows where one begins and must predict its end.
     """
-    alphabet = np.unique(codes("".join(train) + ("\n" if records else "")))
+    alphabet = np.unique(code_points("".join(train) + ("\n" if records else "")))
     unknown = len(alphabet)
 
     def to_ids(text: str) -> NDArray[np.int64]:
-        raw = codes(f"\n{text}\n" if records else text)
+        raw = code_points(f"\n{text}\n" if records else text)
         index = np.minimum(np.searchsorted(alphabet, raw), unknown - 1)
         return np.where(alphabet[index] == raw, index, unknown).astype(np.int64)
 

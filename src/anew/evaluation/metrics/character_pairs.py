@@ -37,7 +37,7 @@ UNKNOWN_CHARACTER_PAIRS = MetricSpec(
         "closeness",
         SMALL,
         LARGE,
-        "a sample has more unknown pairs of characters than a real passage {value:.0%} of the time (guessing: 50%)",
+        "a sample has more unknown pairs of characters than a real passage {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         # As for words
         least=20,

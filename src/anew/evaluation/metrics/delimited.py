@@ -8,16 +8,18 @@ Legend for shapes: n rows, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.field_endings import FieldEndings
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
-from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 MALFORMED_ROWS = MetricSpec(
@@ -47,7 +49,7 @@ COLUMNS_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=50,
     ),
@@ -89,32 +91,25 @@ def row_scores(
     rows = [part[:n] for part in rows]
     end_features = [endings.features(part) for part in rows]
     # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart.
-    # The last numbers are a view of their own: beside many columns, how numbers of one end would hardly count
-    own, real, real_samples = (
+    # Endings are a view of their own, too: beside many columns, how numbers of one end would hardly count
+    features = [
         np.concatenate(
             [_compressed((form.features(part) - centre) @ whiten), relations.features(part), ends, ends], axis=1
         )
         for part, ends in zip(rows, end_features, strict=True)
-    )
-    num_endings = end_features[0].shape[1]
-    views = (own.shape[1] - num_endings, num_endings) if num_endings else ()
-    groups = real_groups = train_groups = None
+    ]
     if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
-        groups, real_groups, train_groups = duplicate_groups(
-            [["\t".join(fields) for fields in part] for part in rows], keys_of
-        )
-    result = two_sample_test(own, real, seed, groups, real_groups, views)
-    yield Score(
-        COLUMNS_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups, views).auc,
-        n=result.n,
-        source="a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their "
-        "texts say about other fields, trained on one half and tested on the other",
+        sets = FeatureSets.with_duplicates(features, [["\t".join(fields) for fields in part] for part in rows], keys_of)
+    else:
+        sets = FeatureSets(*features)
+    num_endings = end_features[0].shape[1]
+    views = (features[0].shape[1] - num_endings, num_endings) if num_endings else ()
+    source = (
+        "a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their texts "
+        "say about other fields, trained on one half and tested on the other"
     )
+    yield classifier_score(COLUMNS_AUC, replace(sets, views=views), seed, source)
 
 
 def _other_rows(

@@ -8,18 +8,20 @@ Legend for shapes: n items of each set, d features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.metrics.bootstrap import interval, log_interval, resample
+from anew.data.types import ItemT
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, log_interval, resample
 from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.score import MetricSpec, Score
 
 MAX_PAIR_ITEMS = 2_000  # items in metrics that compare all pairs: time and memory grow with the square
-QUICK = 300  # metrics of no more items take no time worth saving; only their intervals do
+MAX_ITEMS_WITHOUT_SAVING = 300  # metrics of no more items take no time worth saving; only their intervals do
 
 Statistic = Callable[[Rows, Rows], float]
 
@@ -46,6 +48,7 @@ class FeatureSets:
     held_out: Rows
     train: Rows
     naive: Rows | None = None
+    _: KW_ONLY
     description: str = "features"
     noun: str = "items"
     counted: str = "sample"
@@ -54,6 +57,17 @@ class FeatureSets:
     sample_groups: Integers | None = None
     held_out_groups: Integers | None = None
     train_groups: Integers | None = None
+
+    @classmethod
+    def with_duplicates(
+        cls, rows: Iterable[Rows], items: Sequence[Sequence[ItemT]], keys_of: KeysOf[ItemT]
+    ) -> FeatureSets:
+        """Rows of samples, held-out and training items, with the groups of their near-duplicates.
+
+        keys_of: Returns a number for each of some items, which near-duplicates share.
+        """
+        sample_groups, held_out_groups, train_groups = duplicate_groups(items, keys_of)
+        return cls(*rows, sample_groups=sample_groups, held_out_groups=held_out_groups, train_groups=train_groups)
 
     def head(self, n: int) -> FeatureSets:
         """The first n items of each set."""
@@ -114,33 +128,66 @@ class FeatureComparison:
         *,
         is_ratio: bool = False,
     ) -> Score:
-        """The score of a statistic of all samples and held-out items, with its interval and baselines.
+        """The score of a statistic of all samples and held-out items: see `bootstrap_score`.
 
         Args:
-            spec: The metric.
-            statistic: Function of two sets of features.
+            spec, statistic, minimum, is_ratio: See there.
             method: How it is computed, a clause for its source.
             time_share: Share of the evaluation's time after which the bootstrap stops.
-            minimum: Smallest possible value of the statistic.
-            is_ratio: Whether it is a ratio, which varies by factors.
         """
         sets = self.sets
-        value = statistic(sets.samples, sets.held_out)
-        resampled = resample(
-            statistic, (sets.samples, sets.held_out), seed=self.seed, out_of_time=lambda: self.over(time_share)
-        )
-        low, high = log_interval(value, resampled) if is_ratio else interval(value, resampled, minimum=minimum)
-        real, naive = self.baselines(sets, statistic)
-        return Score(
+        if sets.naive is not None and len(sets.naive) < len(sets.samples):
+            sets = replace(sets, naive=None)
+        return bootstrap_score(
             spec,
-            value,
-            low=low,
-            high=high,
-            real_baseline=real,
-            naive_baseline=naive,
-            n=len(sets.samples),
+            statistic,
+            sets,
+            seed=self.seed,
             source=self.source(method),
+            minimum=minimum,
+            is_ratio=is_ratio,
+            out_of_time=lambda: self.over(time_share),
         )
+
+
+def bootstrap_score(
+    spec: MetricSpec,
+    statistic: Statistic,
+    sets: FeatureSets,
+    *,
+    seed: int,
+    source: str,
+    minimum: float = -np.inf,
+    repeats: int = RESAMPLES,
+    is_ratio: bool = False,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> Score:
+    """The score of a statistic of samples and held-out items, such as a distance, with its interval and baselines.
+
+    Args:
+        spec: The metric.
+        statistic: Function of two sets of rows.
+        sets: Rows of all sets; naive samples take the samples' place for the naive baseline.
+        seed: Seed of the bootstrap.
+        source: How the statistic was measured, one clause.
+        minimum: Smallest possible value of the statistic, at which the interval is cut.
+        repeats: Number of resamples.
+        is_ratio: Whether it is a ratio, which varies by factors.
+        out_of_time: Whether the bootstrap has to stop.
+    """
+    value = statistic(sets.samples, sets.held_out)
+    resampled = resample(statistic, (sets.samples, sets.held_out), seed=seed, repeats=repeats, out_of_time=out_of_time)
+    low, high = log_interval(value, resampled) if is_ratio else interval(value, resampled, minimum=minimum)
+    return Score(
+        spec,
+        value,
+        low=low,
+        high=high,
+        real_baseline=statistic(sets.train, sets.held_out),
+        naive_baseline=None if sets.naive is None else statistic(sets.naive, sets.held_out),
+        n=len(sets.samples),
+        source=source,
+    )
 
 
 @dataclass(frozen=True, slots=True)

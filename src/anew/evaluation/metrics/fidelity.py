@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from anew.evaluation import metrics
-from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureMetric
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureComparison, FeatureMetric
 from anew.evaluation.score import Score
 
 
@@ -21,10 +21,10 @@ def feature_metrics() -> list[FeatureMetric]:
     return sorted((e for e in exports if isinstance(e, FeatureMetric)), key=lambda metric: (metric.order, metric.label))
 
 
-def fidelity_scores(comparison: FeatureComparison, skip: Callable[[str, str], None]) -> Iterator[Score]:
-    """Yield all scores of embedded items, the most important first. skip: called with (metric, reason) if time is up."""
+def fidelity_scores(comparison: FeatureComparison, cut_off: Callable[[str], None]) -> Iterator[Score]:
+    """Yield all scores of embedded items, the most important first. cut_off: called with the name of a metric for which time is up."""
     for metric in feature_metrics():
-        if comparison.over(0.85) and len(comparison.sets.samples) > QUICK:
-            skip(metric.label, "out of time")
+        if comparison.over(0.85) and len(comparison.sets.samples) > MAX_ITEMS_WITHOUT_SAVING:
+            cut_off(metric.label)
             continue
         yield from (replace(score, counted=comparison.sets.counted) for score in metric.compute(comparison))

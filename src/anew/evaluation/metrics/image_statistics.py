@@ -21,7 +21,7 @@ STRIDES = (2, 4, 8)  # pixels: strides of the upsampling steps of common decoder
 OPAQUE, CLEAR = 250, 5  # alpha from which a pixel counts as opaque, and up to which as clear; allows for rounding
 # Amplitude, in levels of 0 to 255, below which a pattern cannot be seen. Without this floor, samples with a checkerboard of 2
 # levels were told from real images in 92% to 100%.
-VISIBLE = 6.0
+VISIBLE_AMPLITUDE = 6.0
 # A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
 # be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
 PURE_LEVELS, PALE_LEVELS = 8, 32
@@ -79,7 +79,7 @@ def direction(images: Images) -> Array:
     """(n,) share of the detail of an image that runs across it rather than down: 1 for upright stripes, 0 for level ones."""
     x = grey(images)
     across, down = np.square(np.diff(x, axis=2)).mean((1, 2)), np.square(np.diff(x, axis=1)).mean((1, 2))
-    floor = np.square(0.1 * VISIBLE / 255.0)  # detail that is too faint to be seen has no direction
+    floor = np.square(0.1 * VISIBLE_AMPLITUDE / 255.0)  # detail that is too faint to be seen has no direction
     return np.asarray((across + floor) / (across + down + 2.0 * floor))
 
 
@@ -113,7 +113,7 @@ def _relative_tile_power(fine: Array, s: int) -> Array:
     tile = mean_tile(fine, s)
     power = np.square(tile).mean(axis=(1, 2))
     expected = np.square(fine[:, : rows * s, : columns * s]).mean(axis=(1, 2)) / (rows * columns)
-    return np.where(np.abs(tile).max(axis=(1, 2)) < VISIBLE, 1.0, power / np.maximum(expected, 1e-9))
+    return np.where(np.abs(tile).max(axis=(1, 2)) < VISIBLE_AMPLITUDE, 1.0, power / np.maximum(expected, 1e-9))
 
 
 def half_transparent_share(images: Images) -> Array:

@@ -44,7 +44,7 @@ def few_numbers_spec(name: str, title: str, sees: str, clause: str) -> MetricSpe
         "closeness",
         0.15,
         0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        f"a sample is told from a real item by {clause} {{value:.0%}} of the time (guessing: 50%)",
+        f"a sample is told from a real item by {clause} {{value:.0%}} of the time {{guessing}}",
         exact_baseline=0.5,
         least_to_pass=300,
     )

@@ -63,7 +63,7 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
             "closeness",
             SMALL,
             LARGE,
-            f"a sample is told from a real item by its {quantity} {{value:.0%}} of the time (guessing: 50%)",
+            f"a sample is told from a real item by its {quantity} {{value:.0%}} of the time {{guessing}}",
             exact_baseline=0.5,
         ),
     )

@@ -43,7 +43,7 @@ MAX_READ = 20_000  # training records that are read: more hardly change what alw
 # Largest share of training records that may break an order: a few records of real data are wrong
 MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
-TELLING = 0.05
+MIN_BROKEN_BY_CHANCE = 0.05
 MAX_MIXED = 2_000  # records whose numbers are compared with those of others: the share has an error of .005 then
 
 # Largest groups of records (a form of equation, a category) whose own relations are looked for, which bounds the time; chosen
@@ -110,15 +110,15 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
     holds = (both >= MIN_RECORDS) & (broken / np.maximum(both, 1.0) <= MAX_BROKEN)
     np.fill_diagonal(holds, False)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
-    return [Order(places[i], places[j]) for i, j in pairs if _is_telling(table[:, i], table[:, j])]
+    return [Order(places[i], places[j]) for i, j in pairs if _is_often_broken_by_chance(table[:, i], table[:, j])]
 
 
-def _is_telling(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
+def _is_often_broken_by_chance(low: NDArray[np.float64], high: NDArray[np.float64]) -> bool:
     """Whether numbers of different records would often break an order of two columns, judged by some of the records."""
     rows = np.flatnonzero(~(np.isnan(low) | np.isnan(high)))[:MAX_MIXED]
     low, high = low[rows], high[rows]
     below = np.searchsorted(np.sort(high), low, "left")  # numbers at the second place that are below each at the first
-    return float(below.mean()) >= TELLING * len(low)
+    return float(below.mean()) >= MIN_BROKEN_BY_CHANCE * len(low)
 
 
 def _for_all(is_broken: NumberRule) -> Rule:
@@ -128,13 +128,17 @@ def _for_all(is_broken: NumberRule) -> Rule:
 
 def _relations(records: Sequence[Mapping[Place, float]]) -> list[NumberRule]:
     """The sums and products that hold in nearly all records."""
-    return [relation.is_broken for relation in (*weighted_sums(records), *products(records))]
+    return [
+        *(relation.is_broken for relation in weighted_sums(records)),
+        *(relation.is_broken for relation in products(records)),
+    ]
 
 
 def _relations_of_groups(
     known: Sequence[str], known_numbers: Sequence[Mapping[Place, float]], form: RowFormat | None
 ) -> Iterator[Rule]:
-    """Yield the relations that hold within groups of records, of which there are MIN_RECORDS: "3 + 4 = 7" and "3 x 4 = 12"."""
+    """Yield the relations that hold within groups of records, of which there are MIN_RECORDS: "3 + 4 = 7" and
+    "3 x 4 = 12"."""
     members = defaultdict(list)
     for record, numbers in zip(known, known_numbers, strict=True):
         for group in _groups_of(record, form):

@@ -17,12 +17,19 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place
-from anew.evaluation.metrics.number_sums import COARSE, MARGIN, MAX_BROKEN, TELLING, unit_of, usual_numbers
+from anew.evaluation.metrics.number_sums import (
+    DISTANCE_MARGIN,
+    MAX_BROKEN,
+    MAX_RELATIVE_SLACK,
+    MIN_BROKEN_BY_CHANCE,
+    unit_of,
+    usual_numbers,
+)
 
 TRIED = 100  # records by which factors are tried first; chosen: nearly all fail
 TRIED_BROKEN = 5  # of these, how many may break a product that is looked at more closely
 # Least share of numbers of other records in the place of a factor that would break it; below, it is hardly one: a quantity of 1
-FACTOR_TELLING = 0.1
+MIN_FACTOR_BROKEN_BY_CHANCE = 0.1
 # Places of numbers up to which products of three factors are looked for, which bounds the time
 MAX_PLACES_OF_THREE = 16
 
@@ -93,13 +100,8 @@ def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:
     table = table[np.linspace(0, len(table) - 1, TRIED).astype(np.intp)]
     own = table[:, factors]
     constants = _constants(table, own.prod(axis=1))
-    slack = np.stack(
-        [
-            2.0 * _rounding(own, constant, unit, units[list(factors)])
-            for constant, unit in zip(constants, units, strict=True)
-        ],
-        axis=1,
-    )
+    # As `_rounding` has it, doubled, for all columns at once
+    slack = units + 2.0 * np.abs(constants) * _rounding(own, 1.0, 0.0, units[list(factors)])[:, None]
     is_broken = np.abs(table - constants * own.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
     return np.flatnonzero((constants != 0.0) & (is_broken.sum(axis=0) <= TRIED_BROKEN))
 
@@ -113,25 +115,27 @@ def _product(table: Array, units: Array, target: int, factors: Sequence[int]) ->
         exact = Product((), (), constant, float(units[target]), factor_units, 1.0)
         rounding = np.maximum(exact.slack(np.zeros(len(values)), own), 1e-300)
         # Whole numbers are exact
-        usual = MARGIN * float(np.quantile(exact.distance(values, own) / rounding, 1.0 - MAX_BROKEN))
+        usual = DISTANCE_MARGIN * float(np.quantile(exact.distance(values, own) / rounding, 1.0 - MAX_BROKEN))
         product = Product((), (), constant, exact.unit, factor_units, min(1.0, usual))
         slack = product.slack(values, own)
         is_broken = product.distance(values, own) > slack
-        is_exact = float(is_broken.mean()) <= MAX_BROKEN and float(np.median(slack)) <= COARSE * float(values.std())
-        if is_exact and _is_telling(product, values, own, factors):
+        is_exact = float(is_broken.mean()) <= MAX_BROKEN and float(np.median(slack)) <= MAX_RELATIVE_SLACK * float(
+            values.std()
+        )
+        if is_exact and _is_often_broken_by_chance(product, values, own, factors):
             return product
     return None
 
 
-def _is_telling(product: Product, target: Array, factors: Array, columns: Sequence[int]) -> bool:
+def _is_often_broken_by_chance(product: Product, target: Array, factors: Array, columns: Sequence[int]) -> bool:
     """Whether numbers of other records in the place of the target (n,), or of one of the factors (n, k), would often break a product."""
 
     def share_broken(values: Array, own: Array) -> float:
         return float((product.distance(values, own) > product.slack(values, own)).mean())
 
     mixed = [np.where(np.array(columns) == column, np.roll(factors, 1, axis=0), factors) for column in {*columns}]
-    return share_broken(np.roll(target, 1), factors) >= TELLING and all(
-        share_broken(target, own) >= FACTOR_TELLING for own in mixed
+    return share_broken(np.roll(target, 1), factors) >= MIN_BROKEN_BY_CHANCE and all(
+        share_broken(target, own) >= MIN_FACTOR_BROKEN_BY_CHANCE for own in mixed
     )
 
 

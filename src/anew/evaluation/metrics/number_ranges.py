@@ -25,7 +25,7 @@ OUT_OF_RANGE = MetricSpec(
 # Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance
 MIN_RECORDS = 200
 MAX_PLACES = 40  # most frequent places of numbers; pairs grow with the square
-MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
+RANGE_MARGIN = 0.1  # of the range, by which a number may exceed it: the largest of held-out records often does; chosen
 
 Place = tuple[str | int, ...]  # where in a record a number stands
 
@@ -40,7 +40,7 @@ class NumberRange:
 
     def excludes(self, numbers: Mapping[Place, float]) -> bool:
         """Whether the number at this place of a record is out of range; False without one."""
-        margin = MARGIN * (self.high - self.low)
+        margin = RANGE_MARGIN * (self.high - self.low)
         return self.place in numbers and not self.low - margin <= numbers[self.place] <= self.high + margin
 
 

@@ -31,14 +31,15 @@ BROKEN_SUM = MetricSpec(
     ),
 )
 MAX_BROKEN = 0.002  # largest share of training records that may break a relation: a few records of real data are wrong
-TELLING = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen
-USUAL = 0.9  # least share of records with a number at a place that relations are looked for in; chosen
+MIN_BROKEN_BY_CHANCE = 0.5  # least share of numbers of other records that would break it; below, it says little; chosen
+MIN_SHARE_WITH_NUMBER = 0.9  # least share of records with a number at a place that relations are looked for in; chosen
 # Of the deviation of a number, how far it may be off at most: rounding explains that of anything, where weights are large; chosen
-COARSE = 0.1
-TRIMMED = 0.01  # share of records farthest from a relation, which do not count where it is learned: they may be wrong
+MAX_RELATIVE_SLACK = 0.1
+# Share of records farthest from a relation, which do not count where it is learned: they may be wrong
+TRIMMED_SHARE = 0.01
 ROUNDS = 3  # of leaving those out
 DENOMINATORS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 100, 1000)  # of coefficients: sums, means, percentages, units
-MARGIN = 1.5  # times the largest distance of training records, for other records
+DISTANCE_MARGIN = 1.5  # times the largest distance of training records, for other records
 MAX_DECIMALS = 6  # of numbers: more are those of computed ones, whose last digits differ
 
 
@@ -72,7 +73,7 @@ def usual_numbers(records: Sequence[Mapping[Place, float]]) -> tuple[list[Place]
     places = [
         place
         for place in frequent_places(records)
-        if sum(place in numbers for numbers in records) >= USUAL * len(records)
+        if sum(place in numbers for numbers in records) >= MIN_SHARE_WITH_NUMBER * len(records)
     ]
     return places, np.array(
         [[numbers[place] for place in places] for numbers in records if numbers.keys() >= {*places}]
@@ -112,13 +113,13 @@ def _fit(x: Array, y: Array, units: Array, unit: float) -> tuple[Array, float, f
     """Weights (k,), constant and slack of a relation of y (n,) to x (n, k); None if none holds. units, unit: of last digits."""
     centre, scale = x.mean(axis=0), x.std(axis=0)
     design = np.column_stack([(x - centre) / scale, np.ones(len(x))])
-    kept = np.ones(len(x), dtype=bool)
+    is_near = np.ones(len(x), dtype=bool)
     for _ in range(ROUNDS):
-        solution = np.linalg.lstsq(design[kept], y[kept], rcond=None)[0]
+        solution = np.linalg.lstsq(design[is_near], y[is_near], rcond=None)[0]
         distance = np.abs(design @ solution - y)
-        kept = distance <= np.quantile(distance, 1.0 - TRIMMED)
-    error = float(np.sqrt(np.square(distance[kept]).mean())) * np.sqrt(
-        np.diag(np.linalg.pinv(design[kept].T @ design[kept]))[:-1]
+        is_near = distance <= np.quantile(distance, 1.0 - TRIMMED_SHARE)
+    error = float(np.sqrt(np.square(distance[is_near]).mean())) * np.sqrt(
+        np.diag(np.linalg.pinv(design[is_near].T @ design[is_near]))[:-1]
     )
     raw = solution[:-1] / scale
     mixed = np.roll(y, 1)
@@ -127,12 +128,12 @@ def _fit(x: Array, y: Array, units: Array, unit: float) -> tuple[Array, float, f
         constant = round(float(np.median(rest)) / unit) * unit
         rounding = 0.5 * (unit + float(np.abs(weights) @ units))
         # Whole numbers add up exactly
-        usual = MARGIN * float(np.quantile(np.abs(rest - constant), 1.0 - MAX_BROKEN))
+        usual = DISTANCE_MARGIN * float(np.quantile(np.abs(rest - constant), 1.0 - MAX_BROKEN))
         computed = 1e-9 * float(np.abs(y).max() + np.abs(x).max(axis=0) @ np.abs(weights))
         slack = min(rounding, usual) + computed
         is_broken, is_mixed_broken = (np.abs(values - constant) > slack for values in (rest, mixed - x @ weights))
-        is_exact = weights.any() and slack <= COARSE * float(y.std())
-        if is_exact and is_broken.mean() <= MAX_BROKEN and is_mixed_broken.mean() >= TELLING:
+        is_exact = weights.any() and slack <= MAX_RELATIVE_SLACK * float(y.std())
+        if is_exact and is_broken.mean() <= MAX_BROKEN and is_mixed_broken.mean() >= MIN_BROKEN_BY_CHANCE:
             return weights, constant, slack
     return None
 

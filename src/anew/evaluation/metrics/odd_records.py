@@ -31,7 +31,7 @@ ODD_RECORDS = MetricSpec(
         least_to_pass=2_000,
     ),
 )
-USUAL = 0.95  # share of held-out records that are not odd
+SHARE_NOT_ODD = 0.95  # share of held-out records that are not odd
 ORDER = 3  # characters of context: 2 to 6 recognise shuffled names equally well (docs/log.md, 2026-11-27)
 # Least number of training records whose combinations are counted: babble is recognised as well as by 400, and real records are
 # no odder, down to 75 of them (docs/log.md, 2026-11-28).
@@ -58,7 +58,7 @@ def odd_scores(
     counted = _counted(training, train[:n], are_copies_counted, seed)
     if n < min(len(train), MIN_JUDGED) or len(counted) < MIN_RECORDS or not held_out:
         return
-    usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
+    usual = float(np.quantile(_bits_per_character(counted, held_out), SHARE_NOT_ODD))
     odd, real_odd = (_bits_per_character(counted, part[:n]) > usual for part in (samples, train))  # each (n,)
     source = (
         f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; odd is a record that needs more "

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.two_sample import classifier_score
@@ -32,7 +32,7 @@ RECORD_ENDS_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=MIN_RECORDS,
         least_to_pass=300,
@@ -72,15 +72,12 @@ def record_end_scores(
         ]
         for place in PLACES
     ]
-    groups = duplicate_groups(sets, keys_of) if are_mostly_distinct(training) else (None, None, None)
-    own, real, real_samples = (_flags(part, frequent) for part in sets)
-    compared = FeatureSets(
-        own, real, real_samples, sample_groups=groups[0], held_out_groups=groups[1], train_groups=groups[2]
-    )
+    rows = [_flags(part, frequent) for part in sets]
+    features = FeatureSets.with_duplicates(rows, sets, keys_of) if are_mostly_distinct(training) else FeatureSets(*rows)
     source = (
         f"the first and last {len(PLACES) // 2} characters, those that {FREQUENT:.0%} of training records have there"
     )
-    yield classifier_score(RECORD_ENDS_AUC, compared, seed, f"a kernel classifier of {source}")
+    yield classifier_score(RECORD_ENDS_AUC, features, seed, f"a kernel classifier of {source}")
 
 
 def _at(record: str, place: int) -> str:

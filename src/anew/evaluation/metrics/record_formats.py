@@ -149,7 +149,7 @@ def _missing_parts(
     value, real = (_share_with(parts, held_out) for parts in (missing, real_missing))
     low, high = clopper_pearson(value * len(held_out), len(held_out))
     most_frequent = sorted(missing, key=lambda part: -frequency[part])[:MAX_NAMED]
-    named = f"{len(missing):,}; most frequent: {listed([repr(part) for part in most_frequent])}" if missing else "none"
+    clause = f"{len(missing):,}; most frequent: {listed([repr(part) for part in most_frequent])}" if missing else "none"
     return Score(
         MISSING_PARTS,
         value,
@@ -158,7 +158,7 @@ def _missing_parts(
         real_baseline=real,
         n=len(samples),
         source=f"of the characters and words that {EXPECTED:.0f} or more of {len(samples):,} real records would have, samples "
-        f"lack {named}",
+        f"lack {clause}",
     )
 
 
@@ -167,10 +167,10 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
     frequent, real_frequent = (_frequent(counts, len(known), records) for records in (samples, train))
     value, real = (_share_with(parts, part) for parts, part in ((frequent, samples), (real_frequent, train)))
     low, high = clopper_pearson(value * len(samples), len(samples))
-    named = "none"
+    clause = "none"
     if frequent:
         example = "" if len(frequent) <= MAX_NAMED else ", such as"
-        named = f"{len(frequent):,}{example}: {listed([repr(part) for part in sorted(frequent)[:MAX_NAMED]])}"
+        clause = f"{len(frequent):,}{example}: {listed([repr(part) for part in sorted(frequent)[:MAX_NAMED]])}"
     return Score(
         FREQUENT_PARTS,
         value,
@@ -178,7 +178,7 @@ def _frequent_parts(samples: Sequence[str], train: Sequence[str], known: Sequenc
         high=high,
         real_baseline=real,
         n=len(samples),
-        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: {named}",
+        source=f"characters and words that are more than {EXCESS:.0f} times as frequent as in {len(known):,} training records: {clause}",
     )
 
 

@@ -20,7 +20,7 @@ Images = Sequence[Numbers] | Numbers
 
 SCALES = (1, 2, 4)  # pixels whose mean is one value; chosen: light shows in coarse slopes, outlines in fine ones
 MAX_SIDE = 64  # pixels: larger images are read in larger squares, and their faint patterns in a part of twice this; bounds time
-AT_ONCE = 64  # images: bounds memory
+IMAGES_AT_ONCE = 64  # images: bounds memory
 FLAT = 2.5  # levels of 0 to 255 up to which a slope counts as flat: it has hardly a direction
 # Levels that fine detail is cut at, so that a faint pattern in plain areas is not lost among edges: seams of four levels in emoji
 # were told in 72% of pairs without it, in 88% cut at 2 levels and in 82% at 6.
@@ -43,7 +43,7 @@ def repeat_numbers(images: Images) -> Array:
 
 def _in_chunks(numbers: Callable[[Array], Array], images: Images) -> Array:
     """Numbers (n, d) of the brightness of images in levels."""
-    chunks = [images[i : i + AT_ONCE] for i in range(0, len(images), AT_ONCE)]
+    chunks = [images[i : i + IMAGES_AT_ONCE] for i in range(0, len(images), IMAGES_AT_ONCE)]
     return np.concatenate([numbers(255.0 * grey(chunk)) for chunk in chunks])
 
 

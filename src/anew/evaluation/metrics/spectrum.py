@@ -39,7 +39,7 @@ SPECTRUM_AUC = MetricSpec(
         "closeness",
         0.15,
         0.45,  # as of areas: a classifier of a dozen numbers sees more than the eye does
-        "a sample is told from a real item by its amounts of coarse and fine detail {value:.0%} of the time (guessing: 50%)",
+        "a sample is told from a real item by its amounts of coarse and fine detail {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least_to_pass=300,
     ),
@@ -82,7 +82,7 @@ def sound_spectrum_auc() -> MetricSpec:
         "sample and a real item (0.5 = guessing, 1 = always).",
         tolerance=replace(
             SPECTRUM_AUC.tolerance,
-            clause="a sample is told from a real item by its amounts of low and high tones {value:.0%} of the time (guessing: 50%)",
+            clause="a sample is told from a real item by its amounts of low and high tones {value:.0%} of the time {guessing}",
             least_to_pass=250,
         ),
     )

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.texts import codes
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.row_formats import Column
+from anew.functional.text_hashes import code_points, ngram_cells
 
 WIDTHS = (1, 2, 3)  # characters of an n-gram: they overlap, so the evidence of all is divided by their number
 CELLS = 8_192  # of the hash table of n-grams: a few that share a cell do no harm
@@ -30,7 +30,7 @@ EVIDENCE = 4.0  # standard errors by which it must
 MAX_PREDICTIONS = 8  # the strongest are used: a classifier of few rows cannot weigh more
 MIN_OF_CLASS, MAX_CLASSES = 10, 24  # rows of a class, and classes, of which the last holds all others; chosen
 QUARTERS = (0.25, 0.5, 0.75)  # of a column of numbers: four classes that are equally frequent; chosen
-DISTINCT = 0.2  # least share of distinct values that makes a column one of texts; others are classes
+MIN_DISTINCT_SHARE = 0.2  # least share of distinct values that makes a column one of texts; others are classes
 
 
 @dataclass(frozen=True)
@@ -115,15 +115,8 @@ class ClassPrediction:
 
 def _cells(text: str) -> Integers:
     """The cell of each character n-gram of a text, whose ends count as characters; at least one."""
-    x = codes(f"\0{text[:MAX_CHARACTERS]}\0").astype(np.uint64)
-    parts = []
-    for width in WIDTHS:
-        value = np.full(max(len(x) - width + 1, 0), width, dtype=np.uint64)
-        for offset in range(width):
-            value = (value ^ x[offset : offset + len(value)]) * np.uint64(0x9E3779B97F4A7C15)
-            value ^= value >> np.uint64(29)
-        parts.append((value % np.uint64(CELLS)).astype(np.intp))
-    return np.concatenate(parts)
+    x = code_points(f"\0{text[:MAX_CHARACTERS]}\0")
+    return np.concatenate([ngram_cells(x, width, CELLS) for width in WIDTHS])
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ class TextRelations:
         relations = [
             relation
             for text, column in enumerate(columns)
-            if column.numbers is None and len(set(fields[text])) >= DISTINCT * len(rows)
+            if column.numbers is None and len(set(fields[text])) >= MIN_DISTINCT_SHARE * len(rows)
             for relation in _relations(columns, fields, classes, text)
         ]
         relations.sort(key=lambda strength: -strength[0])

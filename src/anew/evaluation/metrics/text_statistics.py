@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
+from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
@@ -29,6 +29,7 @@ from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_s
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.evaluation.stretches import counted_alone
 from anew.functional.intervals import clopper_pearson
+from anew.functional.text_hashes import code_points, window_hashes
 
 BIGRAM_DIVERGENCE = MetricSpec(
     "bigram_divergence",
@@ -243,7 +244,7 @@ class TextStatistics:
         training_text = "\n".join(self.training())
         if len(training_text) < PASSAGE:
             return
-        hashes = np.sort(window_hashes(codes(training_text), PASSAGE))
+        hashes = np.sort(window_hashes(code_points(training_text), PASSAGE))
         rows, real_rows = (
             np.array([(count_covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
             for part in (self.all_samples, self.test)
@@ -265,7 +266,7 @@ class TextStatistics:
 
 def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
     """Count character n-grams: (b, s) for each set, over the same symbols; no n-gram crosses two texts."""
-    alphabet = np.unique(np.concatenate([codes(text) for texts in sets for text in texts]))
+    alphabet = np.unique(np.concatenate([code_points(text) for texts in sets for text in texts]))
     keys = [np.concatenate([_ngram_keys(text, alphabet, width) for text in texts]) for texts in sets]
     symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     counts = []
@@ -278,7 +279,7 @@ def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.
 
 def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
     """A number for each n-gram of a text, equal for equal n-grams."""
-    ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
+    ids = np.searchsorted(alphabet, code_points(text)).astype(np.int64)
     key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
     for offset in range(width):
         key = key * len(alphabet) + ids[offset : offset + len(key)]
@@ -295,7 +296,7 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
 
 def _repeated_shares(text: str, num_parts: int) -> list[float]:
     """Share of the passages of REPEAT characters, in each of some parts of a text, that occur earlier in the text."""
-    hashes = window_hashes(codes(text), REPEAT)
+    hashes = window_hashes(code_points(text), REPEAT)
     is_repeated = np.ones(len(hashes), dtype=bool)
     is_repeated[np.unique(hashes, return_index=True)[1]] = False
     return [float(part.mean()) for part in np.array_split(is_repeated, num_parts)]

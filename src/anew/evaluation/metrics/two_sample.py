@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
 
 TWO_SAMPLE_AUC = MetricSpec(
     "two_sample_auc",
@@ -35,14 +35,13 @@ TWO_SAMPLE_AUC = MetricSpec(
         "closeness",
         0.15,
         0.35,
-        "a classifier picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        "a classifier picks the sample out of a pair {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         decisive=True,
     ),
 )
 MAX_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 MIN_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
-ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
 # Multiples of the mean eigenvalue: from hardly any smoothing to a near constant
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
 
@@ -66,10 +65,10 @@ class TwoSampleResult:
 
 
 def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str) -> Score:
-    """The score of a classifier of a few numbers that each item has. source: what it sees, one clause."""
-    groups = sets.held_out_groups
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups).auc
+    """The score of a classifier of the rows of each set, without the naive baseline. source: what it sees, one clause."""
+    groups, views = sets.held_out_groups, sets.views
+    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
+    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
     return Score(spec, result.auc, low=result.low, high=result.high, real_baseline=real, n=result.n, source=source)
 
 
@@ -193,23 +192,14 @@ def _fit(train: Array, target: Array) -> _Fit:
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets.detail or comparison.pair_sets
-    groups, seed, views = sets.held_out_groups, comparison.seed, sets.views
-    result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
-    real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
-    naive = None
+    seed, naive = comparison.seed, None
+    source = comparison.source("a kernel classifier trained on one half and tested on the other", sets)
+    score = classifier_score(TWO_SAMPLE_AUC, sets, seed, source)
     if sets.naive is not None and len(sets.naive) >= len(sets.samples):
-        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups, views=views).auc
-    yield Score(
-        TWO_SAMPLE_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=real,
-        naive_baseline=naive,
-        n=result.n,
-        note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
-        source=comparison.source("a kernel classifier trained on one half and tested on the other", sets),
-    )
+        groups = sets.held_out_groups
+        naive = two_sample_test(sets.naive, sets.held_out, seed, real_groups=groups, views=sets.views).auc
+    note = "a classifier trained on more items may separate them better" if score.n < USUALLY_ENOUGH_ITEMS else ""
+    yield replace(score, naive_baseline=naive, note=note)
 
 
 EXPORT = FeatureMetric("the classifier two-sample test", compute, order=12)  # decisive

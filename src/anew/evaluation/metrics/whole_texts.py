@@ -15,18 +15,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.texts import codes, window_hashes
 from anew.evaluation.metrics.date_fields import wrong_weekdays
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.item_statistics import effect_size
-from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.metrics.words import WORD
 from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
 MAX_TEXTS = 600  # of each set: more take seconds
-ENOUGH = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
+MIN_TEXTS_TO_COUNT = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
 WHOLE_TEXTS_AUC = MetricSpec(
     "whole_texts_auc",
     "Classifier of whole texts",
@@ -39,10 +40,10 @@ WHOLE_TEXTS_AUC = MetricSpec(
         0.15,
         0.35,
         "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair "
-        "{value:.0%} of the time (guessing: 50%)",
+        "{value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=MIN_TEXTS,
-        least_to_pass=ENOUGH,
+        least_to_pass=MIN_TEXTS_TO_COUNT,
     ),
 )
 MAX_CHARACTERS = 20_000  # of a text that are read; chosen: its words and lines say enough by then
@@ -133,26 +134,18 @@ def whole_text_scores(
     chosen = [[part[i] for i in rng.permutation(len(part))[:n]] for part in (samples, held_out, train)]
     num_words = min(int(np.quantile([len(WORD.findall(text[:MAX_CHARACTERS])) for text in chosen[2]], 0.25)), MAX_WORDS)
     recurrences = _recurrences([*chosen[0], *chosen[1], *chosen[2]]).reshape(len(chosen), n, -1)
-    own, real, real_samples = (
+    rows = (
         np.concatenate([[text_numbers(text, num_words) for text in part], shared], axis=1)
         for part, shared in zip(chosen, recurrences, strict=True)
     )
-    groups, real_groups, train_groups = duplicate_groups(
-        [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of
+    sets = FeatureSets.with_duplicates(rows, [[text[:MAX_CHARACTERS] for text in part] for part in chosen], keys_of)
+    effects = [effect_size(a, b).value for a, b in zip(sets.samples.T, sets.held_out.T, strict=True)]
+    best = int(np.argmax(effects))
+    source = (
+        f"a kernel classifier of {len(effects)} numbers of whole texts, trained on one half and tested on the other; the "
+        f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({effects[best]:.0%})"
     )
-    result = two_sample_test(own, real, seed, groups, real_groups)
-    alone = [effect_size(a, b).value for a, b in zip(own.T, real.T, strict=True)]
-    best = int(np.argmax(alone))
-    yield Score(
-        WHOLE_TEXTS_AUC,
-        result.auc,
-        low=result.low,
-        high=result.high,
-        real_baseline=two_sample_test(real_samples, real, seed, train_groups, real_groups).auc,
-        n=result.n,
-        source=f"a kernel classifier of {len(alone)} numbers of whole texts, trained on one half and tested on the other; the "
-        f"number that tells most by itself: {(*NUMBERS, *RECURRENCES)[best]} ({alone[best]:.0%})",
-    )
+    yield classifier_score(WHOLE_TEXTS_AUC, sets, seed, source)
 
 
 def text_numbers(text: str, num_words: int) -> Array:
@@ -272,7 +265,7 @@ def _said_numbers(text: str) -> list[float]:
 
 
 def _recurrences(texts: Sequence[str]) -> Array:
-    """(n, 4) how much of the first and of the last line of each text its rest says again, in WIDTHS.
+    """(n, 4) how much of the first and of the last line of each text its rest repeats, in WIDTHS.
 
     It is the sum of the rarities of characters in a row (logarithms of shares of texts with them in their rest), as a logarithm.
     Rarities are those among all texts that are compared, each counted once: those of training texts would favour them.
@@ -284,11 +277,17 @@ def _recurrences(texts: Sequence[str]) -> Array:
         [(tail[-MAX_LINE:], rest[-MAX_REST:]) for _, (rest, _, tail) in cut],
     ]
     distinct = np.unique(equal_keys(bodies), return_index=True)[1]
-    return np.stack([_said_again(side, width, distinct) for side in pairs for width in WIDTHS], axis=1)
+    return np.stack([_repeated_rarity(side, width, distinct) for side in pairs for width in WIDTHS], axis=1)
 
 
-def _said_again(pairs: Sequence[tuple[str, str]], width: int, distinct: Integers) -> Array:
-    """(n,) numbers of pairs of a line and the rest of its text. distinct: numbers of the texts that rarities are learned from."""
+def _repeated_rarity(pairs: Sequence[tuple[str, str]], width: int, distinct: Integers) -> Array:
+    """(n,) how much of each line the rest of its text repeats, by rarity.
+
+    Args:
+        pairs: (n) lines, each with the rest of its text.
+        width: Characters in a row that are compared.
+        distinct: Numbers of the texts that rarities are learned from.
+    """
     lines, rests = ([_cells(pair[i], width) for pair in pairs] for i in range(2))
     counts = np.bincount(np.concatenate([rests[i] for i in distinct]), minlength=CELLS)
     rarity = np.log((len(distinct) + 1.0) / (counts + 1.0))
@@ -298,4 +297,4 @@ def _said_again(pairs: Sequence[tuple[str, str]], width: int, distinct: Integers
 
 def _cells(text: str, width: int) -> Integers:
     """The different cells of so many characters in a row of a text."""
-    return np.unique((window_hashes(codes(text), width) % np.uint64(CELLS)).astype(np.intp))
+    return np.unique((window_hashes(code_points(text), width) % np.uint64(CELLS)).astype(np.intp))

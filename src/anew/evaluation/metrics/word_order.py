@@ -31,7 +31,7 @@ WORD_ORDER = MetricSpec(
         "closeness",
         SMALL,
         LARGE,
-        "the words of a sample are in a less plausible order than those of a real record {value:.0%} of the time (guessing: 50%)",
+        "the words of a sample are in a less plausible order than those of a real record {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=MIN_RECORDS,
         # Of fewer records the interval of real ones is too wide to pass

@@ -41,7 +41,7 @@ UNKNOWN_WORDS = MetricSpec(
         "closeness",
         SMALL,
         LARGE,
-        "a sample has more unknown words than a real passage {value:.0%} of the time (guessing: 50%)",
+        "a sample has more unknown words than a real passage {value:.0%} of the time {guessing}",
         exact_baseline=0.5,
         least=20,
         # Of fewer passages the interval of real text is too wide to pass

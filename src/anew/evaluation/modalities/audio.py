@@ -6,7 +6,6 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from anew.data.formats.audio import Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared import EXACT_COPY, SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
@@ -25,7 +23,7 @@ from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
-from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
 from anew.evaluation.metrics.sound_statistics import (
     LENGTH,
@@ -39,8 +37,10 @@ from anew.evaluation.metrics.sound_statistics import (
 )
 from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
 from anew.evaluation.metrics.two_sample import classifier_score
+from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
+from anew.evaluation.sample_pairs import EXACT_COPY, nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
@@ -116,14 +116,14 @@ class AudioEvaluation(Evaluation[Samples]):
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
         }
-        yield from self.metrics_in_time(metrics, QUICK)
+        yield from self.metrics_in_time(metrics, MAX_ITEMS_WITHOUT_SAVING)
 
     def _statistics(self) -> Iterator[Score]:
         """Sound statistics that need no features."""
         parts = ("samples", "test", "train", "naive")
-        curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:MAX_PAIR_ITEMS]), self.rate) for part in parts))
-        spec = pulse_spec(curves.samples, curves.test)
-        yield distance_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
+        curves = FeatureSets(*(pulses(audio.mono(self.sets[part][:MAX_PAIR_ITEMS]), self.rate) for part in parts))
+        spec = pulse_spec(curves.samples, curves.held_out)
+        yield bootstrap_score(spec, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0)
         samples, test, train = (self.sets[part][:MAX_PAIR_ITEMS] for part in parts[:3])
         mono = [audio.mono(part) for part in (samples, test, train)]
         for statistic in envelope_statistics(self.rate):
@@ -143,21 +143,20 @@ class AudioEvaluation(Evaluation[Samples]):
                     yield compare(statistic, own, held_out, train)
                 return
         if self.inputs.modality.config.trim:  # type: ignore[attr-defined]
-            self.skipped.append("Not judged: silence at the beginning and the end of sounds, which is trimmed.")
+            self.notes.append(Note("Not judged: silence at the beginning and the end of sounds, which is trimmed."))
         mono = [audio.mono(self.sets[part][:MAX_PAIR_ITEMS]) for part in ("samples", "test", "train")]
         statistic = ItemStatistic(LENGTH, lambda items: length(items, self.rate), LENGTH_MEANING)
         yield compare(statistic, *map(statistic.compute, mono))
 
     def _spectrum(self) -> Iterator[Score]:
         rows = {part: self._levels(part) for part in ("samples", "test", "train", "naive")}
+        spectra = self.sets.with_features(rows, self.feature_description)
         seed, source = self.inputs.seed, "mean difference of the mean levels of clips, in decibels, in mel bands"
-        yield distance_score(sound_spectrum(), level_distance, SetStatistics(*rows.values()), seed=seed, source=source)
+        yield bootstrap_score(sound_spectrum(), level_distance, spectra, seed=seed, source=source)
         source = (
             f"a kernel classifier of the levels of {audio.BANDS} mel bands, trained on one half and tested on the other"
         )
-        yield classifier_score(
-            sound_spectrum_auc(), self.sets.with_features(rows, self.feature_description), seed, source
-        )
+        yield classifier_score(sound_spectrum_auc(), spectra, seed, source)
 
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
@@ -169,11 +168,11 @@ class AudioEvaluation(Evaluation[Samples]):
     ) -> Iterator[Score]:
         """Yield the score of a number that every clip has, by the distance of its distributions."""
         parts = (self.sets[part][:MAX_PAIR_ITEMS] for part in ("samples", "test", "train", "naive"))
-        numbers = SetStatistics(*(number_of(items, self.rate) for items in parts))
+        numbers = FeatureSets(*(number_of(items, self.rate) for items in parts))
         source += (
-            f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.test):.3g}"
+            f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.held_out):.3g}"
         )
-        yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
+        yield bootstrap_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
     def probe_embedder(self) -> Embedder[Samples]:
         """The function that computes coarse spectrograms, which show best what is said, and take little time."""
@@ -189,7 +188,7 @@ class AudioEvaluation(Evaluation[Samples]):
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out = self._shown_held_out()
+        held_out = self._held_out_subset()
         nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 1 / 8)
         draw = self.inputs.modality.pictures
         return ReportContent(
@@ -205,7 +204,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def nearest(self, items: Sequence[Samples], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have."""
         requested = int(MAX_SEARCHED * effort)
-        training, held_out = self.inputs.train(requested), self._shown_held_out()
+        training, held_out = self.inputs.train(requested), self._held_out_subset()
         pictures = audio.pictures(training, self.rate)
         decibels = audio.FLOOR_DB / 255.0  # of a grey level
         index, distances = nearest_pixels(audio.pictures(items, self.rate), pictures)
@@ -226,15 +225,11 @@ class AudioEvaluation(Evaluation[Samples]):
             typical,
             exact=0.1,
             form="difference {:.1f} dB",
+            caption_of_copy=_loudness_caption,
         )
-        # Spectrograms are relative to their loudest value
-        pairs = [
-            replace(pair, caption=_loudness_caption(item, training[i])) if pair.caption == EXACT_COPY else pair
-            for pair, item, i in zip(pairs, items, index, strict=True)
-        ]
         return NearestPairs(pairs, explanation, requested)
 
-    def _shown_held_out(self) -> list[Samples]:
+    def _held_out_subset(self) -> list[Samples]:
         return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Samples) -> ReportItem:
@@ -244,7 +239,7 @@ class AudioEvaluation(Evaluation[Samples]):
 
 
 def _loudness_caption(item: Samples, training: Samples) -> str:
-    """The caption of a clip that is the same as a training clip, perhaps but for its loudness."""
+    """The caption of a clip that is the same as a training clip but perhaps for its loudness, which spectrograms leave out."""
     peaks = [max(float(np.abs(clip).max()), 1e-9) for clip in (item, training)]
     change = 20.0 * float(np.log10(peaks[0] / peaks[1]))
     return EXACT_COPY if abs(change) < SAME_LOUDNESS_DB else f"the same but for its loudness ({change:+.0f} dB)"

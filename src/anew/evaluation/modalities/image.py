@@ -12,7 +12,6 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
@@ -22,7 +21,7 @@ from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
-from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
@@ -30,6 +29,7 @@ from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, ba
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
+from anew.evaluation.sample_pairs import nearest_pairs
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
@@ -38,7 +38,7 @@ SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched 
 # A training image counts as mirrored if it is so much nearer then: symmetric pictures are about as near either way; chosen
 MIRRORED = 0.5
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
-FAINT = (1.0 / 255.0) ** 2  # power of noise of one level, by which empty and faint images are equal
+LEVEL_NOISE_POWER = (1.0 / 255.0) ** 2  # power of noise of one level, by which empty and faint images are equal
 MAX_STATISTICS_IMAGES = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
 
@@ -80,7 +80,7 @@ class ImageEvaluation(Evaluation[Numbers]):
             "colours": self._colours,
             "the spectrum": self._spectrum,
         }
-        yield from self.metrics_in_time(metrics, QUICK)
+        yield from self.metrics_in_time(metrics, MAX_ITEMS_WITHOUT_SAVING)
 
     def report_content(self) -> ReportContent:
         """Sheets and pairs."""
@@ -88,7 +88,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         if not samples:
             return ReportContent()
         nearest = self.nearest(samples[:PAIRS], 1.0 if self.total_clock.remaining() > 2.0 else 0.1)
-        held_out = self._shown_held_out()
+        held_out = self._held_out_subset()
         return ReportContent(
             sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
             real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,
@@ -101,7 +101,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         """Distances are root mean squared differences of values of 0 to 255, next to those that held-out images usually have."""
         values = int(np.prod(items[0].shape))
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
-        training, held_out = stack(self.inputs.train(requested)), self._shown_held_out()
+        training, held_out = stack(self.inputs.train(requested)), self._held_out_subset()
         stacked = stack(items)
         (plain, plain_distances), (mirrored, mirrored_distances) = (
             nearest_pixels(view, training) for view in (stacked, stacked[:, :, ::-1])
@@ -122,7 +122,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         ]
         return NearestPairs(pairs, explanation, requested)
 
-    def _shown_held_out(self) -> list[Numbers]:
+    def _held_out_subset(self) -> list[Numbers]:
         return (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
 
     def report_item(self, item: Numbers) -> ReportItem:
@@ -135,9 +135,9 @@ class ImageEvaluation(Evaluation[Numbers]):
 
     def _spectrum(self) -> Iterator[Score]:
         rows = {part: detail_levels(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")}
-        spectra = SetStatistics(*rows.values())
+        spectra = self.sets.with_features(rows, self.feature_description)
         fine = slice(spectra.samples.shape[1] // 2, None)
-        level = float(spectra.samples[:, fine].mean() - spectra.test[:, fine].mean())
+        level = float(spectra.samples[:, fine].mean() - spectra.held_out[:, fine].mean())
         amount = (
             "about as much fine detail as"
             if abs(level) < 0.5
@@ -145,13 +145,12 @@ class ImageEvaluation(Evaluation[Numbers]):
         )
         source = f"difference of the mean levels of radial power spectra, in decibels; {amount} in real images ({level:+.1f} dB)"
         seed = self.inputs.seed
-        yield distance_score(SPECTRUM_DISTANCE, balance_distance, spectra, seed=seed, source=source)
+        yield bootstrap_score(SPECTRUM_DISTANCE, balance_distance, spectra, seed=seed, source=source)
         source = (
             f"a kernel classifier of the levels of {spectra.samples.shape[1]} rings of spectra, trained on one half and tested on "
             "the other"
         )
-        sets = self.sets.with_features(rows, self.feature_description)
-        yield classifier_score(SPECTRUM_AUC, sets, seed, source)
+        yield classifier_score(SPECTRUM_AUC, spectra, seed, source)
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single images."""
@@ -169,10 +168,10 @@ class ImageEvaluation(Evaluation[Numbers]):
     def _colours(self) -> Iterator[Score]:
         """Frequencies of colours."""
         samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
-        yield distance_score(
+        yield bootstrap_score(
             COLOUR_DISTANCE,
             colour_distance,
-            SetStatistics(samples, test, train, np.ones_like(test)),
+            FeatureSets(samples, test, train, np.ones_like(test)),
             seed=self.inputs.seed,
             source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
             minimum=0.0,
@@ -181,7 +180,7 @@ class ImageEvaluation(Evaluation[Numbers]):
 
 def detail_levels(images: Numbers) -> NDArray[np.float64]:
     """Levels (n, rings) in decibels of `radial_spectra`, upwards from that of noise of one level of 255, which cannot be seen."""
-    return np.asarray(10.0 * np.log10(radial_spectra(images) + FAINT))
+    return np.asarray(10.0 * np.log10(radial_spectra(images) + LEVEL_NOISE_POWER))
 
 
 def radial_spectra(images: Numbers) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.errors import DataError
-from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS, edit_text
@@ -20,6 +19,7 @@ from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
+from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
@@ -58,7 +58,7 @@ NOVEL_SHARE = MetricSpec(
 )
 
 
-CACHED = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
+CACHED_MOLECULES = 1 << 16  # molecules whose canonical SMILES are kept: those of an audit are asked for several times
 WITHOUT_RDKIT = (
     " Nor are molecules that are written in another SMILES; "
     "install RDKit with `pip install '.[molecules]'` in a clone of Anew to see them."
@@ -67,7 +67,7 @@ WITHOUT_RDKIT = (
 CANONICAL = "Molecules are compared by their canonical SMILES, which are shown where two molecules differ."
 
 
-@lru_cache(CACHED)
+@lru_cache(CACHED_MOLECULES)
 def canonical_or_text(molecule: str) -> str:
     """The canonical SMILES of a molecule; a text that is not SMILES is returned unchanged."""
     return canonical([molecule])[0] or molecule
@@ -161,7 +161,7 @@ class MoleculeEvaluation(TextEvaluation):
         source = "different canonical SMILES among the valid samples; real: among held-out molecules"
         yield share_score(UNIQUE_SHARE, _is_first(valid), _is_first(real), source)
         if self.clock.over(0.7):
-            self.skip("novelty of molecules", OUT_OF_TIME)
+            self.notes.append(out_of_time("novelty of molecules"))
             return
         self.announcements.measuring("novelty of molecules")
         training = set(canonical(self._part("train", MAX_SEARCHED_CHARACTERS))) - {None}

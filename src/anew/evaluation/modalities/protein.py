@@ -14,14 +14,14 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.base import OUT_OF_TIME
-from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
+from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
@@ -116,7 +116,7 @@ class ProteinEvaluation(TextEvaluation):
         if self.inputs.cluster_bits is None:
             return
         if self.clock.over(0.6):
-            self.skip("bits per residue of new families", OUT_OF_TIME)
+            self.notes.append(out_of_time("bits per residue of new families"))
             return
         seconds = self.clock.remaining(0.7)
         examples = self.inputs.cluster_bits(None if seconds == float("inf") else seconds)
@@ -176,10 +176,11 @@ class ProteinEvaluation(TextEvaluation):
             return
         num_cut = sum(len(str(text)) >= spec.length for text in samples)
         if num_cut:
-            self.skipped.append(
+            sentence = (
                 f"{num_cut:,} of {plural(len(samples), 'sample')} {'is' if num_cut == 1 else 'are'} cut at {spec.length:,} residues, "
                 "the greatest length that the model draws: no end came before."
             )
+            self.notes.append(Note(sentence))
 
     def _lengths(self, sets: Sets) -> Iterator[Score]:
         samples, test, train = (np.sort([len(text) for text in part]).astype(np.float64) for part in sets)
@@ -189,7 +190,7 @@ class ProteinEvaluation(TextEvaluation):
 
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
         method = f"mean difference of sorted lengths, in residues: {means}"
-        yield self._distance_score(LENGTH_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        yield self._bootstrap_score(LENGTH_DISTANCE, distance, FeatureSets(samples, test, train), method)
         low, middle, high = np.quantile(test, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2))
         margin = LENGTH_MARGIN * middle
         usual, real_usual = ((part >= low - margin) & (part <= high + margin) for part in (samples, train))
@@ -206,17 +207,17 @@ class ProteinEvaluation(TextEvaluation):
             return jensen_shannon(a.sum(0), b.sum(0))
 
         method = "Jensen-Shannon divergence in bits of residue frequencies, samples against held-out"
-        yield self._distance_score(COMPOSITION_DISTANCE, distance, SetStatistics(samples, test, train), method)
+        yield self._bootstrap_score(COMPOSITION_DISTANCE, distance, FeatureSets(samples, test, train), method)
 
-    def _distance_score(
+    def _bootstrap_score(
         self,
         spec: MetricSpec,
         distance: Callable[[Numbers, Numbers], float],
-        statistics: SetStatistics,
+        statistics: FeatureSets,
         method: str,
     ) -> Score:
         """The score of a distance between samples and held-out sequences."""
-        return distance_score(
+        return bootstrap_score(
             spec, distance, statistics, seed=self.inputs.seed, source=method, minimum=0.0, repeats=RESAMPLES
         )
 

@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
-from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Evaluation
+from anew.evaluation.base import MAX_SAMPLES, Evaluation
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -34,6 +34,7 @@ from anew.evaluation.metrics.whole_texts import MIN_TEXTS, have_similar_lengths,
 from anew.evaluation.metrics.word_order import WORD_ORDER
 from anew.evaluation.metrics.words import ENOUGH_PAIRS, KNOWN_PAIRS
 from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest_passages, nearest_records, passage_pair
+from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
@@ -133,7 +134,7 @@ class TextEvaluation(Evaluation[str]):
             max_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
-            remaining=self.audit_seconds,
+            remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
             **extent,
         )
@@ -164,7 +165,7 @@ class TextEvaluation(Evaluation[str]):
             limit = MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS
             words = list(self._statistics.words(self._part("train", limit)))
             yield from words
-            self.skipped += _notes_on_word_order(self._statistics.train, words) if self.records else []
+            self.notes += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -182,7 +183,7 @@ class TextEvaluation(Evaluation[str]):
         if ODD_RECORDS_MEASURE in metrics:
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
         if self.records:
-            self.skipped += _notes_on_parts(self._statistics.train)
+            self.notes += _notes_on_parts(self._statistics.train)
         if not self.records and (self.inputs.are_whole or self._samples_are_whole()):
             metrics[WHOLE_TEXTS] = self._whole_texts
         return metrics
@@ -210,7 +211,9 @@ class TextEvaluation(Evaluation[str]):
         if not have_similar_lengths(samples, test):
             self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
         else:
-            yield from whole_text_scores(samples, test, train, self.inputs.seed, self.inputs.twins or equal_keys)
+            yield from whole_text_scores(
+                samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
+            )
 
     # ---- what the report shows ----
 
@@ -264,7 +267,7 @@ class TextEvaluation(Evaluation[str]):
             return
         seconds = self.clock.remaining()
         if seconds < float("inf") and baselines.kneser_ney_seconds(train, test, ORDER, self.records) > seconds:
-            self.skip(f"bits per {self.unit} of n-gram counts", OUT_OF_TIME)
+            self.notes.append(out_of_time(f"bits per {self.unit} of n-gram counts"))
             return
         bits = baselines.kneser_ney_bits(train, test, ORDER, self.records)
         source = f"naive: counts of up to {ORDER} {self.unit}s of context, {self._sizes(train, test)}"
@@ -285,7 +288,7 @@ class TextEvaluation(Evaluation[str]):
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))  # training text is compressed twice
         if size / baselines.COMPRESSORS[name][1] > self.clock.remaining(0.95):
-            self.skip(f"bits per {self.unit} of {name}", OUT_OF_TIME)
+            self.notes.append(out_of_time(f"bits per {self.unit} of {name}"))
             return
         bits = baselines.compressed_bits(name, train, test, self.records)
         units = sum(map(self._units, test))
@@ -327,7 +330,9 @@ class TextEvaluation(Evaluation[str]):
             return None
         samples = [str(text) for text in self.inputs.samples if text]
         training = partial(self._part, "train", MAX_SEARCHED_CHARACTERS)
-        return TextStatistics(*sets, samples, training, self.records, self.inputs.seed, self.inputs.twins or equal_keys)
+        return TextStatistics(
+            *sets, samples, training, self.records, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
+        )
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
@@ -342,10 +347,11 @@ class TextEvaluation(Evaluation[str]):
         if size < 500:
             return None
         if size < total:
-            self.skipped.append(
+            sentence = (
                 f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
                 "samples, in passages drawn evenly from all samples: as much as there is held-out text."
             )
+            self.notes.append(Note(sentence))
         return sets
 
 
@@ -359,19 +365,20 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
     ]
 
 
-def _notes_on_parts(records: Sequence[str]) -> list[str]:
-    """A sentence on records of several parts that no figure compares with each other; none for other records."""
+def _notes_on_parts(records: Sequence[str]) -> list[Note]:
+    """A note on records of several parts that no figure compares with each other; none for other records."""
     delimiter = part_delimiter(records)
     if delimiter is None:
         return []
-    return [
+    sentence = (
         f"Not judged: whether the parts of a record that {delimiter!r} divides go together, such as a sum and its summands or a name "
         "that stands in both. Only rows of as many fields each, and JSON objects, are compared in that."
-    ]
+    )
+    return [Note(sentence)]
 
 
-def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> list[str]:
-    """A sentence on names of several words, whose order no figure sees where they are too few; none for others."""
+def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> list[Note]:
+    """A note on names of several words, whose order no figure sees where they are too few; none for others."""
     num_words = np.array([len(record.split()) for record in records])
     is_judged = any(
         score.name == WORD_ORDER.name or (score.name == KNOWN_PAIRS.name and score.n >= ENOUGH_PAIRS)
@@ -379,7 +386,7 @@ def _notes_on_word_order(records: Sequence[str], scores: Sequence[Score]) -> lis
     )
     if is_judged or np.mean(num_words > 1) < SEVERAL_WORDS or np.median(num_words) > NAME_WORDS:
         return []
-    return ["Not judged: the order of words within records, of which too few have several words."]
+    return [Note("Not judged: the order of words within records, of which too few have several words.")]
 
 
 EXPORT = TextEvaluation

@@ -15,7 +15,6 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
@@ -25,6 +24,7 @@ from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.clip_classifiers import CLIP_CLASSIFIERS
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.image_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.image_statistics import image_statistics
@@ -32,6 +32,7 @@ from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
+from anew.evaluation.sample_pairs import nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
@@ -147,21 +148,21 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _distance(self, spec: MetricSpec, prepare: Callable[[Sequence[Clip]], Tensor], source: str) -> Score:
         embed = GridEmbedder(prepare, self.sets["train"][:EMBEDDER_ITEMS], CLIPS_AT_ONCE)
-        features = SetStatistics(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
-        return distance_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
+        features = FeatureSets(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
+        return bootstrap_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
     def _motion(self) -> Iterator[Score]:
         """Yield scores of the amount of change from frame to frame, and of its speed."""
         max_clips = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
         clips = [self.sets[part][:max_clips] for part in ("samples", "test", "train")]
-        energies = SetStatistics(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
-        share = float(energies.samples.mean()) / max(float(energies.test.mean()), 1e-12)
+        energies = FeatureSets(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
+        share = float(energies.samples.mean()) / max(float(energies.held_out.mean()), 1e-12)
         source = f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion"
         seed = self.inputs.seed
-        yield distance_score(MOTION_DISTANCE, decibels, energies, seed=seed, source=source, minimum=0.0)
-        spectra = SetStatistics(*(np.stack([speeds(clip) for clip in part]) for part in clips))  # each (n, SPEEDS)
+        yield bootstrap_score(MOTION_DISTANCE, decibels, energies, seed=seed, source=source, minimum=0.0)
+        spectra = FeatureSets(*(np.stack([speeds(clip) for clip in part]) for part in clips))  # each (n, SPEEDS)
         source = f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change"
-        yield distance_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
+        yield bootstrap_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
 
     def likelihood(self) -> Iterator[Score]:
         """Yield bits per value of held-out clips, if the family has a likelihood, and of their GIF files."""
@@ -179,7 +180,7 @@ class VideoEvaluation(Evaluation[Clip]):
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
-        held_out, nearest = self._shown_held_out(), self.nearest(samples[:PAIRS])
+        held_out, nearest = self._held_out_subset(), self.nearest(samples[:PAIRS])
         return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
             real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,
@@ -193,7 +194,7 @@ class VideoEvaluation(Evaluation[Clip]):
     def nearest(self, items: Sequence[Clip], effort: float = 1.0) -> NearestPairs:
         """Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
         usually have."""
-        held_out = self._shown_held_out()
+        held_out = self._held_out_subset()
         frames = max(len(clip) for clip in [*items, *held_out])
         values = int(np.prod(items[0].shape[1:])) * frames
         requested = int(max(min(SEARCHED, SEARCH_VALUES // values) * effort, MIN_SEARCHED))
@@ -210,7 +211,7 @@ class VideoEvaluation(Evaluation[Clip]):
         pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
         return NearestPairs(pairs, explanation, requested)
 
-    def _shown_held_out(self) -> list[Clip]:
+    def _held_out_subset(self) -> list[Clip]:
         return (self.sets.get("test") or self.inputs.test(HELD_OUT))[:HELD_OUT]
 
     def report_item(self, item: Clip) -> ReportItem:

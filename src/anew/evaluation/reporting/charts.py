@@ -18,7 +18,7 @@ from anew.evaluation.score import Score
 COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--pink)")
 DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # in addition to colours, for readers who see none
 SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by eye
-FAR = 4.0  # a naive baseline beyond this many times the largest other value is named, not drawn
+MAX_DRAWN_RATIO = 4.0  # a naive baseline beyond this many times the largest other value is named, not drawn
 
 # ---- the scale of a score ----
 
@@ -95,7 +95,7 @@ def _scale_end(score: Score, largest: float) -> float:
     if spec.full_axis and spec.maximum is not None and largest <= spec.maximum:
         return spec.maximum
     naive = score.naive_baseline
-    if naive is not None and math.isfinite(naive) and naive <= FAR * largest:
+    if naive is not None and math.isfinite(naive) and naive <= MAX_DRAWN_RATIO * largest:
         largest = max(largest, naive)
     end = 1.15 * largest
     return min(end, spec.maximum) if spec.maximum is not None and largest <= spec.maximum else end

@@ -22,6 +22,7 @@ from anew.evaluation.reporting.ranking import (
     ranked_metrics,
 )
 from anew.evaluation.reporting.sheet import sheet, shrink
+from anew.evaluation.reporting.spread import repeated_families, spread_findings, spread_metrics, spreads
 from anew.evaluation.score import MetricSpec, Score
 
 SHEET, SHEET_COLUMNS = 36, 6  # images of each run
@@ -84,8 +85,8 @@ class ComparisonReport:
 
     @property
     def findings(self) -> list[str]:
-        """The winner of each award, a sentence each."""
-        return findings(self.measured)
+        """The winner of each award, a sentence each; of several trainings of a family, by their spread."""
+        return spread_findings(self.measured) if spread_metrics(self.measured) else findings(self.measured)
 
     @property
     def claims(self) -> list[Claim]:
@@ -111,6 +112,7 @@ class ComparisonReport:
             "findings": self.findings,
             "claims": [claim.to_json() for claim in self.claims],
             "notes": list(self.notes),
+            **({"trainings": _spreads_json(self.measured)} if spread_metrics(self.measured) else {}),
         }
 
     def __repr__(self) -> str:
@@ -142,7 +144,10 @@ def page(
         claims=[claim for claim in report.claims if claim.outcome != "not tested"],
         marks=MARKS,
         rows=rows,
+        families=repeated_families(measured),
+        spreads=[(spec, {s.family: s for s in spreads(measured, spec.name)}) for spec in spread_metrics(measured)],
         has_real=any(row.real != "–" for row in rows),
+        has_best=any(cell.best for row in rows for cell in row.cells),
         galleries=_text_galleries(measured, real) if is_text else _galleries(measured, real),
         spectra=None if real_spectrum is None else charts.spectrum_chart(spectra, real_spectrum),
         paths=[] if is_text else _paths(measured),
@@ -218,6 +223,15 @@ def table(runs: Sequence[RunResult], width: int = 34) -> str:
         return "  ".join([line[0].ljust(widths[0]), *cells])
 
     return "\n".join(map(padded, lines))
+
+
+def _spreads_json(runs: Sequence[RunResult]) -> dict[str, dict[str, object]]:
+    """The spread of each metric over the trainings of each family: family, metric, values."""
+    families: dict[str, dict[str, object]] = {}
+    for spec in spread_metrics(runs):
+        for spread in spreads(runs, spec.name):
+            families.setdefault(spread.family, {})[spec.name] = spread.to_json()
+    return families
 
 
 def _run_json(run: RunResult) -> dict[str, object]:

@@ -47,8 +47,8 @@ class FigureRow:
     @property
     def baselines(self) -> list[str]:
         """What real data and a naive generator get, if that is known."""
-        named = {"real": self.score.real_baseline, "naive": self.score.naive_baseline}
-        return [f"{name}: {self._number(value)}" for name, value in named.items() if value is not None]
+        baselines = {"real": self.score.real_baseline, "naive": self.score.naive_baseline}
+        return [f"{name}: {self._number(value)}" for name, value in baselines.items() if value is not None]
 
     def _number(self, value: float) -> str:
         return f"{100.0 * value:.3g}%" if self.is_percent else format_number(value)

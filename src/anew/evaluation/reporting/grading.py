@@ -40,14 +40,13 @@ from typing import Literal
 from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
 from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
-from anew.evaluation.score import Division, Question, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division, Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
 Answer = Grade | Literal["not_settled", "not_measured"]
 
 POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
 MIN_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
-ENOUGH = 300  # items that usually suffice; no sentence asks for fewer, so that all ask for the same number
 # By how much more than half its interval a classifier may separate training from held-out items without a warning.
 SEPARABILITY_SLACK = 0.05
 # Why real items of two parts may differ, by how they were divided.
@@ -102,10 +101,8 @@ class Part:
     def clause(self) -> str:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
-        clause = self._clause(self.score.value, real if exact is None else max(real, exact))
-        if exact is not None and real - exact > _chance(self.score):
-            clause = clause.replace("(guessing:", f"(real data: {real:.0%}; guessing:")
-        return clause
+        is_real_above = exact is not None and real - exact > _chance(self.score)
+        return self._clause(self.score.value, real if exact is None else max(real, exact), is_real_above)
 
     @property
     def has_weak_reference(self) -> bool:
@@ -116,13 +113,14 @@ class Part:
         return real - exact - _chance(self.score) > self.tolerance.small
 
     @property
-    def tells_something(self) -> bool:
+    def is_informative(self) -> bool:
         """Whether its clause says more than that samples and real data have none of what it counts."""
         return self.clause != self._clause(0.0, 0.0)
 
-    def _clause(self, value: float, real: float) -> str:
+    def _clause(self, value: float, real: float, is_real_above: bool = False) -> str:
+        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
         form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=value, real=real))
+        return unsigned_zero(form.format(value=value, real=real, guessing=guessing))
 
     @property
     def is_percent(self) -> bool:
@@ -267,7 +265,7 @@ class Supply:
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
         if self.held_out is None or self.held_out >= MIN_FOR_GOOD:
-            return ENOUGH
+            return USUALLY_ENOUGH_ITEMS
         return math.ceil(self.held_out * self.samples_per_item) if self.compared < self.held_out else 0
 
     def can_settle(self, grading: Grading) -> bool:
@@ -354,7 +352,7 @@ class Grading:
     def weakest(self) -> Part:
         """The part that decides; of several with the same grade, the weakest that is worse than real data, if any."""
         equal_parts = [part for part in self.parts if part.grade == self.parts[0].grade]
-        telling = [part for part in equal_parts if part.tells_something]
+        telling = [part for part in equal_parts if part.is_informative]
         # Of a figure that is better than that of real data only the interval is weak, which its clause does not say
         return next((part for part in telling if part.excess > 0.0), next(iter(telling), self.parts[0]))
 
@@ -446,7 +444,7 @@ def _items_needed(answers: Iterable[Part], waiting: Iterable[Part], n: int, most
         return part.times_needed * min(part.score.n, most)
 
     needed = max([0.0, *map(needed_by, answers)])
-    needed = max(needed if needed > n else 2.0 * n, ENOUGH)
+    needed = max(needed if needed > n else 2.0 * n, USUALLY_ENOUGH_ITEMS)
     for counts_from, part in sorted(((_counts_from(part, most), part) for part in waiting), key=lambda pair: pair[0]):
         if needed >= counts_from:
             needed = max(needed, needed_by(part))

@@ -19,7 +19,8 @@ from anew.evaluation.reporting.history import finite
 MIN_CHECKS = 5  # least validation losses that make a curve; chosen
 MIN_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen
 WINDOW = 0.125  # of the time, over which a noisy training loss is averaged
-SURE = 2.0  # standard errors by which averages of the training loss must differ from no fall, and from one that matters
+# Standard errors by which averages of the training loss must differ from no fall, and from one that matters
+MIN_Z = 2.0
 MIN_FALL = 0.01  # of the loss, in the second half of the training; below this, it has flattened; chosen
 BEND = 1.5  # a loss levels off if it fell by so many times its present fall in the quarter before; chosen
 
@@ -141,7 +142,7 @@ def _of_steps(points: NDArray[np.float64], passes: float) -> Outlook | None:
         return None
     now, half, quarter = (float(window.mean()) for window in windows)
     error = math.hypot(*(float(window.std(ddof=1)) / math.sqrt(len(window)) for window in windows[:2])) / half
-    if abs(1.0 - now / half - MIN_FALL) < SURE * error:
+    if abs(1.0 - now / half - MIN_FALL) < MIN_Z * error:
         return None
     first = float(losses[steps <= WINDOW * steps[-1]].mean())
     return Outlook(now, half, quarter, "training", passes, first)

@@ -27,7 +27,7 @@ Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
 class CopyingSummary:
     """Summary of the copying test in a run's own report; for the fields see `CopyTestResult`."""
 
-    found: bool
+    detected: bool
     p: float
     share: float
     detection_limit: float | None
@@ -42,6 +42,7 @@ class RunResult:
     Attributes:
         name: Its name in the comparison.
         family: Name of its family.
+        trainings: Its family as it was asked for, which all its trainings with other seeds share; "" if it was trained once.
         run: Where it lies, relative to the comparison.
         scores: Its scores by name, costs included.
         samples: Generated items, the same number for each run.
@@ -68,6 +69,7 @@ class RunResult:
     failed: str = ""
     notes: list[str] = field(default_factory=list)
     copies: CopyingSummary | None = None
+    trainings: str = ""
 
     @property
     def is_hardly_trained(self) -> bool:
@@ -146,9 +148,9 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 # ---- who wins what ----
 
 
-def findings(runs: Sequence[RunResult]) -> list[str]:
-    """Sentences on runs that are in no ranking, on runs that copy, then on the winner of each award."""
-    copiers = [run for run in runs if run.copies and run.copies.found]
+def cautions(runs: Sequence[RunResult]) -> list[str]:
+    """Sentences on runs that are in no ranking, and on runs that copy."""
+    copiers = [run for run in runs if run.copies and run.copies.detected]
     sentences = _hardly_trained(runs)
     sentences += [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     counted = sorted({f"{run.scores[COMMON_SCORE].counted}s" for run in runs if COMMON_SCORE in run.scores})
@@ -157,15 +159,23 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
             f"The runs read the data differently: whole samples of some were compared, and pieces of others ({' and '.join(counted)}). "
             "Their figures have no common scale, so none of them is the best."
         )
+    return sentences
+
+
+def findings(runs: Sequence[RunResult]) -> list[str]:
+    """The cautions, then a sentence on the winner of each award."""
+    decisive = decisive_metrics(runs, lambda spec: bool(best_runs(runs, spec.name)))
+    return [*cautions(runs), *(_award(runs, award, spec) for award, spec in decisive.items())]
+
+
+def decisive_metrics(runs: Sequence[RunResult], decides: Callable[[MetricSpec], bool]) -> dict[str, MetricSpec]:
+    """The first metric of each award that decides it, by award."""
     candidates: dict[str, list[MetricSpec]] = {}
     for spec in ranked_metrics(runs):
         if spec.award:
             candidates.setdefault(spec.award, []).append(spec)
-    for award, specs in candidates.items():
-        decisive = next((spec for spec in specs if best_runs(runs, spec.name)), None)
-        if decisive is not None:
-            sentences.append(_award(runs, award, decisive))
-    return sentences
+    deciding = {award: next(filter(decides, specs), None) for award, specs in candidates.items()}
+    return {award: spec for award, spec in deciding.items() if spec is not None}
 
 
 def _hardly_trained(runs: Sequence[RunResult]) -> list[str]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from anew.core import files
 from anew.core.provenance import Provenance
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
+from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
@@ -186,7 +187,7 @@ class EvaluationReport:
             "family": self.family,
             "modality": self.modality,
             "scores": [score.to_json() | self._counts_from(score) for score in self.scores],
-            "copies": None if self.copies is None else self.copies.to_json(),
+            "copies": None if self.copies is None else result_json(self.copies),
             "verdict": dict(self.verdict),
             "grades": dict(self.grades),
             "figures": dict(self.figures),
@@ -280,7 +281,7 @@ def render_report(
         cards=verdict.cards(report.verdict, report.grades),
         further=_further(report.verdict),
         copies=report.copies,
-        copies_json=None if report.copies is None else report.copies.to_json(),
+        copies_json=None if report.copies is None else result_json(report.copies),
         rates=[percent(rate) for rate in RATES],
         planted=_planted_table(report.copies),
         power=f"{DETECTION_POWER:.0%}",
@@ -304,15 +305,15 @@ def _usual_subtitle(report: EvaluationReport) -> str:
 
 def _further(sentences: Mapping[str, str]) -> list[str]:
     """The sentences below the answers, without what an answer says already."""
-    further = [sentences[question] for question in verdict.FURTHER if question in sentences]
+    further = [sentences[question] for question in verdict.FURTHER_QUESTIONS if question in sentences]
     return [sentence for sentence in further if sentence not in sentences.get("novelty", "")]
 
 
 def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
-    """The table of planted copies that were noticed, by kind and rate; below a rate that was missed none were planted."""
+    """The table of planted copies that were noticed, by variant and rate; below a rate that was missed none were planted."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
-        cells = table.setdefault(control.kind, ["–"] * len(RATES))
+        cells = table.setdefault(control.variant, ["–"] * len(RATES))
         is_noticed = control.caught >= DETECTION_POWER
         missed = "missed" if control.caught < 0.005 else f"{control.caught:.0%}"
         cells[RATES.index(control.rate)] = "noticed" if is_noticed else missed

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from anew.core.short_training import short_training_warning
 from anew.core.wording import UNMEASURED, first_listed, listed, plural, unsigned_zero
+from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.classes import class_mix_warning
@@ -42,7 +43,7 @@ FULL_QUESTIONS = {
     "variety": "Are they as varied?",
     "novelty": "Are they new?",
 }
-FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
+FURTHER_QUESTIONS = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "Close to the data",
@@ -94,7 +95,7 @@ def grade(
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         is_proven = is_proven and not copies.repeats_too_often and not copies.saw_held_out
         # Samples that are unlike the data are new, too, and deserve no praise for it.
-        if copies.found or recited_text(scores, copies) is not None:
+        if copies.detected or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
         elif copies.has_too_few_samples:
             grades["novelty"] = "too_few"
@@ -127,7 +128,7 @@ def figures(
         recited = recited_text(scores, copies)
         clauses["novelty"] = _novelty_clause(scores, copies, gradings.get("closeness"))
         if recited is not None:
-            clauses["novelty"] = _verbatim_clause(recited, copies.clause() if copies.found else "")
+            clauses["novelty"] = _verbatim_clause(recited, copy_verdict(copies).clause if copies.detected else "")
     return clauses
 
 
@@ -206,7 +207,7 @@ def too_few_answers(too_few: str) -> dict[str, str]:
 def _copies_explain(closeness: Grading, copies: CopyTestResult | None) -> bool:
     """Whether samples differ only as copies do, in how much of them is from the training text."""
     names = {part.score.name for part in closeness.differing}
-    return copies is not None and copies.found and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
+    return copies is not None and copies.detected and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
 
 
 def _seen_warning(copies: CopyTestResult) -> str:
@@ -250,10 +251,10 @@ def repeated_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | No
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    repeated, clause = repeated_text(scores, copies), copies.clause()
+    repeated, clause = repeated_text(scores, copies), copy_verdict(copies).clause
     if repeated is not None:
         clause = _verbatim_clause(repeated, clause)
-    if copies.found:
+    if copies.detected:
         return clause
     conjunction = "and" if ", but " in clause else "but"
     if looks_like_nothing_real(scores):
@@ -276,15 +277,15 @@ def _novelty(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading
         repeated = (
             "" if repeated_text(scores, copies) is None else f"Much of the text repeats training data: {verbatim}"
         )
-        return [repeated, copies.verdict(), _novelty_caveat(scores, copies, closeness)]
+        return [repeated, copy_verdict(copies).sentence, _novelty_caveat(scores, copies, closeness)]
     copied = f"The text is copied: {verbatim}"
     others = "The copying test, which compares whole passages, does not prove it by itself."
-    return [copied, copies.verdict() if copies.found else others]
+    return [copied, copy_verdict(copies).sentence if copies.detected else others]
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
     """A caveat if samples are, or may be, unlike the data: noise is not a copy either. Else ""."""
-    if copies.found:
+    if copies.detected:
         return ""
     if looks_like_nothing_real(scores):
         return "This says little: the samples do not look like your data."
@@ -390,7 +391,7 @@ def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook
         subject = "The network alone, without the counts that have read the training items, predicts these"
     if gap.low <= 0.0:
         # What a family keeps of the data, such as counts, can copy although the network does not overfit.
-        has_copied = copies is not None and (copies.found or recited_text(scores, copies) is not None)
+        has_copied = copies is not None and (copies.detected or recited_text(scores, copies) is not None)
         conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
         return f"{subject} no better than held-out ones{conclusion}."
     bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]

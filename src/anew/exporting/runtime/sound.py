@@ -21,6 +21,8 @@ MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søn
 TINY = 1e-8  # keeps divisions finite
 LOBE = 3  # bins on each side of a peak whose centroid is its frequency
 FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
+MATCHING_ROUNDS = 4  # in which the bands of a sound are brought to those of its grid
+MAX_RATIO = 10.0  # by which a round may raise a band
 BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
 SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
@@ -46,7 +48,7 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
-        sound = waveform(magnitude, item) / item["gain"]
+        sound = match_bands(waveform(magnitude, item), bands, bank, item) / item["gain"]
         if len(grid) == 3:
             sound = to_stereo(sound, grid[1:], bank, item)
         peak = item["peak"] if item.get("levels") is None else peak_level(unit, item["levels"], item["peak"])
@@ -159,6 +161,16 @@ def from_mel(mel: Array, bank: Array, rounds: int = MEL_ROUNDS) -> Array:
     for _ in range(rounds):
         magnitude = magnitude * (bank.T @ (mel / np.maximum(bank @ magnitude, TINY))) / weight
     return magnitude
+
+
+def match_bands(sound: Array, mel: Array, bank: Array, item: Scale) -> Array:
+    """A waveform (N,) whose mel bands are brought near to (M, T); what is finer than a band stays."""
+    spread = (bank / np.maximum(bank.sum(0), TINY)).T  # (F, M)
+    for _ in range(MATCHING_ROUNDS):
+        spectrum = stft(sound, item)
+        ratio = np.minimum(mel / np.maximum(bank @ np.abs(spectrum), TINY), MAX_RATIO)
+        sound = istft(spectrum * (spread @ ratio), item)
+    return sound
 
 
 def steady_phase(magnitude: Array, window: int, hop: int) -> Array:

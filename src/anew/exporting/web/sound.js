@@ -9,6 +9,8 @@ const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs a
 const TINY = 1e-8; // keeps divisions finite
 const LOBE = 3; // bins on each side of a peak whose centroid is its frequency
 const FLAT = 1e-5; // neighbours that differ by a smaller share count as equal: rounding makes no peaks
+const MATCHING_ROUNDS = 4; // in which the bands of a sound are brought to those of its grid
+const MAX_RATIO = 10; // by which a round may raise a band
 const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
 const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 dB)
 const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
@@ -41,7 +43,7 @@ export function waveOf(grid, item) {
   });
   const bank = melBank(item);
   const magnitude = fromMel(bands, bank, item, frames);
-  const mono = waveform(magnitude, item, frames);
+  const mono = matchBands(waveform(magnitude, item, frames), bands, bank, item, frames);
   const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
   const endsEarly = item.lag !== null && audibleFrames < frames;
   const end = endsEarly ? Math.max(audibleFrames * item.hop + item.lag, 2 * item.fade) : whole.length / channels;
@@ -160,12 +162,7 @@ function toStereo(sound, balance, similarity, bank, item, frames) {
   const delayed = new Float64Array(length);
   delayed.set(sound.subarray(0, length - lag), lag);
   const bins = window / 2 + 1;
-  const spread = transposed(bank, bands, bins);
-  for (let bin = 0; bin < bins; bin++) {
-    const row = spread.subarray(bin * bands, (bin + 1) * bands);
-    const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), 1e-12);
-    row.forEach((weight, band) => (row[band] = weight / total));
-  }
+  const spread = spreadOf(bank, bands, bins);
   const limited = (value) => Math.min(MAX_IMAGE, Math.max(-MAX_IMAGE, value));
   const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * MAX_BALANCE_DB) / (10 * MAX_IMAGE)));
   const angle = product(spread, similarity.map((value) => MAX_IMAGE - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
@@ -237,6 +234,32 @@ function fromMel(mel, bank, { bands, window }, frames, rounds = MEL_ROUNDS) {
     for (let i = 0; i < magnitude.length; i++) magnitude[i] *= factor[i];
   }
   return magnitude;
+}
+
+// A waveform (N) whose mel bands are brought near to (M, T); what is finer than a band stays.
+function matchBands(sound, mel, bank, item, frames) {
+  const bins = item.window / 2 + 1;
+  const spread = spreadOf(bank, item.bands, bins);
+  const transform = new Fourier(item.window);
+  for (let round = 0; round < MATCHING_ROUNDS; round++) {
+    const [real, imaginary] = stft(sound, item, frames, transform);
+    const magnitude = real.map((value, i) => Math.hypot(value, imaginary[i]));
+    const reached = product(bank, magnitude, item.bands, bins, frames);
+    const ratio = product(spread, mel.map((value, i) => Math.min(value / Math.max(reached[i], TINY), MAX_RATIO)), bins, item.bands, frames);
+    sound = istft(real.map((value, i) => value * ratio[i]), imaginary.map((value, i) => value * ratio[i]), item, frames, transform);
+  }
+  return sound;
+}
+
+// (F, M) the share of each band in each frequency, of a bank (M, F).
+function spreadOf(bank, bands, bins) {
+  const spread = transposed(bank, bands, bins);
+  for (let bin = 0; bin < bins; bin++) {
+    const row = spread.subarray(bin * bands, (bin + 1) * bands);
+    const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), TINY);
+    row.forEach((weight, band) => (row[band] = weight / total));
+  }
+  return spread;
 }
 
 // Phases (F, T) in which every peak is a steady tone (Beauregard, Harish and Wyse 2015).

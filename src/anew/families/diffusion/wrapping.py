@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Margin as a share of a side: wide enough that the network sees whole shapes across the border; chosen.
-MARGIN = 0.25
+MARGIN_SHARE = 0.25
 # Shift for each level as a share of a side, down and across: such steps fill a square evenly (Roberts' R2 sequence)
 TURNS = (0.7549, 0.5698)
 
@@ -43,7 +43,7 @@ class Wrapped(nn.Module):
         return output[:, :, rows : rows + height, columns : columns + width]
 
     def _margin(self, side: int) -> int:
-        margin = self.multiple * math.ceil(MARGIN * side / self.multiple)
+        margin = self.multiple * math.ceil(MARGIN_SHARE * side / self.multiple)
         return margin if margin <= side else side // self.multiple * self.multiple
 
 

@@ -242,7 +242,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
                 _count_records(self.mixer, sequences, classes, self.config.context_tokens)
         elif self.mixer is not None:
             texts = sequences_of(sweep, self.config.context_tokens)
-            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.kept(texts)))
+            self.mixer.fit_counts(list(texts if self.passages is None else self.passages.keep(texts)))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 

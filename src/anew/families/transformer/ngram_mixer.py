@@ -228,8 +228,8 @@ class NgramMixer(nn.Module):
         passages: Those that the rows follow, to limit how often they go on; None: no limit."""
         weights = self.weights_after(ids, logits, state) * (np.float32(1) if allowed is None else allowed)
         cut = partial(token_choice.above_min_p, min_p=min_p)
-        kept = cut(weights) if passages is None else passages.limited(weights, np.arange(len(weights)), cut)
-        return token_choice.sample_tokens(kept, uniforms[0])
+        truncated = cut(weights) if passages is None else passages.limited(weights, np.arange(len(weights)), cut)
+        return token_choice.sample_tokens(truncated, uniforms[0])
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None

@@ -44,7 +44,7 @@ class PassageLimit(nn.Module):
         self._index: PassageIndex | None = None
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
-    def kept(self, sequences: Iterable[Ints]) -> list[Ints]:
+    def keep(self, sequences: Iterable[Ints]) -> list[Ints]:
         """The sequences of a training text, which is kept."""
         sequences = list(sequences)
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
@@ -174,9 +174,11 @@ class PassageRows:
         share = self._take(rows, sums[0] / sums.sum(0))
         share = np.where(sums[1] == 0.0, 1.0, share if has_left is None else np.where(has_left, 0.0, share))
         # A part without tokens has no share, but cuts need weights
-        kept = [cut(np.where(total[:, None] > 0.0, part, weights)) for part, total in zip(parts, sums, strict=True)]
-        shares = np.stack([share, 1.0 - share]) / np.stack([part.sum(1) for part in kept])  # (2, k)
-        mixed: Floats = (shares[0, :, None] * kept[0] + shares[1, :, None] * kept[1]).astype(np.float32)
+        truncated = [
+            cut(np.where(total[:, None] > 0.0, part, weights)) for part, total in zip(parts, sums, strict=True)
+        ]
+        shares = np.stack([share, 1.0 - share]) / np.stack([part.sum(1) for part in truncated])  # (2, k)
+        mixed: Floats = (shares[0, :, None] * truncated[0] + shares[1, :, None] * truncated[1]).astype(np.float32)
         return mixed
 
     def sift(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Flags, Flags, Floats]:

@@ -74,7 +74,8 @@ class VaeSampling:
     def __post_init__(self) -> None:
         if AUTO_TEMPERATURE < self.temperature < 0.0:
             raise ConfigError(
-                f"temperature={self.temperature:g} is not allowed; give {AUTO_TEMPERATURE:g}, or 0 to {MAX_TEMPERATURE:g}"
+                f"temperature={self.temperature:g} is not allowed; give {AUTO_TEMPERATURE:g}, or 0 to {MAX_TEMPERATURE:g}",
+                "temperature",
             )
 
 

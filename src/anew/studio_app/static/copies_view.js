@@ -22,7 +22,7 @@ function excuse({ control_p: control, reference_p: reference }) {
 /** What is said of copies that were planted on purpose. @param {any} test */
 function plantedWords({ picture, controls }) {
   if (picture.planted) return " The planted copies show what copying would look like.";
-  const caught = (controls ?? []).some((/** @type {any} */ control) => control.kind === "exact" && control.caught >= DETECTION_POWER);
+  const caught = (controls ?? []).some((/** @type {any} */ control) => control.variant === "exact" && control.caught >= DETECTION_POWER);
   return caught ? " Copies that were planted on purpose were caught by another test, which counts close matches, so they have no curve here." : "";
 }
 
@@ -40,7 +40,7 @@ function chart(test, width) {
   const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ index) => index < within && line[index] < 1 && share >= line[index]);
   const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
-      : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples${test.found === false ? `, but ${excuse(test)}` : ""}.`;
+      : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples${test.detected === false ? `, but ${excuse(test)}` : ""}.`;
   const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${plain(test.verdict)} ${said}` });
   for (const share of [low, expected, 1]) {
     svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));

@@ -24,7 +24,7 @@ export function fillPanel(play) {
   const brush = h("input", { id: "brush", type: "range", min: 1, max: Math.max(2, Math.floor(width / 3)), value: String(Math.max(2, Math.round(width / 8))) });
   /** 1 where a pixel is kept */
   let mask = new Uint8Array(width * height).fill(1);
-  /** @type {{made: string, image: HTMLImageElement} | null} */
+  /** @type {{samples: string, image: HTMLImageElement} | null} */
   let source = null;
   const redraw = () => {
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -66,9 +66,9 @@ export function fillPanel(play) {
     status.textContent = "Generating an image to start from...";
     try {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
-        if (!event.made) return;
+        if (!event.samples) return;
         const image = new Image();
-        image.onload = () => { source = { made: event.made, image }; redraw(); status.textContent = "Paint over the part to fill in."; };
+        image.onload = () => { source = { samples: event.samples, image }; redraw(); status.textContent = "Paint over the part to fill in."; };
         image.src = event.items[0].src;
       });
     } catch (error) {
@@ -79,14 +79,14 @@ export function fillPanel(play) {
     if (!source) return;
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
     const signal = play.begin();
-    const body = { run: play.id, n: 6, ...play.options(), made: source.made, index: 0, mask: packed(mask) };
+    const body = { run: play.id, n: 6, ...play.options(), samples: source.samples, index: 0, mask: packed(mask) };
     fill(results);
     status.textContent = "Filling in...";
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
         fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
-        status.textContent = event.made ? "Six ways to fill it in; another seed gives others." : `Step ${event.draft}`;
+        status.textContent = event.samples ? "Six ways to fill it in; another seed gives others." : `Step ${event.draft}`;
       });
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;

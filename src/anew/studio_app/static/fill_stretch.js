@@ -12,7 +12,7 @@ export function stretchPanel(play) {
   const results = h("div", { class: "items big stretch" });
   const from = h("input", { id: "from", type: "range", min: 0, max: 100, value: "25", oninput: () => say() });
   const to = h("input", { id: "to", type: "range", min: 0, max: 100, value: "75", oninput: () => say() });
-  let made = "";
+  let samples = "";
   const say = () => {
     const [first, stop] = [Number(from.value), Number(to.value)];
     status.textContent = first < stop ? `The time between ${first}% and ${stop}% is filled in; the rest stays as it is.` : "Move the second slider to the right of the first.";
@@ -21,13 +21,13 @@ export function stretchPanel(play) {
   const start = async () => {
     const signal = play.begin();
     status.textContent = `Generating a ${noun} to start from...`;
-    made = ""; // and nothing of it is left if the new one is refused
+    samples = ""; // and nothing of it is left if the new one is refused
     fill(source);
     fill(results);
     try {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
-        if (!event.made) return;
-        made = event.made;
+        if (!event.samples) return;
+        samples = event.samples;
         fill(source, shownItem(event.items[0], `The ${noun} to start from`));
         say();
       });
@@ -36,16 +36,16 @@ export function stretchPanel(play) {
     }
   };
   const fillIn = async () => {
-    if (!made) return;
+    if (!samples) return;
     const signal = play.begin();
-    const body = { run: play.id, n: 4, ...play.options(), made, index: 0, anew: [Number(from.value) / 100, Number(to.value) / 100] };
+    const body = { run: play.id, n: 4, ...play.options(), samples, index: 0, stretch: [Number(from.value) / 100, Number(to.value) / 100] };
     fill(results);
     status.textContent = "Filling in...";
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
         fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
-        status.textContent = event.made ? "Four ways to fill it in; another seed gives others." : `Step ${event.draft}`;
+        status.textContent = event.samples ? "Four ways to fill it in; another seed gives others." : `Step ${event.draft}`;
       });
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;

@@ -13,8 +13,8 @@ function pairSide(side, title) {
     text, side ? null : h("p", {}, "nothing is near"));
 }
 
-/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index @param {boolean} isAsked whether to search for the nearest training item at once */
-export function itemDialog(play, item, made, index, isAsked = false) {
+/** @param {{id: string}} play @param {any} item @param {string} samples @param {number} index @param {boolean} isAsked whether to search for the nearest training item at once */
+export function itemDialog(play, item, samples, index, isAsked = false) {
   const leaving = new AbortController();
   const result = h("div", { role: "status" });
   const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
@@ -23,7 +23,7 @@ export function itemDialog(play, item, made, index, isAsked = false) {
     askButton.disabled = true;
     fill(result, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
     try {
-      await follow("/api/play/nearest", { run: play.id, made, index }, leaving.signal, (answer) => {
+      await follow("/api/play/nearest", { run: play.id, samples, index }, leaving.signal, (answer) => {
         if (answer.end) return;
         large.hidden = true;
         fill(result, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
@@ -41,7 +41,7 @@ export function itemDialog(play, item, made, index, isAsked = false) {
     result,
     h("div", { class: "actions" },
       askButton,
-      h("a", { class: "button", href: address("/api/play/file", { run: play.id, made, index }) }, "Download"),
+      h("a", { class: "button", href: address("/api/play/file", { run: play.id, samples, index }) }, "Download"),
       h("button", { type: "button", class: "main", onclick: close }, "Close")));
   document.body.append(dialog);
   dialog.showModal();

@@ -4,13 +4,13 @@ import { h } from "./dom.js";
 
 /**
  * One item.
- * @param {any} item "kind" is picture, sound, video or text
+ * @param {any} item "type" is picture, sound, video or text
  * @param {string} name for screen readers
  */
 export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
-  if (item.kind === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
-  if (item.kind === "sound") {
+  if (item.type === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
+  if (item.type === "sound") {
     const audio = h("audio", { controls: true, preload: "metadata", src: item.src, "aria-label": name });
     const length = h("span", { class: "hint" }); // the player shows whole seconds
     audio.addEventListener("loadedmetadata", () => { if (Number.isFinite(audio.duration)) length.textContent = `${audio.duration.toFixed(audio.duration < 10 ? 2 : 1)} s`; });
@@ -18,7 +18,7 @@ export function shownItem(item, name) {
     return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
       audio, h("div", { class: "below" }, loop, length), label);
   }
-  if (item.kind === "video") return h("figure", { class: "item" }, clip(item.src, name), label);
+  if (item.type === "video") return h("figure", { class: "item" }, clip(item.src, name), label);
   return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);
 }
 
@@ -33,7 +33,7 @@ function clip(src, name) {
 
 /** A sheet of items. @param {any[]} items @param {string} [name] */
 export function itemSheet(items, name = "Item") {
-  const kind = items.length ? items[0].kind : "text";
-  const isShort = items.every((item) => item.kind === "text" && item.text.length < 32);
-  return h("div", { class: `items ${kind}${isShort ? " short" : ""}`, ...(kind === "text" ? { tabindex: 0, role: "group", "aria-label": `${name}s` } : {}) }, items.map((item, index) => shownItem(item, `${name} ${index + 1}`)));
+  const type = items.length ? items[0].type : "text";
+  const isShort = items.every((item) => item.type === "text" && item.text.length < 32);
+  return h("div", { class: `items ${type}${isShort ? " short" : ""}`, ...(type === "text" ? { tabindex: 0, role: "group", "aria-label": `${name}s` } : {}) }, items.map((item, index) => shownItem(item, `${name} ${index + 1}`)));
 }

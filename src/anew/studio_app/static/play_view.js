@@ -207,12 +207,12 @@ function makePanel(play) {
         update(result, event, play);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
         const unit = about.prompts ? "token" : "step";
-        status.textContent = event.made ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ") : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
-        if (event.made) {
+        status.textContent = event.samples ? [`Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? unit : `${unit}s`}.`, ...(event.notes ?? [])].join(" ") : `${about.prompts ? "Token" : "Step"} ${count(event.draft)}, ${seconds} s`;
+        if (event.samples) {
           terminal.hidden = false;
           /** @type {HTMLElement} */ (terminal.lastChild).textContent = command(body);
         }
-        if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
+        if (event.samples) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, samples: event.samples }) });
       });
     } catch (error) {
       status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
@@ -241,8 +241,8 @@ function command({ run, n, seed, label, prompt, suffix, settings }) {
 function update(result, event, play) {
   fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
     const figure = shownItem(item, `Sample ${index + 1}`);
-    if (!event.made) return figure;
-    const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.made, index, isAsked);
+    if (!event.samples) return figure;
+    const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.samples, index, isAsked);
     return h("div", { class: "made" }, figure, h("div", { class: "below" },
       h("button", { type: "button", onclick: () => open(false), "aria-label": `More of sample ${index + 1}` }, "More"),
       h("button", { type: "button", onclick: () => open(true), "aria-label": `Is sample ${index + 1} a copy?` }, "Copy?")));

@@ -42,7 +42,7 @@ export function walkPanel(play) {
         [frames, stops] = [event.items, event.stops];
         Object.assign(slider, { max: String(frames.length - 1), value: "0", disabled: false });
         toggle.disabled = false;
-        Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: play.id, made: event.made }) });
+        Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: play.id, samples: event.samples }) });
         draw();
       });
     } catch (error) {

@@ -62,6 +62,7 @@ def compare_families(
     n: int | None,
     trust_code: bool,
     reporter: Reporter | None,
+    seeds: int = 1,
 ) -> ComparisonReport:
     """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()
@@ -70,10 +71,10 @@ def compare_families(
         entries = _finished_runs(runs)
         failed: dict[str, str] = {}
     else:
-        entries = parse_families(families, out)
+        entries = parse_families(families, out, seeds, request.seed)
         if request.budget is not None:
             check_budget(request.budget)
-        short = _check_families(entries, request)
+        short = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
             reporter.message(extent_of(len(entries), request.budget))
@@ -155,7 +156,9 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
     try:
         data.fit(size)
         plural_name = data.modality.traits.plural
-        choices = {entry.name: choose_family(data.spec, entry.family, description=plural_name) for entry in entries}
+        choices = {
+            entry.requested: choose_family(data.spec, entry.family, description=plural_name) for entry in entries
+        }
         if request.budget is None:
             return ""
         reading = time.monotonic() - begin
@@ -252,6 +255,7 @@ def _run_results(
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
+        result.trainings = entry.requested if entry.repeated else ""
         results.append(result)
         if result.failed:
             continue
@@ -281,7 +285,9 @@ def _copies(folder: Path) -> CopyingSummary | None:
     copies = None if report is None else report.copies
     if copies is None:
         return None
-    return CopyingSummary(copies.found, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict)
+    return CopyingSummary(
+        copies.detected, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict
+    )
 
 
 def _fewer_samples(data: Dataset, n: int) -> list[str]:

@@ -28,22 +28,33 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A family that is to be trained, as requested ("diffusion:latent"); folder: its run in the comparison."""
+    """A run of a comparison.
+
+    Attributes:
+        name: Its name in the comparison.
+        folder: The run.
+        requested: The family as it was asked for ("diffusion:latent"), if it is to be trained; "" for a finished run.
+        seed_offset: What is added to the seed of the request, where a family is trained with several.
+        repeated: Whether it is one of several trainings of its family.
+    """
 
     name: str
     folder: Path
+    requested: str = ""
+    seed_offset: int = 0
+    repeated: bool = False
 
     @property
     def family(self) -> str:
-        return self.name.partition(":")[0]
+        return self.requested.partition(":")[0]
 
     @property
     def space(self) -> str:
-        return self.name.partition(":")[2]
+        return self.requested.partition(":")[2]
 
 
-def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun]:
-    """The runs that `families` names, as in "vae,gan,diffusion:latent".
+def parse_families(families: str | Sequence[str], out: Path, seeds: int = 1, seed: int = 0) -> list[ComparedRun]:
+    """The runs that `families` names, as in "vae,gan,diffusion:latent", each trained with `seeds` seeds from `seed` on.
 
     Raises:
         ConfigError: A family or a space is unknown, a name is given twice, or there are fewer than two.
@@ -62,7 +73,13 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
         raise ConfigError(
             f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion"
         )
-    return [ComparedRun(name, out / name.replace(":", "-")) for name in listed]
+    if seeds == 1:
+        return [ComparedRun(name, out / name.replace(":", "-"), name) for name in listed]
+    return [
+        ComparedRun(f"{name} {seed + i}", out / f"{name.replace(':', '-')}-{seed + i}", name, i, repeated=True)
+        for name in listed
+        for i in range(seeds)
+    ]
 
 
 def log_of(entry: ComparedRun) -> Path:
@@ -81,7 +98,7 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
     for device in devices:
         free.put(device)
     running: list[subprocess.Popen[str]] = []
-    names = [entry.name for entry in entries]
+    names = [entry.requested for entry in entries]
 
     def train(entry: ComparedRun) -> str:
         device = free.get()
@@ -175,7 +192,7 @@ def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) ->
     if (entry.folder / CONFIG).exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
     words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
-    words += ["--seed", str(request.seed)]
+    words += ["--seed", str(request.seed + entry.seed_offset)]
     words += ["--steps", str(request.steps)] if request.budget is None else ["--budget", as_duration(request.budget)]
     words += ["--modality", request.modality] if request.modality else []
     settings = {k: v for k, v in request.settings.items() if _is_for(k, entry.family, families)}

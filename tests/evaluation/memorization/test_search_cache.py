@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.remembered import RememberedDistance
+from anew.evaluation.memorization.search_cache import CachedDistance
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
 RNG = np.random.default_rng(0)
@@ -16,9 +16,7 @@ GROUPS, POOL, SAMPLES = np.arange(70), np.arange(40), np.arange(40, 70)
 def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EditDistance, "at_once", 12)
     seen: list[tuple[str, int, int]] = []
-    distance = RememberedDistance(
-        EditDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
-    )
+    distance = CachedDistance(EditDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event))
     item, away = distance.nearest(SAMPLES, POOL)
     expected_item, expected = EditDistance(RECORDS, GROUPS).nearest(SAMPLES, POOL)
     assert np.array_equal(item, expected_item) and np.array_equal(away, expected)
@@ -31,7 +29,7 @@ def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_search_that_cannot_be_cut_is_named_once() -> None:
     seen: list[tuple[str, int, int]] = []
-    distance = RememberedDistance(
+    distance = CachedDistance(
         PassageDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
     )
     distance.nearest(SAMPLES, POOL)

@@ -1,4 +1,4 @@
-"""Which real items no generator reaches by itself: those that need far more bits than the choice of any one of its samples."""
+"""Which real items no generator makes by chance: those that need far more bits than the choice of any one of its samples."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from anew.evaluation.metrics.baselines import kneser_ney_bits
 ORDER = 6  # characters of context; more change no result of lists of names, molecules or messages
 FOLDS = 4  # the bits of an item are those by the items of the other folds
 MAX_CHARACTERS = 400_000  # of the items of a fold that are counted: half a second
-# A generator may need but half the bits that counts need, and still reaches an item out of reach in one of so many audits. Bits of
-# half of all items: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules; 64 of messages, 154 of rows of numbers.
-SHARPER, ONE_OF = 2.0, 100.0
+# Even a generator that needs only half the bits that counts need makes such an item by chance in only one of 100 audits. Median
+# bits: 24 of names, 28 of receptors, 35 of names of colours, 49 of molecules, 64 of messages, 154 of rows of numbers.
+MODEL_ADVANTAGE = 2.0
+AUDITS_PER_FALSE_ALARM = 100.0
 
 
 def content_bits(items: Sequence[str | Numbers], others: Sequence[str | Numbers]) -> NDArray[np.float64]:
@@ -35,6 +36,6 @@ def _array_bits(item: Numbers) -> float:
     return 8.0 * max(sizes[0] - sizes[1], 0)
 
 
-def bits_out_of_reach(n_samples: int, n_real: int) -> float:
-    """From how many bits on an item is one that no generator reaches by itself."""
-    return SHARPER * float(np.log2(max(n_samples * n_real, 1) * ONE_OF))
+def min_unguessable_bits(n_samples: int, n_real: int) -> float:
+    """The bits from which on no generator makes an item by chance."""
+    return MODEL_ADVANTAGE * float(np.log2(max(n_samples * n_real, 1) * AUDITS_PER_FALSE_ALARM))

@@ -17,7 +17,7 @@ def no_progress(task: str, count: int, total: int) -> None:
     """A SearchProgress that nobody sees."""
 
 
-class RememberedDistance(Distance):
+class CachedDistance(Distance):
     """A distance that remembers the nearest item in a pool, which is also the nearest in every part of the pool that holds it.
 
     The pools given to `nearest` are parts of that pool. With other groups, items that are alone in their group in both cases
@@ -29,7 +29,7 @@ class RememberedDistance(Distance):
         inner: Distance,
         groups: Integers,
         pool: Indices,
-        first: RememberedDistance | None = None,
+        first: CachedDistance | None = None,
         progress: SearchProgress = no_progress,
     ) -> None:
         """
@@ -50,8 +50,8 @@ class RememberedDistance(Distance):
         _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         self._is_alone = sizes[group] == 1
 
-    def with_groups(self, groups: Integers) -> RememberedDistance:
-        return RememberedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress)
+    def with_groups(self, groups: Integers) -> CachedDistance:
+        return CachedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:

@@ -17,8 +17,8 @@ def data_url(media: str, data: bytes) -> str:
     return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
 
-def shown_items(samples: Samples, is_draft: bool = False) -> list[dict[str, object]]:
-    """Each item as JSON values: "kind" is "picture", "sound", "video" or "text".
+def item_views(samples: Samples, is_draft: bool = False) -> list[dict[str, object]]:
+    """Each item as JSON values: "type" is "picture", "sound", "video" or "text".
 
     Args:
         samples: The items.
@@ -29,24 +29,24 @@ def shown_items(samples: Samples, is_draft: bool = False) -> list[dict[str, obje
     for index, label in enumerate(samples.labels):
         picture = None if pictures is None else data_url("image/png", png(shrink(pictures[index], MAX_SIDE), MIN_SIDE))
         entries.append(
-            (_image_only(picture) if is_draft and picture else _shown(samples, index, picture)) | {"label": label}
+            (_image_only(picture) if is_draft and picture else _item_view(samples, index, picture)) | {"label": label}
         )
     return entries
 
 
 def _image_only(picture: str) -> dict[str, object]:
-    return {"kind": "picture", "src": picture}
+    return {"type": "picture", "src": picture}
 
 
-def _shown(samples: Samples, index: int, picture: str | None) -> dict[str, object]:
+def _item_view(samples: Samples, index: int, picture: str | None) -> dict[str, object]:
     item = samples[index]
     if isinstance(item, str):
-        return {"kind": "text", "text": item[:MAX_CHARACTERS]}
+        return {"type": "text", "text": item[:MAX_CHARACTERS]}
     artifact = samples.artifact(index)
     media_type = artifact.media.partition("/")[0]
     if media_type == "audio":
-        return {"kind": "sound", "src": data_url(artifact.media, artifact.data), "picture": picture}
+        return {"type": "sound", "src": data_url(artifact.media, artifact.data), "picture": picture}
     if media_type == "video" or artifact.media == "image/gif":
         element = "video" if media_type == "video" else "picture"
-        return {"kind": element, "src": data_url(artifact.media, artifact.data), "picture": picture}
-    return {"kind": "picture", "src": picture or data_url(artifact.media, artifact.data)}
+        return {"type": element, "src": data_url(artifact.media, artifact.data), "picture": picture}
+    return {"type": "picture", "src": picture or data_url(artifact.media, artifact.data)}

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from anew.evaluation.memorization.planting import planted_copies
 
 # Real items that pose as samples in the match test: enough to detect 1% of copies, for any number of samples.
-STAND_INS = 1_200
+MAX_STAND_INS = 1_200
 STAND_INS_PER_SAMPLE = 2  # limit of stand-ins in a brief audit, where they would take more time than the samples
 SEARCHES = 2  # searches for each sample or control: for its nearest item, and for that item's own nearest
-AT_ONCE = 64  # samples that are searched for before the clock is checked again; chosen
+SAMPLES_PER_CHECK = 64  # samples that are searched for before the clock is checked again; chosen
 SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
 
 
 def stand_ins(n_samples: int) -> int:
     """How many real items pose as samples in a brief audit, if there are as many."""
-    return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+    return min(MAX_STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
 
 
 def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
@@ -34,9 +34,9 @@ def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls:
     """
     begin, searched = time.monotonic(), 0
     while searched < n_samples:
-        rows = slice(searched, min(searched + AT_ONCE, n_samples))
+        rows = slice(searched, min(searched + SAMPLES_PER_CHECK, n_samples))
         search(rows)
-        searched, following = rows.stop, min(rows.stop + AT_ONCE, n_samples)
+        searched, following = rows.stop, min(rows.stop + SAMPLES_PER_CHECK, n_samples)
         n_planted = 2 * planted_copies(following) if n_controls else 0
         n_other_searches = stand_ins(following) + SEARCHES * (n_controls + n_planted)
         pace = (time.monotonic() - begin) / (SEARCHES * searched)

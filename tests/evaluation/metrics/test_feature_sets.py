@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.core.arrays import Numbers
-from anew.evaluation.compared import SetStatistics, distance_score
+from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.score import MetricSpec
 
 SPEC = MetricSpec("gap", "Gap", "How far the means are apart.")
@@ -21,9 +21,7 @@ def rows(mean: float, n: int = 400) -> Numbers:
 
 
 def test_real_and_naive_items_stand_in_for_the_samples() -> None:
-    score = distance_score(
-        SPEC, gap, SetStatistics(rows(1.0), rows(0.8), rows(0.82), rows(3.0)), seed=0, source="means"
-    )
+    score = bootstrap_score(SPEC, gap, FeatureSets(rows(1.0), rows(0.8), rows(0.82), rows(3.0)), seed=0, source="means")
     assert score.value == pytest.approx(0.2, abs=0.03) and score.n == 400
     assert score.real_baseline == pytest.approx(0.02, abs=0.03)
     assert score.naive_baseline == pytest.approx(2.2, abs=0.03)
@@ -31,6 +29,6 @@ def test_real_and_naive_items_stand_in_for_the_samples() -> None:
 
 
 def test_an_interval_ends_where_the_distance_does_and_a_naive_generator_may_be_missing() -> None:
-    near = SetStatistics(rows(1.0), rows(1.01), rows(1.02))
-    score = distance_score(SPEC, gap, near, seed=0, source="means", minimum=0.0)
+    near = FeatureSets(rows(1.0), rows(1.01), rows(1.02))
+    score = bootstrap_score(SPEC, gap, near, seed=0, source="means", minimum=0.0)
     assert score.low == 0.0 and score.naive_baseline is None

@@ -1,0 +1,275 @@
+"""The sentences of a copying test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+
+from anew.core.wording import are, percent, plural, rounded_up
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.result import MIN_SAMPLES, CopyTestResult
+from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, LABEL_ALPHA, MIN_RELATIVE_LOWER_END, RATES
+
+MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
+# With no held-out item: held-out items that are advised, as a share of the training items (a tenth of all), and at least.
+ADVISED_SHARE, MIN_ADVISED = 1 / 9, 200
+# Pairs farther apart than this share of the usual distance are no plain copies: those with up to a fifth of their characters
+# changed are nearer in most data; chosen
+MIN_ALTERED_DISTANCE = 0.4
+# Share of the training items that were compared below which a verdict gives this as its reason.
+SMALL_COMPARED_SHARE = 0.5
+
+METHODS = {
+    "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
+    "items, against real items that match each other",
+    "shifted": "the held-out items were not drawn one by one from the source of the training items: samples against the nearest "
+    "distances among all real items, not assumption-free",
+    "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
+}
+
+# Why a test did not hold, and what would help: a sentence, and the same as a clause.
+NO_RANDOM_DRAW = {
+    False: (
+        "with real items in the samples' place it raises an alarm, too, so the held-out items seem to be no random draw from "
+        "the source of the training items; draw them at random from the same source",
+        "no sign of copying, but the held-out items seem to be no random draw, so the test cannot prove it",
+    ),
+    True: (
+        "whole files were held out, and items of one file resemble each other, so that even real items look like copies; it needs "
+        "more files, each with fewer items",
+        "no sign of copying, but items of one file resemble each other too much for the test to prove it",
+    ),
+}
+
+LIMITS = {
+    "": "",
+    "time": " in the time given (`anew evaluate` on the run has no time limit)",
+    "memory": ", as many as memory holds",
+}
+
+
+class CopyVerdict(NamedTuple):
+    """What a copying test says, for readers who know no statistics.
+
+    Attributes:
+        sentence: A sentence or two.
+        clause: The same in one short clause, with the same reason.
+    """
+
+    sentence: str
+    clause: str
+
+
+def result_json(result: CopyTestResult) -> dict[str, object]:
+    """The result as JSON values, with its verdict in words."""
+    return asdict(result) | {
+        "method": METHODS[result.method],
+        "exact_limit": result.exact_limit,
+        "verdict": copy_verdict(result).sentence,
+    }
+
+
+def copy_verdict(result: CopyTestResult) -> CopyVerdict:
+    """The verdict of a result."""
+    if result.invalid:
+        return CopyVerdict(
+            "The copying test is not valid here: even held-out items look like copies, so they and the training items "
+            "are not random draws from one source.",
+            "the test is not valid: even held-out items look like copies",
+        )
+    identical = (
+        f"{_identical(result)}{' identical to another' if result.real_compared else ''}. " if result.identical else ""
+    )
+    if result.has_too_few_samples:
+        counted, verb = result.counted(result.samples), "was" if result.samples == 1 else "were"
+        return CopyVerdict(
+            f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
+            f"{counted} compared; at least {MIN_SAMPLES} are needed",
+        )
+    if result.saw_held_out and not result.detected:
+        seen = "the generator has probably seen the held-out items"
+        fact = _identical(result)
+        real = f"; of {plural(result.real_compared, 'real item')} {_real_identical(result)} identical to another"
+        return CopyVerdict(
+            f"{fact}{real}. So {seen} (p = {result.seen_p:.2g}), and the test, which compares with them, misses copies. "
+            "Hold out items that it was not trained on.",
+            f"{fact}: {seen}",
+        )
+    if result.detected:
+        sentence, clause = _found(result)
+        if result.saw_held_out:
+            sentence += f" Besides, {_identical_to_held_out(result)}: it has probably seen the held-out items, too."
+        return CopyVerdict(sentence if result.method == "scan" else f"{identical}{sentence}", clause)
+    sentence, clause = _not_found(result)
+    if result.repeats_too_often:
+        clause = _identical(result)
+        identical += (
+            f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
+            f"{_proof_needs(result)}. "
+        )
+    return CopyVerdict(f"{identical}{sentence}{_sharper_than_real(result)}", clause)
+
+
+def _proof_needs(result: CopyTestResult) -> str:
+    """With how many held-out items the labels would confirm the identical samples; a clause, or ""."""
+    assert result.identical is not None and result.identical_p is not None
+    # The share of training items with which so many are no chance; at half the level, since some matches are held-out items
+    share = (LABEL_ALPHA / 2.0) ** (1.0 / max(result.identical, 1))
+    needed = int(np.ceil(result.train * (1.0 - share) / share))
+    # Where they are few, or nearly as frequent among real items, the match test could not prove them
+    if (
+        result.method != "scan"
+        or result.identical_p > ALPHA / copying_test.NUM_INDEPENDENT_STEPS
+        or not result.held_out < needed <= MAX_REACHABLE_ITEMS
+    ):
+        return ""
+    return f" with {result.held_out:,} held-out {result.units}; about {rounded_up(needed):,} would settle it"
+
+
+def _found(result: CopyTestResult) -> CopyVerdict:
+    extent, unknown = f"at least about {percent(result.low)} of the samples", ""
+    if result.low < MIN_RELATIVE_LOWER_END * result.share:
+        extent, unknown = "some samples", "; how many is not known"
+    if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
+        unknown += f" (only {result.compared} were compared)"
+    if result.method != "scan":
+        clause = f"{extent} are nearer to one of your items than real items usually are{unknown}"
+        return CopyVerdict(
+            f"Suspicion of copying: {extent} are nearer to one of your items than your items are to their nearest ones{unknown}. "
+            "Without held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same.",
+            f"suspicion: {_identical(result) if result.repeats_too_often else clause}",
+        )
+    if _are_altered(result):
+        return CopyVerdict(
+            f"Copying found: {extent} are altered copies of training items, or follow single ones closely{unknown}; the closest "
+            f"pair still differs by {_closest(result):.0%} of the usual distance (p = {result.p:.2g}).",
+            f"{extent} are altered copies of training items{unknown}",
+        )
+    fact = clause_fact = ""
+    if result.identical == result.samples:
+        clause = f"all {result.counted(result.samples)} are identical to a training {result.unit}{result.likeness}"
+        return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).", clause)
+    if result.identical:
+        verb = f"{are(result.identical)} identical to one{result.likeness}"
+        fact = f"{result.identical:,} of {result.counted(result.samples)} {verb}"
+        clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
+    if (least := result.least_share) > result.low:
+        extent = f"at least {percent(least)} of the samples are copies of training items"
+        return CopyVerdict(f"Copying found: {extent}: {fact} (p = {result.p:.2g}).", f"{extent}: {clause_fact}")
+    fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
+    return CopyVerdict(
+        f"Copying found: {extent} are copies of training items, or nearly so{unknown}{fact} (p = {result.p:.2g}).",
+        f"{extent} are copies of training items{unknown}{clause_fact}",
+    )
+
+
+def _closest(result: CopyTestResult) -> float:
+    """The distance of the closest pair, in the distances that are usual there; 0 if no pair is known."""
+    return min((pair.distance / pair.usual for pair in result.pairs if pair.usual > 0.0), default=0.0)
+
+
+def _are_altered(result: CopyTestResult) -> bool:
+    """Whether even the closest pair differs visibly, so that samples are no plain copies."""
+    return not result.identical and _closest(result) >= MIN_ALTERED_DISTANCE
+
+
+def _not_found(result: CopyTestResult) -> CopyVerdict:
+    none = "No further copying found" if result.repeats_too_often else "No copying found"
+    if result.method == "reference":
+        needed = max(round(ADVISED_SHARE * result.train), MIN_ADVISED)
+        return CopyVerdict(
+            "No sign of copying, but without held-out items the test cannot prove it; "
+            f"about {needed:,} held-out {result.units}, drawn at random, would prove more.",
+            "no sign of copying, but without held-out items the test cannot prove it",
+        )
+    if result.method == "shifted":
+        reason, clause = NO_RANDOM_DRAW[result.held_out_together]
+        return CopyVerdict(f"No sign of copying, but the test cannot prove it: {reason}.", clause)
+    if result.detection_limit is not None:
+        limit = percent(result.detection_limit)
+        compared = f"{result.compared} were compared"
+        is_whole = result.train >= SMALL_COMPARED_SHARE * result.n_train_total
+        return CopyVerdict(
+            f"{none}; {limit} copies or more would have been noticed{'' if is_whole else f', although only {compared}'}.",
+            f"no copies found; {limit} or more would have been noticed{'' if is_whole else f' ({compared})'}",
+        )
+    if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
+        compared = f"only {result.compared} were compared"
+        return CopyVerdict(
+            f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to be sure of catching even "
+            f"{percent(RATES[-1])} copies.",
+            f"no copies found, but {compared}",
+        )
+    if all(p.caught >= DETECTION_POWER for p in result.controls) and round(RATES[-1] * result.samples) >= 1:
+        reason = ", for lack of time" if result.shortened else ""
+        return CopyVerdict(
+            f"{none}; how few copies would have been noticed was not measured{reason}.",
+            f"no copies found; how few would have been noticed was not measured{reason}",
+        )
+    if result.exact_limit is not None:
+        limit = percent(result.exact_limit)
+        return CopyVerdict(
+            f"{none}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
+            f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such, they could be missed.",
+            f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not",
+        )
+    return _too_few_to_tell(result, none)
+
+
+def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
+    held_out, samples = map(rounded_up, result.needed(RATES[-1]))
+    ways = [result.counted(samples)] if samples > result.samples else []
+    # Where more samples would do, nobody collects many times the data
+    reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
+    ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
+    missed = f"could miss even {percent(RATES[-1])} copies"
+    unsure = f"{none}, but this test {missed}"
+    if not ways:
+        return CopyVerdict(
+            f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
+            f"no copies found, but the test {missed}",
+        )
+    compared = f"{result.held_out:,} held-out {result.units} and {result.counted(result.samples)}"
+    return CopyVerdict(
+        f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
+        f"no copies found, but the test {missed}",
+    )
+
+
+def _sharper_than_real(result: CopyTestResult) -> str:
+    if result.method == "scan" and result.reference_p is not None and result.reference_p <= ALPHA:
+        return (
+            " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
+            "varied than its data looks like that, too."
+        )
+    return ""
+
+
+def _identical(result: CopyTestResult) -> str:
+    """How many samples are identical to real items, a fact that needs no test, and how many real items are."""
+    assert result.identical is not None
+    if result.saw_held_out and not result.identical:
+        return _identical_to_held_out(result)
+    if result.saw_held_out:
+        return f"{_identical_to_training(result)} and {result.held_out_identical:,} to a held-out one"
+    if not result.real_compared:
+        return _identical_to_training(result)
+    return f"{_identical_to_training(result)}; of {plural(result.real_compared, 'real item')} {_real_identical(result)}"
+
+
+def _identical_to_training(result: CopyTestResult) -> str:
+    assert result.identical is not None
+    samples = f"{result.identical:,} of {result.counted(result.samples)} {are(result.identical)}"
+    return f"{samples} identical to a training {result.unit}{result.likeness}"
+
+
+def _identical_to_held_out(result: CopyTestResult) -> str:
+    assert result.held_out_identical is not None
+    samples = f"{result.held_out_identical:,} of {result.counted(result.samples)} {are(result.held_out_identical)}"
+    return f"{samples} identical to a held-out {result.unit}{result.likeness}"
+
+
+def _real_identical(result: CopyTestResult) -> str:
+    return f"{result.real_identical:,} {are(result.real_identical)}" if result.real_identical else "none is"
