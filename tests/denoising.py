@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anew.core.random import evenly_spread, generator, normal_rows
+from anew.core.random import evenly_spread, normal_rows, sample_generator
 from anew.core.specs import SampleRequest
 from anew.families.known import KnownValues
 
@@ -15,7 +15,7 @@ from anew.families.known import KnownValues
 def drawn_inputs(family: Any, request: SampleRequest, seed: int, known: KnownValues | None = None) -> dict[str, Tensor]:
     """What a portable sampler is given, by name, to make the samples of the family. known: Values that are given."""
     keys = request.sample_keys(seed)
-    sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+    sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
     noise, shape, size = family._noise(sources), family.spec.shape, family.layout.size
     renoise = [normal_rows(sources, size).view(-1, *shape) for _ in range(family.num_drafts(request) - 1)]
     component = family._choose_component(request, evenly_spread(keys, "component"), known)

@@ -159,13 +159,18 @@ MAX_LISTED = 60  # names in a sentence
 SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 
 
+def closest_name(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name that somebody who gave this one may have meant; None if none is like it."""
+    cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
+    return next(iter(difflib.get_close_matches(name, sorted(set(allowed)), n=1, cutoff=cutoff)), None)
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names, unless they are too many to read."""
     names = sorted(set(allowed))
-    cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
-    close = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    closest = closest_name(name, names)
+    if closest is not None:
+        return f"; did you mean {closest!r}?"
     if len(names) > MAX_LISTED:
         return f"; it is none of the {len(names)} that there are"
     return f"; allowed: {', '.join(names) or 'none'}"

@@ -36,6 +36,13 @@ def test_a_block_is_there_at_once_and_for_others_after_a_flush(tmp_path: Path, d
     assert stored(again, "ab-0", data) and again.load("ab-0", len(data) - 1) is None
 
 
+def test_no_block_counts_twice(tmp_path: Path) -> None:
+    cache = BlockCache(tmp_path / "blocks", 4 * len(LARGE))  # three quarters of it for large blocks
+    for number in range(3):
+        cache.store(f"ab-{number}", LARGE)
+    assert all(stored(cache, f"ab-{number}", LARGE) for number in range(3))
+
+
 def test_small_blocks_are_written_together(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path / "blocks")
     for number in range(2 * block_cache.BATCH + 1):

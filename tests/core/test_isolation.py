@@ -126,6 +126,23 @@ def test_an_answer_may_not_run_anything(worker: Worker) -> None:
         run(worker, "pickle")
 
 
+def test_a_system_that_refuses_wide_pipes_loses_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    narrow = Worker()
+    assert run(narrow, "a") == ["a"]
+    narrow.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="real-time signals")
+def test_a_decoder_ended_by_a_signal_without_a_name_costs_its_item(worker: Worker) -> None:
+    assert worker._cause_of_death(-40) == "it brings its decoder down (signal 40)"
+
+
 def test_killed_from_outside_it_is_started_again(worker: Worker) -> None:
     pid = worker.run(acted, None, ["pid"])[0]
     os.kill(pid, signal.SIGKILL)

@@ -238,8 +238,8 @@ while True:
         own.leave()  # it waits for the silent process
         if not error.is_reported:
             sys.stderr.write(f"anew: {error}\\n")
-        from anew.core.launcher import tell_torchrun
-        tell_torchrun(error.exit_code)
+        from anew.core.launcher import notify_torchrun
+        notify_torchrun(error.exit_code)
         sys.exit(error.exit_code)
 """,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -62,6 +63,28 @@ def test_dropout_of_some_positions_follows_row_and_position_alone() -> None:
     assert torch.equal(whole, mask(32, 5, 20, needed))  # padded less
     assert torch.equal(whole[[3, 2]], mask(33, 4, 20, [(2, 19), (0, 0)]))  # in another micro-batch, in another order
     assert 0 < int((whole == 0).sum()) < whole.numel()
+
+
+def test_samples_with_equal_low_bits_of_their_keys_have_different_noise() -> None:
+    noises = []
+    for index in (53313, 108501):
+        assert random.key(0, "draw", index) & 0xFFFFFFFF == 0x8D78314E
+        noises.append(torch.randn(64, generator=random.sample_generator(0, "draw", index)))
+    assert not torch.isin(noises[0], noises[1]).any()
+
+
+def test_noise_of_samples_is_normal_and_independent_of_that_of_others() -> None:
+    first = torch.stack([torch.randn(8, generator=random.sample_generator(3, "draw", i)) for i in range(4000)])
+    assert float(first.mean(0).abs().max()) < 0.06 and float((first.std(0) - 1).abs().max()) < 0.05
+    assert float((torch.corrcoef(first.T) - torch.eye(8)).abs().max()) < 0.06
+    assert float(torch.corrcoef(torch.stack([first[:-1, 0], first[1:, 0]]))[0, 1].abs()) < 0.06
+    assert len(first[:, 0].unique()) > 3990
+    assert torch.equal(first[7], torch.randn(8, generator=random.sample_generator(3, "draw", 7)))
+
+
+def test_words_of_a_state_lie_where_pytorch_reads_them() -> None:
+    words = torch.Generator().manual_seed(5).get_state()[random.STATE_OFFSET :][: 8 * random.STATE_WORDS]
+    assert np.array_equal(words.numpy().view(np.uint64), np.random.RandomState(5).get_state()[1])  # type: ignore[index]
 
 
 def test_keys_are_the_same_everywhere() -> None:

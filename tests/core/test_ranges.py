@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from asyncio import CancelledError
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ class Store:
     def __init__(self, body: bytes = BODY) -> None:
         self.body, self.stamp = body, "v1"
         self.asked: list[tuple[int, int]] = []
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.barrier: threading.Barrier | None = None
 
     def info(self, path: str) -> Mapping[str, object]:
@@ -168,6 +169,15 @@ def test_what_goes_wrong_is_said_to_who_reads(tmp_path: Path, fault: Exception, 
     with pytest.raises(DataError, match=message):
         reader.read(FILE, 0, 100)
     assert reader.read(FILE, 0, 100) == BODY[:100]  # once it is back
+
+
+def test_a_request_that_is_cancelled_leaves_nobody_waiting(tmp_path: Path) -> None:
+    store = Store()
+    store.faults = [CancelledError()]
+    reader = opened(tmp_path, store)
+    with pytest.raises(CancelledError):
+        reader.read(FILE, 0, 100)
+    assert reader.read(FILE, 0, 100) == BODY[:100]
 
 
 def test_one_object_among_many_may_go_and_more_may_not(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anew.core.wording import duration
+from anew.core.wording import duration, percent
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,12 @@ from anew.core.wording import duration
 def test_durations_have_no_long_fractions(seconds: float, words: str) -> None:
     """100 s were "1.667 min"."""
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0%"), (1e-7, "under 0.01%"), (0.0004, "0.04%"), (0.053, "5.3%"), (0.23, "23%"), (0.984, "98%"), (0.9901, "99%"),
+     (0.995, "99.5%"), (0.9996, "99.96%"), (1.0 - 1e-7, "over 99.99%"), (1.0, "100%")],
+)  # fmt: skip
+def test_only_none_is_0_and_only_all_is_100_percent(share: float, words: str) -> None:
+    assert percent(share) == words

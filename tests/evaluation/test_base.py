@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.affordable import comparable_items, measured_items
 from anew.evaluation.audit_schedule import comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.items_in_time import comparable_items, measured_items
 from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult

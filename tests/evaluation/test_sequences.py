@@ -14,8 +14,8 @@ import pytest
 
 from anew.core.specs import Tokens
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.compared_sets import ComparedSets
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities import text as text_module
@@ -300,7 +300,7 @@ def test_figures_of_sequences_have_floors() -> None:
         assert scores[f"bits_per_residue_{name}"].spec.role == "reference"
     assert scores["bits_per_residue_clusters"].spec.role == "metric"
     assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
-    evaluation.sets = ComparedSets({"samples": sequences(60, 2), "test": test, "train": train}, {}, Supply())
+    evaluation.sets = ItemSets({"samples": sequences(60, 2), "test": test, "train": train}, {}, Supply())
     evaluation.sets.take(60, lambda train, n: [])
     own = scores_of(
         s

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import anew
-from anew.data.formats.tokenizer import SubWords
+from anew.data.formats.tokenizer import Characters, SubWords
 from anew.exporting import gguf as target
 
 from .test_transformers import greedy_ids, held_out, prompt_ids
@@ -78,7 +78,20 @@ def test_weights_come_back(number_type: str, text_run: Callable[[str], Path], tm
     assert tensors["blk.0.attn_norm.weight"].tensor_type.name == "F32"
     assert fields["general.architecture"] == "qwen3" and fields["qwen3.context_length"] == 256
     assert fields["tokenizer.ggml.add_eos_token"] is False and fields["tokenizer.ggml.add_space_prefix"] is False
-    assert "\u2581" in fields["tokenizer.ggml.tokens"] and " " not in fields["tokenizer.ggml.tokens"]
+    tokens = fields["tokenizer.ggml.tokens"]
+    assert "\u2581" in tokens and " " not in tokens and len(set(tokens)) == len(tokens)
+
+
+@pytest.mark.parametrize("text", ["a b \u2581\u2583", "ab\u2581"])
+def test_characters_with_the_sign_for_a_space_are_refused(text: str) -> None:
+    tokenizer = Characters.fit([text]).tokenizer([])
+    stock: Any = SimpleNamespace(
+        tokenizer=tokenizer, decoder=SimpleNamespace(config={"vocab_size": tokenizer.get_vocab_size()})
+    )
+    with pytest.raises(
+        anew.ConfigError, match=r"writes a space as .* export to transformers, or train with tokens=bpe"
+    ):
+        target._add_characters(SimpleNamespace(), stock)  # type: ignore[arg-type]
 
 
 def test_tied_embeddings_and_merges(text_run: Callable[[str], Path], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 import anew
-from anew.core.random import evenly_spread, generator, normal_rows
+from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundle
@@ -87,7 +87,7 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
     top = family.config.top_dim
     size = top + int(np.prod(family.latent.shape))
     keys = request.sample_keys(SEED)
-    noise = normal_rows([generator(row_seed, "draw", index) for row_seed, index in keys], size)
+    noise = normal_rows([sample_generator(row_seed, "draw", index) for row_seed, index in keys], size)
     component = family.prior.sample_components(evenly_spread(keys, "component"), request.labels)
     weights = one_hot(component, family.prior.num_clusters + 1).float()
     return {"weights": weights, "noise": noise[:, :top], "deviations": float(family.temperature) * noise[:, top:]}
@@ -379,7 +379,7 @@ def test_a_family_of_ones_own(tmp_path: Path) -> None:
 
 def uniforms() -> list[list[float]]:
     """(tokens, N) random numbers that the tokens of samples are drawn with."""
-    sources = [generator(SEED, "draw", i) for i in range(N)]
+    sources = [sample_generator(SEED, "draw", i) for i in range(N)]
     blocks = [torch.stack([torch.rand(64, generator=source) for source in sources], 1) for _ in range(12)]
     numbers: list[list[float]] = torch.cat(blocks).tolist()
     return numbers

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn.functional import one_hot
 
 import anew
-from anew.core.random import evenly_spread, generator, normal_rows
+from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
 from anew.data.formats.audio import cut_tail
@@ -98,7 +98,7 @@ def test_a_vae(tmp_path: Path) -> None:
     family: Any = model.family
     size = 8 + int(np.prod(family.latent.shape))
     keys = request.sample_keys(SEED)
-    noise = normal_rows([generator(row_seed, "draw", index) for row_seed, index in keys], size)
+    noise = normal_rows([sample_generator(row_seed, "draw", index) for row_seed, index in keys], size)
     component = family.prior.sample_components(evenly_spread(keys, "component"), request.labels)
     weights = one_hot(component, family.prior.num_clusters + 1).float()
     inputs = {"weights": weights, "noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:]}
@@ -158,7 +158,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
 
 def uniforms(seed: int) -> np.ndarray[Any, Any]:
     """(tokens, N) random numbers that the tokens of samples are drawn with."""
-    sources = [generator(seed, "draw", i) for i in range(N)]
+    sources = [sample_generator(seed, "draw", i) for i in range(N)]
     return np.concatenate([np.stack([torch.rand(64, generator=s).numpy() for s in sources], 1) for _ in range(12)])
 
 
@@ -305,6 +305,10 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
     assert names == ["0000.png", "0001.png", "0002.png"]
     image = Image.open(io.BytesIO((tmp_path / "new" / "0000.png").read_bytes()))
     assert image.size == (12, 12) and image.mode == "L"
+    again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 2 and "no file is replaced" in again.stderr
+    none = subprocess.run([*words[:4], "0"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert none.returncode == 2 and "at least 1 (got 0)" in none.stderr
     assert "anew" not in (export.folder / "sample.py").read_text()
     assert json.loads((export.folder / "sampler.json").read_text())["labels"]["names"] == ["bar", "disc"]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ import anew
 from anew.cli.summary import score_lines
 from anew.core.specs import SampleRequest
 from anew.sampling import drawing
+from anew.sampling.model import LateModel, Model
 from samples import prose, shapes, trained
 
 
@@ -64,6 +68,24 @@ def test_what_is_known_is_kept(images: anew.Model) -> None:
     assert np.array_equal(draft, images.sample(1, seed=5, condition=(image, mask))[0])
     with pytest.raises(anew.ConfigError, match=r"the mask has the size \(3, 3\)"):
         images.sample(1, condition=(image, mask[:3, :3]))
+
+
+def test_a_model_is_loaded_once_for_all_threads(images: anew.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Model.__init__
+    calls: list[object] = []
+
+    def load(model: Model, *arguments: Any, **keywords: Any) -> None:
+        calls.append(model)
+        time.sleep(0.05)
+        loaded(model, *arguments, **keywords)
+
+    monkeypatch.setattr(Model, "__init__", load)
+    model = LateModel(images.folder, "cpu")
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: type(model.family), range(4))) == {type(images.family)}
+    assert len(calls) == 1
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        model.no_such_thing  # noqa: B018
 
 
 def test_values_that_are_not_finite_are_no_items(images: anew.Model, monkeypatch: pytest.MonkeyPatch) -> None:

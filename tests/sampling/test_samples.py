@@ -91,10 +91,17 @@ def test_what_their_repr_says() -> None:
 
 
 def test_a_class_is_named_with_one_separator_where_its_name_has_signs(tmp_path: Path) -> None:
-    labels = ["perc & cymbal", "../up", "", "großer Baum", "&"]
-    samples = Samples([np.zeros((4, 4), np.uint8)] * 5, list(labels), Files())  # type: ignore[arg-type]
+    labels = ["perc & cymbal", "../up", "", "großer Baum", "&", "x" + 60 * "𠀀"]
+    samples = Samples([np.zeros((4, 4), np.uint8)] * 6, list(labels), Files())  # type: ignore[arg-type]
     names = sorted(path.stem for path in samples.save(tmp_path / "out"))
-    assert names == ["0000-perc_cymbal", "0001-up", "0002-label", "0003-großer_Baum", "0004-label"]
+    assert names == [
+        "0000-perc_cymbal",
+        "0001-up",
+        "0002-label",
+        "0003-großer_Baum",
+        "0004-label",
+        "0005-x" + 14 * "𠀀",
+    ]
 
 
 def of(modality: str, *items: Any) -> Samples:

@@ -92,6 +92,8 @@ def test_items_of_a_class_are_scored_as_such(client: TestClient, runs: dict[str,
     answers = [client.post("/v1/score", json=body | {"label": label}).json() for label in (first, second)]
     assert answers[0]["data"][0]["bits"] != answers[1]["data"][0]["bits"] and answers[0]["notes"] == []
     assert answers[1]["data"][0]["bits"] == pytest.approx(model.score(["MKVL"], label=second).bits, rel=1e-4)
+    bits = [client.post("/v1/score", json=body | more).json()["data"] for more in ({}, {"label": "any"})]
+    assert bits[0] == bits[1]
     refused = client.post("/v1/score", json=body | {"label": "none"})
     assert refused.status_code == 400 and refused.json()["error"]["param"] == "label"
     assert client.post("/v1/score", json={"model": "names", "input": "an", "label": first}).status_code == 400

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,11 @@ from starlette.testclient import TestClient
 
 import anew
 from anew.core.specs import Batch
+from anew.server import completions
+from anew.server.bodies import CompletionBody
+from anew.server.completions import Answer
 from anew.server.limits import MAX_TOKENS
+from anew.server.text_work import TextPiece, TokenLogProb
 
 TEXTS = ("book", "names", "words", "proteins", "programs")
 
@@ -115,6 +121,8 @@ def test_a_label(client: TestClient, runs: dict[str, Path]) -> None:
     body = complete(client, "proteins", "M", label=label, seed=1, max_tokens=12)
     expected = anew.load(runs["proteins"], "cpu").sample(1, seed=1, prompt="M", label=label, max_tokens=12)
     assert "M" + texts(body)[0] == expected[0]
+    anyone = complete(client, "proteins", "M", label="any", seed=1, max_tokens=12)
+    assert texts(anyone) == texts(complete(client, "proteins", "M", seed=1, max_tokens=12))
 
 
 # ---- log-probabilities ----
@@ -154,7 +162,24 @@ def test_a_stream_joins_to_the_whole(name: str, client: TestClient) -> None:
         mine = [c for event in events for c in event["choices"] if c["index"] == choice["index"]]
         assert "".join(c["text"] for c in mine) == choice["text"]
         assert [c["finish_reason"] for c in mine if c["finish_reason"]] == [choice["finish_reason"]]
-        assert [t for c in mine for t in c["logprobs"]["tokens"]] == choice["logprobs"]["tokens"]
+        for field in ("tokens", "text_offset"):
+            assert [value for c in mine for value in c["logprobs"][field]] == choice["logprobs"][field]
+
+
+def test_offsets_of_a_stream_count_tokens_whose_text_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions, "TextWork", lambda request, channel: None)
+    body = CompletionBody.model_validate({"model": "m", "prompt": "x", "stream": True, "logprobs": 0, "stop": ["cde"]})
+    request: Any = SimpleNamespace(n=1, prompt=[1], num_begin_tokens=0)
+    a, c, x = (TokenLogProb(text, -1.0, {}) for text in ("ab", "c", "x"))
+
+    async def offsets() -> list[list[int]]:
+        answer = Answer(body, SimpleNamespace(name="m"), [request])  # type: ignore[arg-type]
+        answer.channel.put(TextPiece(0, "ab", (a, c)))  # "c" may begin the stop
+        answer.channel.put(TextPiece(0, "cx", (x,), "length", 3))
+        clock: Any = SimpleNamespace(on_piece=lambda: None)
+        return [chunk["choices"][0]["logprobs"]["text_offset"] async for chunk in answer.chunks(clock)]  # type: ignore[index]
+
+    assert asyncio.run(offsets()) == [[0, 2], [3]]
 
 
 def test_requests_side_by_side_get_what_they_get_alone(client: TestClient) -> None:

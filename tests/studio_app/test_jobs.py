@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from anew.errors import ConfigError
 from anew.runs import lock
-from anew.studio_app import runner
+from anew.studio_app import commands, runner
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.start_folder import STATE, StartFolder
 from studio_runs import client_of, write_run
@@ -49,7 +49,7 @@ def own_store(start: Path) -> JobStore:
 
 
 def sleeping() -> tuple[subprocess.Popen[bytes], float]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     return process, time.time()
 
 
@@ -216,6 +216,21 @@ def test_more_of_a_run(root: Path, start: Path) -> None:
         and any(word.startswith("--steps=") for word in first.words)
     )
     assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
+
+
+def test_a_discarded_run_gets_no_command_and_leaves_nothing(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[int] = []
+    with client_of(start) as client:
+
+        def resume_meanwhile(folder: Path) -> None:
+            assert folder.name.startswith(".") and folder.parent == start / "runs"  # no page shows it any more
+            answers.append(client.post("/api/resume", json={"run": "runs/old"}).status_code)
+            remove(folder)
+
+        remove = commands.shutil.rmtree
+        monkeypatch.setattr(commands.shutil, "rmtree", resume_meanwhile)
+        assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 200
+    assert answers == [404] and list((start / "runs").iterdir()) == [] and JobStore(start / STATE).all() == []
 
 
 @pytest.mark.parametrize(

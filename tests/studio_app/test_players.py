@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,4 +51,19 @@ def test_more_models_than_there_is_room_for(tmp_path: Path) -> None:
     players = Players()
     first, *_ = [players.player(weights(tmp_path / str(number))) for number in range(MAX_PLAYERS + 1)]
     assert f"keeps {MAX_PLAYERS} models in memory" in refusal(first)
+    players.stop()
+
+
+def test_names_of_samples_never_come_again(tmp_path: Path) -> None:
+    players, run = Players(), weights(tmp_path / "run")
+    samples: Any = ["a sample"]
+    first = players.player(run)
+    name = first.keep(samples)
+    assert first.samples(name) is samples
+    os.utime(run / "model.safetensors", (1, 1))
+    second = players.player(run)
+    second.keep(samples)
+    with pytest.raises(ApiError, match="no longer in memory") as refusal:
+        second.samples(name)
+    assert refusal.value.status == 404
     players.stop()

@@ -27,7 +27,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset, LatentModality
 from anew.data.types import DataBudget
-from anew.errors import ConfigError
+from anew.errors import ConfigError, DataError
 from anew.families.diffusion.family import Diffusion
 from anew.families.vae.family import Vae
 from anew.planning.choose import FamilyChoice
@@ -107,6 +107,12 @@ def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(data.items("test", 5), plain.items("test", 5), strict=True))
     assert sum(len(b) for b in data.sweep("train")) == plain.train_items
     assert data.state() == plain.state()
+    assert np.array_equal(data.stored_rows("test", 5), plain.stored_rows("test", 5))
+    for name in ("scan", "train_items", "are_draws", "carved", "division_notes", "table_notes"):
+        assert getattr(data, name) == getattr(plain, name), name
+    assert data.opened_part("test") == plain.opened_part("test") and data.part_size("test") == plain.part_size("test")
+    with pytest.raises(DataError, match="opened with `open_like`"):
+        data.records()
 
 
 def test_an_item_is_encoded_once_and_alike_in_any_company(folder: Path) -> None:

@@ -18,9 +18,9 @@ from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.announcements import Announcements
-from anew.evaluation.compared_sets import ComparedSets
+from anew.evaluation.item_sets import ItemSets
+from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
@@ -68,7 +68,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         announcements=SILENT,
         answer_scores=scores,
         copy_tests=lambda: iter(()),
-        sets=ComparedSets({}, {}, Supply()),
+        sets=ItemSets({}, {}, Supply()),
         unmeasured=["the figures after these"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
         answer_scores=lambda: iter(()),
         copy_tests=no_time,
         further_scores=lambda: iter(()),
-        sets=ComparedSets({}, {}, Supply()),
+        sets=ItemSets({}, {}, Supply()),
         unmeasured=[],
     )
     measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
         answer_scores=lambda: iter([score("coverage", 0.5)]),
         copy_tests=lambda: iter([heard.message("copies")]),
         further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
-        sets=ComparedSets({}, {}, Supply()),
+        sets=ItemSets({}, {}, Supply()),
         unmeasured=[],
     )
     heard = Heard()

@@ -11,7 +11,9 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
-from anew.workflows import audit
+from anew.workflows import evaluated_items
+from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
+from anew.workflows.evaluated_items import EvaluatedItems
 from anew.workflows.pool_size import POOL_BYTES, pool_limit
 
 
@@ -45,18 +47,18 @@ def test_audits_of_foreign_samples_read_no_more_real_items_than_fit(
         most.append(n)
         return read(data, part, n, seed)
 
-    monkeypatch.setattr(audit, "pool_limit", lambda item, modality: 30)
+    monkeypatch.setattr(evaluated_items, "pool_limit", lambda item, modality: 30)
     monkeypatch.setattr(Dataset, "items", items)
-    with contextlib.closing(Dataset.open(str(tmp_path / "data"), size=audit.ONLY_COMPARED)) as real:
-        real.fit(audit.ONLY_COMPARED)
+    with contextlib.closing(Dataset.open(str(tmp_path / "data"), size=ONLY_COMPARED)) as real:
+        real.fit(ONLY_COMPARED)
         (tmp_path / "form").mkdir()
         real.modality.save(tmp_path / "form")
         generated, held_out = (
             Dataset.open_like(real.state(), tmp_path / "form", str(tmp_path / name)) for name in ("new", "held")
         )
         for part in (None, held_out):
-            sets = audit.Sets(real, generated, part, 50, 0)
+            sets = SampleSets(EvaluatedItems(real, generated, part, 50, 0))
             pool = sets.inputs(None).pool
             assert pool is not None and len(pool(1_000).train) + len(pool(1_000).held_out) == 30
         assert any(note.startswith("At least 1 of 30 held-out items are also") for note in sets.notes)
-    assert max(most) == audit.NUM_PEEKED  # not 200,000
+    assert max(most) == NUM_PEEKED  # not 200,000

@@ -338,7 +338,8 @@ def evaluate(
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
-    from anew.workflows.audit import evaluate_samples, read_features
+    from anew.workflows.evaluate_samples import evaluate_samples
+    from anew.workflows.own_features import read_features
 
     return evaluate_samples(
         str(samples_path),
@@ -381,8 +382,8 @@ def _evaluate_run(
     ends_at: float | None,
     out: Path | None,
 ) -> EvaluationReport:
-    from anew.workflows.audit import read_features
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
+    from anew.workflows.own_features import read_features
     from anew.workflows.time_limit import TimeLimit
 
     new_path = None if data is None else str(data)

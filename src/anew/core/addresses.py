@@ -232,7 +232,7 @@ def reached(
                 raise final_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
             if not is_logged and time.monotonic() - begin > QUIET_S:
                 is_logged = True
-                _say_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
+                _log_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
 
@@ -251,7 +251,7 @@ def _absence(error: FileNotFoundError, shown: str, verb: str) -> str:
 _told_at = [-math.inf]  # when waiting was last spoken of: many requests at once fail together
 
 
-def _say_waiting(sentence: str) -> None:
+def _log_waiting(sentence: str) -> None:
     now = time.monotonic()
     if now - _told_at[0] > RETRY_S:
         _told_at[0] = now

@@ -87,7 +87,7 @@ class BlockCache:
                 temporary.unlink()
             return
         with self._lock:
-            self._size = len(data) + (self._measured() if self._size is None else self._size)
+            self._size = self._measured() if self._size is None else self._size + len(data)
             if self._size > self._max_bytes:
                 self._size = self._prune()
 

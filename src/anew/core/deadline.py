@@ -29,7 +29,7 @@ def can_stop() -> bool:
 @contextmanager
 def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterator[None]:
     """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
-    import.
+    import. It must not be nested: the end of an inner one ends the time of the outer one, too.
 
     Only the main thread of a system with SIGALRM can be stopped so; elsewhere the body has to watch the clock by itself.
 

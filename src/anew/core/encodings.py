@@ -6,7 +6,7 @@ import codecs
 import re
 from encodings.aliases import aliases
 
-from anew.errors import did_you_mean
+from anew.errors import closest_name
 
 AUTO = "auto"
 # Codecs of Python's own strings, and those that differ between computers
@@ -28,9 +28,9 @@ def codec_name(name: str) -> str:
     except (LookupError, ValueError):
         is_known = False
     if not is_known:
-        hint = did_you_mean(name.lower(), _all_names()).removeprefix("; ")
+        closest = closest_name(name.lower(), _all_names())
         raise ValueError(
-            hint if hint.startswith("did you mean") else "give auto or an encoding, such as koi8-r or euc-jp"
+            "give auto or an encoding, such as koi8-r or euc-jp" if closest is None else f"did you mean {closest!r}?"
         )
     if codec.startswith(("utf-16", "utf-32")):
         raise ValueError(

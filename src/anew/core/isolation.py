@@ -33,6 +33,11 @@ from anew.core.stop_signals import stop_signals
 from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 # Of CPU that one item may take where it is tried alone, half of it among others; a picture of 64 megapixels takes .35
 # (docs/log.md, 2026-11-27).
 SECONDS = 20.0
@@ -45,7 +50,7 @@ PIECE, PIECE_BYTES = 128, 1 << 25
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
 KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
-# Bytes that may wait in a pipe, where the system lets us say so: each time one is full costs a context switch.
+# Bytes that may wait in a pipe, where the system allows so many: each time one is full costs a context switch.
 PIPE_BYTES = 1 << 20
 _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
@@ -81,14 +86,23 @@ def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in KEPT.items()}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=os.environ | single_threaded | keeps_memory,
-        pipesize=PIPE_BYTES,
     )
+    for pipe in (process.stdin, process.stdout):
+        _widen(cast(IO[bytes], pipe))
+    return process
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let PIPE_BYTES wait in a pipe. Linux limits the bytes of all pipes of a user, who may have many workers."""
+    if fcntl is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class Worker:
@@ -223,8 +237,7 @@ class Worker:
             raise RuntimeError("the worker is closed")
         if code in _TIMED_OUT:
             return f"it takes more than {self.seconds:g} s to decode"
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"it brings its decoder down ({name})"
+        return f"it brings its decoder down ({_signal_name(-code) if code < 0 else f'exit code {code}'})"
 
     def _forget(self) -> None:
         """In a forked child: the process is the parent's, and its pipe must end with the parent."""
@@ -234,6 +247,13 @@ class Worker:
             process.returncode = 0
             for pipe in (process.stdin, process.stdout):
                 cast(io.BufferedReader, pipe).raw.close()  # not flushed: what is buffered is the parent's
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _forget_all() -> None:

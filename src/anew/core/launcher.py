@@ -92,11 +92,11 @@ def _check_room(requested: int, device: str) -> None:
         gpus = torch.cuda.device_count()
     if requested > 1 and device == "mps":
         raise ConfigError(f"`processes` {requested} cannot share device=mps; leave it out, or give device=cpu")
-    most = gpus or count_cores()
-    if requested > most:
-        units = plural(most, "GPU" if gpus else "core")
+    max_processes = gpus or count_cores()
+    if requested > max_processes:
+        units = plural(max_processes, "GPU" if gpus else "core")
         raise ConfigError(
-            f"`processes` {requested} is more than this machine has room for ({units}); give at most {most}"
+            f"`processes` {requested} is more than this machine has room for ({units}); give at most {max_processes}"
         )
 
 
@@ -109,7 +109,7 @@ def leave_group() -> bool:
     return is_first
 
 
-def tell_torchrun(code: int) -> None:
+def notify_torchrun(code: int) -> None:
     """Leave the exit code where torchrun looks for it: torchrun itself ends with 1, whatever its processes end with, but copies
     this file, with the code of the process that failed first, to where its own TORCHELASTIC_ERROR_FILE says."""
     path = os.environ.get(ERROR_FILE)

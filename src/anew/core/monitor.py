@@ -17,7 +17,7 @@ from typing import Protocol, TypedDict
 
 from anew.core import stuck_torchrun
 from anew.core.exit_codes import MISTAKE, STOPPED
-from anew.core.launcher import launcher_keeps_store, tell_torchrun
+from anew.core.launcher import launcher_keeps_store, notify_torchrun
 from anew.core.wording import COMPLAINT
 from anew.errors import ProcessError, printable
 
@@ -343,7 +343,7 @@ class Monitor:
                 if self._claim():
                     sys.stderr.write(f"{COMPLAINT}{printable(self._ending.sentence)}\n")
                     sys.stderr.flush()
-                tell_torchrun(self._ending.code)
+                notify_torchrun(self._ending.code)
                 os._exit(self._ending.code)
 
     def _look_for_silence(self) -> None:
@@ -381,8 +381,10 @@ class Monitor:
         host that does not hear of the first one."""
         with self._lock:
             assert self._ending is not None
-            speaks = self._rank == 0 or (self._ending.rank == 0 and self._speaks_for_host() and self._has_lost_main())
-            if self._ending.is_said or not speaks:
+            is_reporter = self._rank == 0 or (
+                self._ending.rank == 0 and self._reports_for_host() and self._has_lost_main()
+            )
+            if self._ending.is_said or not is_reporter:
                 return False
             self._ending = TrainingEnd(self._ending.rank, self._ending.sentence, self._ending.code, is_said=True)
             self._end_at = time.monotonic() + GRACE_S  # the main thread leaves first, then says it
@@ -395,7 +397,7 @@ class Monitor:
             return main.is_dead(self._pid_namespace)
         return main.is_dead(self._pid_namespace) or main.is_silent(min(SUSPECT_S, self.limit))
 
-    def _speaks_for_host(self) -> bool:
+    def _reports_for_host(self) -> bool:
         """Whether this process is the first one on this machine, not counting the first of all."""
         return int(os.environ.get("LOCAL_RANK", "0")) == int(self._is_beside_main())
 

@@ -6,6 +6,7 @@ same numbers for the same example of the same step.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,18 +27,43 @@ ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, en
 # Unreasonable Effectiveness of Quasirandom Sequences", 2018, in three dimensions; in two, ten samples of ten even classes
 # would have five of them).
 SPREAD_STEPS = {"label": 0.5497004779019703, "component": 0.8191725133961645}
+# Of the Mersenne Twister in the state of PyTorch's CPU generator: 32-bit words, each in 64 bits, after counters.
+STATE_WORDS, STATE_OFFSET = 624, 24
 CIRCLE = 2**64  # positions modulo 1 are whole multiples of 1 / CIRCLE, which are exact for any index
 
 
 def key(*parts: int | str | float) -> int:
     """A 63-bit integer from the parts, the same on every machine."""
-    text = "\x1f".join(str(p) for p in parts).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") & (2**63 - 1)
+    return int.from_bytes(hashlib.blake2b(_joined(parts), digest_size=8).digest(), "little") & (2**63 - 1)
 
 
 def generator(*parts: int | str | float) -> torch.Generator:
-    """A CPU generator seeded by `key(*parts)`."""
+    """A CPU generator seeded by `key(*parts)`, of which PyTorch uses the low 32 bits.
+
+    Any two lists of parts share their numbers with a chance of 2**-32. That does no harm to the draws of a training or a
+    projection; samples, whose noise must differ among millions, have `sample_generator`.
+    """
     return torch.Generator().manual_seed(key(*parts))
+
+
+def sample_generator(*parts: int | str | float) -> torch.Generator:
+    """A CPU generator for one sample, whose whole state is a digest of the parts: no two lists of parts share it."""
+    words = np.frombuffer(hashlib.shake_128(_joined(parts)).digest(4 * STATE_WORDS), dtype="<u4")
+    state = _fresh_state().clone()
+    state.numpy()[STATE_OFFSET : STATE_OFFSET + 8 * STATE_WORDS].view(np.uint64)[:] = words
+    source = torch.Generator()
+    source.set_state(state)
+    return source
+
+
+def _joined(parts: Sequence[int | str | float]) -> bytes:
+    return "\x1f".join(map(str, parts)).encode()
+
+
+@functools.cache
+def _fresh_state() -> Tensor:
+    """The state of a generator that has drawn nothing, whose next number begins a new block of words."""
+    return torch.Generator().manual_seed(0).get_state()
 
 
 def normal_rows(sources: Sequence[torch.Generator], count: int) -> Tensor:

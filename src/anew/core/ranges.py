@@ -67,7 +67,7 @@ class RangeStore:
         num_objects: int = 1,
         forget: Callable[[], object] = lambda: None,
     ) -> None:
-        self._system, self._shown, self._cache = system, shown, cache
+        self._system, self._address, self._cache = system, shown, cache
         self._num_objects, self._forget = num_objects, forget
         self._lost: set[str] = set()  # keys of objects that are gone or changed
         self._objects = DirectStore(system)
@@ -156,10 +156,10 @@ class RangeStore:
         while True:
             job = self._jobs.get()
             blocks: Blocks | None = None
-            fault: Exception | None = None
+            fault: BaseException | None = None
             try:
                 blocks = self._fetch(job)
-            except Exception as error:  # whoever waits for the blocks meets it
+            except BaseException as error:  # raised again in the threads that wait for the blocks
                 fault = error
             with self._lock:
                 self._ahead -= job.bytes
@@ -174,7 +174,7 @@ class RangeStore:
 
     def _fetch(self, job: _BlockRequest) -> Blocks:
         file, start = job.names.file, job.run.start * BLOCK
-        shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
+        place = f"{self._address}: {file.key.rpartition('/')[2]}"
         stop = start + job.bytes
         is_whole = start == 0 and stop == file.bytes
 
@@ -188,13 +188,13 @@ class RangeStore:
                     raise
                 return None
 
-        data = addresses.reached(fetch, shown)
+        data = addresses.reached(fetch, place)
         if data is None:
             raise self._loss(file, "it was removed after the data was listed")
         with self._lock:
             self.requests += 1
             self.bytes_read += len(data)
-        if len(data) != job.bytes or not (is_whole or self._is_same(file, shown)):
+        if len(data) != job.bytes or not (is_whole or self._is_same(file, place)):
             raise self._loss(file, "it changed after the data was listed")
         blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
         self._remember(blocks)
@@ -211,7 +211,7 @@ class RangeStore:
             return LostObjectError(errno.ENOENT, reason)
         self._forget()
         return ChangedDataError(
-            f"{self._shown!r} changed while it was read: {count:,} of {plural(self._num_objects, 'file')} "
+            f"{self._address!r} changed while it was read: {count:,} of {plural(self._num_objects, 'file')} "
             f"{are(count)} gone or changed, such as {file.key.rpartition('/')[2]!r}"
         )
 

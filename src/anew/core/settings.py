@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias, TypeVar, cast
 
-from anew.errors import ConfigError, did_you_mean, shorten
+from anew.errors import ConfigError, closest_name, did_you_mean, shorten
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -267,7 +267,7 @@ def _without_none(hint: object) -> object:
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
     candidates = sorted(set(names))
     hint = did_you_mean(name, candidates)
-    if len(candidates) > MAX_LISTED and "did you mean" not in hint:
+    if len(candidates) > MAX_LISTED and closest_name(name, candidates) is None:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"
     return ConfigError(f"unknown setting {full_name!r}{hint}")
 

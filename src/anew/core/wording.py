@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 COMPLAINT = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
+EXTREME = 0.0001  # of shares nearer to 0 or 1 no digits are given: few things are counted to one in 10,000
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
 # The questions of a report, as they are put to the owner of the data.
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
@@ -38,8 +39,15 @@ def are(n: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1 with two digits where it is small: "0.5%", "23%"."""
-    return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
+    """A share of 0 to 1, with two digits where it is small and as many as distinguish it from all: "0.5%", "23%", "99.6%"."""
+    if 0.0 < share < EXTREME:
+        return f"under {100.0 * EXTREME:.2g}%"
+    if 1.0 - EXTREME < share < 1.0:
+        return f"over {100.0 - 100.0 * EXTREME:.2f}%"
+    if share < 0.1:
+        return f"{100.0 * share:.2g}%"
+    decimals = len(f"{100.0 - 100.0 * share:.1g}".partition(".")[2]) if share > 0.99 else 0
+    return f"{100.0 * share:.{decimals}f}%"
 
 
 def rounded_up(n: int) -> int:

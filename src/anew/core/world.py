@@ -302,7 +302,7 @@ def _link(world: World, monitor: Monitor) -> LocalLink | None:
 
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
-        f"the processes could not connect ({_named_clause(error)}); check host names and ports "
+        f"the processes could not connect ({_clause_with_type(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network), and start them all again",
         STOPPED,
     )
@@ -353,8 +353,8 @@ def together() -> Iterator[World]:
         raise
     except Exception as error:  # whatever it is, the other processes hear of it
         if is_connection_fault(error):
-            raise monitor.explain(_named_clause(error)) from error
-        monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_named_clause(error)})", 1)
+            raise monitor.explain(_clause_with_type(error)) from error
+        monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_clause_with_type(error)})", 1)
         raise
     finally:
         shutdown()
@@ -377,7 +377,7 @@ def is_connection_fault(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in CONNECTION_SIGNS)
 
 
-def _named_clause(error: BaseException) -> str:
+def _clause_with_type(error: BaseException) -> str:
     name, reason = type(error).__name__, clause(error)
     return name if reason == name else f"{name}: {reason}"
 

@@ -384,9 +384,9 @@ class Dataset:
             settings: Values of settings about reading that this data needs instead of those of the run. A column that is
                 named here must be there; those of the run are read where they are.
         """
-        own = dict(settings or {})
-        state = state.model_copy(update={"config": state.config | own})
-        needed = [role for role in ROLES if f"{role}_column" in own]
+        own_settings = dict(settings or {})
+        state = state.model_copy(update={"config": state.config | own_settings})
+        needed = [role for role in ROLES if f"{role}_column" in own_settings]
         columns = ColumnChoice.of(state.config, needed=needed)
         chosen = detect_modality(path, state.modality, samples, columns=columns)
         data = cls._restored(chosen, state, folder, new_files=True, generated=samples)

@@ -13,15 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
-from anew.data.types import Artifact, DataBudget, DatasetSummary, DecodedItem, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.estimators.sequence_clusters import SequenceClusters
 
 if TYPE_CHECKING:
@@ -169,8 +166,8 @@ class LatentDataset(Dataset):
     """A dataset whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
 
     def __init__(self, base: Dataset, codec: Codec) -> None:
+        vars(self).update(vars(base))  # it reads what the base has opened, and only its batches differ
         self._base, self.codec = base, codec
-        self.path, self.seed, self.fingerprint = base.path, base.seed, base.fingerprint
         self.modality = LatentModality(base.modality, codec)
         self._spec = replace(codec.latent, classes=base.spec.classes)
         self._latents: dict[bytes, Tensor] = {}  # by the digest of the item's values
@@ -227,53 +224,16 @@ class LatentDataset(Dataset):
 
     # ---- items: those of the base ----
 
-    @property
-    def scan(self) -> DatasetSummary:
-        return self.base.scan
-
-    @property
-    def train_items(self) -> int:
-        return self.base.train_items
-
-    @property
-    def are_draws(self) -> bool:
-        return self.base.are_draws
-
-    @property
-    def carved(self) -> tuple[str, ...]:
-        return self.base.carved
-
     def fit(self, size: DataBudget) -> Spec:
         """Fit the base; the codec was trained before, so its latents are fixed."""
         self.base.fit(size)
         return self.spec
 
-    def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:
-        self.base.prefetch(step, phase, first, count, size)
-
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         return self.base.items(part, n, seed)
-
-    def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
-        return self.base.item_labels(part, n, seed)
-
-    def text(self, part: str, limit: int | None = None) -> list[str]:
-        return self.base.text(part, limit)
-
-    def held_out(self) -> tuple[tuple[str, ...], bool]:
-        return self.base.held_out()
 
     def near_duplicate_groups(self, items: Sequence[DecodedItem], max_characters: int | None = None) -> list[int]:
         return self.base.near_duplicate_groups(items, max_characters)
 
-    def part_size(self, part: str) -> int:
-        return self.base.part_size(part)
-
-    def label_shares(self) -> list[float]:
-        return self.base.label_shares()
-
     def state(self) -> DataRecord:
         return self.base.state()
-
-    def close(self) -> None:
-        self.base.close()

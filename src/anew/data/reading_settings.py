@@ -8,7 +8,7 @@ from anew.core import settings as configs
 from anew.core.registry import available
 from anew.core.wording import listed
 from anew.data.modality import load_modality
-from anew.errors import ConfigError, did_you_mean
+from anew.errors import ConfigError, closest_name, did_you_mean
 
 # Of these, other data than that of a run may need other values
 OF_FILES = ("text_column", "image_column", "label_column", "encoding", "header")
@@ -58,6 +58,6 @@ def _refusal(full_name: str, data: str, names: Sequence[str]) -> ConfigError:
     name = full_name.rpartition(".")[2]
     advice = did_you_mean(name, names)
     # A setting that only other kinds of data have is spelled correctly
-    if "did you mean" not in advice or (name in WITHOUT_RUN and name not in names):
+    if closest_name(name, names) is None or (name in WITHOUT_RUN and name not in names):
         advice = f"; only {listed(names, 'or')} can" if names else "; leave it out"
     return ConfigError(f"{full_name!r} cannot be set for {data} only read{advice}")

@@ -19,6 +19,7 @@ from torch import Tensor
 from anew.core.memory import check_room
 
 TINY = 1e-12  # added to variances, so that nothing is divided by zero
+LLOYD_STEPS = 25  # of k-means, which has hardly more to gain by then
 ANY_CLASS = -1  # class of a component that serves all classes
 # Weight of a class that none of the fitted examples has: hardly ever drawn without its label, and its logarithm is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
@@ -404,13 +405,13 @@ def _cluster(
     return cluster, component_class
 
 
-def kmeans(z: Tensor, num_clusters: int, rng: torch.Generator, iterations: int = 25) -> Tensor:
+def kmeans(z: Tensor, num_clusters: int, rng: torch.Generator) -> Tensor:
     """(N,) cluster of each row of z (N, R): Lloyd's algorithm from k-means++ seeds."""
     centres = z[torch.randint(len(z), (1,), generator=rng)]
     while len(centres) < min(num_clusters, len(z)):
         distance = torch.cdist(z, centres).amin(1).square() + TINY
         centres = torch.cat([centres, z[torch.multinomial(distance, 1, generator=rng)]])
-    for _ in range(iterations):
+    for _ in range(LLOYD_STEPS):
         cluster = torch.cdist(z, centres).argmin(1)
         counts = torch.bincount(cluster, minlength=len(centres))[:, None]
         sums = torch.zeros_like(centres).index_add_(0, cluster, z)

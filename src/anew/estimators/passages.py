@@ -70,9 +70,9 @@ class PassageIndex:
             back = places[:, None] - length - 1 - np.arange(len(before))  # (k, w)
             agrees = (self.text[np.maximum(back, 0)] == before) & (back >= 0)
             further = np.logical_and.accumulate(agrees, 1).sum(1)  # (k,)
-            most = int(further.max())
-            places, length = places[further == most], length + most
-            if most < width:
+            max_further = int(further.max())
+            places, length = places[further == max_further], length + max_further
+            if max_further < width:
                 break
         return Passage(length, places)
 

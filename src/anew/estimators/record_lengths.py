@@ -109,11 +109,11 @@ def end_log_odds(counts: Ints) -> Doubles:
     if not whole.sum():
         return np.zeros(len(counts) + 1)
     lengths = np.arange(1, len(counts), dtype=np.float64)
-    own = whole / total
+    own_share = whole / total
     bandwidth = _bandwidth(lengths, whole)
-    near = np.maximum(_smoothed(own / _smoothed(np.ones(len(own)), bandwidth), bandwidth), 0.0)
+    near = np.maximum(_smoothed(own_share / _smoothed(np.ones(len(own_share)), bandwidth), bandwidth), 0.0)
     smallest = 1.0 / (total + 1.0)
-    probability = (1.0 - smallest) * (EXACT_SHARE * own + (1.0 - EXACT_SHARE) * near) + smallest / len(lengths)
+    probability = (1.0 - smallest) * (EXACT_SHARE * own_share + (1.0 - EXACT_SHARE) * near) + smallest / len(lengths)
     alive = np.cumsum(probability[::-1])[::-1] + num_cut / total
     hazard = np.clip(probability / alive, np.exp(-MAX_LOG_ODDS), None)
     log_odds = np.log(hazard) - np.log(np.maximum(1.0 - hazard, np.exp(-MAX_LOG_ODDS)))

@@ -15,12 +15,12 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.affordable import affordable_items, probe_size
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
-from anew.evaluation.compared_sets import ComparedSets, Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
+from anew.evaluation.item_sets import Embedder, ItemSets
+from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
@@ -85,7 +85,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.notes: list[Note] = []
         self.unmeasured, self.measured = [FURTHER_FIGURES], set[str]()
         self._crowding = CrowdingMeter()
-        self.sets = ComparedSets[ItemT]({}, {}, Supply())
+        self.sets = ItemSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
         self.announcements = Announcements(in_limited_time=limit is not None)
         self._embedder: Embedder[ItemT] | None = None
@@ -309,7 +309,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     # ---- features ----
 
-    def _read_sets(self, min_train: int = 0, max_further: int = 0) -> ComparedSets[ItemT]:
+    def _read_sets(self, min_train: int = 0, max_further: int = 0) -> ItemSets[ItemT]:
         """Samples, and as many held-out and training items, of which none is taken yet.
 
         Args:
@@ -332,7 +332,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self.num_cut_texts,
         )
         candidates = {"samples": samples, "test": test, "train": train}
-        return ComparedSets(candidates, {"test": n, "train": n_train}, supply, self.noun, self.counted)
+        return ItemSets(candidates, {"test": n, "train": n_train}, supply, self.noun, self.counted)
 
     def _naive_samples(self, train: Sequence[ItemT], n: int) -> list[ItemT]:
         return self.naive(train, n, np.random.default_rng(self.inputs.seed))
@@ -402,7 +402,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
 
 def rows_of(features: FeatureSets) -> dict[str, Numbers]:
-    """Features (n, d) by the names of `ComparedSets`."""
+    """Features (n, d) by the names of `ItemSets`."""
     rows = {"samples": features.samples, "test": features.held_out, "train": features.train}
     return rows | ({} if features.naive is None else {"naive": features.naive})
 

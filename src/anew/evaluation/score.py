@@ -18,6 +18,8 @@ Question = Literal["closeness", "variety"]
 
 # Items of each set that usually suffice for a comparison. No sentence asks for fewer, so that all ask for the same number.
 USUALLY_ENOUGH_ITEMS = 300
+# Items with which the interval of a rare share, such as of malformed records, is narrow enough to rule out a share that matters.
+ENOUGH_FOR_RARE_SHARES = 2_000
 
 
 class Division(Enum):
@@ -81,6 +83,27 @@ class Tolerance:
     least: int = 0
     least_to_pass: int = 0
     explains_others: bool = False
+
+
+def guessing_tolerance(
+    clause: str, *, large: float = 0.35, decisive: bool = False, least: int = 0, least_to_pass: int = 0
+) -> Tolerance:
+    """The tolerance of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
+
+    Args:
+        clause: What tells them apart, the beginning of the clause of the tolerance.
+        large, decisive, least, least_to_pass: See `Tolerance`.
+    """
+    return Tolerance(
+        "closeness",
+        0.15,
+        large,
+        f"{clause} {{value:.0%}} of the time {{guessing}}",
+        exact_baseline=0.5,
+        decisive=decisive,
+        least=least,
+        least_to_pass=least_to_pass,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,9 @@ def beginnings_of_long_records(samples: Sequence[str], length: int) -> tuple[lis
         samples: Records.
         length: The tokens of the longest real record.
     """
-    most = max(LONGER * length, LONG_RECORD)
-    num_long = sum(len(text) > most for text in samples)
+    max_length = max(LONGER * length, LONG_RECORD)
+    num_long = sum(len(text) > max_length for text in samples)
     if not num_long:
         return list(samples), []
     note = f"{num_long:,} of {plural(len(samples), 'sample')} {are(num_long)} far longer than all records of the data"
-    return [text[:most] for text in samples], [f"{note}: the first {most:,} characters were compared."]
+    return [text[:max_length] for text in samples], [f"{note}: the first {max_length:,} characters were compared."]

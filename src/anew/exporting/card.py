@@ -116,7 +116,7 @@ python sample.py -n 16 --seed 0 --out samples
 def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -> str:
     """The card of an ONNX export with its own sampler. left_out: what the run samples from besides its networks."""
     report = read_report(model)
-    scores = [] if report is None or left_out else report.telling_scores
+    scores = [] if report is None or left_out else report.informative_scores
     cost = cost_of_leaving_out(model, report, left_out)
     record = model.record
     data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
@@ -142,7 +142,7 @@ def measured_lines(report: ReportRecord | None) -> list[str]:
         return ["The run was not evaluated; `anew evaluate` does it."]
     answers = answer_lines(report.verdict)
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
-    for score in report.telling_scores:
+    for score in report.informative_scores:
         rows.append(f"| {escape(score.title or score.name)} | {' | '.join(figure_cells(score))} |")
     return [*answers, *(rows if report.scores else [])]
 

@@ -176,8 +176,17 @@ def _add_merges(writer: GGUFWriter, stock: LanguageModel) -> None:
 
 
 def _add_characters(writer: GGUFWriter, stock: LanguageModel) -> None:
-    """Add the tokenizer of a vocabulary of characters; a character that it lacks is read as the unknown token."""
+    """Add the tokenizer of a vocabulary of characters; a character that it lacks is read as the unknown token.
+
+    Raises:
+        ConfigError: The vocabulary has the character that stands for a space in such a file.
+    """
     names, special = _token_names(stock), _special_tokens(stock)
+    if SPACE in names:
+        raise ConfigError(
+            f"llama.cpp writes a space as {SPACE!r} (U+2581), which this run's texts have as a character of their own, so it could "
+            "not load the file; export to transformers, or train with tokens=bpe"
+        )
     characters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
     unknown = _unknown_id(stock, names, characters)
     types = [NORMAL if index in characters else CONTROL for index in range(len(names))]

@@ -150,7 +150,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "answers": [[CARD_QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
         "scores": [
             [score.title or score.name, *figure_cells(score)]
-            for score in (() if report is None else report.telling_scores)
+            for score in (() if report is None else report.informative_scores)
         ],
         "differences": differences,
     }

@@ -129,7 +129,7 @@ def _card(model: Model) -> str:
     parameters = num_parameters(model.family)
     return "\n".join(
         [
-            card_head(model, "anew", [] if report is None else report.telling_scores),
+            card_head(model, "anew", [] if report is None else report.informative_scores),
             f"A {escape(model.family_name)} that generates new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
             *_sample_lines(model.folder.path),

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         def batch_size(self) -> int: ...
 
 
+# The refusal of samples that are no numbers
+NOT_FINITE = "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
 # What a family works on, and its settings. Code that takes any family leaves both open.
 SpecT = TypeVar("SpecT", bound=Spec, default=Any)
 ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)

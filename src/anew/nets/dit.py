@@ -22,8 +22,8 @@ def rope_2d(rows: int, columns: int, head_dim: int, device: torch.device) -> tup
     rates = 100.0 ** (-torch.arange(quarter, device=device) / quarter)
     row_angles = torch.arange(rows, device=device)[:, None, None] * rates  # (rows, 1, head_dim / 4)
     column_angles = torch.arange(columns, device=device)[None, :, None] * rates  # (1, columns, head_dim / 4)
-    both = [angles.expand(rows, columns, quarter) for angles in (row_angles, column_angles)]
-    angle = torch.cat(both, -1).reshape(rows * columns, 2 * quarter)
+    axis_angles = [angles.expand(rows, columns, quarter) for angles in (row_angles, column_angles)]
+    angle = torch.cat(axis_angles, -1).reshape(rows * columns, 2 * quarter)
     return angle.cos(), angle.sin()
 
 

@@ -205,9 +205,9 @@ def losses(step: Event) -> dict[str, float]:
     return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
 
 
-def recent_losses(run: Path, max_lines: int = LAST_LINES) -> dict[str, float]:
+def recent_losses(run: Path) -> dict[str, float]:
     """The losses by name, as means of the last RATE_STEPS steps: those of one batch are noisy."""
-    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, "step", max_lines), RATE_STEPS)]
+    recent = [losses(step) for step in itertools.islice(_latest(run / NAME, "step", LAST_LINES), RATE_STEPS)]
     names = recent[0] if recent else {}
     return {name: fmean(step[name] for step in recent if name in step) for name in names}
 

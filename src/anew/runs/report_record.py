@@ -96,7 +96,7 @@ class ReportRecord(_ExtensibleRecord):
     has_flattened: Flag | None = None  # unknown in reports of older versions
 
     @property
-    def telling_scores(self) -> list[ScoreRecord]:
+    def informative_scores(self) -> list[ScoreRecord]:
         """The scores that were measured on enough items to say something."""
         return [score for score in self.scores if not score.counts_from]
 

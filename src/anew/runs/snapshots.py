@@ -89,9 +89,9 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
     halved = {name: _halved(tensor) for name, tensor in weights.items()}
     write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
     limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
-    most = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
+    max_snapshots = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
     saved = snapshots(run)
-    while len(saved) > most:
+    while len(saved) > max_snapshots:
         _remove(run, saved.pop(_least_missed(saved)).step)
 
 

@@ -16,7 +16,7 @@ from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
-from anew.families.base import Family, label_conflict
+from anew.families.base import NOT_FINITE, Family, label_conflict
 from anew.sampling.request_checks import class_index, no_classes, sampling_config
 from anew.sampling.samples import Samples
 
@@ -277,9 +277,7 @@ class Generator:
             RunError: Values are not finite; as items they would be grey images or silence.
         """
         if not bool(x.isfinite().all()):
-            raise RunError(
-                "the model drew values that are not finite numbers; use other sampling settings, or train the run again"
-            )
+            raise RunError(NOT_FINITE)
         items = self.modality.decode(x)
         condition = request.condition
         if condition is not None and self.codec is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -346,15 +347,20 @@ class LateModel(Model):
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
         self._arguments = folder, device, trust_code
+        self._loading = threading.RLock()  # another thread waits until all is there
 
     def __getattr__(self, name: str) -> object:
-        arguments = self.__dict__.pop("_arguments", None)  # an attribute that is still missing then does not exist
-        if arguments is None:
+        if "_loading" not in self.__dict__:
             raise AttributeError(name)
-        folder, device, trust_code = arguments
+        with self._loading:
+            arguments = self.__dict__.pop("_arguments", None)
+            if arguments is not None:
+                self._load(*arguments)
+        return object.__getattribute__(self, name)  # AttributeError for what a loaded model lacks
+
+    def _load(self, folder: RunFolder, device: str, trust_code: bool) -> None:
         try:
             super().__init__(folder, device, trust_code=trust_code)
         except BaseException:  # whatever it is, the next use raises it again
-            self._arguments = arguments
+            self._arguments = folder, device, trust_code
             raise
-        return getattr(self, name)

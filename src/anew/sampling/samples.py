@@ -22,6 +22,8 @@ from anew.sampling.sample_folder import check_unused, make_empty_folder, make_fo
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
+# Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
+MAX_LABEL_BYTES = 60
 REPR_ITEMS = 5  # items of which `repr` says more than their number, as pandas does
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
@@ -117,8 +119,8 @@ class Samples(Sequence[DecodedItem]):
         """The first items as rows of text: number, class, and a text itself; none for arrays without classes."""
         rows = []
         for index, (item, label) in enumerate(zip(self._items[:REPR_ITEMS], self.labels, strict=False)):
-            shown = [*([] if label is None else [label]), *([shorten(item)] if isinstance(item, str) else [])]
-            rows += [f"  {index}  {'  '.join(shown)}"] if shown else []
+            captions = [*([] if label is None else [label]), *([shorten(item)] if isinstance(item, str) else [])]
+            rows += [f"  {index}  {'  '.join(captions)}"] if captions else []
         return [*rows, "  ..."] if rows and len(self) > REPR_ITEMS else rows
 
     @property
@@ -365,4 +367,4 @@ def _checked_stem(stem: str) -> str:
 
 def _safe_name(label: str) -> str:
     name = "".join(c if c.isalnum() or c in "-_" else " " for c in label)
-    return "_".join(name.split())[:60] or "label"
+    return "_".join(name.split()).encode()[:MAX_LABEL_BYTES].decode(errors="ignore") or "label"

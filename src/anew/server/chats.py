@@ -60,12 +60,17 @@ class ChatAnswer(Answer):
         return "chat.completion.chunk" if self.body.stream else "chat.completion"
 
     def _choice(
-        self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
+        self,
+        index: int,
+        text: str,
+        log_probs: Iterable[TokenLogProb],
+        reason: FinishReason | None,
+        offset: int | None = None,
     ) -> Json:
         log_probs_json = (
             None if self.body.logprobs is None else {"content": list(map(_token_json, log_probs)), "refusal": None}
         )
-        role = {"role": "assistant"} if not offset else {}
+        role = {"role": "assistant"} if offset is None else {}
         message: Json = {**role, "content": text}
         if not self.body.stream:
             message["refusal"] = None

@@ -12,10 +12,11 @@ import numpy as np
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.sampling.conditioning import condition_from_prompt
-from anew.sampling.request_checks import class_index, sampling_config
+from anew.sampling.request_checks import sampling_config
 from anew.server.bodies import CompletionBody, Prompt
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
+from anew.server.items import class_of
 from anew.server.limits import MAX_ROWS, MAX_TOKENS
 from anew.server.metrics import RequestClock
 from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
@@ -48,7 +49,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
         sampling = sampling_config(entry.sampling, entry.modality.traits, _settings(body))
     except ConfigError as error:
         raise from_config_error(error) from None
-    _check_label(body, entry)
+    label = class_of(entry, {"label": body.label})
     prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
     _check_size(prompts, n, max_tokens)
     seed = secrets.randbits(62) if body.seed is None else body.seed
@@ -60,7 +61,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
             seed=seed,
             prompt=ids,
             num_begin_tokens=num_begin_tokens,
-            label=body.label,
+            label=label,
             max_tokens=max_tokens,
             stops=body.stop,
             sampling=sampling,
@@ -77,17 +78,6 @@ def _settings(body: CompletionBody) -> dict[str, object]:
     top_k = None if body.top_k is None else max(body.top_k, 0)
     settings = {"temperature": body.temperature, "top_p": body.top_p, "top_k": top_k, "min_p": body.min_p}
     return {name: value for name, value in settings.items() if value is not None}
-
-
-def _check_label(body: CompletionBody, entry: CatalogEntry) -> None:
-    if body.label is None:
-        return
-    if not entry.spec.classes:
-        raise bad_request("this model has no classes; leave label out", "label")
-    try:
-        class_index(list(entry.labels), body.label)
-    except ConfigError as error:
-        raise from_config_error(error, "label") from None
 
 
 def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n: int, max_tokens: int) -> None:
@@ -185,20 +175,20 @@ class Answer:
         async for _ in self.pieces(clock):
             pass
         choices = [
-            self._choice(index, self._echo(index) + choice.text, choice.log_probs, choice.finish_reason, 0)
+            self._choice(index, self._echo(index) + choice.text, choice.log_probs, choice.finish_reason)
             for index, choice in enumerate(self.choices)
         ]
         return self._answer(choices) | {"usage": self.usage()}
 
     async def chunks(self, clock: RequestClock) -> AsyncIterator[Json]:
         """The answer piece by piece, then the usage if the request asks for it."""
-        sent = [0] * self.num_choices
+        offsets: dict[int, int] = {}  # of the next token of each choice that has begun
         async for piece in self.pieces(clock):
-            echo = self._echo(piece.index) if not sent[piece.index] else ""
-            offset = sent[piece.index]
-            text = echo + piece.text
-            sent[piece.index] += len(text)
+            offset = offsets.get(piece.index)
+            text = piece.text if offset is not None else self._echo(piece.index) + piece.text
             yield self._answer([self._choice(piece.index, text, piece.log_probs, piece.finish_reason, offset)])
+            # Tokens whose text waits, as a stop may begin with it, are sent ahead of it: what was sent is no measure.
+            offsets[piece.index] = (offset or 0) + sum(len(token.text) for token in piece.log_probs)
         if self.body.stream_options is not None and self.body.stream_options.include_usage:
             yield self._answer([]) | {"usage": self.usage()}
 
@@ -230,9 +220,15 @@ class Answer:
         return prompt if isinstance(prompt, str) else _text_of(self.entry).tokenizer.decode(prompt)
 
     def _choice(
-        self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
+        self,
+        index: int,
+        text: str,
+        log_probs: Iterable[TokenLogProb],
+        reason: FinishReason | None,
+        offset: int | None = None,
     ) -> Json:
-        log_probs_json = None if self.body.logprobs is None else _log_probs(log_probs, offset)
+        """A choice, or a piece of it. offset: of the first of these tokens in the text of the choice; None where it begins."""
+        log_probs_json = None if self.body.logprobs is None else _log_probs(log_probs, offset or 0)
         return {"index": index, "text": text, "logprobs": log_probs_json, "finish_reason": reason}
 
 

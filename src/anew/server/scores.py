@@ -52,13 +52,19 @@ class ScoreWork(Work):
             self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
 
 
-def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
-    """The items of a body; ApiError 400 if they do not fit the model."""
+def score_work(body: ScoreBody, entry: CatalogEntry) -> ScoreWork:
+    """The work of a body; ApiError 400 if its items or its label do not fit the model."""
     if not entry.has_likelihood:
         raise bad_request(
             f"the model {entry.name!r} ({entry.family}) has no likelihood, so it cannot score items", "model"
         )
-    _check_label(body, entry)
+    label = class_of(entry, {"label": body.label})
+    if label is not None and not entry.mixed_classes:
+        raise bad_request(f"the bits of this model ({entry.family}) are those of all classes; leave label out", "label")
+    return ScoreWork(_items_of(body, entry), label, Channel())
+
+
+def _items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
     texts = [body.input] if isinstance(body.input, str) else body.input
     if any(not text for text in texts):
         raise bad_request("input must not be empty", "input")
@@ -73,12 +79,6 @@ def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
     except (binascii.Error, ValueError):
         message = f"this model scores {entry.modality.traits.plural}: input must hold files as base64"
         raise bad_request(message, "input") from None
-
-
-def _check_label(body: ScoreBody, entry: CatalogEntry) -> None:
-    label = class_of(entry, {"label": body.label})
-    if label is not None and not entry.mixed_classes:
-        raise bad_request(f"the bits of this model ({entry.family}) are those of all classes; leave label out", "label")
 
 
 async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object]:

@@ -16,8 +16,7 @@ from anew.server.faults import ApiError
 from anew.server.guard import json_body
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.scores import ScoreWork, items_of, score_answer
-from anew.server.work import Channel
+from anew.server.scores import score_answer, score_work
 
 TAG = "Text"
 
@@ -66,7 +65,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     async def score(request: Request) -> Response:
         body = parse(ScoreBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)
-        work = ScoreWork(items_of(body, entry), body.label, Channel())
+        work = score_work(body, entry)
         entry.worker.submit([work])
 
         async def whole(clock: RequestClock) -> Response:

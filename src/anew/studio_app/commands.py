@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from anew.core import arguments
+from anew.core import arguments, files
 from anew.core.durations import as_duration, parse_duration
 from anew.core.own_folders import COMPARISON_MARK
 from anew.errors import ConfigError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
-from anew.runs.record import RunRecord
+from anew.runs.record import Request, RunRecord
 from anew.server.faults import ApiError
 from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
@@ -67,12 +68,7 @@ def train(
 
     if request.budget is not None and not trains_by_seconds(request):
         check_budget(request.budget)
-    words = ["--seed", str(seed), "--prefer", prefer]
-    options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
-    for option, value in options.items():
-        words += [] if value is None else [f"{option}={value}"]
-    for name, text in settings.items():
-        words += [f"--set={name}={text}"]
+    words = _options_of(replace(request, settings=settings), budget)
     stem = arguments.stem(path) or "data"
     return add_with_folder(studio, "train", stem, lambda run: ["train", str(path), "--run", run, *words])
 
@@ -116,19 +112,18 @@ def train_again(studio: Studio, name: str, seed: int) -> Job:
     if request.plan_from is not None:
         raise ConfigError("this run replays the plan of another one, and with it the seed; train again from that run")
     check_present(request.data)
-    words = ["train", _as_positional(request.data), "--seed", str(seed), "--prefer", request.prefer]
-    options = {
-        "--budget": None if request.budget is None else as_duration(request.budget),
-        "--steps": request.steps,
-        "--family": request.family,
-        "--modality": request.modality,
-    }
-    for option, value in options.items():
-        words += [] if value is None else [f"{option}={value}"]
-    for key, text in request.settings.items():
-        words += [f"--set={key}={text}"]
+    budget = None if request.budget is None else as_duration(request.budget)
+    words = ["train", _as_positional(request.data), *_options_of(replace(request, seed=seed), budget)]
     stem = arguments.stem(Path(request.data)) or "data"
     return add_with_folder(studio, "train", stem, lambda folder: [*words, "--run", folder])
+
+
+def _options_of(request: Request, budget: str | None) -> list[str]:
+    """The options of `anew train` for a request. budget: that of the request, as text."""
+    words = ["--seed", str(request.seed), "--prefer", request.prefer]
+    options = {"budget": budget, "steps": request.steps, "family": request.family, "modality": request.modality}
+    words += [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return words + [f"--set={name}={text}" for name, text in request.settings.items()]
 
 
 def _check_no_code(family: str | None) -> None:
@@ -173,7 +168,7 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
         seconds = parse_duration(budget)
         check_budget(seconds)
         words += ["--budget", as_duration(seconds)]
-    return add_to_idle(studio, "resume", name, run, words)
+    return add_to_idle(studio, "resume", name, words)
 
 
 def stop(studio: Studio, name: str) -> None:
@@ -192,14 +187,13 @@ def stop(studio: Studio, name: str) -> None:
 
 def discard(studio: Studio, name: str) -> None:
     """Delete a run and the commands of the queue that wrote it."""
-    path = studio.folder.path(name)
-    if path.exists():
-        run = studio.run(name)
-        check_idle(studio, name, run)
-        shutil.rmtree(run)
-    for job in studio.jobs.all():
-        if job.run == name:
-            studio.jobs.remove(job)
+    with studio.jobs.changing():  # no command for it is added or started meanwhile
+        path = studio.folder.path(name)
+        if path.exists():
+            check_idle(studio, name, studio.run(name))
+        hidden = _withdraw(studio, name, path)
+    if hidden is not None:
+        shutil.rmtree(hidden)
 
 
 def compare(studio: Studio, names: Sequence[str]) -> Job:
@@ -239,13 +233,26 @@ def discard_comparison(studio: Studio, name: str) -> None:
     Raises:
         ApiError: There is none of this name, or it is at work.
     """
-    _ended_comparison(studio, name)
-    path = studio.folder.path(name)
-    if any((path / written).is_file() for written in COMPARISON_FILES):  # not a folder that somebody made since
-        shutil.rmtree(path)
+    with studio.jobs.changing():
+        _ended_comparison(studio, name)
+        path = studio.folder.path(name)
+        is_comparison = any((path / written).is_file() for written in COMPARISON_FILES)
+        hidden = _withdraw(studio, name, path if is_comparison else None)  # else somebody has made a folder there since
+    if hidden is not None:
+        shutil.rmtree(hidden)
+
+
+def _withdraw(studio: Studio, name: str, path: Path | None) -> Path | None:
+    """Give a folder that is to be deleted a hidden name, under which no page shows it when a part is gone, and delete the commands
+    of the queue that wrote it; inside `changing`. path: None for the commands alone. Returns the folder's new path, if it exists."""
+    hidden = None
+    if path is not None and path.exists():
+        hidden = path.with_name(files.temporary_name(path.name))
+        path.rename(hidden)
     for job in studio.jobs.all():
-        if job.run == name:
-            studio.jobs.remove(job)
+        if job.run == name and job.state != "running":
+            studio.jobs.delete(job)
+    return hidden
 
 
 def _ended_comparison(studio: Studio, name: str) -> Job:
@@ -255,20 +262,20 @@ def _ended_comparison(studio: Studio, name: str) -> Job:
     return job
 
 
-def add_to_idle(studio: Studio, verb: str, name: str, run: Path, words: Sequence[str]) -> Job:
+def add_to_idle(studio: Studio, verb: str, name: str, words: Sequence[str]) -> Job:
     """Add a command to the queue that writes a run.
 
     Args:
         studio: The Studio.
         verb: See `Job`.
-        name, run: Name and path of the run.
+        name: Name of the run.
         words: Arguments of the command.
 
     Raises:
-        ApiError: A command is running on the run, or queued for it.
+        ApiError: A command is running on the run, or queued for it, or it was deleted.
     """
     with studio.jobs.changing():
-        check_idle(studio, name, run)
+        check_idle(studio, name, studio.run(name))
         return studio.jobs.append(verb, name, words)
 
 

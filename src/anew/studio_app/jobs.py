@@ -130,13 +130,6 @@ class JobStore:
         """Write the file of a job; inside `changing`."""
         files.write_json(self.folder / f"{job.id:06d}.json", job.model_dump())
 
-    def remove(self, job: Job) -> None:
-        """Delete a job that is not running, and its log."""
-        with self.changing():
-            current = next((candidate for candidate in self.all() if candidate.id == job.id), None)
-            if current is not None and current.state != "running":
-                self.delete(job)
-
     def delete(self, job: Job) -> None:
         """Delete the files of a job; inside `changing`."""
         for suffix in (".json", ".log"):

@@ -37,7 +37,7 @@ def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
         _check_data(record)
     else:
         words.append(f"--data={_existing(studio, data)}")
-    return commands.add_to_idle(studio, "evaluate", name, run, words)
+    return commands.add_to_idle(studio, "evaluate", name, words)
 
 
 def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | None, n: int) -> Job:

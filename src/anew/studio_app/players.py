@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import weakref
 from collections import OrderedDict
@@ -47,7 +48,6 @@ class Player:
     cache: dict[str, object] = field(default_factory=dict)
     _samples: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _values: dict[str, Tensor] = field(default_factory=dict)
-    _count: int = 0
     # The last model with earlier weights, by the model with the newest weights, with which it leaves memory.
     _earlier: weakref.WeakKeyDictionary[Model, tuple[int, Model]] = field(default_factory=weakref.WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -55,8 +55,8 @@ class Player:
     def keep(self, samples: Samples, values: Tensor | None = None) -> str:
         """Keep samples, and their values in the model (n, *shape) if given, for later requests. Returns their name."""
         with self._lock:
-            self._count += 1
-            name = f"samples-{self._count}"
+            # Random: pages may ask by a name from before the model was loaded again, which must not mean other samples
+            name = f"samples-{secrets.token_hex(6)}"
             self._samples[name] = samples
             if values is not None:
                 self._values[name] = values

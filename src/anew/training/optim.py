@@ -17,6 +17,7 @@ from anew.training.shared_updates import SharedUpdates
 
 # Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
 
 # Values of matrices whose updates are computed at once: for all of one shape, gathered, sharding saved only 16% of memory
 # instead of 37% (docs/log.md, 2026-11-26); larger products are no faster.
@@ -25,7 +26,7 @@ MAX_AT_ONCE = 2**22
 NamedParameters = list[tuple[str, nn.Parameter]]
 
 
-def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
+def orthogonalize(update: Tensor, dtype: torch.dtype) -> Tensor:
     """Approximately the nearest semi-orthogonal matrices of (..., rows, columns): singular values of about 0.7 to 1.2.
 
     It is a Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), whose
@@ -37,7 +38,7 @@ def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
     if is_tall:
         x = x.mT
     x = x / (x.float().norm(dim=(-2, -1), keepdim=True).to(x.dtype) + 1e-7)
-    for _ in range(steps):
+    for _ in range(NEWTON_SCHULZ_STEPS):
         # Fused products take a third of the time of separate ones.
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -153,11 +154,11 @@ class Optimizer:
     ) -> None:
         """Muon's step where each process computes the updates of some matrices. Momenta are kept by all, for checkpoints."""
         for members in shapes:
-            own = [(name, parameter) for name, parameter in members if name in shared.own]
+            own_parameters = [(name, parameter) for name, parameter in members if name in shared.own]
             for name, parameter in members:
                 if name not in shared.own:
                     self._momentum(group, name, parameter)
-            for part in _portions(own):
+            for part in _portions(own_parameters):
                 for (name, _), update in zip(part, self._orthogonal_updates(group, part), strict=True):
                     shared.values[name].copy_(update.view_as(shared.values[name]))
         shared.exchange()

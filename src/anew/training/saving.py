@@ -204,7 +204,7 @@ class CheckpointSaver:
         if world.any(not place.is_dir()):
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
-            self._say_once("the machines share no disk, so the first process collects whole checkpoints")
+            self._report_once("the machines share no disk, so the first process collects whole checkpoints")
             return None
         learned = self.trainer.live_state()
         meta, live = self._meta(learned), learned["tensors"] | self._best()
@@ -248,10 +248,10 @@ class CheckpointSaver:
         size = sum(_local(tensor).nbytes for tensor in tensors)
         if COPIES * size <= free_memory(torch.device("cpu")):
             return True
-        self._say_once("memory does not hold a copy of the state, so the training waits for each checkpoint")
+        self._report_once("memory does not hold a copy of the state, so the training waits for each checkpoint")
         return False
 
-    def _say_once(self, sentence: str) -> None:
+    def _report_once(self, sentence: str) -> None:
         if sentence not in self._given_sentences:
             self._given_sentences.add(sentence)
             self.say(sentence)

@@ -21,9 +21,9 @@ from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.held_out import held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.affordable import WITHIN_TIME
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
+from anew.evaluation.items_in_time import WITHIN_TIME
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.notes import Note

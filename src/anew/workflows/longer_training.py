@@ -42,10 +42,10 @@ class LongerTraining:
         remaining = remaining_training(budget, self.job.context, crowding)
         gain = world.broadcast(self.progress.spent + remaining - self.progress.seconds)
         if gain > MIN_GAIN * self.progress.seconds:
-            self._say_once()
+            self._report_once()
             self.progress.extend(self.progress.seconds + gain)
 
-    def _say_once(self) -> None:
+    def _report_once(self) -> None:
         if not self._is_said:
             self.job.context.reporter.message(
                 "other programs use the cores less now, so time that was reserved for the report goes to training"

@@ -24,8 +24,8 @@ from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.errors import TrainingError
 from anew.evaluation.base import load_evaluation
-from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
+from anew.evaluation.item_sets import Embedder
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import MIN_TRAINING, time_to_train
@@ -182,7 +182,7 @@ class _Stop:
         self.reached = False
         self.trainer: Trainer | None = None
 
-    def listen_to(self, trainer: Trainer) -> list[Listener]:
+    def listeners(self, trainer: Trainer) -> list[Listener]:
         self.trainer = trainer
         return [self]
 
@@ -323,7 +323,7 @@ class Pilots:
         """Train a trial until the deadline, for one step at least."""
         stop = _Stop(trial, deadline)
         prepare(job, checkpoint)
-        if fit(job, checkpoint, stop.listen_to) == "interrupted" and not stop.reached:
+        if fit(job, checkpoint, stop.listeners) == "interrupted" and not stop.reached:
             raise KeyboardInterrupt
         state = latest_checkpoint(job)
         trial.seconds = 0.0 if state is None else float(state["meta"]["spent"])

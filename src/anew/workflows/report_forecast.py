@@ -13,15 +13,15 @@ from torch import Tensor
 from anew.core.specs import Spec, Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
-from anew.evaluation.affordable import measured_items
-from anew.evaluation.answerable import (
+from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
+from anew.evaluation.items_in_time import measured_items
+from anew.evaluation.prospects import (
     AuditCosts,
     Prospect,
     closeness_prospect,
     held_out_needed,
     novelty_prospect,
 )
-from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.reporting.grading import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import MIN_CROWDING, MIN_TRAINING, evaluation_slice, longest_training, time_to_train

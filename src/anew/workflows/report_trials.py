@@ -13,11 +13,11 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
-from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize, RealItems
 from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
+from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, audit_pool
 from anew.workflows.item_inputs import item_inputs

@@ -35,7 +35,7 @@ class StepForecast:
         self._length = progress.seconds - self._begin
         self._checks = list(CHECKED_AT)
 
-    def say_length(self, planned_seconds: float) -> None:
+    def report_length(self, planned_seconds: float) -> None:
         """Say how long the training is, if that is plainly less or more than was planned."""
         seconds = self.progress.seconds
         if not _is_wrong(seconds, planned_seconds):
@@ -76,5 +76,5 @@ def step_forecast(job: TrainingJob, progress: Progress, spent: float, first_step
         return []
     forecast = StepForecast(job, progress, first_step)
     if spent == 0.0 and job.plan.train_s:
-        forecast.say_length(job.plan.train_s)
+        forecast.report_length(job.plan.train_s)
     return [forecast]

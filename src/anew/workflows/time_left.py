@@ -17,9 +17,9 @@ from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
-from anew.evaluation.affordable import WITHIN_TIME, extent_of
 from anew.evaluation.base import FURTHER_FIGURES, Evaluation
 from anew.evaluation.inputs import Clock, Labels
+from anew.evaluation.items_in_time import WITHIN_TIME, extent_of
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING
 from anew.evaluation.notes import COPIES, EXTENT, Note

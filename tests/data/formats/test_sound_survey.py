@@ -12,8 +12,8 @@ from anew.data.formats.sound_survey import (
     Contents,
     describe_changes,
     describe_files,
+    files_in_time,
     is_single,
-    listened_to,
     share_above,
 )
 
@@ -63,9 +63,11 @@ def test_the_energy_above_a_frequency() -> None:
 
 def test_files_are_listened_to_for_a_bounded_time() -> None:
     shape = Shape(RATE, 128, 512, 48, 48)
-    assert listened_to([Header(RATE, 1, 2 * RATE)] * 20, shape) == list(range(20))
-    assert listened_to([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []  # short, and no single sound
-    many = listened_to([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
+    assert files_in_time([Header(RATE, 1, 2 * RATE)] * 20, shape) == list(range(20))
+    assert (
+        files_in_time([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []
+    )  # short, and no single sound
+    many = files_in_time([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,47 @@ def test_names_that_are_not_utf8_and_deep_descriptions(tmp_path: Path) -> None:
         "shard.tar/a/caf\udce9.png",
         "shard.tar/b/x.png",
     ]
+
+
+def header(size: bytes, flag: bytes) -> bytes:
+    head = bytearray(512)
+    for at, field in (
+        (0, b"a.txt"),
+        (100, b"0000644\0"),
+        (124, size),
+        (156, flag),
+        (257, b"ustar\x0000"),
+        (148, b" " * 8),
+    ):
+        head[at : at + len(field)] = field
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head)
+
+
+@pytest.mark.parametrize("size", [b"-0000001000", b"-0000000001", b"+0000000001", b"0_000000001", b"0o000000001"])
+@pytest.mark.parametrize("flag", [b"0", b"5", b"x", b"g", b"L"])
+def test_a_size_that_is_no_octal_number_ends_the_archive(size: bytes, flag: bytes) -> None:
+    archive = io.BytesIO(header(size, flag) + b"x" * 2048)
+    with pytest.raises(ValueError, match=r"^it is not a tar archive, or damaged"):
+        list(islice(members(archive), 5))
+
+
+@given(st.binary(min_size=12, max_size=12), st.sampled_from([b"0", b"5", b"x", b"g", b"L"]))
+def test_members_of_any_header_lie_within_the_archive(size: bytes, flag: bytes) -> None:
+    archive = io.BytesIO(header(size, flag) + b"x" * 2048)
+    try:
+        for _, place in islice(members(archive), 5):
+            assert 512 <= place.start <= place.start + place.size <= 2560
+    except ValueError as error:
+        assert str(error).startswith("it is ")
+
+
+def test_a_pax_record_with_a_number_of_many_digits_is_left_out() -> None:
+    record = b"5020 size=%s\n" % (b"9" * 5009)
+    archive = io.BytesIO(
+        header(b"%011o" % len(record), b"x")
+        + record.ljust(10 * 512, b"\0")
+        + header(b"00000000003", b"0")
+        + b"abc".ljust(512, b"\0")
+    )
+    assert [(name, place.size) for name, place in members(archive)] == [("a.txt", 3)]

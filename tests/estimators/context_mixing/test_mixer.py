@@ -145,3 +145,19 @@ def test_an_empty_train_part_knows_nothing() -> None:
     empty = ContextMixer.fit(SPELLINGS, np.zeros(0, dtype=np.int32))
     mixed = empty.step(empty.rows(1, 4), empty.joints(1), np.full((1, VOCAB), 1 / VOCAB, dtype=np.float32))
     np.testing.assert_allclose(mixed.sum(), 1.0, atol=1e-5)
+
+
+def test_a_bracket_is_closed_by_its_own_kind() -> None:
+    """What was opened before the last six tokens, and differs from one place to the next, no other kind of context can tell."""
+    spellings = (b"(", b"[", b")", b"]", b" x", b" y", b"\n", b"\0")
+    rng = np.random.default_rng(0)
+    blocks = [[kind, *rng.integers(4, 6, 9), 2 + kind, 6] for kind in rng.integers(0, 2, 300).tolist()]
+    mixer = ContextMixer.fit(spellings, np.concatenate(blocks[:260]).astype(np.int32))
+    rows, network, are_right = mixer.rows(1, 600), np.full((1, VOCAB), 1 / VOCAB, dtype=np.float32), []
+    for block in blocks[260:]:
+        for place, token in enumerate(block):
+            if place == 10:
+                mixed = mixer.step(rows, mixer.joints(1), network)[0]
+                are_right.append(mixed[token] > 4 * mixed[5 - token])
+            mixer.observe(rows, np.array([token]))
+    assert np.mean(are_right) > 0.95

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
+from anew.errors import RunError
 from anew.families.transformer import sampler
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
@@ -52,6 +53,15 @@ def test_dropping_ended_samples_changes_no_other(
     monkeypatch.setattr(sampler, "DROPPED_SHARE", 2.0)
     whole = list(family.sample(request, 0))
     assert len(drafts) == len(whole) and all(map(torch.equal, drafts, whole))
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_network_that_gives_no_numbers_draws_no_tokens(monkeypatch: pytest.MonkeyPatch, counted: bool) -> None:
+    family = make_family(DOCUMENTS, counted)
+    monkeypatch.setattr(NumpyDecoder, "feed", lambda decoder, ids: np.full((len(ids), 9), np.nan, np.float32))
+    sampling = TransformerSampling(max_tokens=3, avoid_known=False)
+    with pytest.raises(RunError, match="not finite numbers"):
+        list(family.sample(SampleRequest(2, sampling=sampling), 0))
 
 
 @pytest.mark.parametrize("special", [{}, {"end": 8}])

@@ -48,9 +48,9 @@ def read_times(data: bytes) -> tuple[int, int, Stamps]:
         is_whole = png_chunks[-1][0] == b"IEND"
     if not is_whole:
         raise ValueError("it is truncated")
-    shown = [duration if duration >= SHORTEST else DEFAULT for duration in durations]
+    shown_durations = [duration if duration >= SHORTEST else DEFAULT for duration in durations]
     stamps, begin = [], 0.0
-    for duration in shown:
+    for duration in shown_durations:
         stamps.append((begin, duration))
         begin += duration
     return width, height, stamps

@@ -165,17 +165,21 @@ def _best_sister(codec: str, codecs: Iterable[str], sample: bytes) -> str:
     All readings are judged as texts in the first codec, so that the same letters count alike: first by the characters that make
     no sense there, then by the score.
     """
-    own = _upper_half(codec)
-    if len(own) != len(BEYOND_ASCII):  # not of single bytes
+    upper_half = _upper_half(codec)
+    if len(upper_half) != len(BEYOND_ASCII):  # not of single bytes
         return codec
     counts = [sample.count(bytes([byte])) for byte in BEYOND_ASCII]
 
     def difference(sister: str) -> int:
-        rows = zip(counts, own, _upper_half(sister), strict=True)
+        rows = zip(counts, upper_half, _upper_half(sister), strict=True)
         return sum(n for n, character, other in rows if character != other)
 
-    most = SISTER_SHARE * sum(counts)
-    sisters = [sister for sister in codecs if len(_upper_half(sister)) == len(own) and 0 < difference(sister) <= most]
+    max_count = SISTER_SHARE * sum(counts)
+    sisters = [
+        sister
+        for sister in codecs
+        if len(_upper_half(sister)) == len(upper_half) and 0 < difference(sister) <= max_count
+    ]
     if not sisters:
         return codec
 

@@ -33,6 +33,7 @@ COMMENT_WITHIN = 4096  # first bytes of a GIF in which the comment of a sample l
 HEAD_BYTES = 4096  # first bytes of a file, which tell an animated WebP or PNG from a still one
 UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
+MIN_MP4_SIDE = 128  # pixels: players show smaller clips too small
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 _GIF = (b"GIF87a", b"GIF89a")
 _CONTAINERS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01")  # Matroska, MPEG, Flash
@@ -355,24 +356,24 @@ def read_still(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
-def enlarge_to(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
-    """Enlarge (T, H, W) or (T, H, W, C) by a whole factor until the shorter side reaches `min_side` pixels.
+def enlarge(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge (T, H, W) or (T, H, W, C) by a whole factor until the shorter side reaches MIN_MP4_SIDE pixels.
 
     Smaller clips are hard to see in a player, and lose their colours in an MP4, which halves the resolution of colour.
     """
-    factor = max(1, -(-min_side // min(clip.shape[1:3])))
+    factor = max(1, -(-MIN_MP4_SIDE // min(clip.shape[1:3])))
     return clip.repeat(factor, 1).repeat(factor, 2)
 
 
-def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int = 128) -> bytes:
+def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
     """Encode frames (T, H, W) or (T, H, W, C) as an MP4 that any player opens, perhaps with a comment in ASCII.
 
-    Small clips are enlarged (`enlarge_to`), sides are made even, and transparent pixels become white.
+    Small clips are enlarged (`enlarge`), sides are made even, and transparent pixels become white.
     """
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarge_to(clip, min_side)]
+    frames = [_on_white(frame) for frame in enlarge(clip)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)

@@ -59,11 +59,11 @@ def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
 
     A palette has few colours, each of which many pixels have, or else each half of the images has those of the other half.
     """
-    most = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
-    if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(codes(real[:FIRST_IMAGES]))) > most:
+    max_colours = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
+    if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(codes(real[:FIRST_IMAGES]))) > max_colours:
         return None
     colours, counts = colours_of(real)
-    if len(colours) > most:
+    if len(colours) > max_colours:
         return None
     if len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours):
         return colours

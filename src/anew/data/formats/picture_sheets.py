@@ -128,11 +128,11 @@ def _gutters(drawn: NDArray[np.bool_]) -> int | None:
     drawn: (H, W), which pixels are not transparent.
     """
     crossed = (drawn[1:] & drawn[:-1]).mean(1)  # of the line above each row but the first
-    most = CROSSED * float(crossed.mean())
-    if not most:
+    max_crossed = CROSSED * float(crossed.mean())
+    if not max_crossed:
         return None
     for period in range(MIN_SIDE, len(drawn) // 2 + 1):
-        if len(drawn) % period <= LEFT_OVER and float(crossed[period - 1 :: period].mean()) <= most:
+        if len(drawn) % period <= LEFT_OVER and float(crossed[period - 1 :: period].mean()) <= max_crossed:
             return period
     return len(drawn)
 

@@ -329,9 +329,9 @@ class PixelMatching(Record):
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
         islands = [step.colour for step in self.steps if isinstance(step, IslandStep | StrayStep)]
         colours += [colour for colour in islands if colour is not None]
-        few = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
-        colours += [colour for step in few for colour in step.flat]
-        colours += [colour for step in few if isinstance(step, FewColoursStep) for colour in step.common]
+        few_colours_steps = [step for step in self.steps if isinstance(step, FewColoursStep | ClipColoursStep)]
+        colours += [colour for step in few_colours_steps for colour in step.flat]
+        colours += [colour for step in few_colours_steps if isinstance(step, FewColoursStep) for colour in step.common]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
         has_alpha = any(isinstance(step, AlphaStep) for step in self.steps) or None in islands
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):

@@ -91,7 +91,7 @@ def contents_of(data: SoundData, shape: Shape) -> Contents:
     return Contents(header, single, share_above(x, rate, shape.rate / 2))
 
 
-def listened_to(headers: Sequence[Header], shape: Shape) -> list[int]:
+def files_in_time(headers: Sequence[Header], shape: Shape) -> list[int]:
     """Indices of files that are decoded before the data is cut: those that may be single sounds or lose something, or as many of
     them as LISTENED_SECONDS allow, evenly spaced."""
     unclear = [i for i, header in enumerate(headers) if may_be_single(header, shape) or header.rate > shape.rate]
@@ -172,11 +172,11 @@ def describe_missing(shares: Mapping[str, float]) -> list[str]:
     cut_off = [name for name, share in shares.items() if share > MAX_MISSING]
     if not cut_off:
         return []
-    shown = listed(
+    names = listed(
         [*cut_off[:SHOWN_FILES], *([f"{len(cut_off) - SHOWN_FILES:,} more"] if cut_off[SHOWN_FILES:] else [])]
     )
     largest = max(shares.values())
-    return [f"The end of {shown} is missing (up to {largest:.0%} of a file): what is there is used."]
+    return [f"The end of {names} is missing (up to {largest:.0%} of a file): what is there is used."]
 
 
 def _describe_loss(
@@ -186,9 +186,9 @@ def _describe_loss(
     shares = [content.share_above for content in contents if content.header.rate > shape.rate]
     if not shares or float(np.mean(shares)) < MIN_LOSS:
         return ""
-    most = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
+    extent = f" on average and up to {max(shares):.0%}" if len(shares) > 1 else ""
     average = f"{100.0 * float(np.mean(shares)):.2g}%"
-    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{most}"
+    loss = f": what lies above {shape.rate // 2:,} Hz is lost, {average} of the energy of a file{extent}"
     if is_rate_asked:
         return loss
     highest = max(header.rate for header in headers)

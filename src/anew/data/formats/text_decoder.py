@@ -82,8 +82,8 @@ class TextDecoder:
         if best is None or best.score < recognition.MIN_SCORE:
             return
         self.encoding, self.is_sure = best.codec, True
-        own = [self._recognised(lines, scores) for lines, scores in zip(files, scores_by_file, strict=True)]
-        self.agree = all(choice == (self.encoding, True) for choice in own)
+        recognised = [self._recognised(lines, scores) for lines, scores in zip(files, scores_by_file, strict=True)]
+        self.agree = all(choice == (self.encoding, True) for choice in recognised)
 
     def decode(self, name: str, data: bytes, sample: bytes | None = None) -> str:
         """The text of a file, or of a span of one, with LF as its line ends.

@@ -282,9 +282,9 @@ def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequen
     path = folder / "tokenizer.json"
     data = files.read_json(path)
     try:
-        own = _without_tokens(data, special)
-        checked(TokenizerFile, own, "it")
-        tokenizer = SubWords(_as_library_writes(own), _first_rare(state))
+        plain_data = _without_tokens(data, special)
+        checked(TokenizerFile, plain_data, "it")
+        tokenizer = SubWords(_as_library_writes(plain_data), _first_rare(state))
     except Exception as error:  # the library raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if tokenizer.state() != state:

@@ -269,8 +269,8 @@ class StreamingStore:
         if limit is not None:
             return limit
         if isinstance(self.modality.spec, Grid):
-            most = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if self.rates["ids"] <= SMALL_GRID else 1.0)
-            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, most))
+            max_items = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if self.rates["ids"] <= SMALL_GRID else 1.0)
+            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, max_items))
         return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:

@@ -141,7 +141,7 @@ class Audio(Modality):
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
-        listened = [readable[i][0] for i in sound_survey.listened_to(headers, self.clip_shape)]
+        listened = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
         contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
         self._has_singles = sound_survey.has_singles(contents, self.clip_shape)
         notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0, config.trim)
@@ -187,10 +187,10 @@ class Audio(Modality):
 
     def waveform(self, item: Item) -> audio.Samples:
         """(N,) or (N, 2): a clip as it is learned. Raises ValueError (one clause)."""
-        x = self._heard(item)
+        x = self._heard_samples(item)
         return x if self.config.level == "keep" else audio.scale_to_peak(x, PEAK)
 
-    def _heard(self, item: Item) -> audio.Samples:
+    def _heard_samples(self, item: Item) -> audio.Samples:
         """`waveform` at the clip's own level."""
         shape = self._shape
         slice_bounds = _slice_bounds(item)
@@ -223,7 +223,7 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
         two neighbouring bands or stretches of time is louder."""
-        mono = audio.scale_to_peak(audio.with_channels(self._heard(item), 1), PEAK)  # (N,)
+        mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
         levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
@@ -254,7 +254,7 @@ class Audio(Modality):
 
     def encode(self, item: Item) -> NDArray[np.int16]:
         if self._keeps_levels:
-            return stored_clips.with_level(self._heard(item))
+            return stored_clips.with_level(self._heard_samples(item))
         return stored_clips.stored(self.waveform(item))
 
     @property
@@ -330,8 +330,8 @@ class Audio(Modality):
         """The numbers that turn a grid into a waveform, see `decode`, and `trim`: whether its silent end is cut off."""
         peak = None if self.config.level == "keep" else PEAK
         levels = self._levels and self._levels.for_export()
-        own = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
-        return {**self._scale.numbers(), **own, "trim": self.config.trim}
+        audio_state = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
+        return {**self._scale.numbers(), **audio_state, "trim": self.config.trim}
 
     # ---- keeping ----
 

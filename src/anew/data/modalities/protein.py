@@ -424,8 +424,8 @@ class Protein(Text):
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        own = {"alphabet": self.alphabet, "classes": self.spec.classes, "written": asdict(self.written)}
-        return super().state() | own
+        sequence_state = {"alphabet": self.alphabet, "classes": self.spec.classes, "written": asdict(self.written)}
+        return super().state() | sequence_state
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedProtein, state)

@@ -30,6 +30,7 @@ MAX_SCANNED_BYTES = 1 << 28
 # Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
 MAX_UTF16_BYTES = 1 << 26
 JUDGED_ROWS, JUDGED_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
+MAX_LISTED = 12  # columns that a sentence names
 _DELIMITERS = ",;\t|"
 
 
@@ -260,7 +261,7 @@ def _delimiter(text: str, suffix: str) -> str:
     return max(_DELIMITERS, key=fit)
 
 
-def list_columns(columns: Sequence[str], limit: int = 12) -> str:
+def list_columns(columns: Sequence[str]) -> str:
     """Column names for a sentence."""
-    listed = ", ".join(columns[:limit])
-    return listed + (f" and {len(columns) - limit} more" if len(columns) > limit else "")
+    listed = ", ".join(columns[:MAX_LISTED])
+    return listed + (f" and {len(columns) - MAX_LISTED} more" if len(columns) > MAX_LISTED else "")

@@ -147,7 +147,8 @@ class FolderReader:
         if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
             return _chunk(files, part_by_path, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
-        small = [f for f in files if f not in set(large)]
+        set_aside = set(large)
+        small = [f for f in files if f not in set_aside]
         return [
             *_chunk(sorted(small, key=_shuffle_key), part_by_path, SHARD_ITEMS, SHARD_BYTES),
             *(shard for file in large for shard in _spans(file, part_by_path[file.path], owner.traits.record_start)),

@@ -30,14 +30,14 @@ def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list
         DataError: There are no other files.
     """
     marks = (file.path for file in files if file.path.endswith((f"/{RUN_MARK}", f"/{COMPARISON_MARK}")))
-    own = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
-    if not own:
+    noun_of = {path.rpartition("/")[0]: noun for path in marks if (noun := _noun_of(root / path))}
+    if not noun_of:
         return list(files), []
-    outermost = {folder: noun for folder, noun in own.items() if not _is_below(folder, own)}
+    outermost = {folder: noun for folder, noun in noun_of.items() if not _is_below(folder, noun_of)}
     skipped = [
         SkippedItem(folder, f"it is a {noun} that Anew made, not data") for folder, noun in sorted(outermost.items())
     ]
-    others = [file for file in files if not _is_below(file.path, own)]
+    others = [file for file in files if not _is_below(file.path, noun_of)]
     if not others:
         raise DataError(_own_folders_alone(text, outermost))
     return others, skipped
@@ -93,13 +93,13 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:
-        data = f"the data that it was trained on{_named_data(place)}"
+        data = f"the data that it was trained on{_data_phrase(place)}"
         raise DataError(
             f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
         )
 
 
-def _named_data(run: Path) -> str:
+def _data_phrase(run: Path) -> str:
     """`, 'PATH'` of the data that a run names; "" if it names none."""
     value = _json_of(run / RUN_MARK)
     request = value.get("request") if is_run_config(value) else None

@@ -35,7 +35,7 @@ class PagedStore:
     """
 
     def __init__(self, call: Callable[..., object], bucket: str, shown: str, direct: DirectStore | None = None) -> None:
-        self._call, self._bucket, self._shown, self._direct = call, bucket, shown, direct
+        self._call, self._bucket, self._address, self._direct = call, bucket, shown, direct
 
     def rows(self, prefix: str) -> Iterator[Row]:
         """All objects below a prefix, by their paths there, in no order."""
@@ -92,7 +92,7 @@ class PagedStore:
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:
             request = functools.partial(self._call, "list_objects_v2", Bucket=self._bucket, Prefix=prefix, **more)
-            page = cast(Info, addresses.reached(request, self._shown))
+            page = cast(Info, addresses.reached(request, self._address))
             yield page
             if not page.get("IsTruncated"):
                 return

@@ -193,7 +193,7 @@ class _CopyProgress:
 
     def __init__(self, shown: str, missing: Mapping[str, StoredFile]) -> None:
         self.is_over = threading.Event()
-        self._shown, self._total = shown, sum(file.bytes or 0 for file in missing.values())
+        self._address, self._total = shown, sum(file.bytes or 0 for file in missing.values())
         self._received: dict[str, int] = {}  # bytes of each file
         self._begin = time.monotonic()
         self._next = FIRST_PROGRESS_S
@@ -217,7 +217,7 @@ class _CopyProgress:
         received = sum(list(self._received.values()))
         of = f" of {limits.size(self._total)}" if self._total else ""
         rate = limits.size(round(received / seconds))
-        _log.info("copying %s: %s%s so far, %s/s", self._shown, limits.size(received), of, rate)
+        _log.info("copying %s: %s%s so far, %s/s", self._address, limits.size(received), of, rate)
 
 
 class _Copy:
@@ -303,10 +303,10 @@ class _Copy:
         """Fetch a file; returns why it could not be fetched (one clause), or None."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
-        most = limits.FETCHED.bytes if file.bytes is None else file.bytes
+        max_bytes = limits.FETCHED.bytes if file.bytes is None else file.bytes
 
         def fetch() -> bool:
-            callback = addresses.at_most(most, functools.partial(progress.watch, name))
+            callback = addresses.at_most(max_bytes, functools.partial(progress.watch, name))
             try:
                 self.system.get_file(file.key, str(temporary), callback=callback)
             except FileNotFoundError as error:

@@ -29,7 +29,8 @@ def drop_duplicate_formats(
     """
     folders = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}  # with single samples
     sheets = [f for f in files if _stem(f.path)[0] in folders and _SHEET.fullmatch(_stem(f.path)[1])]
-    singles = [f for f in files if f not in set(sheets)]
+    set_aside = set(sheets)
+    singles = [f for f in files if f not in set_aside]
     notes = [f"left out: {_name_files(sheets)}, sheets of the samples beside them"] if sheets else []
     if modality.traits.is_text:  # `list.c` and `list.h` are two samples
         return singles, notes

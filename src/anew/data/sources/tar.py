@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ TEXT_ENDINGS = frozenset({".txt", ".json", ".cls"})  # members that hold a text,
 MAX_LABELLED = 200_000  # of at most so many samples classes are read while listing, which bounds its time
 _RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
+_OCTAL = re.compile(
+    rb"[ \0]*([0-7]*)[ \0]*"
+)  # without a sign: a member of negative size would lead back to its own record
+_MAX_DIGITS = 20  # of a number in a pax record: longer than any file, and short enough for `int`
 _SCANNED_BYTES = 1 << 16  # bytes that are searched for the next record at a time
 
 
@@ -427,10 +432,10 @@ def _member_size(head: bytes, at: int) -> int:
 def _number(field: bytes) -> int:
     if field[0] & 0x80:  # GNU: a binary number, for more than octal digits can say
         return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
-    try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError:
-        raise ValueError("it is not a tar archive, or damaged") from None
+    digits = _OCTAL.fullmatch(field)
+    if digits is None:
+        raise ValueError("it is not a tar archive, or damaged")
+    return int(digits[1] or b"0", 8)
 
 
 def _sum(head: bytes) -> int:
@@ -449,10 +454,10 @@ def _pax_fields(data: bytes, flag: bytes) -> dict[str, str]:
     fields = {}
     while data:
         digits, _, _ = data.partition(b" ")
-        if not digits.isdigit() or int(digits) <= len(digits) + 1:
+        if not digits.isdigit() or len(digits) > _MAX_DIGITS or int(digits) <= len(digits) + 1:
             break
         key, _, value = data[len(digits) + 1 : int(digits)].rstrip(b"\n").partition(b"=")
-        if key == b"path" or (key == b"size" and value.isdigit()):
+        if key == b"path" or (key == b"size" and value.isdigit() and len(value) <= _MAX_DIGITS):
             fields[key.decode()] = value.decode("utf-8", "surrogateescape")
         data = data[int(digits) :]
     return fields

@@ -23,7 +23,9 @@ MIN_SIMILARITY = 0.7  # share of common shingles (Jaccard) that makes two docume
 MAX_DOCUMENTS = 20_000  # documents that are compared by their signatures: about 10 s of one core
 MAX_CHARACTERS = 4_000  # characters of each of so many documents that are compared, for the same reason
 COMPARED_CHARACTERS = 8_000_000  # of fewer documents, so many characters in total are compared: about 1 s
-_BASE = np.uint64(1_000_003)  # base of the polynomial hash of a shingle: a prime larger than any alphabet in use
+_BASE = np.uint64(
+    1_000_003
+)  # base of the polynomial hash of a shingle: a prime, far larger than the alphabet of most texts
 
 Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
 
@@ -137,7 +139,9 @@ class NearDuplicateIndex:
 def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | None = None) -> list[int]:
     """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
     evenly spread ones for similarity. max_characters: of each text; None: as many as the number of items allows."""
-    most = max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
+    max_compared = (
+        max(COMPARED_CHARACTERS // max(len(items), 1), MAX_CHARACTERS) if max_characters is None else max_characters
+    )
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
@@ -145,7 +149,7 @@ def group_keys(items: Sequence[Item], modality: Modality, max_characters: int | 
         key, item = keys[number], items[number]
         if key in leader or not isinstance(item.data, str):
             continue
-        signature = minhash(item.data, most)
+        signature = minhash(item.data, max_compared)
         match = index.match(signature)
         leader[key] = key if match is None else leader[match]
         index.add(key, signature)

@@ -15,14 +15,23 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
-NUM_KINDS = 16  # C
+NUM_KINDS = 18  # C
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
-# Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line.
+# Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line,
+# white space at the beginning of this line and of the last one with more, the number of open brackets, whether the innermost one
+# still awaits its first word, and a hash of each open bracket and its first word.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
-HISTORY_SIZE = 19
+INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(19, 24)
+MAX_OPEN = (
+    16  # open brackets of which the first word is kept, a power of two; deeper ones take the places of the outermost
+)
+HISTORY_SIZE = HEADS + MAX_OPEN
+MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
-NEWLINE, SPACE, APOSTROPHE = 10, 32, 39  # ASCII
+# ASCII; special tokens, as between two documents, are spelt with NUL
+NUL, TAB, NEWLINE, SPACE, APOSTROPHE = 0, 9, 10, 32, 39
+OPENING, CLOSING = (40, 91, 123), (41, 93, 125)  # ([{ and )]}
 # A, Z, a, z, the first byte beyond ASCII
 FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
 Index = int | np.int64
@@ -63,7 +72,8 @@ def combine_hashes(a: np.uint64, b: np.uint64) -> np.uint64:
 
 @compiled_inner
 def context_keys(history: Keys, keys: Keys) -> None:
-    """Fill `keys` (C,) with those of the current contexts: the last tokens, the last bytes, words, and the start of the line."""
+    """Fill `keys` (C,) with those of the current contexts: the last tokens, the last bytes, words, the start of the line, and open
+    brackets."""
     key = np.uint64(0)
     keys[0] = key
     for i in range(NUM_TOKEN_ORDERS - 1):
@@ -81,6 +91,11 @@ def context_keys(history: Keys, keys: Keys) -> None:
     keys[14] = combine_hashes(combine_hashes(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
     line = combine_hashes(history[FIRST_WORD_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
     keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
+    # Outside of brackets, as in prose, a token before the last one
+    inner = history[HEADS + _innermost(history)] if history[NUM_OPEN] else history[TOKENS + 2]
+    keys[16] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
+    nesting = combine_hashes(min(history[NUM_OPEN], np.uint64(MAX_DEPTH)), history[INDENT_ABOVE])
+    keys[17] = combine_hashes(combine_hashes(np.uint64(23), nesting), history[TOKENS])
     for i in range(NUM_KINDS):
         keys[i] = combine_hashes(keys[i], np.uint64(i + 1))
 
@@ -100,6 +115,7 @@ def _read_byte(history: Keys, byte: Index) -> None:
     for i in range(BYTES_KEPT - 1, 0, -1):
         history[BYTES + i] = history[BYTES + i - 1]
     history[BYTES] = np.uint64(byte + 1)
+    _nest(history, byte)
     if FIRST_UPPER <= byte <= LAST_UPPER:
         byte += FIRST_LOWER - FIRST_UPPER
     if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_NON_ASCII or byte == APOSTROPHE:
@@ -115,12 +131,43 @@ def _read_byte(history: Keys, byte: Index) -> None:
 
 
 @compiled_inner
+def _innermost(history: Keys) -> Index:
+    """Where the innermost open bracket is kept."""
+    return np.int64(history[NUM_OPEN]) & (MAX_OPEN - 1)
+
+
+@compiled_inner
+def _nest(history: Keys, byte: Index) -> None:
+    """Follow the indentation and the brackets; before the column is counted."""
+    if byte == NUL:
+        history[INDENT:] = np.uint64(0)
+    elif byte == NEWLINE:
+        if history[COLUMN] > history[INDENT]:  # not for an empty line
+            history[INDENT_ABOVE] = history[INDENT]
+        history[INDENT] = np.uint64(0)
+    elif byte in (SPACE, TAB) and history[COLUMN] == history[INDENT]:
+        history[INDENT] += np.uint64(1)
+    elif byte in OPENING:
+        history[NUM_OPEN] += np.uint64(1)
+        history[HEADS + _innermost(history)] = np.uint64(byte)
+        history[AWAITS_HEAD] = np.uint64(1)
+    elif byte in CLOSING:
+        # Of whichever kind: comments and smileys close what was never opened
+        history[NUM_OPEN] -= np.uint64(history[NUM_OPEN] > 0)
+        history[AWAITS_HEAD] = np.uint64(0)
+
+
+@compiled_inner
 def _end_word(history: Keys) -> None:
     if history[IN_WORD] == 0:
         return
     history[SECOND_LAST_WORD] = history[PREVIOUS_WORD]
     history[PREVIOUS_WORD] = history[WORD]
     history[IN_WORD] = np.uint64(0)
+    if history[AWAITS_HEAD]:
+        place = HEADS + _innermost(history)
+        history[place] = combine_hashes(history[place], history[WORD])
+        history[AWAITS_HEAD] = np.uint64(0)
     if history[AT_LINE_START]:
         history[FIRST_WORD_OF_LINE] = history[WORD]
         history[AT_LINE_START] = np.uint64(0)

@@ -96,7 +96,8 @@ def learn_joint(
     count: Index,
     rate: np.float32,
 ) -> None:
-    """Update each set of weights by the first `count` answers of a token.
+    """Update the weights by the first `count` answers of a token: all sets by the error of their mean, so that it is as sure as it
+    may be where one set alone would not know it.
 
     All answers are learned after the whole token, since `next_token_probabilities` computes the probabilities of all tokens before
     any answer is known.
@@ -105,11 +106,12 @@ def learn_joint(
     for d in range(count):
         context_logit, network_logit, node = contexts[d], network[d], np.int64(tree.nodes[token, d])
         rows = joint_rows(context_logit, network_logit, order, np.int64(d), node, last)
-        logits, answer = joint_logits(joint, rows, context_logit, network_logit), np.float32(tree.bits[token, d])
-        _learn_row(joint.by_order, rows[0], context_logit, network_logit, (answer - sigmoid(table, logits[0])) * rate)
-        _learn_row(joint.by_trust, rows[1], context_logit, network_logit, (answer - sigmoid(table, logits[1])) * rate)
-        _learn_row(joint.by_node, rows[2], context_logit, network_logit, (answer - sigmoid(table, logits[2])) * rate)
-        _learn_row(joint.by_last, rows[3], context_logit, network_logit, (answer - sigmoid(table, logits[3])) * rate)
+        p = sigmoid(table, mean_logit(joint_logits(joint, rows, context_logit, network_logit)))
+        step = (np.float32(tree.bits[token, d]) - p) * rate
+        _learn_row(joint.by_order, rows[0], context_logit, network_logit, step)
+        _learn_row(joint.by_trust, rows[1], context_logit, network_logit, step)
+        _learn_row(joint.by_node, rows[2], context_logit, network_logit, step)
+        _learn_row(joint.by_last, rows[3], context_logit, network_logit, step)
 
 
 @compiled_inner

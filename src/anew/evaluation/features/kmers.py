@@ -22,6 +22,7 @@ MIXED_FEATURES = 96  # random projections of all cells: few enough for covarianc
 PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_statistics`
 FEATURES = MIXED_FEATURES + PLAIN_FEATURES
 MIN_LENGTH_SCALE = 0.1  # scale of the log of a length, at least: a tenth of the length; chosen
+COUNTED_CHARACTERS = 100_000  # training characters that pairs are counted in: hundreds of each of the usual ones
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
 
@@ -78,17 +79,16 @@ def _least_scales(texts: Sequence[str], mean: NDArray[np.float64]) -> NDArray[np
     return np.concatenate([np.full(2, MIN_LENGTH_SCALE), deviations])
 
 
-def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:
+def bigrams(train: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
     """Samples of a Markov chain of characters, a naive generator. Each is as long as a random training text.
 
     Args:
         train: Training texts.
         n: Number of samples.
         rng: Generator of lengths and characters.
-        max_characters: Training characters that pairs are counted in.
     """
     ends = "\x00"  # stands before and after a text
-    x = code_points(ends + ends.join(t for t in train if t)[:max_characters].rstrip(ends) + ends)
+    x = code_points(ends + ends.join(t for t in train if t)[:COUNTED_CHARACTERS].rstrip(ends) + ends)
     alphabet, ids = np.unique(x, return_inverse=True)
     order = np.argsort(ids[:-1], kind="stable")
     successors = ids[1:][order]  # the characters after each character, one character after the other

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Generic
+from typing import Generic, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -457,6 +457,18 @@ def distinct_first(
     return [*first, *repeats][:PAIRS]
 
 
+class AuditOptions(TypedDict, total=False):
+    """Optional arguments of `Audit`."""
+
+    sample_groups: Integers | None
+    n_train_total: int | None
+    randomly_held_out: bool
+    seed: int
+    controls: bool
+    brief: bool
+    progress: SearchProgress
+
+
 def audit(
     item_type: ItemType[ItemT],
     samples: Sequence[ItemT],
@@ -464,37 +476,17 @@ def audit(
     held_out: Sequence[ItemT],
     groups: Integers | None = None,
     *,
-    sample_groups: Integers | None = None,
-    n_train_total: int | None = None,
-    randomly_held_out: bool = True,
-    seed: int = 0,
-    controls: bool = True,
-    brief: bool = False,
     remaining: Callable[[], float] = lambda: math.inf,
-    progress: SearchProgress = no_progress,
+    **options: Unpack[AuditOptions],
 ) -> CopyTestResult:
     """Test whether samples are copies of training items.
 
     Args:
-        item_type, samples, train, held_out, groups, sample_groups, n_train_total, randomly_held_out, seed, controls, brief,
-            progress: See `Audit`.
+        item_type, samples, train, held_out, groups, options: See `Audit`.
         remaining: Seconds left, see `Audit.run`.
 
     Raises:
         ValueError: There are no samples or no training items.
     """
-    result = Audit(
-        item_type,
-        samples,
-        train,
-        held_out,
-        groups,
-        sample_groups=sample_groups,
-        n_train_total=n_train_total,
-        randomly_held_out=randomly_held_out,
-        seed=seed,
-        controls=controls,
-        brief=brief,
-        progress=progress,
-    ).run(remaining)
+    result = Audit(item_type, samples, train, held_out, groups, **options).run(remaining)
     return replace(result, pairs=distinct_first(result.pairs, train, item_type.runs, remaining))

@@ -385,17 +385,15 @@ def bonferroni_p(*p_values: float) -> float:
     return min(len(p_values) * min(p_values), 1.0)
 
 
-def least_copies(share: float, num_steps: int = NUM_INDEPENDENT_STEPS) -> int:
+def least_copies(share: float) -> int:
     """How many copies a scan needs to reach ALPHA if all of them rank first.
 
-    Args:
-        share: Share of the real items that are training items: the chance of a hit.
-        num_steps: Number of steps of the scan that count as independent.
+    share: Share of the real items that are training items: the chance of a hit.
     """
-    return int(np.ceil(np.log(ALPHA / num_steps) / np.log(share)))
+    return int(np.ceil(np.log(ALPHA / NUM_INDEPENDENT_STEPS) / np.log(share)))
 
 
-def held_out_needed(copies: float, train: int, num_steps: int = NUM_INDEPENDENT_STEPS) -> int:
+def held_out_needed(copies: float, train: int) -> int:
     """How many held-out items make `copies` copies enough, with `train` training items; inverse of `least_copies`."""
-    share = float((ALPHA / num_steps) ** (1.0 / max(copies, 1e-9)))
+    share = float((ALPHA / NUM_INDEPENDENT_STEPS) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

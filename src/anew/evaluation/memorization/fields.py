@@ -19,11 +19,10 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.item_types import RECORDS
 from anew.evaluation.memorization.texts import EditDistance
-from anew.evaluation.metrics.row_formats import RowFormat, row_format
+from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, row_format
 
 MIN_FIELDS = 3  # of two fields, rows that share one are nothing special
 PAIRS_AT_ONCE = 4_000_000  # pairs of rows that are compared at once: bounds memory
-MAX_READ = 20_000  # real records that the format is learned from
 SCOPE = (
     "Seen are records of which a few characters or one field were changed, whatever its length, and JSON objects with other "
     "spacing or order of keys. Not seen are those with several fields changed or, if they have few fields, in other letter case."
@@ -64,9 +63,9 @@ class FieldDistance(Distance):
                 equal += column[part][:, None] == column[pool][None]
             equal[self._group[part][:, None] == self._group[pool][None]] = -1
             best = equal.argmax(axis=1)
-            most = equal[np.arange(len(part)), best]
-            item[start : start + size] = np.where(most < 0, -1, pool[best])
-            distance[start : start + size] = np.where(most < 0, np.inf, 1.0 - most / self._codes.shape[1])
+            num_equal = equal[np.arange(len(part)), best]
+            item[start : start + size] = np.where(num_equal < 0, -1, pool[best])
+            distance[start : start + size] = np.where(num_equal < 0, np.inf, 1.0 - num_equal / self._codes.shape[1])
         return item, distance
 
 

@@ -120,8 +120,8 @@ class RepeatedItems:
     @property
     def _own_p(self) -> float:
         """The p of the training item that samples repeat most often, for how often they repeat something else."""
-        most = max((item.samples for item in self.often), default=0)
-        return min(self.items * binomial_tail(most, most + self.own, 0.5), 1.0)
+        max_samples = max((item.samples for item in self.often), default=0)
+        return min(self.items * binomial_tail(max_samples, max_samples + self.own, 0.5), 1.0)
 
     @property
     def _samples_p(self) -> float:
@@ -211,7 +211,7 @@ def count_repeats(
         often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]
     n_real_of = np.array([max((counts[key] for key in real[i]), default=1) for i in stand_ins.tolist()])
     n_others = n_real_of[n_real_of > 1] - 1
-    own = Counter(
+    counts_of_samples = Counter(
         key
         for keys, candidates in zip(samples, items, strict=True)
         if not is_train[candidates].any()
@@ -229,6 +229,6 @@ def count_repeats(
         held_out_samples=int((~is_train[repeated]).sum()),
         unguessable=int(is_unguessable(held_out).sum()) if len(held_out) else 0,
         often=tuple(often),
-        own=max(own.values(), default=0),
+        own=max(counts_of_samples.values(), default=0),
         real_of_training=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
     )

@@ -216,8 +216,10 @@ class ShiftedImages(Variants):
         self._axes, self._span, self._mirrors = axes, 2 * shift + 1, 1 + mirror
         self.count, self.plain = self._mirrors * self._span**2, shift * self._span + shift
         self._height, self._width = x.shape[2:]
-        both = torch.cat([x, x.flip(3)]) if mirror else x
-        self._wide = functional.pad(both, (shift,) * 4, mode="replicate") if shift else both  # (m q, C, H, W)
+        orientations = torch.cat([x, x.flip(3)]) if mirror else x
+        self._wide = (
+            functional.pad(orientations, (shift,) * 4, mode="replicate") if shift else orientations
+        )  # (m q, C, H, W)
 
     def core(self) -> Tensor:
         down, across = (self._shifted(axis) for axis in self._axes)

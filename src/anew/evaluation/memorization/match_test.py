@@ -129,9 +129,9 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, 
     close = np.flatnonzero((result.ratio < 1.0) | _is_match(result))
     exact = distance.with_scale(item[close], away[close], pool)
     nearest_own[close], scale[close] = exact.nearest_own, exact.scale
-    own = close[(exact.nearest_own >= 0) & (groups[exact.nearest_own] == groups[stand_ins[close]])]
-    fold = np.unique(groups[stand_ins[own]], return_inverse=True)[1] % STAND_IN_FOLDS
-    for rows in (own[fold == number] for number in range(STAND_IN_FOLDS)):
+    queries = close[(exact.nearest_own >= 0) & (groups[exact.nearest_own] == groups[stand_ins[close]])]
+    fold = np.unique(groups[stand_ins[queries]], return_inverse=True)[1] % STAND_IN_FOLDS
+    for rows in (queries[fold == number] for number in range(STAND_IN_FOLDS)):
         other_rows = pool[~np.isin(groups[pool], groups[stand_ins[rows]])]
         if len(rows) and len(other_rows):
             nearest_own[rows], scale[rows] = distance.nearest(item[rows], other_rows)

@@ -306,8 +306,8 @@ class _Best:
         may_be_nearer = below < self.square[query]
         row, real, query = row[may_be_nearer], real[may_be_nearer], query[may_be_nearer]
         counts = torch.bincount(query, minlength=len(self.square))
-        few = counts[query] < MANY_PAIRS
-        parts = [(row[few], real[few])]
+        has_few_pairs = counts[query] < MANY_PAIRS
+        parts = [(row[has_few_pairs], real[has_few_pairs])]
         parts += [
             self._nearest_by_product(row[query == q], real[query == q]) for q in torch.nonzero(counts >= MANY_PAIRS)
         ]

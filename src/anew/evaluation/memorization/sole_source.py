@@ -83,8 +83,10 @@ class SoleSourceDistance(Distance):
         n = len(self._group)
         in_pool, is_query = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         in_pool[pool] = is_query[queries] = True
-        own = np.full(int(self._group.max()) + 1, -1, dtype=np.int64)  # the text of the pool that is of a group
-        own[self._group[pool]] = pool
+        text_of_group = np.full(
+            int(self._group.max()) + 1, -1, dtype=np.int64
+        )  # the text of the pool that is of a group
+        text_of_group[self._group[pool]] = pool
         rows = in_pool[self._owner]
         window, owner = self._window[rows], self._owner[rows]
         num_windows = int(self._window.max(initial=-1)) + 1
@@ -93,7 +95,7 @@ class SoleSourceDistance(Distance):
         pairs = window * n + owner  # rising
         rows = is_query[self._owner] & self._is_in_cut
         window, query = self._window[rows], self._owner[rows]
-        own_text = own[self._group[query]]
+        own_text = text_of_group[self._group[query]]
         is_own = (own_text >= 0) & _contains(pairs, window * n + own_text)
         is_sole = count[window] - is_own == 1
         source = (owner_sum[window] - np.where(is_own, own_text, 0))[is_sole]

@@ -220,11 +220,11 @@ def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTest
         measured: The one with controls, which stand for both; the result if neither found copies.
     """
     p = bonferroni_p(passages.p, whole.p)
-    both = (passages, whole)
-    doubtful = [result for result in both if result.method == "shifted" or result.invalid]
+    results = (passages, whole)
+    doubtful = [result for result in results if result.method == "shifted" or result.invalid]
     if doubtful:
         return replace(doubtful[0], p=p)
-    decisive = min((result for result in both if result.detected), key=lambda result: result.p, default=measured)
+    decisive = min((result for result in results if result.detected), key=lambda result: result.p, default=measured)
     return replace(
         decisive,
         p=p,
@@ -254,8 +254,8 @@ def _groups_of_parts(groups: Integers, n_train: int) -> tuple[Indices, Indices]:
     """The groups of training and of held-out texts; each text is its own where its group has texts of both parts."""
     is_mixed = np.isin(groups, np.intersect1d(groups[:n_train], groups[n_train:]))
     numbers = np.unique(groups, return_inverse=True)[1]
-    own = np.where(is_mixed, len(groups) + np.arange(len(groups)), numbers).astype(np.intp)
-    return own[:n_train], own[n_train:]
+    group_numbers = np.where(is_mixed, len(groups) + np.arange(len(groups)), numbers).astype(np.intp)
+    return group_numbers[:n_train], group_numbers[n_train:]
 
 
 def _with_groups(passages: Passages, groups: Indices) -> Passages:

@@ -62,9 +62,9 @@ def log_interval(value: float, resampled: Sequence[float] | Array) -> Interval:
     return None if low is None else float(np.exp(low)), None if high is None else float(np.exp(high))
 
 
-def mean_interval(x: Rows, seed: int, repeats: int = 400) -> Interval:
+def mean_interval(x: Rows, seed: int) -> Interval:
     """Bootstrap interval of the mean of x (n,)."""
-    return ratio_interval(x, np.ones(len(x)), seed, repeats)
+    return ratio_interval(x, np.ones(len(x)), seed)
 
 
 def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int = 400) -> Interval:

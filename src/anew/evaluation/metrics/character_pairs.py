@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.words import MIN_KNOWN, MIN_WORDS, passage_score, share_of
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_tolerance
 
 KNOWN_CHARACTER_PAIRS = MetricSpec(
     "known_character_pairs",
@@ -23,7 +22,7 @@ KNOWN_CHARACTER_PAIRS = MetricSpec(
         0.04,
         0.2,
         "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 UNKNOWN_CHARACTER_PAIRS = MetricSpec(
@@ -33,12 +32,8 @@ UNKNOWN_CHARACTER_PAIRS = MetricSpec(
     "text of its length (0.5 = guessing, or fewer; 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        SMALL,
-        LARGE,
-        "a sample has more unknown pairs of characters than a real passage {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a sample has more unknown pairs of characters than a real passage",
         # As for words
         least=20,
         least_to_pass=150,

@@ -40,7 +40,7 @@ LABEL_ACCURACY = MetricSpec(
         least_to_pass=ENOUGH_TO_PASS,
     ),
 )
-MIN_PER_CLASS = 5  # labelled training items of each class that a probe needs; chosen
+MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
 MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing the commonest class to no error
 # If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
 OTHER_MIX = 0.2

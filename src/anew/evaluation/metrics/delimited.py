@@ -20,7 +20,7 @@ from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, r
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, Tolerance, guessing_tolerance
 
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
@@ -45,12 +45,8 @@ COLUMNS_AUC = MetricSpec(
     "real row (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier of the fields of rows picks the sample out of a pair {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier of the fields of rows picks the sample out of a pair",
         least=50,
     ),
 )

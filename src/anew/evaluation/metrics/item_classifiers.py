@@ -12,7 +12,7 @@ from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,10 @@ def few_numbers_spec(name: str, title: str, sees: str, clause: str) -> MetricSpe
     meaning = (
         f"How often a classifier that only sees {sees} picks the sample out of a pair of a sample and a real item "
     )
-    tolerance = Tolerance(
-        "closeness",
-        0.15,
-        0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        f"a sample is told from a real item by {clause} {{value:.0%}} of the time {{guessing}}",
-        exact_baseline=0.5,
-        least_to_pass=300,
+    tolerance = guessing_tolerance(
+        f"a sample is told from a real item by {clause}",
+        large=0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     )
     return MetricSpec(
         name, title, f"{meaning}(0.5 = guessing, 1 = always).", minimum=0.5, maximum=1.0, tolerance=tolerance

@@ -18,9 +18,7 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.score import MetricSpec, Score, Tolerance
-
-SMALL, LARGE = 0.15, 0.35  # tolerances above guessing, as in the classifier two-sample test
+from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
 
 
 class EffectSize(NamedTuple):
@@ -59,12 +57,8 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
         f"How often a sample is told from a real item by its {quantity} (0.5 = guessing, 1 = always).",
         minimum=0.5,
         maximum=1.0,
-        tolerance=Tolerance(
-            "closeness",
-            SMALL,
-            LARGE,
-            f"a sample is told from a real item by its {quantity} {{value:.0%}} of the time {{guessing}}",
-            exact_baseline=0.5,
+        tolerance=guessing_tolerance(
+            f"a sample is told from a real item by its {quantity}",
         ),
     )
 

@@ -29,12 +29,13 @@ KERNEL_DISTANCE = MetricSpec(
         agreement="the samples agree as a whole (kernel distance {value:.2g}; real data: {real:.2g})",
     ),
 )
+MAX_BANDWIDTH_ROWS = 1_000  # of which all pairs are compared
 Kernel = Callable[[Rows, Rows], Array]
 
 
-def median_bandwidth(x: Rows, max_rows: int = 1000) -> float:
-    """Median distance between different rows of x (the first `max_rows`): the usual width of an RBF kernel."""
-    rows = x[:max_rows]
+def median_bandwidth(x: Rows) -> float:
+    """Median distance between different rows of x (the first MAX_BANDWIDTH_ROWS): the usual width of an RBF kernel."""
+    rows = x[:MAX_BANDWIDTH_ROWS]
     distances = np.sqrt(squared_distances(rows, rows)[np.triu_indices(len(rows), 1)])
     middle = float(np.median(distances)) if len(distances) else 0.0
     return middle if middle > 0.0 else 1.0

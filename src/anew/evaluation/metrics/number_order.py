@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.number_products import products
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
-from anew.evaluation.metrics.row_formats import RowFormat, number, row_format
+from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, number, row_format
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
 BROKEN_ORDER = MetricSpec(
     "broken_order",
@@ -36,10 +36,9 @@ BROKEN_ORDER = MetricSpec(
         0.15,
         "{value:.0%} of samples have numbers in an order that the data never has (real data: {real:.0%})",
         least=50,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
-MAX_READ = 20_000  # training records that are read: more hardly change what always holds
 # Largest share of training records that may break an order: a few records of real data are wrong
 MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
@@ -105,9 +104,9 @@ def orders(records: Sequence[Mapping[Place, float]]) -> list[Order]:
         return []
     table = np.array([[numbers.get(place, np.nan) for place in places] for numbers in records])  # (n, p)
     present = (~np.isnan(table)).astype(np.float64)
-    both = present.T @ present  # (p, p) records
+    num_both = present.T @ present  # (p, p) records
     broken = np.array([(table[:, [i]] > table).sum(axis=0) for i in range(len(places))])  # (p, p)
-    holds = (both >= MIN_RECORDS) & (broken / np.maximum(both, 1.0) <= MAX_BROKEN)
+    holds = (num_both >= MIN_RECORDS) & (broken / np.maximum(num_both, 1.0) <= MAX_BROKEN)
     np.fill_diagonal(holds, False)
     pairs = [(int(i), int(j)) for i, j in np.argwhere(holds)]
     return [Order(places[i], places[j]) for i, j in pairs if _is_often_broken_by_chance(table[:, i], table[:, j])]

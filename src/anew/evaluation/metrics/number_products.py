@@ -98,11 +98,11 @@ def _by_target(table: Array, units: Array) -> dict[int, tuple[Product, Sequence[
 def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:
     """The columns of a table (n, p) that may be products of some others, by a few records."""
     table = table[np.linspace(0, len(table) - 1, TRIED).astype(np.intp)]
-    own = table[:, factors]
-    constants = _constants(table, own.prod(axis=1))
+    factor_values = table[:, factors]
+    constants = _constants(table, factor_values.prod(axis=1))
     # As `_rounding` has it, doubled, for all columns at once
-    slack = units + 2.0 * np.abs(constants) * _rounding(own, 1.0, 0.0, units[list(factors)])[:, None]
-    is_broken = np.abs(table - constants * own.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
+    slack = units + 2.0 * np.abs(constants) * _rounding(factor_values, 1.0, 0.0, units[list(factors)])[:, None]
+    is_broken = np.abs(table - constants * factor_values.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
     return np.flatnonzero((constants != 0.0) & (is_broken.sum(axis=0) <= TRIED_BROKEN))
 
 

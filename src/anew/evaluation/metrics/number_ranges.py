@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Tolerance
 
 OUT_OF_RANGE = MetricSpec(
     "numbers_out_of_range",
@@ -19,7 +19,7 @@ OUT_OF_RANGE = MetricSpec(
         0.3,
         "{value:.0%} of samples have a number out of the range that it has in the data (real data: {real:.0%})",
         least=50,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 # Training records with a number at a place, or two: of fewer, the next one is often the largest, and orders hold by chance

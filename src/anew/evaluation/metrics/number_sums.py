@@ -13,7 +13,7 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, Place, frequent_places
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Tolerance
 
 BROKEN_SUM = MetricSpec(
     "broken_sum",
@@ -27,7 +27,7 @@ BROKEN_SUM = MetricSpec(
         0.15,
         "{value:.0%} of samples have a number that does not follow from others as in the data (real data: {real:.0%})",
         least=50,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 MAX_BROKEN = 0.002  # largest share of training records that may break a relation: a few records of real data are wrong

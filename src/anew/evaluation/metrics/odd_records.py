@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
 MIN_JUDGED = 50  # least number of records that are judged; chosen: with fewer, only a flood of babble would show
 ODD_RECORDS = MetricSpec(
@@ -28,7 +28,7 @@ ODD_RECORDS = MetricSpec(
         0.25,
         "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
         least=MIN_JUDGED,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 SHARE_NOT_ODD = 0.95  # share of held-out records that are not odd

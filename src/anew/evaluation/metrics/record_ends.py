@@ -15,9 +15,9 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.row_formats import MAX_READ, row_format
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
 MIN_RECORDS = 50  # records of each set; chosen
 MAX_RECORDS = 600  # of each set: more take seconds
@@ -28,19 +28,14 @@ RECORD_ENDS_AUC = MetricSpec(
     "characters (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier of their first and last characters picks the sample out of a pair {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier of their first and last characters picks the sample out of a pair",
         least=MIN_RECORDS,
-        least_to_pass=300,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),
 )
 PLACES = (0, 1, 2, -1, -2, -3)  # of characters, from the beginning and from the end
 FREQUENT = 0.02  # share of training records with a character at a place from which on it has a flag; chosen
-MAX_READ = 20_000  # training records in which characters are counted
 
 
 def record_end_scores(

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from anew.core.wording import listed, plural
+from anew.evaluation.metrics.row_formats import MAX_READ
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, WORD
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
 
 MIN_JUDGED = 50  # least number of samples that are judged; chosen
@@ -31,7 +32,7 @@ NEW_FORMATS = MetricSpec(
         0.2,
         "{value:.0%} of samples have a format that no training record has (real data: {real:.0%})",
         least=MIN_JUDGED,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 MISSING_PARTS = MetricSpec(
@@ -46,7 +47,7 @@ MISSING_PARTS = MetricSpec(
         0.2,
         "{value:.0%} of real records have a character or word that samples lack (real data: {real:.0%})",
         least=MIN_JUDGED,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 FREQUENT_PARTS = MetricSpec(
@@ -60,11 +61,10 @@ FREQUENT_PARTS = MetricSpec(
         0.3,
         "{value:.0%} of samples have a character or word that is far rarer in the data (real data: {real:.0%})",
         least=MIN_JUDGED,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 MIN_RECORDS = 100  # training records that formats are learned from, at least; chosen
-MAX_READ = 20_000  # training records that are read: more hardly change what is frequent
 # Largest share of training records with a format that the other half of them lacks: with more, records have no format; chosen.
 REGULAR = 0.05
 MAX_RUN = 4  # digits of a number that are told apart by their count

@@ -25,7 +25,7 @@ DELIMITERS = "\t;|, "
 MIN_PARTS = 3  # of a record: two are a name with an addition; chosen
 # With the number of them that a record has at least; an arrow divides the two sides of a reaction
 PART_DELIMITERS = {">>": 1} | dict.fromkeys("/|;:", MIN_PARTS - 1)
-MAX_READ = 20_000  # training rows that columns are learned from; more hardly change them
+MAX_READ = 20_000  # training records that a format, and what always or often holds in it, is learned from; more hardly change it
 REGULAR = 0.9  # least share of rows with the same number of fields, or that are JSON objects
 MAX_KEYS = 64  # keys of JSON objects that are a column each, the most frequent; chosen
 USUAL_KEY = 0.99  # share of objects with a key from which on one without it is malformed; chosen

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Tolerance, guessing_tolerance
 
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
@@ -35,13 +35,10 @@ SPECTRUM_AUC = MetricSpec(
     minimum=0.5,
     maximum=1.0,
     order=18,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.45,  # as of areas: a classifier of a dozen numbers sees more than the eye does
-        "a sample is told from a real item by its amounts of coarse and fine detail {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
-        least_to_pass=300,
+    tolerance=guessing_tolerance(
+        "a sample is told from a real item by its amounts of coarse and fine detail",
+        large=0.45,  # as of areas: a classifier of a dozen numbers sees more than the eye does
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),
 )
 FINE_DETAIL = MetricSpec(

@@ -159,9 +159,9 @@ class TextRelations:
         features = np.zeros((len(rows), len(self.relations)))
         for i, relation in enumerate(self.relations):
             ratios = relation.prediction.log_ratios(NGrams.of(fields[relation.text]))
-            other = fields[relation.other]
+            other_field = fields[relation.other]
             features[:, i] = ratios[
-                np.arange(len(rows)), _class_numbers(relation.classes, self.columns, other, relation.other)
+                np.arange(len(rows)), _class_numbers(relation.classes, self.columns, other_field, relation.other)
             ]
         return features
 

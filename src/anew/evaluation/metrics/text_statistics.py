@@ -78,6 +78,7 @@ VERBATIM_SHARE = MetricSpec(
     group=Group.NOVELTY,
     maximum=1.0,
 )
+ZIPF_WORDS = 500  # of which the slope is measured: rarer ones occur too seldom
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
@@ -286,9 +287,9 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     return key
 
 
-def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
-    """The slope of log frequency over log rank of the commonest words that occur twice or more; None for under 20."""
-    counts = [count for _, count in Counter(words).most_common(max_words) if count >= 2]
+def zipf_slope(words: Sequence[str]) -> float | None:
+    """The slope of log frequency over log rank of the ZIPF_WORDS commonest words that occur twice or more; None for under 20."""
+    counts = [count for _, count in Counter(words).most_common(ZIPF_WORDS) if count >= 2]
     if len(counts) < 20:
         return None
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])

@@ -23,7 +23,7 @@ from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
 TWO_SAMPLE_AUC = MetricSpec(
     "two_sample_auc",
@@ -31,12 +31,8 @@ TWO_SAMPLE_AUC = MetricSpec(
     "How often a classifier picks the generated item out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier picks the sample out of a pair {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier picks the sample out of a pair",
         decisive=True,
     ),
 )
@@ -70,6 +66,21 @@ def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str
     result = two_sample_test(sets.samples, sets.held_out, seed, sets.sample_groups, groups, views)
     real = two_sample_test(sets.train, sets.held_out, seed, sets.train_groups, groups, views).auc
     return Score(spec, result.auc, low=result.low, high=result.high, real_baseline=real, n=result.n, source=source)
+
+
+def one_sided_score(spec: MetricSpec, worse: Rows, better: Rows, source: str) -> Score:
+    """The score of how often a number of one set is larger than one of the other, of which at least half the time is no fault.
+
+    Args:
+        spec: The metric.
+        worse, better: (n,) and (m,) numbers of the set whose numbers are larger where samples are worse, and of the other.
+        source: How the numbers were made, one clause.
+    """
+    value, variance = auc(worse, better)
+    half_width = 1.96 * float(np.sqrt(variance))
+    low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half_width, value, value + half_width))
+    n = min(len(worse), len(better))
+    return Score(spec, value, low=low, high=high, real_baseline=0.5, n=n, source=source)
 
 
 def two_sample_test(

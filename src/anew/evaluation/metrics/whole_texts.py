@@ -22,7 +22,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.metrics.words import WORD
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
 from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
@@ -35,13 +35,8 @@ WHOLE_TEXTS_AUC = MetricSpec(
     "order of their lines and by what their parts share (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.35,
-        "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair "
-        "{value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair",
         least=MIN_TEXTS,
         least_to_pass=MIN_TEXTS_TO_COUNT,
     ),

@@ -14,10 +14,9 @@ import numpy as np
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.item_statistics import LARGE, SMALL
 from anew.evaluation.metrics.row_formats import row_format
-from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.metrics.two_sample import one_sided_score
+from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
 
 MIN_RECORDS = 50  # records of several words; with fewer, only records that are all wrong would show; chosen
 WORD_ORDER = MetricSpec(
@@ -27,12 +26,8 @@ WORD_ORDER = MetricSpec(
     "1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        SMALL,
-        LARGE,
-        "the words of a sample are in a less plausible order than those of a real record {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "the words of a sample are in a less plausible order than those of a real record",
         least=MIN_RECORDS,
         # Of fewer records the interval of real ones is too wide to pass
         least_to_pass=150,
@@ -60,21 +55,13 @@ def word_order_scores(
     if min(len(judged), len(real)) < MIN_RECORDS or row_format(training) is not None:
         return
     counted = _counted(training, rng)
-    own, usual = (_gains(part[:MAX_JUDGED], counted, rng) for part in (judged, real))
-    value, variance = auc(usual, own)
-    half = 1.96 * float(np.sqrt(variance))
-    # An order that is more usual than that of held-out records is not a fault: counts are those of training records
-    low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
-    yield Score(
-        WORD_ORDER,
-        value,
-        low=low,
-        high=high,
-        real_baseline=0.5,
-        n=min(len(own), len(usual)),
-        source=f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; bits a word by which the order "
-        f"is likelier than others of the same words: samples {own.mean():.2f}, held-out records {usual.mean():.2f}",
+    gains, real_gains = (_gains(part[:MAX_JUDGED], counted, rng) for part in (judged, real))
+    source = (
+        f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; bits a word by which the order "
+        f"is likelier than others of the same words: samples {gains.mean():.2f}, held-out records {real_gains.mean():.2f}"
     )
+    # An order that is more usual than that of held-out records is not a fault: counts are those of training records
+    yield one_sided_score(WORD_ORDER, real_gains, gains, source)
 
 
 def _words(record: str) -> list[str]:

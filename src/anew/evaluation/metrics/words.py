@@ -12,9 +12,8 @@ import numpy as np
 from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.metrics.item_statistics import LARGE, SMALL
-from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.metrics.two_sample import one_sided_score
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_tolerance
 
 KNOWN_WORDS = MetricSpec(
     "known_words",
@@ -27,7 +26,7 @@ KNOWN_WORDS = MetricSpec(
         0.04,
         0.2,
         "{value:.1%} of words are words of the training text (real text: {real:.1%})",
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 UNKNOWN_WORDS = MetricSpec(
@@ -37,12 +36,8 @@ UNKNOWN_WORDS = MetricSpec(
     "length (0.5 = guessing, or fewer; 1 = always).",
     minimum=0.5,
     maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        SMALL,
-        LARGE,
-        "a sample has more unknown words than a real passage {value:.0%} of the time {guessing}",
-        exact_baseline=0.5,
+    tolerance=guessing_tolerance(
+        "a sample has more unknown words than a real passage",
         least=20,
         # Of fewer passages the interval of real text is too wide to pass
         least_to_pass=150,
@@ -61,7 +56,11 @@ BROKEN_WORDS = MetricSpec(
     "Share of words that are not in the training text and contain a letter trigram that no word there has.",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})", least_to_pass=2_000
+        "closeness",
+        0.02,
+        0.1,
+        "{value:.1%} of words are broken (real text: {real:.1%})",
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 ENOUGH_PAIRS = 2_000  # pairs of words that can show that there is no difference; chosen
@@ -93,7 +92,7 @@ PAIRS_BEYOND_REAL = MetricSpec(
         1.0,
         "the share of pairs of words that are from the training text is larger than that of real text by {value:.0%} of all pairs",
         exact_baseline=0.0,
-        least_to_pass=2_000,
+        least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
 WORD = re.compile(word_rule(r"[^\W\d_]"))  # letters alone
@@ -261,17 +260,9 @@ def share_of(spec: MetricSpec, counts: Rows, real_counts: Rows, units: str, seed
 
 def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) -> Score:
     """How often a passage of samples has a larger unknown share than one of held-out text; (texts,) shares of a noun."""
-    value, variance = auc(shares, real_shares)
-    half = 1.96 * float(np.sqrt(variance))
-    # Fewer unknown words than in held-out text are no fault: the model knows only the training text
-    low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half, value, value + half))
-    return Score(
-        spec,
-        value,
-        low=low,
-        high=high,
-        real_baseline=0.5,
-        n=min(len(shares), len(real_shares)),
-        source=f"{noun} that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
-        f"{real_shares.mean():.1%}",
+    source = (
+        f"{noun} that are not in the training text, by passage: samples {shares.mean():.1%} on average, held-out text "
+        f"{real_shares.mean():.1%}"
     )
+    # Fewer unknown words than in held-out text are no fault: the model knows only the training text
+    return one_sided_score(spec, shares, real_shares, source)

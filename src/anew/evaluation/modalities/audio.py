@@ -16,11 +16,11 @@ from anew.data.formats.audio import Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
-from anew.evaluation.compared_sets import Embedder
 from anew.evaluation.features import audio
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
+from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score

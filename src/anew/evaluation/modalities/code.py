@@ -24,7 +24,7 @@ from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
 from anew.evaluation.stretches import FEW_TEXTS
 
 PARSE_SHARE = MetricSpec(
@@ -56,7 +56,7 @@ WHOLE_SHARE = MetricSpec(
         "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
         relative=True,
         least=50,
-        least_to_pass=300,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),
 )
 FUNCTION_SHARE = MetricSpec(

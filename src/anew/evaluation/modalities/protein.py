@@ -22,7 +22,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, Tolerance
 
 PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
@@ -47,7 +47,7 @@ USUAL_LENGTHS = MetricSpec(
         0.4,
         "{value:.0%} of the sequences have a usual length (real data: {real:.0%})",
         least=50,
-        least_to_pass=300,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),
 )
 COMPOSITION_DISTANCE = MetricSpec(
@@ -89,7 +89,7 @@ USUAL_IDENTITY = MetricSpec(
         0.5,
         "{value:.0%} of the samples have as near a relative in the data as real ones have (real data: {real:.0%})",
         least=50,
-        least_to_pass=300,
+        least_to_pass=USUALLY_ENOUGH_ITEMS,
     ),
 )
 UNUSUAL = 0.05  # share of held-out sequences that count as unusual

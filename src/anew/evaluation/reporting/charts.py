@@ -151,9 +151,9 @@ def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
     return low - 0.05 * margin, high + 0.1 * margin
 
 
-def running_mean(values: Numbers, share: float = SMOOTHING) -> Array:
-    """The mean over a window of that share of the values, which is shorter at the ends."""
-    width = max(1, round(len(values) * share))
+def running_mean(values: Numbers) -> Array:
+    """The mean over a window of SMOOTHING of the values, which is shorter at the ends."""
+    width = max(1, round(len(values) * SMOOTHING))
     total = np.convolve(values, np.ones(width), "same")
     return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(width), "same"))
 

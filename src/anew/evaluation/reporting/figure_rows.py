@@ -108,7 +108,7 @@ def group_figures(
     groups = []
     for group in Group:
         rows = [row(score) for score in scores if score.spec.group is group]
-        shown = [row for row in rows if row.score.name in deciding] if len(scores) > FEW_FIGURES else rows
+        visible_rows = [row for row in rows if row.score.name in deciding] if len(scores) > FEW_FIGURES else rows
         if rows:
-            groups.append(FigureGroup(group.value, shown, [row for row in rows if row not in shown]))
+            groups.append(FigureGroup(group.value, visible_rows, [row for row in rows if row not in visible_rows]))
     return groups

@@ -421,9 +421,9 @@ def grade_question(
     needed = 0
     if grade == "too_few":
         # Figures that count words or characters are measured on all items
-        most = max(supply.compared - supply.left_out, n)
-        n = min(answers[0].score.n, most) if answers[0].grade == "too_few" else n
-        needed = _items_needed(answers, waiting, n, most)
+        max_items = max(supply.compared - supply.left_out, n)
+        n = min(answers[0].score.n, max_items) if answers[0].grade == "too_few" else n
+        needed = _items_needed(answers, waiting, n, max_items)
     # Real items that differ among themselves do so in any number
     is_hurried = grade == "too_few" and not any(part.has_weak_reference for part in answers)
     left_out = supply.left_out if is_hurried else 0

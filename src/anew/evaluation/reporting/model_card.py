@@ -96,7 +96,7 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, content
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(answer_lines(report.verdict))
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
-    scores = [s for s in report.scores if s.spec.role == "metric" and not report.says_nothing(s)]
+    scores = [s for s in report.scores if s.spec.role == "metric" and not report.has_too_few_items(s)]
     head = metadata("anew", report.family, report.modality, model=report.run, data=data, scores=scores)
     return f"""{head}
 # {escape(report.run)}
@@ -193,7 +193,9 @@ def yaml_string(text: str) -> str:
 
 
 def _table(report: EvaluationReport) -> str:
-    scores = [score for score in report.scores if not (report.says_nothing(score) or _may_have_missed_copies(score))]
+    scores = [
+        score for score in report.scores if not (report.has_too_few_items(score) or _may_have_missed_copies(score))
+    ]
     if not scores:
         return "Nothing was measured."
     rows = ["| metric | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]

@@ -22,7 +22,7 @@ from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Score
 
-FORMAT = 1  # of report.json; a larger one if a field is renamed or means something else
+FORMAT = 2  # of report.json; a larger one if a field is renamed or means something else
 NOT_MEASURED = "Not measured."
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
 NOUNS = {
@@ -200,7 +200,7 @@ class EvaluationReport:
             "has_flattened": self.has_flattened,
         }
 
-    def says_nothing(self, score: Score) -> bool:
+    def has_too_few_items(self, score: Score) -> bool:
         """Whether a figure was measured on too few items to mean anything; see `Tolerance.least`."""
         tolerance = score.spec.tolerance
         return tolerance is not None and score.n < tolerance.least and all(part.score != score for part in self.parts)
@@ -208,7 +208,7 @@ class EvaluationReport:
     def _counts_from(self, score: Score) -> dict[str, int]:
         """From how many items on a figure says something, if it was measured on fewer."""
         tolerance = score.spec.tolerance
-        return {"counts_from": tolerance.least} if tolerance is not None and self.says_nothing(score) else {}
+        return {"counts_from": tolerance.least} if tolerance is not None and self.has_too_few_items(score) else {}
 
     def __repr__(self) -> str:
         lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
@@ -273,7 +273,7 @@ def render_report(
 ) -> str:
     """Render the page; for the arguments see `write_report`."""
     deciding = [name for names in report.deciding.values() for name in names]
-    too_few = [score.name for score in report.scores if report.says_nothing(score)]
+    too_few = [score.name for score in report.scores if report.has_too_few_items(score)]
     return render(
         "report.html",
         report=report,

@@ -9,7 +9,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ class Sampler:
 
     def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator) -> Array:
         """Ids (n, L), one after another."""
-        uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in iter(int, 1))
+        uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in count())
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
         begin = [] if step["begin"] is None else [step["begin"]]
         hidden = step["opening"] if step["opening"] and not ids.shape[1] else begin
@@ -312,9 +312,14 @@ def main() -> None:
     parser.add_argument("--label", help="class of all samples (default: each with its share in the data)")
     parser.add_argument("--out", default="samples", help="output folder (default: samples)")
     arguments = parser.parse_args()
+    if arguments.n < 1:
+        parser.error(f"-n must be at least 1 (got {arguments.n})")
+    out = Path(arguments.out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        parser.error(f"--out {arguments.out} exists, and no file is replaced; give a new or empty folder")
     sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)
-    paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), arguments.out)
+    paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), out)
     print(f"{len(paths)} files in {arguments.out}")
 
 

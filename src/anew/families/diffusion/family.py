@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import evenly_spread, generator, normal_rows
+from anew.core.random import evenly_spread, normal_rows, sample_generator
 from anew.core.specs import SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import sample_components
@@ -69,7 +69,7 @@ class Diffusion(DiffusionModel):
             _check_tile(request, sampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         keys = request.sample_keys(seed)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
         noise = self._noise(sources)
         component = self._choose_component(request, evenly_spread(keys, "component"), given_values)
         start = self.mixture.sample(component, noise["basis_noise"], noise["residual_noise"])

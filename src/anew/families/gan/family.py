@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import StepContext, evenly_spread, generator, normal_rows
+from anew.core.random import StepContext, evenly_spread, normal_rows, sample_generator
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import (
@@ -249,7 +249,7 @@ class Gan(Family[Grid, GanConfig]):
         sampling = request.sampling_as(GanSampling)
         labels = class_labels(request, self.spec.classes)
         keys = request.sample_keys(seed)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
         z = sampling.truncation * normal_rows(sources, self.config.latent_dim).to(self.device)
         component = self.coarse_prior.sample_components(evenly_spread(keys, "component"), labels)
         return torch.cat([z, self._one_hot(component)], 1)

@@ -66,7 +66,8 @@ SUBSTITUTION_SHARE = 0.05  # of counted tokens, from which substitutions are cou
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MAX_NGRAM_VOCAB = 8192
-MAX_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
+# For every pair of tokens a number is kept: 19 million numbers. Counts hold the room of a context in 15 bits, which suffice for it.
+MAX_CONTEXT_VOCAB = 4400
 WITHOUT_CONTEXTS = (
     "without context mixing, which predicts text better: its loops could not be compiled in the time that can be spared, "
     "so they are compiled beside the training"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+RIDGE = 1e-4  # weight of the penalty of the squared gate
 MAX_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
 MIN_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
 ENOUGH_PROGRESS = 1e-6  # nats a target; the fit ends when a step gains less: a hundredth of what any report shows
@@ -56,14 +57,13 @@ def softmax(logits: Floats) -> tuple[Floats, Floats]:
     return probs, log_probs
 
 
-def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridge: float = 1e-4) -> Doubles:
-    """The gate that maximizes mean log-likelihood minus ridge |gate|^2, by damped Newton steps from equal weights.
+def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints) -> Doubles:
+    """The gate that maximizes mean log-likelihood minus RIDGE |gate|^2, by damped Newton steps from equal weights.
 
     Args:
         features: (n, F); the last one is 1.
         log_probs: S of (n, V).
         targets: (n,).
-        ridge: Weight of the penalty.
 
     Returns:
         (F, S).
@@ -76,14 +76,14 @@ def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridg
     def evaluate(gate: Doubles) -> tuple[float, Floats]:
         """The loss, and the joint log-probabilities (n, V)."""
         mixed = normalize(mix_log_probs(features, gate, log_probs))
-        return float(ridge * (gate**2).sum() - mixed[rows, targets].mean(dtype=np.float64)), mixed
+        return float(RIDGE * (gate**2).sum() - mixed[rows, targets].mean(dtype=np.float64)), mixed
 
     loss, mixed = evaluate(gate)
     for _ in range(MAX_NEWTON_STEPS):
         probs = np.exp(mixed)
         expected = np.stack([np.einsum("nv,nv->n", probs, model) for model in log_probs], 1)  # (n, S)
-        gradient = features.T @ (expected - target_log_probs) / n + 2 * ridge * gate  # (F, S)
-        hessian = _hessian(features, probs, log_probs, expected, ridge)
+        gradient = features.T @ (expected - target_log_probs) / n + 2 * RIDGE * gate  # (F, S)
+        hessian = _hessian(features, probs, log_probs, expected)
         direction = np.linalg.solve(hessian, gradient.ravel()).reshape(gate.shape)
         step_size = 1.0
         while True:
@@ -101,9 +101,7 @@ def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridg
     return gate
 
 
-def _hessian(
-    features: Doubles, probs: Floats, log_probs: Sequence[Floats], expected: NDArray[np.floating], ridge: float
-) -> Doubles:
+def _hessian(features: Doubles, probs: Floats, log_probs: Sequence[Floats], expected: NDArray[np.floating]) -> Doubles:
     """(F S, F S): second derivative of the loss; each target adds the covariance of its log-probabilities."""
     num_features, num_models = features.shape[1], len(log_probs)
     hessian = np.zeros((num_features, num_models, num_features, num_models))
@@ -115,4 +113,4 @@ def _hessian(
             hessian[:, i, :, j] = block
             hessian[:, j, :, i] = block.T
     size = num_features * num_models
-    return hessian.reshape(size, size) + 2 * ridge * np.eye(size)
+    return hessian.reshape(size, size) + 2 * RIDGE * np.eye(size)

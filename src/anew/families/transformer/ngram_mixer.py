@@ -128,8 +128,8 @@ class NgramMixer(nn.Module):
         if GATE_ALONE in shapes:
             self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
         for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class)):
-            own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-            part.allocate_buffers(own, self.gate.device)
+            sizes = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+            part.allocate_buffers(sizes, self.gate.device)
         self.clear_cache()
 
     def check(self) -> None:

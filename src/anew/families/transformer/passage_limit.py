@@ -1,15 +1,17 @@
 """Samples of running text repeat passages of the training text no longer than held-out text does.
 
 Cuts such as min-p cut what leaves a passage: each such token is improbable, though together they are not, so that passages are
-hardly ever left. So the tokens that go on with a passage are drawn as often as without cuts, and in a sample at most as often as
-held-out text goes on with passages of the same lengths. The cuts compare tokens only among those that go on, and among those that
-leave.
+hardly ever left. So the tokens that go on with a passage are drawn as often as without cuts, and in a sample hardly more often than
+held-out text goes on with passages of the same lengths: beyond that, what leaves a passage becomes more probable, but never where it
+is nearly impossible, as before the only bracket that can close. The cuts compare tokens only among those that go on, and among those
+that leave.
 
 Legend for shapes: n samples, k of them, t tokens so far, V vocabulary, N tokens of the training text.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 
@@ -24,6 +26,9 @@ from anew.families.transformer.sweep_sequences import documents_of
 
 DTYPES = {"text": torch.int32, "rates": torch.float32}  # of the buffers
 Cut = Callable[["Floats"], "Floats"]  # weights (k, V) without the tokens that the settings do not allow
+# Odds that a passage is left are multiplied by e for each token that a sample went on more often than held-out text does, and at
+# most by this. A sample that must leave where the model allows only one token goes on with nonsense (docs/log.md, 2026-11-29)
+MAX_ODDS = 20.0
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -123,14 +128,14 @@ class PassageRows:
         self._followers: list[Ints] = []
         # (n,) lengths of passages; the only token that goes on with each, else -1
         self._lengths = self._single = np.zeros(0, dtype=np.int64)
-        # Times that a sample may go on with passages beyond the rates at their lengths, since it did so less often before
-        self._saved: Doubles = np.zeros(n)
+        # Times that each sample has gone on with passages more often than held-out text does
+        self._surplus: Doubles = np.zeros(n)
 
     def select(self, rows: Ints) -> PassageRows:
         """Those of samples (k,), by their numbers; to be read before anything else is asked."""
         selected = copy(self)
         selected._passages = [self._passages[row] for row in rows.tolist()]
-        selected._saved = self._saved[rows]
+        selected._surplus = self._surplus[rows]
         return selected
 
     def read(self, ids: Ints) -> None:
@@ -194,25 +199,23 @@ class PassageRows:
             that are uniform in [0, 1) again for all that did not stay.
         """
         goes_on = (self._single >= 0) & (tokens == self._single)
-        bound = np.ones(len(tokens))
-        bound[goes_on] = self._bound(np.flatnonzero(goes_on)) / probabilities[goes_on]
-        bound = np.clip(bound, 0.0, 1.0)
-        stays = goes_on & (uniform < bound)
+        limit = np.ones(len(tokens))
+        limit[goes_on] = self._share(np.flatnonzero(goes_on), probabilities[goes_on]) / probabilities[goes_on]
+        stays = goes_on & (uniform < limit)
         self._take(np.flatnonzero(stays), probabilities[stays])
         refused = goes_on & ~stays
         again = uniform.copy()
-        again[refused] = (uniform[refused] - bound[refused]) / (1.0 - bound[refused])
+        again[refused] = (uniform[refused] - limit[refused]) / (1.0 - limit[refused])
         return stays, (self._single >= 0) & ~stays, np.minimum(again, 1.0 - 2.0**-24).astype(np.float32)
 
-    def _bound(self, rows: Ints) -> Doubles:
-        """(k,) the most probability that tokens which go on may have."""
-        lengths = self._lengths[rows]
-        bound: Doubles = np.where(lengths > 0, self._saved[rows] + self._rates[lengths], 0.0)
-        return bound
+    def _share(self, rows: Ints, shares: Doubles) -> Doubles:
+        """(k,) the probability that tokens which go on get, where it would be `shares` without a limit."""
+        odds = np.exp(np.clip(self._surplus[rows], 0.0, math.log(MAX_ODDS)))
+        share: Doubles = shares / (shares + (1.0 - shares) * odds)
+        return share
 
     def _take(self, rows: Ints, shares: Doubles) -> Doubles:
-        """(k,) the probability that tokens which go on get, if it were `shares` without a limit; the rest of the rate is saved."""
-        bound = self._bound(rows)
-        taken = np.minimum(shares, bound)
-        self._saved[rows] = np.where(bound > 0.0, bound - taken, self._saved[rows])
+        """As `_share`, and count it, against how often held-out text goes on."""
+        taken = self._share(rows, shares)
+        self._surplus[rows] += taken - self._rates[self._lengths[rows]]
         return taken

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.random import generator
+from anew.core.random import sample_generator
 from anew.core.specs import SampleRequest, Tokens
 from anew.core.threads import one_thread
+from anew.errors import RunError
+from anew.families.base import NOT_FINITE
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.passage_limit import PassageLimit, PassageRows
@@ -128,7 +130,7 @@ class TokenSampler:
         # In running text of many documents, the end token of one also begins the next.
         self.begin_id = special.get("begin", self.end_id)
         attempts = (attempt,) if attempt else ()
-        self.sources = [generator(seed, "draw", index, *attempts) for seed, index in keys]
+        self.sources = [sample_generator(seed, "draw", index, *attempts) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
@@ -255,11 +257,13 @@ class TokenSampler:
         return np.where(allowed_weights.sum(1, keepdims=True) < MIN_WEIGHT, self.allowed, allowed_weights)
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
-        """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""
+        """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones. RunError if the network gives no numbers."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
+        if not np.isfinite(logits).all():  # compiled loops would read past their tables
+            raise RunError(NOT_FINITE)
         is_direct = self.is_direct and self.mixer is not None and prompt_ids is None
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)

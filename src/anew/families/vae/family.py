@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anew.core.random import StepContext, evenly_spread, generator, normal_rows
+from anew.core.random import StepContext, evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import (
@@ -285,7 +285,7 @@ class Vae(Family[Grid, VaeConfig]):
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
         keys = request.sample_keys(seed)
-        sources = [generator(row_seed, "draw", index) for row_seed, index in keys]
+        sources = [sample_generator(row_seed, "draw", index) for row_seed, index in keys]
         noise = normal_rows(sources, size).to(self.device)
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)
@@ -388,7 +388,7 @@ def item_noise(x: Tensor, stream: str, shape: torch.Size) -> Tensor:
 def pixel_uniforms(spec: Grid, keys: Sequence[tuple[int, int]]) -> Tensor:
     """(n, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`; row i is a function of keys[i], a seed and an index."""
     channels, height, width = spec.shape
-    sources = (generator(seed, "pixels", index) for seed, index in keys)
+    sources = (sample_generator(seed, "pixels", index) for seed, index in keys)
     return torch.stack([torch.rand((1 + channels, height, width), generator=source) for source in sources])
 
 

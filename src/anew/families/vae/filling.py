@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from anew.core.random import generator, normal_rows
+from anew.core.random import normal_rows, sample_generator
 from anew.families.known import KnownValues
 from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
@@ -60,7 +60,7 @@ def filled(
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
     position_mask = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
-    sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
+    sources = [sample_generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
     for number in range(SWEEPS):
         noise = normal_rows(sources, autoencoder.top_dim)

@@ -2,7 +2,7 @@
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
-import { shownItem } from "./items.js";
+import { showFilled } from "./filling.js";
 
 const SHOWN_SIDE = 336; // pixels on the page
 
@@ -78,19 +78,7 @@ export function fillPanel(play) {
   const fillIn = async () => {
     if (!source) return;
     if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
-    const signal = play.begin();
-    const body = { run: play.id, n: 6, ...play.options(), samples: source.samples, index: 0, mask: packed(mask) };
-    fill(results);
-    status.textContent = "Filling in...";
-    try {
-      await follow("/api/play/sample", body, signal, (event) => {
-        if (event.end) return;
-        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
-        status.textContent = event.samples ? "Six ways to fill it in; another seed gives others." : `Step ${event.draft}`;
-      });
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
+    await showFilled(play, { n: 6, samples: source.samples, mask: packed(mask) }, results, status, "Six ways to fill it in; another seed gives others.");
   };
   start();
   return h("div", {}, h("div", { class: "paint-box" }, canvas,

@@ -2,6 +2,7 @@
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
+import { showFilled } from "./filling.js";
 import { shownItem } from "./items.js";
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
@@ -37,19 +38,8 @@ export function stretchPanel(play) {
   };
   const fillIn = async () => {
     if (!samples) return;
-    const signal = play.begin();
-    const body = { run: play.id, n: 4, ...play.options(), samples, index: 0, stretch: [Number(from.value) / 100, Number(to.value) / 100] };
-    fill(results);
-    status.textContent = "Filling in...";
-    try {
-      await follow("/api/play/sample", body, signal, (event) => {
-        if (event.end) return;
-        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
-        status.textContent = event.samples ? "Four ways to fill it in; another seed gives others." : `Step ${event.draft}`;
-      });
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
+    const stretch = [Number(from.value) / 100, Number(to.value) / 100];
+    await showFilled(play, { n: 4, samples, stretch }, results, status, "Four ways to fill it in; another seed gives others.");
   };
   start();
   return h("div", {}, h("h2", {}, "Fill in a stretch of time"), source,

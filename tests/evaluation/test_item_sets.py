@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from anew.evaluation.compared_sets import ComparedSets
+from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.reporting.grading import Supply
 
 ITEMS = [str(i) for i in range(200)]
 
 
-def sets(n_samples: int, n_test: int, n_train: int, counted: str = "sample") -> ComparedSets[str]:
+def sets(n_samples: int, n_test: int, n_train: int, counted: str = "sample") -> ItemSets[str]:
     candidates = {"samples": ITEMS[:n_samples], "test": ITEMS[:n_test], "train": ITEMS[:n_train]}
     available = min(n_samples, n_test, n_train)
     requested = {"test": n_samples, "train": n_train}
-    return ComparedSets(candidates, requested, Supply(n_test, compared=available), "texts", counted)
+    return ItemSets(candidates, requested, Supply(n_test, compared=available), "texts", counted)
 
 
 def no_naive(train: object, n: int) -> list[str]:
@@ -24,7 +24,7 @@ def no_naive(train: object, n: int) -> list[str]:
 def test_nothing_is_taken_at_first() -> None:
     compared = sets(100, 60, 150)
     assert not compared and compared.available == 60 and compared.counts("test") == (100, 60)
-    assert not ComparedSets({}, {}, Supply()) and ComparedSets({}, {}, Supply()).available == 0
+    assert not ItemSets({}, {}, Supply()) and ItemSets({}, {}, Supply()).available == 0
 
 
 def test_as_many_of_each_are_taken_and_the_reason_is_said() -> None:
@@ -55,11 +55,9 @@ def test_it_is_said_how_many_the_classifier_takes() -> None:
     compared = sets(100, 100, 150, "text piece")
     compared.take(100, no_naive)
     assert compared.note_compared() == []
-    many = ComparedSets(
-        {part: ITEMS * 10 for part in ("samples", "test", "train")}, {}, Supply(), "texts", "text piece"
-    )
+    many = ItemSets({part: ITEMS * 10 for part in ("samples", "test", "train")}, {}, Supply(), "texts", "text piece")
     many.take(1_500, no_naive)
-    assert many.note_compared()[-1].startswith("The classifier took 1,000 text pieces of each set")
+    assert many.note_compared()[-1].sentence.startswith("The classifier took 1,000 text pieces of each set")
 
 
 def test_of_which_there_are_too_few() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anew.evaluation.affordable import WITHIN_TIME, extent_reason
+from anew.evaluation.items_in_time import WITHIN_TIME, extent_reason
 
 
 def test_it_is_said_why_fewer_samples_are_measured_than_there_are() -> None:

@@ -8,10 +8,10 @@ from typing import Generic, TypeAlias
 
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
-from anew.evaluation.affordable import extent_of, extent_reason
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import MIN_ITEMS
+from anew.evaluation.items_in_time import extent_of, extent_reason
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
 from anew.evaluation.metrics.feature_sets import MAX_PAIR_ITEMS, FeatureSets
 from anew.evaluation.metrics.two_sample import MAX_ROWS as CLASSIFIED
@@ -23,7 +23,7 @@ DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of cells, or those of whole items, o
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
 
-class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
+class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
     """Items that are compared, equally many of each: "samples", "test", "train" and, if there is a naive generator, "naive".
 
     Empty until `take`: first it is asked how many there may be.
@@ -130,8 +130,8 @@ class ComparedSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         """The sets as features of an embedder. description: that of the features, one clause."""
         if not isinstance(embedder, GridEmbedder):
             return self.with_features({name: embedder(items) for name, items in self.items()}, description)
-        both = {name: embedder.detailed(items) for name, items in self.items()}
-        rows, detailed = ({name: pair[i] for name, pair in both.items()} for i in (0, 1))
+        feature_pairs = {name: embedder.detailed(items) for name, items in self.items()}
+        rows, detailed = ({name: pair[i] for name, pair in feature_pairs.items()} for i in (0, 1))
         detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)
         return replace(self.with_features(rows, description), detail=replace(detail, views=embedder.views))
 

@@ -1,0 +1,28 @@
+// What both tabs Fill in do: a part of a sample is filled in several times, and the results are shown.
+
+import { follow } from "./api.js";
+import { fill } from "./dom.js";
+import { shownItem } from "./items.js";
+
+/**
+ * Fill in a part of a sample, and show every draft.
+ * @param {import("./play_view.js").Play} play
+ * @param {{n: number, samples: string, mask?: string, stretch?: number[]}} part the sample, what of it is filled in, and how often
+ * @param {HTMLElement} results where the samples are shown
+ * @param {HTMLElement} status
+ * @param {string} done the sentence at the end
+ */
+export async function showFilled(play, part, results, status, done) {
+  const signal = play.begin();
+  fill(results);
+  status.textContent = "Filling in...";
+  try {
+    await follow("/api/play/sample", { run: play.id, ...play.options(), index: 0, ...part }, signal, (event) => {
+      if (event.end) return;
+      fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
+      status.textContent = event.samples ? done : `Step ${event.draft}`;
+    });
+  } catch (error) {
+    if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+  }
+}

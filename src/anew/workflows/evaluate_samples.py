@@ -1,0 +1,315 @@
+"""`evaluate` with `samples`: samples made elsewhere, measured and audited against the data that they are to be like."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from anew.core.arrays import Integers
+from anew.core.provenance import Provenance
+from anew.core.reporter import Reporter, SilentReporter
+from anew.core.specs import UNKNOWN_CLASS
+from anew.core.threads import use_threads
+from anew.core.wording import are, listed, plural
+from anew.data.dataset import Dataset, listed_items
+from anew.data.formats.pixels import OPAQUE
+from anew.data.modality import load_modality
+from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
+from anew.data.skipped import describe_skipped
+from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.open import detect_modality, sample_of
+from anew.data.types import DataBudget, DecodedItem
+from anew.errors import DataError
+from anew.evaluation.base import load_evaluation
+from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, EvaluationInputs, Labels
+from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.reporting.report import EvaluationReport, write_report
+from anew.workflows.evaluate import report_content
+from anew.workflows.evaluated_items import MAX_TEXT_CHARACTERS, EvaluatedItems, LabelledItems
+from anew.workflows.measuring import measure_all
+from anew.workflows.time_limit import TimeLimit
+
+ONLY_COMPARED = DataBudget(None, 0, 0, only_compared=True)
+NUM_PEEKED = 300  # items in which transparency is looked for; chosen
+NOT_HELD_OUT = (
+    "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
+    "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
+)
+
+DRAWS = "Most items of the data repeat another: they count as draws from a distribution, which samples may repeat, too."
+
+
+def evaluate_samples(
+    samples: str,
+    data: str,
+    out: Path,
+    *,
+    held_out: str | None = None,
+    n: int,
+    seed: int = 0,
+    modality: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    features: FeatureSets | None = None,
+    reporter: Reporter | None = None,
+    ends_at: float | None = None,
+) -> EvaluationReport:
+    """Measure samples made elsewhere against data and write report.json and report.html into `out`.
+
+    Args:
+        samples, data, held_out: Folders or files; held_out: items of the same source that the generator has not seen.
+        out: Where the report goes.
+        n: Items of each that are compared, at most.
+        seed: Seed of all that is drawn.
+        modality: Modality of the data, None to find out.
+        settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
+        features, reporter: As in `evaluate_run`.
+        ends_at: `time.monotonic()` at which the command must be over; None for no limit.
+
+    Raises:
+        BudgetError: The command must be over before the data is read.
+    """
+    use_threads()
+    reporter = reporter or SilentReporter()
+    reading = dict(settings or {})
+    with contextlib.ExitStack() as stack:
+        real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
+        stack.callback(real.close)
+        real.fit(ONLY_COMPARED)
+        with tempfile.TemporaryDirectory() as folder:
+            real.modality.save(Path(folder))
+            generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
+            stack.callback(generated.close)
+            held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
+        if held_out_data is not None:
+            stack.callback(held_out_data.close)
+        sets = SampleSets(EvaluatedItems(real, generated, held_out_data, n, seed))
+        for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
+            reporter.message(sentence)
+        data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
+        limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
+        inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
+        evaluation = load_evaluation(real.modality.name)(inputs)
+        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
+        names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
+        report = EvaluationReport.of(
+            measurements.scores,
+            measurements.copies,
+            run=Path(samples).name,
+            family="unknown",
+            modality=real.modality.name,
+            notes=[*data_notes, *evaluation.skipped, *(note.sentence for note in measurements.notes)],
+            too_few=measurements.too_few,
+            unmeasured=measurements.unmeasured,
+            supply=measurements.supply,
+            ended_by=measurements.ended_by,
+            folder=out,
+            provenance=Provenance.now(seed, real.fingerprint),
+        )
+        write_report(
+            out,
+            report,
+            content=report_content(evaluation, None if limit is None else limit.page_at),
+            settings={name: value for name, value in names.items() if value} | reading,
+            subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
+        )
+        return report
+
+
+def _open_real(
+    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
+) -> tuple[Dataset, list[str]]:
+    """The data, not yet fitted, in the form of the samples, and sentences on what is brought there. reading: settings for reading."""
+    check_reading_settings(reading, modality)
+    reporter.message("  reading the data")
+    # A column may be that of samples in a table, whose data is none
+    columns = ColumnChoice.of(reading, needs_tables=False)
+    form, form_settings, notes = _form_of(samples, data, modality, columns)
+
+    def settings_for(name: str) -> dict[str, object]:
+        return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
+
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED)
+    return real, notes
+
+
+def _form_of(
+    samples: str, data: str, modality: str | None, columns: ColumnChoice
+) -> tuple[str, dict[str, object], list[str]]:
+    """The modality of the samples, settings that bring the data to the form of the samples, and sentences on what is brought there.
+
+    Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples, as is usual.
+    Larger samples are brought to the size of the data. Returns ("", {}, []) where either cannot be read; the error is raised later,
+    when it is opened.
+    """
+    try:
+        chosen = detect_modality(samples, modality, True, columns=replace(columns, needed=()))
+        real = detect_modality(data, modality, columns=columns)
+    except DataError:
+        return "", {}, []
+    modality_class = load_modality(chosen.modality)
+    reader = modality_class(modality_class.Config())
+    parts = [sample_of(part, reader)[0] for part in (chosen, real) if part.modality == chosen.modality]
+    if len(parts) < 2 or not all(parts):
+        return chosen.modality, {}, []
+    settings = reader.settings_like(*parts)
+    notes = _form_notes("Real items are brought to the form of the samples", settings)
+    notes = notes or _form_notes("Samples are brought to the form of the data", reader.settings_like(*parts[::-1]))
+    if "channels" in settings:
+        notes.append("Items of the data have transparent pixels, no sample has any: real items are laid on white.")
+    return chosen.modality, settings, notes
+
+
+def _form_notes(action: str, settings: Mapping[str, object]) -> list[str]:
+    form = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "channels")
+    return [f"{action}: {form}."] if form else []
+
+
+def _like(
+    real: Dataset, folder: Path, path: str, samples: bool = False, reading: Mapping[str, object] = MappingProxyType({})
+) -> Dataset:
+    """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
+    settings = reading_settings(reading, real.modality.name, WITHOUT_RUN)
+    try:
+        return Dataset.open_like(real.state(), folder, path, samples, settings)
+    except DataError as error:
+        raise DataError(f"{error} (it must hold {real.modality.traits.plural}, as the data does)") from None
+
+
+class SampleSets:
+    """What is compared with what, and the notes on it."""
+
+    def __init__(self, items: EvaluatedItems) -> None:
+        self.items = items
+        real, held_out = items.real, items.held_out
+        # The generator knew all of the data, however it would be divided here
+        apart = [*real.division_notes, *real.table_notes]
+        own_notes = [note for note in real.scan.notes if note not in apart]
+        own_notes += [DRAWS] if real.are_draws else []
+        self.notes = [*own_notes, *(f"samples: {note}" for note in items.generated.scan.notes)]
+        self.notes += [] if items.has_held_out else [NOT_HELD_OUT]
+        if items.textual and sum(map(len, items.samples)) >= MAX_TEXT_CHARACTERS:
+            self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
+        self.notes += items.cut_long_samples()
+        # What is in no column that is read, nothing here says anything of
+        self.warnings = list(real.table_notes)
+        self.warnings += [] if held_out is None else items.leave_out_training_items(held_out)
+        self.warnings += self._transparency_notes()
+        self.notes += self.warnings
+        self._train_and_test = items.train_and_test()
+        self.labels, class_notes = self._compared_labels()
+        self.notes += class_notes
+        n = len(items.samples)
+        if items.packed and n < MIN_ITEMS:
+            # The reason may be that lines are no items of their own, and a note says how they would be
+            self.warnings += own_notes
+        elif n < MIN_ITEMS:
+            self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")
+
+    def summary(self, data: str, held_out_data: str) -> str:
+        """A sentence on which items are compared with which. data, held_out_data: how their places are called in it."""
+        if self.items.held_out is not None:
+            held_out = f" and with held-out items of {held_out_data!r}"
+        elif self.items.held_out_parts:
+            held_out = f" and with its {listed(self.items.held_out_parts)} part"
+        else:
+            held_out = "; no held-out items were given"
+        num_samples, cut = len(self.items.samples), ""
+        if (
+            not self.items.textual
+            and self.items.generated.scan.num_listed < num_samples == self.items.generated.part_size("all")
+        ):
+            cut = f", cut into {num_samples:,} {load_evaluation(self.items.real.modality.name).noun}"
+            num_samples = self.items.generated.scan.num_listed
+        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {data!r}{held_out}."
+
+    def _transparency_notes(self) -> list[str]:
+        """A sentence where the data has transparent pixels and the samples have none."""
+        samples, real = self.items.samples[:NUM_PEEKED], self.items.train(NUM_PEEKED)
+        if any(map(_has_transparency, samples)) or not any(map(_has_transparency, real)):
+            return []
+        return ["Items of the data have transparent pixels; no sample has any."]
+
+    def _compared_labels(self) -> tuple[Labels | None, list[str]]:
+        """The classes of samples and real items, or None and why they are not compared; no note if the data has none."""
+        if not self.items.classes:
+            return None, []
+        train, test = self._train_and_test
+        for noun, numbers in (
+            ("sample", self.items.sample_classes),
+            ("held-out item", test(len(self.items.samples))[1]),
+        ):
+            if numbers is None:
+                return None, ["Classes are not compared: records are long and were cut, so pieces have no class."]
+            num_unknown = int((numbers == UNKNOWN_CLASS).sum())
+            if num_unknown:
+                facts = f"{len(self.items.classes)} classes, and {num_unknown:,} of {plural(len(numbers), noun)} {are(num_unknown)} in none"
+                return None, [
+                    f"Classes are not compared: the data has {facts} of them; name folders or labels of all as in the data."
+                ]
+        samples, names = self.items.sample_classes, self.items.classes
+        assert samples is not None
+
+        def numbers_of(reader: Callable[[int], LabelledItems]) -> Callable[[int], tuple[Sequence[str], Integers]]:
+            return lambda n: (names, np.asarray(reader(n)[1], dtype=np.intp))
+
+        return Labels(numbers_of(train), numbers_of(test), samples), []
+
+    def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
+        """Inputs of an evaluation of the samples."""
+        labelled_train, labelled_test = self._train_and_test
+
+        def train(n: int) -> list[DecodedItem]:
+            return labelled_train(n)[0]
+
+        def test(n: int) -> list[DecodedItem]:
+            return labelled_test(n)[0]
+
+        return EvaluationInputs(
+            modality=self.items.real.modality,
+            spec=self.items.real.spec,
+            train=train,
+            test=test,
+            train_text=_text_reader(train) if self.items.textual else None,
+            test_text=_text_reader(test) if self.items.textual else None,
+            samples=self.items.samples,
+            bits=None,
+            seconds=None,
+            seed=self.items.seed,
+            features=features,
+            pool=self.items.pool,
+            labels=self.labels,
+            near_duplicate_groups=self.items.real.near_duplicate_groups,
+            n_held_out=self.items.num_held_out(),
+            are_halves=not self.items.has_held_out,
+            division=self.items.division,
+            are_whole=True,
+            files=lambda part, n: listed_items(self.items.generated if part == "samples" else self.items.real, n),
+        )
+
+
+def _has_transparency(item: DecodedItem) -> bool:
+    """Whether an image or clip has pixels that are not opaque."""
+    has_alpha = isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim >= 3 and item.shape[-1] == 4
+    return has_alpha and bool((np.asarray(item)[..., 3] < OPAQUE).any())
+
+
+def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:
+    """A reader of texts, up to a given number of characters in all."""
+
+    def read(limit: int | None) -> list[str]:
+        texts: list[str] = []
+        remaining = MAX_TEXT_CHARACTERS if limit is None else limit
+        for text in items(MAX_POOL):
+            if remaining <= 0:
+                break
+            texts.append(str(text)[:remaining])
+            remaining -= len(texts[-1])
+        return texts
+
+    return read

@@ -1,0 +1,186 @@
+"""Samples made elsewhere, and the training and held-out items that they are compared with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+
+from anew.core.arrays import Integers
+from anew.core.specs import Tokens
+from anew.core.wording import plural
+from anew.data.dataset import Dataset
+from anew.data.splitting.split import NAMES
+from anew.data.types import DecodedItem
+from anew.errors import DataError
+from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
+from anew.evaluation.score import Division
+from anew.evaluation.stretches import beginnings_of_long_records
+from anew.workflows.evaluate import grouped_pool
+from anew.workflows.pool_size import pool_limit
+
+# Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
+MAX_TEXT_CHARACTERS = 16_000_000
+
+# Items, and the class number of each; None where items have no classes of their own
+LabelledItems = tuple[list[DecodedItem], Integers | None]
+
+
+class EvaluatedItems:
+    """Generated, training and held-out items. Held-out items are given by the user, or are parts of the data.
+
+    Attributes:
+        textual, packed: Whether items are texts, and long ones, of which only passages are compared.
+        samples, sample_classes: The generated items and the class number of each, see `LabelledItems`.
+        classes: Names of the classes of the data.
+    """
+
+    def __init__(self, real: Dataset, generated: Dataset, held_out: Dataset | None, n: int, seed: int) -> None:
+        """n: Generated items that are read, at most. seed: Seed of the order of items.
+
+        Raises DataError if there is no usable sample."""
+        self.real, self.generated, self.held_out, self.seed = real, generated, held_out, seed
+        self.textual = isinstance(real.spec, Tokens)
+        self.packed = isinstance(real.spec, Tokens) and real.spec.packed
+        parts = [part for part in NAMES if real.scan.parts.get(part)]
+        # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
+        self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
+        self.train_parts = [part for part in parts if part not in self.held_out_parts]
+        self.classes = real.scan.labels if real.spec.classes else ()
+        self.samples, self.sample_classes = self._labelled_items([(generated, "all")], n)
+        if not self.samples:
+            raise DataError(f"{generated.path!r} holds no usable samples")
+        # Texts are limited by their characters
+        self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[0], real.modality.name))
+        self._training_keys: AbstractSet[bytes] = frozenset()
+        self._num_left_out = 0
+
+    def cut_long_samples(self) -> list[str]:
+        """Cut samples to the length of the longest record that is read of the data. Returns notes on that."""
+        if self.packed or not isinstance(self.real.spec, Tokens):
+            return []
+        records, notes = beginnings_of_long_records(list(map(str, self.samples)), self.real.spec.length)
+        self.samples = [*records]
+        return notes
+
+    @property
+    def has_held_out(self) -> bool:
+        """Whether there are held-out items."""
+        return self.held_out is not None or bool(self.held_out_parts)
+
+    @property
+    def division(self) -> Division:
+        """How the items of `train_and_test` were divided."""
+        if self.has_held_out:
+            return Division.GIVEN
+        return Division.FILES if self.packed else Division.ITEMS
+
+    def leave_out_training_items(self, held_out: Dataset) -> list[str]:
+        """Drop held-out items that are also training items, and return a note of how many there were.
+
+        Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
+
+        Raises:
+            DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
+        """
+        items = self._items([(held_out, "all")], self._max_real)
+        train_counts, counts = (Counter(map(_key, part)) for part in (self.train(self._max_real), items))
+        shared = train_counts.keys() & counts.keys()
+        num_overlapping = sum(counts[key] for key in shared)
+        if counts == train_counts or (num_overlapping == len(items) and not self.real.are_draws):
+            raise DataError(
+                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
+                "give items that the generator was not trained on"
+            )
+        if len(self.samples) >= MIN_ITEMS and not self.real.are_draws and counts.keys() >= set(map(_key, self.samples)):
+            raise DataError(
+                f"all of {plural(len(self.samples), 'sample')} of {self.generated.path!r} are also in `held_out` "
+                f"{held_out.path!r}, with which they would be compared; give items that are no samples"
+            )
+        if not num_overlapping or self.real.are_draws:
+            return []
+        self._training_keys, self._num_left_out = shared, num_overlapping
+        at_least = "At least " if max(train_counts.total(), len(items)) >= self._max_real else ""  # not all were read
+        return [
+            f"{at_least}{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
+        ]
+
+    def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
+        """The items of `_labelled_items`."""
+        return self._labelled_items(parts, n)[0]
+
+    def _labelled_items(self, parts: list[tuple[Dataset, str]], n: int) -> LabelledItems:
+        """Up to n items of some parts in random order; for long texts, all texts in their own order."""
+        items: list[DecodedItem]
+        if self.textual:
+            items = [text for data, part in parts for text in data.text(part, MAX_TEXT_CHARACTERS)]
+            if self.packed:
+                return items, None
+        else:
+            items = [item for data, part in parts for item in data.items(part, n, self.seed)]
+        numbers = None
+        if self.classes:
+            n_read = MAX_POOL if self.textual else n
+            numbers = np.concatenate([data.item_labels(part, n_read, self.seed)[1] for data, part in parts])
+            # A long record makes several examples, each with a label
+            numbers = numbers if len(numbers) == len(items) else None
+        usable = np.array([i for i, item in enumerate(items) if not isinstance(item, str) or item], dtype=np.intp)
+        order = usable[np.random.default_rng(self.seed).permutation(len(usable))[:n]]
+        return [items[i] for i in order], None if numbers is None else numbers[order]
+
+    def train(self, n: int) -> list[DecodedItem]:
+        return self._labelled_train(n)[0]
+
+    def _labelled_train(self, n: int) -> LabelledItems:
+        return self._labelled_items([(self.real, part) for part in self.train_parts], n)
+
+    def held_out_items(self, n: int) -> list[DecodedItem]:
+        return self._labelled_held_out(n)[0]
+
+    def _labelled_held_out(self, n: int) -> LabelledItems:
+        if self.held_out is not None:
+            items, numbers = self._labelled_items([(self.held_out, "all")], n + self._num_left_out)
+            new = [i for i, item in enumerate(items) if _key(item) not in self._training_keys][:n]
+            return [items[i] for i in new], None if numbers is None else numbers[new]
+        return self._labelled_items([(self.real, part) for part in self.held_out_parts], n)
+
+    def num_held_out(self) -> int:
+        """The number of items that samples can be compared with; without held-out ones, half of the data."""
+        if self.has_held_out and self.textual and not self.packed:
+            num_texts = len(self.held_out_items(MAX_POOL + 1))
+            if num_texts <= MAX_POOL:  # parts count examples, of which a long record makes several
+                return num_texts
+        if self.held_out is not None:
+            return self.held_out.part_size("all") - self._num_left_out
+        if self.held_out_parts:
+            return sum(self.real.part_size(part) for part in self.held_out_parts)
+        return sum(self.real.part_size(part) for part in self.train_parts) // 2
+
+    def train_and_test(self) -> tuple[Callable[[int], LabelledItems], Callable[[int], LabelledItems]]:
+        """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
+        if self.has_held_out:
+            return self._labelled_train, self._labelled_held_out
+        items, numbers = self._labelled_train(self._max_real)
+
+        def half(first: int) -> Callable[[int], LabelledItems]:
+            return lambda n: (items[first::2][:n], None if numbers is None else numbers[first::2][:n])
+
+        return half(0), half(1)
+
+    def pool(self, n: int) -> AuditPool[DecodedItem]:
+        n = min(n, self._max_real)
+        train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
+        if self.packed:
+            return AuditPool(train, held_out, None, len(train), randomly_held_out=False)
+        total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
+        return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
+
+
+def _key(item: DecodedItem) -> bytes:
+    """A key that is equal for equal items."""
+    if isinstance(item, str):
+        return item.encode("utf-8", "surrogatepass")
+    return str(item.shape).encode() + hashlib.sha256(np.ascontiguousarray(item).tobytes()).digest()
