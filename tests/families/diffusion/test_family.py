@@ -153,7 +153,13 @@ def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "items", "net"),
-    [((1, 8, 8), 1200, "unet"), ((3, 50, 28), 40, "unet"), ((4, 64, 64), 3000, "unet"), ((3, 128, 96), 500, "dit")],
+    [
+        ((1, 8, 8), 1200, "unet"),
+        ((4, 24, 20), 900, "unet"),
+        ((3, 50, 28), 40, "unet"),
+        ((4, 64, 64), 3000, "unet"),
+        ((3, 128, 96), 500, "dit"),
+    ],
 )
 def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) -> None:
     spec = Grid(shape, "CHW", 0, 0.5)
@@ -172,6 +178,25 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
         Diffusion.target_examples(spec, Diffusion.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)
     ]
     assert costs == sorted(costs) and costs[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "device", "patch_size", "batch_size"),
+    [
+        ((4, 48, 48), "cpu", 1, 16),
+        ((3, 32, 32), "cpu", 1, 16),
+        ((1, 28, 28), "cpu", 2, 64),
+        ((4, 64, 64), "cpu", 2, 64),
+        ((4, 8, 8), "cpu", 1, 64),
+        ((4, 48, 48), "cuda", 2, 128),
+    ],
+)
+def test_small_colour_images_are_seen_pixel_by_pixel_on_a_cpu(
+    shape: tuple[int, ...], device: str, patch_size: int, batch_size: int
+) -> None:
+    """Short trainings left a hatch in icons of 48 x 48 with transparency."""
+    config = Diffusion.suggest(Grid(shape, "CHW", 0, 0.5), Scale(1000, 1000.0, 60.0, device=device))
+    assert (config.net, config.patch_size, config.batch_size) == ("unet", patch_size, batch_size)
 
 
 @pytest.mark.parametrize(("width", "nearest"), [(130, "128 and 136"), (66, "64 and 68"), (9, "8 and 12")])

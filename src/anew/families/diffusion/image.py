@@ -26,6 +26,12 @@ from anew.nets.unet import UNet
 
 # Widths of U-Nets with two halvings or more, whose stages cost more
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+# Up to so many pixels a side, and in colour, a U-Net on a CPU sees single pixels instead of patches. A patch of 2 x 2 pixels with
+# transparency has 32 values of input, as many as a small network has channels: short trainings left a hatch. A grey one has 8, and
+# digits came closer with patches (docs/log.md, 2026-11-29).
+MAX_PIXELWISE_SIDE = 48
+MIN_PIXELWISE_CHANNELS = 3
+PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
     (64, 4),
@@ -47,6 +53,8 @@ MAX_RANK = 64  # principal components: they are stored in the run, and other dir
 EXAMPLES_PER_DIRECTION = 8
 # On a CPU, instead of 128: digits came as close or closer in equal time (docs/log.md, 2026-11-27).
 CPU_BATCH_SIZE = 64
+# Where single pixels are seen, a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
+PIXELWISE_BATCH_SIZE = 16
 
 
 class ImageLayout(Layout):
@@ -82,16 +90,22 @@ class ImageLayout(Layout):
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[1:])
-        patch_size = suggest_patch_size(side, POSITIONS)
-        suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
-        config = suggest_net(config, scale.model_size, side / patch_size)
         directions = min(scale.items, self.max_fit_examples) // EXAMPLES_PER_DIRECTION
-        return replace(
+        config = replace(
             config,
-            patch_size=patch_size,
             batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
             rank=max(1, min(MAX_RANK, directions)),
         )
+        patch_size = suggest_patch_size(side, POSITIONS)
+        if patch_size == 2 and self._is_pixelwise and scale.device == "cpu":
+            return _suggest_pixelwise_unet(config, scale.model_size, side)
+        suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
+        return suggest_net(replace(config, patch_size=patch_size), scale.model_size, side / patch_size)
+
+    @property
+    def _is_pixelwise(self) -> bool:
+        """Whether a network of few channels could not keep the pixels of a patch apart."""
+        return max(self.spec.shape[1:]) <= MAX_PIXELWISE_SIDE and self.spec.shape[0] >= MIN_PIXELWISE_CHANNELS
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -168,6 +182,20 @@ def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) ->
         width=at_size(widths, model_size),
         channel_mults=(1, *[2] * halvings),
         depth=conv_depth(model_size),
+    )
+
+
+def _suggest_pixelwise_unet(config: DiffusionConfig, model_size: int, side: int) -> DiffusionConfig:
+    """The config of a U-Net that sees single pixels, and halves the side at least twice, until it is 12 or less."""
+    halvings = max(2, math.ceil(math.log2(side / 12)))
+    return replace(
+        config,
+        net="unet",
+        patch_size=1,
+        width=at_size(PIXELWISE_WIDTHS, model_size),
+        channel_mults=(1, 2, *[4] * (halvings - 1)),
+        depth=conv_depth(model_size),
+        batch_size=PIXELWISE_BATCH_SIZE,
     )
 
 
