@@ -45,7 +45,7 @@ EVALUATE: dict[str, list[Any]] = {
 }  # fmt: skip
 COMPARE: dict[str, list[Any]] = {
     "data": PATHS, "out": [*PATHS, None], "families": [5, [5], "vae", ["vae", "vae"], "vae,gan:odd", b"vae"],
-    "runs": [5, "x", [5], [""]], "budget": BUDGETS, "steps": [True, 0, "3"], "seed": WHOLES, "n": [*WHOLES, 0],
+    "runs": [5, "x", [5], [""]], "budget": BUDGETS, "steps": [True, 0, "3"], "seed": WHOLES, "seeds": [*WHOLES, 0], "n": [*WHOLES, 0],
     "settings": SETTINGS[:4], "trust_code": SWITCHES, "reporter": REPORTERS, "modality": TEXTS,
 }  # fmt: skip
 SAMPLE: dict[str, list[Any]] = {
