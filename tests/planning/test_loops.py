@@ -102,7 +102,7 @@ def test_a_run_without_the_time_does_without_context_mixing(
     assert "are not all compiled yet; a new run, by the same command into another folder" in lines[-1]
     compiler.works = True
     report_compilation(context)
-    assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will have it")
+    assert lines[-1].startswith("the loops of context mixing are compiled now: a new run will use them")
 
 
 def test_there_is_no_limit_without_a_budget_or_where_a_setting_needs_the_loops(monkeypatch: pytest.MonkeyPatch) -> None:
