@@ -96,7 +96,7 @@ def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
         unmeasured=[],
     )
     measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
-    assert measured.copies is None and measured.notes[0] == "Not measured: the copying test (out of time)."
+    assert measured.copies is None and measured.notes[0].sentence == "Not measured: the copying test (out of time)."
     assert measured.ended_by == "time was up before it was measured"
 
 
