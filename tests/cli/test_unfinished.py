@@ -25,7 +25,7 @@ class Drawn:
     on_sheet = 3
     origins = ()
     absent_characters = ""
-    prompt_alone = 0
+    num_empty_continuations = 0
 
     def __init__(self, killed: bool) -> None:
         self.killed = killed

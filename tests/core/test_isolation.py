@@ -70,7 +70,7 @@ def test_what_was_answered_before_a_crash_is_not_done_again(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = ("import sys; sys.path[:] = sys.argv[1:]", "import anew.core.isolation as i; i.ANSWER_SECONDS = 0.0")
-    monkeypatch.setattr(isolation, "_OURS", (*lines, *isolation._OURS))
+    monkeypatch.setattr(isolation, "_WORKER_PROGRAM", (*lines, *isolation._WORKER_PROGRAM))
     marks = tmp_path / "marks"
     results = run(worker, f"mark {marks} a", f"mark {marks} b", "crash", f"mark {marks} c")
     assert [type(result) for result in results] == [str, str, ValueError, str]
@@ -90,7 +90,7 @@ def test_arrays_of_any_size_come_back_in_order(worker: Worker, monkeypatch: pyte
         "import sys; sys.path[:] = sys.argv[1:]",
         f"import anew.core.isolation as i; i.ANSWER_BYTES = {max_bytes}",
     )
-    monkeypatch.setattr(isolation, "_OURS", (*lines, *isolation._OURS))
+    monkeypatch.setattr(isolation, "_WORKER_PROGRAM", (*lines, *isolation._WORKER_PROGRAM))
     sizes = [0, 1, 100, 5000, 300_000, 7]
     results = worker.run(acted, None, [f"zeros {size}" for size in sizes])
     assert [(len(result), result.flags.writeable, int(result.sum())) for result in results] == [
@@ -178,7 +178,7 @@ def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeyp
 
 
 def test_one_that_does_not_start_says_so(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_OURS", ("raise RuntimeError('odd')",))
+    monkeypatch.setattr(isolation, "_WORKER_PROGRAM", ("raise RuntimeError('odd')",))
     with pytest.raises(Exception, match=r"does not start.*odd"):
         run(worker, "a")
 
@@ -234,6 +234,6 @@ def test_every_method_of_a_modality_passes_it() -> None:
 
 
 def test_pieces_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "PIECE_BYTES", 100)
+    monkeypatch.setattr(isolation, "BATCH_BYTES", 100)
     assert [len(piece) for piece in isolation.pieces([item(b"x")] * 140)] == [100, 40]
     assert [len(piece) for piece in isolation.pieces([item(b"x" * 50)] * 5)] == [2, 2, 1]

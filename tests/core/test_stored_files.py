@@ -20,7 +20,7 @@ def test_files_are_found_by_path_in_the_order_of_paths() -> None:
 
 def test_some_of_the_files() -> None:
     files = StoredFiles("b/", [(f"{i}.png", i, "s") for i in range(4)])
-    assert files.those(lambda row: True) is files
-    chosen = files.those(lambda row: row[1] != 2)
+    assert files.filter(lambda row: True) is files
+    chosen = files.filter(lambda row: row[1] != 2)
     assert list(chosen.rows()) == [("0.png", 0, "s"), ("1.png", 1, "s"), ("3.png", 3, "s")]
     assert chosen["3.png"].key == "b/3.png" and "2.png" not in chosen

@@ -12,6 +12,7 @@ from anew.estimators.alignment_experts import (
     LOOK_BACK,
     AlignmentExperts,
     AlignmentIndex,
+    Prediction,
     suggest_context_length,
 )
 
@@ -69,6 +70,19 @@ def test_what_stands_in_for_what_is_learned() -> None:
     assert index.substitution[np.arange(VOCAB), partner].mean() > 0.5
     np.testing.assert_allclose(index.substitution.sum(1), 1.0, rtol=1e-4)
     assert (np.diag(index.substitution) == 0).all()
+
+
+def test_a_record_of_any_length_costs_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, steps = AlignmentExperts.predict, []
+
+    def counted(experts: AlignmentExperts) -> Prediction:
+        steps.append(len(experts.positions))
+        return predict(experts)
+
+    monkeypatch.setattr(AlignmentExperts, "predict", counted)
+    rng = np.random.default_rng(4)
+    AlignmentIndex.fit([rng.integers(0, VOCAB, length) for length in (3_000, 40, 40)], VOCAB, 100)
+    assert 0 < sum(steps) <= 100
 
 
 def test_an_expert_ends_with_its_record() -> None:

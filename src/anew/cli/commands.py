@@ -197,7 +197,7 @@ def _print_if_prompt_is_strange(samples: anew.Samples) -> None:
 
 def _print_if_nothing_follows(samples: anew.Samples) -> None:
     """Print how many samples are the prompt alone, on standard error."""
-    n_bare = samples.prompt_alone
+    n_bare = samples.num_empty_continuations
     if n_bare:
         write(
             f"{n_bare:,} of {plural(len(samples), 'sample')} {are(n_bare)} the prompt alone: the model ended there; nothing "

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from anew.core.wording import COMPLAINT
+from anew.core.wording import ERROR_PREFIX
 from anew.errors import UserError, printable
 
 Span = tuple[str, str]  # text and its style, as rich names styles: "bold", "green", ""
@@ -59,7 +59,7 @@ def write_json(value: object) -> None:
 
 def complain(text: str) -> None:
     """Print one sentence to standard error."""
-    _emit(printable(f"{COMPLAINT}{text}"), sys.stderr)
+    _emit(printable(f"{ERROR_PREFIX}{text}"), sys.stderr)
 
 
 def _emit(text: str, stream: TextIO) -> None:

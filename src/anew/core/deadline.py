@@ -11,7 +11,8 @@ from types import FrameType
 
 from anew.core.stop_signals import restore_handler
 
-AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
+# Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
+REPEAT_INTERVAL_S = 0.5
 
 _held_back: list[int] = []  # one entry for each body that is not to be interrupted
 _missed: list[int] = []  # one entry for each stop that came during such a body
@@ -51,7 +52,7 @@ def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterato
         _missed.append(number)
 
     previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), REPEAT_INTERVAL_S)
     try:
         yield
     finally:

@@ -41,18 +41,18 @@ except ImportError:  # Windows
 # Of CPU that one item may take where it is tried alone, half of it among others; a picture of 64 megapixels takes .35
 # (docs/log.md, 2026-11-27).
 SECONDS = 20.0
-PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
+WALL_TIME_FACTOR = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
 # Bytes of memory that decoding may take (on Linux, where a process can be held to it): three times what fuzzing
 # reached.
 MAX_MEMORY_BYTES = 3 << 30
 # Items, and bytes of them, that are sent at a time: 16 cost more, 256 gain nothing (docs/log.md, 2026-11-26).
-PIECE, PIECE_BYTES = 128, 1 << 25
+BATCH_ITEMS, BATCH_BYTES = 128, 1 << 25
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
-KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
+MALLOC_OPTIONS = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
 # Bytes that may wait in a pipe, where the system allows so many: each time one is full costs a context switch.
 PIPE_BYTES = 1 << 20
-_OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
+_WORKER_PROGRAM = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
 _TIMED_OUT = {-getattr(signal, name) for name in ("SIGALRM", "SIGPROF") if hasattr(signal, name)} | {_HUNG}
 _BROKEN = 70  # exit code where `serve` itself fails
@@ -78,16 +78,16 @@ class EncodedItem(Protocol):
     def data(self) -> object: ...
 
 
-class _Died(Exception):
+class _WorkerDied(Exception):
     """The worker has ended in the middle of its work; the message is a clause about the item."""
 
 
 def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in KEPT.items()}
+    keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in MALLOC_OPTIONS.items()}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
+        [sys.executable, "-P", "-c", "\n".join(_WORKER_PROGRAM), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -131,7 +131,7 @@ class Worker:
         with self._lock:
             try:
                 self._ask(function, subject, items, self.seconds / 2, results)
-            except _Died:
+            except _WorkerDied:
                 results += [self._run_one(function, subject, item) for item in items[len(results) :]]
         for result in results:
             if isinstance(result, AnewError):
@@ -149,7 +149,7 @@ class Worker:
         results: list[R | ValueError] = []
         try:
             self._ask(function, subject, [item], self.seconds, results)
-        except _Died as death:
+        except _WorkerDied as death:
             return ValueError(str(death))
         return results[0]
 
@@ -174,7 +174,7 @@ class Worker:
                 results += cast(list[R | ValueError], received(process.stdout, end - len(results)))
         except (EOFError, OSError):
             code = self._end()
-            raise _Died(self._cause_of_death(code)) from None
+            raise _WorkerDied(self._cause_of_death(code)) from None
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
@@ -305,7 +305,7 @@ def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> I
 
 
 def pieces(items: Iterable[X]) -> Iterator[list[X]]:
-    """Lists of PIECE neighbours, or of about PIECE_BYTES."""
+    """Lists of BATCH_ITEMS neighbours, or of about BATCH_BYTES."""
     piece: list[X] = []
     size = 0
     for item in items:
@@ -313,7 +313,7 @@ def pieces(items: Iterable[X]) -> Iterator[list[X]]:
         data = getattr(data, "body", data)  # of a FileSlice
         piece.append(item)
         size += len(data) if isinstance(data, bytes) else 0
-        if len(piece) == PIECE or size >= PIECE_BYTES:
+        if len(piece) == BATCH_ITEMS or size >= BATCH_BYTES:
             yield piece
             piece, size = [], 0
     if piece:
@@ -347,7 +347,7 @@ def serve() -> NoReturn:
         put(answers, b"")
         while True:
             function, subject, items, seconds, max_bytes = pickle.loads(get(requests))
-            _hold_to(max_bytes)
+            _limit_memory(max_bytes)
             for installment in _installments(_timed(function, subject, items, seconds, null)):
                 installment.send(answers)
     except (EOFError, BrokenPipeError):
@@ -386,7 +386,7 @@ def _timed(
         return
     for item in items:
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
+        signal.setitimer(signal.ITIMER_REAL, WALL_TIME_FACTOR * seconds)
         result = _tried(function, subject, item)
         signal.setitimer(signal.ITIMER_REAL, 0.0)  # before anything waits for the other process
         signal.setitimer(signal.ITIMER_PROF, 0.0)
@@ -400,7 +400,7 @@ def _watched(
     try:
         for item in items:
             if time.monotonic() > armed + slack:
-                faulthandler.dump_traceback_later(PATIENCE * seconds + slack, exit=True, file=null)
+                faulthandler.dump_traceback_later(WALL_TIME_FACTOR * seconds + slack, exit=True, file=null)
                 armed = time.monotonic()
             yield _tried(function, subject, item)
     finally:
@@ -421,7 +421,7 @@ def _tried(function: Callable[[S, X], R], subject: S, item: X) -> R | Exception:
         )
 
 
-def _hold_to(max_bytes: int) -> None:
+def _limit_memory(max_bytes: int) -> None:
     """Let this process take no more than `max_bytes` bytes beyond what it has, and leave no image of it where it crashes."""
     global _held
     if sys.platform != "linux" or _held:
@@ -440,4 +440,4 @@ def _hold_to(max_bytes: int) -> None:
 _held = False  # to its share of memory
 
 
-__all__ = ["PIECE", "Worker", "call", "each", "pieces", "start"]
+__all__ = ["BATCH_ITEMS", "Worker", "call", "each", "pieces", "start"]

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 
 CONNECTING_S = 20.0  # until all processes are there, which have found each other a moment before; chosen
 POLL_S = 0.5  # seconds between two checks on the other processes while this one waits; as long as their heartbeat
-LENGTH = struct.Struct("<q")  # bytes of a message, before it
+LENGTH_FORMAT = struct.Struct("<q")  # bytes of a message, before it
 CREDENTIALS = struct.Struct("3i")  # pid, user and group of a socket's other end
 
 
@@ -82,7 +82,9 @@ class LocalLink:
             peer.close()
 
     def _send(self, peer: socket.socket, *messages: bytes) -> None:
-        rest = memoryview(b"".join(part for message in messages for part in (LENGTH.pack(len(message)), message)))
+        rest = memoryview(
+            b"".join(part for message in messages for part in (LENGTH_FORMAT.pack(len(message)), message))
+        )
         while rest:
             try:
                 rest = rest[peer.send(rest) :]
@@ -92,7 +94,7 @@ class LocalLink:
                 raise _closed(error) from error
 
     def _receive(self, peer: socket.socket) -> bytes:
-        (length,) = LENGTH.unpack(self._receive_bytes(peer, LENGTH.size))
+        (length,) = LENGTH_FORMAT.unpack(self._receive_bytes(peer, LENGTH_FORMAT.size))
         return self._receive_bytes(peer, length)
 
     def _receive_bytes(self, peer: socket.socket, count: int) -> bytes:
@@ -183,7 +185,7 @@ def connect(name: str, rank: int) -> socket.socket | None:
         first.connect(f"\0{name}")
         if not _is_own(first):
             raise ConnectionRefusedError
-        first.sendall(LENGTH.pack(rank))
+        first.sendall(LENGTH_FORMAT.pack(rank))
     except OSError:
         first.close()
         return None
@@ -228,12 +230,12 @@ def _rank_of(peer: socket.socket) -> int:
     """The rank of another process, which it sends first."""
     peer.settimeout(CONNECTING_S)
     try:
-        message = peer.recv(LENGTH.size, socket.MSG_WAITALL)
+        message = peer.recv(LENGTH_FORMAT.size, socket.MSG_WAITALL)
     except OSError as error:
         raise _closed(error) from error
-    if len(message) < LENGTH.size:
+    if len(message) < LENGTH_FORMAT.size:
         raise _closed()
-    return int(LENGTH.unpack(message)[0])
+    return int(LENGTH_FORMAT.unpack(message)[0])
 
 
 def _closed(error: OSError | None = None) -> RuntimeError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from anew.core.programs import own_command
 
-MIN_SHARE = 0.1  # share of the work from which its pace tells how long the rest takes; chosen
+MIN_SHARE = 0.1  # share of the work from which its pace predicts how long the rest takes; chosen
 POLL_SECONDS = 0.05  # between two looks at the process: no time that anyone notices; chosen
 LOWEST_PRIORITY = 19  # of Unix: only what all others leave of the cores
 
@@ -58,7 +58,7 @@ class LoopCompiler:
                 reported = self._share
                 report(reported)
             if seconds is not None and (spent > seconds or self._expected(spent) > seconds):
-                self._yield_cores()
+                self._lower_priority()
                 return False
             time.sleep(POLL_SECONDS)
         return status == 0
@@ -99,6 +99,6 @@ class LoopCompiler:
         """Seconds that all of the work takes at its pace so far; 0 while that is not known."""
         return spent / self._share if self._share >= MIN_SHARE else 0.0
 
-    def _yield_cores(self) -> None:
+    def _lower_priority(self) -> None:
         if hasattr(os, "setpriority") and self._process is not None:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, LOWEST_PRIORITY)

@@ -18,7 +18,7 @@ from typing import Protocol, TypedDict
 from anew.core import stuck_torchrun
 from anew.core.exit_codes import MISTAKE, STOPPED
 from anew.core.launcher import launcher_keeps_store, notify_torchrun
-from anew.core.wording import COMPLAINT
+from anew.core.wording import ERROR_PREFIX
 from anew.errors import ProcessError, printable
 
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
@@ -341,7 +341,7 @@ class Monitor:
                 self._look_for_silence()
             elif time.monotonic() > self._end_at:
                 if self._claim():
-                    sys.stderr.write(f"{COMPLAINT}{printable(self._ending.sentence)}\n")
+                    sys.stderr.write(f"{ERROR_PREFIX}{printable(self._ending.sentence)}\n")
                     sys.stderr.flush()
                 notify_torchrun(self._ending.code)
                 os._exit(self._ending.code)

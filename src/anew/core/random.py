@@ -175,8 +175,8 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor, places: PackedPositions | None = None) -> Tensor:
-        """x: (B, ...), or (N, W) of some positions of a batch, which `places` names."""
+    def forward(self, x: Tensor, positions: PackedPositions | None = None) -> Tensor:
+        """x: (B, ...), or (N, W) of some positions of a batch, which `positions` names."""
         context = _active.get()
         if not self.training or self.p == 0.0:
             return x
@@ -185,7 +185,11 @@ class Dropout(nn.Module):
                 "dropout in training draws its masks from a context; call the network inside `use_context`"
             )
         stream = context.next_stream("dropout")
-        numbers = context.uniform(stream, x.shape) if places is None else _at(context, stream, places, x.shape[-1])
+        numbers = (
+            context.uniform(stream, x.shape)
+            if positions is None
+            else _uniform_at(context, stream, positions, x.shape[-1])
+        )
         return x * (numbers >= self.p).to(x.dtype) / (1.0 - self.p)
 
 
@@ -202,9 +206,9 @@ class PackedPositions(Protocol):
     def indices(self) -> Tensor: ...
 
 
-def _at(context: StepContext, stream: str, places: PackedPositions, width: int) -> Tensor:
+def _uniform_at(context: StepContext, stream: str, positions: PackedPositions, width: int) -> Tensor:
     """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch next to it, nor of
     the length that the batch is padded to, both of which differ by process and micro-batch."""
-    spans = range(0, places.length, POSITIONS_PER_STREAM)
-    numbers = [context.uniform(f"{stream}/{first}", (places.batch, POSITIONS_PER_STREAM, width)) for first in spans]
-    return torch.cat(numbers, 1)[:, : places.length].flatten(0, 1).index_select(0, places.indices)
+    spans = range(0, positions.length, POSITIONS_PER_STREAM)
+    numbers = [context.uniform(f"{stream}/{first}", (positions.batch, POSITIONS_PER_STREAM, width)) for first in spans]
+    return torch.cat(numbers, 1)[:, : positions.length].flatten(0, 1).index_select(0, positions.indices)

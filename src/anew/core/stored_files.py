@@ -98,7 +98,7 @@ class StoredFiles(Mapping[str, StoredFile]):
         """All files, in the order of paths."""
         return zip(self.paths, self.sizes, map(self._stamp, range(len(self))), strict=True)
 
-    def those(self, is_wanted: Callable[[Row], bool]) -> StoredFiles:
+    def filter(self, is_wanted: Callable[[Row], bool]) -> StoredFiles:
         """Some of the files; these themselves if all are wanted."""
         if all(map(is_wanted, self.rows())):
             return self

@@ -19,7 +19,7 @@ import psutil
 
 from anew.core.launcher import is_first_on_machine
 from anew.core.programs import own_command
-from anew.core.wording import COMPLAINT
+from anew.core.wording import ERROR_PREFIX
 
 NOTICING_S = 15.0  # for torchrun to see that a process has ended, which it looks for ten times a second; chosen
 POLL_S = 0.1  # between looks, each of which costs microseconds; chosen
@@ -76,4 +76,4 @@ def end_if_stuck(process: psutil.Process, noticing_s: float = NOTICING_S) -> boo
 
 
 if __name__ == "__main__" and end_if_stuck(psutil.Process(int(sys.argv[1]))):
-    sys.stderr.write(f"{COMPLAINT}{SENTENCE}\n")
+    sys.stderr.write(f"{ERROR_PREFIX}{SENTENCE}\n")

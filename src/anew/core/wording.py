@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-COMPLAINT = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
+ERROR_PREFIX = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
 EXTREME = 0.0001  # of shares nearer to 0 or 1 no digits are given: few things are counted to one in 10,000
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
 # The questions of a report, as they are put to the owner of the data.

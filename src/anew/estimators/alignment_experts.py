@@ -29,7 +29,9 @@ PRIOR_TRIES = 2.0  # weight of that expectation, in tries
 MAX_TRUST = 0.55
 SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not independent evidence
 CHANCE_HITS = 16  # contexts are so long that about so many places share one at random
-SUBSTITUTION_TOKENS = 50_000  # tokens of records from which substitutions are counted, which bounds the time
+SUBSTITUTION_TOKENS = (
+    50_000  # tokens of records from which substitutions are counted, and of one record: bounds the time
+)
 SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the frequencies of tokens
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
@@ -103,9 +105,9 @@ class AlignmentIndex:
         index = cls(ids, lengths, vocab_size)
         num_probes = max(1, substitution_tokens // int(lengths.max()))
         probes = np.unique(np.linspace(0, len(records) - 1, num_probes).round().astype(np.int64))
-        rows = np.zeros((len(probes), int(lengths[probes].max())), dtype=np.int64)
+        rows = np.zeros((len(probes), min(int(lengths[probes].max()), substitution_tokens)), dtype=np.int64)
         for row, record in zip(rows, probes, strict=True):
-            row[: lengths[record]] = records[record]
+            row[: lengths[record]] = records[record][: len(row)]
         counts = np.zeros((vocab_size, vocab_size))
         experts = index.experts(len(probes), excluded=probes)
         for position in range(rows.shape[1]):

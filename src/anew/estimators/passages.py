@@ -97,7 +97,7 @@ class PassageIndex:
         return Passage(min(passage.length + 1, MAX_PASSAGE), places) if len(places) else NO_PASSAGE
 
     def followers(self, passage: Passage) -> Ints:
-        """The tokens that go on with a passage."""
+        """The tokens that follow a passage."""
         tokens = self.text[passage.places].astype(np.int64)
         return np.unique(tokens) if len(tokens) > 1 else tokens
 

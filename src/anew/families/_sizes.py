@@ -71,18 +71,18 @@ def suggest_patch_size(side: int, positions: int) -> int:
     return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / positions))
 
 
-def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str = "") -> Callable[[str, Tensor], bool]:
+def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), exclude: str = "") -> Callable[[str, Tensor], bool]:
     """A `ParameterGroup.match` for the weights that lie in submodules of these names.
 
     Args:
         modules: Names of submodules, as whole parts of a parameter's dotted name.
         ndims: Numbers of dimensions that a weight may have.
-        but_not: A submodule within these whose weights are left out.
+        exclude: A submodule within these whose weights are left out.
     """
 
     def match(name: str, parameter: Tensor) -> bool:
         parts = name.split(".")
-        return parameter.ndim in ndims and any(part in modules for part in parts) and but_not not in parts
+        return parameter.ndim in ndims and any(part in modules for part in parts) and exclude not in parts
 
     return match
 

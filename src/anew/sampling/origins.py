@@ -32,7 +32,7 @@ SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memor
 MAX_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
 MAX_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
 MAX_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
-SettingValue = Flag | Whole | Real | Text
+StoredSetting = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 
@@ -92,7 +92,7 @@ class _StoredOrigin(Record):
     prompt: Text | None = None
     suffix: Text | None = None
     stop: Text | None = None
-    settings: Annotated[dict[str, SettingValue], Field(max_length=100)] | None = None
+    settings: Annotated[dict[str, StoredSetting], Field(max_length=100)] | None = None
     scale: Annotated[int, Field(ge=1, le=MAX_SCALE, strict=True)] | None = None
     is_given: Flag = False
     version: Text

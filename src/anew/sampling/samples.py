@@ -237,7 +237,7 @@ class Samples(Sequence[DecodedItem]):
         return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 
     @property
-    def prompt_alone(self) -> int:
+    def num_empty_continuations(self) -> int:
         """How many samples are the prompt alone, since the model ended there."""
         prompts = [None if origin.prompt is None else origin.prompt.rstrip("\n") for origin in self.origins]
         pairs = zip(self._items, prompts, strict=False)

@@ -61,7 +61,7 @@ def make_app(
     chats: bool = False,
     origins: Sequence[str] = (),
 ) -> FastAPI:
-    """The server as an ASGI app. Whoever made the catalog stops it.
+    """The server as an ASGI app. The caller stops the catalog.
 
     Args:
         catalog: Its models.

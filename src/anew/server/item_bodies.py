@@ -13,7 +13,7 @@ from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
 Auto = Literal["auto"]
 ShortText = Annotated[str, Strict(), Field(max_length=2000)]
 LongText = Annotated[str, Strict(), Field(max_length=200_000)]
-SettingValue = Annotated[str, Strict(), Field(max_length=100)] | Flag | WholeNumber | Number
+SettingInput = Annotated[str, Strict(), Field(max_length=100)] | Flag | WholeNumber | Number
 SettingName = Annotated[str, Strict(), Field(pattern="^[a-z_]{1,60}$")]
 
 
@@ -22,7 +22,7 @@ class ItemsBody(Body):
 
     seed: Seed | None = None
     label: Label | None = None
-    settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
+    settings: dict[SettingName, SettingInput] = Field(default_factory=dict, max_length=30)
 
 
 class ImageBody(ItemsBody):

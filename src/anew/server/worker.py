@@ -19,6 +19,9 @@ from anew.server.limits import MAX_ROWS, Limits
 from anew.server.work import Work
 
 GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
+NEWEST_WEIGHT = (
+    0.3  # of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
+)
 STOPPING = "the server is stopping; try again later"
 FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"
 
@@ -165,7 +168,7 @@ class ModelWorker:
         finally:
             with self._changed:
                 self._num_running = 0
-                self._seconds_per_group += 0.3 * (time.monotonic() - begin - self._seconds_per_group)
+                self._seconds_per_group += NEWEST_WEIGHT * (time.monotonic() - begin - self._seconds_per_group)
 
     def _to_api_error(self, error: Exception) -> ApiError:
         """The error for the client. Messages that may name paths go to the log only."""

@@ -252,7 +252,7 @@ class SampleWork(PlayWork):
 
 def _notes(samples: Samples) -> list[str]:
     """What the user should know about samples, in sentences."""
-    n_bare = samples.prompt_alone
+    n_bare = samples.num_empty_continuations
     if not n_bare:
         return []
     return [

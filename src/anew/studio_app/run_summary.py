@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from anew.core.exit_codes import DONE, STOPPED
-from anew.core.wording import COMPLAINT
+from anew.core.wording import ERROR_PREFIX
 from anew.errors import AnewError, RunError, command
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
@@ -91,7 +91,7 @@ def own_code_commands(run: Path, record: Begun | RunRecord | str, *, has_weights
 
 def complaint(words: Sequence[str]) -> str:
     """The sentence in which a command says why it failed; "" without one. words: the last lines of its output."""
-    sentences = [line.removeprefix(COMPLAINT) for line in words if line.startswith(COMPLAINT)]
+    sentences = [line.removeprefix(ERROR_PREFIX) for line in words if line.startswith(ERROR_PREFIX)]
     return sentences[-1] if sentences else ""
 
 

@@ -10,6 +10,7 @@ import pytest
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import header_of, records, why_document, why_list
 from anew.data.formats.token_choice import choose_tokens
+from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -345,3 +346,12 @@ def test_rows_of_a_table_have_the_classes_of_a_column(tmp_path: Path, length: in
     data.fit(SIZE)
     assert data.spec.classes == classes
     assert any("without their classes" in note for note in data.scan.notes) is not bool(classes)
+
+
+@pytest.mark.parametrize("total", [9_000, 13_000, 14_900, 31_000, 200_000])
+def test_sub_words_are_trained_on_as_many_characters_as_are_allowed(total: int) -> None:
+    texts = [f"{number:03d}" + "x" * (total // 100 - 3) for number in range(100)]
+    sample = text_modality._spread(texts, 10_000)
+    assert 0.8 * min(total, 10_000) <= sum(map(len, sample)) <= 10_000
+    numbers = [int(text[:3]) for text in sample]
+    assert numbers == sorted(set(numbers)) and numbers[0] < 20 and numbers[-1] >= 80  # from everywhere

@@ -107,7 +107,7 @@ def test_rows_are_whole_wherever_spans_end(
     with monkeypatch.context() as patch:
         patch.setattr(delimited_rows, "SHARD_BYTES", span)
         records = [row for item in table.spans() for row in table.read(item)]
-    assert not [row for row in records if isinstance(row, delimited_rows.Broken)]
+    assert not [row for row in records if isinstance(row, delimited_rows.InvalidRow)]
     assert [row["text"] for row in records] == rows  # type: ignore[index]
 
 

@@ -14,7 +14,7 @@ from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
-from anew.families.diffusion.distillation import LEVELS, path_levels
+from anew.families.diffusion.distillation import NUM_NOISE_LEVELS, path_levels
 from anew.families.diffusion.family import Diffusion
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
@@ -140,7 +140,7 @@ def test_the_portable_sampler_is_the_student() -> None:
 
 def test_a_path_goes_from_the_first_noise_level_of_sampling_to_the_last() -> None:
     levels = path_levels(trained())
-    assert len(levels) == LEVELS + 1
+    assert len(levels) == NUM_NOISE_LEVELS + 1
     assert levels[0] == pytest.approx(SMALL.sigma_max * SPEC.std) and levels[-1] == pytest.approx(0.03 * SPEC.std)
 
 

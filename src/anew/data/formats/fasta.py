@@ -33,6 +33,10 @@ MIN_LISTED = 20  # lines that a list without headers needs to be recognised by i
 # It also needs so many different letters, or those of nucleotides alone, as moves, results and codes are words in capitals, too;
 # and records of this median length, as symbols and categories are; both chosen.
 MIN_LETTERS, MIN_MEDIAN = 15, 5
+LISTED_SHARE = 0.95  # of the lines of such a list, as a few may be titles or damaged; chosen
+# Of a file with headers: other lines than residues, as a few may be damaged; letters in capitals, or residues in a line on
+# average where soft masking made most of them small, as lines of quoted mail have fewer characters without a space; all chosen.
+MAX_OTHER_LINES, CAPITALS, MIN_MEAN_LINE = 0.05, 0.7, 30
 _IGNORED = str.maketrans("", "", " \t\v\f0123456789")
 _INNER_DIGITS = re.compile(r"[A-Za-z]\d+[A-Za-z]")  # no line number: that stands apart, before or after the residues
 _GAPS = re.compile(r"[-.~]")
@@ -250,17 +254,17 @@ def looks_like(head: bytes) -> bool:
         return _looks_like_list(lines)
     bodies = [line for line in lines if not line.startswith(">")]
     # Quoted mail and prose begin with `>`, too, but their other lines are not residues only.
-    if not bodies or sum(_RESIDUES.fullmatch(line) is None for line in bodies) > len(bodies) / 20:
+    if not bodies or sum(_RESIDUES.fullmatch(line) is None for line in bodies) > MAX_OTHER_LINES * len(bodies):
         return False
     letters = "".join(bodies)
-    capitals = sum(map(str.isupper, letters)) >= 0.7 * sum(map(str.isalpha, letters))
-    return capitals or len(letters) >= 30 * len(bodies)
+    capitals = sum(map(str.isupper, letters)) >= CAPITALS * sum(map(str.isalpha, letters))
+    return capitals or len(letters) >= MIN_MEAN_LINE * len(bodies)
 
 
 def _looks_like_list(lines: list[str]) -> bool:
     """Whether lines are sequences in capitals."""
     sequences = [line for line in lines if _LISTED.fullmatch(line)]
-    if len(sequences) < max(MIN_LISTED, 0.95 * len(lines)) or not is_list("\n".join(sequences)):
+    if len(sequences) < max(MIN_LISTED, LISTED_SHARE * len(lines)) or not is_list("\n".join(sequences)):
         return False
     letters = set("".join(sequences)) - set("*")
     return median(map(len, sequences)) >= MIN_MEDIAN and (len(letters) >= MIN_LETTERS or letters <= set("ACGTUN"))

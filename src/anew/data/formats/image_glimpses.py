@@ -89,14 +89,14 @@ class ImageGlimpses:
     def piece(self) -> int:
         """How many images to look at next: half of those that are probably left to decode, judging by the images so far."""
         if not self.needs_bodies:
-            return isolation.PIECE
+            return isolation.BATCH_ITEMS
         decoded = len(self.thumbnails)
         shares = [
             DECODED_IMAGES / max(decoded, 1),
             DECODED_PIXELS / max(self.decoded_pixels, 1),
             KEPT_PIXELS / max(self.kept_pixels, 1),
         ]
-        return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
+        return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.BATCH_ITEMS))
 
     def add(self, glimpse: ImageGlimpse) -> None:
         """Add an image."""

@@ -58,7 +58,7 @@ class ShardEncoder:
                 encoded.refused.append([record.name, record.reason, record.group])
                 continue
             waiting.append((record, part))
-            if len(waiting) == isolation.PIECE:
+            if len(waiting) == isolation.BATCH_ITEMS:
                 self._encode_batch(waiting, encoded)
                 waiting = []
         self._encode_batch(waiting, encoded)

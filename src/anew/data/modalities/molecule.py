@@ -15,6 +15,9 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
 MAX_CHARACTERS = 400  # of a molecule; longer strings are large polymers or not SMILES; chosen
 MIN_LINES = 20  # lines that a file needs to be recognized by its content
+# Share of the lines of such a file that must open like a molecule, as a few may be damaged; share with rings, branches or bonds, and
+# the confidence then; all chosen.
+OPENING_SHARE, STRUCTURED_SHARE, CONFIDENCE = 0.95, 0.5, 0.9
 COMMENT = "#"  # within a molecule a triple bond, but none begins with it
 _SMILES = re.compile(r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[=#$:~/\\.()+-]|%\d\d|\d)+")
 _ATOM = re.compile(r"[A-Za-z*]")
@@ -53,11 +56,11 @@ class Molecule(Text):
     def sniff(cls, head: bytes) -> float:
         lines = head.decode("ascii", "replace").split("\n")[:-1]
         words = [line.split(None, 1)[0] for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)]
-        if len(words) < MIN_LINES or sum(map(_opens_smiles, words)) < 0.95 * len(words):
+        if len(words) < MIN_LINES or sum(map(_opens_smiles, words)) < OPENING_SHARE * len(words):
             return TEXT_CONFIDENCE / 2 * looks_like_text(head)
         # A list of short words in capitals looks like SMILES too, but it has no rings and branches.
         with_structure = sum(any(c in "()=#1" for c in word) for word in words)
-        return 0.9 if with_structure >= 0.5 * len(words) else TEXT_CONFIDENCE / 2
+        return CONFIDENCE if with_structure >= STRUCTURED_SHARE * len(words) else TEXT_CONFIDENCE / 2
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         return []

@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
 MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
 TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
+DEFAULT_SUB_WORDS = 1024  # where neither the user nor `choose_tokens` says how many; see `token_choice`
+MIN_SUB_WORDS = 257  # the 256 bytes, and one sub-word
+DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
+MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
+# From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
+LONG_TEXT = 200
+SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")  # but not tab, line ends and form feed
@@ -217,7 +224,7 @@ class Text(Modality):
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
-            vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
+            vocab = max(self._token_settings.vocab or choice.vocab or DEFAULT_SUB_WORDS, MIN_SUB_WORDS)
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         self._num_classes = len(labels)
         num_documents = len({item.name for item in items})  # spans of one file have its name
@@ -386,17 +393,17 @@ def _chosen_length(text: Text, texts: Sequence[str], choice: TokenChoice, contex
     if text.layout == "list":
         record_lengths = np.array([len(ids) for ids in tokenizer.encode_lines(text.tokenizer, texts[:50_000])]) + 1
         return record_context(record_lengths, context)
-    length = int(context or choice.context or 128)
-    if sum(map(len, texts)) > 200 * length:
+    length = int(context or choice.context or DEFAULT_CONTEXT)
+    if sum(map(len, texts)) > LONG_TEXT * length:
         return length
     ids = sum(len(text.tokenizer.encode(part)) for part in texts)
-    return max(min(length, ids // 8), 8)  # at least eight windows of a short text
+    return max(min(length, ids // MIN_WINDOWS), MIN_CONTEXT)
 
 
 def _are_short_records(rows: Sequence[str]) -> bool:
     """Whether nearly all rows of a table are a short line each."""
     short_rows = sum(len(row) <= line_records.MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
-    return len(rows) >= line_records.MIN_LINES and short_rows >= 0.99 * len(rows)
+    return len(rows) >= line_records.MIN_LINES and short_rows >= SHORT_ROWS * len(rows)
 
 
 def _one_line(prompt: str) -> str:
@@ -457,8 +464,8 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
         joined = "".join(texts)
         step = SPREAD_PIECE * total // limit
         return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
-    every = max(1, round(total / limit))
-    return [text[: 5 * SPREAD_PIECE] for text in texts[::every]]
+    num_texts = max(1, len(texts) * limit // total)
+    return [texts[number * len(texts) // num_texts][: 5 * SPREAD_PIECE] for number in range(num_texts)]
 
 
 def _rows_and_prompts(x: Values, prompt_ids: Values | None) -> list[tuple[list[int], list[int]]]:

@@ -20,7 +20,8 @@ WHOLE_BYTES, WHOLE_RANGES = 32 * 1024 * 1024, 8192
 SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
 # Of sources that only give whole items, which is slow
 DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
-SPREAD, SPREAD_STEPS = 40503, 65536  # multiples of the golden ratio spread evenly: here in units of 1 / SPREAD_STEPS
+# Multiples of the golden ratio spread evenly: here in units of 1 / STRIDE_MODULUS
+STRIDE, STRIDE_MODULUS = 40503, 65536
 
 
 class ReadableSource(Protocol):
@@ -89,7 +90,7 @@ def _block(stream: IO[bytes], place: Range, size: int, number: int | None) -> by
     """What is at a place in a file of this size, or a block of it, which lies elsewhere for each number."""
     start, stop = place.start, size if place.stop is None else place.stop
     if number is not None:
-        start += max(0, stop - start - BLOCK) * (number * SPREAD % SPREAD_STEPS) // SPREAD_STEPS
+        start += max(0, stop - start - BLOCK) * (number * STRIDE % STRIDE_MODULUS) // STRIDE_MODULUS
         stop = min(stop, start + BLOCK)
     stream.seek(start)
     return stream.read(max(0, stop - start))

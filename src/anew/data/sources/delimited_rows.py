@@ -29,12 +29,12 @@ from anew.errors import shorten
 MAX_SCANNED_BYTES = 1 << 28
 # Tables in UTF-16, whose rows are no spans of bytes that could be read alone, are kept in memory as UTF-8; bounds it
 MAX_UTF16_BYTES = 1 << 26
-JUDGED_ROWS, JUDGED_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
+DIALECT_ROWS, DIALECT_CHARACTERS = 50, 1 << 16  # first rows of a table that decide what divides its cells; chosen
 MAX_LISTED = 12  # columns that a sentence names
 _DELIMITERS = ",;\t|"
 
 
-class Broken(ValueError):
+class InvalidRow(ValueError):
     """A row that cannot be read, and why (one clause)."""
 
 
@@ -95,7 +95,7 @@ class DelimitedFile:
                 raise ValueError(f"it has {len(self.header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
         rows = list(self._parse(start, first=True))
-        self.head = [row for row in rows if not isinstance(row, Broken)]
+        self.head = [row for row in rows if not isinstance(row, InvalidRow)]
         self.columns = self.header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
         self.texts = text_columns(self.columns, self.head)
         self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
@@ -128,14 +128,14 @@ class DelimitedFile:
         """The ranges of the file that reading a span needs."""
         return [Range(self.path, span.start, span.stop) if self._utf8 is None else Range(self.path)]
 
-    def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
+    def read(self, span: Span) -> Iterator[dict[str, object] | InvalidRow]:
         """The rows of a span in order. Raises OSError if the file cannot be opened."""
         with self._open(span.stop) as stream:
             first = self._row_ends.first(stream, span.start) if span.first is None else span.first
             data, has_whole_rows = self._row_ends.read(stream, first, span.stop)
         yield from self._parse(data, first=span.start == 0)
         if not has_whole_rows:
-            yield Broken(_too_long_reason())
+            yield InvalidRow(_too_long_reason())
 
     def _beginning(self) -> bytes:
         """The rows that begin in the first SHARD_BYTES. Raises ValueError (one clause) if there is none."""
@@ -181,7 +181,7 @@ class DelimitedFile:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # documents are longer than the default of 131,072
         return csv.reader(io.StringIO(self._stray_quotes.quoted(text), newline=""), delimiter=self._delimiter)
 
-    def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | Broken]:
+    def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | InvalidRow]:
         text = self._decode(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
 
@@ -193,7 +193,7 @@ class DelimitedFile:
                 self._sample = sample_file(self.path)
             return self._decoder.decode_other(self._name, data, self._sample)
 
-    def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | Broken]:
+    def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | InvalidRow]:
         rows = self._csv(text)
         if first and self._has_header:
             next(rows, None)
@@ -202,9 +202,9 @@ class DelimitedFile:
                 if len(row) == len(self.header):
                     yield dict(zip(self.header, row, strict=True))
                 elif row:
-                    yield Broken(f"the row has {len(row)} cells for {len(self.header)} columns")
+                    yield InvalidRow(f"the row has {len(row)} cells for {len(self.header)} columns")
         except csv.Error as error:
-            yield Broken(f"the rest of its part cannot be read ({error})")
+            yield InvalidRow(f"the rest of its part cannot be read ({error})")
 
 
 def _no_row_reason(text: str, header: Sequence[str]) -> str:
@@ -221,16 +221,16 @@ def _too_long_reason() -> str:
     return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
 
 
-def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
+def _parse_json(text: str) -> Iterator[dict[str, object] | InvalidRow]:
     for line in text.split("\n"):  # not splitlines: JSON text may hold other line separators
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            yield Broken("the line is not valid JSON")
+            yield InvalidRow("the line is not valid JSON")
             continue
-        yield row if isinstance(row, dict) else Broken("the line is not a JSON object")
+        yield row if isinstance(row, dict) else InvalidRow("the line is not a JSON object")
 
 
 def _utf8_of_utf16(path: Path, size: int) -> bytes | None:
@@ -251,8 +251,8 @@ def _delimiter(text: str, suffix: str) -> str:
 
     def fit(delimiter: str) -> tuple[float, int]:
         try:
-            rows = csv.reader(io.StringIO(text[:JUDGED_CHARACTERS], newline=""), delimiter=delimiter)
-            widths = [len(row) for row in itertools.islice(rows, JUDGED_ROWS) if row]
+            rows = csv.reader(io.StringIO(text[:DIALECT_CHARACTERS], newline=""), delimiter=delimiter)
+            widths = [len(row) for row in itertools.islice(rows, DIALECT_ROWS) if row]
         except csv.Error:
             return 0.0, 0
         width = widths[0] if widths else 1

@@ -71,7 +71,8 @@ class _FilePart(NamedTuple):
     of: int
 
 
-_Place = tuple[str | _FilePart, ...] | _FileSpan  # the content of a shard: whole files, parts of one, or a span of one
+# The content of a shard: whole files, parts of one, or a span of one
+_Location = tuple[str | _FilePart, ...] | _FileSpan
 
 
 class FolderReader:
@@ -118,7 +119,7 @@ class FolderReader:
 
     def _classes_in(self, shard: Shard) -> str:
         """`Shard.members`: the classes, since the name of a shard depends on names and sizes already."""
-        place = cast(_Place, shard.where)
+        place = cast(_Location, shard.where)
         if isinstance(place, _FileSpan):
             return members_digest([self._label(place.path)])
         return members_digest(self._label(file if isinstance(file, str) else file.path) for file in place)
@@ -185,7 +186,7 @@ class FolderReader:
         return label if path in self._parts or part_of(path) is None else undivided
 
     def ranges(self, shard: Shard) -> list[Range]:
-        place = cast(_Place, shard.where)
+        place = cast(_Location, shard.where)
         if isinstance(place, _FileSpan):
             return [Range(self._root / place.path, place.start, place.stop)]
         # Strings: path objects of a million files take half a minute.
@@ -193,7 +194,7 @@ class FolderReader:
         return [Range(start + path) for path in place if isinstance(path, str)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        place = cast(_Place, shard.where)
+        place = cast(_Location, shard.where)
         if not isinstance(place, _FileSpan):
             for file in place:
                 yield self._read_one(file) if isinstance(file, str) else self._file_slice(file)

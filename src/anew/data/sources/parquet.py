@@ -18,7 +18,7 @@ from anew.data.formats import by_range
 from anew.data.formats.by_range import FileInStore, Range
 from anew.data.formats.partial_files import PartialFile
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
-from anew.data.sources.delimited_rows import Broken
+from anew.data.sources.delimited_rows import InvalidRow
 from anew.data.sources.parquet_decoding import (
     ParquetInfo,
     RowsAnswer,
@@ -184,7 +184,7 @@ class ParquetFile:
         """The ranges of the file that reading a piece needs, if it lies in a store."""
         return self._file.ranges(piece.group, tuple(columns))
 
-    def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
+    def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | InvalidRow]:
         """The rows of a piece. Raises ValueError (one clause) if the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
         # Kept in a variable, because the copy exists only as long as this object
@@ -197,6 +197,6 @@ class ParquetFile:
             if answer.damage:
                 raise ValueError(answer.damage)
             if answer.too_large:
-                yield Broken(too_large(piece.bytes, limits.PARQUET))
+                yield InvalidRow(too_large(piece.bytes, limits.PARQUET))
                 return
             row, allowance = answer.next_row, allowance - answer.bytes

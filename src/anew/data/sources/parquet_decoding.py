@@ -18,7 +18,7 @@ from anew.core.extras import require
 from anew.data import limits
 from anew.data.sources.base import SHARD_ITEMS
 from anew.data.sources.columns import first_cells, text_columns
-from anew.data.sources.delimited_rows import Broken
+from anew.data.sources.delimited_rows import InvalidRow
 
 if TYPE_CHECKING:
     from pyarrow import Array, DataType, RecordBatch
@@ -89,7 +89,7 @@ class RowsAnswer:
     """
 
     next_row: int
-    rows: list[dict[str, object] | Broken] = field(default_factory=list)
+    rows: list[dict[str, object] | InvalidRow] = field(default_factory=list)
     bytes: int = 0
     too_large: bool = False
     damage: str = ""
@@ -267,7 +267,7 @@ def _samples(
     for row in answer.rows:
         if isinstance(row, dict) and len(samples) < len(columns):
             samples = {**{name: cell for name, cell in row.items() if cell not in (None, "")}, **samples}
-    reasons = [str(row) for row in answer.rows if isinstance(row, Broken)]
+    reasons = [str(row) for row in answer.rows if isinstance(row, InvalidRow)]
     if answer.damage or (reasons and not samples):
         raise ValueError(answer.damage or reasons[-1])
     return samples, [row for row in answer.rows if isinstance(row, dict)]
@@ -321,8 +321,8 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
 # ---- cells ----
 
 
-def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], max_bytes: int) -> list[dict[str, object] | Broken]:
-    """The rows of a batch as dicts; one that takes more bytes than it may is Broken. widths: (rows,) bytes of each."""
+def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], max_bytes: int) -> list[dict[str, object] | InvalidRow]:
+    """The rows of a batch as dicts; one that takes more bytes than it may is InvalidRow. widths: (rows,) bytes of each."""
     readable = widths <= max_bytes  # (rows,)
     if not readable.all():
         batch = batch.filter(_pyarrow().array(readable))
@@ -331,7 +331,9 @@ def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], max_bytes: int) -> l
     if readable.all():
         return list(dicts)
     return [
-        next(dicts) if fits else Broken(f"the row holds {limits.size(int(width))}; at most {limits.size(max_bytes)}")
+        next(dicts)
+        if fits
+        else InvalidRow(f"the row holds {limits.size(int(width))}; at most {limits.size(max_bytes)}")
         for fits, width in zip(readable, widths, strict=True)
     ]
 

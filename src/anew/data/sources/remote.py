@@ -128,7 +128,7 @@ def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[
         name, size, stamp = row
         return size is not None and bool(stamp) and may_stay(name)  # files that could change unnoticed are copied
 
-    return listing.files.those(stays)
+    return listing.files.filter(stays)
 
 
 def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:

@@ -30,7 +30,7 @@ from anew.data.sources.columns import (
     label_name,
     modality_of,
 )
-from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
+from anew.data.sources.delimited_rows import DelimitedFile, InvalidRow, Span, list_columns
 from anew.data.sources.listing import File, list_files
 from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
@@ -150,7 +150,7 @@ class TableReader:
                 name = _row_name(path, where, number)
                 item = (
                     SkippedItem(name, str(row))
-                    if isinstance(row, Broken)
+                    if isinstance(row, InvalidRow)
                     else item_of(row, columns, modality, name, place)
                 )
                 yield replace(item, group=path) if isinstance(item, SkippedItem) else item
@@ -200,7 +200,7 @@ def _open_table(
 
 def _rows(
     table: DelimitedFile | ParquetFile, where: Span | RowRange, columns: Sequence[str]
-) -> Iterator[dict[str, object] | Broken]:
+) -> Iterator[dict[str, object] | InvalidRow]:
     if isinstance(table, ParquetFile):
         assert isinstance(where, RowRange)
         return table.read(where, columns)
@@ -260,7 +260,7 @@ def metadata(path: Path) -> dict[str, str | None]:
             return {}
         columns_read = [column, columns.label]
         spans = table.pieces(columns_read, "text") if isinstance(table, ParquetFile) else table.spans()
-        rows = (row for span in spans for row in _rows(table, span, columns_read) if not isinstance(row, Broken))
+        rows = (row for span in spans for row in _rows(table, span, columns_read) if not isinstance(row, InvalidRow))
         return {
             str(PurePosixPath(cell.replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
             for row in rows

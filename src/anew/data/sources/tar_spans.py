@@ -54,7 +54,7 @@ class _Survey:
         return tar.Naming(shared_folder=shared_folder(list(self.folders)))
 
 
-_Place = tuple[str, str, int, int]  # `Shard.where`: path, modality, first byte, end
+_Location = tuple[str, str, int, int]  # `Shard.where`: path, modality, first byte, end
 
 
 class SpanReader:
@@ -91,11 +91,11 @@ class SpanReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, _, start, stop = cast(_Place, shard.where)
+        path, _, start, stop = cast(_Location, shard.where)
         return [Range(self._root / path, max(0, start - SEARCH_BYTES), stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, start, stop = cast(_Place, shard.where)
+        path, modality, start, stop = cast(_Location, shard.where)
         try:
             with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)

@@ -16,6 +16,8 @@ from anew.core.compiled import compiled_inner
 
 NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 NUM_KINDS = 18  # C
+# Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and room, and the newest symbol.
+CHECK, FIRST, SIZES, NEWEST = range(4)
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line,
 # white space at the beginning of this line and of the last one with more, the number of open brackets, whether the innermost one
@@ -179,8 +181,8 @@ def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
     mask = len(heads) - 1
     slot = np.int64(key >> np.uint64(34)) & mask
     check = np.int32(np.uint32(key) | np.uint32(1))
-    while heads[slot, 0] != check:
-        if heads[slot, 0] == 0:
+    while heads[slot, CHECK] != check:
+        if heads[slot, CHECK] == 0:
             return -1 - slot
         slot = (slot + 1) & mask
     return slot
@@ -205,8 +207,8 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, tallies: 
     location[0], location[1] = slot, -1
     if slot < 0:
         return -1
-    first, size = counts.heads[slot, 1], counts.heads[slot, 2] & 65535
-    recent = np.int64(shared[counts.heads[slot, 3]])
+    first, size = counts.heads[slot, FIRST], counts.heads[slot, SIZES] & 65535
+    recent = np.int64(shared[counts.heads[slot, NEWEST]])
     if size == 1:
         tallies[recent] += first
         if recent == depth:
@@ -229,28 +231,28 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
     if slot < 0:
         slot = -1 - slot
         counts.used[1] += 1
-        counts.heads[slot, 0] = np.int32(np.uint32(key) | np.uint32(1))
-        counts.heads[slot, 1], counts.heads[slot, 2], counts.heads[slot, 3] = 1, 1 + 65536, symbol
+        counts.heads[slot, CHECK] = np.int32(np.uint32(key) | np.uint32(1))
+        counts.heads[slot, FIRST], counts.heads[slot, SIZES], counts.heads[slot, NEWEST] = 1, 1 + 65536, symbol
         return
-    size, room = counts.heads[slot, 2] & 65535, counts.heads[slot, 2] >> 16
+    size, room = counts.heads[slot, SIZES] & 65535, counts.heads[slot, SIZES] >> 16
     if entry < 0:
         entry = _entry_of(counts, slot, size, symbol)
     if entry >= 0 and size == 1:
-        counts.heads[slot, 1] = min(counts.heads[slot, 1] + 1, MAX_TALLY)
+        counts.heads[slot, FIRST] = min(counts.heads[slot, FIRST] + 1, MAX_TALLY)
     elif entry >= 0:
         if counts.entries[entry] >> np.uint32(16) < MAX_TALLY:
             counts.entries[entry] += np.uint32(65536)
     else:
         _append(counts, slot, size, room, symbol)
-    counts.heads[slot, 3] = symbol
+    counts.heads[slot, NEWEST] = symbol
 
 
 @compiled_inner
 def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
     """The entry of a symbol, 0 where it is the only one and its tally is in the head; -1 where it has not followed yet."""
     if size == 1:
-        return 0 if counts.heads[slot, 3] == symbol else -1
-    first = counts.heads[slot, 1]
+        return 0 if counts.heads[slot, NEWEST] == symbol else -1
+    first = counts.heads[slot, FIRST]
     for j in range(first, first + size):
         if counts.entries[j] & np.uint32(65535) == symbol:
             return j
@@ -263,12 +265,12 @@ def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index
     heads, entries = counts.heads, counts.entries
     if size == room:
         room *= 2
-        old, new = heads[slot, 1], counts.used[0]
+        old, new = heads[slot, FIRST], counts.used[0]
         counts.used[0] += room
         if size == 1:
-            entries[new] = np.uint32(heads[slot, 3]) | (np.uint32(old) << np.uint32(16))
+            entries[new] = np.uint32(heads[slot, NEWEST]) | (np.uint32(old) << np.uint32(16))
         for j in range(size if size > 1 else 0):
             entries[new + j] = entries[old + j]
-        heads[slot, 1] = new
-    entries[heads[slot, 1] + size] = np.uint32(symbol) | np.uint32(65536)
-    heads[slot, 2] = size + 1 + 65536 * room
+        heads[slot, FIRST] = new
+    entries[heads[slot, FIRST] + size] = np.uint32(symbol) | np.uint32(65536)
+    heads[slot, SIZES] = size + 1 + 65536 * room

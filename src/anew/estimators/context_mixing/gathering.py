@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import NUM_KINDS, NUM_TOKEN_ORDERS, Counts, Index, Keys, find, tally
+from anew.estimators.context_mixing.counts import (
+    FIRST,
+    NEWEST,
+    NUM_KINDS,
+    NUM_TOKEN_ORDERS,
+    SIZES,
+    Counts,
+    Index,
+    Keys,
+    find,
+    tally,
+)
 from anew.estimators.context_mixing.mixing import (
     EXACT_MATCHES,
     LOCAL_KINDS,
@@ -195,15 +206,15 @@ def _add_paths(
     slot = find(heads, key)
     if slot < 0:
         return 0
-    first, size = heads[slot, 1], heads[slot, 2] & 65535
+    first, size = heads[slot, FIRST], heads[slot, SIZES] & 65535
     for j in range(size):
-        entry = memory.entries[first + j] if size > 1 else np.uint32(heads[slot, 3])
+        entry = memory.entries[first + j] if size > 1 else np.uint32(heads[slot, NEWEST])
         symbol = np.int64(entry & np.uint32(65535))
         weight = np.int64(entry >> np.uint32(16)) if size > 1 else np.int64(first)
         for d in range(tree.depth[symbol]):
             side = ones if tree.bits[symbol, d] else zeros
             side[tree.nodes[symbol, d]] += weight
-    return np.int64(heads[slot, 3]) + 1
+    return np.int64(heads[slot, NEWEST]) + 1
 
 
 @compiled_inner

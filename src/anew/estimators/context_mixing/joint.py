@@ -1,4 +1,4 @@
-"""Contexts and network together: a weighted sum of their log odds. The weights are fitted to held-out text, and go on learning in
+"""Contexts and network together: a weighted sum of their log odds. The weights are fitted to held-out text, and keep learning in
 each document.
 
 Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.

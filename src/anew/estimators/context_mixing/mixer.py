@@ -41,6 +41,7 @@ FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, at the beginning and the end
 CURVE_RATE = np.float32(0.02)
 NO_LEARNING = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # initial weight of every input
+FIRST_JOINT_WEIGHT = 0.55  # of contexts and of network alike: their sum is a little above 1; chosen
 DOCUMENT_RATE = 0.008  # of the weights of contexts and network within a document
 JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of these weights, in each pass over held-out text
 PIECE_TOKENS = 16_384  # tokens that are read between two checks whether the table is full
@@ -404,8 +405,8 @@ def initial_parameters(vocab_size: int) -> Parameters:
 
 
 def initial_joint(vocab_size: int) -> JointWeights:
-    """Equal weights whose sum is a little above 1."""
-    row = np.array([0.55, 0.55, 0.0], dtype=np.float32)
+    """Weights of contexts and network before any document: equal ones."""
+    row = np.array([FIRST_JOINT_WEIGHT, FIRST_JOINT_WEIGHT, 0.0], dtype=np.float32)
     assert len(row) == NUM_JOINT_INPUTS
     num_rows = (NUM_TOKEN_ORDERS * NUM_LEVELS, NUM_TRUSTS * NUM_TRUSTS, vocab_size - 1, vocab_size + 1)
     return JointWeights(*(np.tile(row, (rows, 1)) for rows in num_rows))

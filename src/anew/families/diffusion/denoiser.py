@@ -137,7 +137,7 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     def optimizer(self) -> OptimizerConfig:
         c = self.config
         return muon_and_adamw(
-            weights_within("down", "up", "downsample", "upsample", "blocks", but_not="modulation"),
+            weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation"),
             c.muon_lr,
             c.adamw_lr,
             dtype=self.block_dtype,

@@ -27,9 +27,9 @@ from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.phases import Loss, OptimizerConfig
 from anew.functional.noise import karras_sigmas
 
-LEVELS = 6  # noise levels of a path: 4, 8 and 12 came no closer (docs/log.md, 2026-11-28)
+NUM_NOISE_LEVELS = 6  # noise levels of a path: 4, 8 and 12 came no closer (docs/log.md, 2026-11-28)
 # Learning rates of the student as a share of the denoiser's, from whose weights it starts (docs/log.md, 2026-11-28).
-RATE = 0.5
+LEARNING_RATE_FACTOR = 0.5
 
 
 class Teacher(Protocol):
@@ -60,13 +60,13 @@ def distillation_loss(teacher: Teacher, student: nn.Module, batch: Batch, contex
     x = batch.x.flatten(1).float()  # (B, D)
     component = teacher.mixture.assign(x, batch.labels if teacher.spec.classes else None)
     levels = path_levels(teacher).to(x.device)
-    level_index = (context.uniform("path", (len(x),)) * LEVELS).long().clamp(max=LEVELS - 1)  # (B,)
+    level_index = (context.uniform("path", (len(x),)) * NUM_NOISE_LEVELS).long().clamp(max=NUM_NOISE_LEVELS - 1)  # (B,)
     sigma, sigma_next = levels[level_index][:, None], levels[level_index + 1][:, None]  # (B, 1)
     y = x + sigma * context.normal("noise", x.shape)  # (B, D)
     with torch.no_grad(), _evaluating(teacher.net):
         y_next, end = _heun_step(teacher, y, sigma, sigma_next, component)
         c_skip_y, c_out, F = teacher.precondition(student, y_next, sigma_next, component)
-        is_last = (level_index == LEVELS - 1)[:, None]
+        is_last = (level_index == NUM_NOISE_LEVELS - 1)[:, None]
         target = torch.where(is_last, end, c_skip_y + c_out * F)  # (B, D)
     c_skip_y, c_out, F = teacher.precondition(student, y, sigma, component)
     error = F - (target - c_skip_y) / c_out
@@ -74,9 +74,11 @@ def distillation_loss(teacher: Teacher, student: nn.Module, batch: Batch, contex
 
 
 def path_levels(teacher: Teacher) -> Tensor:
-    """(LEVELS + 1,) falling noise levels, in data units."""
+    """(NUM_NOISE_LEVELS + 1,) falling noise levels, in data units."""
     sampling, std = DiffusionSampling(), teacher.spec.std
-    return karras_sigmas(LEVELS + 1, sampling.sigma_min * std, teacher.config.sigma_max * std, sampling.rho)[:-1]
+    return karras_sigmas(NUM_NOISE_LEVELS + 1, sampling.sigma_min * std, teacher.config.sigma_max * std, sampling.rho)[
+        :-1
+    ]
 
 
 def _heun_step(
@@ -98,7 +100,9 @@ def _heun_step(
 
 def student_optimizer(optimizer: OptimizerConfig) -> OptimizerConfig:
     """The optimizer of the student, from that of the denoiser."""
-    return replace(optimizer, groups=tuple(replace(group, lr=RATE * group.lr) for group in optimizer.groups))
+    return replace(
+        optimizer, groups=tuple(replace(group, lr=LEARNING_RATE_FACTOR * group.lr) for group in optimizer.groups)
+    )
 
 
 @torch.no_grad()

@@ -62,8 +62,8 @@ class Diffusion(DiffusionModel):
         return self._num_steps(request.sampling_as(DiffusionSampling), request.condition is not None)
 
     @torch.no_grad()
-    def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
-        """Drafts (n, *shape). tap: is called with the input of each estimate, (n, D), and its noise level ()."""
+    def _sample_window(self, request: SampleRequest, seed: int, on_estimate: Tap | None = None) -> Iterator[Tensor]:
+        """Drafts (n, *shape). on_estimate: is called with the input of each estimate, (n, D), and its noise level ()."""
         sampling = request.sampling_as(DiffusionSampling)
         if sampling.tile:
             _check_tile(request, sampling)
@@ -88,8 +88,8 @@ class Diffusion(DiffusionModel):
             if given_values is not None and known_parts is not None:
                 y = torch.where(self.mixture.per_value(known_parts), given_values.values, y)
                 part_sigma = torch.where(known_parts, self.config.sigma_min * self.spec.std, part_sigma)
-            if tap is not None:
-                tap(y, sigma)
+            if on_estimate is not None:
+                on_estimate(y, sigma)
             if part_mask is not None:
                 part_sigma = part_sigma.masked_fill(~part_mask, torch.inf)
             if student is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
+from anew.families import optimizer_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class FsqConfig:
     penalty_interval: int = setting(
         8, "the gradient penalty is computed on one in this many examples of a step", low=1, high=1024
     )
-    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
-    adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
-    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
-    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
-    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+    muon_lr: float = optimizer_settings.muon_lr(0.02)
+    adamw_lr: float = optimizer_settings.adamw_lr(0.002)
+    decay: float = optimizer_settings.decay(0.5)
+    ema_width: float = optimizer_settings.ema_width(0.05)
+    precision: str = optimizer_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, nearest_com
 
 SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
 MAX_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
-FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
+# Latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
+MAX_DEVIATIONS = 3.0
 
 
 class CoarsePrior(nn.Module):
@@ -120,7 +121,7 @@ class CoarsePrior(nn.Module):
         axes = self.axes[component]
         variances = axes.square().sum(1).clamp(min=1e-12)  # (B, R)
         along = torch.einsum("nr,nrk->nk", self._project(x) - self.means[component], axes) / variances
-        return along.clamp(-FARTHEST, FARTHEST)
+        return along.clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def forward(self, z: Tensor, component_weights: Tensor) -> Tensor:
         """Coarse items (B, *shape) from normal numbers z, of which the first R are used, and weights of components (B, K)."""

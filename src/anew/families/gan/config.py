@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
+from anew.families import optimizer_settings
 
 # More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 128
@@ -32,14 +33,14 @@ class GanConfig:
         0.6, "augment more while the discriminator separates real from generated better than this", low=0.0, high=1.0
     )
     augment_examples: int = setting(100_000, "examples in which the probability may rise from 0 to 1; 0: fixed", low=0)
-    muon_lr: float = setting(0.03, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
-    adamw_lr: float = setting(0.0015, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+    muon_lr: float = optimizer_settings.muon_lr(0.03)
+    adamw_lr: float = optimizer_settings.adamw_lr(0.0015)
     momentum: float = setting(
         0.8, "momentum of Muon; low, since the opponent changes and old gradients mislead", low=0.0, high=0.99
     )
-    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
-    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
-    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+    decay: float = optimizer_settings.decay(0.5)
+    ema_width: float = optimizer_settings.ema_width(0.05)
+    precision: str = optimizer_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,10 @@ COLLAPSE_FROM = 0.15
 # Starts of the search for an item's latents, of which the best is kept: a single search sometimes ends badly; chosen.
 INVERSION_STARTS = 4
 INVERSION_STEPS = 200  # steps of each search: more would be slower; chosen
+# Of the search: its first learning rate, which falls to 0, and the decays of Adam's averages; both chosen. The weight of the prior,
+# for each value of an item and each latent, keeps latents where normal numbers lie and hardly costs detail; chosen.
+INVERSION_LR, INVERSION_BETAS = 0.1, (0.9, 0.95)
+INVERSION_PRIOR = 0.001
 
 
 class Gan(Family[Grid, GanConfig]):
@@ -287,6 +291,7 @@ class Gan(Family[Grid, GanConfig]):
         """(n, Z + K) latents of items x (n, *shape) of components (n,), by Adam with one step size for all numbers of an
         item."""
         size, latent_dim = math.prod(self.spec.shape), self.config.latent_dim
+        beta, beta_sq = INVERSION_BETAS
         starts = self.initial_latents(SampleRequest(INVERSION_STARTS), 0)[:, :latent_dim]
         z = starts.repeat(len(x), 1)  # (n * INVERSION_STARTS, Z)
         coarse_latents = self.coarse_prior.latents_of(x, component)
@@ -301,12 +306,12 @@ class Gan(Family[Grid, GanConfig]):
                 generated = self._generate(torch.cat([z, component_weights], 1), torch.float32)
                 error = (generated - target).square().flatten(1).sum(1)
                 # Kept where normal numbers lie, so that the generator knows the latents on paths between inverted items.
-                prior = 0.001 * size / latent_dim * z.square().sum(1)
+                prior = INVERSION_PRIOR * size / latent_dim * z.square().sum(1)
                 (grad,) = torch.autograd.grad((error + prior).sum(), z)
-            exp_avg.lerp_(grad, 0.1)
-            exp_avg_sq.lerp_(grad.square().mean(1, keepdim=True).expand_as(exp_avg_sq), 0.05)
-            bias_correction = (1 - 0.9 ** (step + 1)) / (1 - 0.95 ** (step + 1)) ** 0.5
-            lr = 0.1 * (1 - step / INVERSION_STEPS)
+            exp_avg.lerp_(grad, 1 - beta)
+            exp_avg_sq.lerp_(grad.square().mean(1, keepdim=True).expand_as(exp_avg_sq), 1 - beta_sq)
+            bias_correction = (1 - beta ** (step + 1)) / (1 - beta_sq ** (step + 1)) ** 0.5
+            lr = INVERSION_LR * (1 - step / INVERSION_STEPS)
             z = z.detach() - lr * exp_avg / bias_correction / (exp_avg_sq.sqrt() + 1e-12)
         best_start = error.view(-1, INVERSION_STARTS).argmin(1)
         best = best_start + INVERSION_STARTS * torch.arange(len(x), device=x.device)

@@ -85,6 +85,9 @@ MAX_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
 USUAL_EPOCHS = 6.0  # assumed without a budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)
+# Passes over the data: weights are averaged from FEW on; they decay, and dropout is .1, from MANY on, .2 from VERY_MANY on. Below 4 to
+# 6 dropout costs (docs/log.md, 2026-11-25); where it begins beyond that is chosen, as the others are.
+FEW_EPOCHS, MANY_EPOCHS, VERY_MANY_EPOCHS = 2, 10, 20
 # Weights x tokens a second of an ordinary machine, to estimate the epochs, on which dropout depends; sizes are timed
 # instead.
 CUDA_SPEED = 3e11
@@ -165,8 +168,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             heads=max(1, width // (64 if spec.packed else 32)),  # whole records gain from more heads, excerpts hardly
             mlp_size=mlp_size,
             dropout=_suggest_dropout(epochs),
-            weight_decay=0.0 if epochs < 10 else 0.2,
-            ema_width=0.0 if epochs < 2 else 0.05,
+            weight_decay=0.0 if epochs < MANY_EPOCHS else 0.2,
+            ema_width=0.0 if epochs < FEW_EPOCHS else 0.05,
             # Counted contexts are the tokens that came last, not the neighbours on a grid.
             ngrams=spec.vocab <= MAX_NGRAM_VOCAB and not on_grid and not contexts,
             contexts=contexts,
@@ -488,9 +491,9 @@ def _within_budget(scale: Scale, tokens_a_second: float) -> int:
 
 
 def _suggest_dropout(epochs: float) -> float:
-    if epochs < 10:
+    if epochs < MANY_EPOCHS:
         return 0.0
-    return 0.1 if epochs < 20 else 0.2
+    return 0.1 if epochs < VERY_MANY_EPOCHS else 0.2
 
 
 EXPORT = Transformer

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from anew.core.settings import setting
 from anew.errors import ConfigError
+from anew.families import optimizer_settings
 
 AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
 MAX_TEMPERATURE = 2.0  # twice the deviation of the data; chosen
@@ -46,12 +47,12 @@ class VaeConfig:
         low=0,
         high=1024,
     )
-    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
-    adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
-    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
-    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
-    weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
-    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+    muon_lr: float = optimizer_settings.muon_lr(0.02)
+    adamw_lr: float = optimizer_settings.adamw_lr(0.002)
+    decay: float = optimizer_settings.decay(0.5)
+    ema_width: float = optimizer_settings.ema_width(0.05)
+    weight_decay: float = optimizer_settings.weight_decay(0.0)
+    precision: str = optimizer_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from anew.core import files
 from anew.core.durations import as_duration
 from anew.core.programs import own_command
 from anew.core.registry import check_name
-from anew.core.wording import COMPLAINT
+from anew.core.wording import ERROR_PREFIX
 from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
@@ -175,8 +175,8 @@ def _train(
         for line in process.stdout or ():
             log.write(line)
             last = line.strip() or last
-            if line.startswith(COMPLAINT):
-                reason = line.removeprefix(COMPLAINT).strip()
+            if line.startswith(ERROR_PREFIX):
+                reason = line.removeprefix(ERROR_PREFIX).strip()
             elif line.startswith("step "):
                 say(f"{entry.name}: {line.strip()}")
     if process.returncode != 0:
