@@ -56,9 +56,26 @@ def scores_of(scores: Any) -> dict[str, Score]:
 def test_blocks_are_judged_by_the_parser() -> None:
     text = '"""Doc\nof lines."""\n\nimport a\n\n\n@cached\ndef f(x):\n    return (\n        1\n    )\n\n\nif a:\n    b\nelse:\n    c\nd = ('
     code = "".join(text.removesuffix("d = (").split())
-    assert len(python_blocks(text)) == 5 and judge_python(text) == (len(code), len(code))
-    assert judge_python("def f(:\n    x\ny = 1\nz") == (3, 10) and judge_python("") == (0, 0) == judge_python("x = 1")
-    assert judge_python("# License\n\n# of lines\n\ndef f(:\n    x\nz") == (0, 7)
+    blocks = judge_python(text, False)
+    assert len(python_blocks(text)) == 5 and sum(good for good, _ in blocks) == len(code) == sum(n for _, n in blocks)
+    assert judge_python("def f(:\n    x\ny = 1\nz", False) == [(0, 7), (3, 3)]
+    assert judge_python("", False) == [] == judge_python("x = 1", False) and judge_python("x = 1", True) == [(3, 3)]
+    assert judge_python("# License\n\n# of lines\n\ndef f(:\n    x\nz", False)[-1] == (0, 7)
+
+
+def test_programs_of_one_function_are_judged_if_they_are_whole() -> None:
+    """Of 400 files with one function each, "3 text pieces" were compared: the last block of each was left out."""
+    real = [f"def f{i}(x):\n    return {{\n        {i}: x,\n    }}\n" for i in range(60)]
+    broken = [text.replace("}", "") for text in real]
+    shares = scores_of(CodeEvaluation(inputs(broken, real, real, True, are_whole=True))._parsing())
+    whole = shares["whole_parse_share"]
+    assert (whole.n, whole.value, whole.real_baseline) == (60, 0.0, 1.0)
+
+
+def test_one_long_program_is_judged_by_its_blocks() -> None:
+    real = ["\n".join(program(i) for i in range(40))]
+    share = scores_of(CodeEvaluation(inputs(real, real, real, True, are_whole=True))._parsing())["parse_share"]
+    assert share.n > 40 and share.interval is not None
 
 
 def test_functions_are_judged_where_they_end_within_the_text() -> None:

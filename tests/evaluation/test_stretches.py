@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from anew.evaluation.stretches import (
+    FEW_TEXTS,
     MIN_CHARACTERS,
     beginnings_of_long_records,
+    counted_alone,
     equal_pieces,
     random_pieces,
     shuffled_pieces,
@@ -69,3 +71,9 @@ def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginnin
         "1 of 2 samples is far longer than all records of the data: the first 10,000 characters were compared."
     ]
     assert beginnings_of_long_records(["x" * 90_000], 16_384)[1] == []
+
+
+def test_few_long_texts_count_by_their_stretches() -> None:
+    text = "".join(map(chr, range(100, 100 + 2 * MIN_CHARACTERS + 700)))
+    assert counted_alone([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
+    assert counted_alone([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS

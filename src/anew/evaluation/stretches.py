@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from anew.core.wording import are, plural
 
 # Characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
 MIN_CHARACTERS = 2_000
+
+# Texts from which on each counts as one; what fewer of them vary by would say little of others; chosen
+FEW_TEXTS = 20
 
 # A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
 LONGER, LONG_RECORD = 10, 10_000
@@ -31,6 +35,20 @@ def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list
         chosen, wanted = order[:1], np.minimum(lengths, most)
     starts = rng.integers(0, lengths[chosen] - wanted[chosen] + 1)
     return [texts[i][start : start + wanted[i]] for i, start in zip(chosen, starts, strict=True)]
+
+
+def counted_alone(texts: Sequence[str]) -> list[list[str]]:
+    """The parts of each text that count one by one in an interval: the whole text, or stretches of about MIN_CHARACTERS of fewer than
+    FEW_TEXTS texts. Texts of the same lengths are cut at the same places."""
+    if len(texts) >= FEW_TEXTS:
+        return [[text] for text in texts]
+    return [_even_stretches(text) for text in texts]
+
+
+def _even_stretches(text: str) -> list[str]:
+    num_stretches = max(len(text) // MIN_CHARACTERS, 1)
+    ends = [len(text) * i // num_stretches for i in range(num_stretches + 1)]
+    return [text[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def equal_pieces(

@@ -205,6 +205,32 @@ def test_loops_with_a_few_strokes_among_them_are_cut_as_ever(tmp_path: Path) -> 
     data.close()
 
 
+def test_of_notes_of_one_length_only_the_beginnings_are_learned(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    t = np.arange(round(2.5 * 8000)) / 8000
+    for i in range(30):  # sustained, and louder at the end
+        soundfile.write(folder / f"{i}.wav", np.sin(2 * np.pi * (200 + 40 * i) * t) * (0.2 + 0.2 * t), 8000)
+    data = Dataset.open(folder, size=SIZE)
+    seconds = data.modality.clip_shape.seconds
+    assert 2 * seconds <= 2.5 <= 4 * seconds and data.scan.items == 30
+    remark = f"Most files are 2.5 s long: each is one clip, its first {seconds:.2f} s, and the rest is left out"
+    assert any(note.startswith(remark) and "seconds=2.5" in note for note in data.scan.notes)
+    data.fit(SIZE)
+    (item,) = data.modality.split_records(Item("0.wav", FileSlice(folder / "0.wav")))
+    clip = data.modality.encode(item).astype(np.float32)
+    loudness = np.sqrt(np.square(clip[: 8000 // 4]).mean()) / np.abs(clip).max()
+    assert loudness < 0.85 * np.sqrt(0.5)  # it begins softly, as the file does
+    state = data.state()
+    data.close()
+    again = Dataset.reopen(state, folder)
+    assert again.scan.parts == state.parts
+    again.close()
+    pieces = Dataset.open(folder, settings={"seconds": 0.8}, size=SIZE)
+    assert pieces.scan.items == 90  # whoever asks for a length has files cut
+    pieces.close()
+
+
 def test_what_a_lower_rate_loses_is_said_and_what_keeps_it() -> None:
     t = np.arange(44_100) / 44_100
     hiss = np.sin(2 * np.pi * 300 * t) + np.sin(2 * np.pi * 12_000 * t)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.date_fields import DateFormat, date_format
+from anew.evaluation.metrics.date_fields import DateFormat, date_format, wrong_weekdays
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.number_order import number_scores
 
@@ -90,3 +90,12 @@ def test_a_date_that_does_not_exist_makes_a_row_malformed() -> None:
     assert (
         measured([[f"{day[:4]}-02-30", late, count] for day, late, count in real], "%Y-%m-%d")["malformed_rows"] == 1.0
     )
+
+
+def test_weekdays_of_dates_in_text() -> None:
+    assert (
+        wrong_weekdays("Tue, 02 Mar 2021 10:00; Tuesday, March 2nd, 2021 and wed 3 march 2021")
+        == 0.0
+        == wrong_weekdays("2 Mar 2021")
+    )
+    assert wrong_weekdays("Mon, 02 Mar 2021; Mon, Mar 1, 2021") == 0.5 and wrong_weekdays("Sun, 30 Feb 2020") == 1.0

@@ -65,6 +65,28 @@ def test_numbers_that_are_always_rounded_are_told_from_real_rows() -> None:
     assert scores(rounded)["columns_auc"].value > 0.9 and grade(rounded) == "poor"
 
 
+def visits(n: int, seed: int, step: int, minutes: int, width: int) -> list[str]:
+    """A case number, a height and a time of day, rounded to a step and to some minutes; numbers are padded to a width."""
+    rng = np.random.default_rng(seed)
+    heights = rng.normal(170.0, 15.0, n) // step * step
+    times = rng.integers(8 * 60, 18 * 60, n) // minutes * minutes
+    cases = rng.integers(0, 900, n)
+    return [f"{c:0{width}},{h:.0f},{t // 60}:{t % 60:02}" for c, h, t in zip(cases, heights, times, strict=True)]
+
+
+@pytest.mark.parametrize(("step", "minutes", "width"), [(1, 15, 5), (5, 1, 5), (5, 15, 1)])
+def test_round_numbers_quarters_of_an_hour_and_zeros_before_numbers_are_missed(
+    step: int, minutes: int, width: int
+) -> None:
+    train = visits(2_000, 2, 5, 15, 5)
+
+    def told_apart(samples: list[str]) -> float:
+        scores = {score.name: score.value for score in row_scores(samples, visits(N, 1, 5, 15, 5), train[:N], train, 0)}
+        return scores["columns_auc"]
+
+    assert told_apart(visits(N, 3, step, minutes, width)) > 0.85 and told_apart(visits(N, 3, 5, 15, 5)) < 0.6
+
+
 def test_malformed_rows_are_counted() -> None:
     broken = ["17.2,1a,red,50.0", "17.2,100.0,red", "17.2,100.0,red,", "\r\n17", "n,,,\0"]
     result = scores([*broken * 20, *rows(N - 100, 3)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -67,6 +68,27 @@ def test_first_and_last_lines_of_other_texts_are_told() -> None:
         result = score(["\n".join(sample) for sample in samples])
         assert result.value > 0.7 and grade(result) in ("fair", "poor")
         assert f"says again of the {name}" in result.source
+
+
+def test_a_number_that_changes_and_a_wrong_weekday_are_told() -> None:
+    """Dialogues in which the days of an offer changed from line to line were close to the data, and so were wrong weekdays."""
+
+    def offers(n: int, seed: int, changes: bool, days: int) -> list[str]:
+        rng = np.random.default_rng(seed)
+        texts = letters(n, seed)
+        for i, text in enumerate(texts):
+            counts = rng.integers(2, 60, 2) if changes else np.repeat(rng.integers(2, 60), 2)
+            day = date.fromordinal(int(rng.integers(730_000, 738_000)))
+            weekday = (day + timedelta(days)).strftime("%a")
+            texts[i] = f"{text}\nIt is {counts[0]} days, {weekday}, {day:%d %b %Y}. So {counts[1]} days."
+        return texts
+
+    held_out, train = (offers(300, seed, False, 0) for seed in (1, 2))
+    values = [
+        next(whole_text_scores(offers(300, 3, changes, days), held_out, train, seed=0)).value
+        for changes, days in ((False, 0), (True, 0), (False, 1))
+    ]
+    assert values[0] < 0.6 and min(values[1:]) > 0.85
 
 
 def test_repeated_texts_and_lines_alone_are_no_others() -> None:

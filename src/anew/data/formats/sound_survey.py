@@ -31,6 +31,14 @@ LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow
 # of strokes, guitars, speech and birds comes within 3 of it, or rises by 9 and more (docs/log.md, 2026-11-28).
 FAINTER_DB, RISE_DB = 6.0, 6.0
 HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
+# Longest and shortest of most files of one length, as a share of each other: some have a silence that others lack; chosen.
+SAME_LENGTH = 0.9
+ONE_LENGTH_SHARE = (
+    0.8  # of the files that have one length, from which on they count as sounds, not as recordings; chosen
+)
+MAX_CLIPS_OF_SOUND = (
+    4.0  # clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
+)
 MIN_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
 SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
@@ -122,6 +130,19 @@ def has_singles(contents: Sequence[Contents], shape: Shape) -> bool:
     return any(singles) and sum(singles) >= SINGLE_SHARE * len(singles)
 
 
+def have_one_length(headers: Sequence[Header], shape: Shape) -> bool:
+    """Whether files are sounds of one length, a few clips long: a clip that is cut out of them would mostly begin in the middle
+    of a note, so only their beginnings are learned."""
+    usual = float(np.median([header.seconds for header in headers]))
+    num_alike = sum(SAME_LENGTH * usual <= header.seconds <= usual / SAME_LENGTH for header in headers)
+    return is_few_clips(usual, shape) and len(headers) > 1 and num_alike >= ONE_LENGTH_SHARE * len(headers)
+
+
+def is_few_clips(seconds: float, shape: Shape) -> bool:
+    """Whether a file of so many seconds would be cut into clips, but only a few."""
+    return MIN_CLIPS_TO_CUT * shape.seconds <= seconds <= MAX_CLIPS_OF_SOUND * shape.seconds
+
+
 def describe_files(
     headers: Sequence[Header],
     shape: Shape,
@@ -129,6 +150,7 @@ def describe_files(
     contents: Sequence[Contents] = (),
     is_rate_asked: bool = False,
     trims: bool = False,
+    takes_beginnings: bool = False,
 ) -> list[str]:
     """Sentences on how files become clips.
 
@@ -139,6 +161,7 @@ def describe_files(
         contents: What those hold that were decoded.
         is_rate_asked: Whether the user gave the rate of clips.
         trims: Whether silence is cut off the ends of files, whose lengths without it their headers do not say.
+        takes_beginnings: Whether only the beginnings of long files are learned.
     """
     budget = budget or DataBudget(None, 0, 0)
     reason = "" if budget.only_compared else f", to fit {budget.describe()} (settings: seconds, rate)"
@@ -160,6 +183,13 @@ def describe_files(
         mixed = "Stereo is mixed to mono" if max(channels) == 2 else f"Up to {max(channels)} channels are mixed to one"
         count = "" if len(channels) == len(headers) else f" in {len(channels)} of {surveyed}"
         notes.append(f"{mixed}{count} (channels=stereo keeps two).")
+    if takes_beginnings:
+        usual = float(np.median([header.seconds for header in headers]))
+        return [
+            *notes,
+            f"Most files are {usual:.3g} s long: each is one clip, its first {shape.seconds:.2f} s, and the rest is left out "
+            f"(seconds={usual:.3g} learns whole files).",
+        ]
     return notes + _describe_cutting(headers, shape, contents, surveyed, trims)
 
 

@@ -95,18 +95,13 @@ class Audio(Modality):
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._has_singles = False  # whether long files may be single sounds, which are one clip each
+        self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        riff = head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
-        form = head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
-        if riff or form or (head.startswith(_MAGIC) and b"theora" not in head):
-            return 1.0
-        # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
-        is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
-        return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
+        return _likelihood(head)
 
     @property
     def _grid(self) -> Grid:
@@ -143,8 +138,11 @@ class Audio(Modality):
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
         listened = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
         contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
-        self._has_singles = sound_survey.has_singles(contents, self.clip_shape)
-        notes = sound_survey.describe_files(headers, self.clip_shape, budget, contents, config.rate > 0, config.trim)
+        self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
+        self._has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        notes = sound_survey.describe_files(
+            headers, self.clip_shape, budget, contents, config.rate > 0, config.trim, self._takes_beginnings
+        )
         notes += sound_survey.describe_missing({item.name: audio.missing_share(item.file) for item, _ in readable})
         return notes + sound_survey.describe_changes(config.trim, config.level == "clip", budget)
 
@@ -167,7 +165,9 @@ class Audio(Modality):
         header = audio.read_header(handle)
         bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
         is_candidate = self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape)
-        if bounds is None or (is_candidate and self.contents(item).is_single):
+        is_beginning = self._takes_beginnings and sound_survey.is_few_clips(header.seconds, self._shape)
+        is_single = is_beginning or (is_candidate and self.contents(item).is_single)
+        if bounds is None or (handle.count == 1 and is_single):
             yield replace(item, begins=True, ends=True)
             return
         for start, stop in bounds:
@@ -201,12 +201,11 @@ class Audio(Modality):
         elif slice_bounds is not None:
             x, rate = audio.read(item.file, *slice_bounds, shape.channels)
         else:
-            header = audio.read_header(item.file)
-            stop = min(header.frames, round(SEARCHED_SECONDS * header.rate))
-            x, rate = audio.read(item.file, 0, stop, shape.channels)
+            x, rate = _searched_stretch(item.file, shape.channels)
         x = audio.resample(x, rate, shape.rate)
         audio.check_audible(x)
         x = audio.trim_silence(x, shape.rate) if self.config.trim and slice_bounds is None else x
+        x = x[: shape.length] if self._takes_beginnings else x
         return audio.fade_ends(audio.fit_length(x, shape.length), self._fade)
 
     def validate_body(self, item: Item) -> str | None:
@@ -224,9 +223,7 @@ class Audio(Modality):
         """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
         two neighbouring bands or stretches of time is louder."""
         mono = audio.scale_to_peak(audio.with_channels(self._heard_samples(item), 1), PEAK)  # (N,)
-        levels = _coarse_spectrogram(mono)  # (12, 16)
-        rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
-        return np.packbits(np.concatenate(rises)).tobytes()
+        return _rises(_coarse_spectrogram(mono))
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         rows, self.notes = _first_clips(self.encode, items), []  # (n, N) or (n, N, 2) int16
@@ -351,6 +348,7 @@ class Audio(Modality):
             "lag": self._scale.lag,
             "levels": self._levels and self._levels.model_dump(),
             "singles": self._has_singles,
+            "beginnings": self._takes_beginnings,
             "notes": list(self.notes),
         }
 
@@ -362,9 +360,21 @@ class Audio(Modality):
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         self._has_singles = record.singles
+        self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
         self.notes = record.notes
+
+
+def _likelihood(head: bytes) -> float:
+    """How likely a file that begins with these bytes is sound, see `Modality.sniff`."""
+    riff = head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+    form = head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
+    if riff or form or (head.startswith(_MAGIC) and b"theora" not in head):
+        return 1.0
+    # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
+    is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
+    return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
 
 
 def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:
@@ -383,6 +393,12 @@ def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[It
     return np.stack(clips)
 
 
+def _searched_stretch(file: audio.SoundData, channels: int) -> tuple[audio.Samples, int]:
+    """The samples (N,) or (N, 2) of a file in which its clip is searched, and their rate."""
+    header = audio.read_header(file)
+    return audio.read(file, 0, min(header.frames, round(SEARCHED_SECONDS * header.rate)), channels)
+
+
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
     """(first frame, end) of a clip that was cut out of a file; None if the item is a whole file."""
     return item.data.at if isinstance(item.data, FileSlice) else None
@@ -394,6 +410,12 @@ def _differ(rows: NDArray[np.int16]) -> bool:
     difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
     together = np.square(channels).sum(axis=(1, 2))
     return float((difference > MIN_SIDE_POWER_SHARE * together).mean()) >= DIFFERENT_SHARE
+
+
+def _rises(levels: NDArray[np.float64]) -> bytes:
+    """The bits of which neighbours in levels (12, 16) are louder."""
+    rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
+    return np.packbits(np.concatenate(rises)).tobytes()
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:

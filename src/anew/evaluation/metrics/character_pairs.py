@@ -35,6 +35,7 @@ UNKNOWN_CHARACTER_PAIRS = MetricSpec(
     tolerance=guessing_tolerance(
         "a sample has more unknown pairs of characters than a real passage",
         # As for words
+        least=20,
         least_to_pass=150,
     ),
 )

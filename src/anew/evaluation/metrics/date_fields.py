@@ -1,4 +1,5 @@
-"""Fields that are dates or times of day: one number each, so that orders, ranges and distributions of dates show.
+"""Fields that are dates or times of day: one number each, so that orders, ranges and distributions of dates show. Dates in running
+text, whose weekday may be wrong.
 
 Legend for shapes: n fields, d features.
 """
@@ -47,6 +48,18 @@ TRIED = 40  # fields by which patterns are tried first; chosen
 LIKELY, DATED = 0.3, 0.5
 DAYS_OF_YEAR = 365.25
 
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEKDAY, _MONTH, _DAY = (
+    rf"\b({'|'.join(WEEKDAYS)})[a-z]*\.?,?",
+    rf"({'|'.join(MONTHS)})[a-z]*\.?",
+    r"(\d{1,2})(?:st|nd|rd|th)?",
+)
+# "Tue, 2 March 2021" and "Tuesday, March 2nd, 2021"
+_DATED = (
+    re.compile(rf"{_WEEKDAY} +{_DAY} +{_MONTH},? +(\d{{4}})\b", re.IGNORECASE),
+    re.compile(rf"{_WEEKDAY} +{_MONTH} +{_DAY},? +(\d{{4}})\b", re.IGNORECASE),
+)
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
@@ -84,6 +97,21 @@ def date_format(fields: Sequence[str]) -> DateFormat | None:
     shares = {pattern: _share(fields, pattern) for pattern in likely}
     best = max(shares, key=lambda pattern: shares[pattern], default=None)
     return None if best is None or shares[best] < DATED else DateFormat(best)
+
+
+def wrong_weekdays(text: str) -> float:
+    """The share of the dates of a text, in English with their weekday, that are no such day of the week or do not exist; 0 without."""
+    dates = [(match[1], match[2], match[3], match[4]) for match in _DATED[0].finditer(text)]
+    dates += [(match[1], match[3], match[2], match[4]) for match in _DATED[1].finditer(text)]
+    return sum(not _has_weekday(*date) for date in dates) / max(len(dates), 1)
+
+
+def _has_weekday(weekday: str, day: str, month: str, year: str) -> bool:
+    try:
+        date = datetime(int(year), MONTHS.index(month.lower()) + 1, int(day))
+    except ValueError:
+        return False
+    return WEEKDAYS[date.weekday()] == weekday.lower()
 
 
 def _share(fields: Sequence[str], pattern: str) -> float:

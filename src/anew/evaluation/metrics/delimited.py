@@ -8,12 +8,14 @@ Legend for shapes: n rows, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.field_endings import FieldEndings
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import TextRelations
@@ -79,24 +81,31 @@ def row_scores(
     n = min(map(len, rows))
     if n < MIN_ROWS:
         return
-    relations = TextRelations.learn(form.columns, _other_rows(form, training, {*samples, *train}, rng))
+    other_rows = _other_rows(form, training, {*samples, *train}, rng)
+    relations, endings = (learner.learn(form.columns, other_rows) for learner in (TextRelations, FieldEndings))
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
-    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart
-    features = (
-        np.concatenate([_compressed((form.features(part[:n]) - centre) @ whiten), relations.features(part[:n])], axis=1)
-        for part in rows
-    )
+    rows = [part[:n] for part in rows]
+    end_features = [endings.features(part) for part in rows]
+    # Of columns that hardly depart from a relation, others are a hundred deviations away: their logarithm tells both apart.
+    # Endings are a view of their own, too: beside many columns, how numbers of one end would hardly count
+    features = [
+        np.concatenate(
+            [_compressed((form.features(part) - centre) @ whiten), relations.features(part), ends, ends], axis=1
+        )
+        for part, ends in zip(rows, end_features, strict=True)
+    ]
     if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
-        texts = [["\t".join(fields) for fields in part[:n]] for part in rows]
-        sets = FeatureSets.with_duplicates(features, texts, keys_of)
+        sets = FeatureSets.with_duplicates(features, [["\t".join(fields) for fields in part] for part in rows], keys_of)
     else:
         sets = FeatureSets(*features)
+    num_endings = end_features[0].shape[1]
+    views = (features[0].shape[1] - num_endings, num_endings) if num_endings else ()
     source = (
-        "a kernel classifier of numbers, ranks and frequent values of well-formed rows, and of what their texts say about "
-        "other fields, trained on one half and tested on the other"
+        "a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their texts "
+        "say about other fields, trained on one half and tested on the other"
     )
-    yield classifier_score(COLUMNS_AUC, sets, seed, source)
+    yield classifier_score(COLUMNS_AUC, replace(sets, views=views), seed, source)
 
 
 def _other_rows(

@@ -9,9 +9,10 @@ Legend for shapes: n records, p places of numbers.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,12 @@ MAX_BROKEN = 0.002
 # Least share of numbers of different records that would break an order; below, it only says that one number is larger than others
 MIN_BROKEN_BY_CHANCE = 0.05
 MAX_MIXED = 2_000  # records whose numbers are compared with those of others: the share has an error of .005 then
+
+# Largest groups of records (a form of equation, a category) whose own relations are looked for, which bounds the time; chosen
+MAX_GROUPS = 16
+
+NumberRule = Callable[[Mapping[Place, float]], bool]  # whether the numbers of a record break it
+Rule = Callable[[str, Mapping[Place, float]], bool]  # the same of a record, and its numbers
 
 _NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")
 
@@ -113,6 +120,49 @@ def _is_often_broken_by_chance(low: NDArray[np.float64], high: NDArray[np.float6
     return float(below.mean()) >= MIN_BROKEN_BY_CHANCE * len(low)
 
 
+def _for_all(is_broken: NumberRule) -> Rule:
+    """A rule about the numbers of any record."""
+    return lambda record, numbers: is_broken(numbers)
+
+
+def _relations(records: Sequence[Mapping[Place, float]]) -> list[NumberRule]:
+    """The sums and products that hold in nearly all records."""
+    return [
+        *(relation.is_broken for relation in weighted_sums(records)),
+        *(relation.is_broken for relation in products(records)),
+    ]
+
+
+def _relations_of_groups(
+    known: Sequence[str], known_numbers: Sequence[Mapping[Place, float]], form: RowFormat | None
+) -> Iterator[Rule]:
+    """Yield the relations that hold within groups of records, of which there are MIN_RECORDS: "3 + 4 = 7" and
+    "3 x 4 = 12"."""
+    members = defaultdict(list)
+    for record, numbers in zip(known, known_numbers, strict=True):
+        for group in _groups_of(record, form):
+            members[group].append(numbers)
+    largest = sorted(members, key=lambda group: -len(members[group]))[:MAX_GROUPS]
+    for group in largest:
+        if MIN_RECORDS <= len(members[group]) < len(known):
+            yield from (partial(_is_broken_in, group, form, relation) for relation in _relations(members[group]))
+
+
+def _groups_of(record: str, form: RowFormat | None) -> list[Place]:
+    """The groups that a record belongs to: of a row, one for each column of a few values, or else its shape without its numbers."""
+    if form is None:
+        return [(_NUMBER.sub("0", record),)]
+    fields = form.layout.fields(record) or []
+    columns = enumerate(zip(fields, form.columns, strict=False))
+    return [(i, field) for i, (field, column) in columns if column.numbers is None and field in column.levels]
+
+
+def _is_broken_in(
+    group: Place, form: RowFormat | None, is_broken: NumberRule, record: str, numbers: Mapping[Place, float]
+) -> bool:
+    return is_broken(numbers) and group in _groups_of(record, form)
+
+
 def number_scores(
     samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
 ) -> Iterator[Score]:
@@ -128,29 +178,30 @@ def number_scores(
     known = [training[i] for i in chosen]
     form = row_format(known)
     known_numbers = [numbers_of(record, form) for record in known]
-    rules: list[tuple[MetricSpec, list[Callable[[Mapping[Place, float]], bool]], str]] = [
+    rules: list[tuple[MetricSpec, list[Rule], str]] = [
         (
             BROKEN_ORDER,
-            [order.is_broken for order in orders(known_numbers)],
+            [_for_all(order.is_broken) for order in orders(known_numbers)],
             f"orders of two numbers that hold in all but {MAX_BROKEN:.1%}",
         ),
         (
             BROKEN_SUM,
-            [
-                *(relation.is_broken for relation in weighted_sums(known_numbers)),
-                *(relation.is_broken for relation in products(known_numbers)),
-            ],
+            [*map(_for_all, _relations(known_numbers)), *_relations_of_groups(known, known_numbers, form)],
             f"numbers that follow from others in all but {MAX_BROKEN:.1%}",
         ),
-        (OUT_OF_RANGE, [limits.excludes for limits in ranges(known_numbers)], "places of numbers, and their ranges,"),
+        (
+            OUT_OF_RANGE,
+            [_for_all(limits.excludes) for limits in ranges(known_numbers)],
+            "places of numbers, and their ranges,",
+        ),
     ]
     if not samples or not held_out:
         return
-    numbers, real_numbers = ([numbers_of(record, form) for record in part] for part in (samples, held_out))
+    numbers, real_numbers = ([(record, numbers_of(record, form)) for record in part] for part in (samples, held_out))
     for spec, breaks, clause in rules:
         if breaks:
             broken, real_broken = (
-                [any(rule(row) for rule in breaks) for row in part] for part in (numbers, real_numbers)
+                [any(rule(*row) for rule in breaks) for row in part] for part in (numbers, real_numbers)
             )
             source = f"{len(breaks):,} {clause} of {len(known):,} training records; real: held-out records"
             yield share_score(spec, broken, real_broken, source)

@@ -100,13 +100,8 @@ def _candidates(table: Array, units: Array, factors: Sequence[int]) -> Integers:
     table = table[np.linspace(0, len(table) - 1, TRIED).astype(np.intp)]
     factor_values = table[:, factors]
     constants = _constants(table, factor_values.prod(axis=1))
-    slack = np.stack(
-        [
-            2.0 * _rounding(factor_values, constant, unit, units[list(factors)])
-            for constant, unit in zip(constants, units, strict=True)
-        ],
-        axis=1,
-    )
+    # As `_rounding` has it, doubled, for all columns at once
+    slack = units + 2.0 * np.abs(constants) * _rounding(factor_values, 1.0, 0.0, units[list(factors)])[:, None]
     is_broken = np.abs(table - constants * factor_values.prod(axis=1)[:, None]) > slack + 1e-9 * np.abs(table)
     return np.flatnonzero((constants != 0.0) & (is_broken.sum(axis=0) <= TRIED_BROKEN))
 

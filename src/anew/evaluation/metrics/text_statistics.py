@@ -5,6 +5,7 @@ Legend for shapes: t texts, b blocks, s symbols.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.stretches import counted_alone
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -142,11 +144,17 @@ class TextStatistics:
             training: Texts whose words count as known: of records, all.
         """
         if is_unspaced(training):
-            yield from pair_scores(self.samples, self.test, training, self.records, self.seed)
+            samples, test = self._parts(self.samples), self._parts(self.test)
+            yield from pair_scores(samples, test, training, self.records, self.seed)
             return
-        yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
+        samples, test = self._parts(self.samples), self._parts(self.test)
+        yield from word_scores(samples, test, Vocabulary(training, self.records), self.seed)
         if self.records:
             yield from word_order_scores(self.samples, self.test, training, self.seed)
+
+    def _parts(self, texts: Sequence[str]) -> list[str]:
+        """Texts, or parts of them, that count one by one; see `counted_alone`."""
+        return list(texts) if self.records else list(itertools.chain(*counted_alone(texts)))
 
     def _odd_records(self) -> Iterator[Score]:
         yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
@@ -204,8 +212,14 @@ class TextStatistics:
             return
         # Each text counts once: one long table would decide about all
         rates, real_rates = (
-            np.array([_repeated_share(text) for text in part if len(text) >= REPEAT])
-            for part in (self.samples, self.test)
+            np.array(
+                [
+                    rate
+                    for text, parts in zip(texts, counted_alone(texts), strict=True)
+                    for rate in _repeated_shares(text, len(parts))
+                ]
+            )
+            for texts in ([text for text in part if len(text) >= REPEAT] for part in (self.samples, self.test))
         )  # each (t,)
         if not len(rates) or not len(real_rates):
             return
@@ -217,7 +231,8 @@ class TextStatistics:
             high=high,
             real_baseline=float(real_rates.mean()),
             n=sum(max(len(text) - REPEAT + 1, 0) for text in self.samples),
-            source=f"share of {REPEAT}-character passages that occur earlier in the same sample, mean of samples; real: held-out text",
+            source=f"share of {REPEAT}-character passages that occur earlier in the same sample, mean of samples "
+            "or of stretches of few; real: held-out text",
         )
 
     def _verbatim(self) -> Iterator[Score]:
@@ -280,7 +295,9 @@ def zipf_slope(words: Sequence[str]) -> float | None:
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
 
 
-def _repeated_share(text: str) -> float:
-    """Share of the passages of REPEAT characters of a text that occur earlier in it."""
+def _repeated_shares(text: str, num_parts: int) -> list[float]:
+    """Share of the passages of REPEAT characters, in each of some parts of a text, that occur earlier in the text."""
     hashes = window_hashes(code_points(text), REPEAT)
-    return 1.0 - len(np.unique(hashes)) / len(hashes)
+    is_repeated = np.ones(len(hashes), dtype=bool)
+    is_repeated[np.unique(hashes, return_index=True)[1]] = False
+    return [float(part.mean()) for part in np.array_split(is_repeated, num_parts)]

@@ -140,7 +140,11 @@ def halves_by_group(groups: Integers) -> list[Integers]:
 
 
 def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
-    """The area under the ROC curve of ratings (p,) and (q,), where ties count half, and its variance (DeLong 1988)."""
+    """The area under the ROC curve of ratings (p,) and (q,), where ties count half, and its variance (DeLong 1988).
+
+    The variance counts one more item on each side that is tied with all others: without it, a few items that chance put in order
+    would have none.
+    """
 
     def share_below(values: Rows, reference: Rows) -> Array:
         order = np.sort(reference)
@@ -148,7 +152,7 @@ def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
         return np.asarray(below / (2.0 * len(order)))
 
     positive_shares, negative_shares = share_below(positive, negative), 1.0 - share_below(negative, positive)
-    variance = sum(float(x.var(ddof=1)) / len(x) for x in (positive_shares, negative_shares) if len(x) > 1)
+    variance = sum(float(np.append(x, 0.5).var(ddof=1)) / len(x) for x in (positive_shares, negative_shares))
     return float(positive_shares.mean()), variance
 
 

@@ -8,11 +8,14 @@ Legend for shapes: n texts, d numbers of a text.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.evaluation.metrics.date_fields import wrong_weekdays
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -59,6 +62,9 @@ MAX_LINE, MAX_REST = (
     300,
     5_000,
 )  # characters of a first or last line, and of the rest next to it, that are compared; chosen
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_COUNTED = re.compile(rf"({_NUMBER.pattern})[ \u00a0]+([^\W\d_]+)")  # a number and the word after it
+_COUNTED_WORD = re.compile(rf"{_NUMBER.pattern}[ \u00a0]+([^\W\d_]+)")
 # What each number of `text_numbers` is
 NUMBERS = (
     *(f"whether the text begins with {name}" for name in CHARACTER_TYPES),
@@ -86,6 +92,9 @@ NUMBERS = (
     "different words of the beginning",
     "long words that both halves share",
     "words that are repeated soon",
+    "numbers that are said again",
+    "the same number before the same word",
+    "wrong weekdays of dates",
 )
 # What each number of `_recurrences` is
 RECURRENCES = (
@@ -151,6 +160,8 @@ def text_numbers(text: str, num_words: int) -> Array:
             *_sentence_numbers(bodies),
             *_pair_numbers(text),
             *_word_numbers(WORD.findall(text.lower()), num_words),
+            *_said_numbers(text.lower()),
+            wrong_weekdays(text),
         ],
         dtype=np.float64,
     )
@@ -235,6 +246,17 @@ def _word_numbers(words: Sequence[str], count: int) -> list[float]:
     window = max(len(long_words) // 4, 1)
     soon = sum(word in long_words[max(i - window, 0) : i] for i, word in enumerate(long_words))
     return [len(set(words)) / len(words), len(first & second) / max(len(second), 1), soon / max(len(long_words), 1)]
+
+
+def _said_numbers(text: str) -> list[float]:
+    """The share of the different numbers of a text that it says again, and of pairs of equal words after numbers ("13 days ... 13
+    days"), the share with equal numbers, too; half where there are none."""
+    counts = Counter(_NUMBER.findall(text))
+    again = sum(count > 1 for count in counts.values()) / len(counts) if counts else 0.5
+    pairs = Counter(_COUNTED.findall(text))
+    words = Counter(_COUNTED_WORD.findall(text))
+    equal, all_pairs = (sum(count * (count - 1) for count in part.values()) for part in (pairs, words))
+    return [again, equal / all_pairs if all_pairs else 0.5]
 
 
 def _recurrences(texts: Sequence[str]) -> Array:

@@ -38,6 +38,7 @@ UNKNOWN_WORDS = MetricSpec(
     maximum=1.0,
     tolerance=guessing_tolerance(
         "a sample has more unknown words than a real passage",
+        least=20,
         # Of fewer passages the interval of real text is too wide to pass
         least_to_pass=150,
     ),

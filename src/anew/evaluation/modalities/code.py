@@ -1,8 +1,8 @@
 """Evaluation of programs: the metrics of text, and whether samples parse, judged by parsers.
 
-A sample may end anywhere, so its last block says nothing. Each block before it (a statement, function or class at the outermost
-level) counts by the length of its code, without spaces; comments, which parse whatever follows, do not count. Held-out files, cut
-to the same lengths, are the real baseline.
+A sample of a run may end anywhere, so its last block says nothing; of whole files it counts. Each block (a statement, function or
+class at the outermost level) counts by the length of its code, without spaces; comments, which parse whatever follows, do not
+count. Held-out files, cut to the same lengths if samples are, are the real baseline.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_READ_CHARACTERS, TextEvaluation
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, Tolerance
+from anew.evaluation.stretches import FEW_TEXTS
 
 PARSE_SHARE = MetricSpec(
     "parse_share",
@@ -38,6 +39,8 @@ PARSE_SHARE = MetricSpec(
         0.4,
         "{value:.0%} of the code is in statements, functions and classes that parse (real data: {real:.0%})",
         relative=True,
+        least=20,
+        least_to_pass=150,
     ),
 )
 WHOLE_SHARE = MetricSpec(
@@ -50,7 +53,7 @@ WHOLE_SHARE = MetricSpec(
         "closeness",
         0.1,
         0.4,
-        "{value:.0%} of the programs parse from their beginning to their last block (real data: {real:.0%})",
+        "{value:.0%} of the programs parse as a whole (real data: {real:.0%})",
         relative=True,
         least=50,
         least_to_pass=USUALLY_ENOUGH_ITEMS,
@@ -116,7 +119,8 @@ ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of file
 GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
 PREPROCESSED = ("c", "cpp", "objc")  # grammars that read `#if`
 MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
-Judge = Callable[[str], tuple[int, int]]
+Blocks = list[tuple[int, int]]  # of each block of a program, characters of code that parse, and all of them
+Judge = Callable[[str, bool], Blocks]  # of a program, and of whether its last block is whole, too
 
 
 class CodeEvaluation(TextEvaluation):
@@ -131,24 +135,22 @@ class CodeEvaluation(TextEvaluation):
     def _parsing(self) -> Iterator[Score]:
         suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
-        samples = [_whole_lines(str(text)) for text in self.inputs.samples if text]
+        samples = [str(text) for text in self.inputs.samples if text]
         if judge is None or not samples:
             return
-        rng = np.random.default_rng(self.inputs.seed)
-        held_out = [
-            _whole_lines(text[: len(samples[i % len(samples)])])
-            for i, text in enumerate(self._held_out_files(rng, len(samples)))
-        ]
-        unit_clause = (
-            f"characters of code in the outermost blocks of {len(samples)} samples, the last of each left out; "
-            "real: held-out files cut alike"
-        )
-        counts, real_counts = _counts(judge, samples), _counts(judge, held_out)
-        yield from self._share(PARSE_SHARE, counts, real_counts, unit_clause)
-        yield from _whole_programs(counts, real_counts)
+        held_out = self._held_out_files(np.random.default_rng(self.inputs.seed), len(samples))
+        are_whole, cut = self._texts_are_alike, ""
+        if not are_whole:
+            samples = list(map(_whole_lines, samples))
+            held_out = [_whole_lines(text[: len(samples[i % len(samples)])]) for i, text in enumerate(held_out)]
+            cut = ", cut alike; the last block of each is left out"
+        blocks, real_blocks = ([judge(text, are_whole) for text in part] for part in (samples, held_out))
+        unit_clause = f"characters of code in the outermost blocks of {len(samples)} samples; real: held-out files{cut}"
+        yield from self._share(PARSE_SHARE, _rows(blocks), _rows(real_blocks), unit_clause)
+        yield from _whole_programs(_sums(blocks), _sums(real_blocks), cut)
         if judge is judge_python:
-            unit_clause = "functions and methods that end within their sample; real: those of held-out files cut alike"
-            counts, real_counts = _counts(judge_functions, samples), _counts(judge_functions, held_out)
+            unit_clause = f"functions and methods that end within their sample; real: those of held-out files{cut}"
+            counts, real_counts = (_array(map(judge_functions, part)) for part in (samples, held_out))
             yield from self._share(FUNCTION_SHARE, counts, real_counts, unit_clause)
 
     def _share(self, spec: MetricSpec, rows: Numbers, real_rows: Numbers, unit_clause: str) -> Iterator[Score]:
@@ -156,8 +158,8 @@ class CodeEvaluation(TextEvaluation):
 
         Args:
             spec: The metric.
-            rows: (n, 2) units that parse, and all units, of each generated text.
-            real_rows: (m, 2) the same of held-out texts, cut to the same lengths.
+            rows: (n, 2) units that parse, and all units, of each generated text, or of each block of few texts.
+            real_rows: (m, 2) the same of held-out texts.
             unit_clause: Description of the units, a clause for the score's source.
         """
         size, real_size = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
@@ -195,7 +197,9 @@ class CodeEvaluation(TextEvaluation):
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
             self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
-        return lambda text: judge_tree(parser, without_open_guards(text) if name in PREPROCESSED else text)
+        return lambda text, is_whole: judge_tree(
+            parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole
+        )
 
 
 def _whole_lines(text: str) -> str:
@@ -203,25 +207,40 @@ def _whole_lines(text: str) -> str:
     return text[: passage_end(text, only_lines=True)]
 
 
-def _counts(judge: Judge, texts: Sequence[str]) -> Numbers:
-    """(n, 2) units that parse, and all units, of each text."""
-    return np.array([judge(text) for text in texts], dtype=np.float64).reshape(-1, 2)
+def _array(rows: Iterable[tuple[int, int]]) -> Numbers:
+    """(n, 2) units that parse, and all units."""
+    return np.array(list(rows), dtype=np.float64).reshape(-1, 2)
 
 
-def _whole_programs(rows: Numbers, real_rows: Numbers) -> Iterator[Score]:
-    """Yield the share of texts of which every block parses. rows, real_rows: (n, 2) blocks that parse, and all blocks."""
+def _sums(programs: Iterable[Blocks]) -> Numbers:
+    """(n, 2) characters that parse, and all characters, of each program."""
+    return _array((sum(good for good, _ in blocks), sum(size for _, size in blocks)) for blocks in programs)
+
+
+def _rows(programs: Sequence[Blocks]) -> Numbers:
+    """(n, 2) characters that parse, and all characters, of each program, or of each block of few programs."""
+    return _sums(programs) if len(programs) >= FEW_TEXTS else _array(itertools.chain(*programs))
+
+
+def _whole_programs(rows: Numbers, real_rows: Numbers, cut: str) -> Iterator[Score]:
+    """Yield the share of texts of which every block parses.
+
+    Args:
+        rows, real_rows: (n, 2) characters that parse, and all characters, of each text.
+        cut: How texts were cut, a clause; "" if they are whole.
+    """
     whole, real_whole = (part[part[:, 1] > 0, 0] == part[part[:, 1] > 0, 1] for part in (rows, real_rows))
     if len(whole) and len(real_whole):
-        source = (
-            f"{len(whole):,} programs of two blocks or more, the last of each left out; real: held-out files cut alike"
-        )
+        source = f"{len(whole):,} programs with a block to judge; real: held-out files{cut}"
         yield share_score(WHOLE_SHARE, whole, real_whole, source)
 
 
-def judge_python(text: str) -> tuple[int, int]:
-    """Characters of code in (outermost blocks that parse, all blocks but the last) of a stretch of Python."""
-    blocks = [(block, _code_size(block)) for block in python_blocks(text)[:-1]]
-    return sum(size for block, size in blocks if size and _parses(block)), sum(size for _, size in blocks)
+def judge_python(text: str, is_whole: bool) -> Blocks:
+    """Characters of code of each outermost block of a stretch of Python: those that parse, and all. The last block counts if the
+    text is whole."""
+    blocks = python_blocks(text)
+    sizes = [(block, _code_size(block)) for block in (blocks if is_whole else blocks[:-1])]
+    return [(size if size and _parses(block) else 0, size) for block, size in sizes]
 
 
 def _code_size(block: str) -> int:
@@ -294,24 +313,24 @@ def _parses(block: str) -> bool:
     return True
 
 
-def judge_tree(parser: Any, text: str) -> tuple[int, int]:
-    """Characters of code in (nodes at the outermost level that parse, all of them but the last) by a tree-sitter grammar.
+def judge_tree(parser: Any, text: str, is_whole: bool) -> Blocks:
+    """The same as `judge_python` for nodes at the outermost level by a tree-sitter grammar.
 
     What lies beside an error does not parse either: of broken code, a grammar recovers pieces that nobody meant.
     """
     encoded = text.encode("utf-8", "replace")
     children = parser.parse(encoded).root_node.children
-    nodes = [node for node in children if node.is_error or node.is_missing or not node.is_extra][:-1]  # no comments
+    nodes = [node for node in children if node.is_error or node.is_missing or not node.is_extra]  # no comments
+    nodes = nodes if is_whole else nodes[:-1]
     is_error = [False, *(node.is_error or node.is_missing for node in nodes), False]
-    good = total = 0
+    blocks = []
     for index, node in enumerate(nodes):
         # Loose tokens, as `{` and the name of a block that was cut off, are no statements.
         is_statement = node.is_named and node.child_count > 0
         if node.is_error or is_statement:
             size = len(b"".join(encoded[node.start_byte : node.end_byte].split()))
-            total += size
-            good += 0 if node.has_error or any(is_error[index : index + 3]) else size
-    return good, total
+            blocks.append((0 if node.has_error or any(is_error[index : index + 3]) else size, size))
+    return blocks
 
 
 def without_open_guards(text: str) -> str:
