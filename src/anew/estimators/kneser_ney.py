@@ -6,7 +6,7 @@ context is (id of the context one token shorter) * vocab_size + (its oldest toke
 walk from order 0 up finds every order that was seen.
 
 Where sequences have classes, the class is the first element of a context, as if it was the token just before the target: each class
-has counts of its own, which share only the frequencies of tokens.
+has counts of its own, which share only the frequencies of tokens. Contexts may also consist of any other elements, given as an array.
 
 Legend for shapes: n targets, V vocabulary, C contexts of one order, P pairs of a context and a token that followed it.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,13 +75,13 @@ class KneserNey:
     Attributes:
         vocab_size: V.
         levels: Those of order 0 up.
-        num_classes: Number of classes of the sequences; 0 without. The class is the first of the `order` elements of a context.
+        num_elements: Number of different elements of contexts, where they are more than tokens: classes, or elements of any kind.
         unigram: (V,) after no context at all.
     """
 
     vocab_size: int
     levels: tuple[Level, ...]
-    num_classes: int = 0
+    num_elements: int = 0
     unigram: Floats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,9 +95,9 @@ class KneserNey:
         return len(self.levels) - 1
 
     @property
-    def _num_elements(self) -> int:
-        """How many elements a context may be extended by: tokens or classes."""
-        return max(self.vocab_size, self.num_classes)
+    def _base(self) -> int:
+        """How many elements a context may be extended by: tokens or others."""
+        return max(self.vocab_size, self.num_elements)
 
     @classmethod
     def fit(
@@ -127,6 +127,21 @@ class KneserNey:
         levels = _count_levels(ids, depth, contexts, context_of, vocab_size, max(vocab_size, num_classes))
         return cls(vocab_size, levels, num_classes)
 
+    @classmethod
+    def fit_elements(cls, targets: Ints, elements: Ints, depth: Ints, vocab_size: int, num_elements: int) -> KneserNey:
+        """Count tokens after contexts of any elements.
+
+        Args:
+            targets: (n,) token ids.
+            elements: (order, n) what the context of each target consists of, the most general element first.
+            depth: (n,) how many of these elements it has.
+            vocab_size: V.
+            num_elements: Number of different elements, at most 2**32.
+        """
+        base = max(vocab_size, num_elements)
+        contexts, context_of = _context_tree(ElementRows(elements), depth, base, len(elements))
+        return cls(vocab_size, _count_levels(targets, depth, contexts, context_of, vocab_size, base), num_elements)
+
     # -- contexts -------------------------------------------------------------------------------------------------------
 
     def walk(self, ids: Ints, depth: Ints, targets: Ints | None = None, classes: Ints | None = None) -> Ints:
@@ -142,12 +157,18 @@ class KneserNey:
             (order+1, n) context ids, UNSEEN where a context was not seen.
         """
         targets = np.arange(len(ids)) if targets is None else targets
+        return self._walk(Elements(ids, classes), depth + (classes is not None), targets)
+
+    def walk_elements(self, elements: Ints, depth: Ints) -> Ints:
+        """Contexts (order+1, n) as `walk` gives them. elements, depth: see `fit_elements`."""
+        return self._walk(ElementRows(elements), depth, np.arange(len(depth)))
+
+    def _walk(self, elements: ContextElements, depth: Ints, targets: Ints) -> Ints:
         contexts = np.full((self.order + 1, len(targets)), UNSEEN, dtype=np.int64)
         contexts[0] = 0
-        elements, depth = Elements(ids, classes), depth + (classes is not None)
         for k in range(1, self.order + 1):
             is_open = np.flatnonzero((contexts[k - 1] >= 0) & (depth >= k))
-            keys = contexts[k - 1, is_open] * self._num_elements + elements.before(targets[is_open], k)
+            keys = contexts[k - 1, is_open] * self._base + elements.before(targets[is_open], k)
             contexts[k, is_open] = search(self.levels[k].contexts, keys)
         return contexts
 
@@ -170,7 +191,7 @@ class KneserNey:
         for k in range(1, self.order + 1):
             context = UNSEEN
             if contexts[-1] >= 0 and k <= len(ids):
-                keys, key = self.levels[k].contexts, contexts[-1] * self._num_elements + ids[-k]
+                keys, key = self.levels[k].contexts, contexts[-1] * self._base + ids[-k]
                 index = int(keys.searchsorted(key))
                 context = index if index < len(keys) and keys[index] == key else UNSEEN
             contexts.append(context)
@@ -240,8 +261,8 @@ class KneserNey:
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
 
     @classmethod
-    def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]], num_classes: int = 0) -> KneserNey:
-        """The counts from the result of `arrays`.
+    def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]], num_elements: int = 0) -> KneserNey:
+        """The counts from the result of `arrays`. num_elements: see the class.
 
         Raises:
             ValueError: The arrays are inconsistent, or an index is out of bounds.
@@ -251,7 +272,24 @@ class KneserNey:
             k = len(levels)
             levels.append(Level(*(arrays[f"{name}_{k}"] for name in ARRAYS)))  # type: ignore[arg-type]
             levels[k].build_pairs(vocab_size)
-        return cls(vocab_size, tuple(levels), num_classes)
+        return cls(vocab_size, tuple(levels), num_elements)
+
+
+class ContextElements(Protocol):
+    """What contexts consist of."""
+
+    def before(self, targets: Ints, k: int) -> Ints:
+        """(n,) the k-th element of the contexts of targets (n,), from 1."""
+
+
+class ElementRows(NamedTuple):
+    """Elements that are given as an array (order, n)."""
+
+    rows: Ints
+
+    def before(self, targets: Ints, k: int) -> Ints:
+        elements: Ints = self.rows[k - 1, targets]
+        return elements
 
 
 class Elements(NamedTuple):
@@ -261,7 +299,6 @@ class Elements(NamedTuple):
     classes: Ints | None
 
     def before(self, targets: Ints, k: int) -> Ints:
-        """(n,) the k-th element of the contexts of targets (n,), from 1."""
         if self.classes is None:
             return self.ids[targets - k]
         return self.classes[targets] if k == 1 else self.ids[targets - k + 1]
@@ -275,7 +312,9 @@ def search(sorted_keys: Ints, keys: Ints) -> Ints:
     return np.where(sorted_keys[index] == keys, index, -1)
 
 
-def _context_tree(elements: Elements, depth: Ints, num_elements: int, order: int) -> tuple[list[Ints], list[Ints]]:
+def _context_tree(
+    elements: ContextElements, depth: Ints, num_elements: int, order: int
+) -> tuple[list[Ints], list[Ints]]:
     """Sorted context keys of each order, and the context id of each position (UNSEEN if the sequence is too short)."""
     contexts, context_of = [np.zeros(1, dtype=np.int64)], [np.zeros(len(depth), dtype=np.int64)]
     for k in range(1, order + 1):

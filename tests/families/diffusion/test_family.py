@@ -181,21 +181,22 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
 
 
 @pytest.mark.parametrize(
-    ("shape", "device", "patch_size", "batch_size"),
+    ("shape", "seconds", "device", "patch_size", "batch_size"),
     [
-        ((4, 48, 48), "cpu", 1, 16),
-        ((3, 32, 32), "cpu", 1, 16),
-        ((1, 28, 28), "cpu", 2, 64),
-        ((4, 64, 64), "cpu", 2, 64),
-        ((4, 8, 8), "cpu", 1, 64),
-        ((4, 48, 48), "cuda", 2, 128),
+        ((4, 48, 48), 60.0, "cpu", 1, 16),
+        ((3, 32, 32), 60.0, "cpu", 1, 16),
+        ((3, 32, 32), 250.0, "cpu", 2, 64),
+        ((1, 28, 28), 30.0, "cpu", 2, 64),
+        ((4, 64, 64), 60.0, "cpu", 2, 64),
+        ((4, 8, 8), 60.0, "cpu", 1, 64),
+        ((4, 48, 48), 60.0, "cuda", 2, 128),
     ],
 )
-def test_small_colour_images_are_seen_pixel_by_pixel_on_a_cpu(
-    shape: tuple[int, ...], device: str, patch_size: int, batch_size: int
+def test_small_colour_images_are_seen_pixel_by_pixel_in_short_trainings_on_a_cpu(
+    shape: tuple[int, ...], seconds: float, device: str, patch_size: int, batch_size: int
 ) -> None:
     """Short trainings left a hatch in icons of 48 x 48 with transparency."""
-    config = Diffusion.suggest(Grid(shape, "CHW", 0, 0.5), Scale(1000, 1000.0, 60.0, device=device))
+    config = Diffusion.suggest(Grid(shape, "CHW", 0, 0.5), Scale(1000, 1000.0, seconds, device=device))
     assert (config.net, config.patch_size, config.batch_size) == ("unet", patch_size, batch_size)
 
 

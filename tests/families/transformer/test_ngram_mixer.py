@@ -40,12 +40,12 @@ def test_a_row_alone_is_joined_as_among_others(aligned: bool, end_id: int | None
     for state, rows in ((together, ids), *zip(alone, ids[:, None], strict=True)):
         state.begin(rows[:, 0])
     for place in range(1, 9):
-        contexts = mixer.last_contexts(ids[:, :place])
+        contexts = mixer.combined.last_contexts(ids[:, :place])
         whole = mixer.step(contexts, logits[place], together)
         together.observe(ids[:, place])
         for row, state in enumerate(alone):
             row_slice = slice(row, row + 1)
-            single = mixer.step(contexts[:, row_slice], logits[place, row_slice], state)
+            single = mixer.step(contexts.rows(np.array([row])), logits[place, row_slice], state)
             np.testing.assert_allclose(single[0], whole[row], rtol=1e-4)
             state.observe(ids[row_slice, place])
 
@@ -70,7 +70,7 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool, end_id: int | 
     for place in range(11):
         np.testing.assert_allclose(recent[:, place], state.recent.means, rtol=1e-5, atol=1e-7)
         weights = state.share.weights
-        chance = mixer.step(mixer.last_contexts(ids[:, : place + 1]), logits[:, place], state)
+        chance = mixer.step(mixer.combined.last_contexts(ids[:, : place + 1]), logits[:, place], state)
         floor = weights[:, 1:2] * softmax(logits[:, place])[0] + weights[:, 2:] / 7
         np.testing.assert_allclose(weights[:, :1] * mixed[:, place] + floor, chance, rtol=1e-4)
         np.testing.assert_allclose(chance.sum(1), 1.0, rtol=1e-5)
@@ -83,12 +83,12 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     mixer, source = head(aligned=aligned)
     ids = source.integers(0, 7, (1, 10))
     network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
-    log_probs = mixer.target_log_probs(mixer.contexts(ids[:, :-1]), network, ids[:, 1:])
+    log_probs = mixer.target_log_probs(mixer.combined.contexts(ids[:, :-1]), network, ids[:, 1:])
     first, state_of_four = mixer.new_state(1), mixer.new_state(4)
     for state, rows in ((first, 1), (state_of_four, 4)):
         assert len(list(mixer.replay(ids.repeat(rows, 0), log_probs.repeat(rows, 1), state))) == 9
     logits = source.normal(size=(4, 7)).astype(np.float32)
-    contexts = mixer.last_contexts(ids.repeat(4, 0))
+    contexts = mixer.combined.last_contexts(ids.repeat(4, 0))
     chances = [mixer.step(contexts, logits, state) for state in (first.select(np.zeros(4, np.int64)), state_of_four)]
     np.testing.assert_allclose(*chances, rtol=1e-5)
 

@@ -26,11 +26,13 @@ from anew.nets.unet import UNet
 
 # Widths of U-Nets with two halvings or more, whose stages cost more
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Up to so many pixels a side, and in colour, a U-Net on a CPU sees single pixels instead of patches. A patch of 2 x 2 pixels with
-# transparency has 32 values of input, as many as a small network has channels: short trainings left a hatch. A grey one has 8, and
-# digits came closer with patches (docs/log.md, 2026-11-29).
+# Up to so many pixels a side, in colour, and in short trainings on a CPU, a U-Net sees single pixels instead of patches. A patch of 2 x 2
+# pixels with transparency has 32 values of input, as many as a small network has channels, and left a hatch. A grey one has 8, and
+# digits came closer with patches; so did photographs of 32 x 32 after 150 s, not yet after 60 s (docs/log.md, 2026-11-29).
 MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
+MAX_PIXELWISE_SECONDS = 60 / 32**2  # of one thread on an idle core, for each pixel of an item
+# By model size: half of CONV_WIDTHS, so that the stages below have about those
 PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
@@ -97,15 +99,18 @@ class ImageLayout(Layout):
             rank=max(1, min(MAX_RANK, directions)),
         )
         patch_size = suggest_patch_size(side, POSITIONS)
-        if patch_size == 2 and self._is_pixelwise and scale.device == "cpu":
+        if patch_size == 2 and self._is_pixelwise(scale):
             return _suggest_pixelwise_unet(config, scale.model_size, side)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         return suggest_net(replace(config, patch_size=patch_size), scale.model_size, side / patch_size)
 
-    @property
-    def _is_pixelwise(self) -> bool:
-        """Whether a network of few channels could not keep the pixels of a patch apart."""
-        return max(self.spec.shape[1:]) <= MAX_PIXELWISE_SIDE and self.spec.shape[0] >= MIN_PIXELWISE_CHANNELS
+    def _is_pixelwise(self, scale: Scale) -> bool:
+        """Whether the network sees single pixels: in patches, a short training could not keep them apart."""
+        channels, height, width = self.spec.shape
+        if scale.device != "cpu" or scale.seconds is None or channels < MIN_PIXELWISE_CHANNELS:
+            return False
+        is_short = scale.seconds * scale.threads / scale.crowding <= MAX_PIXELWISE_SECONDS * height * width
+        return is_short and max(height, width) <= MAX_PIXELWISE_SIDE
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)

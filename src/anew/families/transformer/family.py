@@ -140,7 +140,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         end_id = None if spec.packed or spec.shape else spec.special.get("end")
-        counted = (spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes)
+        spellings = spec.spellings if end_id is not None else ()
+        counted = (spec.vocab, c.ngram_order, c.aligned, never_targets, end_id, spec.classes, spellings)
         self.mixer = NgramMixer(*counted) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
         self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
@@ -401,6 +402,8 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
         parts.append(
             f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
         )
+        if family.mixer.by_field.is_counted:
+            parts.append("counts by the field of a row and what another field of it holds")
         if family.mixer.ends.is_counted:
             parts.append("how long training records are")
         if family.config.aligned:

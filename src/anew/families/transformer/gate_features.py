@@ -6,7 +6,7 @@ Legend for shapes: n targets, V vocabulary, F features, S models (network, count
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from anew.estimators.kneser_ney import KneserNey
 
 MAX_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
-CONTEXTS = ("contexts", "by_class")  # fields of `GateInputs` whose second axis is that of the targets
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -25,44 +24,72 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
+class CountContexts(NamedTuple):
+    """Contexts of n targets in each of the counts.
+
+    Attributes:
+        of_all: (order + 1, n) in the counts of all records.
+        by_class: (order + 1, n) in the counts by class; None where no class is known.
+        by_field: (order + 1, n) in the counts by field; None where records are not rows.
+    """
+
+    of_all: Ints
+    by_class: Ints | None = None
+    by_field: Ints | None = None
+
+    def rows(self, chosen: Bools | Ints) -> CountContexts:
+        """Those of the targets that a mask or indices choose."""
+        by_class = None if self.by_class is None else self.by_class[:, chosen]
+        by_field = None if self.by_field is None else self.by_field[:, chosen]
+        return CountContexts(self.of_all[:, chosen], by_class, by_field)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[CountContexts]) -> CountContexts:
+        """Contexts of all parts, one after another."""
+        of_all = np.concatenate([part.of_all for part in parts], 1)
+        by_class = [part.by_class for part in parts if part.by_class is not None]
+        by_field = [part.by_field for part in parts if part.by_field is not None]
+        return cls(of_all, _joined(by_class, len(parts)), _joined(by_field, len(parts)))
+
+
 @dataclass(frozen=True, slots=True)
 class GateInputs:
     """Gate inputs of n targets.
 
     Attributes:
-        contexts: (order + 1, n) contexts of the counts.
+        contexts: Those of the counts.
         network: (n, V) log-probabilities of the network.
         recent: (n, S) how well each model did on the tokens before.
         places: (n,) the number of each target in its record, from 1.
         aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
         log_odds: (n,) nats of evidence for a relative.
         is_near: (n,) whether a relative is nearly a copy.
-        by_class: (order + 1, n) contexts of the counts by class; None where no class is known.
     """
 
-    contexts: Ints
+    contexts: CountContexts
     network: Floats
     recent: Doubles
     places: Ints
     aligned: Floats | None = None
     log_odds: Floats | None = None
     is_near: Bools | None = None
-    by_class: Ints | None = None
 
     def rows(self, chosen: Bools | Ints) -> GateInputs:
         """Inputs of the targets that a mask or indices choose."""
-        return self._map(lambda name, value: value[:, chosen] if name in CONTEXTS else value[chosen])
+        arrays = {name: array[chosen] for name, array in self._arrays().items()}
+        return GateInputs(contexts=self.contexts.rows(chosen), **arrays)
 
     @classmethod
     def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:
         """Inputs of all parts, one after another."""
-        names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
-        axes = {name: int(name in CONTEXTS) for name in names}
-        return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
+        rows = [part._arrays() for part in parts]
+        arrays = {name: np.concatenate([arrays[name] for arrays in rows]) for name in rows[0]}
+        return cls(contexts=CountContexts.concatenate([part.contexts for part in parts]), **arrays)
 
-    def _map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> GateInputs:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return GateInputs(**{name: change(name, value) for name, value in values.items() if value is not None})
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the contexts, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "contexts"}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Distribution(NamedTuple):
@@ -138,6 +165,11 @@ class FeatureLayout:
     def size(self) -> int:
         """F."""
         return int(self.bias.stop)
+
+
+def _joined(contexts: Sequence[Ints], num_parts: int) -> Ints | None:
+    """Contexts of so many parts one after another; None where a part has none."""
+    return np.concatenate(contexts, 1) if len(contexts) == num_parts else None
 
 
 def gate_features(

@@ -1,7 +1,7 @@
-"""The counting head of the Transformer: Kneser-Ney probabilities, of all records and of those of a class, and, in records of a
-small alphabet, those of known records that are aligned with the new one. A gate mixes them with the network's; it sees how sure
-each model is and how well it did on the tokens before. How likely a record is to end follows from its length, too. If the mixture
-fails, `fixed_share` turns to the network alone or to the uniform distribution.
+"""The counting head of the Transformer: Kneser-Ney probabilities, of all records, of those of a class and of the fields of rows,
+and, in records of a small alphabet, those of known records that are aligned with the new one. A gate mixes them with the network's;
+it sees how sure each model is and how well it did on the tokens before. How likely a record is to end follows from its length, too.
+If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -23,8 +23,16 @@ from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.class_counts import ClassCounts, known_classes
+from anew.families.transformer.combined_counts import CombinedCounts
+from anew.families.transformer.field_counts import FieldCounts
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
-from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
+from anew.families.transformer.gate_features import (
+    CountContexts,
+    Distribution,
+    FeatureLayout,
+    GateInputs,
+    gate_features,
+)
 from anew.families.transformer.mixer_state import MixerState
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.families.transformer.passage_limit import PassageRows
@@ -36,7 +44,7 @@ from anew.functional import token_choice
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
-ENDS, BY_CLASS = "ends.", "by_class."  # prefixes of the buffers of `RecordEnds` and `ClassCounts`
+ENDS, BY_CLASS, BY_FIELD = "ends.", "by_class.", "by_field."  # prefixes of buffers
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
@@ -57,6 +65,7 @@ class NgramMixer(nn.Module):
         never_targets: Ids that never follow anything, such as the begin token of a record.
         end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
         num_classes: Number of classes of records; 0 without.
+        spellings: (V,) the bytes of each token, by which rows are told; () where sequences are no records, or there are none.
     """
 
     gate: Tensor  # (F, S)
@@ -69,10 +78,12 @@ class NgramMixer(nn.Module):
         never_targets: Collection[int] = (),
         end_id: int | None = None,
         num_classes: int = 0,
+        spellings: Sequence[bytes] = (),
     ) -> None:
         super().__init__()
         self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
+        self.by_field = FieldCounts(vocab_size, order, spellings)
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
         gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
@@ -113,6 +124,7 @@ class NgramMixer(nn.Module):
         self.ends.count(sequences, self.gate.device)
         if classes:
             self.by_class.count(sequences, np.array(classes[: len(sequences)], dtype=np.int64), self.gate.device)
+        self.by_field.count(sequences, self.gate.device)
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
@@ -127,7 +139,7 @@ class NgramMixer(nn.Module):
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
         if GATE_ALONE in shapes:
             self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
-        for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class)):
+        for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class), (BY_FIELD, self.by_field)):
             sizes = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
             part.allocate_buffers(sizes, self.gate.device)
         self.clear_cache()
@@ -144,11 +156,10 @@ class NgramMixer(nn.Module):
             raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
         self.ends.check()
         self.by_class.check()
+        self.by_field.check()
         ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
         if ids is not None and lengths is not None:
-            inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
-            if not inside or int(lengths.sum()) != len(ids):
-                raise ValueError("the aligned records are inconsistent")
+            _check_records(ids, lengths, self.vocab_size)
 
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
@@ -163,6 +174,11 @@ class NgramMixer(nn.Module):
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
         return self._counts
+
+    @property
+    def combined(self) -> CombinedCounts:
+        """The counts of all records with those by class and by field."""
+        return CombinedCounts(self.counts, self.by_class, self.by_field)
 
     @property
     def records(self) -> AlignmentIndex:
@@ -194,11 +210,6 @@ class NgramMixer(nn.Module):
 
     # -- one step -------------------------------------------------------------------------------------------------------
 
-    def last_contexts(self, ids: Ints) -> Ints:
-        """Contexts (order + 1, n) of the token that follows each row of ids (n, L)."""
-        recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
-        return np.array([self.counts.tail(row) for row in recent], dtype=np.int64).T
-
     def unigram(self) -> Floats:
         """(V,) frequency of each token."""
         return self.counts.unigram
@@ -206,7 +217,7 @@ class NgramMixer(nn.Module):
     def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
         """Probabilities of the token after ids (n, t): see `step`."""
         assert isinstance(state, MixerState)
-        return self.step(self.last_contexts(ids), logits, state, self.by_class.last_contexts(ids, state.labels))
+        return self.step(self.combined.last_contexts(ids, state.labels), logits, state)
 
     def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
         """Draw the next tokens (n,). uniform: (n,) in [0, 1); allowed: (n, V) 0 for tokens that are not drawn, else 1."""
@@ -237,19 +248,18 @@ class NgramMixer(nn.Module):
         """See the function `read_prompt`. `adapts` is for context mixing: counts do not learn from the prompt."""
         return read_prompt(self, ids, num_known, network_of, labels)
 
-    def step(self, contexts: Ints, logits: Floats, state: MixerState, by_class: Ints | None = None) -> Floats:
+    def step(self, contexts: CountContexts, logits: Floats, state: MixerState) -> Floats:
         """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
-            contexts: (order + 1, n) contexts of the counts.
+            contexts: Those of the counts.
             logits: (n, V) logits of the network.
             state: State of the rows.
-            by_class: (order + 1, n) contexts of the counts by class; None where no class is known.
 
         Returns:
             (n, V) joint probabilities.
         """
-        counted = self.by_class.mix_distributions(self.counts.distribution(contexts), by_class)
+        counted = self.combined.distribution(contexts)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
         log_odds = None
         if state.experts is not None:
@@ -264,46 +274,40 @@ class NgramMixer(nn.Module):
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 
-    def contexts(self, ids: Ints) -> Ints:
-        """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows."""
-        return self.counts.walk_rows(ids)
-
     def gate_inputs(self, ids: Ints, network: Floats, labels: Ints | None = None) -> GateInputs:
         """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities, labels: (B,) classes or None."""
-        contexts, by_class = self.contexts(ids[:, :-1]), self.by_class.contexts(ids[:, :-1], labels)
+        contexts = self.combined.contexts(ids[:, :-1], labels)
         shape = (len(ids), ids.shape[1] - 1)
         recent = np.empty((*shape, self.num_models))
         aligned = np.empty((*shape, self.vocab_size if self.aligned else 0), dtype=np.float32)
         log_odds, is_near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
-        log_probs = self.target_log_probs(contexts, network, ids[:, 1:], by_class)
+        log_probs = self.target_log_probs(contexts, network, ids[:, 1:])
         for place, (means, prediction) in enumerate(self.replay(ids, log_probs, self.new_state(len(ids)))):
             recent[:, place] = means
             if prediction is not None:
                 np.log(prediction.probabilities, out=aligned[:, place])
                 log_odds[:, place], is_near[:, place] = prediction.log_odds, prediction.is_near
         places = np.tile(np.arange(1, ids.shape[1]), len(ids))
-        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places, by_class=by_class)
+        inputs = GateInputs(contexts, network, recent.reshape(-1, self.num_models), places)
         if not self.aligned:
             return inputs
         aligned = aligned.reshape(-1, self.vocab_size)
         return replace(inputs, aligned=aligned, log_odds=log_odds.ravel(), is_near=is_near.ravel())
 
-    def target_log_probs(self, contexts: Ints, network: Floats, targets: Ints, by_class: Ints | None = None) -> Floats:
+    def target_log_probs(self, contexts: CountContexts, network: Floats, targets: Ints) -> Floats:
         """Log-probabilities that network and counts gave the targets.
 
         Args:
-            contexts: (order + 1, B*L).
+            contexts: Those of the counts of B*L targets.
             network: (B*L, V) log-probabilities.
             targets: (B, L).
-            by_class: (order + 1, B*L) contexts of the counts by class; None where no class is known.
 
         Returns:
             (2, B, L).
         """
         flat = targets.ravel()
         of_network = network[np.arange(len(flat)), flat]
-        counted = self.by_class.mix_probabilities(self.counts.probability(contexts, flat), by_class, flat)
-        of_counts = np.log(counted)
+        of_counts = np.log(self.combined.probability(contexts, flat))
         return np.stack((of_network, of_counts)).reshape(2, *targets.shape)
 
     def replay(self, ids: Ints, log_probs: Floats, state: MixerState) -> Iterator[tuple[Doubles, Prediction | None]]:
@@ -360,19 +364,21 @@ class NgramMixer(nn.Module):
 
     def _models(self, inputs: GateInputs) -> list[Distribution]:
         """The distributions of network, counts and perhaps aligned records."""
-        counted = self.by_class.mix_distributions(self.counts.distribution(inputs.contexts), inputs.by_class)
+        counted = self.combined.distribution(inputs.contexts)
         models = [Distribution(np.exp(inputs.network), inputs.network), Distribution(counted, np.log(counted))]
         if inputs.aligned is not None:
             models.append(Distribution(np.exp(inputs.aligned), inputs.aligned))
         return models
 
     def _features(
-        self, contexts: Ints, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
+        self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
     ) -> Doubles:
         layout = FeatureLayout.make(self.order, log_odds is not None)
-        return gate_features(layout, self.counts, contexts, models, recent, log_odds)
+        return gate_features(layout, self.counts, contexts.of_all, models, recent, log_odds)
 
-    def _mix(self, contexts: Ints, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None) -> Floats:
+    def _mix(
+        self, contexts: CountContexts, models: Sequence[Distribution], recent: Doubles, log_odds: Floats | None
+    ) -> Floats:
         """(n, V) joint log-probabilities up to each row's constant."""
         features = self._features(contexts, models, recent, log_odds)
         return mix_log_probs(features, self._gate, [model.log_probs for model in models])
@@ -413,6 +419,12 @@ class NgramMixer(nn.Module):
         return self._gate, float(nats.mean(dtype=np.float64))
 
 
+def _check_records(ids: Tensor, lengths: Tensor, vocab_size: int) -> None:
+    inside = bool(((ids >= 0) & (ids < vocab_size)).all()) and bool((lengths > 0).all())
+    if not inside or int(lengths.sum()) != len(ids):
+        raise ValueError("the aligned records are inconsistent")
+
+
 def read_prompt(
     mixer: NgramMixer,
     ids: Ints,
@@ -438,8 +450,8 @@ def read_prompt(
         rows = slice(first, first + rows_at_once)
         network = network_of(rows)
         classes = None if labels is None else labels[rows]
-        contexts, by_class = mixer.contexts(tokens[rows, :-1]), mixer.by_class.contexts(tokens[rows, :-1], classes)
-        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:], by_class)
+        contexts = mixer.combined.contexts(tokens[rows, :-1], classes)
+        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
         state.share.weights[rows] = share_after(mixer, tokens[rows], network, classes).weights
     for _ in mixer.replay(tokens, log_probs, state):
         pass

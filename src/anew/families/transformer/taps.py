@@ -67,7 +67,7 @@ class TokenTaps:
 
 def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
     """(B, L) nats by side. inputs: gate inputs of the targets (B, L); counts: (B, L) which of them count."""
-    network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets, inputs.by_class)
+    network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets)
     sides = {"network": network, "counts": counted}
     if inputs.aligned is not None:
         flat = targets.ravel()
