@@ -126,10 +126,17 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
             notes.append(Note(f"The classifier took {extent}, since its time grows with the cube of their number."))
         return notes
 
-    def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:
-        """The sets as features of an embedder. description: that of the features, one clause."""
+    def embedded(self, embedder: Embedder[ItemT], description: str, tail: float = 0.0) -> FeatureSets:
+        """The sets as features of an embedder.
+
+        Args:
+            embedder: Computes them.
+            description: That of the features, one clause.
+            tail: See `FeatureSets`.
+        """
         if not isinstance(embedder, GridEmbedder):
-            return self.with_features({name: embedder(items) for name, items in self.items()}, description)
+            rows = {name: embedder(items) for name, items in self.items()}
+            return replace(self.with_features(rows, description), tail=tail)
         feature_pairs = {name: embedder.detailed(items) for name, items in self.items()}
         rows, detailed = ({name: pair[i] for name, pair in feature_pairs.items()} for i in (0, 1))
         detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)
