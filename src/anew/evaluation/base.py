@@ -53,7 +53,6 @@ class Evaluation(ABC, Generic[ItemT]):
     Attributes:
         noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
-        feature_tail: Share of training items at either end of a feature, beyond which means and variances of features limit it.
         counted: What is embedded of the samples, singular: whole ones, or pieces.
         num_cut_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
@@ -71,7 +70,6 @@ class Evaluation(ABC, Generic[ItemT]):
 
     noun: str = "items"
     feature_description: ClassVar[str] = "features"
-    feature_tail: ClassVar[float] = 0.0
     counted: str = "sample"
     num_cut_texts: int = 0
     unit: ClassVar[str] = "dimension"
@@ -355,7 +353,7 @@ class Evaluation(ABC, Generic[ItemT]):
         sets.take(n, self._naive_samples)
         if self.inputs.near_duplicate_groups is not None:
             sets.group(self.inputs.near_duplicate_groups)
-        return sets.embedded(self._embedder, self.feature_description, self.feature_tail)
+        return sets.embedded(self._embedder, self.feature_description)
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""

@@ -12,7 +12,7 @@ from anew.core.specs import Tokens
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, Evaluation
-from anew.evaluation.features.kmers import FEATURES, NAME, TAIL, Kmers, bigrams
+from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.fields import FieldDistance, records_type
@@ -63,7 +63,6 @@ class TextEvaluation(Evaluation[str]):
 
     noun = "texts"
     feature_description = f"{FEATURES} features ({NAME})"
-    feature_tail = TAIL
     unit = "character"
 
     def __init__(self, inputs: EvaluationInputs[str]) -> None:
