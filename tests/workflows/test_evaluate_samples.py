@@ -85,6 +85,25 @@ def test_reading_that_takes_longer_than_the_budget_is_stopped_in_time(
     assert time.monotonic() - begin < 5.0 and not (tmp_path / "a").exists()
 
 
+def test_a_report_on_one_long_text_says_so_at_its_head_and_in_its_answers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghij"), size)) for size in rng.integers(2, 9, 300)]
+    for name in ("data", "held", "made"):
+        (tmp_path / name).mkdir()
+        for i in range(1 if name == "made" else 2):
+            text = ".\n\n".join(" ".join(rng.choice(words, 40)) for _ in range(25))
+            (tmp_path / name / f"{i}.txt").write_text(text)
+    out, heard = tmp_path / "out", Heard()
+    report = anew.evaluate(
+        samples=tmp_path / "made", data=tmp_path / "data", held_out=tmp_path / "held", out=out, reporter=heard
+    )
+    sentence = "All figures are of pieces of this one text: another one may differ."
+    assert sentence in report.notes and any(said.startswith("1 sample made elsewhere") for said in heard.said)
+    head = (out / "report.html").read_text().partition("Are the samples close")[0]
+    assert sentence in head
+    assert "of one text" in report.verdict["variety"]
+
+
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
     report = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
     assert "not assumption-free" in report.to_json()["copies"]["method"] and "Suspicion" in report.verdict["novelty"]

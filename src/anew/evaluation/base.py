@@ -327,9 +327,9 @@ class Evaluation(ABC, Generic[ItemT]):
             len(inputs.samples) / max(n, 1),
             inputs.are_halves,
             min(n, len(test), len(train)),
-            0,
-            inputs.division,
-            self.num_cut_texts,
+            division=inputs.division,
+            num_texts=self.num_cut_texts,
+            num_samples=len(inputs.samples) if self.num_cut_texts else 0,
         )
         candidates = {"samples": samples, "test": test, "train": train}
         return ItemSets(candidates, {"test": n, "train": n_train}, supply, self.noun, self.counted)

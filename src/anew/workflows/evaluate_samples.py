@@ -43,7 +43,7 @@ NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
     "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
 )
-
+ONE_TEXT = "All figures are of pieces of this one text: another one may differ."
 DRAWS = "Most items of the data repeat another: they count as draws from a distribution, which samples may repeat, too."
 
 
@@ -218,6 +218,7 @@ class SampleSets:
         own_notes += [DRAWS] if real.are_draws else []
         self.notes = [*own_notes, *(f"samples: {note}" for note in items.generated.scan.notes)]
         self.notes += [] if items.has_held_out else [NOT_HELD_OUT]
+        self.notes += [ONE_TEXT] if self.is_one_text else []
         if items.textual and sum(map(len, items.samples)) >= MAX_TEXT_CHARACTERS:
             self.notes.append(f"Only the first {MAX_TEXT_CHARACTERS:,} characters of the samples were read.")
         self.notes += items.cut_long_samples()
@@ -236,6 +237,11 @@ class SampleSets:
         elif n < MIN_ITEMS:
             self.notes.append(f"{plural(n, 'sample')} {are(n)} too few for most metrics; give {MIN_ITEMS} or more.")
 
+    @property
+    def is_one_text(self) -> bool:
+        """Whether there is one sample, a long text, of which pieces are compared."""
+        return self.items.packed and len(self.items.samples) == 1
+
     def summary(self, data: str, held_out_data: str) -> str:
         """A sentence on which items are compared with which. data, held_out_data: how their places are called in it."""
         if self.items.held_out is not None:
@@ -251,7 +257,8 @@ class SampleSets:
         ):
             cut = f", cut into {num_samples:,} {load_evaluation(self.items.real.modality.name).noun}"
             num_samples = self.items.generated.scan.num_listed
-        return f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {data!r}{held_out}."
+        compared = f"{plural(num_samples, 'sample')} made elsewhere{cut}, compared with {data!r}{held_out}."
+        return f"{compared} {ONE_TEXT}" if self.is_one_text else compared
 
     def _transparency_notes(self) -> list[str]:
         """A sentence where the data has transparent pixels and the samples have none."""

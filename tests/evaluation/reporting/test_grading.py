@@ -87,6 +87,19 @@ def test_how_many_texts_give_enough_pieces_is_said() -> None:
     assert "held-out texts" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
 
 
+def test_pieces_of_one_text_are_called_so() -> None:
+    few, enough = (replace(auc(0.49, width, 400), counted="text piece") for width in (0.25, 0.02))
+    one, several = Supply(num_samples=1), Supply(num_samples=2)
+    assert verdict([few], supply=one)["closeness"].startswith(
+        "Too few to tell: 400 text pieces of one text were compared"
+    )
+    assert figures([few], supply=one)["closeness"].startswith("400 text pieces of one text compared")
+    assert "by 1 figure of 400 text pieces of one text." in verdict([enough], supply=one)["closeness"]
+    assert (
+        "of one text" not in verdict([few], supply=several)["closeness"] + verdict([CLOSE[0]], supply=one)["closeness"]
+    )
+
+
 def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
     """184 of 296 were compared in the time, and about 300 would do: the report said that "only 296 are held out"."""
     small = auc(0.49, 0.15, 160)

@@ -252,6 +252,7 @@ class Supply:
         left_out: How many of these were not, for lack of time.
         division: How real items were divided.
         num_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
+        num_samples: Number of samples that items are pieces of; 0 if items are whole.
     """
 
     held_out: int | None = None
@@ -261,6 +262,7 @@ class Supply:
     left_out: int = 0
     division: Division = Division.GIVEN
     num_texts: int = 0
+    num_samples: int = 0
 
     def samples_of_few(self) -> int:
         """How many samples would help if too few items for any figure were compared; 0 if only more data would."""
@@ -366,6 +368,12 @@ class Grading:
         """The parts that are fair or poor."""
         return [part for part in self.parts if part.grade in ("fair", "poor")]
 
+    def items(self, supply: Supply) -> str:
+        """The number of items compared, and that they are pieces of one sample if they are."""
+        return plural(self.n, self.counted) + (
+            " of one text" if self.counted != "sample" and supply.num_samples == 1 else ""
+        )
+
     def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if self.left_out and self.is_decided and not self.unmeasured:
@@ -378,7 +386,7 @@ class Grading:
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
             return f"{supply.real_parts()} are themselves told apart {real:.0%} of the time (guessing: 50%)"
-        counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
+        counted = f"{self.n:,}" if self.counted == "sample" else self.items(supply)
         clause = f"{counted} compared; about {self.needed:,} would do"
         if supply.held_out is None or supply.can_settle(self):
             return clause

@@ -306,7 +306,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     if grading.grade == "too_few":
         real = "real" if supply.are_halves else "held-out"
         return (
-            f"Too few to tell: {plural(grading.n, grading.counted)} {'was' if grading.n == 1 else 'were'} compared with as many "
+            f"Too few to tell: {grading.items(supply)} {'was' if grading.n == 1 else 'were'} compared with as many "
             f"{real} ones, and about {grading.needed:,} would do.{_yes_needs(grading, supply)} "
             f"So far: {_preliminary_clause(grading.weakest)}."
         )
@@ -315,7 +315,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
         return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
     if grading.grade == "good":
-        measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, grading.counted)}"
+        measured = f"{plural(len(grading.parts), 'figure')} of {grading.items(supply)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
 
