@@ -79,10 +79,11 @@ def test_a_meter_counts_turns_of_others_and_no_waiting_for_files(
     monkeypatch.setattr(threads_module, "SCHEDULE", tmp_path / "schedstat")
     monkeypatch.setattr(threads_module, "measure_crowding", lambda: 7.0)
     assert CrowdingMeter().read() == 7.0  # not Linux
+    assert CrowdingMeter().read_at_once() == 1.0
     (tmp_path / "schedstat").write_text("5000000000 9000000000 12\n")
     meter = CrowdingMeter()
-    (tmp_path / "schedstat").write_text("5100000000 9000000000 13\n")
-    assert meter.read() == 7.0  # too short
+    (tmp_path / "schedstat").write_text("5100000000 9400000000 13\n")
+    assert meter.read() == 7.0 and meter.read_at_once() == pytest.approx(5.0)  # too short for a measurement
     (tmp_path / "schedstat").write_text("7000000000 13000000000 90\n")
     assert meter.read() == 3.0  # 2 s on a core, 4 s in the queue
 

@@ -86,7 +86,7 @@ def evaluate_samples(
                 sets = SampleSets(items)
         except TimeIsUp:
             assert ends_at is not None, "without an end nothing is stopped"
-            raise budget_was_over(ends_at, READING, meter.read(), TEXT_REPORT) from None
+            raise budget_was_over(ends_at, READING, meter.read_at_once(), TEXT_REPORT) from None
         real = items.real
         for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
             reporter.message(sentence)

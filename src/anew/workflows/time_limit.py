@@ -52,11 +52,10 @@ class TimeLimit:
         Raises:
             BudgetError: Too little is left to write a report.
         """
+        if seconds_before_report(ends_at) < 0.0:
+            raise budget_was_over(ends_at, action, meter.read_at_once(), report_seconds)
         crowding = meter.read()
-        limit = cls.of_rest(ends_at - time.monotonic(), crowding)
-        if limit.seconds < MIN_REPORT_SECONDS:
-            raise budget_was_over(ends_at, action, crowding, report_seconds)
-        return limit
+        return cls.of_rest(ends_at - time.monotonic(), crowding, minimum=MIN_REPORT_SECONDS)
 
     @classmethod
     def of_rest(cls, left: float, crowding: float, *, reserve: float = 0.0, minimum: float = -math.inf) -> Self:

@@ -1,0 +1,48 @@
+"""Imports within the time of a command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from anew.api.loading import load_in_time, time_advice
+from anew.errors import BudgetError
+
+
+def module_that_takes(seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module whose import waits so long."""
+    name = f"slow_for_{seconds:.0f}_s"
+    lines = [
+        "import time",
+        f"end = time.monotonic() + {seconds}",
+        "while time.monotonic() < end:",
+        "    time.sleep(0.01)",
+    ]
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+def test_an_import_that_outlasts_the_budget_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = time.monotonic()
+    name = module_that_takes(30.0, tmp_path, monkeypatch)
+    with pytest.raises(BudgetError, match=r"the budget was over before PyTorch was loaded.*; give more time, or wait"):
+        load_in_time(name, time.monotonic() + 0.2)
+    assert time.monotonic() - begin < 15.0
+
+
+def test_more_time_is_asked_for_by_the_share_of_a_core_that_the_import_had() -> None:
+    assert time_advice(32.0, 2.0) == "give at least 80 s more"  # 16 times as long: 112 s in all
+    assert time_advice(10.0, 9.0) == "give at least 1 s more"
+    assert time_advice(30.0, 0.01) == "give more time"
+
+
+def test_an_import_in_time_is_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = module_that_takes(0.0, tmp_path, monkeypatch)
+    load_in_time(name, None)
+    load_in_time(name, time.monotonic() + 60.0)
+    assert name in sys.modules
