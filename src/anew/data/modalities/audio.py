@@ -92,7 +92,7 @@ class Audio(Modality):
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(
-                f"rate={config.rate} is too low; give 0 (files and budget decide), or at least 1000", "rate"
+                f"rate={config.rate} is too low; give 0 (files and budget decide) or at least 1000", "rate"
             )
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
