@@ -91,9 +91,7 @@ class Audio(Modality):
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
-            raise ConfigError(
-                f"rate={config.rate} is too low; give 0 (files and budget decide) or at least 1000", "rate"
-            )
+            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._has_singles = False  # whether long files may be single sounds, which are one clip each
