@@ -89,14 +89,15 @@ def test_how_many_texts_give_enough_pieces_is_said() -> None:
 
 def test_pieces_of_one_text_are_called_so() -> None:
     few, enough = (replace(auc(0.49, width, 400), counted="text piece") for width in (0.25, 0.02))
-    one, several = Supply(num_samples=1), Supply(num_samples=2)
-    assert verdict([few], supply=one)["closeness"].startswith(
+    of_one, several = Supply(num_samples=1), Supply(num_samples=2)
+    assert verdict([few], supply=of_one)["closeness"].startswith(
         "Too few to tell: 400 text pieces of one text were compared"
     )
-    assert figures([few], supply=one)["closeness"].startswith("400 text pieces of one text compared")
-    assert "by 1 figure of 400 text pieces of one text." in verdict([enough], supply=one)["closeness"]
+    assert figures([few], supply=of_one)["closeness"].startswith("400 text pieces of one text compared")
+    assert "by 1 figure of 400 text pieces of one text." in verdict([enough], supply=of_one)["closeness"]
     assert (
-        "of one text" not in verdict([few], supply=several)["closeness"] + verdict([CLOSE[0]], supply=one)["closeness"]
+        "of one text"
+        not in verdict([few], supply=several)["closeness"] + verdict([CLOSE[0]], supply=of_one)["closeness"]
     )
 
 
