@@ -18,7 +18,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
-from anew.evaluation.reporting.model_card import kept_data, write_card
+from anew.evaluation.reporting.model_card import describe_kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
 from anew.evaluation.score import Score
@@ -226,7 +226,7 @@ def write_run_report(
             report,
             data_path=record.data.path,
             parameters=record.plan.parameters,
-            contents=kept_data(record.family.config, record.spec),
+            kept_data=describe_kept_data(record.family.config, record.spec),
             tried=describe_pilots(record.plan.pilots),
         )
     if (warning := short_training_warning(steps)) and replaced is None:
