@@ -203,9 +203,9 @@ class _SmallBlocks:
         try:
             yield
         except sqlite3.OperationalError as error:
-            # The low byte is the kind of error. What has no code is none of SQLite's own
-            kind_of_error = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            self._is_broken = kind_of_error not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            # The low byte of a code is SQLite's primary code. An error of Python's own has none
+            primary_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            self._is_broken = primary_code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
         except (sqlite3.Error, OSError):
             self._database = None
             for suffix in ("", "-journal"):

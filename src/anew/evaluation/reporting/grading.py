@@ -102,7 +102,10 @@ class Part:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
         is_real_above = exact is not None and real - exact > _chance(self.score)
-        return self._clause(self.score.value, real if exact is None else max(real, exact), is_real_above)
+        real = real if exact is None else max(real, exact)
+        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
+        form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
+        return unsigned_zero(form.format(value=self.score.value, real=real, guessing=guessing))
 
     @property
     def has_weak_reference(self) -> bool:
@@ -121,11 +124,6 @@ class Part:
     def _number(self, number: float) -> str:
         """A number in the format of the figure."""
         return unsigned_zero(format(number, self.number_format))
-
-    def _clause(self, value: float, real: float, is_real_above: bool = False) -> str:
-        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
-        form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=value, real=real, guessing=guessing))
 
     @property
     def is_percent(self) -> bool:
