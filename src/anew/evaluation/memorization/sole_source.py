@@ -83,9 +83,8 @@ class SoleSourceDistance(Distance):
         n = len(self._group)
         in_pool, is_query = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         in_pool[pool] = is_query[queries] = True
-        text_of_group = np.full(
-            int(self._group.max()) + 1, -1, dtype=np.int64
-        )  # the text of the pool that is of a group
+        # The text of the pool that is of a group
+        text_of_group = np.full(int(self._group.max()) + 1, -1, dtype=np.int64)
         text_of_group[self._group[pool]] = pool
         rows = in_pool[self._owner]
         window, owner = self._window[rows], self._owner[rows]
