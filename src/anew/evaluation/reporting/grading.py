@@ -371,12 +371,6 @@ class Grading:
         """The parts that are fair or poor."""
         return [part for part in self.parts if part.grade in ("fair", "poor")]
 
-    def items(self, supply: Supply) -> str:
-        """The number of items compared, and that they are pieces of one sample if they are."""
-        return plural(self.n, self.counted) + (
-            " of one text" if self.counted != "sample" and supply.num_samples == 1 else ""
-        )
-
     def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if self.left_out and self.is_decided and not self.unmeasured:
@@ -389,7 +383,7 @@ class Grading:
         if self.has_weak_reference:
             real = next(part.score.real_baseline or 0.0 for part in self.parts if part.has_weak_reference)
             return f"{supply.real_parts()} are themselves told apart {real:.0%} of the time (guessing: 50%)"
-        counted = f"{self.n:,}" if self.counted == "sample" else self.items(supply)
+        counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
         clause = f"{counted} compared; about {self.needed:,} would do"
         if supply.held_out is None or supply.can_settle(self):
             return clause

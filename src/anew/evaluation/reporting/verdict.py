@@ -305,7 +305,7 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     if grading.grade == "too_few":
         real = "real" if supply.are_halves else "held-out"
         return (
-            f"Too few to tell: {grading.items(supply)} {'was' if grading.n == 1 else 'were'} compared with as many "
+            f"Too few to tell: {_items(grading, supply)} {'was' if grading.n == 1 else 'were'} compared with as many "
             f"{real} ones, and about {grading.needed:,} would do.{_yes_needs(grading, supply)} "
             f"So far: {_preliminary_clause(grading.weakest)}."
         )
@@ -314,9 +314,15 @@ def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
         differences = "; ".join(part.clause for part in grading.differing[:MAX_FIGURES])
         return f"Not settled, but at best partly: {differences}. {_missing(grading).capitalize()}; the notes say why."
     if grading.grade == "good":
-        measured = f"{plural(len(grading.parts), 'figure')} of {grading.items(supply)}"
+        measured = f"{plural(len(grading.parts), 'figure')} of {_items(grading, supply)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
+
+
+def _items(grading: Grading, supply: Supply) -> str:
+    """The number of items compared, and that they are pieces of one sample if they are."""
+    is_one_text = grading.counted != "sample" and supply.num_samples == 1
+    return plural(grading.n, grading.counted) + (" of one text" if is_one_text else "")
 
 
 def _missing(grading: Grading) -> str:
