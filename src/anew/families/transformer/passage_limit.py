@@ -217,5 +217,7 @@ class PassageRows:
     def _take(self, rows: Ints, shares: Doubles) -> Doubles:
         """As `_share`, and count it, against how often held-out text goes on."""
         taken = self._share(rows, shares)
-        self._surplus[rows] += taken - self._rates[self._lengths[rows]]
+        lengths = self._lengths[rows]
+        # The rates have an entry for length 0, too, but nothing can be saved up where there is no passage to leave
+        self._surplus[rows] += np.where(lengths > 0, taken - self._rates[lengths], 0.0)
         return taken
