@@ -42,10 +42,10 @@ CASES: tuple[tuple[str, Copy, float], ...] = (
 
 
 def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[dict[str, Any]]:
-    """How often copies are found in each case; null runs have none."""
+    """How often copies are detected in each case; null runs have none."""
     texts = documents(folder)
     for name, copy, rate in CASES:
-        count, found = (runs if rate else null_runs), 0
+        count, detected = (runs if rate else null_runs), 0
         for seed in range(first_seed, first_seed + count):
             rng = np.random.default_rng(seed)
             drawn = [texts[i] for i in rng.permutation(len(texts))[:DOCUMENTS]]
@@ -53,5 +53,5 @@ def cases(folder: Path, null_runs: int, runs: int, first_seed: int) -> Iterator[
             train, held_out, samples = drawn[:first], drawn[first:second], drawn[second:]
             num_copies = round(rate * len(samples))
             samples[:num_copies] = [copy(train, rng) for _ in range(num_copies)]
-            found += audit_texts(samples, train, held_out, seed=seed, controls=False).detected
-        yield {"data": folder.name, "case": name, "runs": count, "anew": found}
+            detected += audit_texts(samples, train, held_out, seed=seed, controls=False).detected
+        yield {"data": folder.name, "case": name, "runs": count, "anew": detected}

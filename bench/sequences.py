@@ -31,12 +31,12 @@ SHOWN = (
 
 
 def report(run: Path) -> dict[str, Any]:
-    """The scores of a run by name, and whether copies were found."""
+    """The scores of a run by name, and whether copies were detected."""
     report = json.loads((run / "report" / "report.json").read_text())
     scores = {score["name"]: score for score in report["scores"]}
     values = {name: score["value"] for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
     values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
-    return values | {"copies_found": report.get("copies", {}).get("detected"), "modality": report["modality"]}
+    return values | {"copies_detected": report.get("copies", {}).get("detected"), "modality": report["modality"]}
 
 
 def profile_hmm(run: Path, data: Path, cores: list[int], work: Path) -> dict[str, Any]:

@@ -274,6 +274,32 @@ def test_arguments_that_a_function_does_not_have() -> None:
         anew.train("x", width=8)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("verb", "argument", "hint"),
+    [
+        ("train", "widht", r"; did you mean the setting 'width'\? settings=\{\"width\": ...\}$"),
+        ("look", "size", "; it is a setting: "),
+        ("walk", "temperature", "; it is a setting: "),
+        ("score", "text_column", "; it is a setting: "),
+        # Settings that the function refuses are not offered, nor is what the command line alone gives.
+        ("train", "temperature", "; allowed: (?!.*started).*steps$"),
+        ("look", "width", "; allowed: budget, data, modality, "),
+        ("score", "temperature", "; allowed: data, label"),
+        ("evaluate", "width", "; allowed: budget, data(?!.*started)"),
+        ("load", "temperature", "; allowed: device, run, trust_code$"),
+    ],
+)
+def test_a_setting_in_place_of_an_argument(verb: str, argument: str, hint: str) -> None:
+    with pytest.raises(anew.ConfigError, match=rf"{verb}\(\) has no argument `{argument}`{hint}"):
+        getattr(anew, verb)("x", **{argument: 8})
+
+
+def test_the_last_of_several_seeds_is_in_range(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match=f"seed={2**63 - 2} is out of range; give 0 to {2**63 - 3:,}"):
+        anew.compare(place / "names.txt", out=tmp_path / "made", families="vae,gan", steps=1, seed=2**63 - 2, seeds=3)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_number_in_place_of_a_request_names_the_function_that_takes_one(place: Path) -> None:
     with pytest.raises(anew.ConfigError, match=r"must be a SampleRequest \(got 3\); model.sample\(3\) draws new items"):
         anew.load(place / "run").generate(3)  # type: ignore[arg-type]

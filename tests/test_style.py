@@ -207,3 +207,17 @@ def tables_of_conditions(path: Path, tree: ast.Module) -> list[int]:
 
 def test_no_table_hides_in_conditional_expressions() -> None:
     assert not by_module(tables_of_conditions)
+
+
+def unnamed_arguments(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Sentences of ConfigError that begin with `name=`, without the name beside them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError" and len(node.args) == 1:
+            begin = ast.unparse(node.args[0]).lstrip("f'\"")
+            if re.match(r"(\w+|{name})=", begin) and not node.keywords:
+                yield begin
+
+
+def test_an_error_about_a_setting_names_it() -> None:
+    """Its sentence shows the value, as in `size=abc is not allowed`; `error.argument` and the server need the name."""
+    assert not by_module(unnamed_arguments)

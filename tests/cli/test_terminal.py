@@ -161,9 +161,8 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
     }  # of commands, or one itself
     for path in SRC.rglob("*.py"):
         if path.parent.name != "cli" and path.name not in writers:
-            text = re.sub(
-                r"var\(--[a-z]+\)", "", path.read_text().replace("anew sample --set", "")
-            )  # a colour of a page
+            # A colour of a page
+            text = re.sub(r"var\(--[a-z]+\)", "", path.read_text().replace("anew sample --set", ""))
             assert not re.search(r"--[a-z]", text), path
 
 

@@ -24,7 +24,7 @@ def failing(error: Exception, calls: list[int]) -> Callable[[], None]:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(addresses, "_told_at", [-math.inf])
+    monkeypatch.setattr(addresses, "_logged_at", [-math.inf])
 
 
 @pytest.mark.parametrize(

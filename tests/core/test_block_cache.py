@@ -45,26 +45,26 @@ def test_no_block_counts_twice(tmp_path: Path) -> None:
 
 def test_small_blocks_are_written_together(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path / "blocks")
-    for number in range(2 * block_cache.BATCH + 1):
+    for number in range(2 * block_cache.BATCH_BLOCKS + 1):
         cache.store(f"ab-{number}", SMALL)
     assert [path.suffix for path in (tmp_path / "blocks").rglob("*") if "-" not in path.suffix] == [".sqlite"]
     again = BlockCache(tmp_path / "blocks")
-    written = [number for number in range(2 * block_cache.BATCH + 1) if stored(again, f"ab-{number}", SMALL)]
-    assert written == list(range(2 * block_cache.BATCH))
+    written = [number for number in range(2 * block_cache.BATCH_BLOCKS + 1) if stored(again, f"ab-{number}", SMALL)]
+    assert written == list(range(2 * block_cache.BATCH_BLOCKS))
 
 
 def test_the_oldest_small_blocks_go_first(tmp_path: Path) -> None:
     bound = 400 * len(SMALL)  # of all blocks, and a quarter of it of small ones
     cache = BlockCache(tmp_path / "blocks", bound)
-    for number in range(3 * block_cache.BATCH):
+    for number in range(3 * block_cache.BATCH_BLOCKS):
         cache.store(f"ab-{number}", SMALL)
     kept = [
         number
-        for number in range(3 * block_cache.BATCH)
+        for number in range(3 * block_cache.BATCH_BLOCKS)
         if stored(BlockCache(tmp_path / "blocks"), f"ab-{number}", SMALL)
     ]
     assert 0 < len(kept) * len(SMALL) <= block_cache.SMALL_SHARE * bound
-    assert kept == list(range(kept[0], 3 * block_cache.BATCH))
+    assert kept == list(range(kept[0], 3 * block_cache.BATCH_BLOCKS))
 
 
 def test_several_processes_share_the_small_blocks(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_nothing_comes_after_the_body(seconds: float | None) -> None:
 
 
 @needs_alarm
+def test_a_stop_within_a_stop_is_refused() -> None:
+    """It would have ended the time of the outer one in silence."""
+    with hard_stop(60.0):
+        with hard_stop(None):
+            pass
+        with pytest.raises(RuntimeError, match="a hard stop of 5 s is within one of 60 s"), hard_stop(5.0):
+            pass
+    with hard_stop(60.0):
+        pass
+
+
+@needs_alarm
 def test_time_that_was_up_before_stops_at_once() -> None:
     with pytest.raises(TimeIsUp), hard_stop(-1.0):
         time.sleep(5.0)

@@ -48,8 +48,9 @@ def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["gpu", "mps:1", "cuda:x", "", 3])
 def test_other_names_are_refused(name: object) -> None:
-    with pytest.raises(ConfigError, match="auto, cpu, cuda, cuda:N or mps"):
+    with pytest.raises(ConfigError, match="auto, cpu, cuda, cuda:N or mps") as caught:
         pick_device(name)  # type: ignore[arg-type]
+    assert caught.value.argument == "device"
 
 
 def test_several_processes_do_not_share_mps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,5 +235,5 @@ def test_every_method_of_a_modality_passes_it() -> None:
 
 def test_pieces_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "BATCH_BYTES", 100)
-    assert [len(piece) for piece in isolation.pieces([item(b"x")] * 140)] == [100, 40]
-    assert [len(piece) for piece in isolation.pieces([item(b"x" * 50)] * 5)] == [2, 2, 1]
+    assert [len(batch) for batch in isolation.batches([item(b"x")] * 140)] == [100, 40]
+    assert [len(batch) for batch in isolation.batches([item(b"x" * 50)] * 5)] == [2, 2, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anew.core.wording import duration, percent
+from anew.core.wording import duration, percent, percent_at_least
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_durations_have_no_long_fractions(seconds: float, words: str) -> None:
 )  # fmt: skip
 def test_only_none_is_0_and_only_all_is_100_percent(share: float, words: str) -> None:
     assert percent(share) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0%"), (0.00005, "0.005%"), (0.0538, "5.3%"), (0.07, "7%"), (0.1, "10%"), (0.239, "23%"), (0.29, "29%"), (0.989, "98%"),
+     (0.99968, "99.96%"), (0.99999, "99.99%"), (1.0, "100%")],
+)  # fmt: skip
+def test_a_lower_end_is_rounded_down_to_a_number(share: float, words: str) -> None:
+    """A verdict said "at least over 99.99% of the samples"."""
+    assert percent_at_least(share) == words

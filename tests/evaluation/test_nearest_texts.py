@@ -25,9 +25,8 @@ def test_one_long_sample_hides_no_copies(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [pair.train for pair in nearest.pairs[:20]] == list(range(0, 2_000, 100))
     assert "The nearest of 2,000 training records:" in nearest.explanation
     monkeypatch.setattr(nearest_texts, "EDIT_WORK", 1 << 20)
-    nearest = nearest_records(
-        samples, lambda n: training[:n], 1.0
-    )  # there is no time to compare all, but to look them up
+    # There is no time to compare all, but to look them up
+    nearest = nearest_records(samples, lambda n: training[:n], 1.0)
     assert [pair.distance for pair in nearest.pairs[:20]] == [0.0] * 20
     assert "The nearest of 20 training records, drawn at random" in nearest.explanation
     assert "identical ones were looked up among 2,000" in nearest.explanation

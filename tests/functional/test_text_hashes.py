@@ -23,6 +23,13 @@ def test_windows_are_equal_where_their_characters_are(width: int) -> None:
     )
 
 
+@pytest.mark.parametrize("width", [0, 5])
+def test_a_width_that_is_no_power_of_two_is_refused(width: int) -> None:
+    """Of a width of 5, 8 characters were hashed."""
+    with pytest.raises(ValueError, match=f"width={width} is no power of two"):
+        window_hashes(code_points("a river"), width)
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
 def test_ngrams_have_one_cell_each(width: int) -> None:
     text = "abcabcab"

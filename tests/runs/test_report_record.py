@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from anew.core.report_format import REPORT_FORMAT
 from anew.errors import RunError
 from anew.runs.report_record import read_record, read_report, report_if_whole
 
@@ -79,7 +80,10 @@ def test_a_missing_report_is_refused(tmp_path: Path) -> None:
 def test_a_report_of_an_older_version_has_the_present_names(tmp_path: Path) -> None:
     copies = {name: value for name, value in COPIES.items() if name != "detected"} | {"found": True}
     copies |= {"controls": [{"kind": "exact", "rate": 0.01, "caught": 1.0}]}
-    record = read_record(written(tmp_path, REPORT | {"copies": copies}))
+    record = read_record(written(tmp_path, REPORT | {"format": 1, "copies": copies}))
     assert record.copies is not None and record.copies.detected and record.copies.controls[0].variant == "exact"
     copies_json = read_report(tmp_path)["copies"]
     assert isinstance(copies_json, dict) and "found" not in copies_json and copies_json["detected"] is True
+    assert read_report(tmp_path)["format"] == REPORT_FORMAT  # format 1 has the older names
+    (tmp_path / "second").mkdir()
+    assert read_report(written(tmp_path / "second", REPORT | {"format": 1, "copies": None}))["format"] == 1

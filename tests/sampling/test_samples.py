@@ -14,7 +14,8 @@ from anew.data.modality import load_modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError
 from anew.sampling.origins import Origin, origins_in
-from anew.sampling.samples import NOTEBOOK_SIZE, Samples
+from anew.sampling.samples import Samples
+from anew.sampling.scores import NOTEBOOK_ITEMS
 
 
 class Files:
@@ -54,7 +55,7 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
 
 def test_a_notebook_makes_what_it_shows() -> None:
     files = Files()
-    assert thousand(files)._repr_html_().count("<img") == NOTEBOOK_SIZE == len(files.made)
+    assert thousand(files)._repr_html_().count("<img") == NOTEBOOK_ITEMS == len(files.made)
 
 
 def test_parts_keep_the_files_that_were_made() -> None:

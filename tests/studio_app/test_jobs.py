@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
@@ -231,6 +233,22 @@ def test_a_discarded_run_gets_no_command_and_leaves_nothing(start: Path, monkeyp
         monkeypatch.setattr(commands.shutil, "rmtree", resume_meanwhile)
         assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 200
     assert answers == [404] and list((start / "runs").iterdir()) == [] and JobStore(start / STATE).all() == []
+
+
+def test_what_stays_of_a_discarded_run_is_named(start: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rest stayed under a name that no page shows, and the answer was "this is a bug in Anew"."""
+    refusal = PermissionError(errno.EACCES, "Permission denied")
+    with client_of(start) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", mock.Mock(side_effect=refusal))
+            kept = client.post("/api/discard", json={"run": "runs/old"})
+        assert kept.status_code == 400 and "old' cannot be deleted (Permission denied)" in kept.text
+        assert client.get("/api/run", params={"run": "runs/old"}).status_code == 200
+        monkeypatch.setattr(commands.shutil, "rmtree", mock.Mock(side_effect=refusal))
+        answer = client.post("/api/discard", json={"run": "runs/old"})
+    (rest,) = (start / "runs").iterdir()
+    sentence = f"'runs/old' is discarded, but a part of it cannot be deleted (Permission denied); delete {str(rest)!r} yourself"
+    assert answer.status_code == 400 and answer.json()["error"]["message"] == sentence
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,10 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
-    assert "Stopped before the end" in copies.notes[0]
-    assert (
-        copies.notes[1] == "Not measured: the copying test (stopped)."
-        and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
-    )
+    sentences = [note.sentence for note in copies.notes]
+    assert "Stopped before the end" in sentences[0] and sentences[1] == "Not measured: the copying test (stopped)."
+    assert copies.ended_by == "the evaluation was stopped before it was measured"
+    assert "coverage: 0.5 (real data: 0.9)" in heard.said[1]
     assert heard.said[0] == "measuring 2 samples against the data"
 
 

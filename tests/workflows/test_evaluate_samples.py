@@ -71,6 +71,20 @@ def test_an_audit_keeps_its_budget_and_says_what_it_left_out(place: Path, tmp_pa
     assert not (tmp_path / "b").exists()
 
 
+def test_reading_that_takes_longer_than_the_budget_is_stopped_in_time(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_slowly(*_: object) -> None:
+        for _ in range(300):
+            time.sleep(0.1)
+
+    monkeypatch.setattr("anew.workflows.evaluate_samples._open_real", read_slowly)
+    begin = time.monotonic()
+    with pytest.raises(BudgetError, match=r"the budget was over before the data was read.*; give at least \d+ s more"):
+        anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "a", budget=2.0)
+    assert time.monotonic() - begin < 5.0 and not (tmp_path / "a").exists()
+
+
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
     report = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
     assert "not assumption-free" in report.to_json()["copies"]["method"] and "Suspicion" in report.verdict["novelty"]

@@ -194,7 +194,9 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
     without = filmed(gan.parent / "shapes", tmp_path / "off", steps=3, family="diffusion", settings=off)
     assert (without / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert not (without / "film").exists()
-    earlier = Model(RunFolder.open(run), step=2).family.state_dict()
+    model = Model(RunFolder.open(run), step=2)
+    assert model.checkpoint_step == 2 and "these are the weights of step 2," in model.notes[-1]
+    earlier = model.family.state_dict()
     assert torch.equal(earlier["mixture_means"], newest["mixture_means"])  # what has a closed form is the newest
     with pytest.raises(RunError, match="the weights of step 7 are not kept in this run; kept: 2, 3"):
         Model(RunFolder.open(run), step=7)

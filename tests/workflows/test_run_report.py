@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.workflows.run_report import basis_of, make_room
+from anew.workflows.run_report import Measurements, basis_of, make_room
 from reporters import Lines
 
 
@@ -102,3 +102,10 @@ def test_weights_whose_training_cannot_be_compared_take_its_place(
 ) -> None:
     write_trained(tmp_path, b"one", before, answers=3)
     assert write_trained(tmp_path, b"two", after, answers=1)[0] == tmp_path / "report"
+
+
+def test_a_sampling_that_was_stopped_is_no_reason_for_what_was_not_measured() -> None:
+    stopped = Measurements(is_sampling_stopped=True)
+    assert stopped.is_stopped and stopped.ended_by == ""
+    assert replace(stopped, is_out_of_time=True).ended_by == "time was up before it was measured"
+    assert replace(stopped, is_measuring_stopped=True).ended_by == "the evaluation was stopped before it was measured"

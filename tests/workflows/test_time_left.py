@@ -142,9 +142,8 @@ def test_samples_that_were_left_out_for_lack_of_time_are_measured() -> None:
     assert supplement is not None and Slow.pieces == [60, 223]
     assert supplement.measurements.supply.left_out == 0 and supplement.measurements.scores[0].n == 223
     assert supplement.notes == [out_of_time("the spectrum")]
-    enough = Measurements(
-        supply=Supply(476, compared=476, left_out=176)
-    )  # a piece has no more samples than were measured
+    # A piece has no more samples than were measured
+    enough = Measurements(supply=Supply(476, compared=476, left_out=176))
     assert measure_in_time_left(evaluation, enough, time.monotonic() + 30.0, 1.0, SilentReporter()) is None
 
 

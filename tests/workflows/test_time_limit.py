@@ -6,9 +6,17 @@ import time
 
 import pytest
 
+from anew.core.threads import CrowdingMeter
 from anew.errors import BudgetError
 from anew.workflows.sample_counts import SampleTargets
-from anew.workflows.time_limit import TimeLimit, page_seconds, writing_seconds
+from anew.workflows.time_limit import (
+    TEXT_REPORT,
+    TimeLimit,
+    budget_was_over,
+    page_seconds,
+    seconds_before_report,
+    writing_seconds,
+)
 
 
 def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
@@ -36,7 +44,17 @@ def test_a_report_is_short_by_the_time_that_idle_cores_would_need() -> None:
 
 def test_a_budget_that_is_over_is_refused_and_another_is_kept() -> None:
     with pytest.raises(BudgetError, match=r"the budget was over before the run was loaded.*; give at least \d+ s more"):
-        TimeLimit.until(time.monotonic() + 0.5, "the run was loaded")
-    limit = TimeLimit.until(time.monotonic() + 30.0, "the run was loaded")
+        TimeLimit.until(time.monotonic() + 0.5, "the run was loaded", CrowdingMeter())
+    limit = TimeLimit.until(time.monotonic() + 30.0, "the run was loaded", CrowdingMeter())
     assert limit.ends_at is not None and limit.begin + limit.seconds < limit.ends_at
     assert 25.0 < limit.seconds < 30.0
+
+
+def test_more_time_is_asked_for_by_the_load_and_the_kind_of_report() -> None:
+    now = time.monotonic()
+    assert str(budget_was_over(now + 1.0, "the data was read", 1.0, TEXT_REPORT)) == (
+        "the budget was over before the data was read; give at least 4 s more"
+    )
+    crowded = str(budget_was_over(now - 5.0, "the data was read", 16.0, TEXT_REPORT))
+    assert "16 times as long" in crowded and crowded.endswith("give at least 70 s more")
+    assert seconds_before_report(now + 30.0) == pytest.approx(28.7, abs=0.1)

@@ -10,7 +10,7 @@ from anew.api.keywords import names_unknown_arguments
 from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.reporter import Reporter
-from anew.core.settings import check_int
+from anew.core.settings import MAX_INT, check_int
 from anew.errors import ConfigError, shorten
 from anew.planning.request import Settings, make_request
 
@@ -46,12 +46,13 @@ def compare(
         out: The folder for the runs, compare.json and compare.html.
         families: Names of families, as in "vae,gan,diffusion:latent".
         runs: Finished runs, instead of families to train.
-        budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
-        steps: A number of steps for each family, instead of a budget.
+        budget: Wall-clock time for each training, as in `train`. Without budget and steps: 5 minutes.
+        steps: A number of steps for each training, instead of a budget.
         modality: The kind of data. None detects it.
         seed: Seed of the weights and the training. The split into parts follows from the data alone.
-        seeds: Number of trainings of each family, 1 to 100, with `seed` and the following ones. Of several, the report gives the median
-            and the range of each figure, and ranks a family only where its range overlaps with that of no other.
+        seeds: Number of trainings of each family, 1 to 100, with `seed` and the following ones, each at most 2**63 - 1. Of several,
+            the report gives the median and the range of each figure, and ranks a family only where its range overlaps with that of
+            no other.
         settings: Settings for all families, by name; "gan.width" is for one alone.
         n: Number of samples of each run, from 20 to 10,000. None: as many as the slowest run draws in 8 seconds, at most 1,000.
         trust_code: As in `load`.
@@ -68,6 +69,7 @@ def compare(
         >>> print(report.table)
     """
     n, seeds = None if n is None else check_int("n", n, 20, 10_000), check_int("seeds", seeds, 1, 100)
+    seed = check_int("seed", seed, 0, MAX_INT - (seeds - 1))
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-from anew.errors import ConfigError, did_you_mean
+from anew.errors import ConfigError, closest_name, did_you_mean
+
+OF_COMMANDS = frozenset({"started"})  # arguments that the command line gives, which are not offered
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,15 +23,19 @@ def names_unknown_arguments(verb: Callable[P, R]) -> Callable[P, R]:
     def checked(*values: P.args, **named_values: P.kwargs) -> R:
         unknown = next((name for name in named_values if name not in names), None)
         if unknown is not None:
-            raise ConfigError(f"{verb.__name__}() has no argument `{unknown}`{_hint(unknown, names)}")
+            raise ConfigError(f"{verb.__name__}() has no argument `{unknown}`{_hint(unknown, verb.__name__, names)}")
         return verb(*values, **named_values)
 
     return checked
 
 
-def _hint(unknown: str, names: list[str]) -> str:
-    from anew.workflows.list_settings import list_settings
+def _hint(unknown: str, verb: str, names: Iterable[str]) -> str:
+    from anew.workflows.list_settings import setting_names
 
-    if "settings" in names and any(setting.name == unknown for setting in list_settings()):
+    arguments, settings = set(names) - OF_COMMANDS, setting_names(verb)
+    if unknown in settings:
         return f'; it is a setting: settings={{"{unknown}": ...}}'
-    return did_you_mean(unknown, names)
+    closest_setting = closest_name(unknown, settings)
+    if closest_setting is not None and closest_name(unknown, arguments) is None:
+        return f'; did you mean the setting {closest_setting!r}? settings={{"{closest_setting}": ...}}'
+    return did_you_mean(unknown, arguments)

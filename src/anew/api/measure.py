@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from anew.api.keywords import names_unknown_arguments
+from anew.api.loading import load_in_time
 from anew.api.sampling import loaded_together
 from anew.api.training import folder_of_model, is_run_at, load, load_for, open_run
 from anew.core import arguments
@@ -338,6 +339,7 @@ def evaluate(
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
+    load_in_time("anew.workflows.evaluate_samples", ends_at)
     from anew.workflows.evaluate_samples import evaluate_samples
     from anew.workflows.own_features import read_features
 
@@ -382,6 +384,8 @@ def _evaluate_run(
     ends_at: float | None,
     out: Path | None,
 ) -> EvaluationReport:
+    load_in_time("anew.workflows.evaluate", ends_at)
+    from anew.core.threads import CrowdingMeter
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
     from anew.workflows.own_features import read_features
     from anew.workflows.time_limit import TimeLimit
@@ -389,12 +393,13 @@ def _evaluate_run(
     new_path = None if data is None else str(data)
     own_features = None if features is None else read_features(str(features))
     reporter.message("  loading the run")
+    meter = CrowdingMeter()
     with _lock_of(run, reporter), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
             draw_for_evaluation(world, model, n, seed)
             name = model.record.data.modality
             return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
-        limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded")
+        limit = None if ends_at is None else TimeLimit.until(ends_at, "the run was loaded", meter)
         return evaluate_run(
             model,
             n,

@@ -42,7 +42,7 @@ def loaded_together(
         settings: Their settings.
     """
     if n < 1:
-        raise ConfigError(f"n={n} is out of range; give 1 or more")
+        raise ConfigError(f"n={n} is out of range; give 1 or more", "n")
     with several_processes() as world:
         if world is None:
             yield load_for(run, label=label, settings=settings, trust_code=trust_code), None

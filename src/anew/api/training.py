@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.api.keywords import names_unknown_arguments
+from anew.api.loading import load_in_time
 from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, address_of, run_address
-from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
@@ -153,33 +153,28 @@ def _train(
         # Written before PyTorch is imported, so that a run that is killed from here on can be resumed.
         folder.write_config(Begun(request=request))
         if world is None:
-            _load_in_time(folder, request.budget, started, cleanup)
+            _load_in_time(folder, None if request.budget is None else started + request.budget, cleanup)
         from anew.workflows.train import new_run
 
         return new_run(folder, request, reporter, started, cleanup, own_file)
 
 
-def _load_in_time(folder: RunFolder, budget: float | None, started: float, cleanup: Cleanup) -> None:
+def _load_in_time(folder: RunFolder, ends_at: float | None, cleanup: Cleanup) -> None:
     """Import PyTorch and all that trains.
 
     Args:
         folder: The run.
-        budget: Seconds of the command; None without a limit.
-        started: `time.monotonic()` when it began.
+        ends_at: `time.monotonic()` at which the command must be over; None without a limit.
         cleanup: What to remove if the import takes longer than the whole budget.
 
     Raises:
         BudgetError: It does.
     """
     try:
-        with hard_stop(None if budget is None else budget - (time.monotonic() - started), during_imports=True):
-            import anew.workflows.train  # noqa: F401
-    except TimeIsUp:
+        load_in_time("anew.workflows.train", ends_at)
+    except BudgetError:
         remove_begun(folder, with_folder=cleanup == "folder")
-        raise BudgetError(
-            f"a budget of {budget:g} s was over before PyTorch was loaded, which takes some 3 s where no other programs use the "
-            "CPU or the memory; give more time, or wait until they are done"
-        ) from None
+        raise
 
 
 def _continues(path: Path, request: Request, own_file: Path | None) -> bool:

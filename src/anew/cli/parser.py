@@ -318,8 +318,8 @@ def _compare(p: CommandParser) -> None:
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the runs, compare.html and compare.json")
     p.add_argument("--families", help="comma-separated names, for example vae,gan,diffusion:pixel,diffusion:latent")
     p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="existing runs, instead of families to train")
-    p.add_argument("--budget", metavar="TIME", help="wall-clock time per family: 90s, 10m, 2h (default: 5m)")
-    _steps(p, "train each family for N steps instead of a budget")
+    p.add_argument("--budget", metavar="TIME", help="wall-clock time for each training: 90s, 10m, 2h (default: 5m)")
+    _steps(p, "train for N steps each time instead of a budget")
     p.add_argument("--modality", help=MODALITY_HELP)
     n_help = "samples measured per run (default: as many as the slowest draws in 8 s, at most 1000)"
     p.add_argument("-n", type=integer("-n"), metavar="N", help=n_help)

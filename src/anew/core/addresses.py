@@ -193,7 +193,7 @@ class OutageError(DataError):
 
 def reached(
     action: Callable[[], R],
-    shown: str,
+    address: str,
     error_type: type[UserError] = DataError,
     verb: str = "read",
     outage_type: type[UserError] | None = None,
@@ -202,7 +202,7 @@ def reached(
 
     Args:
         action: What is done.
-        shown: The address, for sentences.
+        address: The address, for sentences.
         error_type: Type of the errors that are raised.
         verb: What is done to the address: "read" or "written".
         outage_type: Type of the error where it failed for so long; None: `error_type`.
@@ -215,46 +215,50 @@ def reached(
         try:
             return action()
         except FileNotFoundError as error:
-            raise error_type(_absence(error, shown, verb)) from None
+            raise error_type(_absence(error, address, verb)) from None
         except PermissionError as error:
             place = "there" if error.filename is None else f"of {str(error.filename)!r}"  # a file of this machine
-            raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions {place}") from None
+            raise error_type(
+                f"{address!r} cannot be {verb} ({_reason(error)}); check your permissions {place}"
+            ) from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
             if _is_bug(error):
                 raise
             if (cause := internal_cause(error)) is not None:
-                raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
+                raise error_type(f"{address!r} cannot be {verb} ({cause})") from None
             if "Credentials" in type(error).__name__:
-                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
+                raise error_type(
+                    f"{address!r} cannot be {verb} ({_reason(error)}); set those of the provider"
+                ) from None
             is_settled = _is_settled(error)
             if is_settled or time.monotonic() - begin + pause > RETRY_S:
                 final_type = error_type if is_settled else outage_type or error_type
-                raise final_type(f"{shown!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
+                raise final_type(f"{address!r} cannot be {verb} ({_reason(error)}); {_advice(error)}") from None
             if not is_logged and time.monotonic() - begin > QUIET_S:
                 is_logged = True
-                _log_waiting(f"{shown} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
+                _log_waiting(f"{address} cannot be {verb} yet ({_reason(error)}); retrying for up to a minute")
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
 
 
-def _absence(error: FileNotFoundError, shown: str, verb: str) -> str:
+def _absence(error: FileNotFoundError, address: str, verb: str) -> str:
     """The sentence on an address where nothing is, or that leads where nobody may read."""
     if (cause := internal_cause(error)) is not None:
-        return f"{shown!r} cannot be {verb} ({cause})"
+        return f"{address!r} cannot be {verb} ({cause})"
     if verb == "written":
-        return f"{shown!r} cannot be written, as its bucket does not exist; make it first"
+        return f"{address!r} cannot be written, as its bucket does not exist; make it first"
     if lacks_bucket(error):
-        return f"{shown!r} cannot be read, as its bucket does not exist; check the address"
-    return f"there is nothing at {shown!r}; check the address"
+        return f"{address!r} cannot be read, as its bucket does not exist; check the address"
+    return f"there is nothing at {address!r}; check the address"
 
 
-_told_at = [-math.inf]  # when waiting was last spoken of: many requests at once fail together
+_logged_at = [-math.inf]  # when waiting was last spoken of: many requests at once fail together
 
 
 def _log_waiting(sentence: str) -> None:
     now = time.monotonic()
-    if now - _told_at[0] > RETRY_S:
-        _told_at[0] = now
+    if now - _logged_at[0] > RETRY_S:
+        _logged_at[0] = now
         _log.warning("%s", sentence)
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from anew.core import files
 
 # Bytes of blocks in the cache, of which the oldest go first: they are on the user's disk; chosen.
-KEPT = 4 * 1024**3
-LEFT = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
+MAX_BYTES = 4 * 1024**3
+REMAINING_SHARE = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
 SMALL_BLOCK_BYTES = 16 * 1024  # bytes; smaller blocks are kept in the database; chosen
 SMALL_SHARE = 0.25  # of the bytes that are kept, for small blocks; chosen
-BATCH = 128  # small blocks that are written at once: a transaction takes as long as ten of them; chosen
+BATCH_BLOCKS = 128  # small blocks that are written at once: a transaction takes as long as ten of them; chosen
 BUSY_S = 2.0  # seconds that a process waits for another one that writes to the database
 
 
@@ -32,11 +32,11 @@ class BlockCache:
 
     Args:
         folder: Its own; made when it is needed.
-        max_bytes: What all blocks may take, by default KEPT.
+        max_bytes: What all blocks may take, by default MAX_BYTES.
     """
 
     def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
-        total = KEPT if max_bytes is None else max_bytes
+        total = MAX_BYTES if max_bytes is None else max_bytes
         self._small = _SmallBlocks(folder / "small.sqlite", round(SMALL_SHARE * total))
         self._folder, self._max_bytes = folder, total - round(SMALL_SHARE * total)
         self._size: int | None = None  # of the files, as far as this process knows
@@ -109,7 +109,7 @@ class BlockCache:
         entries = self._entries()
         total = sum(size for _, size, _ in entries)
         for _, size, path in entries:
-            if total <= LEFT * self._max_bytes:
+            if total <= REMAINING_SHARE * self._max_bytes:
                 break
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -143,7 +143,7 @@ class _SmallBlocks:
     def store(self, name: str, data: bytes) -> None:
         with self._lock:
             self._waiting[name] = data
-            if len(self._waiting) >= BATCH:
+            if len(self._waiting) >= BATCH_BLOCKS:
                 self._write()
 
     def flush(self) -> None:
@@ -174,7 +174,7 @@ class _SmallBlocks:
     def _prune(self, database: sqlite3.Connection) -> None:
         """Remove the oldest blocks; their pages are used again for new ones."""
         self._size = self._measured()  # other processes add and remove, too
-        surplus = self._size - LEFT * self._max_bytes
+        surplus = self._size - REMAINING_SHARE * self._max_bytes
         if surplus <= 0:
             return
         last = removed = 0

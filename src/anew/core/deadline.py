@@ -14,6 +14,7 @@ from anew.core.stop_signals import restore_handler
 # Seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 REPEAT_INTERVAL_S = 0.5
 
+_running: list[float] = []  # the seconds of the hard stop that the main thread is in
 _held_back: list[int] = []  # one entry for each body that is not to be interrupted
 _missed: list[int] = []  # one entry for each stop that came during such a body
 
@@ -30,18 +31,23 @@ def can_stop() -> bool:
 @contextmanager
 def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterator[None]:
     """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first, and so does an
-    import. It must not be nested: the end of an inner one ends the time of the outer one, too.
+    import.
 
     Only the main thread of a system with SIGALRM can be stopped so; elsewhere the body has to watch the clock by itself.
 
     Args:
         seconds: From now on; None for no limit.
         during_imports: Whether imports are broken off, too, since nothing follows.
+
+    Raises:
+        RuntimeError: The body is within another hard stop, whose time would end with that of this one.
     """
     if seconds is None or not can_stop():
         yield
         return
 
+    if _running:
+        raise RuntimeError(f"a hard stop of {seconds:g} s is within one of {_running[0]:g} s, which it would end")
     body = sys._getframe(2)  # above are this function and `contextlib`
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,9 +60,11 @@ def hard_stop(seconds: float | None, *, during_imports: bool = False) -> Iterato
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), REPEAT_INTERVAL_S)
     try:
+        _running.append(seconds)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _running.clear()
         _missed.clear()
         restore_handler(signal.SIGALRM, previous)
 

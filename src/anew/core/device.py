@@ -37,18 +37,22 @@ def pick_device(device: str | torch.device, local_rank: int = 0, num_processes: 
             return _own_gpu(local_rank, num_processes)
         return "mps" if torch.backends.mps.is_available() and num_processes == 1 else "cpu"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise ConfigError(f"device={device!r} is unknown; give {NAMES}")
+        raise ConfigError(f"device={device!r} is unknown; give {NAMES}", "device")
     if device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("device='mps' does not exist: PyTorch finds no GPU of an Apple computer; give auto or cpu")
+        raise ConfigError(
+            "device='mps' does not exist: PyTorch finds no GPU of an Apple computer; give auto or cpu", "device"
+        )
     if device == "mps" and num_processes > 1:
         raise ConfigError(
-            f"device='mps' is used by one process, not by {num_processes} together; start one, or give device=cpu"
+            f"device='mps' is used by one process, not by {num_processes} together; start one, or give device=cpu",
+            "device",
         )
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={device!r} does not exist: PyTorch finds no CUDA device; give auto or cpu")
+        raise ConfigError(f"device={device!r} does not exist: PyTorch finds no CUDA device; give auto or cpu", "device")
     if int(device.partition(":")[2] or 0) >= torch.cuda.device_count() > 0:
         raise ConfigError(
-            f"device={device!r} does not exist: there are {torch.cuda.device_count()} CUDA devices; give one"
+            f"device={device!r} does not exist: there are {torch.cuda.device_count()} CUDA devices; give one",
+            "device",
         )
     return _own_gpu(local_rank, num_processes) if device == "cuda" else device
 

@@ -2,7 +2,7 @@
 cost this one file alone.
 
 The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
-is asked of it lies in pieces of some items, which is what makes it cheap; it sends results as they are ready. Where a piece
+is asked of it lies in batches of some items, which is what makes it cheap; it sends results as they are ready. Where a batch
 brings it down, each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty
 one is refused.
 """
@@ -297,27 +297,27 @@ def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> I
     if _inside or not decoder.native:
         yield from (_done((method, more), item) for item in items)
         return
-    for piece in pieces(items):
-        if all(isinstance(item.data, np.ndarray) for item in piece):
-            yield from (_done((method, more), item) for item in piece)
+    for batch in batches(items):
+        if all(isinstance(item.data, np.ndarray) for item in batch):
+            yield from (_done((method, more), item) for item in batch)
         else:
-            yield from _worker.run(_done, (method, more), piece)
+            yield from _worker.run(_done, (method, more), batch)
 
 
-def pieces(items: Iterable[X]) -> Iterator[list[X]]:
-    """Lists of BATCH_ITEMS neighbours, or of about BATCH_BYTES."""
-    piece: list[X] = []
+def batches(items: Iterable[X]) -> Iterator[list[X]]:
+    """Lists of BATCH_ITEMS items in a row, or of about BATCH_BYTES."""
+    batch: list[X] = []
     size = 0
     for item in items:
         data = getattr(item, "data", b"")
         data = getattr(data, "body", data)  # of a FileSlice
-        piece.append(item)
+        batch.append(item)
         size += len(data) if isinstance(data, bytes) else 0
-        if len(piece) == BATCH_ITEMS or size >= BATCH_BYTES:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+        if len(batch) == BATCH_ITEMS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _done(subject: tuple[Callable[[E, *More], R], tuple[*More]], item: E) -> R | ValueError:
@@ -440,4 +440,4 @@ def _limit_memory(max_bytes: int) -> None:
 _held = False  # to its share of memory
 
 
-__all__ = ["BATCH_ITEMS", "Worker", "call", "each", "pieces", "start"]
+__all__ = ["BATCH_ITEMS", "Worker", "batches", "call", "each", "start"]

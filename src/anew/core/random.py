@@ -207,7 +207,7 @@ class PackedPositions(Protocol):
 
 
 def _uniform_at(context: StepContext, stream: str, positions: PackedPositions, width: int) -> Tensor:
-    """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch next to it, nor of
+    """(N, width) uniform numbers, a function of each position's row and place in it: not of the other rows of the batch, nor of
     the length that the batch is padded to, both of which differ by process and micro-batch."""
     spans = range(0, positions.length, POSITIONS_PER_STREAM)
     numbers = [context.uniform(f"{stream}/{first}", (positions.batch, POSITIONS_PER_STREAM, width)) for first in spans]

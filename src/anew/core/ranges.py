@@ -49,7 +49,7 @@ class RangeStore:
 
     Args:
         system: The store.
-        shown: Its address, for sentences.
+        address: Its address, for sentences.
         cache: Where blocks are kept.
         num_objects: How many objects were listed.
         forget: Called when too many of them are not what was listed any more.
@@ -62,12 +62,12 @@ class RangeStore:
     def __init__(
         self,
         system: FileSystem,
-        shown: str,
+        address: str,
         cache: BlockCache,
         num_objects: int = 1,
         forget: Callable[[], object] = lambda: None,
     ) -> None:
-        self._system, self._address, self._cache = system, shown, cache
+        self._system, self._address, self._cache = system, address, cache
         self._num_objects, self._forget = num_objects, forget
         self._lost: set[str] = set()  # keys of objects that are gone or changed
         self._objects = DirectStore(system)
@@ -215,7 +215,7 @@ class RangeStore:
             f"{are(count)} gone or changed, such as {file.key.rpartition('/')[2]!r}"
         )
 
-    def _is_same(self, file: StoredFile, shown: str) -> bool:
+    def _is_same(self, file: StoredFile, address: str) -> bool:
         """Whether an object is what was listed; one that comes whole in one request shows it by its size instead."""
         now = time.monotonic()
         with self._lock:
@@ -233,7 +233,7 @@ class RangeStore:
                     raise
                 return None
 
-        return addresses.reached(look, shown) == file
+        return addresses.reached(look, address) == file
 
 
 class _Names:

@@ -46,8 +46,24 @@ def percent(share: float) -> str:
         return f"over {100.0 - 100.0 * EXTREME:.2f}%"
     if share < 0.1:
         return f"{100.0 * share:.2g}%"
-    decimals = len(f"{100.0 - 100.0 * share:.1g}".partition(".")[2]) if share > 0.99 else 0
-    return f"{100.0 * share:.{decimals}f}%"
+    return f"{100.0 * share:.{_percent_decimals(share)}f}%"
+
+
+def percent_at_least(share: float) -> str:
+    """A share that is a lower end, for a sentence with "at least": as in `percent`, but rounded down and always a number."""
+    if share <= 0.0 or share >= 1.0:
+        return percent(share)
+    share = min(share, 1.0 - EXTREME)
+    unit = 10.0 ** -_percent_decimals(share)
+    # What is a multiple of the unit but for the rounding of floats stays it
+    return f"{math.floor(100.0 * share / unit + 1e-9) * unit:.4g}%"
+
+
+def _percent_decimals(share: float) -> int:
+    """Decimals of a percentage: for two digits where it is small, and for one in its distance from 100 where it is large."""
+    if share < 0.1:
+        return 1 - math.floor(math.log10(100.0 * share))
+    return len(f"{100.0 - 100.0 * share:.1g}".partition(".")[2]) if share > 0.99 else 0
 
 
 def rounded_up(n: int) -> int:

@@ -411,9 +411,9 @@ def each(
         The item with the method's result (an iterator as a list), with a ValueError (one clause) if the item cannot be used, or
         the refusal with None.
     """
-    for piece in isolation.pieces(items):
-        results = isolation.each(method, [item for item in piece if isinstance(item, Item)])
-        for item in piece:
+    for batch in isolation.batches(items):
+        results = isolation.each(method, [item for item in batch if isinstance(item, Item)])
+        for item in batch:
             yield item, next(results) if isinstance(item, Item) else None
 
 

@@ -29,9 +29,8 @@ PRIOR_TRIES = 2.0  # weight of that expectation, in tries
 MAX_TRUST = 0.55
 SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not independent evidence
 CHANCE_HITS = 16  # contexts are so long that about so many places share one at random
-SUBSTITUTION_TOKENS = (
-    50_000  # tokens of records from which substitutions are counted, and of one record: bounds the time
-)
+# Tokens of records from which substitutions are counted, and of one record: bounds the time
+SUBSTITUTION_TOKENS = 50_000
 SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the frequencies of tokens
 NEARNESS_PRIOR = 2.0  # tokens without a match that nearness counts in addition: the first ones match by chance; chosen
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert

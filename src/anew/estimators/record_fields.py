@@ -20,17 +20,16 @@ OBJECT_MARKS = (b",", b":")  # the same for JSON objects, whose keys are fields 
 MIN_FIELDS = 3  # two may be a sentence with a comma
 SAME_FIELDS = 0.99  # share of records that must have the same number of fields
 MARK, QUOTE, BLANK, DIGIT, ESCAPE = 1, 2, 4, 8, 16  # roles of tokens, which are added up
-LAST_TOKENS = (
-    3  # so many tokens before are elements of a context; with two or four, bits are the same within 1% (docs/log.md)
-)
+# So many tokens before are elements of a context; with two or four, bits are the same within 1% (docs/log.md)
+LAST_TOKENS = 3
 LEADING = 4  # tokens at the beginning of another field that are elements of a context: five save nothing more
 OWN_ELEMENTS = 3 + LAST_TOKENS  # field, place in it, last tokens, field so far
 ORDER = OWN_ELEMENTS + LEADING
 NUM_ELEMENTS = 2**32  # of contexts: what a field holds so far is one number of 32 bits
 MAX_FIELDS = 1_000  # a record of more is no row; bounds the time and what a file of a stranger can ask for
 MAX_SKIPPED = 2  # blanks and quotes before the first character of a value
-MAX_DIGITS = 63  # longer runs of digits are told as this many
-MAX_NUMBERS = 7  # more numbers in a field are told as this many; a date and time has six
+MAX_DIGITS = 63  # longer runs of digits count as this many
+MAX_NUMBERS = 7  # more numbers in a field count as this many; a date and time has six
 COMPARED_RECORDS = 8_000  # that parents are chosen by
 COMPARED_PAIRS = 2_500_000  # pairs of fields times records, which take about a second
 COMPARED_LEADING = 2  # leading tokens of a field that another one is to tell: with three, too few records agree

@@ -9,6 +9,7 @@ from typing import Generic, TypeAlias
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
 from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.kmers import TAIL, Kmers
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.items_in_time import extent_of, extent_reason
@@ -129,7 +130,8 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
     def embedded(self, embedder: Embedder[ItemT], description: str) -> FeatureSets:
         """The sets as features of an embedder. description: that of the features, one clause."""
         if not isinstance(embedder, GridEmbedder):
-            return self.with_features({name: embedder(items) for name, items in self.items()}, description)
+            rows = {name: embedder(items) for name, items in self.items()}
+            return replace(self.with_features(rows, description), tail=TAIL if isinstance(embedder, Kmers) else 0.0)
         feature_pairs = {name: embedder.detailed(items) for name, items in self.items()}
         rows, detailed = ({name: pair[i] for name, pair in feature_pairs.items()} for i in (0, 1))
         detail = self.with_features({name: part[:CLASSIFIED] for name, part in detailed.items()}, DETAIL_DESCRIPTION)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from anew.core import files
 from anew.core.extras import require
 from anew.errors import ConfigError, RunError
-from anew.evaluation.reporting.model_card import LIMITS, escape, kept_data
+from anew.evaluation.reporting.model_card import LIMITS, describe_kept_data, escape
 from anew.exporting.base import Target
 from anew.exporting.card import card_head, measured_lines, read_report
 from anew.families.base import num_parameters
@@ -138,7 +138,7 @@ def _card(model: Model) -> str:
             *measured_lines(report),
             "\nMeasured on held-out data. *Real data*: training items scored as if they were samples. *Naive*: a "
             "generator that knows next to nothing.",
-            f"\n## Limits\n\n{LIMITS}\n{kept_data(record.family.config, record.spec)}",
+            f"\n## Limits\n\n{LIMITS}\n{describe_kept_data(record.family.config, record.spec)}",
         ]
     )
 

@@ -21,7 +21,8 @@ MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, 
 FLAT = 1e-5
 # Bins on each side of a peak that its tone reaches under a Hann window and mel bands; 2 and 4: docs/log.md, 2026-11-28.
 LOBE = 3
-# Rounds of `match_bands`: more bring hardly anything (docs/log.md, 2026-11-29); exports do as many.
+# Rounds of `match_bands`: 8 bring drums nearer, speech and effects hardly, and take twice the time (docs/log.md, 2026-11-29).
+# Exports do as many.
 MATCHING_ROUNDS = 4
 MAX_RATIO = 10.0  # by which a round may raise a band: a band that is nearly silent would only be noise; chosen
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen

@@ -21,7 +21,13 @@ def code_points(text: str) -> CodePoints:
 
 
 def window_hashes(x: CodePoints, width: int) -> Hashes:
-    """Hashes of all `width` characters in a row, (n - width + 1,); a power of two, since hashes of halves are combined."""
+    """Hashes of all `width` characters in a row, (n - width + 1,).
+
+    Raises:
+        ValueError: The width is no power of two: hashes of halves are combined.
+    """
+    if width < 1 or width & (width - 1):
+        raise ValueError(f"width={width} is no power of two")
     value = x.astype(np.uint64) * _GOLDEN_RATIO
     value ^= value >> _SHIFT
     span = 1

@@ -161,9 +161,11 @@ def choose_codec(data: TrainingData, family: FamilyChoice, space: str, *, replay
     codecs = codecs_for(data.spec, family.family_class)
     takes_data = family.family_class.supports(data.spec)
     if space == "pixel" and not takes_data:
-        raise ConfigError(f"space=pixel does not fit: the family {family.name!r} works on codes only; leave it out")
+        raise ConfigError(
+            f"space=pixel does not fit: the family {family.name!r} works on codes only; leave it out", "space"
+        )
     if space == "latent" and not codecs:
-        raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out")
+        raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out", "space")
     replays_codec = replays_codec and space == "auto" and bool(codecs)
     return _only_codec(codecs, family) if space == "latent" or not takes_data or replays_codec else None
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from anew.core import files
 from anew.core.json_values import JsonObject, JsonValue
+from anew.core.report_format import REPORT_FORMAT
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
 from anew.core.wording import QUESTIONS
 from anew.errors import RunError, command
@@ -130,7 +131,7 @@ def record_if_whole(run: Path) -> ReportRecord | None:
 
 
 def is_stopped(run: Path) -> bool:
-    """Whether a signal ended the measuring of a run's report."""
+    """Whether a signal ended the sampling or the measuring of a run's report."""
     report = record_if_whole(run)
     return report is not None and report.basis is not None and report.basis.is_stopped
 
@@ -141,7 +142,7 @@ def read_report(run: Path) -> JsonObject:
 
 
 def _with_present_names(report: JsonValue) -> JsonValue:
-    """A report with the present names of fields that reports of older versions call otherwise."""
+    """A report with the present names of fields that reports of older versions call otherwise, and then with the present format."""
     copies = report.get("copies") if isinstance(report, dict) else None
     if not isinstance(report, dict) or not isinstance(copies, dict):
         return report
@@ -153,7 +154,7 @@ def _with_present_names(report: JsonValue) -> JsonValue:
             else control
             for control in controls
         ]
-    return {**report, "copies": copies}
+    return report if copies == report["copies"] else {**report, "format": REPORT_FORMAT, "copies": copies}
 
 
 def _read(run: Path) -> tuple[JsonObject, ReportRecord]:

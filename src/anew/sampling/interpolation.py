@@ -190,7 +190,7 @@ def _frame_count(n: int, stops: int) -> int:
     """n, if it is a number of frames with one for each stop; raises ConfigError otherwise."""
     stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
     if n < stops:
-        raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}")
+        raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}", "n")
     return n
 
 

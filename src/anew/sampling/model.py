@@ -59,7 +59,7 @@ class Model(Generator):
     Attributes:
         folder: The run.
         record: What config.json says.
-        checkpoint_step: The step of the checkpoint that the weights are from; None if training is finished.
+        checkpoint_step: The step that the weights are from; None if they are the final ones.
         notes: Sentences on what the user should know, such as that the weights are those of a checkpoint.
 
     Raises:
@@ -77,9 +77,11 @@ class Model(Generator):
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
         weights, weights_path, self.checkpoint_step, notes = newest_weights(folder, record.status)
-        self.notes = [*folder.notes, *notes]
         if step is not None:
             weights, weights_path = earlier_weights(folder.path, step, weights)
+            self.checkpoint_step = step
+            notes = [f"these are the weights of step {step:,}, which were kept during training"]
+        self.notes = [*folder.notes, *notes]
         # The modality's spec has the spellings of tokens, which config.json does not.
         family = restore_family(record.family, modality.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)

@@ -119,7 +119,7 @@ class NewestWeights(NamedTuple):
     Attributes:
         state: The state of the family.
         path: The file it is from.
-        checkpoint_step: The step of the checkpoint that it is from; None if it is that of a finished training.
+        checkpoint_step: The step of the checkpoint that it is from; None if it is the final one.
         notes: Sentences on what the user should know.
     """
 

@@ -19,13 +19,12 @@ from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.sampling.origins import MAX_SCALE, Origin, side_file
 from anew.sampling.sample_folder import check_unused, make_empty_folder, make_folder, with_other_origins
+from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
-REPR_ITEMS = 5  # items of which `repr` says more than their number, as pandas does
-NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
 
 @runtime_checkable
@@ -343,7 +342,7 @@ class Samples(Sequence[DecodedItem]):
         return samples
 
     def _repr_html_(self) -> str:
-        indices = range(min(NOTEBOOK_SIZE, len(self)))
+        indices = range(min(NOTEBOOK_ITEMS, len(self)))
         return f"<div>{''.join(self.artifact(index).html() for index in indices)}</div>"
 
 

@@ -16,7 +16,9 @@ from anew.core.arguments import new_file
 from anew.core.wording import plural
 from anew.errors import ConfigError
 
-REPR_ITEMS, NOTEBOOK_ROWS = 5, 64  # records that `repr` and a notebook show
+# Of records and of samples
+REPR_ITEMS = 5  # of which `repr` says more than their number, as pandas does
+NOTEBOOK_ITEMS = 64  # that a notebook shows: more images make its file too large to open
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
@@ -143,7 +145,7 @@ class Scores:
 
     def _repr_html_(self) -> str:
         """HTML for notebooks: the figures, and a row for each of the first records."""
-        rows = "".join(f"<tr><td>{item.record}<td>{item.bits_per_unit:.4g}" for item in self.items[:NOTEBOOK_ROWS])
+        rows = "".join(f"<tr><td>{item.record}<td>{item.bits_per_unit:.4g}" for item in self.items[:NOTEBOOK_ITEMS])
         table = f"<table><tr><th>record<th>bits per {self.unit}{rows}</table>" if rows else ""
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return f"<p><b>{', '.join(self._facts())}</b></p>{table}{notes}"

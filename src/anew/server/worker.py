@@ -19,9 +19,8 @@ from anew.server.limits import MAX_ROWS, Limits
 from anew.server.work import Work
 
 GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
-NEWEST_WEIGHT = (
-    0.3  # of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
-)
+# Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
+NEWEST_WEIGHT = 0.3
 STOPPING = "the server is stopping; try again later"
 FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"
 

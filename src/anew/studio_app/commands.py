@@ -11,7 +11,7 @@ from pathlib import Path
 from anew.core import arguments, files
 from anew.core.durations import as_duration, parse_duration
 from anew.core.own_folders import COMPARISON_MARK
-from anew.errors import ConfigError
+from anew.errors import ConfigError, RunError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
 from anew.runs.record import Request, RunRecord
@@ -193,7 +193,7 @@ def discard(studio: Studio, name: str) -> None:
             check_idle(studio, name, studio.run(name))
         hidden = _withdraw(studio, name, path)
     if hidden is not None:
-        shutil.rmtree(hidden)
+        _remove(name, hidden)
 
 
 def compare(studio: Studio, names: Sequence[str]) -> Job:
@@ -239,7 +239,7 @@ def discard_comparison(studio: Studio, name: str) -> None:
         is_comparison = any((path / written).is_file() for written in COMPARISON_FILES)
         hidden = _withdraw(studio, name, path if is_comparison else None)  # else somebody has made a folder there since
     if hidden is not None:
-        shutil.rmtree(hidden)
+        _remove(name, hidden)
 
 
 def _withdraw(studio: Studio, name: str, path: Path | None) -> Path | None:
@@ -248,11 +248,26 @@ def _withdraw(studio: Studio, name: str, path: Path | None) -> Path | None:
     hidden = None
     if path is not None and path.exists():
         hidden = path.with_name(files.temporary_name(path.name))
-        path.rename(hidden)
+        try:
+            path.rename(hidden)
+        except OSError as error:
+            raise RunError(
+                f"{str(path)!r} cannot be deleted ({error.strerror}); make its folder writable, or delete it yourself"
+            ) from None
     for job in studio.jobs.all():
         if job.run == name and job.state != "running":
             studio.jobs.delete(job)
     return hidden
+
+
+def _remove(name: str, hidden: Path) -> None:
+    """Delete a folder that `_withdraw` has hidden. Raises RunError, with its path, where a part stays: no page shows it."""
+    try:
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise RunError(
+            f"{name!r} is discarded, but a part of it cannot be deleted ({error.strerror}); delete {str(hidden)!r} yourself"
+        ) from None
 
 
 def _ended_comparison(studio: Studio, name: str) -> Job:

@@ -271,9 +271,8 @@ def _cut_off(model: Model, ids: Tensor, num_tokens: int) -> list[str]:
         or "end" not in spec.special
     ):
         return []
-    n_cut = int(
-        (ids[:, 1:] != spec.special["end"]).all(1).sum()
-    )  # what is given may begin with the end of the text before it
+    # What is given may begin with the end of the text before it
+    n_cut = int((ids[:, 1:] != spec.special["end"]).all(1).sum())
     if not n_cut:
         return []
     return [

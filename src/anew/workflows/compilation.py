@@ -35,7 +35,7 @@ def check_compiler(config: TrainConfig, world: World) -> None:
     """Raise ConfigError if networks are to be compiled and a process has no compiler. Called before any work is done."""
     missing = _missing_anywhere(world) if config.compile == "on" else ""
     if missing:
-        raise ConfigError(f"compile=on needs {missing}; install it, or leave `compile` out")
+        raise ConfigError(f"compile=on needs {missing}; install it, or leave `compile` out", "compile")
 
 
 def _missing_anywhere(world: World) -> str:
@@ -62,10 +62,11 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
     has_blocks = bool(compilable_blocks(job.family.phases()))
     if setting == "on":
         if not has_blocks:
-            raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
+            raise ConfigError("compile=on needs a family whose networks have blocks; leave it out", "compile")
         if job.plan.recompute:
             raise ConfigError(
-                "compile=on and the recomputation of activations (`recompute`) cannot be combined; leave one of them out"
+                "compile=on and the recomputation of activations (`recompute`) cannot be combined; leave one of them out",
+                "compile",
             )
         _check_time(job)
         return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
@@ -164,7 +165,8 @@ def _check_time(job: TrainingJob) -> None:
     if seconds is not None and seconds < MIN_TRAIN_SECONDS:
         raise ConfigError(
             f"compile=on takes up to two minutes before the training, for which this budget leaves {seconds:.0f} s; give at "
-            f"least {duration(MIN_TRAIN_SECONDS + 60.0)}, or leave `compile` out"
+            f"least {duration(MIN_TRAIN_SECONDS + 60.0)}, or leave `compile` out",
+            "compile",
         )
 
 

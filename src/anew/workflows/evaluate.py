@@ -139,7 +139,7 @@ def evaluate_run(
         )
         crowding = 1.0 if limit is None else limit.crowding
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at, crowding)
-        measurements.is_stopped |= stopped
+        measurements.is_sampling_stopped = stopped
         if opened is None and limit is not None and left is not None:
             advise_longer(measurements, left, crowding)
         sampling = Sampling(model, n, targets, seed, measured_pace, samples, notes)

@@ -12,10 +12,11 @@ from types import MappingProxyType
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import UNKNOWN_CLASS
-from anew.core.threads import use_threads
+from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset, listed_items
 from anew.data.formats.pixels import OPAQUE
@@ -33,9 +34,10 @@ from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.workflows.evaluate import report_content
 from anew.workflows.evaluated_items import MAX_TEXT_CHARACTERS, EvaluatedItems, LabelledItems
 from anew.workflows.measuring import measure_all
-from anew.workflows.time_limit import TimeLimit
+from anew.workflows.time_limit import SHORT_REPORT, TEXT_REPORT, TimeLimit, budget_was_over, seconds_before_report
 
 ONLY_COMPARED = DataBudget(None, 0, 0, only_compared=True)
+READING = "the data was read"
 NUM_PEEKED = 300  # items in which transparency is looked for; chosen
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
@@ -76,23 +78,21 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    reading = dict(settings or {})
+    reading, meter = dict(settings or {}), CrowdingMeter()
     with contextlib.ExitStack() as stack:
-        real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
-        stack.callback(real.close)
-        real.fit(ONLY_COMPARED)
-        with tempfile.TemporaryDirectory() as folder:
-            real.modality.save(Path(folder))
-            generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
-            stack.callback(generated.close)
-            held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
-        if held_out_data is not None:
-            stack.callback(held_out_data.close)
-        sets = SampleSets(EvaluatedItems(real, generated, held_out_data, n, seed))
+        try:
+            with hard_stop(None if ends_at is None else seconds_before_report(ends_at)):
+                items, form_notes = _read(stack, samples, data, held_out, n, seed, modality, reading, reporter)
+                sets = SampleSets(items)
+        except TimeIsUp:
+            assert ends_at is not None, "without an end nothing is stopped"
+            raise budget_was_over(ends_at, READING, meter.read(), TEXT_REPORT) from None
+        real = items.real
         for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
             reporter.message(sentence)
-        data_notes = [*form_notes, *sets.notes, *describe_skipped(generated.scan)]
-        limit = None if ends_at is None else TimeLimit.until(ends_at, "the data was read")
+        data_notes = [*form_notes, *sets.notes, *describe_skipped(items.generated.scan)]
+        report_seconds = TEXT_REPORT if items.textual else SHORT_REPORT
+        limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
         measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
@@ -119,6 +119,31 @@ def evaluate_samples(
             subtitle=" ".join([sets.summary(names["data"], names["held_out"]), *real.table_notes]),
         )
         return report
+
+
+def _read(
+    stack: contextlib.ExitStack,
+    samples: str,
+    data: str,
+    held_out: str | None,
+    n: int,
+    seed: int,
+    modality: str | None,
+    reading: Mapping[str, object],
+    reporter: Reporter,
+) -> tuple[EvaluatedItems, list[str]]:
+    """The items, and sentences on what they are brought to. stack: closes what is opened; other arguments as of `evaluate_samples`."""
+    real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
+    stack.callback(real.close)
+    real.fit(ONLY_COMPARED)
+    with tempfile.TemporaryDirectory() as folder:
+        real.modality.save(Path(folder))
+        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
+        stack.callback(generated.close)
+        held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
+    if held_out_data is not None:
+        stack.callback(held_out_data.close)
+    return EvaluatedItems(real, generated, held_out_data, n, seed), form_notes
 
 
 def _open_real(

@@ -13,6 +13,7 @@ from typing import Any
 from anew.core.registry import available, family_settings
 from anew.core.settings import settings_of
 from anew.data.modality import load_modality
+from anew.data.reading_settings import OF_FILES, WITHOUT_RUN
 from anew.errors import ConfigError, did_you_mean, shorten
 from anew.planning.train_config import TrainConfig
 
@@ -23,6 +24,15 @@ GROUPS = {
     "data": "Kinds of data (for look, train and compare)",
     "sampling": "Sampling (for sample and walk)",
 }
+# The groups whose settings the functions of Python take. `score` and `evaluate` take those data settings alone that say how files are
+# read.
+GROUPS_OF = {
+    "train": ("training", "family", "data"),
+    "compare": ("training", "family", "data"),
+    "look": ("data",),
+    "walk": ("sampling",),
+}
+READING_SETTINGS_OF = {"score": OF_FILES, "evaluate": WITHOUT_RUN}
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
@@ -109,6 +119,13 @@ def list_settings(name: str | None = None) -> SettingList:
         hint = hint if hint.endswith("?") else f"; `anew settings` lists all {len(settings)}"
         raise ConfigError(f"unknown setting {shorten(name)}{hint}")
     return matches
+
+
+def setting_names(verb: str) -> set[str]:
+    """The names of the settings that a function of `anew` takes in its argument `settings`; none if it has no such argument."""
+    groups = GROUPS_OF.get(verb, ())
+    names = {setting.name for setting in _all_settings() if setting.group in groups} if groups else set()
+    return names | set(READING_SETTINGS_OF.get(verb, ()))
 
 
 def _all_settings() -> Iterator[SettingInfo]:

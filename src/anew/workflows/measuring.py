@@ -61,7 +61,7 @@ def measure_all(
             measurements.is_out_of_time = True
             measurements.notes.append(Note(TIME_WAS_UP))
     except KeyboardInterrupt:
-        measurements.is_stopped = True
+        measurements.is_measuring_stopped = True
         measurements.notes.append(Note("Stopped before the end: what is missing here was not measured."))
         if measurements.copies is None:
             measurements.notes.append(not_measured(COPIES, "stopped", COPIES))

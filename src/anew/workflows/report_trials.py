@@ -172,14 +172,14 @@ def _trial(
     if not pool.train:
         return None
     if is_running_text(spec):
-        posing = _passages(pool.train, size.samples, round(pieces * PASSAGE))
+        stand_ins = _passages(pool.train, size.samples, round(pieces * PASSAGE))
     else:
         size = size._replace(real=min(size.real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
         compared = pool.head(size.real)
         rest = [*pool.train[len(compared.train) :], *pool.held_out[len(compared.held_out) :]]
-        posing = rest[: size.samples]
-    evaluation = load_evaluation(modality)(_inputs(data, spec, pool, posing, seed))
-    return AuditTrial(evaluation, pool, size._replace(samples=len(posing))) if posing and size.real else None
+        stand_ins = rest[: size.samples]
+    evaluation = load_evaluation(modality)(_inputs(data, spec, pool, stand_ins, seed))
+    return AuditTrial(evaluation, pool, size._replace(samples=len(stand_ins))) if stand_ins and size.real else None
 
 
 def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:

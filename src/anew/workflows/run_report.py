@@ -18,7 +18,7 @@ from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Supply
-from anew.evaluation.reporting.model_card import kept_data, write_card
+from anew.evaluation.reporting.model_card import describe_kept_data, write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
 from anew.evaluation.score import Score
@@ -49,7 +49,8 @@ class Measurements:
         unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
         supply: What limits the number of items that were compared.
-        is_stopped: Whether a signal ended the sampling or the measuring.
+        is_sampling_stopped: Whether a signal ended the sampling.
+        is_measuring_stopped: Whether a signal ended the measuring.
         is_out_of_time: Whether the clock ended the measuring.
         score_seconds: How long the scores that carry answers took.
     """
@@ -60,14 +61,20 @@ class Measurements:
     unmeasured: list[str] = field(default_factory=list)
     too_few: str = ""
     supply: Supply = field(default_factory=Supply)
-    is_stopped: bool = False
+    is_sampling_stopped: bool = False
+    is_measuring_stopped: bool = False
     is_out_of_time: bool = False
     score_seconds: float = 0.0
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether a signal ended the sampling or the measuring."""
+        return self.is_sampling_stopped or self.is_measuring_stopped
+
+    @property
     def ended_by(self) -> str:
         """Why the measuring ended before everything was measured, one clause; "" if it did not."""
-        if self.is_stopped:
+        if self.is_measuring_stopped:
             return "the evaluation was stopped before it was measured"
         return "time was up before it was measured" if self.is_out_of_time else ""
 
@@ -79,7 +86,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
         run: The run's folder.
         report: The report.
         samples: Number of samples that were drawn.
-        is_stopped: Whether a signal ended the measuring.
+        is_stopped: Whether a signal ended the sampling or the measuring.
         passes: Passes over the training data so far, if they are known.
     """
     return Basis(
@@ -219,7 +226,7 @@ def write_run_report(
             report,
             data_path=record.data.path,
             parameters=record.plan.parameters,
-            contents=kept_data(record.family.config, record.spec),
+            kept_data=describe_kept_data(record.family.config, record.spec),
             tried=describe_pilots(record.plan.pilots),
         )
     if (warning := short_training_warning(steps)) and replaced is None:

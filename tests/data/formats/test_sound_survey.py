@@ -64,9 +64,8 @@ def test_the_energy_above_a_frequency() -> None:
 def test_files_are_listened_to_for_a_bounded_time() -> None:
     shape = Shape(RATE, 128, 512, 48, 48)
     assert files_in_time([Header(RATE, 1, 2 * RATE)] * 20, shape) == list(range(20))
-    assert (
-        files_in_time([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []
-    )  # short, and no single sound
+    # Short, and no single sound
+    assert files_in_time([Header(RATE, 1, RATE), Header(RATE, 1, 3600 * RATE)], shape) == []
     many = files_in_time([Header(2 * RATE, 1, 3600 * RATE)] * 200, shape)
     assert 5 <= len(many) <= LISTENED_SECONDS / 30 and many[-1] > 150
 

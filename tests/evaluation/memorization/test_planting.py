@@ -55,7 +55,6 @@ def test_the_limit_is_the_least_rate_caught_of_both_kinds() -> None:
 def test_leaning_to_training_items_is_no_copying_where_samples_are_no_closer() -> None:
     assert combined_p(0.001, ReferenceResult(0.001, 5, 4.0)) == 0.001
     assert combined_p(0.001, ReferenceResult(0.5, 5, 0.0)) == 0.5
-    assert (
-        combined_p(0.3, ReferenceResult(0.001, 5, 4.0)) == 0.3
-    )  # sharper than the data, yet not towards training items
+    # Sharper than the data, yet not towards training items
+    assert combined_p(0.3, ReferenceResult(0.001, 5, 4.0)) == 0.3
     assert combined_p(0.001, None) == 0.001

@@ -35,9 +35,8 @@ def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
     assert all(share < line for share, line in zip(picture.shares, picture.line, strict=True))
     assert 4 <= picture.tested < len(SAMPLES)  # of those further away nobody asks
     assert picture.planted is not None and picture.planted_rate is not None
-    assert (
-        outcome.exact_limit is not None and picture.planted_rate >= outcome.exact_limit
-    )  # lower rates: by the match test
+    # Lower rates: by the match test
+    assert outcome.exact_limit is not None and picture.planted_rate >= outcome.exact_limit
     assert any(share >= line for share, line in zip(picture.planted, picture.line, strict=True))
     assert json.loads(json.dumps(result_json(outcome)))["picture"]["expected"] == pytest.approx(0.5, abs=0.01)
 

@@ -10,8 +10,8 @@ from anew.evaluation.memorization.sole_source import (
     WINDOW,
     SoleSourceDistance,
     WholeText,
+    cut_lengths,
     joined_parts,
-    posing_lengths,
     texts_cut_to_lengths,
 )
 
@@ -75,8 +75,8 @@ def test_planted_copies_are_joined_from_parts_of_two_texts() -> None:
 
 def test_texts_are_cut_to_the_lengths_of_the_others() -> None:
     lengths, others = np.array([100, 2000, 500, 900]), np.array([300, 300, 700, 800])
-    assert posing_lengths(lengths, others).tolist() == [100, 800, 300, 700]
-    assert posing_lengths(others, lengths).tolist() == [100, 300, 700, 800]
+    assert cut_lengths(lengths, others).tolist() == [100, 800, 300, 700]
+    assert cut_lengths(others, lengths).tolist() == [100, 300, 700, 800]
     rng = np.random.default_rng(4)
     text = "".join(rng.choice(LETTERS, 900))
     part = texts_cut_to_lengths([text], ["x" * 300], rng)[0]

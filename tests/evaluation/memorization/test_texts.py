@@ -113,9 +113,8 @@ def test_longest_matches_of_several_texts_and_of_none() -> None:
 
 
 def test_what_repeats_everywhere_takes_no_more_time() -> None:
-    training = code_points(
-        (" " * 12 + "x = 1\n") * 60_000
-    )  # a million characters; eight spaces stand at a quarter of them
+    # A million characters; eight spaces stand at a quarter of them
+    training = code_points((" " * 12 + "x = 1\n") * 60_000)
     texts = [" " * 1500, (" " * 8 + "y = 2\n") * 100, (" " * 12 + "x = 1\n") * 80]
     begin = time.process_time()
     result = longest_matches(texts, training)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from anew.evaluation.metrics.frechet import frechet_distance, gaussian_frechet
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
+from anew.evaluation.metrics.frechet import compute, frechet_distance, gaussian_frechet
+from anew.evaluation.reporting.grading import part_of
+from anew.evaluation.score import Score
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -49,3 +52,44 @@ def test_frechet_distance_equals_torch_fidelity() -> None:
     moments = [metric_fid.fid_features_to_statistics(torch.tensor(x)) for x in (a, b)]
     (expected,) = metric_fid.fid_statistics_to_metric(*moments, False).values()
     assert frechet_distance(a, b) == pytest.approx(expected, abs=1e-4)
+
+
+def far_out(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows (n, 30) of which two in a thousand are far out, as lists of codes are among paragraphs."""
+    rows = rng.normal(size=(n, 30))
+    rows[rng.random(n) < 0.002] *= 30.0
+    return rows
+
+
+def scored(samples: np.ndarray, held_out: np.ndarray, train: np.ndarray, tail: float) -> Score:
+    sets = FeatureSets(samples, held_out, train, tail=tail)
+    (score,) = compute(FeatureComparison.of(sets, 0, lambda share: False))
+    return score
+
+
+def test_a_few_rows_far_out_do_not_decide_where_tails_are_limited() -> None:
+    grades: dict[float, list[str]] = {0.0: [], 0.01: []}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        rows = [far_out(500, rng) for _ in range(3)]
+        for tail, of_tail in grades.items():
+            part = part_of(scored(*rows, tail))
+            assert part is not None
+            of_tail.append(part.grade)
+    assert set(grades[0.01]) == {"good"} and set(grades[0.0]) != {"good"}
+
+
+def test_samples_that_differ_are_told_where_tails_are_limited() -> None:
+    rng = np.random.default_rng(0)
+    samples, held_out, train = (rng.normal(size=(500, 30)) for _ in range(3))
+    for changed in (samples + 0.5, samples * 0.5, samples + 100.0):
+        part = part_of(scored(changed, held_out, train, 0.01))
+        assert part is not None and part.grade == "poor"
+
+
+def test_all_rows_count_as_they_are_without_a_tail() -> None:
+    rng = np.random.default_rng(0)
+    samples, held_out, train = (far_out(200, rng) for _ in range(3))
+    assert scored(samples, held_out, train, 0.0).value == frechet_distance(samples, held_out)
+    limited = scored(samples, held_out, train, 0.01)
+    assert "outer 1% of training items" in limited.source and limited.value < frechet_distance(samples, held_out)

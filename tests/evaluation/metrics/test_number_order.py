@@ -113,8 +113,8 @@ def test_orders_are_those_of_their_definition(gaps: float) -> None:
             (row[("column", i)], row[("column", j)]) for row in records if {("column", i), ("column", j)} <= set(row)
         ]
         low, high = np.array(pairs).T
-        telling = float((low[:, None] > high).mean())
-        return float((low > high).mean()) <= MAX_BROKEN and telling >= MIN_BROKEN_BY_CHANCE
+        broken_by_chance = float((low[:, None] > high).mean())
+        return float((low > high).mean()) <= MAX_BROKEN and broken_by_chance >= MIN_BROKEN_BY_CHANCE
 
     expected = {(i, j) for i in range(12) for j in range(12) if i != j and is_order(i, j)}
     assert 10 < len(expected) < 66

@@ -341,13 +341,11 @@ def test_a_classifier_that_is_always_right_is_never_close() -> None:
     code = [auc(0.997, 0.0055, 93, real=0.756), score("kernel_distance", 0.053, 0.044, 0.062, 0.011, n=93)]
     assert grade(code)["closeness"] == "poor"
     assert figures(code)["closeness"].startswith("a classifier picks the sample out of a pair 100% of the time")
-    assert (
-        grade([auc(0.87, 0.025, 900, real=0.83)])["closeness"] == "too_few"
-    )  # as far as the luck of a few documents goes
+    # As far as the luck of a few documents goes
+    assert grade([auc(0.87, 0.025, 900, real=0.83)])["closeness"] == "too_few"
     assert grade([auc(1.0, 0.002, 900, real=0.96)])["closeness"] == "poor"
-    assert (
-        grade([auc(0.75, 0.02, 4_000, real=0.76)])["closeness"] == "too_few"
-    )  # it may differ as much from training items
+    # It may differ as much from training items
+    assert grade([auc(0.75, 0.02, 4_000, real=0.76)])["closeness"] == "too_few"
 
 
 def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:
@@ -401,9 +399,8 @@ def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
 def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
     assert grade([auc(0.66, 0.04, 800, real=0.67)])["closeness"] == "good"
     assert grade([auc(0.66, 0.04, 800, real=0.5)])["closeness"] == "fair"
-    assert (
-        grade([auc(0.7, 0.04, 800, real=0.54)])["closeness"] == "fair"
-    )  # within chance of guessing: nothing is granted
+    # Within chance of guessing: nothing is granted
+    assert grade([auc(0.7, 0.04, 800, real=0.54)])["closeness"] == "fair"
     end_of_a_log = [
         score("two_sample_auc", 0.949, 0.868, 1.0, 0.979, n=25),
         score("kernel_distance", 0.0666, 0.0419, 0.1024, 0.0671, n=25),

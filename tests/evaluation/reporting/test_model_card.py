@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from anew.core.specs import Tokens
-from anew.evaluation.reporting.model_card import card, kept_data, write_card
+from anew.evaluation.reporting.model_card import card, describe_kept_data, write_card
 from anew.evaluation.reporting.report import EvaluationReport
 from scores import score
 
@@ -96,6 +96,6 @@ def test_without_scores_there_is_no_index() -> None:
     ],
 )
 def test_a_model_that_keeps_its_data_says_so(config: dict[str, object], packed: bool, kept: str | None) -> None:
-    sentence = kept_data(config, Tokens(vocab=9, length=4, packed=packed))
-    text = card(report(modality="text", scores=[]), data="d", parameters=1, contents=sentence)
+    sentence = describe_kept_data(config, Tokens(vocab=9, length=4, packed=packed))
+    text = card(report(modality="text", scores=[]), data="d", parameters=1, kept_data=sentence)
     assert ("safetensors` contains" in text) == (kept is not None) and (kept or "") in text

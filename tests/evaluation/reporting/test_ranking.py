@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from anew.evaluation.reporting.comparison import table
 from anew.evaluation.reporting.ranking import (
+    MORE_DETAIL,
     CopyingSummary,
     RunResult,
-    _compare_detail,
     best_runs,
     claims,
     copy_summary,
@@ -139,5 +139,7 @@ def test_who_copies_is_said_before_who_wins() -> None:
 
 def test_an_interval_that_ends_at_zero_is_one() -> None:
     wide, other = score("fine_detail", -0.5, -1.0, 0.0), score("fine_detail", -0.1)
-    assert _compare_detail(other, wide) == 0  # the upper end was taken for none, and the interval for half as wide
-    assert _compare_detail(score("fine_detail", 0.1), wide) == 1
+    assert (
+        MORE_DETAIL.compare([other], [wide]) == 0
+    )  # the upper end was taken for none, and the interval for half as wide
+    assert MORE_DETAIL.compare([score("fine_detail", 0.1)], [wide]) == 1

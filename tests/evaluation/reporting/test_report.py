@@ -624,7 +624,7 @@ def test_too_few_items_are_no_result_anywhere(tmp_path: Path) -> None:
     assert "too few40; counts from 500" in page.text and "82.3 to" not in page.text
     assert result["scores"][0]["counts_from"] == 500 and "counts_from" not in result["scores"][1]
     record = ReportRecord.model_validate(result)
-    assert [telling.name for telling in record.informative_scores] == [figure.name for figure in few[1:]]
+    assert [figure.name for figure in record.informative_scores] == [figure.name for figure in few[1:]]
     report = EvaluationReport.of(few, run="r", family="gan", modality="image")
     assert "frechet" not in card(report, data="d", parameters=None).lower()
 

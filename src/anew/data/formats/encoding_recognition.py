@@ -187,7 +187,7 @@ def _best_sister(codec: str, codecs: Iterable[str], sample: bytes) -> str:
         characters = _upper_half(sister)
         read = characters.encode(codec, "replace")
         pairs = zip(counts, characters, read.decode(codec), strict=True)
-        strange = sum(n for n, meant, read in pairs if meant != read or "\x7f" <= meant < "\xa0")
+        strange = sum(n for n, meant, seen in pairs if meant != seen or "\x7f" <= meant < "\xa0")
         return -strange, scores(sample.translate(bytes(range(128)) + read)).get(codec, 0.0)
 
     return max([codec, *sisters], key=fit)  # the first of equal ones

@@ -83,6 +83,7 @@ def _pattern(text: str) -> tuple[re.Pattern[str], str]:
         ) from None
     if pattern.groups != 1:
         raise ConfigError(
-            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses"
+            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses",
+            "labels",
         )
     return pattern, f"what matches {text}"

@@ -63,7 +63,7 @@ def parse_size(text: object) -> tuple[int, int] | None:
     sides = [int(side) for side in match.groups() if side] if match else []
     if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
         allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
-        raise ConfigError(f"size={text!r} is not allowed; {allowed}")
+        raise ConfigError(f"size={text!r} is not allowed; {allowed}", "size")
     return sides[0], sides[-1]
 
 

@@ -62,7 +62,7 @@ def parse_cell(text: str) -> SheetCells | None:
         allowed = (
             f"give off, a side such as 32, WIDTHxHEIGHT, or 32x48+1 for lines of 1 pixel between, up to {MAX_SIDE}"
         )
-        raise ConfigError(f"cell={text!r} is not allowed; {allowed}")
+        raise ConfigError(f"cell={text!r} is not allowed; {allowed}", "cell")
     width, height, gap = match.groups()
     return SheetCells(int(width), int(height or width), int(gap or 0))
 

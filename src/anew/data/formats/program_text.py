@@ -30,6 +30,6 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     if suffix not in SHARED_SUFFIXES or head.startswith(b"#!") or _CERTAIN.search(head):
         return False
     lines = [line for line in head.decode("latin-1").splitlines() if line.strip()]
-    telling = [line for line in lines if _COMMENT.match(line) is None]
-    n_statements = sum(_STATEMENT.match(line) is not None for line in telling)
-    return n_statements < MIN_SHARE * len(telling)
+    code_lines = [line for line in lines if _COMMENT.match(line) is None]
+    n_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
+    return n_statements < MIN_SHARE * len(code_lines)

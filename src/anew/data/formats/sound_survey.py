@@ -33,12 +33,10 @@ FAINTER_DB, RISE_DB = 6.0, 6.0
 HEARD_DB = 40.0  # decibels below the loudest window: what is fainter may rise and fall as it likes
 # Longest and shortest of most files of one length, as a share of each other: some have a silence that others lack; chosen.
 SAME_LENGTH = 0.9
-ONE_LENGTH_SHARE = (
-    0.8  # of the files that have one length, from which on they count as sounds, not as recordings; chosen
-)
-MAX_CLIPS_OF_SOUND = (
-    4.0  # clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
-)
+# Of the files that have one length, from which on they count as sounds, not as recordings; chosen
+ONE_LENGTH_SHARE = 0.8
+# Clips of a file of which the beginning alone is learned: of longer ones, most would be lost; chosen
+MAX_CLIPS_OF_SOUND = 4.0
 MIN_LOSS = 0.001  # share of the energy above the frequencies of clips of which a sentence speaks; chosen
 SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 

@@ -91,7 +91,7 @@ class Audio(Modality):
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
-            raise ConfigError(f"rate={config.rate} is too low; give 0 (as files and budget have it), or 1000 and more")
+            raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._has_singles = False  # whether long files may be single sounds, which are one clip each
@@ -136,8 +136,8 @@ class Audio(Modality):
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
-        listened = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
-        contents = [c for c in isolation.each(self.contents, listened) if not isinstance(c, ValueError)]
+        items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
+        contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
         self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
         self._has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
         notes = sound_survey.describe_files(

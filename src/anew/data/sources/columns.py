@@ -94,7 +94,7 @@ class ColumnChoice:
         roles = {role: values.get(f"{role}_column") for role in ROLES}
         encoding = str(values.get("encoding", AUTO))
         if reason := why_not_encoding(encoding):
-            raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}")
+            raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}", "encoding")
         texts = {role: str(name) for role, name in roles.items() if name}
         header = parse_switch("header", as_text(values.get("header", True)))
         return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding, header=header)

@@ -30,12 +30,14 @@ class PagedStore:
     Args:
         call: Runs a request of S3 by its name.
         bucket: The bucket.
-        shown: Its address in sentences.
+        address: Its address in sentences.
         direct: Lists whole folders in less time, where it can; None: only `call` does.
     """
 
-    def __init__(self, call: Callable[..., object], bucket: str, shown: str, direct: DirectStore | None = None) -> None:
-        self._call, self._bucket, self._address, self._direct = call, bucket, shown, direct
+    def __init__(
+        self, call: Callable[..., object], bucket: str, address: str, direct: DirectStore | None = None
+    ) -> None:
+        self._call, self._bucket, self._address, self._direct = call, bucket, address, direct
 
     def rows(self, prefix: str) -> Iterator[Row]:
         """All objects below a prefix, by their paths there, in no order."""

@@ -139,7 +139,7 @@ def _note(shown: str, listing: StoreListing, distant: StoredFiles) -> str:
     others = len(listing.files) - len(distant)
     copied = f", and {others:,} of them from a copy" if others else ""
     age = f", listed {listing.age / 60:.0f} minutes ago" if listing.age else ""
-    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(block_cache.KEPT)}"
+    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(block_cache.MAX_BYTES)}"
 
 
 def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredFiles) -> Listing:
@@ -191,9 +191,9 @@ class _CopyProgress:
         is_over: Set where the copy is over.
     """
 
-    def __init__(self, shown: str, missing: Mapping[str, StoredFile]) -> None:
+    def __init__(self, address: str, missing: Mapping[str, StoredFile]) -> None:
         self.is_over = threading.Event()
-        self._address, self._total = shown, sum(file.bytes or 0 for file in missing.values())
+        self._address, self._total = address, sum(file.bytes or 0 for file in missing.values())
         self._received: dict[str, int] = {}  # bytes of each file
         self._begin = time.monotonic()
         self._next = FIRST_PROGRESS_S

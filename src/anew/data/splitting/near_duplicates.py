@@ -23,9 +23,8 @@ MIN_SIMILARITY = 0.7  # share of common shingles (Jaccard) that makes two docume
 MAX_DOCUMENTS = 20_000  # documents that are compared by their signatures: about 10 s of one core
 MAX_CHARACTERS = 4_000  # characters of each of so many documents that are compared, for the same reason
 COMPARED_CHARACTERS = 8_000_000  # of fewer documents, so many characters in total are compared: about 1 s
-_BASE = np.uint64(
-    1_000_003
-)  # base of the polynomial hash of a shingle: a prime, far larger than the alphabet of most texts
+# Base of the polynomial hash of a shingle: a prime, far larger than the alphabet of most texts
+_BASE = np.uint64(1_000_003)
 
 Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
 

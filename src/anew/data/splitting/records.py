@@ -80,29 +80,29 @@ class Records:
         by_size = modality.layout == "document"
         for number in train:
             self.lengths[number] = 0
-            for piece in isolation.pieces(read_records(source, shards[number], modality)):
-                self._read_piece(number, piece, modality, check, by_size)
-                self.lengths[number] += len(piece)
+            for batch in isolation.batches(read_records(source, shards[number], modality)):
+                self._read_batch(number, batch, modality, check, by_size)
+                self.lengths[number] += len(batch)
 
-    def _read_piece(
-        self, number: int, piece: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
+    def _read_batch(
+        self, number: int, batch: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
     ) -> None:
         """Add the next records of a shard."""
-        usable = self._usable(modality, piece, check)
-        items = [record for record, fits in zip(piece, usable, strict=True) if fits and isinstance(record, Item)]
+        usable = self._usable(modality, batch, check)
+        items = [record for record, fits in zip(batch, usable, strict=True) if fits and isinstance(record, Item)]
         near_keys = self._near_keys(modality, items)
-        for index, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
+        for index, (record, fits) in enumerate(zip(batch, usable, strict=True), self.lengths[number]):
             reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
                 self.places.append((number, index))
 
-    def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
+    def _usable(self, modality: Modality, batch: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         results = (
-            reasons(modality.validate_header, piece)
+            reasons(modality.validate_header, batch)
             if check
-            else ((item, getattr(item, "reason", None)) for item in piece)
+            else ((item, getattr(item, "reason", None)) for item in batch)
         )
         usable = []
         for item, reason in results:

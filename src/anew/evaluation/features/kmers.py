@@ -23,6 +23,9 @@ PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_st
 FEATURES = MIXED_FEATURES + PLAIN_FEATURES
 MIN_LENGTH_SCALE = 0.1  # scale of the log of a length, at least: a tenth of the length; chosen
 COUNTED_CHARACTERS = 100_000  # training characters that pairs are counted in: hundreds of each of the usual ones
+# Share of texts at either end of a feature that may lie far out (lists of codes, licences in capitals); chosen: half as many
+# hardly differ (docs/log.md, 2026-11-29)
+TAIL = 0.01
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
 

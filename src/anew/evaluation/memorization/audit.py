@@ -323,7 +323,7 @@ class Audit(Generic[ItemT]):
         return count_repeats(samples, real, self._stand_ins.items, self.is_train, self._are_unguessable)
 
     def _are_unguessable(self, items: Indices) -> NDArray[np.bool_]:
-        """For each of some real items, whether no generator makes it by chance. They are shuffled, so their numbers make random folds."""
+        """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
             others = [item for i, item in enumerate(self._real) if i % FOLDS != fold]

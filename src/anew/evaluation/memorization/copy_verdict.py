@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anew.core.wording import are, percent, plural, rounded_up
+from anew.core.wording import are, percent, percent_at_least, plural, rounded_up
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.result import MIN_SAMPLES, CopyTestResult
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, LABEL_ALPHA, MIN_RELATIVE_LOWER_END, RATES
@@ -129,7 +129,7 @@ def _proof_needs(result: CopyTestResult) -> str:
 
 
 def _found(result: CopyTestResult) -> CopyVerdict:
-    extent, unknown = f"at least about {percent(result.low)} of the samples", ""
+    extent, unknown = f"at least about {percent_at_least(result.low)} of the samples", ""
     if result.low < MIN_RELATIVE_LOWER_END * result.share:
         extent, unknown = "some samples", "; how many is not known"
     if result.train < SMALL_COMPARED_SHARE * result.n_train_total:
@@ -156,7 +156,7 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         fact = f"{result.identical:,} of {result.counted(result.samples)} {verb}"
         clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
     if (least := result.least_share) > result.low:
-        extent = f"at least {percent(least)} of the samples are copies of training items"
+        extent = f"at least {percent_at_least(least)} of the samples are copies of training items"
         return CopyVerdict(f"Copying found: {extent}: {fact} (p = {result.p:.2g}).", f"{extent}: {clause_fact}")
     fact, clause_fact = (f"; {words}" if words else "" for words in (fact, clause_fact))
     return CopyVerdict(

@@ -1,4 +1,4 @@
-"""Which real items no generator makes by chance: those that need far more bits than the choice of any one of its samples."""
+"""Which real items no generator makes without having seen them: those that need far more bits than the choice of any one of its samples."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def _array_bits(item: Numbers) -> float:
 
 
 def min_unguessable_bits(n_samples: int, n_real: int) -> float:
-    """The bits from which on no generator makes an item by chance."""
+    """The bits from which on no generator makes an item that it has not seen."""
     return MODEL_ADVANTAGE * float(np.log2(max(n_samples * n_real, 1) * AUDITS_PER_FALSE_ALARM))

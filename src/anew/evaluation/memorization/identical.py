@@ -9,9 +9,9 @@ Zipf's law, it raised an alarm in at most 3.5% of the cases (docs/log.md, 2026-1
 Memorised items are mostly few, and repeated many times. To labels each of them is one event. So the samples that repeat training
 items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
 
-A generator that repeats held-out items as often makes real items by chance, as happens with names. Pictures and long records are
-out of reach (`reach`): there it has seen the held-out items, too, so that they excuse nothing, and one that is a training item and
-is repeated far more often than among real items is a copy.
+A generator that repeats held-out items as often makes real items by itself, as happens with names. Pictures and long
+records are unguessable (`guessable_items`): there it has seen the held-out items, too, so that they excuse nothing, and one that is
+a training item and is repeated far more often than among real items is a copy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RepeatedItem:
     Attributes:
         samples: Number of samples that are identical to it.
         real: Number of real items that are, itself included.
-        is_unguessable: Whether no generator makes it by chance; False if that was not asked, since real items repeat it about as often.
+        is_unguessable: Whether no generator makes it unseen; False if that was not asked, since real items repeat it about as often.
     """
 
     samples: int
@@ -61,7 +61,7 @@ class RepeatedItems:
         n_real: Number of real items that were compared with all others.
         n_train, n_held_out: Numbers of training and held-out items.
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
-        unguessable: How many of the different held-out items no generator makes by chance.
+        unguessable: How many of the different held-out items are unguessable.
         often: The training items that more than one sample repeats.
         own: The largest number of samples that are identical to each other, and to no training item.
         real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
@@ -84,7 +84,7 @@ class RepeatedItems:
 
     @property
     def seen_p(self) -> float:
-        """The probability of so many repeated held-out items out of reach, if samples repeat real items as these each other."""
+        """The probability of so many unguessable held-out items, if samples repeat real items as these each other."""
         return self._chance(self.unguessable, 1.0 - self._train_share, self.held_out_samples - self.held_out)
 
     @property
@@ -96,7 +96,7 @@ class RepeatedItems:
     def p(self) -> float:
         """The probability of so many repetitions of training items if samples repeat real items as often as these each other.
 
-        If samples repeat held-out items as often, for their numbers, the generator makes real items by chance, unless it saw these.
+        If samples repeat held-out items as often, for their numbers, the generator makes real items by itself, unless it saw these.
         Then only a training item counts that samples repeat more often than anything else that they repeat.
         """
         if self.held_out and not self.saw_held_out:
@@ -109,7 +109,7 @@ class RepeatedItems:
 
     @property
     def copied_p(self) -> float:
-        """The p of the training item out of reach that samples repeat most often, for its frequency among real items."""
+        """The p of the unguessable training item that samples repeat most often, for its frequency among real items."""
         return self._most_frequent_p([item for item in self.often if item.is_unguessable])
 
     def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
@@ -187,7 +187,7 @@ def count_repeats(
         real: (n,) the keys of each real item.
         stand_ins: (h,) indices of the real items that are compared with all others.
         is_train: (n,) whether each real item is a training item.
-        is_unguessable: For each of some real items, whether no generator makes it by chance.
+        is_unguessable: For each of some real items, whether no generator makes it unseen.
     """
     # One item for each key, a training item if possible
     item_of = {key: i for part in (~is_train, is_train) for i in np.flatnonzero(part).tolist() for key in real[i]}
@@ -205,7 +205,7 @@ def count_repeats(
         for i, n in zip(different[again].tolist(), times[again].tolist(), strict=True)
     ]
     frequent = np.array([item.p(len(samples), len(real)) <= COPIED_ALPHA for item in often], dtype=np.bool_)
-    if frequent.any():  # whether items are out of reach takes seconds
+    if frequent.any():  # whether items are unguessable takes seconds
         unguessable = np.zeros(len(often), dtype=np.bool_)
         unguessable[frequent] = is_unguessable(different[again][frequent])
         often = [replace(item, is_unguessable=bool(flag)) for item, flag in zip(often, unguessable, strict=True)]

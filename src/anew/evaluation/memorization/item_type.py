@@ -51,7 +51,7 @@ class ItemType(Generic[ItemT]):
         runs: Hashes of the parts of a training item by which a reader knows it; items that share one show the same thing.
         copied: Makes a copy as generators make them, which is planted: of an item, or of parts of it and, smaller ones, of another
             item.
-        bits: About how many bits each of some items needs (n,), given others. Those that need very many no generator makes by chance.
+        bits: About how many bits each of some items needs (n,), given others. Those that need very many are unguessable.
         level: Significance level of each test; lower where the same data are audited as items of two types.
         label_level: Level at which labels confirm the match test; 1 for items so long that no generator reaches one by chance.
     """

@@ -142,7 +142,7 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
 
 
 def edited_part(item: WholeText, rng: np.random.Generator) -> WholeText:
-    """The part of a text that poses, with the edits of `edit_text`."""
+    """The compared part of a text, with the edits of `edit_text`."""
     text = edit_text(item.text[item.start : item.stop], rng)
     return WholeText(text, 0, len(text), item.size)
 

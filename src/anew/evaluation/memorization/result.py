@@ -119,7 +119,7 @@ class CopyTestResult:
         identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
             items are draws.
         held_out_identical: Number of samples that are identical to a held-out item, and to no training item; None if items are draws.
-        seen_p: p-value of so many of those that no generator makes by chance: pictures and long records; None if items are draws.
+        seen_p: p-value of so many of those that are unguessable: pictures and long records; None if items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
         scope, likeness: Which copies are seen and which are not, and what is identical, see `ItemType`.

@@ -34,7 +34,7 @@ class WholeText:
 
     Attributes:
         text: All of it.
-        start, stop: The part that poses as a sample.
+        start, stop: The compared part.
         size: Characters that a share is a share of; more than the part has if the text is a part of a sample.
     """
 
@@ -83,9 +83,8 @@ class SoleSourceDistance(Distance):
         n = len(self._group)
         in_pool, is_query = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         in_pool[pool] = is_query[queries] = True
-        text_of_group = np.full(
-            int(self._group.max()) + 1, -1, dtype=np.int64
-        )  # the text of the pool that is of a group
+        # The text of the pool that is of a group
+        text_of_group = np.full(int(self._group.max()) + 1, -1, dtype=np.int64)
         text_of_group[self._group[pool]] = pool
         rows = in_pool[self._owner]
         window, owner = self._window[rows], self._owner[rows]
@@ -111,7 +110,7 @@ class SoleSourceDistance(Distance):
 
 
 def _windows(item: WholeText, step: int) -> tuple[Hashes, NDArray[np.bool_]]:
-    """Hashes of the distinct windows of a text, about one in `step`, rising, and whether each is in the part that poses."""
+    """Hashes of the distinct windows of a text, about one in `step`, rising, and whether each is in the compared part."""
     if len(item.text) < WINDOW:
         return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=bool)
     hashes = window_hashes(code_points(item.text), WINDOW)
@@ -132,14 +131,14 @@ def texts_cut_to_lengths(texts: Sequence[str], others: Sequence[str], rng: np.ra
     """The texts with the parts, cut out at random places, in which they are no longer than the others."""
     lengths, other_lengths = (np.array([len(text) for text in part], dtype=np.intp) for part in (texts, others))
     whole_texts = []
-    for text, size in zip(texts, posing_lengths(lengths, other_lengths), strict=True):
+    for text, size in zip(texts, cut_lengths(lengths, other_lengths), strict=True):
         start = int(rng.integers(len(text) - size + 1))
         whole_texts.append(WholeText(text, start, start + int(size), int(size)))
     return whole_texts
 
 
 def joined_parts(item: WholeText, other: WholeText, rng: np.random.Generator) -> WholeText:
-    """A sample that is joined from LARGER_PART of the part that poses and a smaller part of another text.
+    """A sample that is joined from LARGER_PART of the compared part and a smaller part of another text.
 
     Generators rarely copy whole texts.
     """
@@ -155,7 +154,7 @@ def _random_part(item: WholeText, size: int, rng: np.random.Generator) -> str:
     return item.text[start : start + size]
 
 
-def posing_lengths(lengths: Integers, other_lengths: Integers) -> Indices:
+def cut_lengths(lengths: Integers, other_lengths: Integers) -> Indices:
     """To how many characters texts are cut so that they are no longer than other texts, the longest than the longest.
 
     A long text has more in common with others by chance. Samples and the real texts that pose as samples are cut by each other's

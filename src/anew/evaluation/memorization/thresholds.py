@@ -23,7 +23,7 @@ HELD_OUT_ALPHA = 0.05
 # Level at which samples are identical to training items more often than real items to each other: no proof of copying, but then
 # the answer is at most "partly".
 IDENTICAL_ALPHA = 0.05
-# Level at which samples repeat one training item, out of reach of any generator, more often than real items do: it is copied. A tenth
+# Level at which samples repeat one unguessable training item more often than real items do: it is copied. A tenth
 # of the other tests' level, which stays about what it is for all of them together.
 COPIED_ALPHA = 0.001
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.

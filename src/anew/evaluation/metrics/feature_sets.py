@@ -39,6 +39,8 @@ class FeatureSets:
         noun: Name of the items, plural.
         counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
+        tail: Share of training items at either end of a feature, beyond which means and variances of features limit it; 0 for no
+            limit.
         views: Numbers of features that belong together, in order: a classifier takes those that tell more. () for all.
         sample_groups, held_out_groups, train_groups: Group number of each of the first items, at least MAX_PAIR_ITEMS or all;
             near-duplicates share one. None if that is not known.
@@ -53,6 +55,7 @@ class FeatureSets:
     noun: str = "items"
     counted: str = "sample"
     detail: FeatureSets | None = None
+    tail: float = 0.0
     views: tuple[int, ...] = ()
     sample_groups: Integers | None = None
     held_out_groups: Integers | None = None

@@ -68,18 +68,19 @@ def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str
     return Score(spec, result.auc, low=result.low, high=result.high, real_baseline=real, n=result.n, source=source)
 
 
-def one_sided_score(spec: MetricSpec, worse: Rows, better: Rows, source: str) -> Score:
+def one_sided_score(spec: MetricSpec, larger_if_worse: Rows, other: Rows, source: str) -> Score:
     """The score of how often a number of one set is larger than one of the other, of which at least half the time is no fault.
 
     Args:
         spec: The metric.
-        worse, better: (n,) and (m,) numbers of the set whose numbers are larger where samples are worse, and of the other.
+        larger_if_worse: (n,) numbers of the set whose numbers are larger where samples are worse.
+        other: (m,) numbers of the other set.
         source: How the numbers were made, one clause.
     """
-    value, variance = auc(worse, better)
+    value, variance = auc(larger_if_worse, other)
     half_width = 1.96 * float(np.sqrt(variance))
     low, value, high = (min(max(end, 0.5), 1.0) for end in (value - half_width, value, value + half_width))
-    n = min(len(worse), len(better))
+    n = min(len(larger_if_worse), len(other))
     return Score(spec, value, low=low, high=high, real_baseline=0.5, n=n, source=source)
 
 

@@ -58,10 +58,8 @@ CHARACTER_TYPES = (
 # a word of Chinese. A heading of another text shares fewer of them (docs/log.md, 2026-11-29).
 WIDTHS = (4, 2)
 CELLS = 1 << 18  # of the hash table of characters in a row: a few that share a cell do no harm
-MAX_LINE, MAX_REST = (
-    300,
-    5_000,
-)  # characters of a first or last line, and of the rest next to it, that are compared; chosen
+# Characters of a first or last line, and of the rest next to it, that are compared; chosen
+MAX_LINE, MAX_REST = 300, 5_000
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _COUNTED = re.compile(rf"({_NUMBER.pattern})[ \u00a0]+([^\W\d_]+)")  # a number and the word after it
 _COUNTED_WORD = re.compile(rf"{_NUMBER.pattern}[ \u00a0]+([^\W\d_]+)")

@@ -22,9 +22,17 @@ from anew.evaluation.reporting.ranking import (
     ranked_metrics,
 )
 from anew.evaluation.reporting.sheet import sheet, shrink
-from anew.evaluation.reporting.spread import repeated_families, spread_findings, spread_metrics, spreads
+from anew.evaluation.reporting.spread import (
+    leading_spreads,
+    ranked_spreads,
+    repeated_families,
+    spread_findings,
+    spread_metrics,
+    spreads,
+)
 from anew.evaluation.score import MetricSpec, Score
 
+FORMAT = 2  # of compare.json; a larger one if a field is renamed or means something else
 SHEET, SHEET_COLUMNS = 36, 6  # images of each run
 PATHS = 4  # interpolations of each run
 TEXTS, TEXT_LENGTH = 2, 1_200  # samples of each run, and characters of each
@@ -86,7 +94,7 @@ class ComparisonReport:
     @property
     def findings(self) -> list[str]:
         """The winner of each award, a sentence each; of several trainings of a family, by their spread."""
-        return spread_findings(self.measured) if spread_metrics(self.measured) else findings(self.measured)
+        return spread_findings(self.runs) if repeated_families(self.runs) else findings(self.measured)
 
     @property
     def claims(self) -> list[Claim]:
@@ -99,20 +107,25 @@ class ComparisonReport:
         return table(self.measured)
 
     def best(self, metric: str) -> list[str]:
-        """The names of the best run by a metric and of those that tie with it; empty if fewer than two have it."""
+        """The names of the best run by a metric and of those that tie with it; empty if fewer than two have it.
+
+        Where families were trained with several seeds: the best family, and those whose trainings overlap with its own."""
+        if repeated_families(self.runs):
+            return [spread.family for spread in leading_spreads(ranked_spreads(self.measured, metric))]
         return [run.name for run in best_runs(self.measured, metric)]
 
     def to_json(self) -> dict[str, object]:
         """Contents of compare.json."""
         best = {spec.name: self.best(spec.name) for spec in ranked_metrics(self.measured)}
         return {
+            "format": FORMAT,
             **self.about,
             "runs": [_run_json(run) for run in self.runs],
             "best": {name: winners for name, winners in best.items() if winners},
             "findings": self.findings,
             "claims": [claim.to_json() for claim in self.claims],
             "notes": list(self.notes),
-            **({"trainings": _spreads_json(self.measured)} if spread_metrics(self.measured) else {}),
+            **({"trainings": _spreads_json(self.measured)} if repeated_families(self.runs) else {}),
         }
 
     def __repr__(self) -> str:
@@ -158,7 +171,8 @@ def page(
 
 
 def _row(runs: Sequence[RunResult], spec: MetricSpec) -> MetricRow:
-    best = best_runs(runs, spec.name)
+    # Which training of a family is the best one is chance.
+    best = [] if repeated_families(runs) else best_runs(runs, spec.name)
     cells = [_cell(run.name, run.scores.get(spec.name), run in best) for run in runs]
     return MetricRow(spec, cells, _real_value(runs, spec.name))
 
@@ -209,7 +223,8 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
 
 
 def table(runs: Sequence[RunResult], width: int = 34) -> str:
-    """Metrics as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
+    """Metrics as rows and runs as columns, for a terminal. * marks the best and what ties with it, unless families were trained
+    several times."""
     lines = [["", *(run.name for run in runs), "real data", "better"]]
     for spec in ranked_metrics(runs):
         row = _row(runs, spec)

@@ -352,9 +352,9 @@ class Grading:
     def weakest(self) -> Part:
         """The part that decides; of several with the same grade, the weakest that is worse than real data, if any."""
         equal_parts = [part for part in self.parts if part.grade == self.parts[0].grade]
-        telling = [part for part in equal_parts if part.is_informative]
+        informative = [part for part in equal_parts if part.is_informative]
         # Of a figure that is better than that of real data only the interval is weak, which its clause does not say
-        return next((part for part in telling if part.excess > 0.0), next(iter(telling), self.parts[0]))
+        return next((part for part in informative if part.excess > 0.0), next(iter(informative), self.parts[0]))
 
     @property
     def has_weak_reference(self) -> bool:

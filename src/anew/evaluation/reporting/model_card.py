@@ -32,7 +32,7 @@ KEEPS_TEXT = """
 """
 
 
-def kept_data(config: Mapping[str, object], spec: Spec) -> str:
+def describe_kept_data(config: Mapping[str, object], spec: Spec) -> str:
     """A sentence on what a model contains of its training data, "" if that is nothing. config: settings of its family."""
     if config.get("aligned"):
         return KEEPS_RECORDS
@@ -65,7 +65,7 @@ def write_card(
     *,
     data_path: str,
     parameters: int,
-    contents: str = "",
+    kept_data: str = "",
     tried: str = "",
 ) -> None:
     """Write README.md into a run folder.
@@ -75,22 +75,22 @@ def write_card(
         report: The report of the run.
         data_path: Where the data lay; the card names only the last part of the path.
         parameters: Number of parameters of the model.
-        contents: What the model contains of its training data; see `kept_data`.
+        kept_data: What the model contains of its training data; see `describe_kept_data`.
         tried: Sentences on the families that were tried before this one was taken, if any.
     """
     data = Path(data_path).name or "data"
-    text = card(report, data=data, parameters=parameters, contents=contents, tried=tried)
+    text = card(report, data=data, parameters=parameters, kept_data=kept_data, tried=tried)
     files.write_text(folder / "README.md", text)
 
 
-def card(report: EvaluationReport, *, data: str, parameters: int | None, contents: str = "", tried: str = "") -> str:
+def card(report: EvaluationReport, *, data: str, parameters: int | None, kept_data: str = "", tried: str = "") -> str:
     """The card's text. The licence is `unknown`: only the user knows what the data allows.
 
     Args:
         report: The report of the run.
         data: Name of the data.
         parameters: Number of parameters of the model; None if that is not known.
-        contents: What the model contains of its training data; see `kept_data`.
+        kept_data: What the model contains of its training data; see `describe_kept_data`.
         tried: Sentences on the families that were tried before, if any.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
@@ -128,7 +128,7 @@ scores with samples.
 
 {LIMITS}
 {PRIVACY}
-{contents}"""
+{kept_data}"""
 
 
 def answer_lines(verdict: Mapping[str, str]) -> list[str]:

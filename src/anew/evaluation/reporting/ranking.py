@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,7 +43,7 @@ class RunResult:
     Attributes:
         name: Its name in the comparison.
         family: Name of its family.
-        trainings: Its family as it was asked for, which all its trainings with other seeds share; "" if it was trained once.
+        repeated_family: Its family as it was asked for, if that is trained with several seeds; "" if it is trained once.
         run: Where it lies, relative to the comparison.
         scores: Its scores by name, costs included.
         samples: Generated items, the same number for each run.
@@ -69,7 +70,7 @@ class RunResult:
     failed: str = ""
     notes: list[str] = field(default_factory=list)
     copies: CopyingSummary | None = None
-    trainings: str = ""
+    repeated_family: str = ""
 
     @property
     def is_hardly_trained(self) -> bool:
@@ -125,14 +126,24 @@ def is_as_good_as_real(score: Score) -> bool:
 
 def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
     """The best run by a metric and those that tie with it, best first; empty if fewer than two have the metric."""
-    candidates = [run for run in comparable(runs, name) if name in run.scores]
+    candidates = [run for run in comparable(runs, name) if has_figure(run, name)]
     candidates.sort(key=lambda run: badness(run.scores[name]))
     if len(candidates) < 2 or candidates[0].scores[name].spec.role == "fact":
         return []
-    if len({run.scores[name].counted for run in candidates}) > 1:  # of records and of pieces of text: no common scale
+    if not has_common_scale([run.scores[name] for run in candidates]):
         return []
     best = candidates[0]
     return [run for run in candidates if run is best or is_tie(run.scores[name], best.scores[name])]
+
+
+def has_figure(run: RunResult, metric: str) -> bool:
+    """Whether a run has a finite figure of a metric."""
+    return metric in run.scores and math.isfinite(run.scores[metric].value)
+
+
+def has_common_scale(scores: Sequence[Score]) -> bool:
+    """Whether scores of one metric can be compared. Those of whole samples and those of pieces of text cannot."""
+    return len({score.counted for score in scores}) <= 1
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
@@ -143,6 +154,18 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
     if name not in ("path_length", "path_evenness") or not realism:
         return trained
     return [run for run in trained if realism.get(run.name, 0.0) >= MIN_REALISM_SHARE * max(realism.values())]
+
+
+def comparable_groups(runs: Sequence[RunResult], metric: str) -> list[list[RunResult]]:
+    """The comparable runs that have a metric: those of a family that was trained several times together, each other run alone.
+
+    A family of which one training is left is in no ranking, and is left out."""
+    groups: dict[tuple[str, str], list[RunResult]] = {}
+    for run in comparable(runs, metric):
+        if has_figure(run, metric):
+            key = (run.repeated_family, "") if run.repeated_family else ("", run.name)
+            groups.setdefault(key, []).append(run)
+    return [group for group in groups.values() if len(group) > 1 or not group[0].repeated_family]
 
 
 # ---- who wins what ----
@@ -199,11 +222,7 @@ def _better_nevertheless(runs: Sequence[RunResult]) -> str:
         key=lambda run: badness(run.scores[COMMON_SCORE]),
         default=None,
     )
-    if (
-        short is None
-        or not rivals
-        or any(_compare(short.scores[COMMON_SCORE], r.scores[COMMON_SCORE]) <= 0 for r in rivals)
-    ):
+    if short is None or not rivals or any(_compare_groups([short], [rival], COMMON_SCORE) <= 0 for rival in rivals):
         return ""
     spec = short.scores[COMMON_SCORE].spec
     figures = ", ".join(f"{run.name} {spec.format_value(run.scores[COMMON_SCORE].value)}" for run in (short, *rivals))
@@ -234,7 +253,7 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     real = winners[0].scores[spec.name].real_baseline
     compared += [] if real is None else [f"real data {spec.format_value(real)}"]
     clauses += [", ".join(compared)] if compared else []
-    clauses += _realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
+    clauses += realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
     tie = ", too close to call" if len(winners) > 1 else ""
     return f"{award}: {listed([run.name for run in winners])}{tie} ({'; '.join(clauses)})."
 
@@ -245,7 +264,7 @@ def within_sentence(title: str) -> str:
     return title if first.isupper() or first == "Fréchet" else title[0].lower() + title[1:]
 
 
-def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
+def realism_clause(runs: Sequence[RunResult]) -> list[str]:
     """A clause on how real frames in between look, which belongs next to smoothness: a cross-fade is smooth, too."""
     scores = [(run.name, run.scores["path_realism"]) for run in runs if "path_realism" in run.scores]
     shares = [f"{name} {score.spec.format_value(score.value)}" for name, score in scores]
@@ -267,6 +286,40 @@ class Claim:
         return {"claim": self.claim, "outcome": self.outcome, "evidence": self.evidence}
 
 
+@dataclass(frozen=True, slots=True)
+class _Criterion:
+    """What makes a score the better one for a claim.
+
+    Attributes:
+        badness: A number that is lower for better scores.
+        is_tie: Whether two scores differ by no more than chance.
+    """
+
+    badness: Callable[[Score], float]
+    is_tie: Callable[[Score, Score], bool]
+
+    def compare(self, left: Sequence[Score], right: Sequence[Score]) -> int:
+        """1 if the scores on the left are better, -1 if those on the right are, 0 if it is not settled.
+
+        Of single trainings the intervals decide; of several trainings of a family, whether their ranges overlap."""
+        if len(left) == len(right) == 1 and self.is_tie(left[0], right[0]):
+            return 0
+        left_badness, right_badness = ([self.badness(score) for score in scores] for scores in (left, right))
+        if max(left_badness) < min(right_badness):
+            return 1
+        return -1 if max(right_badness) < min(left_badness) else 0
+
+
+def _has_equal_detail(a: Score, b: Score) -> bool:
+    """Whether two scores differ by no more than their intervals, whatever the value of real data."""
+    half_widths = [0.0 if s.interval is None else (s.interval[1] - s.interval[0]) / 2 for s in (a, b)]
+    return abs(a.value - b.value) <= math.hypot(*half_widths)
+
+
+BETTER = _Criterion(badness, is_tie)
+MORE_DETAIL = _Criterion(lambda score: -score.value, _has_equal_detail)
+
+
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
     """Check textbook claims about the families by what was measured on this data."""
     measured = [run for run in runs if not run.failed]
@@ -274,25 +327,17 @@ def claims(runs: Sequence[RunResult]) -> list[Claim]:
     rivals = [run for run in measured if run.family != "diffusion"]
     return [
         _all_better("A VAE interpolates more smoothly than a GAN", vae, gan, ("path_length", "path_evenness")),
-        _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _compare_detail),
+        _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), MORE_DETAIL),
         _best_quality(diffusion, rivals),
         _all_better("Diffusion is the slowest to sample", rivals, diffusion, ("seconds_per_1000",)),
     ]
 
 
-def _compare(a: Score, b: Score) -> int:
-    """1 if the first score is better, -1 if the second is, 0 for a tie."""
-    if is_tie(a, b):
-        return 0
-    return 1 if badness(a) < badness(b) else -1
-
-
-def _compare_detail(a: Score, b: Score) -> int:
-    """1 if the first score is larger, -1 if the second is, 0 for a tie, whatever the value of real data."""
-    half_widths = [0.0 if s.interval is None else (s.interval[1] - s.interval[0]) / 2 for s in (a, b)]
-    if abs(a.value - b.value) <= math.hypot(*half_widths):
-        return 0
-    return 1 if a.value > b.value else -1
+def _compare_groups(
+    left: Sequence[RunResult], right: Sequence[RunResult], metric: str, criterion: _Criterion = BETTER
+) -> int:
+    """`_Criterion.compare` of the scores of two groups of runs."""
+    return criterion.compare([run.scores[metric] for run in left], [run.scores[metric] for run in right])
 
 
 def _all_better(
@@ -300,14 +345,13 @@ def _all_better(
     left: Sequence[RunResult],
     right: Sequence[RunResult],
     names: Sequence[str],
-    compare: Callable[[Score, Score], int] = _compare,
+    criterion: _Criterion = BETTER,
 ) -> Claim:
-    """Check the claim that all runs on the left are better than all on the right, by each of the named metrics."""
+    """Check the claim that all families on the left are better than all on the right, by each of the named metrics."""
     outcomes = [
-        compare(a.scores[name], b.scores[name])
+        _compare_groups(a, b, name, criterion)
         for name in names
-        for a, b in itertools.product(comparable(left, name), comparable(right, name))
-        if name in a.scores and name in b.scores
+        for a, b in itertools.product(comparable_groups(left, name), comparable_groups(right, name))
     ]
     if not outcomes:
         return Claim(claim, "not tested", _why_not_tested(left, right))
@@ -318,7 +362,7 @@ def _all_better(
         title = within_sentence(next(iter(scores.values())).spec.title)
         clauses.append(f"{title}: {', '.join(f'{run} {score.value:.3g}' for run, score in scores.items())}")
     if "path_length" in names:
-        clauses += _realism_clause(trained)
+        clauses += realism_clause(trained)
     return Claim(claim, _outcome(outcomes), "; ".join(clauses))
 
 
@@ -341,18 +385,18 @@ def _outcome(outcomes: Sequence[int]) -> Outcome:
 
 
 def _best_quality(diffusion: Sequence[RunResult], rivals: Sequence[RunResult]) -> Claim:
-    """Check the claim that the best diffusion run is better than the best of the others."""
+    """Check the claim that the best diffusion is better than the best of the others; several trainings count by their median."""
     claim, name = "Diffusion has the best quality", "frechet_distance"
     best_diffusion, best_other = (
         min(
-            (run for run in comparable(side, name) if name in run.scores),
-            key=lambda run: badness(run.scores[name]),
+            comparable_groups(side, name),
+            key=lambda group: statistics.median(badness(run.scores[name]) for run in group),
             default=None,
         )
         for side in (diffusion, rivals)
     )
     if best_diffusion is None or best_other is None:
         return Claim(claim, "not tested", _why_not_tested(diffusion, rivals))
-    outcome = _compare(best_diffusion.scores[name], best_other.scores[name])
-    values = ", ".join(f"{run.name} {run.scores[name].value:.3g}" for run in (best_diffusion, best_other))
+    outcome = _compare_groups(best_diffusion, best_other, name)
+    values = ", ".join(f"{run.name} {run.scores[name].value:.3g}" for run in (*best_diffusion, *best_other))
     return Claim(claim, _outcome([outcome]), f"Fréchet distance: {values}")

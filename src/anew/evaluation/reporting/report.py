@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from anew.core import files
 from anew.core.provenance import Provenance
+from anew.core.report_format import REPORT_FORMAT
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
 from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.result import CopyTestResult
@@ -22,7 +23,6 @@ from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Score
 
-FORMAT = 2  # of report.json; a larger one if a field is renamed or means something else
 NOT_MEASURED = "Not measured."
 ABBREVIATIONS = {"gan": "GAN", "vae": "VAE"}  # families that have names in capitals
 NOUNS = {
@@ -52,7 +52,7 @@ class Basis:
         samples: Number of samples that were drawn.
         weights: SHA-256 of the weights that they were drawn with; "" if these are not a file of the run.
         time: When it was measured, in ISO 8601, UTC, to the second.
-        is_stopped: Whether a signal ended the measuring, so that figures are missing.
+        is_stopped: Whether a signal ended the sampling or the measuring, so that figures or samples are missing.
         passes: Passes over the training data so far; None if they are not known.
     """
 
@@ -182,7 +182,7 @@ class EvaluationReport:
     def to_json(self) -> dict[str, object]:
         """Contents of report.json."""
         return {
-            "format": FORMAT,
+            "format": REPORT_FORMAT,
             "run": self.run,
             "family": self.family,
             "modality": self.modality,

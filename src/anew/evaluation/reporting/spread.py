@@ -11,8 +11,12 @@ from anew.evaluation.reporting.ranking import (
     RunResult,
     badness,
     cautions,
+    comparable_groups,
     decisive_metrics,
+    has_common_scale,
+    has_figure,
     ranked_metrics,
+    realism_clause,
     within_sentence,
 )
 from anew.evaluation.score import MetricSpec, Score
@@ -66,18 +70,29 @@ class Spread:
 
 
 def spreads(runs: Sequence[RunResult], metric: str) -> list[Spread]:
-    """The spread of a metric over the trainings of each family, in their order. Runs that were hardly trained, and families with one
-    training that has the metric, are left out."""
-    by_family: dict[str, list[Score]] = {}
-    for run in runs:
-        if run.trainings and metric in run.scores and not run.is_hardly_trained:
-            by_family.setdefault(run.trainings, []).append(run.scores[metric])
-    return [Spread(family, tuple(scores)) for family, scores in by_family.items() if len(scores) > 1]
+    """The spread of a metric over the trainings of each family, in their order, for a table. Runs that were hardly trained, figures
+    that are not finite, and families of which one training is left are left out."""
+    return _spreads([run for run in runs if not run.is_hardly_trained and has_figure(run, metric)], metric)
+
+
+def ranked_spreads(runs: Sequence[RunResult], metric: str) -> list[Spread]:
+    """The spreads of the families that can be ranked by a metric, best first; empty if fewer than two can."""
+    ranked = _spreads([run for group in comparable_groups(runs, metric) for run in group], metric)
+    if len(ranked) < 2 or ranked[0].scores[0].spec.role == "fact":
+        return []
+    if not has_common_scale([score for spread in ranked for score in spread.scores]):
+        return []
+    return sorted(ranked, key=lambda spread: sum(spread.badness))
+
+
+def leading_spreads(ranked: Sequence[Spread]) -> list[Spread]:
+    """The best of ranked spreads, and those whose order is not settled: some training is no worse than the worst of the best family."""
+    return [spread for spread in ranked if spread.badness[0] <= ranked[0].badness[1]]
 
 
 def repeated_families(runs: Sequence[RunResult]) -> list[str]:
     """The families that were trained several times, in their order."""
-    return list(dict.fromkeys(run.trainings for run in runs if run.trainings))
+    return list(dict.fromkeys(run.repeated_family for run in runs if run.repeated_family))
 
 
 def spread_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
@@ -86,16 +101,59 @@ def spread_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
 
 
 def spread_findings(runs: Sequence[RunResult]) -> list[str]:
-    """The cautions, then a sentence for each award: the best family, or those whose order is not settled."""
-    decisive = decisive_metrics(runs, lambda spec: spec.role != "fact" and len(spreads(runs, spec.name)) > 1)
-    return [*cautions(runs), *(_award(runs, award, spec) for award, spec in decisive.items())]
+    """The cautions, then a sentence for each award: the best family, or those whose order is not settled.
+
+    Args:
+        runs: All runs, also those that failed, which count as trainings of their family.
+    """
+    measured = [run for run in runs if not run.failed]
+    decisive = decisive_metrics(measured, lambda spec: bool(ranked_spreads(measured, spec.name)))
+    sentences = [*cautions(measured), *_too_few_trainings(runs)]
+    return [*sentences, *(_award(measured, award, spec) for award, spec in decisive.items())]
+
+
+def _spreads(runs: Sequence[RunResult], metric: str) -> list[Spread]:
+    """The spread of each family with two or more of these runs, which all have the metric."""
+    by_family: dict[str, list[Score]] = {}
+    for run in runs:
+        if run.repeated_family:
+            by_family.setdefault(run.repeated_family, []).append(run.scores[metric])
+    return [Spread(family, tuple(scores)) for family, scores in by_family.items() if len(scores) > 1]
+
+
+def _usable_trainings(runs: Sequence[RunResult], family: str) -> list[RunResult]:
+    """The trainings of a family that were measured and not hardly trained."""
+    return [run for run in runs if run.repeated_family == family and not run.failed and not run.is_hardly_trained]
+
+
+def _too_few_trainings(runs: Sequence[RunResult]) -> list[str]:
+    """A sentence on each family that has no range, since fewer than two of its trainings are left."""
+    sentences = []
+    for family in repeated_families(runs):
+        usable, trainings = _usable_trainings(runs, family), [run for run in runs if run.repeated_family == family]
+        if len(usable) < 2:
+            sentences.append(
+                f"{family} has no range, which needs two trainings that were measured and ran for long enough ({len(usable)} of "
+                f"{len(trainings)}). It is in no ranking."
+            )
+    return sentences
 
 
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
-    ordered = sorted(spreads(runs, spec.name), key=lambda spread: sum(spread.badness))
-    # Those of which some training is no worse than the worst of the best family: their order may be that of the seeds.
-    first = [spread for spread in ordered if spread.badness[0] <= ordered[0].badness[1]]
-    figures = "; ".join(f"{spread.family} {spread}" for spread in ordered)
-    names = listed([spread.family for spread in first])
-    answer = names if len(first) == 1 else f"not settled between {names}, whose trainings overlap"
-    return f"{award}: {answer} ({within_sentence(spec.title)}, median and range of {len(first[0].scores)} trainings: {figures})."
+    ranked = ranked_spreads(runs, spec.name)
+    leading = leading_spreads(ranked)
+    names = listed([spread.family for spread in leading])
+    answer = names if len(leading) == 1 else f"not settled between {names}, whose trainings overlap"
+    counts = {len(spread.scores) for spread in ranked}
+    of_all = f" of {counts.pop()} trainings" if len(counts) == 1 else ""
+    figures = [f"{spread.family} {spread}{'' if of_all else f' of {len(spread.scores)}'}" for spread in ranked]
+    unranked = [
+        family
+        for family in repeated_families(runs)
+        if family not in [spread.family for spread in ranked]
+        and len(usable := _usable_trainings(runs, family)) > 1
+        and any(spec.name in run.scores for run in usable)
+    ]
+    figures += [f"not ranked, with fewer than two comparable trainings: {listed(unranked)}"] if unranked else []
+    figures += realism_clause([run for run in runs if not run.is_hardly_trained]) if spec.name == "path_length" else []
+    return f"{award}: {answer} ({within_sentence(spec.title)}, median and range{of_all}: {'; '.join(figures)})."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import optimizer_settings
+from anew.families import training_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class DiffusionConfig:
     sigma_max: float = setting(
         8.0, "noise level (sigma) that sampling starts from, in standard deviations of the data", low=0.5, high=200.0
     )
-    muon_lr: float = optimizer_settings.muon_lr(0.02)
-    adamw_lr: float = optimizer_settings.adamw_lr(0.002)
-    decay: float = optimizer_settings.decay(0.6)
-    ema_width: float = optimizer_settings.ema_width(0.05)
-    weight_decay: float = optimizer_settings.weight_decay(0.0)
-    precision: str = optimizer_settings.precision()
+    muon_lr: float = training_settings.muon_lr(0.02)
+    adamw_lr: float = training_settings.adamw_lr(0.002)
+    decay: float = training_settings.decay(0.6)
+    ema_width: float = training_settings.ema_width(0.05)
+    weight_decay: float = training_settings.weight_decay(0.0)
+    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

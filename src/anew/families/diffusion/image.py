@@ -178,7 +178,8 @@ def _num_heads(width: int) -> int:
         above = next(wider for wider in itertools.count(width) if _has_whole_heads(wider))
         raise ConfigError(
             f"width={width} cannot be divided into attention heads, each of a multiple of 4 channels, for net=dit; "
-            f"the nearest widths that can are {below} and {above}"
+            f"the nearest widths that can are {below} and {above}",
+            "width",
         )
     return max(1, width // DIT_HEAD_DIM)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import optimizer_settings
+from anew.families import training_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class FsqConfig:
     penalty_interval: int = setting(
         8, "the gradient penalty is computed on one in this many examples of a step", low=1, high=1024
     )
-    muon_lr: float = optimizer_settings.muon_lr(0.02)
-    adamw_lr: float = optimizer_settings.adamw_lr(0.002)
-    decay: float = optimizer_settings.decay(0.5)
-    ema_width: float = optimizer_settings.ema_width(0.05)
-    precision: str = optimizer_settings.precision()
+    muon_lr: float = training_settings.muon_lr(0.02)
+    adamw_lr: float = training_settings.adamw_lr(0.002)
+    decay: float = training_settings.decay(0.5)
+    ema_width: float = training_settings.ema_width(0.05)
+    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

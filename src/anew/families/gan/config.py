@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import optimizer_settings
+from anew.families import training_settings
 
 # More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 128
@@ -33,14 +33,14 @@ class GanConfig:
         0.6, "augment more while the discriminator separates real from generated better than this", low=0.0, high=1.0
     )
     augment_examples: int = setting(100_000, "examples in which the probability may rise from 0 to 1; 0: fixed", low=0)
-    muon_lr: float = optimizer_settings.muon_lr(0.03)
-    adamw_lr: float = optimizer_settings.adamw_lr(0.0015)
+    muon_lr: float = training_settings.muon_lr(0.03)
+    adamw_lr: float = training_settings.adamw_lr(0.0015)
     momentum: float = setting(
         0.8, "momentum of Muon; low, since the opponent changes and old gradients mislead", low=0.0, high=0.99
     )
-    decay: float = optimizer_settings.decay(0.5)
-    ema_width: float = optimizer_settings.ema_width(0.05)
-    precision: str = optimizer_settings.precision()
+    decay: float = training_settings.decay(0.5)
+    ema_width: float = training_settings.ema_width(0.05)
+    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

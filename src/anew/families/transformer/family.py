@@ -115,11 +115,12 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
                 f"give a multiple of {2 * c.heads}, or other heads"
             )
         if c.aligned and not c.ngrams:
-            raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false")
+            raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false", "aligned")
         if c.contexts and (c.ngrams or spec.vocab > MAX_CONTEXT_VOCAB or not spec.packed):
             raise ConfigError(
                 f"contexts=true is for running text of at most {MAX_CONTEXT_VOCAB} different tokens, and takes the place of "
-                "ngrams; give ngrams=false with it, or contexts=false"
+                "ngrams; give ngrams=false with it, or contexts=false",
+                "contexts",
             )
         # A label is a token before the others; the last id means that none is given.
         self.num_label_tokens = 1 if spec.classes else 0

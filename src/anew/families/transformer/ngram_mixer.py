@@ -65,7 +65,7 @@ class NgramMixer(nn.Module):
         never_targets: Ids that never follow anything, such as the begin token of a record.
         end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
         num_classes: Number of classes of records; 0 without.
-        spellings: (V,) the bytes of each token, by which rows are told; () where sequences are no records, or there are none.
+        spellings: (V,) the bytes of each token, by which rows are recognised; () where sequences are no records, or there are none.
     """
 
     gate: Tensor  # (F, S)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from anew.core.settings import setting
 from anew.errors import ConfigError
-from anew.families import optimizer_settings
+from anew.families import training_settings
 
 AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
 MAX_TEMPERATURE = 2.0  # twice the deviation of the data; chosen
@@ -47,12 +47,12 @@ class VaeConfig:
         low=0,
         high=1024,
     )
-    muon_lr: float = optimizer_settings.muon_lr(0.02)
-    adamw_lr: float = optimizer_settings.adamw_lr(0.002)
-    decay: float = optimizer_settings.decay(0.5)
-    ema_width: float = optimizer_settings.ema_width(0.05)
-    weight_decay: float = optimizer_settings.weight_decay(0.0)
-    precision: str = optimizer_settings.precision()
+    muon_lr: float = training_settings.muon_lr(0.02)
+    adamw_lr: float = training_settings.adamw_lr(0.002)
+    decay: float = training_settings.decay(0.5)
+    ema_width: float = training_settings.ema_width(0.05)
+    weight_decay: float = training_settings.weight_decay(0.0)
+    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

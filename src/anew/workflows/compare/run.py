@@ -157,7 +157,7 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> str:
         data.fit(size)
         plural_name = data.modality.traits.plural
         choices = {
-            entry.requested: choose_family(data.spec, entry.family, description=plural_name) for entry in entries
+            entry.requested_family: choose_family(data.spec, entry.family, description=plural_name) for entry in entries
         }
         if request.budget is None:
             return ""
@@ -255,7 +255,7 @@ def _run_results(
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
-        result.trainings = entry.requested if entry.repeated else ""
+        result.repeated_family = entry.requested_family if entry.repeated else ""
         results.append(result)
         if result.failed:
             continue

@@ -33,24 +33,24 @@ class ComparedRun:
     Attributes:
         name: Its name in the comparison.
         folder: The run.
-        requested: The family as it was asked for ("diffusion:latent"), if it is to be trained; "" for a finished run.
+        requested_family: The family as it was asked for ("diffusion:latent"), if it is to be trained; "" for a finished run.
         seed_offset: What is added to the seed of the request, where a family is trained with several.
         repeated: Whether it is one of several trainings of its family.
     """
 
     name: str
     folder: Path
-    requested: str = ""
+    requested_family: str = ""
     seed_offset: int = 0
     repeated: bool = False
 
     @property
     def family(self) -> str:
-        return self.requested.partition(":")[0]
+        return self.requested_family.partition(":")[0]
 
     @property
     def space(self) -> str:
-        return self.requested.partition(":")[2]
+        return self.requested_family.partition(":")[2]
 
 
 def parse_families(families: str | Sequence[str], out: Path, seeds: int = 1, seed: int = 0) -> list[ComparedRun]:
@@ -98,7 +98,7 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
     for device in devices:
         free.put(device)
     running: list[subprocess.Popen[str]] = []
-    names = [entry.requested for entry in entries]
+    names = [entry.requested_family for entry in entries]
 
     def train(entry: ComparedRun) -> str:
         device = free.get()

@@ -1,4 +1,4 @@
-"""Settings that the optimisers of most families have, so that they are explained alike."""
+"""Settings of training that most families have, so that they are explained alike."""
 
 from __future__ import annotations
 
