@@ -25,7 +25,7 @@ The last command prints a part of these lists. In `anew compare`, `gan.width` ch
 | settings | of the commands |
 |---|---|
 | [every training](#every-training), on this page | `train`, `compare` |
-| [kinds of data](data.md): how files are read, and of what size items are | `look`, `train`, `compare`; some also `score`, `evaluate` |
+| [kinds of data](data.md): how files are read, how large items are | `look`, `train`, `compare`; some also `score`, `evaluate --samples` |
 | [diffusion](diffusion.md), [FSQ codec](fsq.md), [GAN](gan.md), [Transformer](transformer.md), [VAE](vae.md) | `train`, `compare` |
 | [sampling](sampling.md), by family | `sample`, `walk` |
 
@@ -37,8 +37,9 @@ the budget; the run's `config.json` holds what it used. It never changes a value
 """
 DATA = f"""# Settings of data
 
-How files are read, and of what size items are: for `anew look`, `anew train` and `anew compare`. [Supported data](../../data/index.md)
-explains them by kind of data. {GENERATED}"""
+How files are read, and of what size items are: for `anew look`, `anew train` and `anew compare`. `anew score` and
+`anew evaluate --samples` take the columns, `header`, `encoding` and, for `evaluate`, `layout`.
+[Supported data](../../data/index.md) explains them by kind of data. {GENERATED}"""
 SAMPLING = f"""# Settings of sampling
 
 For `anew sample` and `anew walk`, for `model.sample(4, steps=20)` in Python, and for `settings` of a request to
@@ -73,7 +74,8 @@ def table(settings: list[SettingInfo]) -> list[str]:
     rows = ["| setting | meaning | default | values |", "|---|---|---|---|"]
     for setting in settings:
         values = f"{setting.values} {setting.unit}".strip()
-        rows.append(f"| `{setting.name}` | {cell(setting.meaning)} | `{setting.default_text}` | {cell(values)} |")
+        default = f"`{setting.default_text}`" if setting.default_text else "empty"
+        rows.append(f"| `{setting.name}` | {cell(setting.meaning)} | {default} | {cell(values)} |")
     return ['<div class="settings" markdown>', "", *rows, "", "</div>", ""]
 
 

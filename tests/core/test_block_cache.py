@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +96,22 @@ def test_a_damaged_database_starts_anew(tmp_path: Path, content: bytes) -> None:
     cache.store("ab-1", SMALL)
     cache.flush()
     assert stored(BlockCache(tmp_path / "blocks"), "ab-1", SMALL)
+
+
+def test_a_database_that_another_process_writes_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_cache, "BUSY_S", 0.0)
+    cache = BlockCache(tmp_path / "blocks")
+    cache.store("ab-0", SMALL)
+    cache.flush()
+    with contextlib.closing(sqlite3.connect(tmp_path / "blocks" / "small.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        cache.store("ab-1", SMALL)
+        cache.flush()
+        other.execute("ROLLBACK")
+    cache.store("ab-2", SMALL)
+    cache.flush()
+    kept = BlockCache(tmp_path / "blocks")
+    assert stored(kept, "ab-0", SMALL) and stored(kept, "ab-2", SMALL)
 
 
 def test_what_cannot_be_kept_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

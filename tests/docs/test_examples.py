@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import anew
-from pages import example
-from samples import TINY, shapes, trained
+from pages import blocks, example
+from samples import TINY, shapes
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api" / "functions.md"
 ORDER = re.findall(r"^::: anew\.(\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -36,10 +36,14 @@ def run_example(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures, and a run of them that has a latent space."""
+    """A folder with what the first lines of the page make, with few pictures and steps."""
     folder = tmp_path_factory.mktemp("examples")
-    small: dict[str, Any] = {"previews": 0, "width": 8, "batch_size": 8}
-    trained(shapes(folder / "digits-data", 60), folder / "digits", steps=2, family="gan", settings=small)
+    (code,) = blocks(PAGE.read_text(encoding="utf-8"), "python")
+    example_call = 'anew.example("digits", "digits-data")\n'
+    assert example_call in code and 'budget="2m"' in code
+    shapes(folder / "digits-data", 60)
+    with contextlib.chdir(folder):
+        exec(code.replace(example_call, "").replace('budget="2m"', f"steps=2, {SMALL}"), {})
     return folder
 
 

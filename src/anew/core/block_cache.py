@@ -203,7 +203,9 @@ class _SmallBlocks:
         try:
             yield
         except sqlite3.OperationalError as error:
-            self._is_broken = "locked" not in str(error)
+            # The low byte of a code is SQLite's primary code. An error of Python's own has none
+            primary_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            self._is_broken = primary_code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
         except (sqlite3.Error, OSError):
             self._database = None
             for suffix in ("", "-journal"):

@@ -333,6 +333,20 @@ def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
         )
 
 
+def test_a_clause_with_a_but_says_so() -> None:
+    unlimited = copies(detection_limit=None, controls=[])
+    results = [
+        *(replace(unlimited, method=method) for method in ("reference", "shifted")),
+        replace(unlimited, method="shifted", held_out_together=True),
+        *(replace(unlimited, train=train, n_train_total=1_200, limited_by="time") for train in (281, 1_200)),
+        replace(unlimited, train=281, n_train_total=1_200, identical=9, identical_p=1e-6),
+        copies(),
+        copies(detected=True, share=0.4, low=0.2),
+    ]
+    verdicts = [copy_verdict(result) for result in results]
+    assert [has_but for _, _, has_but in verdicts] == [", but " in clause for _, clause, _ in verdicts]
+
+
 def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
     vague = copies(detected=True, p=0.002, share=0.448, low=0.001)
     assert copy_verdict(vague).sentence.startswith(
@@ -340,7 +354,8 @@ def test_a_share_of_copies_that_is_not_known_is_no_figure() -> None:
     )
     assert copy_verdict(vague).clause == "some samples are copies of training items; how many is not known"
     extent = "how many is not known (only 281 of 46,943 training items were compared)"
-    assert all(extent in words for words in (*copy_verdict(replace(vague, train=281, n_train_total=46_943)),))
+    few = copy_verdict(replace(vague, train=281, n_train_total=46_943))
+    assert extent in few.sentence and extent in few.clause
     known = copies(detected=True, share=0.4, low=0.2)
     assert copy_verdict(known).clause.startswith("at least about 20% of the samples are copies")
     score = known.scores()[0]

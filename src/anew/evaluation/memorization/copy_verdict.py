@@ -56,10 +56,12 @@ class CopyVerdict(NamedTuple):
     Attributes:
         sentence: A sentence or two.
         clause: The same in one short clause, with the same reason.
+        has_but: Whether the clause qualifies itself with a "but", so that a second one does not follow it.
     """
 
     sentence: str
     clause: str
+    has_but: bool = False
 
 
 def result_json(result: CopyTestResult) -> dict[str, object]:
@@ -98,18 +100,18 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
             f"{fact}: {seen}",
         )
     if result.detected:
-        sentence, clause = _found(result)
+        sentence, clause, _ = _found(result)
         if result.saw_held_out:
             sentence += f" Besides, {_identical_to_held_out(result)}: it has probably seen the held-out items, too."
         return CopyVerdict(sentence if result.method == "scan" else f"{identical}{sentence}", clause)
-    sentence, clause = _not_found(result)
+    sentence, clause, has_but = _not_found(result)
     if result.repeats_too_often:
-        clause = _identical(result)
+        clause, has_but = _identical(result), False
         identical += (
             f"Chance hardly explains that (p = {result.identical_p:.2g}), although it is too little to prove copying"
             f"{_proof_needs(result)}. "
         )
-    return CopyVerdict(f"{identical}{sentence}{_sharper_than_real(result)}", clause)
+    return CopyVerdict(f"{identical}{sentence}{_sharper_than_real(result)}", clause, has_but)
 
 
 def _proof_needs(result: CopyTestResult) -> str:
@@ -183,10 +185,11 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             "No sign of copying, but without held-out items the test cannot prove it; "
             f"about {needed:,} held-out {result.units}, drawn at random, would prove more.",
             "no sign of copying, but without held-out items the test cannot prove it",
+            has_but=True,
         )
     if result.method == "shifted":
         reason, clause = NO_RANDOM_DRAW[result.held_out_together]
-        return CopyVerdict(f"No sign of copying, but the test cannot prove it: {reason}.", clause)
+        return CopyVerdict(f"No sign of copying, but the test cannot prove it: {reason}.", clause, has_but=True)
     if result.detection_limit is not None:
         limit = percent(result.detection_limit)
         compared = f"{result.compared} were compared"
@@ -201,6 +204,7 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
             f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to be sure of catching even "
             f"{percent(RATES[-1])} copies.",
             f"no copies found, but {compared}",
+            has_but=True,
         )
     if all(p.caught >= DETECTION_POWER for p in result.controls) and round(RATES[-1] * result.samples) >= 1:
         reason = ", for lack of time" if result.shortened else ""
@@ -230,11 +234,13 @@ def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
         return CopyVerdict(
             f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
             f"no copies found, but the test {missed}",
+            has_but=True,
         )
     compared = f"{result.held_out:,} held-out {result.units} and {result.counted(result.samples)}"
     return CopyVerdict(
         f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
         f"no copies found, but the test {missed}",
+        has_but=True,
     )
 
 

@@ -55,7 +55,7 @@ REASONS = {
     Division.FILES: "pieces of one file are in one part, and are alike; so are files that are nearly the same",
     Division.GIVEN: "they are of different times or sources, items of one file resemble each other, or many items are variants of few",
 }
-FORMAT = re.compile(r"\{value:([^}]*)\}")  # how a clause gives its figure
+FORMAT = re.compile(r"\{value:([^}]*)\}")  # the format of a figure in the template of its clause
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
 ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
@@ -102,7 +102,10 @@ class Part:
         """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
         is_real_above = exact is not None and real - exact > _chance(self.score)
-        return self._clause(self.score.value, real if exact is None else max(real, exact), is_real_above)
+        real = real if exact is None else max(real, exact)
+        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
+        form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
+        return unsigned_zero(form.format(value=self.score.value, real=real, guessing=guessing))
 
     @property
     def has_weak_reference(self) -> bool:
@@ -115,12 +118,12 @@ class Part:
     @property
     def is_informative(self) -> bool:
         """Whether its clause says more than that samples and real data have none of what it counts."""
-        return self.clause != self._clause(0.0, 0.0)
+        values = self.score.value, self.score.real_baseline or 0.0
+        return any(self._number(value) != self._number(0.0) for value in values)
 
-    def _clause(self, value: float, real: float, is_real_above: bool = False) -> str:
-        guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
-        form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=value, real=real, guessing=guessing))
+    def _number(self, number: float) -> str:
+        """A number in the format of the figure."""
+        return unsigned_zero(format(number, self.number_format))
 
     @property
     def is_percent(self) -> bool:

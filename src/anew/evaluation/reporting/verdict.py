@@ -251,12 +251,11 @@ def repeated_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | No
 
 
 def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    repeated, clause = repeated_text(scores, copies), copy_verdict(copies).clause
-    if repeated is not None:
-        clause = _verbatim_clause(repeated, clause)
+    repeated, copying = repeated_text(scores, copies), copy_verdict(copies)
+    clause = copying.clause if repeated is None else _verbatim_clause(repeated, copying.clause)
     if copies.detected:
         return clause
-    conjunction = "and" if ", but " in clause else "but"
+    conjunction = "and" if copying.has_but else "but"
     if looks_like_nothing_real(scores):
         return f"{clause}; {conjunction} the samples do not look like your data"
     if closeness is not None and closeness.grade == "too_few":
