@@ -57,6 +57,9 @@ EXAMPLES_PER_DIRECTION = 8
 CPU_BATCH_SIZE = 64
 # Where single pixels are seen, a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
 PIXELWISE_BATCH_SIZE = 16
+# In batches of 16 instead of 64, the same number of examples is four times as many steps, so fewer examples will do. With this number,
+# the planner chooses networks whose stages below the first are as wide as those of a network that sees patches (docs/log.md, 2026-11-29).
+PIXELWISE_EXAMPLES_PER_PARAMETER = 0.06
 
 
 class ImageLayout(Layout):
@@ -111,6 +114,13 @@ class ImageLayout(Layout):
             return False
         is_short = scale.seconds * scale.threads / scale.crowding <= MAX_PIXELWISE_SECONDS_PER_PIXEL * height * width
         return is_short and max(height, width) <= MAX_PIXELWISE_SIDE
+
+    def examples_per_parameter(self, config: DiffusionConfig) -> float:
+        sees_pixels = config.net == "unet" and config.patch_size == 1 and self.spec.shape[0] >= MIN_PIXELWISE_CHANNELS
+        # Small batches of patches, of grey images, of transformers and of clips were not measured
+        if sees_pixels and config.batch_size <= PIXELWISE_BATCH_SIZE:
+            return PIXELWISE_EXAMPLES_PER_PARAMETER
+        return super().examples_per_parameter(config)
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
