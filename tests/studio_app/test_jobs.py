@@ -52,7 +52,7 @@ def own_store(start: Path) -> JobStore:
 
 def sleeping() -> tuple[subprocess.Popen[bytes], float]:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    return process, time.time()
+    return process, psutil.Process(process.pid).create_time()
 
 
 def test_jobs_run_one_after_another_and_say_how_they_ended(store: JobStore, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.denoiser import LAYOUTS
 from anew.families.diffusion.family import Diffusion
 from anew.families.known import known_values
 from anew.functional.ode import SOLVERS, STOCHASTIC
@@ -198,6 +199,27 @@ def test_small_colour_images_are_seen_pixel_by_pixel_in_short_trainings_on_a_cpu
     """Short trainings left a hatch in icons of 48 x 48 with transparency."""
     config = Diffusion.suggest(Grid(shape, "CHW", 0, 0.5), Scale(1000, 1000.0, seconds, device=device))
     assert (config.net, config.patch_size, config.batch_size) == ("unet", patch_size, batch_size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes", "expected"),
+    [
+        ((4, 48, 48), {}, 0.06),
+        ((4, 48, 48), {"batch_size": 64}, 0.15),
+        ((4, 48, 48), {"patch_size": 2}, 0.15),
+        ((4, 48, 48), {"net": "dit", "width": 64}, 0.15),
+        ((1, 28, 28), {"batch_size": 16}, 0.15),
+        ((3, 4, 16, 16), {"batch_size": 16}, 0.15 / 4),
+    ],
+)
+def test_fewer_examples_will_do_only_where_it_was_measured(
+    shape: tuple[int, ...], changes: dict[str, Any], expected: float
+) -> None:
+    """Whatever had batches of 16 got networks that were 2.5 times as large."""
+    spec, scale = Grid(shape, "CHW" if len(shape) == 3 else "CTHW", 0, 0.5), Scale(1000, 1000.0, 60.0)
+    config = replace(Diffusion.suggest(spec, scale), **changes)
+    parameters = sum(tensor.numel() for tensor in LAYOUTS[spec.axes](spec).network(config).parameters())
+    assert Diffusion.target_examples(spec, config, scale) == pytest.approx(expected * parameters)
 
 
 @pytest.mark.parametrize(("width", "nearest"), [(130, "128 and 136"), (66, "64 and 68"), (9, "8 and 12")])

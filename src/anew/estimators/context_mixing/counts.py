@@ -21,13 +21,12 @@ CHECK, FIRST, SIZES, NEWEST = range(4)
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
 # Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line,
 # white space at the beginning of this line and of the last one with more, the number of open brackets, whether the innermost one
-# still awaits its first word, and a hash of each open bracket and its first word.
+# still awaits its word, and a hash of each open bracket and its word: the one right before it, else the first one in it.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(19, 24)
-MAX_OPEN = (
-    16  # open brackets of which the first word is kept, a power of two; deeper ones take the places of the outermost
-)
+# Open brackets of which the word is kept, a power of two; deeper ones take the places of the outermost
+MAX_OPEN = 16
 HISTORY_SIZE = HEADS + MAX_OPEN
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
@@ -140,7 +139,9 @@ def _innermost(history: Keys) -> Index:
 
 @compiled_inner
 def _nest(history: Keys, byte: Index) -> None:
-    """Follow the indentation and the brackets; before the column is counted."""
+    """Follow the indentation and the brackets, before the column is counted, and before the word that a bracket follows has ended:
+    `foo(` and `\\foo{` are known by that word."""
+    # A bracket that is never closed, as in a smiley, stays open until here
     if byte == NUL:
         history[INDENT:] = np.uint64(0)
     elif byte == NEWLINE:

@@ -38,10 +38,6 @@ LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # b
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
 # 2026-11-25).
 MAX_COMPONENTS = 256
-EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
-# In smaller batches as many examples are more steps. So a network that sees single pixels is as wide, below its first stage, as one
-# that sees patches would be in the same time (docs/log.md, 2026-11-29).
-SMALL_BATCH, EXAMPLES_PER_PARAMETER_IN_SMALL_BATCHES = 16, 0.06
 # From this noise level on, in standard deviations of the data, the closed form guides samples: below, it blurs what the
 # network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
@@ -103,9 +99,8 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
         layout = LAYOUTS[spec.axes](spec)
         parameters = num_parameters_of(lambda: layout.network(config))
-        is_small = config.batch_size <= SMALL_BATCH
-        examples = EXAMPLES_PER_PARAMETER_IN_SMALL_BATCHES if is_small else EXAMPLES_PER_PARAMETER
-        return examples * parameters / layout.num_parts  # each frame of a clip is an example
+        # Each frame of a clip is an example
+        return layout.examples_per_parameter(config) * parameters / layout.num_parts
 
     # -- learn --------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # digits came closer with patches; so did photographs of 32 x 32 after 150 s, not yet after 60 s (docs/log.md, 2026-11-29).
 MAX_PIXELWISE_SIDE = 48
 MIN_PIXELWISE_CHANNELS = 3
-MAX_PIXELWISE_SECONDS = 60 / 32**2  # of one thread on an idle core, for each pixel of an item
+MAX_PIXELWISE_SECONDS_PER_PIXEL = 60 / 32**2  # of one thread on an idle core; pixels of an item
 # By model size: half of CONV_WIDTHS, so that the stages below have about those
 PIXELWISE_WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
@@ -57,6 +57,9 @@ EXAMPLES_PER_DIRECTION = 8
 CPU_BATCH_SIZE = 64
 # Where single pixels are seen, a short training gains more from steps than from examples (docs/log.md, 2026-11-29).
 PIXELWISE_BATCH_SIZE = 16
+# In batches of 16 instead of 64, the same number of examples is four times as many steps, so fewer examples will do. With this number,
+# the planner chooses networks whose stages below the first are as wide as those of a network that sees patches (docs/log.md, 2026-11-29).
+PIXELWISE_EXAMPLES_PER_PARAMETER = 0.06
 
 
 class ImageLayout(Layout):
@@ -100,7 +103,7 @@ class ImageLayout(Layout):
         )
         patch_size = suggest_patch_size(side, POSITIONS)
         if patch_size == 2 and self._is_pixelwise(scale):
-            return _suggest_pixelwise_unet(config, scale.model_size, side)
+            return _suggest_pixelwise_unet(config, scale.model_size)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         return suggest_net(replace(config, patch_size=patch_size), scale.model_size, side / patch_size)
 
@@ -109,8 +112,15 @@ class ImageLayout(Layout):
         channels, height, width = self.spec.shape
         if scale.device != "cpu" or scale.seconds is None or channels < MIN_PIXELWISE_CHANNELS:
             return False
-        is_short = scale.seconds * scale.threads / scale.crowding <= MAX_PIXELWISE_SECONDS * height * width
+        is_short = scale.seconds * scale.threads / scale.crowding <= MAX_PIXELWISE_SECONDS_PER_PIXEL * height * width
         return is_short and max(height, width) <= MAX_PIXELWISE_SIDE
+
+    def examples_per_parameter(self, config: DiffusionConfig) -> float:
+        sees_pixels = config.net == "unet" and config.patch_size == 1 and self.spec.shape[0] >= MIN_PIXELWISE_CHANNELS
+        # Small batches of patches, of grey images, of transformers and of clips were not measured
+        if sees_pixels and config.batch_size <= PIXELWISE_BATCH_SIZE:
+            return PIXELWISE_EXAMPLES_PER_PARAMETER
+        return super().examples_per_parameter(config)
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -191,15 +201,14 @@ def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) ->
     )
 
 
-def _suggest_pixelwise_unet(config: DiffusionConfig, model_size: int, side: int) -> DiffusionConfig:
-    """The config of a U-Net that sees single pixels, and halves the side at least twice, until it is 12 or less."""
-    halvings = max(2, math.ceil(math.log2(side / 12)))
+def _suggest_pixelwise_unet(config: DiffusionConfig, model_size: int) -> DiffusionConfig:
+    """The config of a U-Net that sees single pixels, and halves the side twice: to 12 or less, from MAX_PIXELWISE_SIDE or less."""
     return replace(
         config,
         net="unet",
         patch_size=1,
         width=at_size(PIXELWISE_WIDTHS, model_size),
-        channel_mults=(1, 2, *[4] * (halvings - 1)),
+        channel_mults=(1, 2, 4),
         depth=conv_depth(model_size),
         batch_size=PIXELWISE_BATCH_SIZE,
     )

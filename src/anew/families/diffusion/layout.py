@@ -25,6 +25,7 @@ from anew.functional.ode import STOCHASTIC
 
 MAX_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
 MAX_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
+EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
@@ -58,6 +59,10 @@ class Layout(ABC):
     def max_fit_examples(self) -> int:
         """Most examples to which the closed form is fitted."""
         return min(MAX_FIT_EXAMPLES, max(2, MAX_FIT_VALUES // self.size))
+
+    def examples_per_parameter(self, config: DiffusionConfig) -> float:
+        """Examples that a network should see for each of its parameters."""
+        return EXAMPLES_PER_PARAMETER
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:
