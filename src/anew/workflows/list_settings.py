@@ -77,7 +77,7 @@ class SettingInfo:
 
     @property
     def default_text(self) -> str:
-        """The default as `--set` takes it: "1,2", "true", "0.5"."""
+        """The default as the command line takes it: "1,2", "true", "0.5"."""
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default))
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
