@@ -24,9 +24,9 @@ def test_windows_are_equal_where_their_characters_are(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [0, 5])
-def test_a_width_that_is_no_power_of_two_is_refused(width: int) -> None:
+def test_a_width_that_is_not_a_power_of_two_is_refused(width: int) -> None:
     """Of a width of 5, 8 characters were hashed."""
-    with pytest.raises(ValueError, match=f"width={width} is no power of two"):
+    with pytest.raises(ValueError, match=f"width={width} is not a power of two"):
         window_hashes(code_points("a river"), width)
 
 

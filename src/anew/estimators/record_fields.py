@@ -26,7 +26,8 @@ LEADING = 4  # tokens at the beginning of another field that are elements of a c
 OWN_ELEMENTS = 3 + LAST_TOKENS  # field, place in it, last tokens, field so far
 ORDER = OWN_ELEMENTS + LEADING
 NUM_ELEMENTS = 2**32  # of contexts: what a field holds so far is one number of 32 bits
-MAX_FIELDS = 1_000  # a record of more is no row; bounds the time and what a file of a stranger can ask for
+# Records with more fields are not read as rows: bounds the time, and the memory that the arrays of an untrusted run can ask for
+MAX_FIELDS = 1_000
 MAX_SKIPPED = 2  # blanks and quotes before the first character of a value
 MAX_DIGITS = 63  # longer runs of digits count as this many
 MAX_NUMBERS = 7  # more numbers in a field count as this many; a date and time has six

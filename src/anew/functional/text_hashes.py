@@ -24,10 +24,10 @@ def window_hashes(x: CodePoints, width: int) -> Hashes:
     """Hashes of all `width` characters in a row, (n - width + 1,).
 
     Raises:
-        ValueError: The width is no power of two: hashes of halves are combined.
+        ValueError: The width is not a power of two: a hash is combined from those of its halves.
     """
     if width < 1 or width & (width - 1):
-        raise ValueError(f"width={width} is no power of two")
+        raise ValueError(f"width={width} is not a power of two")
     value = x.astype(np.uint64) * _GOLDEN_RATIO
     value ^= value >> _SHIFT
     span = 1

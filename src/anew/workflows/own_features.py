@@ -22,7 +22,7 @@ def read_features(path: str) -> FeatureSets:
     needed = ("samples", "held_out", "train")
     try:
         tensors = load_file(path)
-    except Exception as error:  # whatever a damaged file makes of the reader
+    except Exception as error:  # a damaged file makes the reader raise errors of many types
         raise ConfigError(f"`features` {path!r} cannot be read as safetensors ({str(error)[:80]})") from None
     missing = [name for name in needed if name not in tensors]
     if missing:

@@ -69,7 +69,7 @@ def classifier_score(spec: MetricSpec, sets: FeatureSets, seed: int, source: str
 
 
 def one_sided_score(spec: MetricSpec, larger_if_worse: Rows, other: Rows, source: str) -> Score:
-    """The score of how often a number of one set is larger than one of the other, of which at least half the time is no fault.
+    """The score of how often a number of one set is larger than one of the other. Half the time or less is as good as real.
 
     Args:
         spec: The metric.

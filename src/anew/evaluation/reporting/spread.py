@@ -56,8 +56,8 @@ class Spread:
         return min(values), max(values)
 
     def __str__(self) -> str:
-        shown = self.scores[0].spec.format_value
-        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
+        text = self.scores[0].spec.format_value
+        return f"{text(self.median)} ({text(self.low)} to {text(self.high)})"
 
     def to_json(self) -> dict[str, object]:
         """JSON values."""
@@ -86,7 +86,7 @@ def ranked_spreads(runs: Sequence[RunResult], metric: str) -> list[Spread]:
 
 
 def leading_spreads(ranked: Sequence[Spread]) -> list[Spread]:
-    """The best of ranked spreads, and those whose order is not settled: some training is no worse than the worst of the best family."""
+    """The best of ranked spreads, and those that overlap it: at least one of their trainings is no worse than the worst of the best."""
     return [spread for spread in ranked if spread.badness[0] <= ranked[0].badness[1]]
 
 

@@ -25,8 +25,8 @@ from anew.families.transformer.added_counts import (
 
 ROLES, PARENTS = "roles", "parents"  # buffers: those of `FieldReader`
 MIN_GAIN = 0.005  # share of the bits of held-out records that these counts must save to be kept, as aligned records
-# Share of a field's bits that may be lost for leaving the counts of all records out of it: they know no field, and 3% of them are
-# as many numbers with a decimal too few (docs/log.md, 2026-11-29)
+# The counts of all records are left out of a field if that costs at most this share of its bits. They do not know the field, and
+# even with a weight of 3% they end numbers early (docs/log.md, 2026-11-29)
 MAX_LOSS = 0.01
 Ints = NDArray[np.int64]
 

@@ -219,6 +219,6 @@ class PassageRows:
         """As `_share`, and count it, against how often held-out text goes on."""
         taken = self._share(rows, shares)
         lengths = self._lengths[rows]
-        # The rates have an entry for length 0, too, but nothing can be saved up where there is no passage to leave
+        # Outside of a passage, at length 0, nothing counts, though the rates have an entry for it
         self._surplus[rows] += np.where(lengths > 0, taken - self._rates[lengths], 0.0)
         return taken
