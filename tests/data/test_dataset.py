@@ -270,6 +270,18 @@ def test_draws_of_few_different_lines_are_enough(
         opened(tmp_path, settings={"layout": "list"})
 
 
+def test_of_more_text_than_a_limit_some_is_drawn_from_all_files(tmp_path: Path) -> None:
+    """Folders are sorted by author, language or date: the first texts are unlike the others."""
+    for number in range(100):
+        (tmp_path / f"{number:03}.txt").write_text(f"{'first' if number < 50 else 'second'} {number:03} " * 30)
+    data = opened(tmp_path)
+    whole, some = data.text("train"), data.text("train", 10_000)
+    assert whole == sorted(whole) and sum(map(len, some)) == 10_000 and set(some[:-1]) < set(whole)
+    assert 0.2 < np.mean([text.startswith("first") for text in some]) < 0.8
+    assert data.num_texts("train", whole) == data.num_texts("train", some, 10_000) == len(whole)
+    assert data.num_texts("train", whole[:-1]) == len(whole) - 1  # one was refused
+
+
 def test_carved_draws_are_no_overlap_of_the_own_parts(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text(common_names(2000))
     (tmp_path / "test.txt").write_text("".join(f"other {i}\n" for i in range(200)))

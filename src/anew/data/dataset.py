@@ -269,7 +269,8 @@ class Dataset:
         return list(self.scan.labels), numbers[np.sort(permutation(rows.num_items, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
+        """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some, drawn at
+        random, in random order."""
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
         for item in self._ready().text(self._number(part), remaining):
@@ -280,6 +281,11 @@ class Dataset:
             texts.append(item.data[:remaining])
             remaining -= len(item.data)
         return texts
+
+    def num_texts(self, part: str, texts: Sequence[str], limit: int | None = None) -> int:
+        """The number of all texts of a part, of which `text(part, limit)` returned these."""
+        is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
+        return len(texts) if is_whole else max(self.scan.parts.get(part, 0), len(texts))
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """The held-out parts for the copying test.
