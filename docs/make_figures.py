@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from anew.evaluation import memorization, metrics, modalities
+from anew.evaluation import image_comparison, memorization, metrics, modalities
 from anew.evaluation.metrics.bits import REFERENCES, UNITS, bits_spec
 from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic
@@ -36,6 +36,7 @@ def all_specs() -> list[MetricSpec]:
 
 
 def _specs() -> Iterator[MetricSpec]:
+    yield from _specs_in(vars(image_comparison).values())
     for package in (metrics, modalities, memorization):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             yield from _specs_in(vars(importlib.import_module(module.name)).values())
