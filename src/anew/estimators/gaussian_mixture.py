@@ -186,7 +186,6 @@ def fit_mixture(
         rank: R, number of principal components.
         num_clusters: K - 1, divided evenly among classes; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
-        rng: Random numbers.
         rotate_residual: Whether the residual outside the components may be rotated.
 
     Returns:
@@ -315,9 +314,7 @@ def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Gene
 
     Args:
         x: (N, D) data.
-        rotations: Rotations of the residual.
         rank: R.
-        rng: Random numbers.
 
     Returns:
         (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)

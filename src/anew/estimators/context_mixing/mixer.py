@@ -73,7 +73,6 @@ class ContextMixer:
     Args:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
-        parameters: Parameters learned from it.
         joint: Initial weights of contexts and network for each document.
     """
 
@@ -202,7 +201,6 @@ class ContextMixer:
             ids, contexts, network, orders: See `joint_log_probs`.
             joint: Weights, which learn from the text.
             previous: The token before the first, -1 for none.
-            rate: Learning rate.
         """
         log_probs = np.zeros(len(ids))
         joint_log_probs(
@@ -226,8 +224,6 @@ class ContextMixer:
         """The same documents with room for `room` tokens each. Where they do not fit, only the last `room` / 2 tokens are kept.
 
         Args:
-            rows: The documents.
-            room: Tokens of each.
             num_counted: Number of the first tokens that were counted; None: all.
         """
         used = int(rows.match_state[0, 0])
@@ -258,8 +254,6 @@ class ContextMixer:
         """(n, V) distribution of the next token of each document, by contexts and network together.
 
         Args:
-            rows: The documents.
-            joint: The weights of each.
             probabilities: (n, V) of the network.
             is_wanted: (n,) False for documents whose distribution is not needed, and is 0; None: all are.
             min_p: (n,) tokens below this share of the top probability need not be exact, which takes less time; None: all are.
@@ -283,12 +277,10 @@ class ContextMixer:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
         Args:
-            rows: The documents.
             joint: The weights of each, which learn from its token.
             probabilities: (n, V) of the network.
             uniform: (n,) in [0, 1), which decides the tokens.
             tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
-            rate: Learning rate.
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
 
         Returns:

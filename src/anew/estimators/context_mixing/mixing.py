@@ -266,11 +266,9 @@ def mix(
         statistics: Statistics with their inputs, see `fill_inputs`.
         nodes: (P,) node of each question.
         bits: (P,) the answers.
-        count: Number of questions.
         order: Row of `by_order`.
         last: Row of `by_last`.
         key: Key of the context of order 1, which selects the last correction.
-        rates: Learning rates.
     """
     parameters, table = model.parameters, model.tables.probabilities
     by_node, by_order, by_last = parameters.by_node, parameters.by_order, parameters.by_last

@@ -74,7 +74,6 @@ def read(
         memory: The memory that is extended.
         document: Memory of the document alone; the same as `memory`, except while the train part is learned.
         model: The model that reads it.
-        rates: Learning rates.
         logits: (T, D) receives the log odds of the answer 1 of each question.
         orders: (T,) receives the order of the longest context of tokens that was seen.
     """
@@ -294,10 +293,7 @@ def _fill_distribution(
     """Compute the distribution (V,) from the root down, level by level; contexts are used where a question is likely to be reached.
 
     Args:
-        model: The model.
-        all_nodes: Statistics of all questions.
         selected: Room for the statistics of a level.
-        joint: Weights.
         mass: (V-1, 2) probability mass of the network below either answer.
         selectors: See `Selectors`.
         key: Key of the context of order 1.

@@ -188,9 +188,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         noise levels are guided (arXiv 2404.07724): there, a network that has seen little stays too close to the mean of the data.
 
         Args:
-            denoised: Estimates of the network.
-            y: Noisy data.
-            sigma: Noise levels.
             weight: 1 for none.
         """
         is_guided = (sigma >= AUTOGUIDANCE_FROM * self.spec.std) & ~sigma.isinf()
@@ -206,7 +203,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         2206.00364, eq. 7; here c_skip is the closed form, a matrix).
 
         Args:
-            net: The network.
             y: (B, D).
             sigma: (B, F).
             component: (B,).

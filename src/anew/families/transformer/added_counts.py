@@ -29,7 +29,6 @@ class CountBuffers(nn.Module):
 
     Args:
         vocab_size: V.
-        order: Longest context.
         num_elements: Number of different elements of a context, if more than V.
         name: What they are called in messages.
     """

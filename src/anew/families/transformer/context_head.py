@@ -71,7 +71,6 @@ class ContextState:
 
     Args:
         mixer: The mixer that generates them.
-        n: Number of samples.
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
@@ -289,7 +288,6 @@ class ContextHead(nn.Module):
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.
@@ -307,7 +305,6 @@ class ContextHead(nn.Module):
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-            state: State of the rows.
             uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
         """

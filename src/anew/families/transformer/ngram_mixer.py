@@ -241,9 +241,7 @@ class NgramMixer(CountBuffers):
         """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
-            contexts: Those of the counts.
             logits: (n, V) logits of the network.
-            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.
