@@ -441,7 +441,7 @@ class ContextHead(nn.Module):
         log_probs = network_of(slice(row, row + 1))[-len(targets) :]
         network = self.path_logits(np.exp(log_probs), targets.astype(np.int64))
         experts = np.empty((len(targets), len(PRIOR)))
-        joint = state.joint._make(weights[row] for weights in state.joint)  # not a copy, so that they learn
+        joint = type(state.joint)._make(weights[row] for weights in state.joint)  # not a copy, so that they learn
         opening = int(ids[len(ids) - num_known])
         experts[:, 0] = self.mixer.log_probs(targets, contexts, network, orders, joint, opening)
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
