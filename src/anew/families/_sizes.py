@@ -69,7 +69,7 @@ def rows_at_once(shape: Sequence[int]) -> int:
 
 def suggest_patch_size(side: int, positions: int) -> int:
     """A patch size that leaves about so many positions a side for large items, and the detail of small ones."""
-    return at_side(side, {12: 1, 72: 2}, 2 ** math.ceil(math.log2(side / positions)))
+    return at_side(side, {12: 1, 72: 2}, int(2 ** math.ceil(math.log2(side / positions))))
 
 
 def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), exclude: str = "") -> Callable[[str, Tensor], bool]:
