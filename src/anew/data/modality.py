@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core import isolation, registry
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Condition, Spec
-from anew.data.formats.reading import read_whole, with_line_feeds
+from anew.data.formats.file_bytes import read_whole, with_line_feeds
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters

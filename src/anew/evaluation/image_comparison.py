@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import NAME
+from anew.evaluation.features.random_conv import NAME, GridEmbedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances

@@ -22,8 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
 from anew.errors import printable
-from anew.server.answering import Service
-from anew.server.answers import ANSWERS, Health, ServedModel, ServedModels
+from anew.server.answer_schemas import ANSWERS, Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
 from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
@@ -34,6 +33,7 @@ from anew.server.listening import PunctualProtocol, Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
 from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
+from anew.server.service import Service
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
 

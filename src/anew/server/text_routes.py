@@ -7,8 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from anew.server.answering import Service
-from anew.server.answers import ChatCompletion, Completion, ScoredItems
+from anew.server.answer_schemas import ChatCompletion, Completion, ScoredItems
 from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
 from anew.server.chats import ChatAnswer, completion_of
 from anew.server.completions import Answer, requests_of
@@ -17,6 +16,7 @@ from anew.server.guard import json_body
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
 from anew.server.scores import score_answer, score_work
+from anew.server.service import Service
 
 TAG = "Text"
 

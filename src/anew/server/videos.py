@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.data.types import Artifact
-from anew.server.answering import Service
-from anew.server.answers import ClipJob, ClipJobs, DeletedClip
+from anew.server.answer_schemas import ClipJob, ClipJobs, DeletedClip
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
@@ -24,6 +23,7 @@ from anew.server.item_work import Draft, FinishedSamples, ItemWork
 from anew.server.items import check_size, class_of, item_request, sample_events, size_of, works_of
 from anew.server.limits import Limits
 from anew.server.schemas import route_schema
+from anew.server.service import Service
 from anew.server.work import Channel
 
 TAG = "Clips"

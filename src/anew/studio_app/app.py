@@ -51,8 +51,8 @@ class PlayApp:
 
     def _create(self) -> ASGIApp:
         from anew.studio_app.insight_routes import add_insights
+        from anew.studio_app.loaded_models import Players
         from anew.studio_app.play_routes import add_play
-        from anew.studio_app.players import Players
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         add_faults(app)

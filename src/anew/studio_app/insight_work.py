@@ -20,8 +20,8 @@ from anew.functional.plane import Plane
 from anew.sampling.model import Model
 from anew.server.work import Channel
 from anew.studio_app.item_views import data_url
-from anew.studio_app.play_work import Json, PlayWork, SampleOptions, insight_view
-from anew.studio_app.players import Player
+from anew.studio_app.loaded_models import Player
+from anew.studio_app.sample_work import Json, PlayWork, SampleOptions, insight_view
 
 LEVEL_ITEMS = 3  # samples that are shown at each noise level
 # Items on which the error at each level is measured: enough for a smooth curve, in a second or two; chosen.

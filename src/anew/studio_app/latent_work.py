@@ -12,8 +12,8 @@ from anew.functional.plane import Plane, principal_components
 from anew.sampling.model import Model
 from anew.server.work import Channel
 from anew.studio_app.insight_work import data_values, images_of
-from anew.studio_app.play_work import Json, PlayWork, SampleOptions, insight_view
-from anew.studio_app.players import Player
+from anew.studio_app.loaded_models import Player
+from anew.studio_app.sample_work import Json, PlayWork, SampleOptions, insight_view
 
 NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
 NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen

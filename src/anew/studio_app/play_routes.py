@@ -31,9 +31,10 @@ from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
+from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
-from anew.studio_app.play_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
-from anew.studio_app.play_work import (
+from anew.studio_app.loaded_models import Player, Players
+from anew.studio_app.sample_work import (
     AboutWork,
     NearestWork,
     SampleOptions,
@@ -42,7 +43,6 @@ from anew.studio_app.play_work import (
     WalkWork,
     fill_in_mode,
 )
-from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
 # Tokens of a request; frames of a walk; samples that it passes through: no more than a user waits for; chosen.

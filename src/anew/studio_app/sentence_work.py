@@ -18,8 +18,8 @@ from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
 from anew.sampling.request_checks import class_index
 from anew.server.work import Channel
-from anew.studio_app.play_work import CUTOFFS, Json, PlayWork, SampleOptions, token_event, token_text
-from anew.studio_app.players import Player
+from anew.studio_app.loaded_models import Player
+from anew.studio_app.sample_work import CUTOFFS, Json, PlayWork, SampleOptions, token_event, token_text
 
 MAX_READ = 96  # tokens of a sentence: attention is shown for each pair; chosen
 MAX_HEADS = 32  # that are shown, each as an image; chosen

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from anew.server.faults import ApiError
-from anew.studio_app import run_summary, runner
+from anew.studio_app import queue_runner, run_summary
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.run_finder import RunFinder
 from anew.studio_app.run_page import RunLogs, detail
@@ -165,7 +165,7 @@ class Studio:
         """Start a runner if the queue is not empty and none is running."""
         self._runners = [process for process in self._runners if process.poll() is None]
         if any(job.state != "ended" for job in jobs) and not self._runners and not self.jobs.has_runner():
-            self._runners.append(runner.start_runner(self.folder.root))
+            self._runners.append(queue_runner.start_runner(self.folder.root))
 
 
 def _compared(words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from anew.core.encodings import AUTO
 from anew.core.wording import plural
 from anew.data.file_names import split_record_name
 from anew.data.formats import encoding_recognition as recognition
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.text_encoding import BEYOND_ASCII, WINDOWS, decode_lines, decode_unicode, divide_lines
 from anew.errors import shorten
 

@@ -20,7 +20,7 @@ from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
-from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
+from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
@@ -353,7 +353,7 @@ class Audio(Modality):
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedAudio, state)
+        record = learned_schemas.read(learned_schemas.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)

@@ -16,7 +16,15 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import animations, image_size, learned, picture_sheets, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats import (
+    animations,
+    image_size,
+    learned_schemas,
+    picture_sheets,
+    pixel_blocks,
+    pixels,
+    sprite_sheet,
+)
 from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
     MAX_SIDE,
@@ -353,7 +361,7 @@ class Image(Modality):
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedImage, state)
+        record = learned_schemas.read(learned_schemas.LearnedImage, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self._framing, self._block = record.frame, record.block
         self._levels = (record.levels[0], record.levels[1]) if record.levels else None

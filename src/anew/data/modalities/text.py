@@ -18,11 +18,11 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import learned, line_records, record_jar, tokenizer
+from anew.data.formats import learned_schemas, line_records, record_jar, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.passage_ends import passage_end
-from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
@@ -371,7 +371,7 @@ class Text(Modality):
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedText, state)
+        record = learned_schemas.read(learned_schemas.LearnedText, state)
         self.layout, self._num_classes = record.layout, record.classes
         self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)

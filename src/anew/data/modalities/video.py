@@ -28,7 +28,7 @@ from anew.data.formats import (
     frame_folders,
     frames,
     image_size,
-    learned,
+    learned_schemas,
     pixel_blocks,
     pixels,
 )
@@ -359,7 +359,7 @@ class Video(Modality):
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedVideo, state)
+        record = learned_schemas.read(learned_schemas.LearnedVideo, state)
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
         self._framing, self._block, self._source_rate = record.frame, record.block, record.rate
         self._stride, self._max_span, self._only_beginnings = record.step, record.span, record.only_beginnings

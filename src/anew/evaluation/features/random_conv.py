@@ -2,7 +2,7 @@
 
 Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
 machine. The activations of each level (convolution, leaky ReLU, then pooling by two) are read out as mean and standard
-deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features.
+deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features. `GridEmbedder` computes them a few items at a time.
 
 Legend for shapes: n items, C channels, r read-outs, d features.
 """
@@ -10,13 +10,17 @@ Legend for shapes: n items, C channels, r read-outs, d features.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Generic
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
 from anew.core.random import generator
+from anew.data.types import ItemT
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
@@ -166,3 +170,34 @@ def _halve(x: Tensor) -> Tensor:
     pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
     window = [min(2, extent) for extent in x.shape[2:]]  # one of 2 does not fit into a clip that has one frame left
     return pool(x, window, window, ceil_mode=True)
+
+
+class GridEmbedder(Generic[ItemT]):
+    """Computes features of items that are values on a grid.
+
+    Args:
+        prepare: Turns items into values (n, C, *extents) in [-1, 1].
+        train: Items to which centre and scale of the embedding are fitted.
+        at_once: Number of items that are prepared together: bounds memory.
+    """
+
+    def __init__(self, prepare: Callable[[Sequence[ItemT]], Tensor], train: Sequence[ItemT], at_once: int) -> None:
+        self._prepare, self._at_once = prepare, at_once
+        prepared = prepare(train)
+        self._embedding = Embedding(prepared.shape[1], prepared.ndim - 2).fit(prepared)
+
+    def __call__(self, items: Sequence[ItemT]) -> Numbers:
+        """Features (n, d) of n items."""
+        return self.detailed(items)[0]
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        """See `Embedding.views`."""
+        return self._embedding.views
+
+    def detailed(self, items: Sequence[ItemT]) -> tuple[Numbers, Numbers]:
+        """Features (n, d) of n items, and the detail (n, w) that classifiers are given: see `Embedding.detailed`."""
+        starts = range(0, len(items), self._at_once)
+        parts = [self._embedding.detailed(self._prepare(items[start : start + self._at_once])) for start in starts]
+        features, detail = zip(*parts, strict=True)
+        return np.concatenate(features), np.concatenate(detail)

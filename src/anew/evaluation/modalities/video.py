@@ -15,8 +15,7 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Evaluation
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import FEATURES, NAME
+from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
@@ -30,8 +29,7 @@ from anew.evaluation.metrics.item_classifiers import CLIP_CLASSIFIERS, IMAGE_CLA
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.sample_pairs import nearest_pairs
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from anew.server.faults import ApiError
-from anew.studio_app.players import MAX_PLAYERS, Player, Players
+from anew.studio_app.loaded_models import MAX_PLAYERS, Player, Players
 
 
 def weights(folder: Path) -> Path:

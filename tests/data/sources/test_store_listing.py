@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from anew.core.stored_files import Row
-from anew.data.sources import paged_listing
-from anew.data.sources.paged_listing import PagedStore
+from anew.data.sources import store_listing
+from anew.data.sources.store_listing import PagedStore
 
 A_PAGE = 10
 
@@ -54,9 +54,9 @@ class FakeBucket:
     ],
 )
 def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paged_listing, "MAX_FOLDERS", 20)
-    monkeypatch.setattr(paged_listing, "FEW_FOLDERS", 10)
-    monkeypatch.setattr(paged_listing, "MIN_FOLDER_OBJECTS", 5)
+    monkeypatch.setattr(store_listing, "MAX_FOLDERS", 20)
+    monkeypatch.setattr(store_listing, "FEW_FOLDERS", 10)
+    monkeypatch.setattr(store_listing, "MIN_FOLDER_OBJECTS", 5)
     bucket = FakeBucket([*keys, "elsewhere/y.png"])
     rows = list(PagedStore(bucket, "b", "s3://b/data").rows("data/"))
     assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))

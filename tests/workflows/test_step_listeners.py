@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from anew.core import extras
+from anew.errors import DataError
+from anew.planning.train_config import TrainConfig
 from anew.training.progress import StepProgress, TimeProgress
-from anew.workflows.step_forecast import step_forecast
+from anew.workflows import step_listeners
+from anew.workflows.step_listeners import step_forecast, tensorboard_listeners
 from reporters import Lines
 
 
@@ -70,3 +75,22 @@ def test_time_that_preparing_took_is_said_before_the_first_step() -> None:
 
 def test_a_training_of_a_number_of_steps_has_no_forecast() -> None:
     assert step_forecast(job_of(10), StepProgress(10), 0.0, 0) == []
+
+
+def test_a_missing_package_is_said_before_data_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(extras.importlib, "import_module", missing)
+    monkeypatch.setattr(step_listeners, "require", extras.require)
+    with pytest.raises(DataError, match="tensorboard=true needs the package tensorboard"):
+        step_listeners.check_tensorboard(TrainConfig(tensorboard=True))
+    step_listeners.check_tensorboard(TrainConfig())
+
+
+def test_nothing_is_written_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    with tensorboard_listeners(TrainConfig(), tmp_path, is_main=True) as listeners:
+        assert listeners == []
+    with tensorboard_listeners(TrainConfig(tensorboard=True), tmp_path, is_main=False) as listeners:
+        assert listeners == []
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anew.data import limits
-from anew.data.formats.reading import read_whole
+from anew.data.formats.file_bytes import read_whole
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.sources.source import Source

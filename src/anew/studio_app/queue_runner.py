@@ -1,4 +1,4 @@
-"""The process that works through the queue, one command at a time: `python -m anew.studio_app.runner FOLDER`.
+"""The process that works through the queue, one command at a time: `python -m anew.studio_app.queue_runner FOLDER`.
 
 It outlives the Studio that started it, and ends when the queue is empty.
 """
@@ -31,7 +31,7 @@ LOCK_SECONDS = 2.0
 def start_runner(root: Path) -> subprocess.Popen[bytes]:
     """Start a runner for a start folder, which outlives its caller."""
     return subprocess.Popen(
-        own_command("anew.studio_app.runner", str(root)),
+        own_command("anew.studio_app.queue_runner", str(root)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

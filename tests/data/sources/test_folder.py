@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from anew.data.sources import record_starts
-from anew.data.sources.record_starts import RecordStarts
+from anew.data.sources import folder
+from anew.data.sources.folder import RecordStarts
 
 
 class Counted(io.BytesIO):
@@ -27,7 +27,7 @@ def body(seed: int, records: int) -> bytes:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_search_finds_the_next_record(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_starts, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(folder, "CHUNK_BYTES", 64)
     data = body(seed, 20)
     places = [i for i in range(1, len(data)) if data[i : i + 1] == b">" and data[i - 1 : i] == b"\n"]
     positions = list(range(1, len(data)))
@@ -39,7 +39,7 @@ def test_every_search_finds_the_next_record(seed: int, monkeypatch: pytest.Monke
 
 
 def test_one_long_record_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_starts, "CHUNK_BYTES", 1024)
+    monkeypatch.setattr(folder, "CHUNK_BYTES", 1024)
     data = b">r\n" + b"ACDE\n" * 20_000
     places = list(range(1, len(data), 500))
     random.Random(1).shuffle(places)

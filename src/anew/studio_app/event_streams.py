@@ -14,8 +14,8 @@ from anew.errors import AnewError
 from anew.server.faults import ApiError, bad_request
 from anew.server.work import Channel
 from anew.studio_app.job_routes import RunBody, Seed, ShortText
-from anew.studio_app.play_work import PlayWork, SampleOptions
-from anew.studio_app.players import Player, Players
+from anew.studio_app.loaded_models import Player, Players
+from anew.studio_app.sample_work import PlayWork, SampleOptions
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters: several times what a model sees at once

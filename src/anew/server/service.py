@@ -1,4 +1,4 @@
-"""Answers in progress: watch the client, measure and limit the time, and cancel what is left at the end."""
+"""The state of a server, and its answers in progress: watch the client, measure and limit the time, and cancel what is left at the end."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
 from anew.studio_app.faults import full_disk
 from anew.studio_app.item_views import data_url, item_views
-from anew.studio_app.players import Player
+from anew.studio_app.loaded_models import Player
 from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
