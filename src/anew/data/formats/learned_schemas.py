@@ -16,14 +16,16 @@ R = TypeVar("R", bound=Record)
 NAMED = "data.learned"  # its key in config.json
 
 
-class _LearnedGrid(Record):
+class LearnedGrid(Record):
+    """See `GridModality`."""
+
     shape: list[Extent]
     classes: Whole
     std: Positive
     notes: list[Text]
 
 
-class LearnedImage(_LearnedGrid):
+class LearnedImage(LearnedGrid):
     """See `Image.state`."""
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
@@ -33,7 +35,7 @@ class LearnedImage(_LearnedGrid):
     matching: PixelMatching = PixelMatching()
 
 
-class LearnedVideo(_LearnedGrid):
+class LearnedVideo(LearnedGrid):
     """See `Video.state`."""
 
     shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
@@ -46,7 +48,7 @@ class LearnedVideo(_LearnedGrid):
     matching: PixelMatching = PixelMatching()
 
 
-class LearnedAudio(_LearnedGrid):
+class LearnedAudio(LearnedGrid):
     """See `Audio.state`. clip: the fields of a `clips.Shape`."""
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
@@ -111,4 +113,4 @@ def read(record: type[R], state: Mapping[str, object]) -> R:
     return checked(record, state, NAMED)
 
 
-__all__ = ["LearnedAudio", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]
+__all__ = ["LearnedAudio", "LearnedGrid", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]

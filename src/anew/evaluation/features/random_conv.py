@@ -2,7 +2,8 @@
 
 Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
 machine. The activations of each level (convolution, leaky ReLU, then pooling by two) are read out as mean and standard
-deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features. `GridEmbedder` computes them a few items at a time.
+deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features. `GridEmbedder` computes them a few
+items at a time.
 
 Legend for shapes: n items, C channels, r read-outs, d features.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.words import MIN_KNOWN, MIN_WORDS, passage_score, share_of
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_spec
 
 KNOWN_CHARACTER_PAIRS = MetricSpec(
     "known_character_pairs",
@@ -25,19 +25,16 @@ KNOWN_CHARACTER_PAIRS = MetricSpec(
         least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
-UNKNOWN_CHARACTER_PAIRS = MetricSpec(
+UNKNOWN_CHARACTER_PAIRS = guessing_spec(
     "unknown_character_pairs",
     "Unknown pairs of a passage",
     "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
-    "text of its length (0.5 = guessing, or fewer; 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a sample has more unknown pairs of characters than a real passage",
-        # As for words
-        least=20,
-        least_to_pass=150,
-    ),
+    "text of its length",
+    "a sample has more unknown pairs of characters than a real passage",
+    # As for words
+    least=20,
+    least_to_pass=150,
+    one_sided=True,
 )
 # Thai, Lao, Burmese and Khmer; kana and Chinese characters
 _UNSPACED = re.compile(

@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval
 from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, RecordSets, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_ends import record_end_scores
@@ -117,17 +118,17 @@ class TextStatistics:
         """Functions that yield the scores of one quantity each, by its name."""
         of_records: dict[str, Callable[[], Iterator[Score]]] = {}
         if self.records:
+            sets = self._record_sets(self.training())
             of_records = {
-                ODD_RECORDS_MEASURE: self._odd_records,
-                "beginnings and ends": self._ends,
-                "formats": self._formats,
-                "order of numbers": self._orders,
+                ODD_RECORDS_MEASURE: partial(odd_scores, sets),
+                "beginnings and ends": partial(record_end_scores, sets),
+                "formats": partial(format_scores, sets),
+                "order of numbers": partial(number_scores, sets),
             }
-        # Of the training part, since there may be too few samples for as many training records to show a format
-        are_rows = self.records and row_format(self.training()[:PROBED_ROWS]) is not None
-        of_rows = {"fields of rows": self._rows} if are_rows else {}
+            # Of the training part, since there may be too few samples for as many training records to show a format
+            if row_format(sets.training[:PROBED_ROWS]) is not None:
+                of_records = {"fields of rows": partial(row_scores, sets), **of_records}
         return {
-            **of_rows,
             **of_records,
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
@@ -150,26 +151,14 @@ class TextStatistics:
         samples, test = self._parts(self.samples), self._parts(self.test)
         yield from word_scores(samples, test, Vocabulary(training, self.records), self.seed)
         if self.records:
-            yield from word_order_scores(self.samples, self.test, training, self.seed)
+            yield from word_order_scores(self._record_sets(training))
 
     def _parts(self, texts: Sequence[str]) -> list[str]:
         """Texts, or parts of them, that count one by one; see `counted_alone`."""
         return list(texts) if self.records else list(itertools.chain(*counted_alone(texts)))
 
-    def _odd_records(self) -> Iterator[Score]:
-        yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
-
-    def _ends(self) -> Iterator[Score]:
-        yield from record_end_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
-
-    def _formats(self) -> Iterator[Score]:
-        yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)
-
-    def _orders(self) -> Iterator[Score]:
-        yield from number_scores(self.samples, self.test, self.training(), self.seed)
-
-    def _rows(self) -> Iterator[Score]:
-        yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
+    def _record_sets(self, training: Sequence[str]) -> RecordSets:
+        return RecordSets(self.samples, self.test, self.train, training, self.seed, self.keys_of)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):

@@ -13,7 +13,7 @@ from anew.data.formats.word_rules import word_rule
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_tolerance
+from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance, guessing_spec
 
 KNOWN_WORDS = MetricSpec(
     "known_words",
@@ -29,19 +29,16 @@ KNOWN_WORDS = MetricSpec(
         least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
 )
-UNKNOWN_WORDS = MetricSpec(
+UNKNOWN_WORDS = guessing_spec(
     "unknown_words",
     "Unknown words of a passage",
     "How often a sample has a larger share of words that are not in the training text than a passage of held-out text of its "
-    "length (0.5 = guessing, or fewer; 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a sample has more unknown words than a real passage",
-        least=20,
-        # Of fewer passages the interval of real text is too wide to pass
-        least_to_pass=150,
-    ),
+    "length",
+    "a sample has more unknown words than a real passage",
+    least=20,
+    # Of fewer passages the interval of real text is too wide to pass
+    least_to_pass=150,
+    one_sided=True,
 )
 NEW_WORDS = MetricSpec(
     "new_words",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.image_comparison import evenness, path_scores, realism, relative_lengths
+from anew.evaluation.modalities.image_comparison import evenness, path_scores, realism, relative_lengths
 
 
 def line(frames: int = 9, d: int = 5) -> np.ndarray:
