@@ -60,4 +60,3 @@ def test_words_are_counted_where_there_are_some() -> None:
         statistics = TextStatistics(texts, texts, texts, texts, lambda texts=texts: texts, False, 0)  # type: ignore[misc]
         names[noun] = {score.name for score in statistics.words(texts)}
     assert names["pairs"] == {"known_character_pairs", "unknown_character_pairs"} and "known_words" in names["words"]
-    assert not [score for score in TextStatistics(*[prose(60, 0)] * 4, list, False, 0)._zipf()]

@@ -1,4 +1,4 @@
-"""Statistics of generated text compared with as much held-out text: n-grams, words, repetition, verbatim passages.
+"""Statistics of generated text compared with as much held-out text: 4-grams, words, repetition, verbatim passages.
 
 Legend for shapes: t texts, b blocks, s symbols.
 """
@@ -6,7 +6,6 @@ Legend for shapes: t texts, b blocks, s symbols.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,22 +25,17 @@ from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
-from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
+from anew.evaluation.metrics.words import Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.evaluation.stretches import counted_alone
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
-BIGRAM_DIVERGENCE = MetricSpec(
-    "bigram_divergence",
-    "Character pairs",
-    "How far the counts of character pairs are from those of held-out text (0 = the same, 1 = nothing in common).",
-    maximum=1.0,
-)
 FOURGRAM_DIVERGENCE = MetricSpec(
     "fourgram_divergence",
     "Character 4-grams",
-    "The same for 4-grams, sequences of four characters: whether pieces of words are like those of the data.",
+    "How far the counts of 4-grams, sequences of four characters, are from those of held-out text (0 = the same, 1 = nothing in common): "
+    "whether pieces of words are like those of the data.",
     maximum=1.0,
     order=20,
     award="Closest to the data",
@@ -54,11 +48,6 @@ FOURGRAM_DIVERGENCE = MetricSpec(
         # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
         least_to_pass=10_000,
     ),
-)
-ZIPF_DISTANCE = MetricSpec(
-    "zipf_distance",
-    "Word frequencies",
-    "How differently word frequencies fall off from the most common to the rarest word (0 = the same).",
 )
 REPETITION_RATE = MetricSpec(
     "repetition_rate",
@@ -79,7 +68,6 @@ VERBATIM_SHARE = MetricSpec(
     group=Group.NOVELTY,
     maximum=1.0,
 )
-ZIPF_WORDS = 500  # of which the slope is measured: rarer ones occur too seldom
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
@@ -130,8 +118,7 @@ class TextStatistics:
                 of_records = {"fields of rows": partial(row_scores, sets), **of_records}
         return {
             **of_records,
-            "n-grams": self._ngrams,
-            "word frequencies": self._zipf,
+            "4-grams": self._fourgrams,
             "repetition": self._repeats,
             VERBATIM_MEASURE: self._verbatim,
         }
@@ -160,36 +147,24 @@ class TextStatistics:
     def _record_sets(self, training: Sequence[str]) -> RecordSets:
         return RecordSets(self.samples, self.test, self.train, training, self.seed, self.keys_of)
 
-    def _ngrams(self) -> Iterator[Score]:
-        for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
-            samples, test, train = _ngram_counts([self.samples, self.test, self.train], width)  # each (b, s)
-            value = jensen_shannon(samples.sum(0), test.sum(0))
-            rng = np.random.default_rng(self.seed)
-            resampled = []
-            for _ in range(RESAMPLES):
-                weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
-                resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
-            low, high = interval(value, resampled, minimum=0.0)
-            yield Score(
-                spec,
-                value,
-                low=low,
-                high=high,
-                real_baseline=jensen_shannon(train.sum(0), test.sum(0)),
-                n=sum(map(len, self.samples)),
-                source=f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text",
-            )
-
-    def _zipf(self) -> Iterator[Score]:
-        words = [
-            [word.lower() for text in part for word in LETTERS_AND_DIGITS.findall(text)]
-            for part in (self.samples, self.test, self.train)
-        ]
-        samples, test, train = (zipf_slope(part) for part in words)
-        if self.records or is_unspaced(self.test) or samples is None or test is None or train is None:
-            return
-        source = f"difference of the slopes of log frequency over log rank of words: samples {samples:.2f}, held-out {test:.2f}"
-        yield Score(ZIPF_DISTANCE, abs(samples - test), real_baseline=abs(train - test), n=len(words[0]), source=source)
+    def _fourgrams(self) -> Iterator[Score]:
+        samples, test, train = _ngram_counts([self.samples, self.test, self.train], 4)  # each (b, s)
+        value = jensen_shannon(samples.sum(0), test.sum(0))
+        rng = np.random.default_rng(self.seed)
+        resampled = []
+        for _ in range(RESAMPLES):
+            weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
+            resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
+        low, high = interval(value, resampled, minimum=0.0)
+        yield Score(
+            FOURGRAM_DIVERGENCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=jensen_shannon(train.sum(0), test.sum(0)),
+            n=sum(map(len, self.samples)),
+            source="Jensen-Shannon divergence in bits of 4-character counts, samples against held-out text",
+        )
 
     def _repeats(self) -> Iterator[Score]:
         if self.records:
@@ -274,14 +249,6 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     for offset in range(width):
         key = key * len(alphabet) + ids[offset : offset + len(key)]
     return key
-
-
-def zipf_slope(words: Sequence[str]) -> float | None:
-    """The slope of log frequency over log rank of the ZIPF_WORDS commonest words that occur twice or more; None for under 20."""
-    counts = [count for _, count in Counter(words).most_common(ZIPF_WORDS) if count >= 2]
-    if len(counts) < 20:
-        return None
-    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
 
 
 def _repeated_shares(text: str, num_parts: int) -> list[float]:
