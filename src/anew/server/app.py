@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
 from anew.errors import printable
-from anew.server.answer_schemas import ANSWERS, Health, ServedModel, ServedModels
+from anew.server.answer_schemas import Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
 from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
@@ -92,7 +92,7 @@ class ApiApp(FastAPI):
 
     def openapi(self) -> dict[str, object]:
         if not self.openapi_schema:
-            schema = complete_schema(cast(ApiSchema, super().openapi()), ANSWERS, self.needs_key)
+            schema = complete_schema(cast(ApiSchema, super().openapi()), self.needs_key)
             self.openapi_schema = cast(dict[str, object], schema)
         return self.openapi_schema
 

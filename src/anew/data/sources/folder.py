@@ -414,7 +414,7 @@ def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
         skip += 1
     if _is_utf8_from(data[skip:]):
         return base + skip
-    return base + (find_break(data, 1) or skip)
+    return base + (find_break(data) or skip)
 
 
 def _is_utf8_from(data: bytes) -> bool:

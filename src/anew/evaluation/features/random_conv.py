@@ -42,14 +42,12 @@ class Embedding:
     after a word, would decide everything, and which ones vary at all depends on a few items (docs/log.md, 2026-11-28).
     """
 
-    def __init__(self, channels: int, extents: int, features: int = FEATURES, seed: int = 0) -> None:
+    def __init__(self, channels: int, extents: int) -> None:
         self.extents = extents
-        self.features = features
-        self.seed = seed
         self._weights: list[tuple[Tensor, Tensor]] = []
         inner = channels
         for level, width in enumerate(WIDTHS):
-            rng = generator("embedding", seed, extents, level, inner)
+            rng = generator("embedding", 0, extents, level, inner)
             weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=rng)
             # Filters without a mean respond to edges and texture; every second filter keeps its mean, for tone.
             trailing = (1,) * (extents + 1)
@@ -76,13 +74,13 @@ class Embedding:
         # A filter that is the same in every item says nothing, and its scale would be infinite.
         varies = deviation > 1e-4
         size = read_outs.shape[1]
-        gaussian = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
+        gaussian = torch.empty(size, min(FEATURES, size)).normal_(generator=generator("mix", 0, size))
         mix = torch.linalg.qr(gaussian)[0] * (math.sqrt(size) / math.sqrt(gaussian.shape[1]))  # (r, d)
         self._mix = mix * (varies / deviation.clamp_min(1e-4))[:, None]
         features = (read_outs - self._centre) @ self._mix
         self._offset = features.mean(dim=0)
         self._scale = 1.0 / features.std(dim=0, correction=0).clamp_min(1e-6)
-        self._detail = torch.randperm(size, generator=generator("detail", self.seed, size))[:DETAIL]
+        self._detail = torch.randperm(size, generator=generator("detail", 0, size))[:DETAIL]
         return self
 
     def __call__(self, x: Tensor) -> Numbers:
