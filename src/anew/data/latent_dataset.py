@@ -31,7 +31,6 @@ def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
     """Latents of items, each the same whatever it is encoded together with.
 
     Args:
-        codec: The codec.
         x: (n, *shape) values of items.
 
     Returns:

@@ -43,11 +43,7 @@ ABORTED = 499  # nginx' status of requests whose client went away before the ans
 
 
 class RequestLog:
-    """Logs the requests that an app answers, without queries, headers and bodies.
-
-    Args:
-        app: The app.
-    """
+    """Logs the requests that an app answers, without queries, headers and bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -109,7 +105,6 @@ def make_app(
 
     Args:
         catalog: Its models.
-        limits: Its limits.
         host: The address that it listens on.
         keys: Bearer keys, one of which each request must send; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.

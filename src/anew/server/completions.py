@@ -138,7 +138,6 @@ class Answer:
 
     Args:
         body: The request.
-        entry: The model.
         requests: Requests of its prompts, see `requests_of`.
     """
 

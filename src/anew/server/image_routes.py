@@ -151,7 +151,6 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
     """The condition that keeps a part of an image. Slow, so not for the event loop.
 
     Args:
-        entry: The model.
         image: An image file.
         mask: An image file whose transparent pixels are filled in; None: those of the image.
 

@@ -39,8 +39,6 @@ def item_request(
     """The item request of a body.
 
     Args:
-        body: The body.
-        entry: The model.
         n: Number of samples.
         label: Class of the samples, see `class_of`.
         condition: Condition of each sample.
@@ -100,7 +98,6 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
     """The class that one of these fields names; None if none does.
 
     Args:
-        entry: The model.
         names: Values of the fields that may name a class.
 
     Raises:

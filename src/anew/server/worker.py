@@ -30,7 +30,6 @@ class ModelWorker:
 
     Args:
         name: Name of the model, for logs.
-        load: Loads the model.
         limits: Limits of the server.
         model: The model, if it is loaded already.
     """
@@ -60,7 +59,6 @@ class ModelWorker:
         """Add works of one request to the queue.
 
         Args:
-            works: The works.
             is_continuation: Whether the request was accepted before, so that a full queue must not refuse it.
 
         Raises:

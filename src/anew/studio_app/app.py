@@ -32,11 +32,7 @@ from anew.studio_app.studio import Studio
 
 
 class PlayApp:
-    """An ASGI app that is created at its first request.
-
-    Args:
-        studio: The Studio.
-    """
+    """An ASGI app that is created at its first request."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -84,7 +80,6 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     Args:
         studio: Its state.
         host: The address that it listens on.
-        port: Its port.
         token: Token of its address.
     """
 

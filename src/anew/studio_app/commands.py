@@ -42,7 +42,6 @@ def train(
     """Add a training run to the queue.
 
     Args:
-        studio: The Studio.
         data: Name of a file or folder below the start folder.
         budget, steps, family, modality, prefer, seed, settings: As in `anew.train`.
 
@@ -77,7 +76,6 @@ def add_with_folder(studio: Studio, verb: str, stem: str, words: Callable[[str],
     """Add a command to the queue that writes a new folder below runs/.
 
     Args:
-        studio: The Studio.
         verb: See `Job`.
         stem: Beginning of the folder's name, which a number follows.
         words: Returns the arguments of the command for the name of its folder.
@@ -281,7 +279,6 @@ def add_to_idle(studio: Studio, verb: str, name: str, words: Sequence[str]) -> J
     """Add a command to the queue that writes a run.
 
     Args:
-        studio: The Studio.
         verb: See `Job`.
         name: Name of the run.
         words: Arguments of the command.

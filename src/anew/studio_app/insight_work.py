@@ -61,9 +61,7 @@ class NoiseWork(PlayWork):
     """Samples at each noise level: the noisy input of the model, and its estimate of the clean items.
 
     Args:
-        player: The model.
         channel: Receives events.
-        options: Sample options.
         each_label: Whether to show one starting point with each of the first labels, instead of several starting points.
     """
 

@@ -18,7 +18,6 @@ def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
     """Add another measuring of a finished run to the queue.
 
     Args:
-        studio: The Studio.
         name: Name of the run.
         n: Number of samples to draw, at least 1.
         data: Name of a file or folder below the start folder where the run's data lies now; None if it was not moved.
@@ -44,7 +43,6 @@ def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | No
     """Add the measuring of samples of another tool, against the data of a run, to the queue.
 
     Args:
-        studio: The Studio.
         name: Name of the run.
         samples: Name of a file or folder below the start folder.
         held_out: Name of one with items that the other tool was not trained on; None without any.

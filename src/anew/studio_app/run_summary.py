@@ -186,7 +186,6 @@ def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | N
     """Estimated seconds until the run is finished; None if it is not known yet.
 
     Args:
-        record: Record of the run.
         step: Its last step.
         now: Seconds since 1970.
     """

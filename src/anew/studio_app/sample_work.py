@@ -53,7 +53,6 @@ class PlayWork(Work):
     """A request of a page, which is not batched with others. Subclasses implement `events`.
 
     Args:
-        player: The model.
         channel: Receives events; {"end": True} is the last one.
 
     Attributes:
@@ -193,9 +192,7 @@ class SampleWork(PlayWork):
     """Samples, with their drafts.
 
     Args:
-        player: The model.
         channel: Receives events.
-        options: Sample options.
         condition: Returns the part of an item that is kept; None keeps nothing.
     """
 
@@ -284,9 +281,7 @@ class TokenWork(PlayWork):
     """A text token by token, with the probability of each and its alternatives.
 
     Args:
-        player: The model.
         channel: Receives events.
-        options: Sample options, for one sample.
         max_tokens: Largest number of new tokens.
     """
 

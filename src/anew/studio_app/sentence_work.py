@@ -30,7 +30,6 @@ class SentenceWork(PlayWork):
     """A sentence as the model reads it.
 
     Args:
-        player: The model.
         channel: Receives events.
         options: Sample options, with the sentence as prompt.
     """

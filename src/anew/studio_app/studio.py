@@ -20,12 +20,7 @@ PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that 
 
 
 class Studio:
-    """State of the Studio, for the routes.
-
-    Args:
-        folder: The start folder.
-        first: Names of the runs to open first.
-    """
+    """State of the Studio, for the routes. first: names of the runs to open first."""
 
     def __init__(self, folder: StartFolder, first: list[str]) -> None:
         self.folder, self.first = folder, first

@@ -87,8 +87,6 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     """Write a file as it arrives, completely or not at all. Returns its size.
 
     Args:
-        target: Its path.
-        chunks: Its bytes.
         length: Its announced size; None if unknown.
 
     Raises:
@@ -182,7 +180,6 @@ async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator
     """Write the files of a parcel as they arrive, each completely or not at all. Returns their number.
 
     Args:
-        folder: The start folder.
         upload: Name of the upload that they belong to.
         pieces: The bytes of the parcel.
 

@@ -29,12 +29,7 @@ MIN_SECONDS = 10.0  # shortest training that has a film: a shorter one has no ti
 
 
 class Film:
-    """Writes frames of a training into `film/`. Called after each step; it never changes the training.
-
-    Args:
-        job: The training.
-        trainer: Takes its steps.
-    """
+    """Writes frames of a training into `film/`. Called after each step; it never changes the training. trainer: takes its steps."""
 
     def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
         self.job, self.trainer = job, trainer

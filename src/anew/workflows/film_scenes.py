@@ -45,12 +45,7 @@ class Scene(Protocol):
 
 
 def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
-    """The scene of a training; None if there is nothing to show.
-
-    Args:
-        job: The training.
-        seconds: Seconds that one frame may take.
-    """
+    """The scene of a training; None if there is nothing to show. seconds: seconds that one frame may take."""
     spec = job.data.spec
     if isinstance(spec, Grid):
         return MapScene(job, seconds)

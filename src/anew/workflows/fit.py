@@ -119,7 +119,6 @@ def _progress(job: TrainingJob, spent: float, length: float) -> Progress:
     """The progress of the training.
 
     Args:
-        job: The training.
         spent: Seconds of it that earlier processes took.
         length: Seconds of the whole training, if an earlier process made it longer; else 0.
     """

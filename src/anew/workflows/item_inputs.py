@@ -15,7 +15,6 @@ def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int
     """These samples and the real items of their data, without a model or a time limit.
 
     Args:
-        data: The data.
         spec: Spec of an item.
         samples: Generated items.
         seed: Seed of all draws.

@@ -124,7 +124,6 @@ def begin_job(
         train_config: Settings of the training.
         context: Reporter, clock and processes.
         data: The data as the family sees it.
-        choice: The family.
         codec: The description of the codec, if `data` is its latents.
         minimum_seconds: Least training time in seconds, even if the budget has fewer left.
         measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
@@ -208,9 +207,7 @@ def reopen_job(
     """The training that a run folder describes.
 
     Args:
-        folder: The run.
         record: What its config.json says.
-        family_class: The class of its family.
         context: Reporter, clock and processes.
         data: Its data as the family sees it, opened again.
 

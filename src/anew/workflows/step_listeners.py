@@ -29,13 +29,7 @@ WRONG = 1.25
 
 
 class StepForecast:
-    """Called after each step of a training that ends by the clock.
-
-    Args:
-        job: The training.
-        progress: Its progress.
-        first_step: Number of steps that were taken before.
-    """
+    """Called after each step of a training that ends by the clock. first_step: number of steps that were taken before."""
 
     def __init__(self, job: TrainingJob, progress: TimeProgress, first_step: int) -> None:
         self.job, self.progress = job, progress
@@ -76,8 +70,6 @@ def step_forecast(job: TrainingJob, progress: Progress, spent: float, first_step
     """What corrects the number of steps of a training that ends by the clock.
 
     Args:
-        job: The training.
-        progress: Its progress.
         spent: Seconds of it that earlier processes took.
         first_step: Number of steps that they took.
     """
@@ -94,12 +86,7 @@ MIN_GAIN = 0.1  # share of the training that it must be longer by: less changes 
 
 
 class LongerTraining:
-    """Called after each step of a training whose budget was divided on crowded cores.
-
-    Args:
-        job: The training.
-        progress: Its progress, which is made longer.
-    """
+    """Called after each step of a training whose budget was divided on crowded cores. progress: its progress, which is made longer."""
 
     def __init__(self, job: TrainingJob, progress: TimeProgress) -> None:
         self.job, self.progress = job, progress

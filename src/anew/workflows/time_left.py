@@ -103,8 +103,6 @@ def with_samples(
 
     Args:
         evaluation: That of the first samples.
-        measurements: Its measurements.
-        samples: All samples.
         labels: The classes of all samples and of real items; None if the run has no classes.
     """
     extended = copy.copy(evaluation)
@@ -204,7 +202,6 @@ def _supply(earlier: Supply, piece: Supply, ratio: float) -> Supply:
 
     Args:
         earlier: That of what was measured before; nothing compared if time was up at once.
-        piece: That of the piece.
         ratio: How many times the samples of the piece there are.
     """
     available = earlier.compared or min(int(piece.compared * ratio), piece.held_out or sys.maxsize)

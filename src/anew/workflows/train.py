@@ -83,7 +83,6 @@ def new_run(
     """Carry out a request in its folder, which holds the request already.
 
     Args:
-        folder: The run.
         request: What the user asked for.
         reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
@@ -423,9 +422,7 @@ def _run_to_end(
     """Train, then report. An interrupted training is saved and can be resumed.
 
     Args:
-        job: The training.
         checkpoint: The state to continue from; None at the beginning.
-        skipped_items: Reports skipped items.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
         longest: The most seconds of the report; None for all that is left of the budget.
     """

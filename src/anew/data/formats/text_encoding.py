@@ -58,7 +58,6 @@ def decode_text(data: bytes, is_complete: bool = True, encoding: str = WINDOWS, 
     in UTF-8 and others are not UTF-8, each line is read by itself. Bytes without a meaning become U+FFFD.
 
     Args:
-        data: The bytes.
         is_complete: False if they may end inside a character.
         encoding: Codec of text that is not UTF-8.
         in_part: Whether most lines of the file are UTF-8, so that each line that can be is.

@@ -24,7 +24,6 @@ def drop_own_folders(text: str, root: Path, files: Sequence[File]) -> tuple[list
     Args:
         text: The path as the user gave it.
         root: The folder that paths are relative to.
-        files: Its files.
 
     Raises:
         DataError: There are no other files.
@@ -84,7 +83,6 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     Args:
         text: The path as the user gave it.
         place: The folder, or a file.
-        files: Its files.
     """
     if not place.is_dir():
         return

@@ -141,7 +141,6 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
     """Rows from a position on, about ANSWER_BYTES of them.
 
     Args:
-        request: The rows.
         position: The first row in the row group, and bytes that these and all later rows may take.
     """
     start, allowance = position
@@ -235,7 +234,6 @@ def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
     """A `pyarrow.parquet.ParquetFile`.
 
     Args:
-        path: The file.
         as_dictionaries: Paths of columns to read as numbers into their dictionaries.
 
     Raises:

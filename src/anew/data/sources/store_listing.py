@@ -186,7 +186,6 @@ class PagedStore:
 
     Args:
         call: Runs a request of S3 by its name.
-        bucket: The bucket.
         address: Its address in sentences.
         direct: Lists whole folders in less time, where it can; None: only `call` does.
     """

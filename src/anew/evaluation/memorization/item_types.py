@@ -238,7 +238,6 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
     """Cut each text into adjacent passages; a last one that is shorter than MIN_PASSAGE is left out.
 
     Args:
-        texts: Texts.
         width: Characters of a passage.
         block: Characters of a group of passages; None: each text is a group.
     """

@@ -171,7 +171,6 @@ def bootstrap_score(
     """The score of a statistic of samples and held-out items, such as a distance, with its interval and baselines.
 
     Args:
-        spec: The metric.
         statistic: Function of two sets of rows.
         sets: Rows of all sets; naive samples take the samples' place for the naive baseline.
         seed: Seed of the bootstrap.

@@ -68,7 +68,6 @@ def one_sided_score(spec: MetricSpec, larger_if_worse: Rows, other: Rows, source
     """The score of how often a number of one set is larger than one of the other. Half the time or less is as good as real.
 
     Args:
-        spec: The metric.
         larger_if_worse: (n,) numbers of the set whose numbers are larger where samples are worse.
         other: (m,) numbers of the other set.
         source: How the numbers were made, one clause.

@@ -132,7 +132,6 @@ def nearest_pairs(
 
     Args:
         show: Returns the report's view of an item.
-        samples: The samples.
         training: Training items.
         index: (n,) index of the nearest of these.
         distances: (n,) distances to these.

@@ -175,7 +175,6 @@ def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: fl
 
     Args:
         data: The data, read.
-        choice: The family.
         budget: Seconds of the whole training.
         reading: Seconds of it that reading the data takes.
     """
