@@ -75,11 +75,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ApiApp(FastAPI):
-    """An app whose description is completed by `complete_schema`.
-
-    Args:
-        needs_key: Whether requests must give a key.
-    """
+    """An app whose description is completed by `complete_schema`. needs_key: whether requests must give a key."""
 
     def __init__(self, needs_key: bool) -> None:
         # FastAPI's own pages load scripts from other sites, so /docs is made here.

@@ -88,11 +88,7 @@ class VideoJob:
 
 
 class Jobs:
-    """All jobs of a server, in memory.
-
-    Args:
-        service: State of the server.
-    """
+    """All jobs of a server, in memory."""
 
     def __init__(self, service: Service) -> None:
         self.service = service

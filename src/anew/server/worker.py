@@ -88,8 +88,7 @@ class ModelWorker:
     def request_stop(self, reason: str = STOPPING) -> None:
         """Let the thread end after its present work. Works that are waiting or submitted later are answered with 503.
 
-        Args:
-            reason: Message of that error.
+        reason: message of that error.
         """
         with self._changed:
             self._stop_reason = reason

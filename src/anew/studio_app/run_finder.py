@@ -26,11 +26,7 @@ class _FolderContents:
 
 
 class RunFinder:
-    """Finds runs below a folder.
-
-    Args:
-        root: The folder.
-    """
+    """Finds runs below a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

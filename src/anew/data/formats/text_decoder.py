@@ -65,11 +65,7 @@ class TextDecoder:
         self._damaged: dict[str, dict[tuple[int, bytes], int]] = {}
 
     def survey(self, samples: Iterable[bytes]) -> None:
-        """Choose the encoding of a data set.
-
-        Args:
-            samples: For each file of a sample, lines from all over it that hold bytes beyond ASCII.
-        """
+        """Choose the encoding of a data set. samples: for each file of a sample, lines from all over it that hold bytes beyond ASCII."""
         if self.asked != AUTO:
             return
         self.encoding, self.is_sure, self.agree = WINDOWS, False, False

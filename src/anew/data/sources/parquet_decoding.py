@@ -140,8 +140,7 @@ def group_ranges(columns: Sequence[str] | None, path: str) -> list[list[tuple[in
 def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
     """Rows from a position on, about ANSWER_BYTES of them.
 
-    Args:
-        position: The first row in the row group, and bytes that these and all later rows may take.
+    position: the first row in the row group, and bytes that these and all later rows may take.
     """
     start, allowance = position
     answer = RowsAnswer(start)
