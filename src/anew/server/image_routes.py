@@ -32,7 +32,7 @@ from anew.server.items import all_samples, check_size, class_of, item_request, s
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
 from anew.server.service import Json, Service
-from anew.server.work import Channel
+from anew.server.worker import Channel
 
 TAG = "Images"
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field

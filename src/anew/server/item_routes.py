@@ -19,7 +19,7 @@ from anew.server.items import all_samples, class_of, item_request, prompt_condit
 from anew.server.metrics import RequestClock
 from anew.server.schemas import route_schema
 from anew.server.service import Service
-from anew.server.work import Channel
+from anew.server.worker import Channel
 
 
 def add_item_routes(app: FastAPI, service: Service) -> None:

@@ -21,7 +21,7 @@ from anew.server.item_bodies import ItemsBody, SamplesBody
 from anew.server.item_work import Draft, FinishedSamples, ItemRequest, ItemWork
 from anew.server.limits import MAX_TOKENS, MAX_VALUES
 from anew.server.metrics import RequestClock
-from anew.server.work import Channel
+from anew.server.worker import Channel
 
 LONG_TEXT_TOKENS = 500  # of a sample of running text, if no maximum is given
 ANY = ("", "any", "auto")  # instead of a class: each with its share in the data

@@ -16,7 +16,7 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
 from anew.server.items import class_of
 from anew.server.limits import MAX_SCORED
-from anew.server.work import Channel, Work
+from anew.server.worker import Channel, Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from anew.server.catalog import Catalog, CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
-from anew.server.work import Work
+from anew.server.worker import Work
 
 DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it

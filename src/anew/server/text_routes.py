@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from anew.server.answer_schemas import ChatCompletion, Completion, ScoredItems
 from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
-from anew.server.chats import ChatAnswer, completion_of
-from anew.server.completions import Answer, requests_of
+from anew.server.completions import Answer, ChatAnswer, completion_of, requests_of
 from anew.server.faults import ApiError
 from anew.server.guard import json_body
 from anew.server.metrics import RequestClock

@@ -24,7 +24,7 @@ from anew.server.items import check_size, class_of, item_request, sample_events,
 from anew.server.limits import Limits
 from anew.server.schemas import route_schema
 from anew.server.service import Service
-from anew.server.work import Channel
+from anew.server.worker import Channel
 
 TAG = "Clips"
 PROGRESS_DRAFTS = 8  # updates of the progress of a job; chosen

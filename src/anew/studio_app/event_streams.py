@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from anew.errors import AnewError
 from anew.server.faults import ApiError, bad_request
-from anew.server.work import Channel
+from anew.server.worker import Channel
 from anew.studio_app.job_routes import RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import Player, Players
 from anew.studio_app.sample_work import PlayWork, SampleOptions

@@ -13,14 +13,20 @@ from starlette.responses import Response
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
-from anew.server.work import Channel
+from anew.server.worker import Channel
 from anew.studio_app.event_streams import MakeWork, SampleOptionsBody, player_of, stream
-from anew.studio_app.insight_work import DiscriminatorWork, FieldWork, NoiseWork
+from anew.studio_app.insight_work import (
+    DiscriminatorWork,
+    FieldWork,
+    MapWork,
+    NoiseWork,
+    PlaceWork,
+    SentenceWork,
+    SoftnessWork,
+)
 from anew.studio_app.job_routes import LIMITS, RunBody
-from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
 from anew.studio_app.loaded_models import Player, Players
 from anew.studio_app.sample_work import PlayWork
-from anew.studio_app.sentence_work import SentenceWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]

@@ -15,7 +15,7 @@ from anew.planning.request import MAX_MEASURED
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import Limits
-from anew.studio_app import commands, measuring
+from anew.studio_app import commands
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 
@@ -118,12 +118,12 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/evaluate")
     async def evaluate(request: Request) -> Response:
         body = parse(EvaluateBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(measuring.evaluate, studio, body.run, body.n, body.data))
+        return _queued(await run_in_threadpool(commands.evaluate, studio, body.run, body.n, body.data))
 
     @app.post("/api/evaluate-samples")
     async def evaluate_samples(request: Request) -> Response:
         body = parse(EvaluateSamplesBody, await json_body(request, LIMITS))
-        job = await run_in_threadpool(measuring.evaluate_samples, studio, body.run, body.samples, body.held_out, body.n)
+        job = await run_in_threadpool(commands.evaluate_samples, studio, body.run, body.samples, body.held_out, body.n)
         return _queued(job)
 
     @app.post("/api/stop")

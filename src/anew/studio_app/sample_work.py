@@ -35,7 +35,7 @@ from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
-from anew.server.work import Channel, Work
+from anew.server.worker import Channel, Work
 from anew.studio_app.faults import full_disk
 from anew.studio_app.item_views import data_url, item_views
 from anew.studio_app.loaded_models import Player

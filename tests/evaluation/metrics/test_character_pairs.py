@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.text_statistics import TextStatistics
+from anew.evaluation.metrics.words import is_unspaced, pair_scores
 from anew.evaluation.reporting.grading import part_of
 
 LEXICON = [chr(0x4E00 + 40 * i) + chr(0x4E00 + 40 * i + 7 * (i % 5) + 3) for i in range(300)]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
-from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.duplicate_groups import KeysOf, RecordSets, equal_keys
@@ -25,7 +24,7 @@ from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
-from anew.evaluation.metrics.words import Vocabulary, word_scores
+from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.evaluation.stretches import counted_alone
 from anew.functional.intervals import clopper_pearson

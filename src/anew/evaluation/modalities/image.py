@@ -19,9 +19,8 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
-from anew.evaluation.metrics.image_statistics import image_statistics
+from anew.evaluation.metrics.image_statistics import COLOUR_DISTANCE, colour_counts, colour_distance, image_statistics
 from anew.evaluation.metrics.item_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.record_jar import records
+from anew.data.formats.text_records import records
 from anew.data.types import DataBudget
 
 QUOTES = [f"Quote {i} is short,\nand has 100% of its {i * 7} words.\n\t\t-- Author {i % 9}\n" for i in range(300)]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.image_numbers import MAX_SIDE, repeat_numbers, slope_numbers
 from anew.evaluation.metrics.item_classifiers import FAINT_PATTERNS, SLOPES, ItemClassifier
-from anew.evaluation.metrics.slopes import MAX_SIDE, repeat_numbers, slope_numbers
 from anew.evaluation.reporting.grading import Part, part_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.sources.row_ends import RowEnds, StrayQuotes
+from anew.data.sources.delimited_rows import RowEnds, StrayQuotes
 
 PLAIN = st.text(st.sampled_from("ab é"), min_size=1, max_size=9)
 # What stands in a cell as it is read, and how it is written: quoted, or with quotes that are letters

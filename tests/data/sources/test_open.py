@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.sources import content
+from anew.data.sources import open as opening
 from anew.data.sources.open import detect_modality
 from anew.data.types import DataBudget
 from anew.errors import DataError
@@ -77,8 +77,8 @@ def test_classes_of_a_table_beside_the_pictures(tmp_path: Path) -> None:
 
 
 def test_of_large_data_blocks_of_all_shards_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(content, "BLOCK", 64)
+    monkeypatch.setattr(opening, "DIGESTED_BYTES", 0)
+    monkeypatch.setattr(opening, "BLOCK", 64)
     for number in range(8):
         write_archive(tmp_path / f"{number}.tar")
     before = content_of(tmp_path)
