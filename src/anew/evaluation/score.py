@@ -179,7 +179,6 @@ class Score:
     """One measured value of a metric.
 
     Attributes:
-        spec: The metric.
         value: The value; not finite where it could not be computed.
         low, high: Ends of the 95% interval; None without one.
         real_baseline: The value for as many training items in the samples' place.

@@ -32,8 +32,6 @@ class Service:
 
     Attributes:
         catalog: Its models.
-        limits: Its limits.
-        metrics: Its metrics.
         chats: Whether the last message of a chat is taken as a prompt.
     """
 

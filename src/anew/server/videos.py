@@ -36,9 +36,7 @@ class VideoJob:
 
     Attributes:
         id: Its id for clients.
-        entry: The model.
         prompt: The prompt as it was sent.
-        works: Its works.
         created: Seconds since 1970.
         progress: Percent.
         clip: The file; None until it is finished.

@@ -41,7 +41,6 @@ class RunState:
     """The state of a run.
 
     Attributes:
-        name: Its name.
         sentence: Explanation for the user.
         failed: Whether the last command on the run failed.
     """

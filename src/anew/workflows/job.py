@@ -52,7 +52,6 @@ class TrainingJob:
     """One training of one family.
 
     Attributes:
-        folder: The run.
         record: What its config.json says; changes are written with `write_status`.
         train_config: Settings of the training.
         family: The family that is trained, with its first weights.

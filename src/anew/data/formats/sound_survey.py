@@ -46,7 +46,6 @@ class Contents:
     """What a file holds.
 
     Attributes:
-        header: Its header.
         is_single: Whether it is a single sound that dies away, see `is_single`.
         share_above: Share of its energy above the frequencies of clips.
     """

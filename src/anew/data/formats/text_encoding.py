@@ -41,7 +41,6 @@ class Decoded(NamedTuple):
     """A text, and how it was read.
 
     Attributes:
-        text: The text.
         encoding: The encoding of all of it, or of the lines that are not UTF-8.
         guessed: Number of lines in that encoding if others are UTF-8; 0: all of the text is in one encoding.
     """

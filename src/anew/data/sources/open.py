@@ -123,9 +123,7 @@ class SelectedData:
     """A source, and the modality that is learned from it.
 
     Attributes:
-        source: The source.
         modality: Name of the modality.
-        shards: Its shards.
         whole: Whether they are small enough to be kept in memory.
         other: Items that are left out, by modality or suffix.
         notes: Sentences for the user.

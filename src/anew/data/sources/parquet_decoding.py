@@ -40,7 +40,6 @@ class ParquetInfo:
 
     Attributes:
         columns: Names of the columns without lists.
-        group_rows: Rows of each row group.
         samples: One value that is not empty by column.
         texts: Columns that hold text, see `text_columns`.
         first_cells: The first cells of these, see `columns.first_cells`.
@@ -60,7 +59,6 @@ class RowsRequest:
     """The rows to read.
 
     Attributes:
-        path: The file.
         group: Number of the row group.
         stop: The row after the last one, counted in the row group.
         columns: Names of the columns.

@@ -68,7 +68,6 @@ class Source:
 
     Attributes:
         path: The path as the user gave it.
-        readers: The readers.
         counts: Items of all readers, see `Reader`.
         bytes: Bytes of all readers.
     """

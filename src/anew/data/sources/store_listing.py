@@ -51,7 +51,6 @@ class StoreListing:
     """The files at an address.
 
     Attributes:
-        files: The files.
         is_file: Whether the address is a single file.
         refusals: Files whose names cannot be kept on a disk.
         age: Seconds since the listing was made.

@@ -97,7 +97,6 @@ class FeatureComparison:
     """Inputs of a feature metric.
 
     Attributes:
-        sets: All items.
         pair_sets: The first MAX_PAIR_ITEMS, for metrics that compare all pairs.
         seed: Seed of everything that is drawn.
         over: Whether a share of the evaluation's time is spent; intervals end early then.

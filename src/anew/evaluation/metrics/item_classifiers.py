@@ -22,7 +22,6 @@ class ItemClassifier:
     """A classifier of a few numbers of each item, and the metric that it gives.
 
     Attributes:
-        spec: The metric.
         numbers: Function from items to their numbers (n, d).
         meaning: What the numbers are, a noun phrase.
     """

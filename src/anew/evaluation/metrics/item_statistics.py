@@ -39,7 +39,6 @@ class ItemStatistic:
     """A statistic of items and the metric that compares it.
 
     Attributes:
-        spec: The metric.
         compute: Function from items to their numbers (n,).
         meaning: Description of the number, one clause.
     """

@@ -47,7 +47,6 @@ class SamplePair:
     """A sample next to its nearest training item.
 
     Attributes:
-        sample: The sample.
         nearest: The training item; None if nothing is near.
         caption: The distance in a few words.
         close: Whether the two are so near that the sample looks like a copy.

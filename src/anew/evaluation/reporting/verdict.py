@@ -66,7 +66,6 @@ class Card:
     Attributes:
         name, question: Its name, and the question in words.
         answer: Sentences.
-        grade: Its grade.
     """
 
     name: str
