@@ -29,13 +29,10 @@ def item_views(samples: Samples, is_draft: bool = False) -> list[dict[str, objec
     for index, label in enumerate(samples.labels):
         picture = None if pictures is None else data_url("image/png", png(shrink(pictures[index], MAX_SIDE), MIN_SIDE))
         entries.append(
-            (_image_only(picture) if is_draft and picture else _item_view(samples, index, picture)) | {"label": label}
+            ({"type": "picture", "src": picture} if is_draft and picture else _item_view(samples, index, picture))
+            | {"label": label}
         )
     return entries
-
-
-def _image_only(picture: str) -> dict[str, object]:
-    return {"type": "picture", "src": picture}
 
 
 def _item_view(samples: Samples, index: int, picture: str | None) -> dict[str, object]:

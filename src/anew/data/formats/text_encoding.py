@@ -102,7 +102,7 @@ def is_unicode(data: bytes) -> bool:
 def decode_lines(data: bytes, encoding: str, in_part: bool = False) -> Decoded:
     """The text of a file that is not UTF-8, or not in all of its lines; see `decode_text`."""
     lines = data.splitlines(keepends=True)
-    is_latin = _is_latin(encoding)
+    is_latin = unicodedata.name(b"\xe9".decode(encoding, "ignore") or " ", "").startswith("LATIN")
     are_utf8 = [bool(_utf8(line)) if in_part else _is_utf8(line, encoding, is_latin) for line in lines]
     if not any(are_utf8):
         return Decoded(_decode_as(data, encoding), encoding)
@@ -156,11 +156,6 @@ def _is_utf8(line: bytes, encoding: str, is_latin: bool) -> bool:
     except UnicodeDecodeError:
         return True
     return False
-
-
-def _is_latin(encoding: str) -> bool:
-    """Whether an encoding of single bytes is for the Latin alphabet."""
-    return unicodedata.name(b"\xe9".decode(encoding, "ignore") or " ", "").startswith("LATIN")
 
 
 def _decode_as(data: bytes, encoding: str) -> str:

@@ -149,7 +149,7 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
             if batch is None:  # the row group has fewer rows than the file states
                 answer.next_row = request.stop
                 break
-            widths = _row_widths(batch)
+            widths = sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
             fitting = int(np.searchsorted(np.cumsum(widths), allowance - answer.bytes, "right"))
             answer.rows += _rows_of(batch.slice(0, fitting), widths[:fitting], request.bounds.cell)
             answer.next_row += len(batch)
@@ -345,11 +345,6 @@ def _is_text_or_bytes(column_type: DataType) -> bool:
     types = _pyarrow().types
     checks = (types.is_string, types.is_binary, types.is_large_string, types.is_large_binary)
     return any(check(column_type) for check in checks)
-
-
-def _row_widths(batch: RecordBatch) -> NDArray[np.int64]:
-    """(rows,) bytes that the cells of each row take."""
-    return sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
 
 
 def _widths(column: Array) -> NDArray[np.int64]:
