@@ -305,7 +305,7 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
         "job": job.id,
         "verb": job.verb,
         "job_state": job.state,
-        "data": Path((job.words[1] if len(job.words) > 1 else "")).name,
+        "data": Path(job.words[1] if len(job.words) > 1 else "").name,
         "family": option(job.words, "--family"),
         "modality": option(job.words, "--modality"),
     }
