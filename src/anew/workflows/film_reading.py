@@ -101,8 +101,8 @@ class CodeScene:
         arrays: Arrays = {"token_bits": float32(bits)}
         items = self._make(family) if self.makes_items else None
         if items is not None:
-            arrays["made_sheet"] = thumbnails(self.modality.base.draw_grids(items))
-        return arrays, {"bits": float(bits.mean()), "made": 0 if items is None else len(items)}
+            arrays["generated_sheet"] = thumbnails(self.modality.base.draw_grids(items))
+        return arrays, {"bits": float(bits.mean()), "generated": 0 if items is None else len(items)}
 
     def _make(self, family: Family) -> torch.Tensor:
         """CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""

@@ -24,7 +24,7 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.latents import fitted_latents
 
 REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
-MIN_MADE = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
+MIN_GENERATED = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
 PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
@@ -73,7 +73,7 @@ class MapScene:
         batch = job.data.batch(0, "film", 0, count, count)
         self.real, self.labels = batch.x.float(), batch.labels if spec.classes else None
         self.plane = Plane.of(pooled(self.real))
-        self.num_made = 0
+        self.num_generated = 0
         self.is_bounded = spec.bounded
         modality = job.data.modality
         self.latent_modality = modality if isinstance(modality, LatentModality) else None
@@ -98,15 +98,15 @@ class MapScene:
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         begun = time.monotonic()
         with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
-            generated, labels = self._make(family, self.num_made or MIN_MADE)
+            generated, labels = self._make(family, self.num_generated or MIN_GENERATED)
         pictures = self._visible_part(generated)
-        if not self.num_made:  # how long the first few took says how many the next frames have time for
-            affordable = MIN_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
-            self.num_made = int(max(MIN_MADE, min(REAL, affordable // MIN_MADE * MIN_MADE)))
-        arrays: Arrays = {"made": float32(self.plane.places(pooled(generated)))}
-        facts: dict[str, object] = {"made": len(generated), "shown": 0 if pictures is None else len(pictures)}
+        if not self.num_generated:  # how long the first few took says how many the next frames have time for
+            affordable = MIN_GENERATED * self.seconds / max(time.monotonic() - begun, 1e-6)
+            self.num_generated = int(max(MIN_GENERATED, min(REAL, affordable // MIN_GENERATED * MIN_GENERATED)))
+        arrays: Arrays = {"generated": float32(self.plane.places(pooled(generated)))}
+        facts: dict[str, object] = {"generated": len(generated), "shown": 0 if pictures is None else len(pictures)}
         if pictures is not None:
-            arrays["made_sheet"] = thumbnails(pictures)
+            arrays["generated_sheet"] = thumbnails(pictures)
         if isinstance(family, Discriminates):
             arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
@@ -150,7 +150,7 @@ class MapScene:
         gradient = family.input_gradient(generated.to(device), device_labels).cpu()
         return {
             "real_belief": float32(family.discriminator_logits(self.real.to(device), real_labels)),
-            "made_belief": float32(family.discriminator_logits(generated.to(device), device_labels)),
+            "generated_belief": float32(family.discriminator_logits(generated.to(device), device_labels)),
             "field": float32(family.discriminator_logits(on_plane.to(device), None)),
             "push": float32(self.plane.along(pooled(gradient))),
         }
