@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+from fastapi import FastAPI
 from pydantic import Field, Strict
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from anew.errors import AnewError
+from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
+from anew.server.guard import json_body
 from anew.server.worker import Channel
-from anew.studio_app.job_routes import RunBody, Seed, ShortText
+from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
 from anew.studio_app.loaded_models import Player, Players
 from anew.studio_app.sample_work import PlayWork, SampleOptions
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters: several times what a model sees at once
+BodyT = TypeVar("BodyT", bound=RunBody)
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
@@ -54,6 +59,25 @@ async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str,
                 return
     finally:
         player.worker.cancel([work])
+
+
+class WorkRoutes:
+    """Adds routes whose answers are the events of a work."""
+
+    def __init__(self, app: FastAPI, studio: Studio, players: Players) -> None:
+        self._app, self._studio, self._players = app, studio, players
+
+    def add(
+        self, path: str, body_type: type[BodyT], work_of: Callable[[BodyT, Player, Channel[object]], PlayWork]
+    ) -> None:
+        """Add a route. work_of: makes the work that a body asks for, of the model of the run that it names."""
+
+        async def answer(request: Request) -> Response:
+            body = parse(body_type, await json_body(request, LIMITS))
+            player = await player_of(self._studio, self._players, body.run)
+            return stream(player, lambda player, channel: work_of(body, player, channel))
+
+        self._app.add_api_route(path, answer, methods=["POST"])
 
 
 def stream(player: Player, make: MakeWork) -> Response:

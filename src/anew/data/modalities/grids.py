@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
@@ -69,6 +70,7 @@ class GridModality(Modality):
         grid = self._grid
         return {"shape": list(grid.shape), "classes": grid.classes, "std": grid.std, "notes": list(self.notes)}
 
-    def _restore_grid(self, record: LearnedGrid, **keywords: int) -> None:
-        self.spec = Grid(tuple(record.shape), self.axes, record.classes, record.std, **keywords)
+    def _restore_grid(self, record: LearnedGrid, brightness_channels: int = 3) -> None:
+        grid = Grid(tuple(record.shape), self.axes, record.classes, record.std)
+        self.spec = replace(grid, brightness_channels=brightness_channels)
         self.notes = record.notes

@@ -38,9 +38,10 @@ class PixelDistance(Distance):
     name = "pixels"
     at_once = QUERIES
 
-    def __init__(self, images: Sequence[Numbers], groups: Integers) -> None:
+    def __init__(self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True) -> None:
         """images: (H, W) or (H, W, C) uint8 of one shape; groups: (n,) of any integers."""
         self._images = standardise(images)  # (n, C, h, w)
+        self._shift, self._mirror = shift, mirror
         self._axes = axes(self._images)
         parts = (ShiftedImages(part, self._axes).core()[:, 0] for part in torch.split(self._images, CHUNK))
         core = joined(parts, len(self._images))
@@ -53,7 +54,7 @@ class PixelDistance(Distance):
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         def variants(rows: Indices) -> Variants:
-            return ShiftedImages(self._images[torch.from_numpy(rows)], self._axes, shift=1, mirror=True)
+            return ShiftedImages(self._images[torch.from_numpy(rows)], self._axes, self._shift, self._mirror)
 
         item, distance = self._search.nearest(queries, pool, variants)
         return item, distance / np.sqrt(self._images[0].numel())
@@ -123,10 +124,10 @@ class EmbeddingDistance(Distance):
     name = "embedding"
     at_once = QUERIES
 
-    def __init__(self, images: Sequence[Numbers], groups: Integers) -> None:
+    def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
         chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
         # The standardised images, which are larger, are never whole in memory.
-        self._features = joined((features(standardise(part)) for part in chunks), len(images))  # (n, 2, d)
+        self._features = joined((features(standardise(part), mirror) for part in chunks), len(images))  # (n, v, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
     def with_groups(self, groups: Integers) -> EmbeddingDistance:
@@ -247,22 +248,28 @@ class ShiftedImages(Variants):
 
 
 @torch.no_grad()
-def features(x: Tensor) -> Tensor:
-    """Features (n, 2, d) of standardised images (n, C, h, w) and of their mirror images, by a random convolution, ReLU, and average
-    pooling to a grid of cells.
+def features(x: Tensor, mirror: bool = True) -> Tensor:
+    """Compute features by a random convolution, ReLU, and average pooling to a grid of cells.
 
     Random convolutional features judge likeness much as trained ones do (arXiv 2208.09218). One level is enough to recognise
     copies, and takes seconds for sixty thousand images.
+
+    Args:
+        x: (n, C, h, w) standardised images.
+        mirror: Whether to add the features of the mirror image.
+
+    Returns:
+        (n, v, d), v = 2 with the mirror image, else 1.
     """
     channels = x.shape[1]
     weight = torch.empty((FILTERS, channels, WINDOW, WINDOW)).normal_(generator=generator("copies", channels))
     weight = weight / weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     parts = []
     for part in torch.split(x, CHUNK):
-        both = torch.cat([part, part.flip(3)])
-        hidden = functional.relu(functional.conv2d(both, weight, padding=WINDOW // 2, stride=2))
-        cells = functional.adaptive_avg_pool2d(hidden, CELLS).flatten(1)  # (2 n, d)
-        parts.append(cells.view(2, len(part), cells.shape[1]).transpose(0, 1).contiguous())
+        views = torch.cat([part, part.flip(3)]) if mirror else part
+        hidden = functional.relu(functional.conv2d(views, weight, padding=WINDOW // 2, stride=2))
+        cells = functional.adaptive_avg_pool2d(hidden, CELLS).flatten(1)  # (v n, d)
+        parts.append(cells.view(-1, len(part), cells.shape[1]).transpose(0, 1).contiguous())
     return torch.cat(parts)
 
 
