@@ -190,7 +190,7 @@ MIN_GENERATED = 16  # least generated items: fewer show no shape; their time say
 # Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
 PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
-LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
+NOISE_LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
 NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
 
 
@@ -276,7 +276,7 @@ class MapScene:
             arrays["restored_sheet"] = thumbnails(self.item_modality.draw_grids(restored))
             facts["error"] = float((restored - self.real[:PAIRS]).square().mean())
         if isinstance(family, Denoises):
-            errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), LEVELS)
+            errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), NOISE_LEVELS)
             arrays |= {"sigmas": float32(errors[0]), "errors": float32(errors[1])}
         return arrays, facts
 

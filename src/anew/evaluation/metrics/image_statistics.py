@@ -91,7 +91,7 @@ GREY_CHROMA, GREY_PIXELS = 0.03, 1024
 VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
 # Levels of 0 to 255, half of one for each difference: less comes from rounding. Real textures have 0.3, specks that are seen 1.5.
 FAINT_COLOUR_NOISE = 1.0
-LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
+COLOUR_LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
 def grey(images: Images) -> Array:
@@ -184,12 +184,12 @@ def half_transparent_share(images: Images) -> Array:
 
 
 def colours(images: Images) -> Array:
-    """(n,) number of different colours of each image, with LEVELS levels in a channel."""
+    """(n,) number of different colours of each image, with COLOUR_LEVELS levels in a channel."""
     counts = []
     for image in images:
-        level = np.asarray(image).astype(np.int64) * LEVELS // 256
+        level = np.asarray(image).astype(np.int64) * COLOUR_LEVELS // 256
         flat = level.reshape(-1, level.shape[2] if level.ndim == 3 else 1)
-        key = flat @ (LEVELS ** np.arange(flat.shape[1], dtype=np.int64))
+        key = flat @ (COLOUR_LEVELS ** np.arange(flat.shape[1], dtype=np.int64))
         counts.append(len(np.unique(key)))
     return np.asarray(counts, dtype=np.float64)
 
@@ -261,7 +261,7 @@ DIRECTION = ItemStatistic(
 COLOURS = ItemStatistic(
     statistic_spec("colour_count", "Number of colours", "number of colours"),
     colours,
-    f"different colours of an image, of {LEVELS} levels a channel",
+    f"different colours of an image, of {COLOUR_LEVELS} levels a channel",
 )
 WHITE, BLACK = (
     ItemStatistic(
