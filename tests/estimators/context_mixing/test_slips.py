@@ -40,12 +40,15 @@ def slip(mixer: ContextMixer, before: str, token: str) -> int:
         ("th", "x", slips.NEW_BEGINNING),
         ("Th", "x", slips.NEW_BEGINNING + 1),
         ("", "x", slips.NEW_BEGINNING),
-        ("thx", "x", slips.NONE),  # it was a new word before
+        ("thx", "e", slips.NEW_REST),
+        ("thx", " ", slips.NONE),
         ("the", " ", slips.NONE),
         ("The", ")", slips.UNOPENED),
         ("tha", " ", slips.NEW_ENDING),
         ("Tha", "\0", slips.NEW_ENDING + 1),
-        ("xyx ", "x", slips.NONE),  # the document has such a word
+        # The document has such a word
+        ("xyx ", "x", slips.NONE),
+        ("xyx x", "y", slips.NONE),
         ("(cat) ", ")", slips.UNOPENED),
         ("[(cat) ", ")", slips.MISMATCHED),
         ("[(cat) ", "]", slips.NONE),

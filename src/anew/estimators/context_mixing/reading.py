@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Spelling, context_keys
+from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Keys, context_keys
 from anew.estimators.context_mixing.gathering import (
     current_match,
     expect_nodes,
@@ -34,10 +34,9 @@ from anew.estimators.context_mixing.mixing import (
     NUM_MATCH_CLASSES,
     ONE,
     Memory,
-    Parameters,
+    MixingModel,
     Rates,
     Statistics,
-    Tables,
     fill_inputs,
     learn_curves,
     make_statistics,
@@ -52,18 +51,17 @@ Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
+Selectors = tuple[
+    Index, Index, Index
+]  # order of the longest context that was seen, class of the match, and the last token + 1
 
 
 @compiled
 def read(
     ids: Tokens,
     memory: Memory,
-    base: Memory,
     document: Memory,
-    tree: CodeTree,
-    spelling: Spelling,
-    parameters: Parameters,
-    tables: Tables,
+    model: MixingModel,
     rates: Rates,
     logits: Floats,
     orders: Ints,
@@ -73,16 +71,12 @@ def read(
     Args:
         ids: (T,).
         memory: The memory that is extended.
-        base: Memory of the train part, which is not changed.
         document: Memory of the document alone; the same as `memory`, except while the train part is learned.
-        tree: The questions.
-        spelling: Spelling of the tokens.
-        parameters: Learned parameters, updated where rates are above 0.
-        tables: Lookup tables.
-        rates: Learning rates.
+        model: The model that reads it.
         logits: (T, D) receives the log odds of the answer 1 of each question.
         orders: (T,) receives the order of the longest context of tokens that was seen.
     """
+    base, tree = model.base, model.tree
     longest = tree.nodes.shape[1]
     statistics, keys = make_statistics(longest), np.zeros(NUM_KINDS, np.uint64)
     locations, tallies = np.full((NUM_KINDS, 2), -1), np.zeros(longest + 1, np.int64)
@@ -93,30 +87,29 @@ def read(
         order = gather_path(memory, base, document, keys, tree, token, statistics, locations, tallies)
         expected, match_class = current_match(memory, base)
         expect_path(statistics, tree, token, expected)
-        fill_inputs(parameters, tables, statistics, depth, match_class)
+        fill_inputs(model, statistics, depth, match_class)
         last = np.int64(memory.history[TOKENS])
         row = order * NUM_MATCH_CLASSES + match_class
-        mix(parameters, tables, statistics, tree.nodes[token], bits, depth, row, last, keys[1], rates)
+        mix(model, statistics, tree.nodes[token], bits, depth, row, last, keys[1], rates)
         if rates.weights > 0:
-            learn_curves(parameters, tables, statistics, bits, depth, match_class, rates)
+            learn_curves(model, statistics, bits, depth, match_class, rates)
             count_in_document(document, keys, tree, token)
         for d in range(depth):
             logits[t, d] = statistics.logits[d]
         orders[t] = order
-        read_counted(memory, base, keys, tree, token, locations, spelling)
+        read_counted(memory, base, keys, tree, token, locations, model.spelling)
 
 
 @compiled
-def recall(ids: Tokens, memory: Memory, base: Memory, tree: CodeTree, spelling: Spelling, is_counted: bool) -> None:
-    """Read a text (T,) into `memory`, without predicting it. is_counted: whether it is counted and can be
-    matched later."""
+def recall(ids: Tokens, memory: Memory, model: MixingModel, is_counted: bool) -> None:
+    """Read a text (T,) into `memory`, without predicting it. is_counted: whether it is counted and can be matched later."""
     keys, locations = np.zeros(NUM_KINDS, np.uint64), np.full((NUM_KINDS, 2), -1)
     for t in range(len(ids)):
         if is_counted:
             context_keys(memory.history, keys)
-            read_counted(memory, base, keys, tree, np.int64(ids[t]), locations, spelling)
+            read_counted(memory, model.base, keys, model.tree, np.int64(ids[t]), locations, model.spelling)
         else:
-            read_uncounted(memory, base, np.int64(ids[t]), spelling)
+            read_uncounted(memory, model.base, np.int64(ids[t]), model.spelling)
 
 
 @compiled_inner
@@ -149,11 +142,8 @@ def network_logit(mass: Doubles, node: Index) -> np.float32:
 @compiled
 def next_token_probabilities(
     memories: Memory,
-    base: Memory,
-    tree: CodeTree,
-    parameters: Parameters,
+    model: MixingModel,
     joint: JointWeights,
-    tables: Tables,
     probabilities: Floats,
     is_wanted: Flags,
     min_p: Floats,
@@ -163,43 +153,34 @@ def next_token_probabilities(
 
     Args:
         memories: Memory of each row: every array has a first axis of n.
-        base: Memory of the train part.
-        tree: The questions.
-        parameters: Learned parameters.
+        model: The model that reads them.
         joint: Weights of each row, with the same axis.
-        tables: Lookup tables.
         probabilities: (n, V) of the network.
         is_wanted: (n,) whether a row is computed.
         min_p: (n,) tokens below this share of the top probability need not be exact; 0: all are.
         mixed: (n, V) receives the probabilities; rows that are not wanted stay.
     """
-    count = len(tree.children)
+    count = len(model.tree.children)
     all_nodes, selected, keys = make_statistics(count), make_statistics(count), np.zeros(NUM_KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
-        if not is_wanted[row]:
-            continue
-        memory = row_of(memories, row)
-        context_keys(memory.history, keys)
-        order = gather_nodes(memory, base, keys, tree, all_nodes)
-        expected, match_class = current_match(memory, base)
-        expect_nodes(all_nodes, tree, expected)
-        network_mass(probabilities[row], tree, mass)
-        last = np.int64(memory.history[TOKENS])
-        weights = joint_of(joint, row)
-        _fill_distribution(
-            all_nodes,
-            selected,
-            tree,
-            parameters,
-            weights,
-            tables,
-            mass,
-            (order, match_class, last),
-            keys[1],
-            np.float64(min_p[row]),
-            mixed[row],
-        )
+        if is_wanted[row]:
+            selectors = gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
+            weights, least = joint_of(joint, row), np.float64(min_p[row])
+            _fill_distribution(model, all_nodes, selected, weights, mass, selectors, keys[1], least, mixed[row])
+
+
+@compiled_inner
+def gather_row(
+    model: MixingModel, memory: Memory, probabilities: Floats, all_nodes: Statistics, keys: Keys, mass: Doubles
+) -> Selectors:
+    """Fill in the keys of the contexts of a row, the statistics of all questions, and the network's mass below them."""
+    context_keys(memory.history, keys)
+    order = gather_nodes(memory, model.base, keys, model.tree, all_nodes)
+    expected, match_class = current_match(memory, model.base)
+    expect_nodes(all_nodes, model.tree, expected)
+    network_mass(probabilities, model.tree, mass)
+    return order, match_class, np.int64(memory.history[TOKENS])
 
 
 @compiled
@@ -219,14 +200,12 @@ def row_of(rows: Memory, row: Index) -> Memory:
 
 @compiled_inner
 def _fill_distribution(
+    model: MixingModel,
     all_nodes: Statistics,
     selected: Statistics,
-    tree: CodeTree,
-    parameters: Parameters,
     joint: JointWeights,
-    tables: Tables,
     mass: Doubles,
-    selectors: tuple[Index, Index, Index],
+    selectors: Selectors,
     key: np.uint64,
     min_p: np.float64,
     mixed: Floats,
@@ -234,56 +213,42 @@ def _fill_distribution(
     """Compute the distribution (V,) from the root down, level by level; contexts are used where a question is likely to be reached.
 
     Args:
-        all_nodes: Statistics of all questions.
         selected: Room for the statistics of a level.
-        tree: The questions.
-        parameters: Learned parameters.
-        joint: Weights.
-        tables: Lookup tables.
         mass: (V-1, 2) probability mass of the network below either answer.
-        selectors: Order of the longest context that was seen, class of the match, and the last token + 1.
+        selectors: See `Selectors`.
         key: Key of the context of order 1.
         min_p: See `next_token_probabilities`.
         mixed: Receives the probabilities.
     """
+    tree, table = model.tree, model.tables.probabilities
     order, match_class, last = selectors
     reach, level_nodes = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, no_learning = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
     reach[0], count, top = 1.0, np.int64(1), np.float64(0)  # top: probability of the most probable token so far
     while count:
         select_questions(all_nodes, level_nodes, count, selected)
-        fill_inputs(parameters, tables, selected, count, match_class)
-        mix(
-            parameters,
-            tables,
-            selected,
-            level_nodes,
-            bits,
-            count,
-            order * NUM_MATCH_CLASSES + match_class,
-            last,
-            key,
-            no_learning,
-        )
+        fill_inputs(model, selected, count, match_class)
+        mixing_row = order * NUM_MATCH_CLASSES + match_class
+        mix(model, selected, level_nodes, bits, count, mixing_row, last, key, no_learning)
         parents, count = level_nodes[:count].copy(), np.int64(0)
         for question in range(len(parents)):
             node = np.int64(parents[question])
             network = network_logit(mass, node)
             contexts = selected.logits[question]
             rows = joint_rows(contexts, network, order, np.int64(tree.levels[node]), node, last)
-            p = sigmoid(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts, network)))
+            p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts, network)))
             shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
                 child, share = tree.children[node, bit], shares[bit]
                 top = max(top, share) if child < 0 else top
                 least = np.float64(max(MIN_REACH, min_p * top))
-                count = _pass_share(tree, tables, mass, child, share, least, mixed, reach, level_nodes, count)
+                count = _pass_share(tree, table, mass, child, share, least, mixed, reach, level_nodes, count)
 
 
 @compiled_inner
 def _pass_share(
     tree: CodeTree,
-    tables: Tables,
+    table: Floats,
     mass: Doubles,
     child: Index,
     share: np.float64,
@@ -298,7 +263,7 @@ def _pass_share(
         mixed[-1 - child] = share
         return count
     if share < least:
-        _leave_to_network(tree, tables, mass, child, share, mixed, reach)
+        _leave_to_network(tree, table, mass, child, share, mixed, reach)
         return count
     reach[child], level_nodes[count] = share, child
     return np.int64(count + 1)
@@ -306,13 +271,13 @@ def _pass_share(
 
 @compiled_inner
 def _leave_to_network(
-    tree: CodeTree, tables: Tables, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
+    tree: CodeTree, table: Floats, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
 ) -> None:
     """Compute the probabilities below a question that is hardly ever reached, by the network alone."""
     reach[node] = share
     stop = node + 1
     while node < stop:
-        p = sigmoid(tables.probabilities, network_logit(mass, node))
+        p = sigmoid(table, network_logit(mass, node))
         for bit in range(2):
             child, below = tree.children[node, bit], reach[node] * (p if bit else ONE - p)
             if child < 0:
@@ -324,12 +289,10 @@ def _leave_to_network(
 
 
 @compiled
-def observe(
-    memories: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Tokens, is_counted: bool
-) -> None:
+def observe(memories: Memory, model: MixingModel, tokens: Tokens, is_counted: bool) -> None:
     """Read a token (n,) in each row; see `recall`."""
     for row in range(len(tokens)):
-        recall(tokens[row : row + 1], row_of(memories, row), base, tree, spelling, is_counted)
+        recall(tokens[row : row + 1], row_of(memories, row), model, is_counted)
 
 
 @compiled

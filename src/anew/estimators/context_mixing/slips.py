@@ -51,7 +51,8 @@ UNOPENED, MISMATCHED, UNCLOSED = 5, 6, 7
 # A line within brackets that is indented no more than the one where the innermost was opened: less, or the same, each for lines that
 # begin with an opening bracket, a letter, or anything else
 OUTDENTED = 8
-NUM_SLIPS = 14  # G
+NEW_REST = 14  # more letters of a word that is new already
+NUM_SLIPS = 15  # G
 WORD_KEY = 11  # of the context of the word so far, see `context_keys`
 MAX_LOAD = 0.5  # share of slots in use above which the table of words grows
 FIRST_SLOTS = 4096  # of that table; a short text needs no more
@@ -141,7 +142,8 @@ def slip_of(
         if slip == NONE:
             slip = _byte_slip(scratch, byte, words)
         read_byte(scratch, byte)
-    if NEW_BEGINNING <= slip < NEW_ENDING and find(document, combine_hashes(scratch[WORD], np.uint64(WORD_KEY))) >= 0:
+    is_new = NEW_BEGINNING <= slip < NEW_ENDING or slip == NEW_REST
+    if is_new and find(document, combine_hashes(scratch[WORD], np.uint64(WORD_KEY))) >= 0:
         return NONE
     return slip
 
@@ -150,7 +152,7 @@ def slip_of(
 def _byte_slip(history: Keys, byte: Index, words: Words) -> Index:
     if is_letter(byte):
         if not _is_beginning(words.table, history[LETTERS]):
-            return NONE  # it was a new word before
+            return NEW_REST
         if not _is_beginning(words.table, combine_hashes(history[LETTERS], np.uint64(lower_case(byte)))):
             return NEW_BEGINNING + (np.int64(history[CAPITAL]) if history[IN_WORD] else np.int64(is_capital(byte)))
     elif history[IN_WORD]:

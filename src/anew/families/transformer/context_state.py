@@ -30,7 +30,6 @@ class ContextState:
 
     Args:
         mixer: The mixer that generates them.
-        n: Number of samples.
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
