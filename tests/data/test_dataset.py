@@ -14,7 +14,7 @@ import torch
 from tests.languages import JAPANESE, OLD_ENCODINGS, RUSSIAN, SPANISH
 
 from anew.core.data_record import DataRecord
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, num_texts
 from anew.data.loading.streaming import StreamingStore
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
@@ -275,11 +275,11 @@ def test_of_more_text_than_a_limit_some_is_drawn_from_all_files(tmp_path: Path) 
     for number in range(100):
         (tmp_path / f"{number:03}.txt").write_text(f"{'first' if number < 50 else 'second'} {number:03} " * 30)
     data = opened(tmp_path)
-    whole, some = data.text("train"), data.text("train", 10_000)
-    assert whole == sorted(whole) and sum(map(len, some)) == 10_000 and set(some[:-1]) < set(whole)
-    assert 0.2 < np.mean([text.startswith("first") for text in some]) < 0.8
-    assert data.num_texts("train", whole) == data.num_texts("train", some, 10_000) == len(whole)
-    assert data.num_texts("train", whole[:-1]) == len(whole) - 1  # one was refused
+    whole, drawn = data.text("train"), data.text("train", 10_000)
+    assert whole == sorted(whole) and sum(map(len, drawn)) == 10_000 and set(drawn[:-1]) < set(whole)
+    assert 0.2 < np.mean([text.startswith("first") for text in drawn]) < 0.8
+    assert num_texts(data, "train", whole) == num_texts(data, "train", drawn, 10_000) == len(whole)
+    assert num_texts(data, "train", whole[:-1]) == len(whole) - 1  # one was refused
 
 
 def test_carved_draws_are_no_overlap_of_the_own_parts(tmp_path: Path) -> None:

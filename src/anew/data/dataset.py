@@ -282,11 +282,6 @@ class Dataset:
             remaining -= len(item.data)
         return texts
 
-    def num_texts(self, part: str, texts: Sequence[str], limit: int | None = None) -> int:
-        """The number of all texts of a part, of which `text(part, limit)` returned these."""
-        is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
-        return len(texts) if is_whole else max(self.scan.parts.get(part, 0), len(texts))
-
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """The held-out parts for the copying test.
 
@@ -457,3 +452,9 @@ def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = 
         modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
         modality.restore(dict(state.learned), folder)
     return modality
+
+
+def num_texts(data: Dataset, part: str, texts: Sequence[str], limit: int | None = None) -> int:
+    """The number of all texts of a part, of which `data.text(part, limit)` returned these."""
+    is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
+    return len(texts) if is_whole else max(data.scan.parts.get(part, 0), len(texts))

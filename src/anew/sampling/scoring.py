@@ -20,7 +20,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset, is_content_of
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
@@ -69,7 +69,6 @@ def bits_of_batches(
     """The bits of each example.
 
     Args:
-        generator: The model.
         batches: Batches, as from `Dataset.scoring`.
         seconds: Stop once so many seconds are spent; None for no limit.
         part: A part of a mixed model to score alone, see `Family.bits_by_part`; other models are scored as a whole.

@@ -12,7 +12,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, num_texts
 from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem
 from anew.errors import DataError
@@ -176,7 +176,7 @@ class EvaluatedItems:
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         if self.textual:  # parts count examples, of which a long record makes several
             texts = {part: self.real.text(part, MAX_TEXT_CHARACTERS) for part in self.train_parts}
-            total = sum(self.real.num_texts(part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
+            total = sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
         if self.packed:
             return AuditPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)

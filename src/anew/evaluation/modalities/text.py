@@ -9,18 +9,18 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.evaluation.audit_schedule import RealItems
-from anew.evaluation.audits_in_time import of_pool
+from anew.evaluation.audit_schedule import RealItems, of_pool
 from anew.evaluation.base import MAX_SAMPLES, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.item_sets import Embedder
-from anew.evaluation.memorization.fields import FieldDistance, records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
     RECORDS,
+    FieldDistance,
     count_passages,
+    records_type,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
@@ -114,11 +114,8 @@ class TextEvaluation(Evaluation[str]):
         return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
 
     def real_items(self, pool: AuditPool[str]) -> RealItems:
-        if self.records:
-            return super().real_items(pool)
-        totals = super().real_items(pool)
-        texts = ((pool.train, totals.train), (pool.held_out, totals.held_out))
-        return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in texts))
+        texts = super().real_items(pool)
+        return texts if self.records else _passages_of(pool, texts)
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
@@ -355,12 +352,7 @@ class TextEvaluation(Evaluation[str]):
         size, total = sum(map(len, sets[0])), sum(map(len, samples))
         if size < 500:
             return None
-        if size < total:
-            sentence = (
-                f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
-                "samples, in passages drawn evenly from all samples: as much as there is held-out text."
-            )
-            self.notes.append(Note(sentence))
+        self.notes += _notes_on_length(size, total)
         return sets
 
 
@@ -372,6 +364,23 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
+
+
+def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
+    """The numbers of passages of all texts, if those that are not in the pool are as long. texts: how many there are in all."""
+    parts = ((pool.train, texts.train), (pool.held_out, texts.held_out))
+    return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in parts))
+
+
+def _notes_on_length(size: int, total: int) -> list[Note]:
+    """A note on samples of which not all characters were compared; none where all were."""
+    if size == total:
+        return []
+    sentence = (
+        f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
+        "samples, in passages drawn evenly from all samples: as much as there is held-out text."
+    )
+    return [Note(sentence)]
 
 
 def _notes_on_parts(records: Sequence[str]) -> list[Note]:

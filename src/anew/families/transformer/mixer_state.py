@@ -23,7 +23,6 @@ class MixerState:
     """State of n rows that are generated together.
 
     Args:
-        n: Number of rows.
         num_models: S.
         experts: Those of n rows that follow known records; None without any.
         labels: (n,) their classes; None where no class is known.
@@ -45,6 +44,13 @@ class MixerState:
         selected.experts = None if self.experts is None else self.experts.select(rows)
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
+
+    def avoid_slips(self) -> None:
+        """Does nothing: slips are known to context mixing alone."""
+
+    def without_slips(self, weights: Floats) -> Floats:
+        """The same weights (n, V)."""
+        return weights
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""

@@ -14,8 +14,8 @@ from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.image_comparison import ImageComparison
 from anew.evaluation.metrics.cost import PARAMETERS, PASSES_PER_1000, SECONDS_PER_1000, STEPS, TRAINING_SECONDS
+from anew.evaluation.modalities.image_comparison import ImageComparison
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.ranking import RunResult
 from anew.families.base import Family, num_parameters
