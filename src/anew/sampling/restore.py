@@ -189,7 +189,7 @@ def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tupl
     Raises:
         RunError: The snapshot is missing, damaged, or of another model.
     """
-    path = snapshots.path_of(run, step)
+    path = snapshots.WEIGHTS.path(run, step)
     earlier = snapshots.read(run, step)
     for name, tensor in earlier.items():
         if name not in weights or weights[name].shape != tensor.shape:

@@ -13,7 +13,7 @@ from anew.families.transformer.ngram_mixer import (
     GateInputs,
     NgramMixer,
 )
-from anew.families.transformer.recent_scores import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
+from anew.families.transformer.mixer_state import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 
 
 def head(
