@@ -42,7 +42,6 @@ class Linear(nn.Module):
     """A linear map whose fp32 weights are cast to the input's dtype.
 
     Args:
-        bias: Whether a bias is added.
         zero_init: Start at the zero map.
     """
 

@@ -132,14 +132,10 @@ class SpaceTimeStage(nn.Module):
 class UNet3d(nn.Module):
     """(B, in_channels, T, H, W) at noise levels (B, T) of components (B,) -> (B, out_channels, T, H, W), any T, H and W.
 
+    Arguments as for `UNet`, and:
+
     Args:
-        num_components: Number of mixture components that it can be conditioned on.
-        channels: Channels at the largest size.
-        channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
-        depth: Blocks per size and side.
-        patch_size: Side of the stem's patches.
         frame_group: Frames that share a position in time.
-        dropout: Share of hidden channels that is dropped in training.
     """
 
     def __init__(

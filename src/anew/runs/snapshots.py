@@ -31,12 +31,7 @@ WEIGHTS = StepFiles("weights-")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Weights that were kept.
-
-    Attributes:
-        step: The step after which they were kept.
-        seconds: Seconds of training until then.
-    """
+    """Weights that were kept after a step, and the seconds of training until then."""
 
     step: int
     seconds: float

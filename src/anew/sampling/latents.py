@@ -75,7 +75,6 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     """The condition that keeps a part of an item.
 
     Args:
-        generator: The generator whose samples are conditioned.
         condition: (item, mask), where the mask is true for what is kept; or a `Condition` in the generator's own values.
 
     Raises:
@@ -111,7 +110,6 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
     decoded, as in blended latent diffusion (arXiv 2206.02779).
 
     Args:
-        generator: The generator whose samples are conditioned.
         condition: x (*shape) or (n, *shape) of items, and its mask.
     """
     codec = generator.codec

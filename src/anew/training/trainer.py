@@ -20,8 +20,7 @@ from anew.core.world import World
 from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
-from anew.functional.ema import power_decay, power_exponent
-from anew.functional.schedules import decay_start
+from anew.functional.schedules import decay_start, power_decay, power_exponent
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
@@ -80,7 +79,6 @@ class Trainer:
         progress: Says how far the run is at each step.
         batch_size: Examples of the global batch.
         micro_batch: Most rows of it that a process holds in memory at once.
-        world: The processes that train together.
         shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
         scratch: Folder of the main process, where sharded tensors are collected on the disk; None collects them in memory.
     """
