@@ -25,13 +25,8 @@ GivenItem: TypeAlias = str | Path | bytes | Numbers | FileSlice
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 
-def item_values(generator: Generator, item: object) -> Tensor:
-    """An item (a path, the bytes of a file, or an array) as the family sees it, (1, *shape)."""
-    return values_of(generator.modality, item)
-
-
 def values_of(modality: Modality, item: object) -> Tensor:
-    """An item in the values of this modality, (1, *shape), which are latents if it has a codec."""
+    """An item (a path, bytes of a file, or an array) in the values of this modality, (1, *shape): latents if it has a codec."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
     return values.float() if values.is_floating_point() else values
