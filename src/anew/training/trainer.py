@@ -384,7 +384,7 @@ def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
 
 def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:
     """Multiply gradients by `scale` and clip their norm to `grad_clip` (0: no clipping). Returns the norm before clipping."""
-    grads = [p.grad for p in optimizer.parameters if p.grad is not None]
+    grads = [p.grad for p in optimizer.parameters.values() if p.grad is not None]
     torch._foreach_mul_(grads, scale)
     norm = float(gather_full(torch.nn.utils.get_total_norm(grads)))
     if grad_clip > 0 and norm > grad_clip and math.isfinite(norm):
