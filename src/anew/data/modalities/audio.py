@@ -234,12 +234,17 @@ class Audio(Modality):
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
+        if scale.shape != shape:
+            self.clip_shape = shape = scale.shape
+            self.notes.append(
+                f"Sounds are learned as {shape.bands} bands, two in each row of the grid: fewer would blur their tones."
+            )
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
-        std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
+        self.spec = Grid(shape.grid_shape, "CHW", classes)
+        std = scale.deviation(grids)
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
@@ -278,7 +283,7 @@ class Audio(Modality):
         return stored_clips.waveforms(rows, self._keeps_levels)
 
     def decode(self, x: Values) -> list[audio.Samples]:
-        """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
+        """(n, C, R, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         # Faded as clips are; a sample that begins loud would click.
         ends = [max(end, 2 * self._fade) for end in self._scale.ends(x)]
         sounds = zip(self._scale.waves(x, self.config.rounds), ends, strict=True)
@@ -317,7 +322,7 @@ class Audio(Modality):
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
     def draw_grids(self, x: Tensor) -> Tensor:
-        return spectrogram_pictures(x)
+        return spectrogram_pictures(x, self._shape.bands_per_row)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
@@ -354,8 +359,10 @@ class Audio(Modality):
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
-        self.clip_shape = audio_clips.Shape(**record.clip)
+        shape = self.clip_shape = audio_clips.Shape(**record.clip)
+        if shape.bands_per_row not in (1, 2) or tuple(record.shape) != shape.grid_shape:
+            raise ValueError("data.learned.shape is not that of these clips")
+        self.spec = Grid(shape.grid_shape, "CHW", record.classes, record.std, brightness_channels=1)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
