@@ -37,7 +37,9 @@ LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 dec
 MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learned; chosen
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 ROUND_TRIP_CLIPS = 16  # clips by which bands are chosen: 3 s at 44.1 kHz with 32
-MAX_LOSS_OF_PAIRS = 0.8
+# Loss of the round trip with pairs of bands, as a share of that without, up to which bands are paired: notes (.46), drums (.69) and
+# spoken names (.73) came closer with pairs, game effects (.78) and spoken digits (.90) did not (docs/log.md, 2026-11-30).
+MAX_LOSS_OF_PAIRS = 0.75
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
 # Improvement of `pulse_distance` that a lower candidate must bring: without a gain from noise, tones sound better.
 MIN_IMPROVEMENT = 0.02
@@ -338,7 +340,7 @@ def maps_of(grids: Tensor, bands_per_row: int) -> Tensor:
 
 
 def _best_shape(shape: Shape, rows: Numbers, gain: float) -> Shape:
-    """The shape, or that with pairs of bands where these keep clearly more of mono clips (n, N)."""
+    """The shape, or that with pairs of bands where these keep clearly more of stored mono clips (n, N)."""
     finer = shape.with_pairs
     if finer is None:
         return shape
