@@ -234,14 +234,11 @@ class Audio(Modality):
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
-        if scale.shape != shape:
-            self.clip_shape = shape = scale.shape
-            self.notes.append(
-                f"Sounds are learned as {shape.bands} bands, two in each row of the grid: fewer would blur their tones."
-            )
+        self.clip_shape = shape = scale.shape
+        self.notes += _describe_pairs(shape)
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
-            self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
+            self._levels = ClipLevels.learn(self._scale.levels(grids), levels, _loudness(clips, shape.rate))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
         self.spec = Grid(shape.grid_shape, "CHW", classes)
         std = scale.deviation(grids)
@@ -249,10 +246,6 @@ class Audio(Modality):
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
         return self.spec
-
-    def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
-        """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
-        return np.asarray([loudness(clip, self._shape.rate) for clip in clips.astype(np.float32) / STORED_SCALE])
 
     def encode(self, item: Item) -> NDArray[np.int16]:
         if self._keeps_levels:
@@ -359,9 +352,7 @@ class Audio(Modality):
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedAudio, state)
-        shape = self.clip_shape = audio_clips.Shape(**record.clip)
-        if shape.bands_per_row not in (1, 2) or tuple(record.shape) != shape.grid_shape:
-            raise ValueError("data.learned.shape is not that of these clips")
+        shape = self.clip_shape = _restored_shape(record)
         self.spec = Grid(shape.grid_shape, "CHW", record.classes, record.std, brightness_channels=1)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
@@ -371,6 +362,25 @@ class Audio(Modality):
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
         self.notes = record.notes
+
+
+def _loudness(clips: Numbers, rate: int) -> NDArray[np.float64]:
+    """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
+    return np.asarray([loudness(clip, rate) for clip in clips.astype(np.float32) / STORED_SCALE])
+
+
+def _describe_pairs(shape: audio_clips.Shape) -> list[str]:
+    if shape.bands_per_row == 1:
+        return []
+    return [f"Sounds are learned as {shape.bands} bands, two in each row of the grid: fewer would blur their tones."]
+
+
+def _restored_shape(record: learned.LearnedAudio) -> audio_clips.Shape:
+    """The shape of clips. Raises ValueError (one clause)."""
+    shape = audio_clips.Shape(**record.clip)
+    if shape.bands_per_row not in (1, 2) or tuple(record.shape) != shape.grid_shape:
+        raise ValueError("data.learned.shape is not that of these clips")
+    return shape
 
 
 def _likelihood(head: bytes) -> float:
