@@ -12,14 +12,14 @@ import importlib
 import importlib.util
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from anew.core.addresses import FileSystem
 from anew.core.store_attempts import ANSWER_S, CONNECT_S
-from anew.core.stored_files import Row, stamp_of
+from anew.core.stored_files import Row, stamp_of_object
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
@@ -158,13 +158,13 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
     def rows(prefix: str) -> list[Row]:
         pages = obstore.list(store, prefix, chunk_size=PAGE)
         start = len(prefix)
-        return [(entry["path"][start:], entry["size"], _stamp_of(entry)) for page in pages for entry in page]
+        return [
+            (entry["path"][start:], entry["size"], stamp_of_object(entry["e_tag"], entry["last_modified"]))
+            for page in pages
+            for entry in page
+        ]
 
     return _Bucket(read, rows)
-
-
-def _stamp_of(entry: Mapping[str, object]) -> str:
-    return stamp_of({"ETag": entry["e_tag"], "LastModified": entry["last_modified"]})
 
 
 def _credentials_of(system: object, credentials: _Credentials) -> Callable[[], dict[str, object]]:

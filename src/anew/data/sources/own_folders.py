@@ -88,8 +88,8 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     """
     if not place.is_dir():
         return
-    names = {file.path for file in files}
-    nouns = [_noun_of(place / mark) for mark in (RUN_MARK, COMPARISON_MARK) if mark in names]
+    marks = [mark for mark in (RUN_MARK, COMPARISON_MARK) if any(file.path == mark for file in files)]
+    nouns = [_noun_of(place / mark) for mark in marks]
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:
