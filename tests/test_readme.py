@@ -38,7 +38,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anew.server.running.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
+    monkeypatch.setattr("anew.server.app.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
     steps = itertools.count(4, 3)  # a resumed run takes more than it had
     for words in COMMANDS_SHOWN:
         words = shortened(words, steps) + small_networks(words)

@@ -56,7 +56,7 @@ def test_every_function_is_on_the_page_and_has_an_example() -> None:
 @pytest.mark.slow
 def test_the_examples_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setattr("anew.server.running.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
+    monkeypatch.setattr("anew.server.app.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
     monkeypatch.setattr("webbrowser.open", lambda address: True)
     run_example("example")
     towns = place / "towns-data" / "towns.txt"

@@ -42,7 +42,7 @@ def keep_few_pictures(folder: Path) -> None:
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("anew.server.running.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
+    monkeypatch.setattr("anew.server.app.Server.run", lambda *arguments, **keywords: None)  # it ends with a signal
     return tmp_path
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation import metrics
-from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
-from anew.evaluation.metrics.fidelity import feature_metrics, fidelity_scores
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, feature_metrics, fidelity_scores
 from anew.evaluation.reporting import charts, comparison
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import card

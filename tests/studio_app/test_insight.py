@@ -21,7 +21,7 @@ from anew.runs import snapshots
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
-from anew.studio_app.source_lines import SOURCES, source_lines
+from anew.studio_app.film_routes import SOURCES, source_lines
 from studio_runs import client_of
 
 

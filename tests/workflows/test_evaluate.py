@@ -18,19 +18,13 @@ from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.evaluation.announcements import Announcements
 from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.items_in_time import WITHIN_TIME
-from anew.evaluation.notes import Note
+from anew.evaluation.notes import Announcements, Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import (
-    _first_chunk,
-    _sampled,
-    division_of,
-    evaluate_run,
-)
+from anew.workflows.evaluate import _first_chunk, _sampled, division_of, evaluate_run
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.pace import Pace
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples

@@ -87,7 +87,7 @@ def test_the_budget_that_is_advised_gives_its_report_more_time_too(seconds: floa
 @pytest.mark.slow
 def test_a_longer_report_leaves_less_time_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reporter, forecast = Lines(), replace(FORECAST, pace=pace(0.01))
-    monkeypatch.setattr("anew.workflows.report_plan.forecast_of_job", lambda job, weights: forecast)
+    monkeypatch.setattr("anew.workflows.report_forecast.forecast_of_job", lambda job, weights: forecast)
     monkeypatch.setattr(ReportForecast, "report_seconds", lambda self, budget: 11.0)
     begin = time.monotonic()
     model = anew.train(

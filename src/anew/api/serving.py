@@ -83,8 +83,8 @@ def serve(
     on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
         require(package, extra="serve", purpose="serving")
+    from anew.server.app import run_server
     from anew.server.limits import Limits
-    from anew.server.running import run_server
 
     limits = Limits(idle_seconds=idle_seconds)
     ready = on_ready or (lambda address, names: None)

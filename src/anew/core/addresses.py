@@ -201,7 +201,6 @@ def reached(
     """What an action on a store returns. It is tried again for RETRY_S.
 
     Args:
-        action: What is done.
         address: The address, for sentences.
         error_type: Type of the errors that are raised.
         verb: What is done to the address: "read" or "written".

@@ -25,7 +25,6 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
 
     Args:
         name: The argument, for the sentence.
-        value: What was given.
         error: Raised where nothing can be there. Something of another type is always a ConfigError.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
@@ -60,7 +59,6 @@ def new_file(value: object, suffix: str, advice: str = "") -> Path:
     """Check that the file `out` does not exist yet, make its folder, and return its path.
 
     Args:
-        value: The path.
         suffix: Suffix that it must have.
         advice: What to do for something else, a clause.
 

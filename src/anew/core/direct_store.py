@@ -49,11 +49,7 @@ class _Bucket:
 
 
 class DirectStore:
-    """Lists and reads whole objects of a store. Thread-safe.
-
-    Args:
-        system: The store, by the package of its provider.
-    """
+    """Lists and reads whole objects of a store. Thread-safe. system: the store, by the package of its provider."""
 
     def __init__(self, system: FileSystem) -> None:
         self._system = system
@@ -88,7 +84,6 @@ class DirectStore:
         """All objects below a folder, by their paths there; None where only the client can list it.
 
         Args:
-            bucket: The bucket.
             prefix: The folder, which ends with a slash.
         """
         if not self._is_direct or _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None:

@@ -287,8 +287,6 @@ def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> I
 
     Args:
         method: A bound method of an `ItemDecoder` (a modality). If that is `native`, items that are not arrays go to the worker.
-        items: What to decode.
-        *more: Further arguments.
 
     Yields:
         The result, or a ValueError (one clause) in the place of an item that the method refuses.

@@ -132,7 +132,6 @@ def launch(processes: int, words: Sequence[str], started: float) -> int:
     """Run a command in several processes, to its exit code.
 
     Args:
-        processes: How many.
         words: The command line without its first word.
         started: `time.monotonic()` when the command began: a budget counts from there.
     """

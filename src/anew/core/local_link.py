@@ -27,8 +27,6 @@ class LocalLink:
     """The connection of this process to all others of its machine. Every process makes the same calls in the same order.
 
     Args:
-        rank: Number of this process.
-        size: Number of processes.
         peers: On the first process a socket for each other one, in their order; on the others the one to the first.
         check: Called while this process waits; raises where it is not to wait any longer.
         limit: How many seconds another process may be late.

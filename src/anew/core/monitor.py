@@ -145,9 +145,6 @@ class Monitor:
 
     Args:
         store: Reached by all processes; used by this monitor alone, since a call may block.
-        rank: Number of this process.
-        size: Number of processes.
-        host: Name of this machine.
         pid_namespace: From `pid_namespace`.
         limit: Seconds of silence after which a process counts as gone.
     """

@@ -10,9 +10,5 @@ def own_command(module: str, *words: str) -> list[str]:
 
     Without `-P` Python would look for every import in the current folder first, and that may hold a stranger's files: a
     data set of programs with a `json.py` in it would be executed.
-
-    Args:
-        module: Its dotted name.
-        words: Its arguments.
     """
     return [sys.executable, "-P", "-u", "-m", module, *words]

@@ -48,9 +48,7 @@ class RangeStore:
     """Reads objects of one store by range. Thread-safe.
 
     Args:
-        system: The store.
         address: Its address, for sentences.
-        cache: Where blocks are kept.
         num_objects: How many objects were listed.
         forget: Called when too many of them are not what was listed any more.
 
@@ -274,8 +272,6 @@ class RangeFile(io.RawIOBase):
     """An object as a file that is read. What is read in order is fetched ahead, further and further.
 
     Args:
-        store: Where it is.
-        file: The object.
         until: Nothing from there on is fetched ahead; None: up to the end.
     """
 

@@ -82,8 +82,6 @@ def agree(store: SharedStore, rank: int, size: int, limit: float = FORMING.total
 
     Args:
         store: Reached by all processes, and maybe by those of earlier attempts before.
-        rank: Number of this process.
-        size: Number of processes.
         limit: Seconds to wait.
 
     Returns:

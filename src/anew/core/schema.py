@@ -41,8 +41,6 @@ def checked(record: type[R], value: object, place: str) -> R:
     """The record that a JSON value describes.
 
     Args:
-        record: Its type.
-        value: What was read.
         place: Where in the file it stands, e.g. "data.learned".
 
     Raises:

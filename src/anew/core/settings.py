@@ -236,7 +236,6 @@ def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -
     Args:
         settings: Values, or the texts that stand for them, by name. A name may say its owner ("transformer.width"). Where
             several owners have it, those that do not allow the value are left out, unless none does.
-        owners: Dataclasses with settings.
 
     Raises:
         ConfigError: No owner has the setting, or none allows the value.

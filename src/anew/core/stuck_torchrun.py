@@ -53,7 +53,6 @@ def end_if_stuck(process: psutil.Process, noticing_s: float = NOTICING_S) -> boo
     """Wait until a process has ended, and kill its parent if that does not notice it.
 
     Args:
-        process: The process.
         noticing_s: Seconds that the parent has for it.
 
     Returns:

@@ -199,7 +199,6 @@ class ThreadTuner:
 
     Args:
         say: Shows the user a sentence.
-        num_threads: All threads.
     """
 
     SUSPECT_SLOWDOWN = 2.0  # times the usual seconds of a step: from here on another number of threads is tried

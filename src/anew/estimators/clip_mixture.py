@@ -105,7 +105,6 @@ def fit_clip_mixture(
         rank: R, number of principal components.
         num_clusters: K - 1; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
-        rng: Random numbers.
     """
     channels, frames, height, width = x.shape[1:]
     flat = x.reshape(len(x), channels * frames, height, width)

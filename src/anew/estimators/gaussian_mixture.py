@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from anew.core.memory import check_room
 
@@ -185,7 +186,6 @@ def fit_mixture(
         rank: R, number of principal components.
         num_clusters: K - 1, divided evenly among classes; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
-        rng: Random numbers.
         rotate_residual: Whether the residual outside the components may be rotated.
 
     Returns:
@@ -207,7 +207,8 @@ def fit_mixture(
     scales = torch.ones(rank)  # (R,)
     if x.numel() * rank <= MAX_CROSS_FIT and len(x) >= FOLDS:
         scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, rng)
-    cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, rng)
+    cluster, cluster_class = cluster_by_class(coordinates, labels, num_clusters, classes, rng)
+    component_class = functional.pad(cluster_class, (0, 1), value=ANY_CLASS)  # the last one is of all data
     pooled = _covariance(coordinates)
     gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates, scales) for k in range(num_clusters)]
     gaussians.append(_Gaussian(coordinates.mean(0), *_scaled_eigen(pooled, scales)))
@@ -313,9 +314,7 @@ def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Gene
 
     Args:
         x: (N, D) data.
-        rotations: Rotations of the residual.
         rank: R.
-        rng: Random numbers.
 
     Returns:
         (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)
@@ -388,21 +387,21 @@ def _fit_gaussian(z: Tensor, pooled: Tensor, all_coordinates: Tensor, scales: Te
     return _Gaussian(z.mean(0), *_scaled_eigen(shrunk, scales))
 
 
-def _cluster(
+def cluster_by_class(
     z: Tensor, labels: Tensor | None, num_clusters: int, classes: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cluster of each row of z (N,), and the class of each component (K,), ANY_CLASS without labels."""
-    component_class = torch.full((num_clusters + 1,), ANY_CLASS)
+    """The cluster of each row of z (N, R), and the class of each cluster (num_clusters,), which has rows of that class alone;
+    ANY_CLASS without labels."""
     cluster = torch.zeros(len(z), dtype=torch.long)
     if labels is None or classes == 0:
-        return kmeans(z, num_clusters, rng) if num_clusters else cluster, component_class
-    component_class[:num_clusters] = torch.arange(num_clusters) % classes
+        return kmeans(z, num_clusters, rng) if num_clusters else cluster, torch.full((num_clusters,), ANY_CLASS)
+    cluster_class = torch.arange(num_clusters) % classes
     for label in range(classes):
-        components = torch.nonzero(component_class[:num_clusters] == label).flatten()
+        clusters = torch.nonzero(cluster_class == label).flatten()
         rows = torch.nonzero(labels == label).flatten()
         if len(rows):
-            cluster[rows] = components[kmeans(z[rows], len(components), rng)]
-    return cluster, component_class
+            cluster[rows] = clusters[kmeans(z[rows], len(clusters), rng)]
+    return cluster, cluster_class
 
 
 def kmeans(z: Tensor, num_clusters: int, rng: torch.Generator) -> Tensor:

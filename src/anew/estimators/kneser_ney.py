@@ -111,11 +111,9 @@ class KneserNey:
         """Count sequences that do not continue each other.
 
         Args:
-            sequences: Token ids.
             vocab_size: V.
             order: Longest context in tokens, at least 0; the class counts as one.
             classes: The class of each sequence; None without classes.
-            num_classes: Their number.
         """
         arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
@@ -148,7 +146,6 @@ class KneserNey:
         """Contexts of targets in a sequence.
 
         Args:
-            ids: The sequence.
             depth: (n,) how many known tokens stand before each target.
             targets: (n,) positions of the targets; None for all.
             classes: The class at each position of the sequence; None without classes.

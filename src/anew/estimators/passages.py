@@ -41,11 +41,7 @@ NO_PASSAGE = Passage(0, np.zeros(0, dtype=np.int64))
 
 
 class PassageIndex:
-    """All passages of a text.
-
-    Args:
-        text: (N,) tokens.
-    """
+    """All passages of a text. text: (N,) tokens."""
 
     def __init__(self, text: Tokens) -> None:
         self.text = text

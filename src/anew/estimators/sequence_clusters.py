@@ -23,7 +23,6 @@ class SequenceClusters:
     """Clusters among sequences of letters.
 
     Args:
-        sequences: The sequences.
         threshold: Two sequences are related if they share at least this part of the smaller set of k-mers; above 0.
         k: Letters of a k-mer, at most 8.
 
@@ -67,7 +66,6 @@ class SequenceClusters:
         """The cluster of a sequence.
 
         Args:
-            start: The sequence.
             max_size: Sequences of the cluster, at most.
             is_closed: (n,) whether a sequence is known to lie in a cluster that is too large; updated in place.
 
@@ -125,7 +123,6 @@ def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArra
     """The different k-mers of each sequence.
 
     Args:
-        sequences: The sequences.
         k: Letters of a k-mer, at most 8.
 
     Returns:

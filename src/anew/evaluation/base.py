@@ -15,7 +15,6 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -26,11 +25,14 @@ from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.classes import ClassMetrics, LabelledFeatures
-from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureComparison, FeatureSets
-from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.metrics.probe import MAX_ITEMS as PROBE_ITEMS
-from anew.evaluation.notes import Note, not_measured, out_of_time
+from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
+from anew.evaluation.metrics.feature_sets import (
+    MAX_ITEMS_WITHOUT_SAVING,
+    FeatureComparison,
+    FeatureSets,
+    fidelity_scores,
+)
+from anew.evaluation.notes import Announcements, Note, not_measured, out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -340,7 +342,7 @@ class Evaluation(ABC, Generic[ItemT]):
     def _features(self) -> FeatureSets | None:
         """Choose the items of `sets`, as many of each as the smallest set has or as there is time for, and embed them."""
         own, has_labels = self.inputs.features, self.inputs.labels is not None
-        self.sets = sets = self._read_sets(EMBEDDER_ITEMS, PROBE_ITEMS if has_labels else 0)
+        self.sets = sets = self._read_sets(EMBEDDER_ITEMS, MAX_PROBE_ITEMS if has_labels else 0)
         n = sets.available
         if n < MIN_ITEMS:
             if own is None:

@@ -47,7 +47,6 @@ def language_model_card(
     """The card of an export as a stock language model.
 
     Args:
-        model: The run.
         library: The library that loads the export.
         use: How to load it, a block of Markdown.
         notes: Sentences on differences from the run.

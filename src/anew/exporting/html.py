@@ -60,7 +60,6 @@ def page(name: str, program: Mapping[str, object], block: bytes) -> str:
     """The page as HTML.
 
     Args:
-        name: Name of the run.
         program: Its program, see `Html.write`.
         block: Bytes of the tensors of the program's container.
     """

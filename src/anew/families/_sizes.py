@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
+from anew.families.training_settings import TrainingSettings
 
 T = TypeVar("T")
 
@@ -30,6 +31,11 @@ def at_size(ladder: Sequence[T], model_size: int) -> T:
     return ladder[min(max(model_size, 0), len(ladder) - 1)]
 
 
+def at_side(side: int, ladder: Mapping[int, T], beyond: T) -> T:
+    """The value for items of so many pixels a side: that of the least limit which they keep, or the one for larger items."""
+    return next((value for limit, value in ladder.items() if side <= limit), beyond)
+
+
 def conv_width(model_size: int) -> int:
     """Channels of a convolutional network at its largest size."""
     return at_size(CONV_WIDTHS, model_size)
@@ -42,10 +48,7 @@ def conv_depth(model_size: int) -> int:
 
 def autoencoder_batch_size(side: int, device: str) -> int:
     """Examples a step of an autoencoder for items of so many pixels a side."""
-    factor = 1 if device == "cpu" else 4
-    if side <= 64:
-        return factor * 64
-    return factor * (32 if side <= 128 else 16)
+    return (1 if device == "cpu" else 4) * at_side(side, {64: 64, 128: 32}, 16)
 
 
 def conv_candidate_sizes(device: str, largest: int = 6) -> tuple[int, ...]:
@@ -66,9 +69,7 @@ def rows_at_once(shape: Sequence[int]) -> int:
 
 def suggest_patch_size(side: int, positions: int) -> int:
     """A patch size that leaves about so many positions a side for large items, and the detail of small ones."""
-    if side <= 12:
-        return 1
-    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / positions))
+    return at_side(side, {12: 1, 72: 2}, int(2 ** math.ceil(math.log2(side / positions))))
 
 
 def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), exclude: str = "") -> Callable[[str, Tensor], bool]:
@@ -89,12 +90,9 @@ def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), exclude: str
 
 def muon_and_adamw(
     matrices: Callable[[str, Tensor], bool],
-    muon_lr: float,
-    adamw_lr: float,
+    config: TrainingSettings,
     *,
     dtype: torch.dtype,
-    decay: float,
-    ema_width: float,
     weight_decay: float = 0.0,
     momentum: float = 0.95,
     betas: tuple[float, float] = (0.9, 0.99),
@@ -103,10 +101,10 @@ def muon_and_adamw(
     """Muon for the matrices, with products in `dtype`, and AdamW for all other parameters of a phase."""
     return OptimizerConfig(
         (
-            ParameterGroup(matrices, "muon", muon_lr, weight_decay=weight_decay, momentum=momentum, dtype=dtype),
-            ParameterGroup(lambda name, parameter: True, "adamw", adamw_lr, betas=betas),
+            ParameterGroup(matrices, "muon", config.muon_lr, weight_decay=weight_decay, momentum=momentum, dtype=dtype),
+            ParameterGroup(lambda name, parameter: True, "adamw", config.adamw_lr, betas=betas),
         ),
-        decay=decay,
-        ema_width=ema_width,
+        decay=config.decay,
+        ema_width=config.ema_width,
         grad_clip=grad_clip,
     )

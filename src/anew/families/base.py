@@ -24,8 +24,10 @@ from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler, StockDecoder
+from anew.families.training_settings import TrainingSettings
 from anew.functional.adversarial import COLLAPSED
 from anew.functional.latents import slerp
+from anew.nets.precision import compute_dtype
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -212,7 +214,8 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     @property
     def block_dtype(self) -> torch.dtype:
         """The type that the loss casts all weights of its blocks to (of each `nn.ModuleList`); shards of them are sent in it."""
-        return torch.float32
+        config = self.config
+        return compute_dtype(config.precision, self.device) if isinstance(config, TrainingSettings) else torch.float32
 
     # -- what it fits ---------------------------------------------------------------------------------------------------
 

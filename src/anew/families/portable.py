@@ -126,11 +126,9 @@ def denoise(
     """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
 
     Args:
-        graph: Its name.
         state: Name of the value that y starts from, times `scale`.
         sigmas: (steps + 1,) falling noise levels, the last one 0.
         inputs: Names of further inputs of the graph.
-        out: Name of the sample.
         scale: See `state`.
         noise: Name of normal numbers that are added to the initial y, at the highest level; None adds none.
         renoise: Name of normal numbers (n, steps - 1, ...), new noise for each step but the last; None adds none.

@@ -1,35 +1,40 @@
-"""Settings of training that most families have, so that they are explained alike."""
+"""Settings that families share, so that they are explained alike. Does not import PyTorch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
 from anew.core.settings import setting
 
-
-def muon_lr(default: float) -> float:
-    """Peak learning rate of Muon."""
-    return setting(default, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
+V = TypeVar("V")
 
 
-def adamw_lr(default: float) -> float:
-    """Peak learning rate of AdamW."""
-    return setting(default, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Settings of training by Muon and AdamW."""
+
+    batch_size: int = setting(64, "examples per step", low=1, high=1_000_000)
+    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
+    adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
+    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
+    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
 
 
-def decay(default: float) -> float:
-    """Share of the run in which the learning rate decays."""
-    return setting(default, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
+@dataclass(frozen=True, slots=True)
+class ConvolutionSettings(TrainingSettings):
+    """The same, with the sizes of convolutional networks."""
+
+    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
+    channel_mults: tuple[int, ...] = setting(
+        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
+    )
+    depth: int = setting(1, "blocks per resolution, in each network", low=1, high=64)
+    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
 
 
-def ema_width(default: float) -> float:
-    """Width of the moving average of the weights."""
-    return setting(default, "relative width of the moving average of the weights", low=0.0, high=0.25)
-
-
-def weight_decay(default: float) -> float:
-    """Decoupled weight decay."""
-    return setting(default, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
-
-
-def precision() -> str:
-    """Numerical precision."""
-    return setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
+def with_default(name: str, default: V) -> V:
+    """The setting of this name with another default."""
+    metadata = next(shared.metadata for shared in fields(ConvolutionSettings) if shared.name == name)
+    return field(default=default, metadata=metadata)

@@ -47,9 +47,7 @@ def lazy_rows(step: int, first_row: int, count: int, interval: int) -> Tensor:
     of StyleGAN2, arXiv 1912.04958), so that all steps cost the same. A function of global rows alone.
 
     Args:
-        step: Number of the step.
         first_row: Global index of row 0.
-        count: Number of rows.
         interval: One row in so many is chosen.
     """
     return torch.arange(min(count, (step - first_row) % interval), count, interval)

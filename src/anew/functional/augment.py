@@ -25,7 +25,6 @@ def augment(x: Tensor, uniform: Tensor, p: float, brightness_channels: int = 3) 
     Args:
         x: (B, C, H, W).
         uniform: (B, NUM_UNIFORMS) in [0, 1), each row's own.
-        p: Probability of each change.
         brightness_channels: See `Grid`: the others keep their values when brightness changes; 3 of them are colours.
 
     Returns:
@@ -94,7 +93,6 @@ def updated_p(p: Tensor, sign_accuracy: Tensor, target: float, change: float) ->
     """The probability of augmentation after one more step: up while items are told apart better than the target, else down.
 
     Args:
-        p: The probability so far.
         sign_accuracy: Running mean of sign(logit of a real item - logit of a generated one), 0 at chance and 1 when every
             pair is told apart (r_t of arXiv 2006.06676, eq. 1, with pairs for single items).
         target: What it is to be.

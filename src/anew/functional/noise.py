@@ -21,10 +21,7 @@ def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min
 
     Args:
         uniform: Numbers in [0, 1), of any shape.
-        log_mean: Mean of log sigma.
         log_std: Standard deviation of log sigma.
-        sigma_min: Smallest level.
-        sigma_max: Largest level.
 
     Returns:
         Levels of the same shape.

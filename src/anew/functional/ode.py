@@ -69,7 +69,6 @@ def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     """The same equation from clean to noisy. Second order (Heun).
 
     Args:
-        denoise: The denoiser.
         x: Clean data, taken to be at sigmas[0].
         sigmas: Rising noise levels, the first of them small.
 

@@ -9,9 +9,7 @@ def warmup_stable_decay(step: int, progress: float, *, warmup_steps: int, decay:
     The flat part makes a run extensible: more time goes on from the weights where the decay began.
 
     Args:
-        step: Finished steps.
         progress: Share of the plan that is done, in [0, 1].
-        warmup_steps: Steps of linear warm-up.
         decay: Last share of the run in which the rate falls as ((1 - progress) / decay) ** power.
         power: Exponent of the fall.
     """

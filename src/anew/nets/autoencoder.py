@@ -66,9 +66,7 @@ class GridEncoder(nn.Module):
     """(B, in_channels, H, W) -> features (B, widths[-1], h, w).
 
     Args:
-        in_channels: Channels of the input.
         widths: Channels of each size, the largest size first.
-        depth: Blocks per size.
         patch_size: Side of the patches that the stem reads.
     """
 
@@ -229,7 +227,6 @@ class GridAutoencoder(nn.Module):
         widths: Channels of each size, the largest size first.
         depth: Blocks per size and side.
         patch_size: Side of the patches that are one position.
-        latent_channels: Numbers for each place.
 
     Attributes:
         sides: Rows h and columns w of places.

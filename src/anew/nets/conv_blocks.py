@@ -22,8 +22,6 @@ class Conv(nn.Module):
     """A convolution that keeps the size, whose fp32 weights are cast to the input's dtype.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
         kernel_size: Side of the kernel, odd.
         zero_init: Start at the zero map.
     """
@@ -44,8 +42,6 @@ class Linear(nn.Module):
     """A linear map whose fp32 weights are cast to the input's dtype.
 
     Args:
-        in_features: Size of the input.
-        out_features: Size of the output.
         bias: Whether a bias is added.
         zero_init: Start at the zero map.
     """
@@ -151,7 +147,6 @@ class ConditionEmbedding(nn.Module):
     """(B,) noise levels and (B,) components -> (B, dim).
 
     Args:
-        dim: Size of the embedding.
         num_components: Number of components (the caller keeps one of them for "any").
     """
 

@@ -83,13 +83,8 @@ class DiT(nn.Module):
     """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
         num_components: Number of mixture components that it can be conditioned on.
         hidden_size: Size of the residual stream; a multiple of 4 * num_heads.
-        depth: Number of blocks.
-        num_heads: Attention heads.
-        patch_size: Side of a patch.
         bottleneck: Size that each patch is squeezed through first.
         dropout: Share of the MLPs' hidden values that is dropped in training.
     """

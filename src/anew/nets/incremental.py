@@ -31,10 +31,6 @@ def make_incremental(net: Decoder, n: int) -> CachedDecoder:
 class CachedDecoder:
     """n sequences that grow together, up to the decoder's context. Use inside `torch.inference_mode`.
 
-    Args:
-        net: The decoder.
-        n: Number of sequences.
-
     Attributes:
         length: Positions that have been read.
     """

@@ -10,7 +10,6 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
     Args:
         precision: "fp32", "bf16", or "auto" for bf16 where the device has hardware for it.
-        device: Where the network computes.
     """
     if precision == "auto":
         return torch.bfloat16 if has_fast_bf16(device) else torch.float32

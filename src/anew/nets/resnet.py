@@ -89,7 +89,6 @@ class ResNetGenerator(nn.Module):
         num_components: K.
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
-        depth: Blocks per size.
         patch_size: Side of the patches that the last layer writes.
     """
 
@@ -142,7 +141,6 @@ class Discriminator(nn.Module):
         num_components: Number of components; 0 where it is not told any.
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
-        depth: Blocks per size.
         patch_size: Side of the patches that the stem reads.
     """
 

@@ -62,8 +62,6 @@ class UNet(nn.Module):
     """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
         num_components: Number of mixture components that it can be conditioned on.
         channels: Channels at the largest size.
         channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.

@@ -157,12 +157,7 @@ class RunFolder:
         files.write_json(self.path / CONFIG, config)
 
     def save(self, name: str, state: Checkpoint) -> None:
-        """Write a checkpoint: files in a temporary folder, the manifest with checksums last, then the folder is renamed.
-
-        Args:
-            name: Name of its folder.
-            state: Its contents.
-        """
+        """Write a checkpoint: files in a temporary folder, the manifest with checksums last, then the folder is renamed."""
         temporary = self.checkpoints / files.temporary_name(name)
         with self._put_in_place(temporary, self.checkpoints / name):
             files.check_folder(self.checkpoints)

@@ -86,11 +86,7 @@ def notes_of(folder: Path) -> list[str]:
 
 
 class Mirror:
-    """A run in a store, and its local copy.
-
-    Args:
-        address: From `run_address`.
-    """
+    """A run in a store, and its local copy. address: from `run_address`."""
 
     def __init__(self, address: str) -> None:
         self.address = address

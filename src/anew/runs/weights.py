@@ -67,7 +67,6 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     A failure, as of a full disk, leaves those that are there; a kill while several files are moved leaves none.
 
     Args:
-        folder: Where they are written.
         tensors: The weights by name. At most `MAX_FILE_BYTES` of those on a GPU are copied at once.
     """
     groups = _groups(tensors)

@@ -38,7 +38,6 @@ def mixture_bits(generator: Generator, batch: Batch, bits_of: Callable[[Batch], 
     """The bits of examples under the mean of their orderings and, where the class is not known, the mixture of the classes.
 
     Args:
-        generator: The model.
         batch: The examples. Those without a class take a pass for each class.
         bits_of: Computes the bits of a batch on the device of the model, given the labels.
 

@@ -40,10 +40,8 @@ def draw_samples(
     """Draw n samples, or a share of them.
 
     Args:
-        generator: The generator.
         origin: The origin that all of them have in common.
         condition: The known part of each sample.
-        sampling: The family's sampling settings.
         n: Number of samples in all shares.
         first_index: Index of the first of them.
         share: (i, k) draws only the i-th of k shares.
@@ -114,9 +112,7 @@ def request_origin(
     """The origin that all samples of a request have in common, which their files record.
 
     Args:
-        generator: The generator.
         identity: See `Model.identity`.
-        seed: Seed of the samples.
         label: The class that was requested.
         prompt: The text that samples begin with.
         suffix: The text that samples end with.

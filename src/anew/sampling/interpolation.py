@@ -165,10 +165,7 @@ def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) 
     """Walks between pairs of samples, both of one class if there are classes.
 
     Args:
-        generator: The generator.
-        count: Number of walks.
         frames: Number of items of each walk.
-        seed: Seed of the samples.
 
     Returns:
         `count` lists of `frames` items.

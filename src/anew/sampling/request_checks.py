@@ -22,7 +22,6 @@ def check_request(record: RunRecord, label: object, settings: Mapping[str, objec
     """Check a class and sampling settings before the model is loaded; settings only for families that come with Anew.
 
     Args:
-        record: What config.json says.
         label: The name or the index of a class, or None.
         settings: Sampling settings, by name.
 

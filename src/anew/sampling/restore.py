@@ -64,10 +64,7 @@ def restore_family(
     """Restore a family from a run, ready to sample.
 
     Args:
-        record: Its name and Config.
         spec: Spec of what it generates.
-        owner: Its class.
-        weights: Its state.
         path: The file that the weights are from, for error messages.
         device: The device on which it will sample.
 

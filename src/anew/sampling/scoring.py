@@ -69,7 +69,6 @@ def bits_of_batches(
     """The bits of each example.
 
     Args:
-        generator: The model.
         batches: Batches, as from `Dataset.scoring`.
         seconds: Stop once so many seconds are spent; None for no limit.
         part: A part of a mixed model to score alone, see `Family.bits_by_part`; other models are scored as a whole.

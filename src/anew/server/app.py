@@ -1,17 +1,27 @@
-"""The server as an ASGI app: paths for its state (health, models, metrics), and errors. Other modules add their own paths."""
+"""The server from start to end, and as an ASGI app: paths for its state (health, models, metrics), errors, and the log.
+
+Other modules add their own paths.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
+from anew.errors import printable
 from anew.server.answering import Service
 from anew.server.answers import ANSWERS, Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
@@ -20,12 +30,46 @@ from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_er
 from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
+from anew.server.listening import PunctualProtocol, Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
-from anew.server.request_log import RequestLog
 from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
+
+LOGGER = logging.getLogger("anew.server.requests")
+MAX_PATH = 200  # characters of a path
+ABORTED = 499  # nginx' status of requests whose client went away before the answer began
+
+
+class RequestLog:
+    """Logs the requests that an app answers, without queries, headers and bodies.
+
+    Args:
+        app: The app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began_at, status = time.monotonic(), ABORTED
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            path = printable(scope["path"])[:MAX_PATH]
+            LOGGER.info("%s %s %d %.3f s", scope["method"], path, status, time.monotonic() - began_at)
+
 
 TITLE = "Anew"
 TAG = "Server"
@@ -145,3 +189,37 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     return error_response(ApiError(500, "this is a bug in Anew; the log of the server has its traceback"))
+
+
+def run_server(
+    runs: Sequence[Path],
+    host: str,
+    port: int,
+    keys: Sequence[str],
+    limits: Limits,
+    device: str,
+    trust_code: bool,
+    on_ready: Callable[[str, list[str]], None],
+    chats: bool = False,
+    origins: Sequence[str] = (),
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
+    listener = listen(host, port)
+    with contextlib.closing(listener):
+        catalog = Catalog(runs, device, trust_code, limits)
+        try:
+            app = make_app(catalog, limits, host, keys, chats, origins)
+            config = uvicorn.Config(
+                app,
+                http=PunctualProtocol,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(limits.stop_seconds),
+            )
+            port = listener.getsockname()[1]
+            shown_host = f"[{host}]" if ":" in host else host
+            on_ready(f"http://{shown_host}:{port}", [entry.name for entry in catalog.entries])
+            Server(config).run_until_stopped(listener)
+        finally:
+            catalog.stop()

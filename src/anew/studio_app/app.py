@@ -1,7 +1,11 @@
-"""The Studio as an ASGI app, with the routes that show runs."""
+"""The Studio as an ASGI app, with the routes that show runs.
+
+The part that uses models is created at its first request, since it imports PyTorch, which other pages do not need.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anew.core import files
 from anew.core.version import __version__
@@ -23,9 +27,40 @@ from anew.studio_app.faults import add_faults
 from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
-from anew.studio_app.play_app import PlayApp
 from anew.studio_app.race_routes import add_race
 from anew.studio_app.studio import Studio
+
+
+class PlayApp:
+    """An ASGI app that is created at its first request.
+
+    Args:
+        studio: The Studio.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._app: ASGIApp | None = None
+        self._creating = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._creating:
+            if self._app is None:
+                self._app = await run_in_threadpool(self._create)
+        await self._app(scope, receive, send)
+
+    def _create(self) -> ASGIApp:
+        from anew.studio_app.insight_routes import add_insights
+        from anew.studio_app.play_routes import add_play
+        from anew.studio_app.players import Players
+
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        add_faults(app)
+        players = Players()
+        add_play(app, self._studio, players)
+        add_insights(app, self._studio, players)
+        return app
+
 
 STATIC = Path(__file__).parent / "static"
 SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")

@@ -1,4 +1,4 @@
-"""Routes of the Studio for trying out a model. Most of them answer with a stream of events."""
+"""Routes of the Studio for trying out a model. Most answer with a stream of events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import binascii
 import dataclasses
 import re
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +22,9 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.core.specs import Condition
+from anew.errors import ConfigError
 from anew.sampling.model import Model
+from anew.sampling.origins import origins_in
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.faults import bad_request
@@ -28,7 +32,6 @@ from anew.server.guard import json_body, stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
-from anew.studio_app.origins import origin_of
 from anew.studio_app.play_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
 from anew.studio_app.play_work import (
     AboutWork,
@@ -205,3 +208,20 @@ def _stem(player: Player, samples: Samples) -> str:
 
 def _download(data: bytes, media: str, name: str) -> Response:
     return Response(data, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def origin_of(studio: Studio, data: bytes) -> dict[str, object]:
+    """The origin that is recorded in a file, as JSON values, with the runs of this Studio that have its run's name.
+
+    Raises:
+        ApiError: 400 the file records none.
+    """
+    with tempfile.TemporaryDirectory(prefix="anew-") as temporary:
+        path = Path(temporary) / "the file"
+        path.write_bytes(data)
+        try:
+            origin = origins_in(path)[0]
+        except ConfigError as error:
+            raise bad_request(str(error).replace(repr(str(path)), "this file")) from None
+    runs = [name for name, folder in studio.runs().items() if folder.name == origin.run]
+    return {**dataclasses.asdict(origin), "runs": runs}

@@ -52,7 +52,6 @@ def compile_blocks(family: Family, graphs: bool = False) -> None:
     """Set the blocks of a family to be compiled at their first training step. Results change by rounding.
 
     Args:
-        family: The family.
         graphs: Whether they run as CUDA graphs: small networks wait for the launch of their kernels. The gradients of a
             micro-batch are then overwritten by the next, so a step must have one alone.
     """

@@ -26,7 +26,6 @@ def gathered_on_disk(world: World, tensors: Mapping[str, Tensor], folder: Path) 
     no name and goes with the last of its tensors. A tensor may be changed, which does not change the file.
 
     Args:
-        world: The processes.
         tensors: Tensors by name, of which each process may hold a part.
         folder: A folder of the main process, on whose disk the file is.
 

@@ -34,7 +34,6 @@ class TrainingLoop:
     """Runs one training to its end.
 
     Args:
-        trainer: Takes the steps.
         folder: The run, which holds the checkpoints.
         events: Log of events; None on processes that write nothing.
         listeners: Called after each step; the first warning that one returns is reported.

@@ -71,8 +71,6 @@ class Optimizer:
     """Updates the parameters of one phase by its groups.
 
     Args:
-        module: The phase's module.
-        config: Its groups and schedule.
         link: To processes that have the same weights and gradients and share the work; None for a single process.
 
     Raises:

@@ -32,11 +32,7 @@ class Progress(Protocol):
 
 
 class StepProgress:
-    """Progress by a number of steps.
-
-    Args:
-        total: Number of steps.
-    """
+    """Progress by a number of steps."""
 
     has_early_decay = False
 
@@ -63,7 +59,6 @@ class TimeProgress:
     """Progress by wall-clock time. No step is begun that would end after it. It grows evenly, unless the run is made longer.
 
     Args:
-        seconds: Length of the run.
         spent: Seconds of it that earlier processes have used.
         only_training: Whether time inside `paused()` does not count, so that `seconds` is time of training alone.
         on_step_time: Called with the seconds that each step took.

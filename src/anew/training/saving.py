@@ -73,7 +73,6 @@ class CheckpointSaver:
 
     Args:
         trainer: The trainer whose state is saved.
-        folder: The run.
         validation: The validation, whose state is a part of checkpoints.
         spent: Returns the seconds of training so far.
         say: Called with sentences for the user, once with each.
@@ -118,7 +117,6 @@ class CheckpointSaver:
         """Begin a checkpoint of the present state; all processes call this.
 
         Args:
-            name: Name of the checkpoint.
             is_last: Whether the training is over; then nothing is copied, and this returns when the checkpoint is on the disk.
         """
         self.wait()

@@ -78,7 +78,6 @@ class GatheredLoss(nn.Module):
 
     Args:
         networks: The sharded parameters of the family, shared by its phases.
-        loss: Loss of the phase.
     """
 
     def __init__(self, networks: ShardedNetworks, loss: Callable[[Batch, StepContext], Loss]) -> None:

@@ -21,7 +21,6 @@ class SharedGradients(nn.Module):
 
     Args:
         loss: The loss module; every process has the same weights in it.
-        link: To the other processes.
     """
 
     def __init__(self, loss: nn.Module, link: LocalLink) -> None:

@@ -17,7 +17,6 @@ class SharedUpdates:
 
     Args:
         parameters: The matrices with their names, in the same order on all processes.
-        link: To the other processes.
     """
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], link: LocalLink) -> None:

@@ -77,9 +77,7 @@ class Trainer:
 
     Args:
         family: The family; its weights are changed in place.
-        data: Gives the batches.
         progress: Says how far the run is at each step.
-        seed: Seed of all randomness.
         batch_size: Examples of the global batch.
         micro_batch: Most rows of it that a process holds in memory at once.
         world: The processes that train together.

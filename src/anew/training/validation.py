@@ -64,7 +64,6 @@ class Validation:
     The best weights are kept.
 
     Args:
-        trainer: The trainer.
         batches: Returns the validation batches, the same each time.
         points: Number of measurements in a run.
         patience: Number of measurements that must be higher than the best one for the loss to be rising.

@@ -20,7 +20,7 @@ from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
 from anew.evaluation.score import Division
 from anew.evaluation.stretches import beginnings_of_long_records
 from anew.workflows.evaluate import grouped_pool
-from anew.workflows.pool_size import pool_limit
+from anew.workflows.item_inputs import pool_limit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000

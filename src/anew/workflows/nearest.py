@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,11 @@ from anew.core.reporter import Reporter
 from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import ALL, DEFAULT_TEXT_LIMIT, Dataset
-from anew.data.item_names import item_names, text_names
+from anew.data.loading.epoch_order import permutation
 from anew.data.skipped import describe_skipped
 from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem, Item
-from anew.errors import ConfigError, DataError, shorten
+from anew.errors import ConfigError, DataError, printable, shorten
 from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL
 from anew.evaluation.memorization.item_type import content_keys
@@ -29,8 +30,7 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
 from anew.sampling.scores import natural_key
-from anew.workflows.item_inputs import item_inputs
-from anew.workflows.pool_size import pool_limit
+from anew.workflows.item_inputs import item_inputs, pool_limit
 
 EFFORT = 4.0  # as many more training items are searched as for a report: here the user waits for nothing else; chosen
 BETWEEN = 2  # pixels between an item and its nearest one
@@ -277,3 +277,18 @@ def _held_out_places(data: Dataset, items: Sequence[DecodedItem], seed: int) -> 
         keys = [content_keys(item)[0] for item in held_out]
         places = dict(zip(keys, names, strict=True)) | places
     return [places.get(content_keys(item)[0], "") for item in items]
+
+
+def item_names(data: Dataset, part: str, n: int, seed: int, index: Sequence[int]) -> list[str]:
+    """Names of some of the records or grids that `data.items(part, n, seed)` returns. index: which of them."""
+    store, number = data.opened_part(part)
+    chosen = np.sort(permutation(store.rows(number, n).num_items, seed)[:n])[list(index)]
+    return list(map(printable, store.names(number, chosen.tolist())))
+
+
+def text_names(data: Dataset, part: str, index: Sequence[int]) -> list[str]:
+    """Names of some of the texts that `data.text(part)` returns. index: which of them."""
+    store, number = data.opened_part(part)
+    texts = itertools.islice(store.text(number, DEFAULT_TEXT_LIMIT), max(index, default=-1) + 1)
+    names = [item.name for item in texts]
+    return [printable(names[i]) for i in index]

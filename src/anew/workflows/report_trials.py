@@ -20,9 +20,8 @@ from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, audit_pool
-from anew.workflows.item_inputs import item_inputs
+from anew.workflows.item_inputs import item_inputs, pool_limit
 from anew.workflows.pace import Pace
-from anew.workflows.pool_size import pool_limit
 from anew.workflows.sample_counts import is_running_text
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job,
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.pace import Pace
 from anew.workflows.previews import Previews
-from anew.workflows.report_plan import plan_report
+from anew.workflows.report_forecast import plan_report
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners

@@ -9,7 +9,7 @@ import pytest
 
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import header_of, records, why_document, why_list
-from anew.data.formats.token_choice import choose_tokens
+from anew.data.formats.tokenizer import choose_tokens
 from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.types import DataBudget, Item

@@ -3,8 +3,8 @@ import pytest
 
 from anew.evaluation.metrics.areas import area_numbers
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.image_classifiers import AREAS
 from anew.evaluation.metrics.image_statistics import pixel_noise
+from anew.evaluation.metrics.item_classifiers import AREAS
 from anew.evaluation.reporting.grading import part_of
 
 

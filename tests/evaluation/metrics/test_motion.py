@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from anew.core.arrays import Numbers
-from anew.evaluation.metrics.clip_classifiers import DIRECTIONS, SPEEDS
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.item_classifiers import ItemClassifier
+from anew.evaluation.metrics.item_classifiers import DIRECTIONS, SPEEDS, ItemClassifier
 from anew.evaluation.metrics.motion import MAX_SIDE, direction_numbers, speed_numbers
 from anew.evaluation.reporting.grading import Part, part_of
 

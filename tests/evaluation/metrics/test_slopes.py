@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.image_classifiers import FAINT_PATTERNS, SLOPES
-from anew.evaluation.metrics.item_classifiers import ItemClassifier
+from anew.evaluation.metrics.item_classifiers import FAINT_PATTERNS, SLOPES, ItemClassifier
 from anew.evaluation.metrics.slopes import MAX_SIDE, repeat_numbers, slope_numbers
 from anew.evaluation.reporting.grading import Part, part_of
 

@@ -15,7 +15,7 @@ from anew.data.formats.audio_clips import Shape
 from anew.data.types import Artifact, Item
 from anew.evaluation.features import audio
 from anew.evaluation.inputs import EvaluationInputs, Labels
-from anew.evaluation.metrics.probe import Probe
+from anew.evaluation.metrics.classes import Probe
 from anew.evaluation.metrics.spectrum import level_distance, spectrum_distance
 from anew.evaluation.modalities.audio import AudioEvaluation
 from anew.evaluation.reporting.grading import part_of, parts

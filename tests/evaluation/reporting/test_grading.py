@@ -10,8 +10,7 @@ import pytest
 
 from anew.core.wording import rounded_up
 from anew.evaluation.metrics.bits import BITS_GAP
-from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
-from anew.evaluation.metrics.fidelity import fidelity_scores
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets, fidelity_scores
 from anew.evaluation.metrics.frechet import FRECHET_DISTANCE
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, sound_spectrum

@@ -26,7 +26,7 @@ from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
-from anew.data.formats.token_choice import TokenChoice, choose_tokens, record_context
+from anew.data.formats.tokenizer import TokenChoice, choose_tokens, record_context
 from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item

@@ -194,8 +194,6 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, tallies: 
     """Sum the tallies of the symbols that followed a context, by how many answers they share with the next symbol.
 
     Args:
-        counts: The counts.
-        key: Key of the context.
         shared: (V,) number of answers that each symbol shares with the next one.
         depth: Number of answers of the next symbol.
         tallies: (D+1,) to which the tallies are added, by the number of shared answers.

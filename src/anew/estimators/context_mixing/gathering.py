@@ -53,9 +53,6 @@ def gather_path(
         memory, base: Memories whose tallies are summed.
         document: Memory of the document alone; the same as `memory`, except while the train part is learned.
         keys: (C,) keys of the contexts.
-        tree: The questions.
-        token: The token.
-        statistics: Filled in.
         locations: (C, 2) receives where the contexts were found in `memory`.
         tallies: (D+1,) buffer.
 

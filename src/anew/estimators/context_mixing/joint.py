@@ -141,11 +141,7 @@ def joint_log_probs(
         contexts: (T, D) log odds, as `read` gives them.
         network: (T, D) log odds, as `network_path_logits` gives them.
         orders: (T,) as `read` gives them.
-        tree: The questions.
-        joint: Weights.
-        tables: Lookup tables.
         previous: The token before the first + 1, 0 without one.
-        rate: Learning rate.
         log_probs: Receives the log-probabilities.
     """
     table, last = tables.probabilities, np.int64(previous)

@@ -31,6 +31,7 @@ from anew.estimators.context_mixing.mixing import (
     SIGMOID_STEPS_PER_UNIT,
     TALLY_PRIOR,
     Memory,
+    MixingModel,
     Parameters,
     Rates,
     Tables,
@@ -72,7 +73,6 @@ class ContextMixer:
     Args:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
-        parameters: Parameters learned from it.
         joint: Initial weights of contexts and network for each document.
     """
 
@@ -114,6 +114,14 @@ class ContextMixer:
             self._base = _READ_TEXTS.get(self._text_key()) or self._read_train(0)
         return self._base.memory
 
+    @property
+    def model(self) -> MixingModel:
+        """The model that reads documents after the train part."""
+        return self._model_on(self.base)
+
+    def _model_on(self, base: Memory) -> MixingModel:
+        return MixingModel(base, self.tree, self.spelling, self.parameters, self.tables)
+
     def _text_key(self) -> bytes:
         """Digest of the train part and of the spellings of its tokens."""
         digest = hashlib.sha256(self.text.tobytes())
@@ -123,7 +131,7 @@ class ContextMixer:
 
     def _read_train(self, max_learned: int) -> ReadText:
         """Read the train part, and learn from about `max_learned` of its last tokens."""
-        size = len(self.text)
+        size, model = len(self.text), self._model_on(self._empty)
         slots = int(size * SLOTS_PER_TOKEN)
         memory = make_memory(size, self.vocab_size, slots)
         logits = np.zeros((PIECE_TOKENS, self.tree.nodes.shape[1]), dtype=np.float32)
@@ -132,24 +140,14 @@ class ContextMixer:
             if memory.used[1] + PIECE_TOKENS * NUM_KINDS > MAX_FILL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
-                reading.recall(self.text[:first], memory, self._empty, self.tree, self.spelling, True)
+                reading.recall(self.text[:first], memory, model, True)
             piece = self.text[first : first + PIECE_TOKENS]
             if size - first > max_learned:
-                reading.recall(piece, memory, self._empty, self.tree, self.spelling, True)
+                reading.recall(piece, memory, model, True)
                 continue
-            reading.read(
-                piece,
-                memory,
-                self._empty,
-                make_memory(PIECE_TOKENS, self.vocab_size),  # as if each piece were a document
-                self.tree,
-                self.spelling,
-                self.parameters,
-                self.tables,
-                _rates(max(0.0, (first + max_learned - size) / max_learned)),
-                logits,
-                orders,
-            )
+            rates = _rates(max(0.0, (first + max_learned - size) / max_learned))
+            document = make_memory(PIECE_TOKENS, self.vocab_size)  # as if each piece were a document
+            reading.read(piece, memory, document, model, rates, logits, orders)
         self._base = _READ_TEXTS[self._text_key()] = ReadText(memory)
         return self._base
 
@@ -172,25 +170,13 @@ class ContextMixer:
         _check_tokens(ids, self.vocab_size)
         logits = np.zeros((len(ids), self.tree.nodes.shape[1]), dtype=np.float32)
         orders = np.zeros(len(ids), dtype=np.int64)
-        reading.read(
-            ids,
-            document,
-            self.base,
-            document,
-            self.tree,
-            self.spelling,
-            self.parameters,
-            self.tables,
-            NO_LEARNING,
-            logits,
-            orders,
-        )
+        reading.read(ids, document, document, self.model, NO_LEARNING, logits, orders)
         return logits, orders
 
     def recall(self, document: Memory, ids: Tokens, is_counted: bool = True) -> None:
         """Read on in a document without predicting. is_counted: whether the tokens are counted and can be matched later."""
         _check_tokens(ids, self.vocab_size)
-        reading.recall(ids, document, self.base, self.tree, self.spelling, is_counted)
+        reading.recall(ids, document, self.model, is_counted)
 
     def network_logits(self, probabilities: Floats, targets: Ints) -> Floats:
         """(T, D) log odds of a network for each question. probabilities: (T, V), targets: (T,)."""
@@ -215,7 +201,6 @@ class ContextMixer:
             ids, contexts, network, orders: See `joint_log_probs`.
             joint: Weights, which learn from the text.
             previous: The token before the first, -1 for none.
-            rate: Learning rate.
         """
         log_probs = np.zeros(len(ids))
         joint_log_probs(
@@ -239,8 +224,6 @@ class ContextMixer:
         """The same documents with room for `room` tokens each. Where they do not fit, only the last `room` / 2 tokens are kept.
 
         Args:
-            rows: The documents.
-            room: Tokens of each.
             num_counted: Number of the first tokens that were counted; None: all.
         """
         used = int(rows.match_state[0, 0])
@@ -271,26 +254,14 @@ class ContextMixer:
         """(n, V) distribution of the next token of each document, by contexts and network together.
 
         Args:
-            rows: The documents.
-            joint: The weights of each.
             probabilities: (n, V) of the network.
             is_wanted: (n,) False for documents whose distribution is not needed, and is 0; None: all are.
             min_p: (n,) tokens below this share of the top probability need not be exact, which takes less time; None: all are.
         """
         is_wanted = np.ones(len(probabilities), dtype=np.bool_) if is_wanted is None else is_wanted
         mixed = np.zeros(probabilities.shape, dtype=np.float32)
-        reading.next_token_probabilities(
-            rows,
-            self.base,
-            self.tree,
-            self.parameters,
-            joint,
-            self.tables,
-            probabilities,
-            is_wanted,
-            np.zeros(len(probabilities), dtype=np.float32) if min_p is None else min_p,
-            mixed,
-        )
+        min_p = np.zeros(len(probabilities), dtype=np.float32) if min_p is None else min_p
+        reading.next_token_probabilities(rows, self.model, joint, probabilities, is_wanted, min_p, mixed)
         return mixed
 
     def draw(
@@ -306,37 +277,25 @@ class ContextMixer:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
         Args:
-            rows: The documents.
             joint: The weights of each, which learn from its token.
             probabilities: (n, V) of the network.
             uniform: (n,) in [0, 1), which decides the tokens.
             tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
-            rate: Learning rate.
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
         """
         token_probabilities = np.zeros(len(uniform))
+        is_wanted = np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted
         reading.draw_tokens(
-            rows,
-            self.base,
-            self.tree,
-            self.parameters,
-            joint,
-            self.tables,
-            probabilities,
-            uniform,
-            np.float32(rate),
-            np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted,
-            tokens,
-            token_probabilities,
+            rows, self.model, joint, probabilities, uniform, np.float32(rate), is_wanted, tokens, token_probabilities
         )
         return token_probabilities
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
         """Read the next token (n,) of each document, which must have room for it; see `recall`."""
-        reading.observe(rows, self.base, self.tree, self.spelling, tokens.astype(np.int32), is_counted)
+        reading.observe(rows, self.model, tokens.astype(np.int32), is_counted)
 
     # -- state ----------------------------------------------------------------------------------------------------------
 
@@ -364,11 +323,6 @@ def select_memory(rows: Memory, places: Ints) -> Memory:
 def select_joint(rows: JointWeights, places: Ints) -> JointWeights:
     """The weights of documents (k,) of these, by their rows; one may be taken several times."""
     return JointWeights._make(weights[places] for weights in rows)
-
-
-def joint_of(rows: JointWeights, row: int) -> JointWeights:
-    """The weights of one row, not a copy."""
-    return JointWeights._make(weights[row] for weights in rows)
 
 
 def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:

@@ -17,11 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.compiled import compiled_inner, compiled_sum
-from anew.estimators.context_mixing.counts import (
-    NUM_KINDS,
-    Index,
-    combine_hashes,
-)
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import NUM_KINDS, Index, Spelling, combine_hashes
 
 # Numbers without another reason were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
 LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also counted in the document alone
@@ -106,6 +103,24 @@ class Tables(NamedTuple):
     log_odds: Floats
 
 
+class MixingModel(NamedTuple):
+    """All that documents are read with.
+
+    Attributes:
+        base: The train part, which is not changed.
+        tree: The questions.
+        spelling: Bytes of the tokens.
+        parameters: Learned parameters, updated in place where learning rates are above 0.
+        tables: Lookup tables.
+    """
+
+    base: Memory
+    tree: CodeTree
+    spelling: Spelling
+    parameters: Parameters
+    tables: Tables
+
+
 class Rates(NamedTuple):
     """Learning rates. Nothing is learned where that of the weights is 0."""
 
@@ -183,12 +198,10 @@ def size_class(total: Index) -> Index:
 
 
 @compiled_inner
-def fill_inputs(
-    parameters: Parameters, tables: Tables, statistics: Statistics, count: Index, match_class: Index
-) -> None:
+def fill_inputs(model: MixingModel, statistics: Statistics, count: Index, match_class: Index) -> None:
     """Compute the inputs of the first `count` questions."""
-    curves, zeros, ones, inputs = parameters.curves, statistics.zeros, statistics.ones, statistics.inputs
-    hit = parameters.hits[match_class]
+    curves, zeros, ones, inputs = model.parameters.curves, statistics.zeros, statistics.ones, statistics.inputs
+    hit = model.parameters.hits[match_class]
     for question in range(count):
         for source in range(NUM_SOURCES):
             count_one, zero = np.int64(ones[source, question]), np.int64(zeros[source, question])
@@ -196,7 +209,7 @@ def fill_inputs(
                 inputs[question, source], statistics.curves[question, source] = 0, -1
                 continue
             if count_one < NUM_SMALL and zero < NUM_SMALL:
-                log_odds = tables.log_odds[count_one, zero]
+                log_odds = model.tables.log_odds[count_one, zero]
             else:
                 log_odds = np.float32(math.log((count_one + TALLY_PRIOR) / (zero + TALLY_PRIOR)))
             position = knot_position(log_odds)
@@ -236,8 +249,7 @@ def _sums(
 
 @compiled_inner
 def mix(
-    parameters: Parameters,
-    tables: Tables,
+    model: MixingModel,
     statistics: Statistics,
     nodes: NDArray[np.int32],
     bits: NDArray[np.uint8],
@@ -250,20 +262,17 @@ def mix(
     """Compute the logits of the first `count` questions, then learn from their answers where rates are above 0.
 
     Args:
-        parameters: Learned parameters, updated where rates are above 0.
-        tables: Lookup tables.
+        model: The parameters that learn, and the tables.
         statistics: Statistics with their inputs, see `fill_inputs`.
         nodes: (P,) node of each question.
         bits: (P,) the answers.
-        count: Number of questions.
         order: Row of `by_order`.
         last: Row of `by_last`.
         key: Key of the context of order 1, which selects the last correction.
-        rates: Learning rates.
     """
+    parameters, table = model.parameters, model.tables.probabilities
     by_node, by_order, by_last = parameters.by_node, parameters.by_order, parameters.by_last
-    final, corrections = parameters.final, parameters.corrections
-    inputs, logits, table = statistics.inputs, statistics.logits, tables.probabilities
+    final, corrections, inputs, logits = parameters.final, parameters.corrections, statistics.inputs, statistics.logits
     for question in range(count):
         node = np.int64(nodes[question])
         a, b, c = _sums(by_node, node, by_order, order, by_last, last, inputs, question)
@@ -293,8 +302,7 @@ def mix(
 
 @compiled_inner
 def learn_curves(
-    parameters: Parameters,
-    tables: Tables,
+    model: MixingModel,
     statistics: Statistics,
     bits: NDArray[np.uint8],
     count: Index,
@@ -302,8 +310,8 @@ def learn_curves(
     rates: Rates,
 ) -> None:
     """Update the curves and the weight of the match by the answers of the first `count` questions."""
-    curves, knots, fractions, inputs = parameters.curves, statistics.curves, statistics.fractions, statistics.inputs
-    table, hits = tables.probabilities, parameters.hits
+    knots, fractions, inputs = statistics.curves, statistics.fractions, statistics.inputs
+    curves, hits, table = model.parameters.curves, model.parameters.hits, model.tables.probabilities
     for question in range(count):
         bit = np.float32(bits[question])
         for source in range(NUM_SOURCES):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Spelling, context_keys
+from anew.estimators.context_mixing.counts import NUM_KINDS, TOKENS, Index, Keys, context_keys
 from anew.estimators.context_mixing.gathering import (
     current_match,
     expect_nodes,
@@ -35,10 +35,9 @@ from anew.estimators.context_mixing.mixing import (
     NUM_MATCH_CLASSES,
     ONE,
     Memory,
-    Parameters,
+    MixingModel,
     Rates,
     Statistics,
-    Tables,
     fill_inputs,
     learn_curves,
     make_statistics,
@@ -53,18 +52,17 @@ Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
+Selectors = tuple[
+    Index, Index, Index
+]  # order of the longest context that was seen, class of the match, and the last token + 1
 
 
 @compiled
 def read(
     ids: Tokens,
     memory: Memory,
-    base: Memory,
     document: Memory,
-    tree: CodeTree,
-    spelling: Spelling,
-    parameters: Parameters,
-    tables: Tables,
+    model: MixingModel,
     rates: Rates,
     logits: Floats,
     orders: Ints,
@@ -74,16 +72,12 @@ def read(
     Args:
         ids: (T,).
         memory: The memory that is extended.
-        base: Memory of the train part, which is not changed.
         document: Memory of the document alone; the same as `memory`, except while the train part is learned.
-        tree: The questions.
-        spelling: Spelling of the tokens.
-        parameters: Learned parameters, updated where rates are above 0.
-        tables: Lookup tables.
-        rates: Learning rates.
+        model: The model that reads it.
         logits: (T, D) receives the log odds of the answer 1 of each question.
         orders: (T,) receives the order of the longest context of tokens that was seen.
     """
+    base, tree = model.base, model.tree
     longest = tree.nodes.shape[1]
     statistics, keys = make_statistics(longest), np.zeros(NUM_KINDS, np.uint64)
     locations, tallies = np.full((NUM_KINDS, 2), -1), np.zeros(longest + 1, np.int64)
@@ -94,30 +88,29 @@ def read(
         order = gather_path(memory, base, document, keys, tree, token, statistics, locations, tallies)
         expected, match_class = current_match(memory, base)
         expect_path(statistics, tree, token, expected)
-        fill_inputs(parameters, tables, statistics, depth, match_class)
+        fill_inputs(model, statistics, depth, match_class)
         last = np.int64(memory.history[TOKENS])
         row = order * NUM_MATCH_CLASSES + match_class
-        mix(parameters, tables, statistics, tree.nodes[token], bits, depth, row, last, keys[1], rates)
+        mix(model, statistics, tree.nodes[token], bits, depth, row, last, keys[1], rates)
         if rates.weights > 0:
-            learn_curves(parameters, tables, statistics, bits, depth, match_class, rates)
+            learn_curves(model, statistics, bits, depth, match_class, rates)
             count_in_document(document, keys, tree, token)
         for d in range(depth):
             logits[t, d] = statistics.logits[d]
         orders[t] = order
-        read_counted(memory, base, keys, tree, token, locations, spelling)
+        read_counted(memory, base, keys, tree, token, locations, model.spelling)
 
 
 @compiled
-def recall(ids: Tokens, memory: Memory, base: Memory, tree: CodeTree, spelling: Spelling, is_counted: bool) -> None:
-    """Read a text (T,) into `memory`, without predicting it. is_counted: whether it is counted and can be
-    matched later."""
+def recall(ids: Tokens, memory: Memory, model: MixingModel, is_counted: bool) -> None:
+    """Read a text (T,) into `memory`, without predicting it. is_counted: whether it is counted and can be matched later."""
     keys, locations = np.zeros(NUM_KINDS, np.uint64), np.full((NUM_KINDS, 2), -1)
     for t in range(len(ids)):
         if is_counted:
             context_keys(memory.history, keys)
-            read_counted(memory, base, keys, tree, np.int64(ids[t]), locations, spelling)
+            read_counted(memory, model.base, keys, model.tree, np.int64(ids[t]), locations, model.spelling)
         else:
-            read_uncounted(memory, base, np.int64(ids[t]), spelling)
+            read_uncounted(memory, model.base, np.int64(ids[t]), model.spelling)
 
 
 @compiled_inner
@@ -149,11 +142,8 @@ def _network_logit(mass: Doubles, node: Index) -> np.float32:
 @compiled
 def next_token_probabilities(
     memories: Memory,
-    base: Memory,
-    tree: CodeTree,
-    parameters: Parameters,
+    model: MixingModel,
     joint: JointWeights,
-    tables: Tables,
     probabilities: Floats,
     is_wanted: Flags,
     min_p: Floats,
@@ -163,53 +153,28 @@ def next_token_probabilities(
 
     Args:
         memories: Memory of each row: every array has a first axis of n.
-        base: Memory of the train part.
-        tree: The questions.
-        parameters: Learned parameters.
+        model: The model that reads them.
         joint: Weights of each row, with the same axis.
-        tables: Lookup tables.
         probabilities: (n, V) of the network.
         is_wanted: (n,) whether a row is computed.
         min_p: (n,) tokens below this share of the top probability need not be exact; 0: all are.
         mixed: (n, V) receives the probabilities; rows that are not wanted stay.
     """
-    count = len(tree.children)
+    count = len(model.tree.children)
     all_nodes, selected, keys = make_statistics(count), make_statistics(count), np.zeros(NUM_KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
-        if not is_wanted[row]:
-            continue
-        memory = row_of(memories, row)
-        context_keys(memory.history, keys)
-        order = gather_nodes(memory, base, keys, tree, all_nodes)
-        expected, match_class = current_match(memory, base)
-        expect_nodes(all_nodes, tree, expected)
-        network_mass(probabilities[row], tree, mass)
-        last = np.int64(memory.history[TOKENS])
-        weights = joint_of(joint, row)
-        _fill_distribution(
-            all_nodes,
-            selected,
-            tree,
-            parameters,
-            weights,
-            tables,
-            mass,
-            (order, match_class, last),
-            keys[1],
-            np.float64(min_p[row]),
-            mixed[row],
-        )
+        if is_wanted[row]:
+            selectors = _gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
+            weights, least = joint_of(joint, row), np.float64(min_p[row])
+            _fill_distribution(model, all_nodes, selected, weights, mass, selectors, keys[1], least, mixed[row])
 
 
 @compiled
 def draw_tokens(
     memories: Memory,
-    base: Memory,
-    tree: CodeTree,
-    parameters: Parameters,
+    model: MixingModel,
     joint: JointWeights,
-    tables: Tables,
     probabilities: Floats,
     uniform: Floats,
     rate: np.float32,
@@ -220,8 +185,7 @@ def draw_tokens(
     """Draw the next token of each row from the distribution of `next_token_probabilities`; only the questions on its path are asked.
 
     Args:
-        memories: Memory of the document of each row.
-        base, tree, parameters, joint, tables: See `next_token_probabilities`.
+        memories, model, joint: See `next_token_probabilities`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: Learning rate of the weights of each row; 0 for none.
@@ -229,61 +193,52 @@ def draw_tokens(
         tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
         token_probabilities: (n,) receives their probabilities.
     """
-    count = len(tree.children)
+    count = len(model.tree.children)
     all_nodes, selected, keys = make_statistics(count), make_statistics(np.int64(1)), np.zeros(NUM_KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
-        if not is_wanted[row]:
-            continue
-        memory = row_of(memories, row)
-        context_keys(memory.history, keys)
-        order = gather_nodes(memory, base, keys, tree, all_nodes)
-        expected, match_class = current_match(memory, base)
-        expect_nodes(all_nodes, tree, expected)
-        network_mass(probabilities[row], tree, mass)
-        selectors = (order, match_class, np.int64(memory.history[TOKENS]))
-        weights = joint_of(joint, row)
-        _draw_token(
-            all_nodes,
-            selected,
-            tree,
-            parameters,
-            weights,
-            tables,
-            mass,
-            selectors,
-            keys[1],
-            row,
-            uniform,
-            rate,
-            tokens,
-            token_probabilities,
-        )
+        if is_wanted[row]:
+            selectors = _gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
+            weights, number = joint_of(joint, row), np.float64(uniform[row])
+            tokens[row], token_probabilities[row] = _draw_token(
+                model, all_nodes, selected, weights, mass, selectors, keys[1], number, rate, tokens[row]
+            )
+
+
+@compiled_inner
+def _gather_row(
+    model: MixingModel, memory: Memory, probabilities: Floats, all_nodes: Statistics, keys: Keys, mass: Doubles
+) -> Selectors:
+    """Fill in the keys of the contexts of a row, the statistics of all questions, and the network's mass below them."""
+    context_keys(memory.history, keys)
+    order = gather_nodes(memory, model.base, keys, model.tree, all_nodes)
+    expected, match_class = current_match(memory, model.base)
+    expect_nodes(all_nodes, model.tree, expected)
+    network_mass(probabilities, model.tree, mass)
+    return order, match_class, np.int64(memory.history[TOKENS])
 
 
 @compiled_inner
 def _draw_token(
+    model: MixingModel,
     all_nodes: Statistics,
     selected: Statistics,
-    tree: CodeTree,
-    parameters: Parameters,
     joint: JointWeights,
-    tables: Tables,
     mass: Doubles,
-    selectors: tuple[Index, Index, Index],
+    selectors: Selectors,
     key: np.uint64,
-    row: Index,
-    uniform: Floats,
+    uniform: np.float64,
     rate: np.float32,
-    tokens: Ints,
-    token_probabilities: Doubles,
-) -> None:
-    """Draw one token, from the root down; see `_fill_distribution` and `draw_tokens`. selected: room for one question."""
+    token: Index,
+) -> tuple[Index, np.float64]:
+    """A token, drawn from the root down, or the one that is given, and its probability; see `_fill_distribution` and `draw_tokens`.
+    selected: room for one question."""
+    tree, table = model.tree, model.tables.probabilities
     order, match_class, last = selectors
     node_list, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     no_learning = Rates(np.float32(0), np.float32(0), np.float32(0))
-    remainder, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
-    single = np.int64(1)
+    remainder, reach, node, depth = uniform, np.float64(1), np.int64(0), 0
+    single, mixing_row = np.int64(1), order * NUM_MATCH_CLASSES + match_class
     longest = tree.nodes.shape[1]
     contexts, network = np.zeros(longest, np.float32), np.zeros(longest, np.float32)
     num_asked = np.int64(0)
@@ -291,33 +246,21 @@ def _draw_token(
         node_list[0], network[depth] = node, _network_logit(mass, node)
         if reach >= MIN_REACH:
             select_questions(all_nodes, node_list, single, selected)
-            fill_inputs(parameters, tables, selected, single, match_class)
-            mix(
-                parameters,
-                tables,
-                selected,
-                node_list,
-                bits,
-                single,
-                order * NUM_MATCH_CLASSES + match_class,
-                last,
-                key,
-                no_learning,
-            )
+            fill_inputs(model, selected, single, match_class)
+            mix(model, selected, node_list, bits, single, mixing_row, last, key, no_learning)
             contexts[depth], num_asked = selected.logits[0], np.int64(depth + 1)
             rows = joint_rows(contexts[depth], network[depth], order, np.int64(depth), node, last)
-            p = sigmoid(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts[depth], network[depth])))
+            p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts[depth], network[depth])))
         else:
-            p = sigmoid(tables.probabilities, network[depth])
+            p = sigmoid(table, network[depth])
         share = np.float64(ONE - p)
-        bit = np.int64(remainder >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
+        bit = np.int64(remainder >= share) if token < 0 else np.int64(tree.bits[token, depth])
         remainder = (remainder - share) / np.float64(p) if bit else remainder / share
         reach *= np.float64(p) if bit else share
         node, depth = np.int64(tree.children[node, bit]), depth + 1
-    token = -1 - node
-    tokens[row], token_probabilities[row] = token, reach
     if rate > 0:
-        learn_joint(joint, tables.probabilities, tree, token, contexts, network, (order, last), num_asked, rate)
+        learn_joint(joint, table, tree, -1 - node, contexts, network, (order, last), num_asked, rate)
+    return -1 - node, reach
 
 
 @compiled
@@ -337,14 +280,12 @@ def row_of(rows: Memory, row: Index) -> Memory:
 
 @compiled_inner
 def _fill_distribution(
+    model: MixingModel,
     all_nodes: Statistics,
     selected: Statistics,
-    tree: CodeTree,
-    parameters: Parameters,
     joint: JointWeights,
-    tables: Tables,
     mass: Doubles,
-    selectors: tuple[Index, Index, Index],
+    selectors: Selectors,
     key: np.uint64,
     min_p: np.float64,
     mixed: Floats,
@@ -352,56 +293,42 @@ def _fill_distribution(
     """Compute the distribution (V,) from the root down, level by level; contexts are used where a question is likely to be reached.
 
     Args:
-        all_nodes: Statistics of all questions.
         selected: Room for the statistics of a level.
-        tree: The questions.
-        parameters: Learned parameters.
-        joint: Weights.
-        tables: Lookup tables.
         mass: (V-1, 2) probability mass of the network below either answer.
-        selectors: Order of the longest context that was seen, class of the match, and the last token + 1.
+        selectors: See `Selectors`.
         key: Key of the context of order 1.
         min_p: See `next_token_probabilities`.
         mixed: Receives the probabilities.
     """
+    tree, table = model.tree, model.tables.probabilities
     order, match_class, last = selectors
     reach, level_nodes = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, no_learning = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
     reach[0], count, top = 1.0, np.int64(1), np.float64(0)  # top: probability of the most probable token so far
     while count:
         select_questions(all_nodes, level_nodes, count, selected)
-        fill_inputs(parameters, tables, selected, count, match_class)
-        mix(
-            parameters,
-            tables,
-            selected,
-            level_nodes,
-            bits,
-            count,
-            order * NUM_MATCH_CLASSES + match_class,
-            last,
-            key,
-            no_learning,
-        )
+        fill_inputs(model, selected, count, match_class)
+        mixing_row = order * NUM_MATCH_CLASSES + match_class
+        mix(model, selected, level_nodes, bits, count, mixing_row, last, key, no_learning)
         parents, count = level_nodes[:count].copy(), np.int64(0)
         for question in range(len(parents)):
             node = np.int64(parents[question])
             network = _network_logit(mass, node)
             contexts = selected.logits[question]
             rows = joint_rows(contexts, network, order, np.int64(tree.levels[node]), node, last)
-            p = sigmoid(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts, network)))
+            p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts, network)))
             shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
                 child, share = tree.children[node, bit], shares[bit]
                 top = max(top, share) if child < 0 else top
                 least = np.float64(max(MIN_REACH, min_p * top))
-                count = _pass_share(tree, tables, mass, child, share, least, mixed, reach, level_nodes, count)
+                count = _pass_share(tree, table, mass, child, share, least, mixed, reach, level_nodes, count)
 
 
 @compiled_inner
 def _pass_share(
     tree: CodeTree,
-    tables: Tables,
+    table: Floats,
     mass: Doubles,
     child: Index,
     share: np.float64,
@@ -416,7 +343,7 @@ def _pass_share(
         mixed[-1 - child] = share
         return count
     if share < least:
-        _leave_to_network(tree, tables, mass, child, share, mixed, reach)
+        _leave_to_network(tree, table, mass, child, share, mixed, reach)
         return count
     reach[child], level_nodes[count] = share, child
     return np.int64(count + 1)
@@ -424,13 +351,13 @@ def _pass_share(
 
 @compiled_inner
 def _leave_to_network(
-    tree: CodeTree, tables: Tables, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
+    tree: CodeTree, table: Floats, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
 ) -> None:
     """Compute the probabilities below a question that is hardly ever reached, by the network alone."""
     reach[node] = share
     stop = node + 1
     while node < stop:
-        p = sigmoid(tables.probabilities, _network_logit(mass, node))
+        p = sigmoid(table, _network_logit(mass, node))
         for bit in range(2):
             child, below = tree.children[node, bit], reach[node] * (p if bit else ONE - p)
             if child < 0:
@@ -442,12 +369,10 @@ def _leave_to_network(
 
 
 @compiled
-def observe(
-    memories: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Tokens, is_counted: bool
-) -> None:
+def observe(memories: Memory, model: MixingModel, tokens: Tokens, is_counted: bool) -> None:
     """Read a token (n,) in each row; see `recall`."""
     for row in range(len(tokens)):
-        recall(tokens[row : row + 1], row_of(memories, row), base, tree, spelling, is_counted)
+        recall(tokens[row : row + 1], row_of(memories, row), model, is_counted)
 
 
 @compiled

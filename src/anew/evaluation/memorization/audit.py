@@ -32,15 +32,9 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
     bonferroni_p,
 )
-from anew.evaluation.memorization.guessable_items import FOLDS, min_unguessable_bits
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
-from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.match_test import (
-    MatchResult,
-    MatchTest,
-    choose_stand_ins,
-    nearest_of_stand_ins,
-)
+from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest, choose_stand_ins, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import (
     Planting,
     combined_p,
@@ -50,13 +44,7 @@ from anew.evaluation.memorization.planting import (
     planted_copies,
     unsuspicious_rows,
 )
-from anew.evaluation.memorization.result import (
-    ClosestPair,
-    CopyTestResult,
-    Method,
-    PlantedControl,
-    TrainingDistance,
-)
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, Method, PlantedControl, TrainingDistance
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.search_cache import CachedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, COPIED_ALPHA, NUM_TESTS

@@ -10,7 +10,7 @@ Memorised items are mostly few, and repeated many times. To labels each of them 
 items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
 
 A generator that repeats held-out items as often makes real items by itself, as happens with names. Pictures and long
-records are unguessable (`guessable_items`): there it has seen the held-out items, too, so that they excuse nothing, and one that is
+records are unguessable (`min_unguessable_bits`): there it has seen the held-out items, too, so that they excuse nothing, and one that is
 a training item and is repeated far more often than among real items is a copy.
 """
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.copying_test import Distance, Indices
-from anew.evaluation.memorization.guessable_items import content_bits
-from anew.evaluation.memorization.item_type import ItemType, content_keys
+from anew.evaluation.memorization.item_type import ItemType, content_bits, content_keys
 from anew.evaluation.memorization.sole_source import SoleSourceDistance, WholeText, joined_parts
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 from anew.evaluation.memorization.thresholds import TEXT_ALPHA

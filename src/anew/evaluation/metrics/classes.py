@@ -13,9 +13,36 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.metrics.probe import MAX_ITEMS, Probe
+from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.functional.intervals import clopper_pearson
+
+MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
+# Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
+RIDGE = 0.01
+BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
+
+
+class Probe:
+    """Classifier that is trained on rows (n, d) with class numbers (n,)."""
+
+    def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
+        self._rows = np.asarray(rows[:MAX_PROBE_ITEMS], dtype=np.float64)
+        self._centre, deviation = self._rows.mean(axis=0), self._rows.std(axis=0)
+        self._scale = np.where(deviation > 1e-9, deviation, 1.0)
+        self._rows = (self._rows - self._centre) / self._scale
+        self._bandwidth = BANDWIDTH * median_bandwidth(self._rows)
+        kernel = rbf_kernel(self._rows, self._rows, self._bandwidth)  # (n, n)
+        target = np.eye(n_classes)[np.asarray(labels[:MAX_PROBE_ITEMS], dtype=np.intp)]  # (n, K)
+        self._mean = target.mean(axis=0)
+        self._weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), target - self._mean)
+
+    def __call__(self, rows: Rows) -> NDArray[np.intp]:
+        """The class of each row of rows (q, d), (q,)."""
+        scaled = (np.asarray(rows, dtype=np.float64) - self._centre) / self._scale
+        scores = rbf_kernel(scaled, self._rows, self._bandwidth) @ self._weights + self._mean  # (q, K)
+        return np.asarray(scores.argmax(axis=1))
+
 
 LABEL_HISTOGRAM = MetricSpec(
     "label_histogram",
@@ -47,7 +74,7 @@ OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
 MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
 # Training items of a probe: the largest number for which there is time
-PROBE_SIZES = (MAX_ITEMS, 1_000, 500, 250, 100)
+PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
@@ -133,7 +160,7 @@ class ClassMetrics:
 
         value = distance(predicted, real)
         low, high = interval(value, resample(distance, (predicted, real), seed=self.seed), minimum=0.0)
-        n_trained = min(len(self.probe_items.rows), MAX_ITEMS)
+        n_trained = min(len(self.probe_items.rows), MAX_PROBE_ITEMS)
         yield Score(
             LABEL_HISTOGRAM,
             value,

@@ -15,10 +15,9 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.field_endings import FieldEndings
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.metrics.text_fields import TextRelations
+from anew.evaluation.metrics.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import MetricSpec, Score, Tolerance, guessing_tolerance
 

@@ -1,6 +1,6 @@
 """Sets of embedded items, and the interface of metrics on them, which every modality has.
 
-A file of this package with `EXPORT = FeatureMetric(...)` is found by `fidelity.feature_metrics`; nothing else needs to know
+A file of this package with `EXPORT = FeatureMetric(...)` is found by `feature_metrics`; nothing else needs to know
 its name.
 
 Legend for shapes: n items of each set, d features.
@@ -8,6 +8,8 @@ Legend for shapes: n items of each set, d features.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.data.types import ItemT
+from anew.evaluation import metrics
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, log_interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups
@@ -206,3 +209,21 @@ class FeatureMetric:
     label: str
     compute: Callable[[FeatureComparison], Iterator[Score]]
     order: int
+
+
+def feature_metrics() -> list[FeatureMetric]:
+    """The metrics that files of this package export, in the order in which they are computed."""
+    modules = [
+        importlib.import_module(f"{metrics.__name__}.{info.name}") for info in pkgutil.iter_modules(metrics.__path__)
+    ]
+    exports = [getattr(module, "EXPORT", None) for module in modules]
+    return sorted((e for e in exports if isinstance(e, FeatureMetric)), key=lambda metric: (metric.order, metric.label))
+
+
+def fidelity_scores(comparison: FeatureComparison, cut_off: Callable[[str], None]) -> Iterator[Score]:
+    """Yield all scores of embedded items, the most important first. cut_off: called with the name of a metric for which time is up."""
+    for metric in feature_metrics():
+        if comparison.over(0.85) and len(comparison.sets.samples) > MAX_ITEMS_WITHOUT_SAVING:
+            cut_off(metric.label)
+            continue
+        yield from (replace(score, counted=comparison.sets.counted) for score in metric.compute(comparison))

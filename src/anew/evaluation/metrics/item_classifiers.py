@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from anew.core.arrays import Numbers
+from anew.evaluation.metrics.areas import area_numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.motion import direction_numbers, speed_numbers
+from anew.evaluation.metrics.slopes import repeat_numbers, slope_numbers
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
 
@@ -48,3 +51,59 @@ def few_numbers_spec(name: str, title: str, sees: str, clause: str) -> MetricSpe
     return MetricSpec(
         name, title, f"{meaning}(0.5 = guessing, 1 = always).", minimum=0.5, maximum=1.0, tolerance=tolerance
     )
+
+
+AREAS = ItemClassifier(
+    few_numbers_spec(
+        "areas",
+        "Plain and rough areas",
+        "how plain, striped and rough areas are",
+        "its plain, striped and rough areas",
+    ),
+    area_numbers,
+    "shares of pixels that differ from the mean of their neighbours in lightness or colour",
+)
+SLOPES = ItemClassifier(
+    few_numbers_spec(
+        "slopes",
+        "Slopes of brightness",
+        "in which directions brightness rises and falls",
+        "the directions in which brightness rises and falls",
+    ),
+    slope_numbers,
+    "numbers of how steep and how frequent slopes of brightness are in each direction",
+)
+FAINT_PATTERNS = ItemClassifier(
+    few_numbers_spec(
+        "faint_patterns",
+        "Faint patterns",
+        "which fine detail repeats every 8 pixels",
+        "what repeats in it every 8 pixels, visible or not,",
+    ),
+    repeat_numbers,
+    "places of a tile that fine detail repeats in",
+)
+IMAGE_CLASSIFIERS = (AREAS, SLOPES, FAINT_PATTERNS)
+
+
+DIRECTIONS = ItemClassifier(
+    few_numbers_spec(
+        "motion_directions",
+        "Directions of motion",
+        "in which directions things move, and what would be the other way round if time ran backwards",
+        "the directions in which things move and change",
+    ),
+    direction_numbers,
+    "numbers of the directions of motion in the quarters of the picture, and of changes that time backwards would reverse",
+)
+SPEEDS = ItemClassifier(
+    few_numbers_spec(
+        "motion_speeds",
+        "Speeds",
+        "how fast things move, how steadily, and how long clips are",
+        "how fast things move, how steadily, and how long it is,",
+    ),
+    speed_numbers,
+    "numbers of speeds, of how they vary within a clip, and of its length",
+)
+CLIP_CLASSIFIERS = (DIRECTIONS, SPEEDS)

@@ -10,7 +10,6 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.reporting.history import finite
 from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
 from anew.evaluation.score import Score
 
@@ -172,3 +171,9 @@ def spectrum_chart(spectra: Mapping[str, Numbers], real: Numbers) -> LineChart:
 
 def _decibels(power: Numbers) -> Array:
     return np.asarray(10.0 * np.log10(np.asarray(power) + 1e-9))
+
+
+def finite(event: Mapping[str, object], name: str) -> float | None:
+    """A number of an event; None if it is missing or not finite."""
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

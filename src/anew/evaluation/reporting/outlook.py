@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.reporting.history import finite
+from anew.evaluation.reporting.charts import finite
 
 MIN_CHECKS = 5  # least validation losses that make a curve; chosen
 MIN_STEPS = 60  # least training steps if the training loss takes the place of the validation loss; chosen

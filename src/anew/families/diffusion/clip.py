@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Condition, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.clip_mixture import ClipMixture, empty_clip_mixture, fit_clip_mixture
 from anew.estimators.gaussian_mixture import GaussianMixture
-from anew.families._sizes import conv_depth, conv_width
+from anew.families._sizes import at_side, conv_depth, conv_width
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
@@ -69,7 +69,7 @@ class ClipLayout(Layout):
 
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[2:])
-        patch_size = _suggest_patch_size(side)
+        patch_size = at_side(side, {12: 1, 40: 2}, 4)  # where patches become larger is chosen
         positions = side / patch_size
         halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0  # down to 8 or fewer
         return replace(
@@ -223,13 +223,6 @@ class ClipLayout(Layout):
             raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {x_shape})")
         mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
         return Condition(x, mask)
-
-
-def _suggest_patch_size(side: int) -> int:
-    # The sides from which patches are larger are chosen.
-    if side <= 12:
-        return 1
-    return 2 if side <= 40 else 4
 
 
 def _mask_of(condition: Condition) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import training_settings
+from anew.families.training_settings import TrainingSettings, with_default
 
 
 @dataclass(frozen=True, slots=True)
-class DiffusionConfig:
-    batch_size: int = setting(128, "examples per step", low=1, high=1_000_000)
+class DiffusionConfig(TrainingSettings):
+    batch_size: int = with_default("batch_size", 128)
+    decay: float = with_default("decay", 0.6)
     net: str = setting("unet", "U-Net for small grids, patch Transformer for large ones", choices=("unet", "dit"))
     width: int = setting(64, "channels (U-Net: at the highest resolution)", low=8, high=4096)
     channel_mults: tuple[int, ...] = setting(
@@ -47,12 +48,7 @@ class DiffusionConfig:
     sigma_max: float = setting(
         8.0, "noise level (sigma) that sampling starts from, in standard deviations of the data", low=0.5, high=200.0
     )
-    muon_lr: float = training_settings.muon_lr(0.02)
-    adamw_lr: float = training_settings.adamw_lr(0.002)
-    decay: float = training_settings.decay(0.6)
-    ema_width: float = training_settings.ema_width(0.05)
-    weight_decay: float = training_settings.weight_decay(0.0)
-    precision: str = training_settings.precision()
+    weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
 
 
 @dataclass(frozen=True, slots=True)

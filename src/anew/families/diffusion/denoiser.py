@@ -32,7 +32,6 @@ from anew.families.diffusion.distillation import (
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import Layout
 from anew.families.phases import Loss, OptimizerConfig, Phase
-from anew.nets.precision import compute_dtype
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
@@ -130,16 +129,8 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
             copy_weights(self.net, self.student)
 
     def optimizer(self) -> OptimizerConfig:
-        c = self.config
-        return muon_and_adamw(
-            weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation"),
-            c.muon_lr,
-            c.adamw_lr,
-            dtype=self.block_dtype,
-            decay=c.decay,
-            ema_width=c.ema_width,
-            weight_decay=c.weight_decay,
-        )
+        matrices = weights_within("down", "up", "downsample", "upsample", "blocks", exclude="modulation")
+        return muon_and_adamw(matrices, self.config, dtype=self.block_dtype, weight_decay=self.config.weight_decay)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Fit the mixture to the first examples of the sweep."""
@@ -197,9 +188,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         noise levels are guided (arXiv 2404.07724): there, a network that has seen little stays too close to the mean of the data.
 
         Args:
-            denoised: Estimates of the network.
-            y: Noisy data.
-            sigma: Noise levels.
             weight: 1 for none.
         """
         is_guided = (sigma >= AUTOGUIDANCE_FROM * self.spec.std) & ~sigma.isinf()
@@ -215,7 +203,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         2206.00364, eq. 7; here c_skip is the closed form, a matrix).
 
         Args:
-            net: The network.
             y: (B, D).
             sigma: (B, F).
             component: (B,).
@@ -232,10 +219,6 @@ class DiffusionModel(Family[Grid, DiffusionConfig]):
         denoised = (c_skip_y / std).view(shape).to(dtype)
         F = self.layout.run_network(net, c_in_y, denoised, sigma / std, component)
         return c_skip_y, c_out, F.float().flatten(1)
-
-    @property
-    def block_dtype(self) -> torch.dtype:
-        return compute_dtype(self.config.precision, self.device)
 
 
 def add_noise(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

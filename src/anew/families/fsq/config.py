@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import training_settings
+from anew.families.training_settings import ConvolutionSettings, with_default
 
 
 @dataclass(frozen=True, slots=True)
-class FsqConfig:
-    batch_size: int = setting(64, "examples per step", low=1, high=1_000_000)
-    width: int = setting(32, "channels at the highest resolution", low=8, high=4096)
-    channel_mults: tuple[int, ...] = setting(
-        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
-    )
-    depth: int = setting(1, "blocks per resolution, in encoder and decoder each", low=1, high=64)
-    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+class FsqConfig(ConvolutionSettings):
+    width: int = with_default("width", 32)
     levels: tuple[int, ...] = setting(
         (4, 4, 4),
         "quantisation levels of each number of a code, 2 or more; their product is the number of codes",
@@ -36,11 +30,6 @@ class FsqConfig:
     penalty_interval: int = setting(
         8, "the gradient penalty is computed on one in this many examples of a step", low=1, high=1024
     )
-    muon_lr: float = training_settings.muon_lr(0.02)
-    adamw_lr: float = training_settings.adamw_lr(0.002)
-    decay: float = training_settings.decay(0.5)
-    ema_width: float = training_settings.ema_width(0.05)
-    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

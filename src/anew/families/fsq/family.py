@@ -25,6 +25,7 @@ from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import kmeans, principal_directions
 from anew.families._sizes import (
+    at_side,
     autoencoder_batch_size,
     conv_candidate_sizes,
     conv_depth,
@@ -40,7 +41,6 @@ from anew.families.portable import Graph
 from anew.functional import fsq
 from anew.functional.adversarial import gradient_penalty, lazy_rows, relativistic_loss
 from anew.nets.autoencoder import GridAutoencoder
-from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, soft_clamp
 
 # Examples, for each square of the width, before a larger codec is worth it; chosen, a VAE has 110
@@ -104,12 +104,13 @@ class Fsq(Family[Grid, FsqConfig]):
         """Few places and few codes: they soon suffice for the codec, while many would need a larger network to learn them."""
         side = max(spec.shape[-2:])
         channel_mults = (1, 2) if side <= 40 else (1, 2, 2)
+        num_places = at_side(side, {40: 6, 128: 8}, 16)  # a side of the grid of codes
         return FsqConfig(
             batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             channel_mults=channel_mults,
             depth=conv_depth(scale.model_size),
-            patch_size=math.ceil(side / (_suggest_places(side) * 2 ** (len(channel_mults) - 1))),
+            patch_size=math.ceil(side / (num_places * 2 ** (len(channel_mults) - 1))),
             levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
             num_clusters=min(MAX_CLUSTERS, scale.items // ITEMS_PER_CLUSTER),
         )
@@ -171,11 +172,8 @@ class Fsq(Family[Grid, FsqConfig]):
             return (autoencoder,)
         optimizer = muon_and_adamw(
             weights_within("stages", "downsample", ndims=(4,)),
-            c.muon_lr,
-            c.adamw_lr,
+            c,
             dtype=self.block_dtype,
-            decay=c.decay,
-            ema_width=c.ema_width,
             momentum=0.8,  # the opponent changes, so that old gradients mislead
             betas=(0.0, 0.99),
             grad_clip=0.0,
@@ -192,11 +190,8 @@ class Fsq(Family[Grid, FsqConfig]):
         return discriminator, autoencoder
 
     def optimizer(self) -> OptimizerConfig:
-        c = self.config
         matrices = weights_within("stages", "downsample", "upsample", ndims=(4,))
-        return muon_and_adamw(
-            matrices, c.muon_lr, c.adamw_lr, dtype=self.block_dtype, decay=c.decay, ema_width=c.ema_width
-        )
+        return muon_and_adamw(matrices, self.config, dtype=self.block_dtype)
 
     def _autoencoder_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error divided by the variance of the data, plus the adversarial loss."""
@@ -241,10 +236,6 @@ class Fsq(Family[Grid, FsqConfig]):
         """(B, n, h, w) -> (B, C, H, W)."""
         x = self.autoencoder.decode(z, dtype)
         return soft_clamp(x) if self.spec.bounded else x
-
-    @property
-    def block_dtype(self) -> torch.dtype:
-        return compute_dtype(self.config.precision, self.device)
 
     # -- codec ----------------------------------------------------------------------------------------------------------
 
@@ -300,13 +291,6 @@ class Fsq(Family[Grid, FsqConfig]):
         raise ConfigError(
             "fsq is a codec and cannot generate by itself; sample a run of a family that works on its codes"
         )
-
-
-def _suggest_places(side: int) -> int:
-    """Places a side of the grid of codes."""
-    if side <= 40:
-        return 6
-    return 8 if side <= 128 else 16
 
 
 EXPORT = Fsq

@@ -34,7 +34,6 @@ class CoarsePrior(nn.Module):
     Args:
         shape: (C, H, W) of an item.
         rank: Largest number of principal components.
-        num_clusters: Number of clusters.
         classes: Number of classes, 0 without labels.
 
     Attributes:

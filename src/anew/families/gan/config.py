@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families import training_settings
+from anew.families.training_settings import ConvolutionSettings, with_default
 
 # More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MAX_CLUSTERS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class GanConfig:
-    batch_size: int = setting(32, "examples per step", low=1, high=1_000_000)
-    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
-    channel_mults: tuple[int, ...] = setting(
-        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
-    )
-    depth: int = setting(1, "blocks per resolution", low=1, high=64)
-    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+class GanConfig(ConvolutionSettings):
+    batch_size: int = with_default("batch_size", 32)
+    muon_lr: float = with_default("muon_lr", 0.03)
+    adamw_lr: float = with_default("adamw_lr", 0.0015)
     latent_dim: int = setting(64, "size of the latent vector", low=1, high=4096)
     num_clusters: int = setting(MAX_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
     rank: int = setting(32, "principal components of the coarse prior that generation starts from", low=1, high=256)
@@ -33,14 +29,9 @@ class GanConfig:
         0.6, "augment more while the discriminator separates real from generated better than this", low=0.0, high=1.0
     )
     augment_examples: int = setting(100_000, "examples in which the probability may rise from 0 to 1; 0: fixed", low=0)
-    muon_lr: float = training_settings.muon_lr(0.03)
-    adamw_lr: float = training_settings.adamw_lr(0.0015)
     momentum: float = setting(
         0.8, "momentum of Muon; low, since the opponent changes and old gradients mislead", low=0.0, high=0.99
     )
-    decay: float = training_settings.decay(0.5)
-    ema_width: float = training_settings.ema_width(0.05)
-    precision: str = training_settings.precision()
 
 
 @dataclass(frozen=True, slots=True)

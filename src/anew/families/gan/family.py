@@ -54,7 +54,6 @@ from anew.functional.adversarial import (
 )
 from anew.functional.augment import NUM_UNIFORMS, augment, updated_p
 from anew.functional.latents import slerp
-from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, ResNetGenerator, soft_clamp
 
 # Examples, for each parameter, before a larger generator is worth it; chosen, diffusion has 0.15.
@@ -155,18 +154,15 @@ class Gan(Family[Grid, GanConfig]):
         c = self.config
         return muon_and_adamw(
             weights_within("stages", ndims=(4,)),
-            c.muon_lr,
-            c.adamw_lr,
-            dtype=self._dtype(),
-            decay=c.decay,
-            ema_width=c.ema_width,
+            c,
+            dtype=self.block_dtype,
             momentum=c.momentum,
             betas=(0.0, 0.99),
             grad_clip=0.0,  # neither optimizer depends on the size of gradients
         )
 
     def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        c, dtype, size = self.config, self._dtype(), len(batch)
+        c, dtype, size = self.config, self.block_dtype, len(batch)
         component = self._assign(batch)
         with torch.no_grad():
             generated = self._augment(self._generate_like(component, context), context, "made")
@@ -184,7 +180,7 @@ class Gan(Family[Grid, GanConfig]):
         return Loss(total, size, {"sign_accuracy": sign_accuracy})
 
     def _generator_loss(self, batch: Batch, context: StepContext) -> Loss:
-        dtype, component = self._dtype(), self._assign(batch)
+        dtype, component = self.block_dtype, self._assign(batch)
         generated = self._generate_like(component, context)
         generated_logits = self.discriminator(self._augment(generated, context, "made"), component, dtype)
         with torch.no_grad():
@@ -199,7 +195,7 @@ class Gan(Family[Grid, GanConfig]):
     def _generate_like(self, component: Tensor, context: StepContext) -> Tensor:
         """(B, *shape) new items of these components (B,)."""
         z = context.normal("numbers", (len(component), self.config.latent_dim))
-        return self._generate(torch.cat([z, self._one_hot(component)], 1), self._dtype())
+        return self._generate(torch.cat([z, self._one_hot(component)], 1), self.block_dtype)
 
     def _augment(self, x: Tensor, context: StepContext, stream: str) -> Tensor:
         p = float(self.augment_p)
@@ -220,16 +216,13 @@ class Gan(Family[Grid, GanConfig]):
     def warning(self, progress: float) -> str | None:
         return None if progress < COLLAPSE_FROM else collapse_warning(float(self.diversity), self.collapse_advice)
 
-    def _dtype(self) -> torch.dtype:
-        return compute_dtype(self.config.precision, self.device)
-
     # -- explain --------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n,) logits of the discriminator for items x (n, *shape), each with the component that it is assigned to."""
         component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
-        logits: Tensor = self.discriminator(x, component, self._dtype())
+        logits: Tensor = self.discriminator(x, component, self.block_dtype)
         return logits
 
     def input_gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -265,7 +258,7 @@ class Gan(Family[Grid, GanConfig]):
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft: the items. The latents say their components."""
-        dtype = self._dtype()
+        dtype = self.block_dtype
         items = [self._generate(rows, dtype) for rows in torch.split(latents.to(self.device), ROWS)]
         yield torch.cat(items)
 

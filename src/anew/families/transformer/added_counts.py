@@ -1,4 +1,4 @@
-"""Counts with contexts of another kind as buffers of the counting head, mixed with the counts of all records.
+"""Kneser-Ney counts as buffers: those of all records, and others with contexts of another kind, which are mixed with them.
 
 Legend for shapes: n targets or rows, V vocabulary.
 """
@@ -24,34 +24,61 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class AddedCounts(nn.Module):
-    """Kneser-Ney counts beside those of all records. Until they are counted, nothing changes.
+class CountBuffers(nn.Module):
+    """Kneser-Ney counts as buffers.
 
     Args:
         vocab_size: V.
-        order: Longest context.
         num_elements: Number of different elements of a context, if more than V.
         name: What they are called in messages.
     """
 
-    def __init__(self, vocab_size: int, order: int, num_elements: int, name: str) -> None:
+    def __init__(self, vocab_size: int, order: int, num_elements: int = 0, name: str = "counts") -> None:
         super().__init__()
         self.vocab_size, self.order, self.num_elements, self.name = vocab_size, order, num_elements, name
         self._counts: KneserNey | None = None
+        self._count_names = [f"{array}_{k}" for k in range(order + 1) for array in ARRAYS]
         self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
+
+    @property
+    def counts(self) -> KneserNey:
+        if self._counts is None:
+            names = [name for name in self._count_names if name in self._buffers]
+            arrays = {name: self.get_buffer(name).cpu().numpy() for name in names}
+            self._counts = KneserNey.restore(self.vocab_size, arrays, self.num_elements)
+        return self._counts
+
+    def clear_cache(self) -> None:
+        """Must be called after buffers have changed."""
+        self._counts = None
+
+    def keep(self, arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> None:
+        """Keep arrays as buffers of these names."""
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(array).to(device))
+        self.clear_cache()
+
+    def allocate_counts(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
+        """Make empty buffers for the counts of a state dict, whose names have no prefix."""
+        for name in self._count_names:
+            if name in shapes:
+                dtype = DTYPES.get(name.rpartition("_")[0], torch.float32)
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
+        self.clear_cache()
+
+    def check_counts(self) -> None:
+        """Raise ValueError if the counts, which may come from anybody, are inconsistent."""
+        if len(self.counts.levels) != self.order + 1:
+            raise ValueError(f"{self.name} of {len(self.counts.levels)} orders instead of {self.order + 1}")
+
+
+class AddedCounts(CountBuffers):
+    """Counts beside those of all records. Until they are counted, nothing changes."""
 
     @property
     def is_counted(self) -> bool:
         """Whether anything has been counted."""
         return SHARE in self._buffers
-
-    @property
-    def counts(self) -> KneserNey:
-        if self._counts is None:
-            level_arrays = (f"{array}_{k}" for k in range(self.order + 1) for array in ARRAYS)
-            arrays = {name: self.get_buffer(name).cpu().numpy() for name in level_arrays if name in self._buffers}
-            self._counts = KneserNey.restore(self.vocab_size, arrays, self.num_elements)
-        return self._counts
 
     @property
     def share_shape(self) -> tuple[int, ...]:
@@ -62,26 +89,15 @@ class AddedCounts(nn.Module):
         """(1,) or (n,) the weight of these counts after contexts (order + 1, n)."""
         return self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
 
-    def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
-        self._counts = None
-
     def set_counts(self, counts: KneserNey, share: Doubles, device: torch.device) -> None:
         """Keep counts, which are mixed with those of all records from now on. share: of `share_shape`."""
-        for name, array in counts.arrays().items():
-            self.register_buffer(name, torch.from_numpy(array).to(device))
-        self.register_buffer(SHARE, torch.from_numpy(share).to(device))
-        self.clear_cache()
+        self.keep({**counts.arrays(), SHARE: share}, device)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
-        for name in [f"{array}_{k}" for k in range(self.order + 1) for array in ARRAYS]:
-            if name in shapes:
-                dtype = DTYPES.get(name.rpartition("_")[0], torch.float32)
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
         if SHARE in shapes:
             self.register_buffer(SHARE, torch.zeros(shapes[SHARE], dtype=torch.float64, device=device))
-        self.clear_cache()
+        self.allocate_counts(shapes, device)
 
     def check(self) -> None:
         """Check the buffers, which may come from anybody.
@@ -94,8 +110,7 @@ class AddedCounts(nn.Module):
         share = self.get_buffer(SHARE)
         if share.shape != self.share_shape or not bool((share >= 0.0).all() and (share <= 1.0).all()):
             raise ValueError(f"the share of {self.name} is not between 0 and 1")
-        if len(self.counts.levels) != self.order + 1:
-            raise ValueError(f"{self.name} of {len(self.counts.levels)} orders instead of {self.order + 1}")
+        self.check_counts()
 
     def mix_distributions(self, distribution: Floats, contexts: Ints | None) -> Floats:
         """(n, V) a distribution of all records, mixed with that of these counts where contexts are given."""

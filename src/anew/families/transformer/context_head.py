@@ -71,7 +71,6 @@ class ContextState:
 
     Args:
         mixer: The mixer that generates them.
-        n: Number of samples.
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
@@ -289,7 +288,6 @@ class ContextHead(nn.Module):
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.
@@ -307,7 +305,6 @@ class ContextHead(nn.Module):
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
-            state: State of the rows.
             uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
         """
@@ -432,7 +429,6 @@ class ContextHead(nn.Module):
     def _read_prompt_row(
         self, ids: Tokens, num_known: int, network_of: Callable[[slice], Floats], state: ContextState, row: int
     ) -> None:
-        from anew.estimators.context_mixing.mixer import joint_of
         from anew.estimators.context_mixing.reading import row_of, share_weight
 
         document = row_of(state.rows, row)
@@ -445,9 +441,9 @@ class ContextHead(nn.Module):
         log_probs = network_of(slice(row, row + 1))[-len(targets) :]
         network = self.path_logits(np.exp(log_probs), targets.astype(np.int64))
         experts = np.empty((len(targets), len(PRIOR)))
-        experts[:, 0] = self.mixer.log_probs(
-            targets, contexts, network, orders, joint_of(state.joint, row), int(ids[len(ids) - num_known])
-        )
+        joint = type(state.joint)._make(weights[row] for weights in state.joint)  # not a copy, so that they learn
+        opening = int(ids[len(ids) - num_known])
+        experts[:, 0] = self.mixer.log_probs(targets, contexts, network, orders, joint, opening)
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))

@@ -79,8 +79,7 @@ class FieldCounts(AddedCounts):
         share = self._share_of(reader, sequences)
         if share is None:
             return
-        for name, array in ((ROLES, reader.roles), (PARENTS, reader.parents)):
-            self.register_buffer(name, torch.from_numpy(array).to(device))
+        self.keep({ROLES: reader.roles, PARENTS: reader.parents}, device)
         self.set_counts(self._fit(reader, sequences), share, device)
 
     def _fit(self, reader: FieldReader, sequences: Sequence[Ints]) -> KneserNey:

@@ -183,7 +183,6 @@ def gate_features(
     """(n, F) features of n targets.
 
     Args:
-        layout: Position of each feature.
         counts: The counts to which contexts belong.
         contexts: (order + 1, n) contexts that `KneserNey.walk` found.
         models: Network, counts and perhaps aligned records.

@@ -23,7 +23,6 @@ class MixerState:
     """State of n rows that are generated together.
 
     Args:
-        n: Number of rows.
         num_models: S.
         experts: Those of n rows that follow known records; None without any.
         labels: (n,) their classes; None where no class is known.

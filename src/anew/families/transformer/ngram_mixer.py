@@ -17,11 +17,12 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import SUBSTITUTION_TOKENS, AlignmentIndex, Prediction
-from anew.estimators.kneser_ney import ARRAYS, KneserNey
+from anew.estimators.kneser_ney import KneserNey
+from anew.families.transformer.added_counts import CountBuffers
 from anew.families.transformer.class_counts import ClassCounts, known_classes
 from anew.families.transformer.combined_counts import CombinedCounts
 from anew.families.transformer.field_counts import FieldCounts
@@ -47,7 +48,6 @@ GATE_ALONE = "gate_without_records"  # with which samples are drawn if they woul
 ENDS, BY_CLASS, BY_FIELD = "ends.", "by_class.", "by_field."  # prefixes of buffers
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
-LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -55,7 +55,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
-class NgramMixer(nn.Module):
+class NgramMixer(CountBuffers):
     """Counts, known records and gate as buffers.
 
     Args:
@@ -80,8 +80,8 @@ class NgramMixer(nn.Module):
         num_classes: int = 0,
         spellings: Sequence[bytes] = (),
     ) -> None:
-        super().__init__()
-        self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
+        super().__init__(vocab_size, order)
+        self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
@@ -89,11 +89,9 @@ class NgramMixer(nn.Module):
         self.register_buffer("gate", gate)
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
-        self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
         self._gate = self._gate_alone = gate.numpy()
         self._weights_alone: Doubles = np.zeros(2)
-        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
     def num_models(self) -> int:
@@ -119,30 +117,26 @@ class NgramMixer(nn.Module):
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
             arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
-        for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
+        self.keep(arrays, self.gate.device)
         self.ends.count(sequences, self.gate.device)
         if classes:
             self.by_class.count(sequences, np.array(classes[: len(sequences)], dtype=np.int64), self.gate.device)
         self.by_field.count(sequences, self.gate.device)
-        self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
         if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
             self._drop_records()
             self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
-        level_arrays = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
-        for name in (*level_arrays, *RECORD_DTYPES):
+        for name, dtype in RECORD_DTYPES.items():
             if name in shapes:
-                dtype = RECORD_DTYPES.get(name) or LEVEL_DTYPES.get(name.rpartition("_")[0], torch.float32)
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
         if GATE_ALONE in shapes:
             self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
         for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class), (BY_FIELD, self.by_field)):
             sizes = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
             part.allocate_buffers(sizes, self.gate.device)
-        self.clear_cache()
+        self.allocate_counts(shapes, self.gate.device)
 
     def check(self) -> None:
         """Check the buffers, which may come from anybody.
@@ -152,8 +146,7 @@ class NgramMixer(nn.Module):
         """
         if not self.is_fitted:
             return
-        if len(self.counts.levels) != self.order + 1:
-            raise ValueError(f"counts of {len(self.counts.levels)} orders instead of {self.order + 1}")
+        self.check_counts()
         self.ends.check()
         self.by_class.check()
         self.by_field.check()
@@ -162,18 +155,14 @@ class NgramMixer(nn.Module):
             _check_records(ids, lengths, self.vocab_size)
 
     def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
-        self._counts = self._records = None
+        super().clear_cache()
+        self._records = None
 
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own_buffers = {"gate", GATE_ALONE, *RECORD_DTYPES}
-            buffers = self.named_buffers(recurse=False)
-            arrays = {name: buffer.cpu().numpy() for name, buffer in buffers if name not in own_buffers}
-            self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
-        return self._counts
+        return super().counts
 
     @property
     def combined(self) -> CombinedCounts:
@@ -252,9 +241,7 @@ class NgramMixer(nn.Module):
         """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
-            contexts: Those of the counts.
             logits: (n, V) logits of the network.
-            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.

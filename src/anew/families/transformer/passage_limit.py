@@ -119,7 +119,6 @@ class PassageRows:
     Args:
         index: All passages of the training text.
         rates: (MAX_PASSAGE + 1,) how often held-out text goes on with passages, by length.
-        n: Number of samples.
     """
 
     def __init__(self, index: PassageIndex, rates: Floats, n: int) -> None:

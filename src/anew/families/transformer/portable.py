@@ -25,8 +25,6 @@ def decoder_sampler(
     """A sampler that draws one token after another.
 
     Args:
-        net: The decoder.
-        spec: Its tokens.
         first: (V,) frequency of each token, from which the first is drawn if nothing begins a text; None: all alike.
         sampling: Temperature, top_k, top_p and min_p.
         left_out: What else the run samples from.

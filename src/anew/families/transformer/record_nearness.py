@@ -29,7 +29,6 @@ def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Seque
 
     Args:
         family: The family, with its gate fitted.
-        records: The training records.
         held_out: Records with begin and end, as in a batch.
     """
     spread = np.linspace(0, len(held_out) - 1, min(NUM_HELD_OUT, len(held_out))).astype(int)

@@ -95,9 +95,6 @@ class TokenSampler:
     """n samples that grow together. Sample i depends only on keys[i] and on its condition. Iterate for drafts (n, t).
 
     Args:
-        family: The Transformer.
-        request: The request.
-        sampling: How tokens are chosen.
         keys: (seed, index) of each sample, which determine its random numbers.
         reads_prompt: Whether each token of the prompt makes a draft too, so that `weights` before it can be read.
         keeps_weights: Whether `weights` are needed; sampling is faster without.

@@ -6,21 +6,14 @@ from dataclasses import dataclass
 
 from anew.core.settings import setting
 from anew.errors import ConfigError
-from anew.families import training_settings
+from anew.families.training_settings import ConvolutionSettings
 
 AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
 MAX_TEMPERATURE = 2.0  # twice the deviation of the data; chosen
 
 
 @dataclass(frozen=True, slots=True)
-class VaeConfig:
-    batch_size: int = setting(64, "examples per step", low=1, high=1_000_000)
-    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
-    channel_mults: tuple[int, ...] = setting(
-        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
-    )
-    depth: int = setting(1, "blocks per resolution, in encoder and decoder each", low=1, high=64)
-    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+class VaeConfig(ConvolutionSettings):
     latent_channels: int = setting(
         8, "channels of the bottom latents, which keep their place in the image", low=1, high=256
     )
@@ -47,12 +40,7 @@ class VaeConfig:
         low=0,
         high=1024,
     )
-    muon_lr: float = training_settings.muon_lr(0.02)
-    adamw_lr: float = training_settings.adamw_lr(0.002)
-    decay: float = training_settings.decay(0.5)
-    ema_width: float = training_settings.ema_width(0.05)
-    weight_decay: float = training_settings.weight_decay(0.0)
-    precision: str = training_settings.precision()
+    weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
 
 
 @dataclass(frozen=True, slots=True)

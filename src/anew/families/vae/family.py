@@ -24,6 +24,7 @@ from anew.core.random import StepContext, evenly_spread, generator, normal_rows,
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import (
+    at_side,
     autoencoder_batch_size,
     conv_candidate_sizes,
     conv_depth,
@@ -43,7 +44,6 @@ from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
 from anew.families.vae.prior import MAX_CLUSTERS, MixturePrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
-from anew.nets.precision import compute_dtype
 
 EXAMPLES_PER_SQUARE_WIDTH = 110.0  # so that width 32 is chosen for digits in 5 minutes on one core
 DETAIL_ITEMS = 128  # samples, and items, whose detail is compared, which bounds the time of calibration; chosen
@@ -107,7 +107,7 @@ class Vae(Family[Grid, VaeConfig]):
             batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
-            patch_size=_suggest_patch_size(side),
+            patch_size=at_side(side, {12: 1, 72: 2, 256: 4}, 8),  # where patches become larger is chosen
             num_clusters=suggest_num_clusters(scale.items, spec.classes, MAX_CLUSTERS),
             top_dim=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
@@ -123,16 +123,8 @@ class Vae(Family[Grid, VaeConfig]):
     # -- learn ----------------------------------------------------------------------------------------------------------
 
     def optimizer(self) -> OptimizerConfig:
-        c = self.config
-        return muon_and_adamw(
-            weights_within("stages", "blocks", "downsample", "upsample", "up", "down"),
-            c.muon_lr,
-            c.adamw_lr,
-            dtype=self.block_dtype,
-            decay=c.decay,
-            ema_width=c.ema_width,
-            weight_decay=c.weight_decay,
-        )
+        matrices = weights_within("stages", "blocks", "downsample", "upsample", "up", "down")
+        return muon_and_adamw(matrices, self.config, dtype=self.block_dtype, weight_decay=self.config.weight_decay)
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
         """The negative bound with weighted divergences, in nats for each value of an item."""
@@ -162,10 +154,6 @@ class Vae(Family[Grid, VaeConfig]):
     def _kl_weight(self, context: StepContext) -> float:
         warmup = self.config.kl_warmup
         return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
-
-    @property
-    def block_dtype(self) -> torch.dtype:
-        return compute_dtype(self.config.precision, self.device)
 
     @torch.no_grad()
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
@@ -351,15 +339,6 @@ def _log_prob(normal: Normal, z: Tensor) -> Tensor:
     white = (z - normal.mean) * torch.exp(-normal.log_scale)
     nats = 0.5 * (white.square() + math.log(2 * math.pi)) + normal.log_scale  # (B, K)
     return -nats.cpu().double().sum(1)
-
-
-def _suggest_patch_size(side: int) -> int:
-    # The sides from which patches are larger are chosen.
-    if side <= 12:
-        return 1
-    if side <= 72:
-        return 2
-    return 4 if side <= 256 else 8
 
 
 def lowest_temperature(family: Vae, target_detail: float) -> float:

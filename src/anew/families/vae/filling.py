@@ -46,12 +46,9 @@ def filled(
     """Drafts with the known values.
 
     Args:
-        family: The VAE.
         x: (B, C, H, W) samples to start from.
         deviations: (B, c, h, w) of their z1 from its mean given z2, in standard deviations.
-        known: Known values of each.
         keys: The noise of row i is a function of keys[i].
-        dtype: Type of the computation.
         samples_pixels: Whether the last draft has samples of pixels, not their means.
 
     Yields:
@@ -84,12 +81,10 @@ def sweep(
     """The bottom latents after one sweep of the chain.
 
     Args:
-        autoencoder: All networks.
         x: (B, C, H, W) the current item, with the given values.
         position_mask: (B, 1, h, w), 1 at positions of z1 that are given.
         noise: (B, K) normal numbers for z2.
         deviations: (B, c, h, w) of z1 from its mean given z2, in standard deviations.
-        dtype: Type of the computation.
 
     Returns:
         (B, c, h, w) z1 of the next item.

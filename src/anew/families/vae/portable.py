@@ -36,9 +36,7 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> Portable
     """Top latents by the fitted prior, bottom latents around what these say, then the decoder. Pixels are means.
 
     Args:
-        family: The VAE.
         owner: The same, as a module.
-        top_dim: Numbers of top latents.
     """
     size, autoencoder, prior = math.prod(family.latent.shape), family.autoencoder, family.prior
     num_components = prior.num_clusters + 1

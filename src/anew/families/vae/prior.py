@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.random import generator
-from anew.estimators.gaussian_mixture import ANY_CLASS, kmeans, sample_components
+from anew.estimators.gaussian_mixture import ANY_CLASS, cluster_by_class, sample_components
 from anew.families._sizes import suggest_num_clusters
 
 MAX_CLUSTERS: Final = 256  # enough for 8,192 items, about as many as the prior is fitted to
@@ -123,7 +123,8 @@ class MixturePrior(nn.Module):
         classes = self.classes if labels is not None else 0
         num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), classes, MAX_CLUSTERS))
         pseudo_items = PSEUDO_ITEMS * self.size
-        cluster, component_class = self._cluster(z, labels, max(1, num_clusters))
+        rng = generator(0, "prior")
+        cluster, component_class = cluster_by_class(z.float(), labels, max(1, num_clusters), classes, rng)
         fitted = clusters_of(z, cluster, max(1, num_clusters))
         everything = clusters_of(z, torch.zeros_like(cluster), 1)
         self.weights.zero_()
@@ -136,20 +137,6 @@ class MixturePrior(nn.Module):
             self.weights[-1] = 1.0
         self.means[-1] = everything.means[0].to(self.means)
         self.factors[-1] = everything.factors(pseudo_items)[0].to(self.factors)
-
-    def _cluster(self, z: Tensor, labels: Tensor | None, num_clusters: int) -> tuple[Tensor, Tensor]:
-        """The cluster of each vector (N,), and the class of each cluster; each class has clusters of its own."""
-        rng = generator(0, "prior")
-        if labels is None:
-            return kmeans(z.float(), num_clusters, rng), torch.full((num_clusters,), ANY_CLASS)
-        component_class = torch.arange(num_clusters) % self.classes
-        cluster = torch.zeros(len(z), dtype=torch.long)
-        for label in range(self.classes):
-            components = torch.nonzero(component_class == label).flatten()
-            rows = torch.nonzero(labels == label).flatten()
-            if len(rows):
-                cluster[rows] = components[kmeans(z[rows].float(), len(components), rng)]
-        return cluster, component_class
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
         """(n,) components drawn by their frequency in the data, or in the class of `labels` (n,) (below 0: any); uniform: (n,)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.path import evenness, realism, relative_lengths, scores
+from anew.evaluation.image_comparison import evenness, path_scores, realism, relative_lengths
 
 
 def line(frames: int = 9, d: int = 5) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_frames_among_real_items_are_real() -> None:
     real = np.random.default_rng(0).normal(size=(200, 2))
     near, far = np.stack([0.3 * line(9, 2), 50 + line(9, 2)])
     assert realism(np.stack([near, far]), real) == pytest.approx([1, 0])
-    by_name = {s.name: s for s in scores(np.stack([near] * 30), real, 0)}
+    by_name = {s.name: s for s in path_scores(np.stack([near] * 30), real, 0)}
     assert set(by_name) == {"path_length", "path_evenness", "path_realism"}
     assert by_name["path_length"].low == pytest.approx(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anew.core.reporter import SilentReporter
-from anew.evaluation.announcements import Announcements
+from anew.evaluation.notes import Announcements
 
 
 class Heard(SilentReporter):

@@ -14,7 +14,7 @@ from anew.data.types import DecodedItem
 from anew.workflows import evaluated_items
 from anew.workflows.evaluate_samples import NUM_PEEKED, ONLY_COMPARED, SampleSets
 from anew.workflows.evaluated_items import EvaluatedItems
-from anew.workflows.pool_size import POOL_BYTES, pool_limit
+from anew.workflows.item_inputs import POOL_BYTES, pool_limit
 
 
 def test_the_audit_holds_as_many_items_as_their_features_leave_room_for() -> None:
