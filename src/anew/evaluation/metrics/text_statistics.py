@@ -26,7 +26,7 @@ from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
-from anew.evaluation.stretches import counted_alone
+from anew.evaluation.stretches import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -139,8 +139,8 @@ class TextStatistics:
             yield from word_order_scores(self._record_sets)
 
     def _parts(self, texts: Sequence[str]) -> list[str]:
-        """Texts, or parts of them, that count one by one; see `counted_alone`."""
-        return list(texts) if self.records else list(itertools.chain(*counted_alone(texts)))
+        """Texts, or parts of them, that count one by one; see `resampling_units`."""
+        return list(texts) if self.records else list(itertools.chain(*resampling_units(texts)))
 
     @cached_property
     def _record_sets(self) -> RecordSets:
@@ -184,7 +184,7 @@ class TextStatistics:
             np.array(
                 [
                     rate
-                    for text, parts in zip(texts, counted_alone(texts), strict=True)
+                    for text, parts in zip(texts, resampling_units(texts), strict=True)
                     for rate in _repeated_shares(text, len(parts))
                 ]
             )
