@@ -94,7 +94,8 @@ class Audio(Modality):
             raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
-        self._has_singles = False  # whether long files may be single sounds, which are one clip each
+        self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
+        self._trims_first = False  # whether silence is cut off both ends of those before they are cut
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
@@ -137,9 +138,11 @@ class Audio(Modality):
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
         items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
+        self._trims_first = config.trim
         contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
         self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
-        self._has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        self._has_singles = has_singles and sound_survey.can_hear(headers, self.clip_shape, budget)
         notes = sound_survey.describe_files(
             headers, self.clip_shape, budget, contents, config.rate > 0, config.trim, self._takes_beginnings
         )
@@ -148,7 +151,7 @@ class Audio(Modality):
 
     def contents(self, item: Item) -> sound_survey.Contents:
         """What a sound file holds. Raises ValueError (one clause)."""
-        return sound_survey.contents_of(item.file, self._shape)
+        return sound_survey.contents_of(item.file, self._shape, self._trims_first)
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         return audio_clips.settings_like(*([self.header(item) for item in items] for items in (samples, real)))
@@ -163,14 +166,17 @@ class Audio(Modality):
             return
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
         header = audio.read_header(handle)
-        bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
-        is_candidate = self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape)
         is_beginning = self._takes_beginnings and sound_survey.is_few_clips(header.seconds, self._shape)
-        is_single = is_beginning or (is_candidate and self.contents(item).is_single)
-        if bounds is None or (handle.count == 1 and is_single):
+        extent = sound_survey.Extent(is_beginning, 0, header.frames)
+        if self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape):
+            extent = sound_survey.extent_of(item.file, self._shape, self._trims_first)
+        num_samples = extent.stop - extent.start
+        bounds = audio_clips.cuts(num_samples, header.rate, self._shape, handle.index, handle.count)
+        if bounds is None or (handle.count == 1 and extent.is_single):
             yield replace(item, begins=True, ends=True)
             return
-        for start, stop in bounds:
+        for first, last in bounds:
+            start, stop = extent.start + first, extent.start + last
             name = f"{item.name} at {start / header.rate:.2f} s"
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
@@ -348,6 +354,7 @@ class Audio(Modality):
             "lag": self._scale.lag,
             "levels": self._levels and self._levels.model_dump(),
             "singles": self._has_singles,
+            "trims_first": self._trims_first,
             "beginnings": self._takes_beginnings,
             "notes": list(self.notes),
         }
@@ -360,6 +367,7 @@ class Audio(Modality):
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         self._has_singles = record.singles
+        self._trims_first = record.trims_first
         self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
