@@ -109,7 +109,8 @@ def test_what_is_a_document(text: str) -> None:
 
 def openings(move: str) -> str:
     return "".join(
-        f"{move} {a}{b} Nf{i % 8} and so on to {i}\n" for i, (a, b) in enumerate(zip("abcd" * 75, "efgh" * 75))
+        f"{move} {a}{b} Nf{i % 8} and so on to {i}\n"
+        for i, (a, b) in enumerate(zip("abcd" * 75, "efgh" * 75, strict=True))
     )
 
 
