@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -357,7 +358,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"]
-        return decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
+        sampler = decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
+        return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -396,10 +398,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
 def parts_left_out(family: Transformer) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
-    if family.contexts is not None and family.contexts.is_fitted:
-        return ("counts of what followed many kinds of context, in the training text and in the text so far",)
     parts = []
-    if family.mixer is not None and family.mixer.is_fitted:
+    if family.contexts is not None and family.contexts.is_fitted:
+        parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
+    elif family.mixer is not None and family.mixer.is_fitted:
         parts.append(
             f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
         )
@@ -410,7 +412,7 @@ def parts_left_out(family: Transformer) -> tuple[str, ...]:
         if family.config.aligned:
             parts.append("training records that are similar, which are followed where they fit")
     if family.known is not None and family.known.is_fitted:
-        parts.append("hashes of the training records, which samples are not to repeat")
+        parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
     return tuple(parts)
 
 
