@@ -130,8 +130,8 @@ class Audio(Modality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        headers_of_sample = zip(sample, isolation.each(self.header, sample), strict=True)
-        readable = [(item, header) for item, header in headers_of_sample if not isinstance(header, ValueError)]
+        every_header = zip(sample, isolation.each(self.header, sample), strict=True)
+        readable = [(item, header) for item, header in every_header if not isinstance(header, ValueError)]
         headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
@@ -170,15 +170,7 @@ class Audio(Modality):
         extent = sound_survey.Extent(is_beginning, 0, header.frames)
         if self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape):
             extent = sound_survey.extent_of(item.file, self._shape, self._trims_first)
-        num_samples = extent.stop - extent.start
-        bounds = audio_clips.cuts(num_samples, header.rate, self._shape, handle.index, handle.count)
-        if bounds is None or (handle.count == 1 and extent.is_single):
-            yield replace(item, begins=True, ends=True)
-            return
-        for first, last in bounds:
-            start, stop = extent.start + first, extent.start + last
-            name = f"{item.name} at {start / header.rate:.2f} s"
-            yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
+        yield from _cut(item, handle, header.rate, extent, self._shape)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
@@ -383,6 +375,21 @@ def _likelihood(head: bytes) -> float:
     # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
     is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
     return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
+
+
+def _cut(
+    item: Item, handle: FileSlice, rate: int, extent: sound_survey.Extent, shape: audio_clips.Shape
+) -> Iterator[Item]:
+    """The clips of a file, or the file itself if it is one. handle: the file or its slice; rate: its own, in Hz."""
+    bounds = audio_clips.cuts(extent.stop - extent.start, rate, shape, handle.index, handle.count)
+    if bounds is None or (handle.count == 1 and extent.is_single):
+        yield replace(item, begins=True, ends=True)
+        return
+    for first, last in bounds:
+        start, stop = extent.start + first, extent.start + last
+        yield Item(
+            f"{item.name} at {start / rate:.2f} s", replace(handle, at=(start, stop)), item.label, group=item.name
+        )
 
 
 def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:
