@@ -18,7 +18,6 @@ from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
-from anew.data.held_out import held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
@@ -39,7 +38,7 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
-from anew.workflows.item_inputs import item_inputs, pool_limit
+from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, pool_limit
 from anew.workflows.measuring import advise_longer, measure_all
 from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report

@@ -92,7 +92,6 @@ class NearestItems:
         """
         Args:
             names, places: Places of the items, and of the training items nearest to them.
-            nearest: The pairs.
             notes: See the class.
             held_out: Place of the held-out item that each item is identical to; "" where there is none.
         """
@@ -176,7 +175,6 @@ def nearest_of_run(
     """Find the nearest training items of a run.
 
     Args:
-        run: The run.
         items: A path, or texts, arrays or bytes of files; None for the samples that the run holds.
         n: Most items of a path; of more, so many are drawn at random.
         data: Where the data of the run lies now, if it was moved.

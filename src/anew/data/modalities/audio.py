@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
-from anew.core.arrays import Integers, Numbers, Values
+from anew.core.arrays import Numbers, Values
 from anew.core.settings import setting
-from anew.core.specs import Batch, Grid, Spec
-from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
+from anew.core.specs import Grid, Spec
+from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
-from anew.data.modality import Modality, ModalityTraits, class_count, each
+from anew.data.modalities.grids import GridModality
+from anew.data.modality import ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -69,13 +70,12 @@ class AudioConfig:
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
-class Audio(Modality):
+class Audio(GridModality):
     """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) for stereo; stored as int16."""
 
     name = "audio"
     suffixes = SUFFIXES
     Config = AudioConfig
-    unit = "dimension"
     file_formats = FILE_FORMATS
     traits = ModalityTraits(
         singular="audio clip",
@@ -93,7 +93,6 @@ class Audio(Modality):
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
-        self.notes: list[str] = []
         self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
         self._trims_first = False  # whether silence is cut off both ends of those before they are cut
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
@@ -103,10 +102,6 @@ class Audio(Modality):
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return _likelihood(head)
-
-    @property
-    def _grid(self) -> Grid:
-        return cast(Grid, self.spec)
 
     @property
     def _shape(self) -> audio_clips.Shape:
@@ -124,14 +119,11 @@ class Audio(Modality):
         """Length of the fade at the ends of a clip, in samples of the waveform."""
         return max(1, round(FADE_SECONDS * self._shape.rate))
 
-    def remarks(self) -> list[str]:
-        return list(self.notes)
-
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        headers_of_sample = zip(sample, isolation.each(self.header, sample), strict=True)
-        readable = [(item, header) for item, header in headers_of_sample if not isinstance(header, ValueError)]
+        every_header = zip(sample, isolation.each(self.header, sample), strict=True)
+        readable = [(item, header) for item, header in every_header if not isinstance(header, ValueError)]
         headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
@@ -170,15 +162,7 @@ class Audio(Modality):
         extent = sound_survey.Extent(is_beginning, 0, header.frames)
         if self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape):
             extent = sound_survey.extent_of(item.file, self._shape, self._trims_first)
-        num_samples = extent.stop - extent.start
-        bounds = audio_clips.cuts(num_samples, header.rate, self._shape, handle.index, handle.count)
-        if bounds is None or (handle.count == 1 and extent.is_single):
-            yield replace(item, begins=True, ends=True)
-            return
-        for first, last in bounds:
-            start, stop = extent.start + first, extent.start + last
-            name = f"{item.name} at {start / header.rate:.2f} s"
-            yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
+        yield from _cut(item, handle, header.rate, extent, self._shape)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
@@ -244,7 +228,7 @@ class Audio(Modality):
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
+        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), self.axes, classes)
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
@@ -265,20 +249,10 @@ class Audio(Modality):
         """Whether a stored clip ends with its own level."""
         return self.config.level == "data"
 
-    def units(self, item: Item) -> int:
-        """Values of the spectrogram, which bits are divided by."""
-        return int(np.prod(self._grid.shape))
-
     # ---- samples and spectrograms ----
 
-    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
-        import torch
-
-        label = None
-        if self._grid.classes and labels is not None:
-            label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
-        units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
-        return Batch(self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0]), label, None, units)
+    def _values(self, rows: Numbers) -> Tensor:
+        return self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0])
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return stored_clips.waveforms(rows, self._keeps_levels)
@@ -339,11 +313,7 @@ class Audio(Modality):
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        spec = self._grid
-        return {
-            "shape": list(spec.shape),
-            "classes": spec.classes,
-            "std": spec.std,
+        return self._grid_state() | {
             "clip": self._shape.to_json(),
             "top": self._scale.top,
             "gain": self._scale.gain,
@@ -356,12 +326,11 @@ class Audio(Modality):
             "singles": self._has_singles,
             "trims_first": self._trims_first,
             "beginnings": self._takes_beginnings,
-            "notes": list(self.notes),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
+        record = learned_schemas.read(learned_schemas.LearnedAudio, state)
+        self._restore_grid(record, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
@@ -371,7 +340,6 @@ class Audio(Modality):
         self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
-        self.notes = record.notes
 
 
 def _likelihood(head: bytes) -> float:
@@ -383,6 +351,21 @@ def _likelihood(head: bytes) -> float:
     # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
     is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
     return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
+
+
+def _cut(
+    item: Item, handle: FileSlice, rate: int, extent: sound_survey.Extent, shape: audio_clips.Shape
+) -> Iterator[Item]:
+    """The clips of a file, or the file itself if it is one. handle: the file or its slice; rate: its own, in Hz."""
+    bounds = audio_clips.cuts(extent.stop - extent.start, rate, shape, handle.index, handle.count)
+    if bounds is None or (handle.count == 1 and extent.is_single):
+        yield replace(item, begins=True, ends=True)
+        return
+    for first, last in bounds:
+        start, stop = extent.start + first, extent.start + last
+        yield Item(
+            f"{item.name} at {start / rate:.2f} s", replace(handle, at=(start, stop)), item.label, group=item.name
+        )
 
 
 def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:

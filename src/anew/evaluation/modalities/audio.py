@@ -17,8 +17,7 @@ from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features import audio
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import FEATURES, NAME
+from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
@@ -39,8 +38,7 @@ from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_sp
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.sample_pairs import EXACT_COPY, nearest_pairs
+from anew.evaluation.reporting.content import EXACT_COPY, NearestPairs, ReportContent, ReportItem, nearest_pairs
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from anew.functional.envelope import pulse_distance, pulses
 

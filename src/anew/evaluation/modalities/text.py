@@ -9,18 +9,18 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.evaluation.audit_schedule import RealItems
-from anew.evaluation.audits_in_time import of_pool
+from anew.evaluation.audit_schedule import RealItems, of_pool
 from anew.evaluation.base import MAX_SAMPLES, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.item_sets import Embedder
-from anew.evaluation.memorization.fields import FieldDistance, records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
     RECORDS,
+    FieldDistance,
     count_passages,
+    records_type,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts

@@ -66,7 +66,6 @@ class Card:
     Attributes:
         name, question: Its name, and the question in words.
         answer: Sentences.
-        grade: Its grade.
     """
 
     name: str
@@ -158,7 +157,6 @@ def verdict(
     """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
     Args:
-        scores: All scores.
         copies: Result of the copying test, if there was one.
         steps: Number of training steps, if known.
         outlook: Benefit of more training, if known; not mentioned if the model was hardly trained, or if samples are as

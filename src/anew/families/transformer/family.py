@@ -357,7 +357,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"], sampling["avoid_known"]
+        del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
         sampler = decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
         return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
 
