@@ -26,6 +26,7 @@ TITLES = {
     "bits_per_residue_unigram": "… frequencies alone",
     "bits_per_residue_xz": "… xz compression",
     "blue_yellow_cast": "Colour cast, blue to yellow",
+    "bracket_share": "Brackets close",
     "broken_order": "Broken order of numbers",
     "broken_sum": "Broken sums and products",
     "broken_words": "Broken words",

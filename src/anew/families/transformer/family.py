@@ -35,7 +35,7 @@ from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.passage_limit import PassageLimit
-from anew.families.transformer.portable import decoder_sampler
+from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
@@ -394,26 +394,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
-
-
-def parts_left_out(family: Transformer) -> tuple[str, ...]:
-    """Parts of the model that the network alone lacks, as exports name them."""
-    parts = []
-    if family.contexts is not None and family.contexts.is_fitted:
-        parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
-    elif family.mixer is not None and family.mixer.is_fitted:
-        parts.append(
-            f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
-        )
-        if family.mixer.by_field.is_counted:
-            parts.append("counts by the field of a row and what another field of it holds")
-        if family.mixer.ends.is_counted:
-            parts.append("how long training records are")
-        if family.config.aligned:
-            parts.append("training records that are similar, which are followed where they fit")
-    if family.known is not None and family.known.is_fitted:
-        parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
-    return tuple(parts)
 
 
 def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:
