@@ -350,7 +350,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, parts_left_out(self))
+        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
+        return StockDecoder(state, config, left_out)
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -358,7 +359,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
-        sampler = decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
+        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
+        sampler = decoder_sampler(self.net, self.spec, first, sampling, left_out)
         return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
 
     # -- network --------------------------------------------------------------------------------------------------------

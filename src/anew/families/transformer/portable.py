@@ -6,7 +6,6 @@ Legend for shapes: n samples, L new positions, P positions in the cache, K neigh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,31 +13,34 @@ from torch.nn import functional
 
 from anew.core.specs import Tokens
 from anew.families.portable import Graph, PortableSampler
+from anew.families.transformer.config import TransformerConfig
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
 from anew.families.transformer.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
 from anew.nets.decoder import Decoder, DecoderBlock
 
-if TYPE_CHECKING:
-    from anew.families.transformer.family import Transformer
 
-
-def parts_left_out(family: Transformer) -> tuple[str, ...]:
+def parts_left_out(
+    config: TransformerConfig, contexts: ContextHead | None, mixer: NgramMixer | None, known: KnownRecords | None
+) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     parts = []
-    if family.contexts is not None and family.contexts.is_fitted:
+    if contexts is not None and contexts.is_fitted:
         parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
-    elif family.mixer is not None and family.mixer.is_fitted:
+    elif mixer is not None and mixer.is_fitted:
         parts.append(
-            f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
+            f"counts of contexts of up to {config.ngram_order} tokens, without which text is predicted less well"
         )
-        if family.mixer.by_field.is_counted:
+        if mixer.by_field.is_counted:
             parts.append("counts by the field of a row and what another field of it holds")
-        if family.mixer.ends.is_counted:
+        if mixer.ends.is_counted:
             parts.append("how long training records are")
-        if family.config.aligned:
+        if config.aligned:
             parts.append("training records that are similar, which are followed where they fit")
-    if family.known is not None and family.known.is_fitted:
+    if known is not None and known.is_fitted:
         parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
     return tuple(parts)
 
