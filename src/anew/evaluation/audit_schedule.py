@@ -219,9 +219,10 @@ def audits_in_time(
         if not pool.train:
             return
         n_held = evaluation.pool_size(pool)
-        is_whole = is_whole or n_held < size.real  # no more is held in memory
+        # No more is held in memory
+        is_whole = is_whole or n_held < size.real or (pool.fills_memory and n_held == size.real)
         available = evaluation.real_items(pool)
-        max_real = n_held if is_whole else min(available.total, MAX_POOL)
+        max_real = n_held if is_whole or pool.fills_memory else min(available.total, MAX_POOL)
         max_items = None if n_held <= size.real else size.real
         is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
         result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)

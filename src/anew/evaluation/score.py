@@ -85,6 +85,13 @@ class Tolerance:
     explains_others: bool = False
 
 
+def difference_tolerance(small: float, large: float, quantity: str, form: str = "{:.1f} dB") -> Tolerance:
+    """The tolerance of how far a quantity is from that of real data. form: format of the difference."""
+    value, real = (form.replace(":", f"{name}:") for name in ("value", "real"))
+    clause, agreement = (f"{quantity} {verb} {value} (real data: {real})" for verb in ("differs by", "agrees within"))
+    return Tolerance("closeness", small, large, clause, agreement=agreement)
+
+
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """Description of a metric for readers and programs, whatever its value.

@@ -168,6 +168,20 @@ def test_training_text_is_read_once(make_inputs: Callable[..., EvaluationInputs]
     assert list(evaluation.scores()) and len(limits) == 1
 
 
+def test_baselines_are_of_all_training_text(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a folder in two languages, one after the other, they were of the first one."""
+    monkeypatch.setattr("anew.evaluation.modalities.text.MAX_TRAIN_CHARACTERS", 60_000)
+    first, second = ([prose(600, seed) for seed in range(start, start + 30)] for start in (0, 100))
+    second = [text.upper() for text in second]
+    inputs = make_inputs([*first, *second], [*first[:3], *second[:3]], [first[4], second[4]])
+    pieces = EXPORT(inputs).items("train", 1_000)
+    assert 0.3 < np.mean([piece.isupper() for piece in pieces]) < 0.7
+    scores = {score.name: score for score in EXPORT(inputs).scores()}
+    assert (scores["known_words"].real_baseline or 0.0) > 0.9
+
+
 def test_the_beginning_of_texts() -> None:
     assert beginning(["abc", "def", "gh"], 5) == ["abc", "de"]
     assert beginning(["abc", "", "d"], 3) == ["abc"] and beginning(["abc"], 9) == ["abc"] and beginning([], 9) == []

@@ -12,7 +12,7 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.item_classifiers import few_numbers_spec
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import MetricSpec, Tolerance, difference_tolerance
 
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
@@ -20,13 +20,7 @@ SPECTRUM_DISTANCE = MetricSpec(
     "How much the balance of coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
     unit="dB",
-    tolerance=Tolerance(
-        "closeness",
-        0.7,
-        2.5,
-        "the balance of fine and coarse detail differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the balance of fine and coarse detail agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(0.7, 2.5, "the balance of fine and coarse detail"),
 )
 SPECTRUM_AUC = few_numbers_spec(
     "spectrum_auc",

@@ -20,7 +20,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
+from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, Tolerance
 
@@ -121,7 +121,7 @@ class ProteinEvaluation(TextEvaluation):
             return
         source = f"{len(examples):,} sequences in clusters of relatives that were held out whole"
         yield bits_score(CLUSTERS, examples, source, self.inputs.seed)
-        train = self._part("train", MAX_TRAIN_CHARACTERS)
+        train = self._train
         test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(MAX_TEST_CHARACTERS)
         if not test or baselines.kneser_ney_seconds(train, test, ORDER, True) > self.clock.remaining(0.8):
             return
@@ -132,7 +132,7 @@ class ProteinEvaluation(TextEvaluation):
 
     def _frequency_models(self) -> Iterator[Score]:
         """Yield the bits of models that know frequencies only."""
-        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
+        train, test = self._train, self._held_out
         if not train or not test:
             return
         letters = sorted(set("".join(train)))

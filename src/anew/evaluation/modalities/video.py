@@ -28,7 +28,7 @@ from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
@@ -45,25 +45,13 @@ MOTION_DISTANCE = MetricSpec(
     "motion_distance",
     "Amount of motion",
     "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        1.5,
-        6.0,
-        "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the amount of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(1.5, 6.0, "the amount of motion"),
 )
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
     "How much the mix of slow and fast changes differs from real clips, in decibels (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        1.0,
-        4.0,
-        "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the speed of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(1.0, 4.0, "the speed of motion"),
 )
 CLIPS_AT_ONCE = 64  # clips whose frames are prepared together: bounds memory
 
