@@ -350,8 +350,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
-        return StockDecoder(state, config, left_out)
+        return StockDecoder(state, config, parts_left_out(self.config, self.contexts, self.mixer, self.known))
 
     def portable_sampler(self) -> PortableSampler:
         first = None
