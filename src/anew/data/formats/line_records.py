@@ -14,7 +14,7 @@ SAMPLE_LINES lines:
   or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
   (wrapped prose and verse do both), and at most half begin with the same word. Where each file holds a class, all of its lines may
-  begin alike, so of several files this is asked of all lines together, unless the word ends like a speaker's name.
+  begin alike, so of three files or more this is asked of all lines together, unless the word ends like a speaker's name.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _CELL_ENDS = ",;\t|"  # what divides the cells of a table
 MIN_CELLS = 3  # fewest cells of a row of a table: two can be a sentence with a comma
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
+MIN_CLASS_FILES = 3  # files from which on each may hold a class of its own; chosen
 _SPEAKER_ENDS = (":", ">")
 # Reasons why a text is a document that prose and programs give
 PARAGRAPHS = "blank lines divide it into paragraphs"
@@ -54,8 +55,9 @@ MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where thes
 def why_documents(texts: Sequence[str]) -> list[str | None]:
     """`why_document` of each text. If one of them is a list, shorter ones (such as a test part) can be lists, too."""
     together = _beginning_alike([line for text in texts for line in _lines(text) if line.strip()])
-    reasons = [why_document(text, is_one_of_many=not together) for text in texts]
-    return [why_document(text, 1, not together) for text in texts] if None in reasons else reasons
+    are_classes = len(texts) >= MIN_CLASS_FILES and not together
+    reasons = [why_document(text, is_one_of_many=are_classes) for text in texts]
+    return [why_document(text, 1, are_classes) for text in texts] if None in reasons else reasons
 
 
 def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = False) -> str | None:
