@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem
 from anew.errors import DataError
 from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool
+from anew.evaluation.memorization.thresholds import ALPHA
 from anew.evaluation.score import Division
 from anew.evaluation.stretches import beginnings_of_long_records
 from anew.workflows.evaluate import grouped_pool
@@ -24,6 +24,8 @@ from anew.workflows.item_inputs import pool_limit
 
 # Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
 MAX_TEXT_CHARACTERS = 16_000_000
+
+NUM_DIVISIONS = 499  # random divisions of real items that held-out ones are compared with: enough for ALPHA
 
 # Items, and the class number of each; None where items have no classes of their own
 LabelledItems = tuple[list[DecodedItem], Integers | None]
@@ -55,7 +57,7 @@ class EvaluatedItems:
             raise DataError(f"{generated.path!r} holds no usable samples")
         # Texts are limited by their characters
         self._max_real = MAX_POOL if self.textual else min(MAX_POOL, pool_limit(self.samples[0], real.modality.name))
-        self._training_keys: AbstractSet[bytes] = frozenset()
+        self._left_out = Counter[bytes]()  # how often each held-out item is left out
         self._num_left_out = 0
 
     def cut_long_samples(self) -> list[str]:
@@ -79,9 +81,10 @@ class EvaluatedItems:
         return Division.FILES if self.packed else Division.ITEMS
 
     def leave_out_training_items(self, held_out: Dataset) -> list[str]:
-        """Drop held-out items that are also training items, and return a note of how many there were.
+        """Drop held-out items that were taken from the training data, and return a note on those that are in it.
 
-        Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
+        Data that repeats itself repeats held-out items, too: these are kept, since samples repeat training items as often. Only if
+        there are more than a random division explains, as many are dropped as exceed what the data repeats of itself.
 
         Raises:
             DataError: All held-out items are also training items, or are the same draws; or all samples are held-out items.
@@ -102,11 +105,20 @@ class EvaluatedItems:
             )
         if not num_overlapping or self.real.are_draws:
             return []
-        self._training_keys, self._num_left_out = shared, num_overlapping
         at_least = "At least " if max(train_counts.total(), len(items)) >= self._max_real else ""  # not all were read
-        return [
-            f"{at_least}{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
-        ]
+        fact = f"{at_least}{num_overlapping:,} of {len(items):,} held-out items are also in the training data"
+        if overlap_p(train_counts, counts, self.seed) > ALPHA:
+            return [f"{fact}, as a random division explains; they are compared like all others."]
+        num_repeats = sum(count for count in train_counts.values() if count > 1)
+        num_usual = (len(items) - num_overlapping) * num_repeats / max(train_counts.total() - num_repeats, 1)
+        num_kept = min(round(num_usual), num_overlapping)
+        self._num_left_out = num_overlapping - num_kept
+        repeating = np.flatnonzero([_key(item) in shared for item in items])
+        chosen = np.random.default_rng(self.seed).permutation(repeating)[num_kept:]
+        self._left_out = Counter(_key(items[i]) for i in chosen)
+        if not num_kept:
+            return [f"{fact}; they are left out."]
+        return [f"{fact}, more than repeat another one within it; {self._num_left_out:,} of them are left out."]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """The items of `_labelled_items`."""
@@ -143,7 +155,13 @@ class EvaluatedItems:
     def _labelled_held_out(self, n: int) -> LabelledItems:
         if self.held_out is not None:
             items, numbers = self._labelled_items([(self.held_out, "all")], n + self._num_left_out)
-            new = [i for i, item in enumerate(items) if _key(item) not in self._training_keys][:n]
+            left_out, new = self._left_out.copy(), []
+            for i, item in enumerate(items):
+                if left_out[key := _key(item)]:
+                    left_out[key] -= 1
+                else:
+                    new.append(i)
+            new = new[:n]
             return [items[i] for i in new], None if numbers is None else numbers[new]
         return self._labelled_items([(self.real, part) for part in self.held_out_parts], n)
 
@@ -180,6 +198,25 @@ class EvaluatedItems:
         if self.packed:
             return AuditPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
+
+
+def overlap_p(train: Counter[bytes], held_out: Counter[bytes], seed: int) -> float:
+    """The share of random divisions of these items, by their keys, in which as many held-out items are also training items."""
+    keys = np.array([(train[key], held_out[key]) for key in train.keys() | held_out.keys()])  # (k, 2)
+    repeated = keys[keys.sum(axis=1) > 1]
+    totals, num_train, num_items = repeated.sum(axis=1), train.total(), train.total() + held_out.total()
+    owner = np.repeat(np.arange(len(totals)), totals)
+
+    def overlap(counts: Integers) -> int:
+        return int((totals - counts)[counts > 0].sum())
+
+    rng, observed = np.random.default_rng(seed), overlap(repeated[:, 0])
+    is_train = np.arange(num_items) < num_train
+    num_as_large = 0
+    for _ in range(NUM_DIVISIONS):
+        labels = rng.permutation(is_train)[: len(owner)]
+        num_as_large += overlap(np.bincount(owner[labels], minlength=len(totals))) >= observed
+    return (1 + num_as_large) / (1 + NUM_DIVISIONS)
 
 
 def _key(item: DecodedItem) -> bytes:

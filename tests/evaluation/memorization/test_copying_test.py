@@ -14,7 +14,7 @@ from scipy.stats import binomtest, kstest
 
 from anew.evaluation.memorization import copying_test, thresholds
 from anew.evaluation.memorization.audit import copies_of_tests
-from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
+from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, exchangeable_groups, scan
 from anew.evaluation.memorization.match_test import NOTHING
 from anew.evaluation.memorization.planting import unsuspicious_rows
 
@@ -198,3 +198,21 @@ def test_what_is_needed(share: float) -> None:
     assert copying_test.least_copies(train / (train + held_out)) <= copies
     assert copying_test.least_copies(train / (train + 0.9 * held_out)) > copies
     assert copying_test.least_copies(0.5) == 10
+
+
+def test_groups_are_single_items_where_single_items_were_divided() -> None:
+    """Split mixed groups alone, and an item of one that poses as a sample always finds its twin in training."""
+    is_train = np.random.default_rng(0).permutation(np.arange(200) < 150)
+    pairs = np.repeat(np.arange(100), 2)
+    groups, num_held_out = exchangeable_groups(pairs, is_train)
+    assert len(np.unique(groups)) == 200
+    assert num_held_out == sum(is_train[i] != is_train[i ^ 1] and not is_train[i] for i in range(200))
+
+
+def test_groups_that_were_kept_together_stay_but_for_exceptions() -> None:
+    is_train = np.repeat(np.arange(100) < 75, 2)
+    pairs = np.repeat(np.arange(100), 2)
+    assert np.array_equal(exchangeable_groups(pairs, is_train)[0], pairs)
+    is_train[1] = False
+    groups, num_held_out = exchangeable_groups(pairs, is_train)
+    assert num_held_out == 1 and groups[0] != groups[1] and len(np.unique(groups)) == 101

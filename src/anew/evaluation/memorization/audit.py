@@ -31,6 +31,7 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
     bonferroni_p,
+    exchangeable_groups,
 )
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
@@ -113,7 +114,7 @@ class Audit(Generic[ItemT]):
         self.randomly_held_out = randomly_held_out
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
         self.pool = np.arange(self.n_real)
-        group = self._without_mixed_groups(group)
+        group = self._exchangeable_groups(group)
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.n_samples) if controls else 0
         self.planted, exact, disturbed = make_planted(item_type, real, self.pool[self.is_train], count, self.rng)
@@ -133,20 +134,16 @@ class Audit(Generic[ItemT]):
         self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
-    def _without_mixed_groups(self, groups: Indices) -> Indices:
-        """The groups, with those that have training and held-out items split into single items.
-
-        The division of the data did not keep such groups together, so the labels of their items are exchangeable one by one.
-        """
-        mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
-        if mixed.any():
-            n_held_out = int((mixed & ~self.is_train).sum())
+    def _exchangeable_groups(self, groups: Indices) -> Indices:
+        """`exchangeable_groups` of the pool, and a note where groups have training and held-out items."""
+        groups, n_held_out = exchangeable_groups(groups, self.is_train)
+        if n_held_out:
             verb = "has" if n_held_out == 1 else "have"
             self.notes.append(
                 f"Copying test: {n_held_out:,} of {int((~self.is_train).sum()):,} held-out items {verb} near-duplicates among "
                 "the training items; each item was compared by itself."
             )
-        return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)
+        return groups
 
     def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
         """Run the tests, then the controls for which there is time.
@@ -189,7 +186,7 @@ class Audit(Generic[ItemT]):
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
-            control_p = control.confirmed_p(control.held_out_p, choice, CONTROL_ALPHA, remaining)
+            control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, remaining)
             self.notes += control.notes
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
@@ -330,7 +327,8 @@ class Audit(Generic[ItemT]):
         queries, held_out = limited(queries), limited(held_out)
         value, variance = auc(distance.nearest(queries, train)[1], distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
-        return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
+        low, high = max(value - half, 0.0), min(value + half, 1.0)
+        return TrainingDistance(value, low, high, distance.name, len(queries))
 
     def _reference(self, match_test: MatchTest) -> ReferenceResult | None:
         """Run the reference test: samples against real items that pose as samples, each compared with all the others."""

@@ -31,6 +31,8 @@ PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
 FIRST_STEP, STEP_GROWTH = 4, 1.12
 # Steps of the scan that count as independent: neighbouring steps see nearly the same samples
 NUM_INDEPENDENT_STEPS = 10
+# Share of the mixed groups of a random division of single items from which on a division counts as such; chosen: far from both
+MIN_MIXED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,25 @@ class Distance(ABC):
         different, where = np.unique(item, return_inverse=True)
         nearest_own, scale = self.nearest(different, pool)
         return NearestReal(item, distance, scale[where], nearest_own[where])
+
+
+def exchangeable_groups(groups: Indices, is_train: NDArray[np.bool_]) -> tuple[Indices, int]:
+    """The groups (n,) within which labels do not vary, and how many held-out items are in groups that have training items, too.
+
+    A division that does not keep near-duplicates together divides single items, so each item is a group then. To split the mixed
+    groups alone would make groups depend on labels: an item of a mixed pair that poses as a sample always finds its twin in
+    training, one of any other pair never. Only where far fewer groups are mixed than such a division gives, it kept groups
+    together, and the few exceptions are split.
+    """
+    numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    num_train = np.bincount(numbers, is_train, len(sizes))
+    is_mixed = (num_train > 0) & (num_train < sizes)
+    share = is_train.mean()
+    num_expected = (1.0 - share**sizes - (1.0 - share) ** sizes).sum()
+    mixed = is_mixed[numbers]
+    is_single = mixed | (is_mixed.sum() >= MIN_MIXED_SHARE * num_expected > 0.0)
+    singles = np.where(is_single, len(sizes) + np.arange(len(groups)), numbers)
+    return singles.astype(np.intp), int((mixed & ~is_train).sum())
 
 
 class LabelPermutations:

@@ -17,7 +17,7 @@ import numpy as np
 
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.copying_test import Indices, bonferroni_p
+from anew.evaluation.memorization.copying_test import Indices, bonferroni_p, exchangeable_groups
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
 from anew.evaluation.memorization.search_cache import SearchProgress, no_progress
@@ -265,10 +265,8 @@ def _in_texts(pair: ClosestPair, samples: _Chosen, train: _Chosen) -> ClosestPai
 
 
 def _groups_of_parts(groups: Integers, n_train: int) -> tuple[Indices, Indices]:
-    """The groups of training and of held-out texts; each text is its own where its group has texts of both parts."""
-    is_mixed = np.isin(groups, np.intersect1d(groups[:n_train], groups[n_train:]))
-    numbers = np.unique(groups, return_inverse=True)[1]
-    group_numbers = np.where(is_mixed, len(groups) + np.arange(len(groups)), numbers).astype(np.intp)
+    """The groups of training and of held-out texts."""
+    group_numbers = exchangeable_groups(np.asarray(groups), np.arange(len(groups)) < n_train)[0]
     return group_numbers[:n_train], group_numbers[n_train:]
 
 
