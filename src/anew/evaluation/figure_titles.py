@@ -71,7 +71,7 @@ TITLES = {
     "green_red_cast": "Colour cast, green to red",
     "grid_energy": "Grids and checkerboards",
     "half_transparent": "Half-transparent pixels",
-    "high_balance": "Left and right of high tones",
+    "stereo_places": "Left and right of tones",
     "kernel_distance": "Kernel distance",
     "known_character_pairs": "Known pairs of characters",
     "known_pairs": "Known word pairs",
