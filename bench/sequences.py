@@ -25,7 +25,6 @@ SHOWN = (
     "novel_share",
     "parse_share",
     "function_share",
-    "length_distance",
     "composition_distance",
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anew.evaluation import memorization, metrics, modalities
-from anew.evaluation.metrics.bits import REFERENCES, UNITS, bits_spec
+from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic
 from anew.evaluation.score import Group, MetricSpec
@@ -26,12 +26,18 @@ MODULE_HEAD = '''"""Titles of all figures that a report can hold, by name; impor
 
 TITLES = {
 '''
+# Rows next to the bits per unit of each kind of data
+REFERENCES_OF = {
+    "character": ("network", "kneser_ney", "xz", "bz2", "ppmd"),
+    "residue": ("network", "kneser_ney", "clusters_kneser_ney", "uniform", "unigram", "profile", "xz", "bz2", "ppmd"),
+    "dimension": ("png", "gif"),
+}
 BETTER = {"lower": "less", "higher": "more", "closer to real": "near 1"}
 
 
 def all_specs() -> list[MetricSpec]:
     """The metrics at the top level of modules, and bits per unit with their reference rows; each name once."""
-    bits = [bits_spec(unit, reference) for unit in UNITS for reference in ("", *REFERENCES)]
+    bits = [bits_spec(unit, reference) for unit, names in REFERENCES_OF.items() for reference in ("", *names)]
     return list({spec.name: spec for spec in (*bits, *_specs())}.values())
 
 

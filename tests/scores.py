@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 from typing import Any
 
-from anew.evaluation import image_comparison, metrics, modalities
+from anew.evaluation import metrics, modalities
 from anew.evaluation.memorization import result
 from anew.evaluation.metrics.bits import REFERENCES, UNITS, bits_spec
 from anew.evaluation.score import MetricSpec, Score
@@ -16,7 +16,7 @@ from anew.evaluation.score import MetricSpec, Score
 @cache
 def catalogue() -> dict[str, MetricSpec]:
     """Every metric by its name."""
-    modules = [image_comparison, result]
+    modules = [result]
     for package in (metrics, modalities):
         names = [module.name for module in pkgutil.iter_modules(package.__path__)]
         modules += [importlib.import_module(f"{package.__name__}.{name}") for name in names]

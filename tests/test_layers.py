@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data.types": CORE,
     "data.skipped": (*CORE, "data.types"),
     "data.formats": (*DATA_BASE, "functional"),
-    "data.modality": (*DATA_BASE, "data.formats.reading", "estimators"),
+    "data.modality": (*DATA_BASE, "data.formats.file_bytes", "estimators"),
     "data.modalities": (*DATA_BASE, "data.formats", "data.modality", "functional", "estimators"),
     "data.sources": (*DATA_BASE, "data.formats", "data.modality"),
     "data.splitting": (*DATA_BASE, "data.modality", "data.sources", "estimators"),

@@ -14,7 +14,7 @@ import torch
 from tests.languages import JAPANESE, OLD_ENCODINGS, RUSSIAN, SPANISH
 
 from anew.core.data_record import DataRecord
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, num_texts
 from anew.data.loading.streaming import StreamingStore
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
@@ -268,6 +268,18 @@ def test_draws_of_few_different_lines_are_enough(
     (tmp_path / "n.txt").write_text("".join(f"HTTP/1.1 {name}\n" for name in common) * 100)  # copied as a whole
     with pytest.raises(DataError, match="8 different, copies count once"):
         opened(tmp_path, settings={"layout": "list"})
+
+
+def test_of_more_text_than_a_limit_some_is_drawn_from_all_files(tmp_path: Path) -> None:
+    """Folders are sorted by author, language or date: the first texts are unlike the others."""
+    for number in range(100):
+        (tmp_path / f"{number:03}.txt").write_text(f"{'first' if number < 50 else 'second'} {number:03} " * 30)
+    data = opened(tmp_path)
+    whole, drawn = data.text("train"), data.text("train", 10_000)
+    assert whole == sorted(whole) and sum(map(len, drawn)) == 10_000 and set(drawn[:-1]) < set(whole)
+    assert 0.2 < np.mean([text.startswith("first") for text in drawn]) < 0.8
+    assert num_texts(data, "train", whole) == num_texts(data, "train", drawn, 10_000) == len(whole)
+    assert num_texts(data, "train", whole[:-1]) == len(whole) - 1  # one was refused
 
 
 def test_carved_draws_are_no_overlap_of_the_own_parts(tmp_path: Path) -> None:

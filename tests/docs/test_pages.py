@@ -22,7 +22,7 @@ from anew.core import settings as cfg
 from anew.core.registry import available, load
 from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.planning.setting_owners import setting_owners
+from anew.planning.request import setting_owners
 from anew.workflows.inspect import Inspection
 from commands import setting_words
 from pages import anchors, blocks, commands, example, links, prose, shortened

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from anew.server import answers
+from anew.server import answer_schemas
 from server_runs import serving
 
 COMPLETION: dict[str, Any] = {"model": "names", "prompt": "an", "max_tokens": 3}
@@ -63,14 +63,14 @@ def test_keys_are_described(schema: dict[str, Any], runs: dict[str, Path]) -> No
 @pytest.mark.parametrize(
     ("answer", "path", "body"),
     [
-        (answers.Health, "/health", None),
-        (answers.ServedModels, "/v1/models", None),
-        (answers.ServedModel, "/v1/models/shapes", None),
-        (answers.Completion, "/v1/completions", COMPLETION),
-        (answers.Completion, "/v1/completions", COMPLETION | {"logprobs": 2, "n": 2, "echo": True}),
-        (answers.ScoredItems, "/v1/score", {"model": "names", "input": ["an", "jo"]}),
-        (answers.MadeImages, "/v1/images/generations", {"model": "shapes", "n": 2, "settings": {"steps": 1}}),
-        (answers.ClipJobs, "/v1/videos", None),
+        (answer_schemas.Health, "/health", None),
+        (answer_schemas.ServedModels, "/v1/models", None),
+        (answer_schemas.ServedModel, "/v1/models/shapes", None),
+        (answer_schemas.Completion, "/v1/completions", COMPLETION),
+        (answer_schemas.Completion, "/v1/completions", COMPLETION | {"logprobs": 2, "n": 2, "echo": True}),
+        (answer_schemas.ScoredItems, "/v1/score", {"model": "names", "input": ["an", "jo"]}),
+        (answer_schemas.MadeImages, "/v1/images/generations", {"model": "shapes", "n": 2, "settings": {"steps": 1}}),
+        (answer_schemas.ClipJobs, "/v1/videos", None),
     ],
 )
 def test_answers_are_as_described(
@@ -86,18 +86,18 @@ def test_answers_are_as_described(
 def test_chats_are_as_described(runs: dict[str, Path]) -> None:
     with serving([runs["names"]], chats=True) as chatty:
         for body in (CHAT, CHAT | {"logprobs": True, "top_logprobs": 2}):
-            answers.ChatCompletion.model_validate_json(chatty.post("/v1/chat/completions", json=body).content)
+            answer_schemas.ChatCompletion.model_validate_json(chatty.post("/v1/chat/completions", json=body).content)
 
 
 def test_clips_are_as_described(client: TestClient) -> None:
     begun = client.post("/v1/videos", json={"model": "clips", "settings": {"steps": 1}}).content
-    job = answers.ClipJob.model_validate_json(begun)
+    job = answer_schemas.ClipJob.model_validate_json(begun)
     deadline = time.monotonic() + 60
     while job.status in ("queued", "in_progress") and time.monotonic() < deadline:
         time.sleep(0.05)
-        job = answers.ClipJob.model_validate_json(client.get(f"/v1/videos/{job.id}").content)
+        job = answer_schemas.ClipJob.model_validate_json(client.get(f"/v1/videos/{job.id}").content)
     assert job.status == "completed"
-    answers.DeletedClip.model_validate_json(client.delete(f"/v1/videos/{job.id}").content)
+    answer_schemas.DeletedClip.model_validate_json(client.delete(f"/v1/videos/{job.id}").content)
 
 
 def test_paths_that_no_model_answers_are_marked(runs: dict[str, Path]) -> None:

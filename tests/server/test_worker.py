@@ -18,8 +18,7 @@ from anew.sampling.model import Model
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
 from anew.server.limits import MAX_ROWS, Limits
-from anew.server.work import Work
-from anew.server.worker import ModelWorker
+from anew.server.worker import ModelWorker, Work
 from server_runs import serving
 
 

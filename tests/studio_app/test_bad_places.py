@@ -16,7 +16,7 @@ import torch
 
 from anew.errors import RunError
 from anew.runs import snapshots
-from anew.studio_app import data_routes, run_summary, runner
+from anew.studio_app import data_routes, queue_runner, run_summary
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.start_folder import STATE
 from studio_runs import client_of, studio_process, write_run
@@ -116,7 +116,7 @@ class FullDisk:
         self.left, self.tries, self.states = let_through, tries, list[str]()
         self.write = JobStore.write
         monkeypatch.setattr(JobStore, "write", lambda store, job: self(store, job))
-        monkeypatch.setattr(runner, "FULL_DISK_RETRY_SECONDS", 0.01)
+        monkeypatch.setattr(queue_runner, "FULL_DISK_RETRY_SECONDS", 0.01)
 
     def __call__(self, store: JobStore, job: Job) -> None:
         self.left -= 1
@@ -136,7 +136,7 @@ def test_a_full_disk_starts_nothing_twice_and_loses_no_end(
     store.add("example", "a", ["example", "names", "a"])
     disk = FullDisk(monkeypatch, let_through, tries=3)
     started: list[subprocess.Popen[bytes]] = []
-    real = runner._start
+    real = queue_runner._start
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         if let_through == 1:  # what began without a note must have ended before it begins once more
@@ -144,8 +144,8 @@ def test_a_full_disk_starts_nothing_twice_and_loses_no_end(
         started.append(real(*arguments))  # type: ignore[arg-type]
         return started[-1]
 
-    monkeypatch.setattr(runner, "_start", start)
-    runner.run_queue(tmp_path)
+    monkeypatch.setattr(queue_runner, "_start", start)
+    queue_runner.run_queue(tmp_path)
     (job,) = store.all()
     assert (job.state, job.exit) == ("ended", 0) and disk.states[-2:] == ["running", "ended"] and not disk.tries
     assert len(started) == {0: 1, 1: 2, 2: 1}[let_through] and (tmp_path / "a" / "names.txt").is_file()
@@ -155,16 +155,16 @@ def test_a_queue_whose_folder_is_gone_is_not_waited_for(tmp_path: Path, monkeypa
     store = JobStore(tmp_path / STATE)
     store.prepare()
     store.add("example", "a", ["example", "names", "a"])
-    monkeypatch.setattr(runner, "_start", lambda *arguments: shutil.rmtree(store.folder))
+    monkeypatch.setattr(queue_runner, "_start", lambda *arguments: shutil.rmtree(store.folder))
     with pytest.raises((RunError, OSError, AttributeError)):
-        runner.run_queue(tmp_path)
+        queue_runner.run_queue(tmp_path)
 
 
 def test_a_full_disk_is_said_of_what_waits_and_of_what_ended(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "anew.studio_app.runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
+        "anew.studio_app.queue_runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
     )
     run = write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 5)
     config = json.loads((run / "config.json").read_text())

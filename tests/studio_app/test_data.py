@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from anew.core import files
 from anew.server import guard
-from anew.studio_app import data_report, parcels, uploads
+from anew.studio_app import data_report, uploads
 from anew.studio_app.app import make_app
-from anew.studio_app.parcels import HEAD
 from anew.studio_app.start_folder import STATE, StartFolder
 from anew.studio_app.studio import Studio
+from anew.studio_app.uploads import HEAD
 from samples import shapes, tones
 from server_runs import answering
 from studio_runs import TOKEN, client_of
@@ -198,7 +198,7 @@ def parcel(*entries: tuple[str, bytes]) -> bytes:
 
 
 def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parcels, "WRITTEN_FILES", 3)
+    monkeypatch.setattr(uploads, "WRITTEN_FILES", 3)
     entries = [(f"{'ab'[n % 2]}/{n}.txt", b"x" * n) for n in range(10)] + [("ä.txt", b"")]
     whole = parcel(*entries)
     with client_of(tmp_path) as client:

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from anew.errors import ConfigError
 from anew.runs import lock
-from anew.studio_app import commands, runner
+from anew.studio_app import commands, queue_runner
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.start_folder import STATE, StartFolder
 from studio_runs import client_of, write_run
@@ -58,7 +58,7 @@ def sleeping() -> tuple[subprocess.Popen[bytes], float]:
 def test_jobs_run_one_after_another_and_say_how_they_ended(store: JobStore, tmp_path: Path) -> None:
     first = store.add("example", "a", ["example", "names", "a"])
     store.add("example", "b", ["example", "nothing-like-it", "b"])
-    runner.run_queue(tmp_path)
+    queue_runner.run_queue(tmp_path)
     finished, failed = store.all()
     assert (finished.id, finished.state, finished.exit) == (first.id, "ended", 0) and (
         tmp_path / "a" / "names.txt"
@@ -75,10 +75,10 @@ def test_a_runner_goes_on_when_its_studio_ends_and_another_waits_for_what_runs(s
     )
     with store.changing():
         store.write(job)
-    watcher = runner.start_runner(tmp_path)
+    watcher = queue_runner.start_runner(tmp_path)
     until(store.has_runner)
     assert os.getsid(watcher.pid) == watcher.pid  # a signal to the terminal does not reach it
-    second = runner.start_runner(tmp_path)
+    second = queue_runner.start_runner(tmp_path)
     assert second.wait(30) == 0  # one is enough
     assert store.all()[0].state == "running" and store.stop(job)
     assert process.wait(30) == -signal.SIGTERM
@@ -112,7 +112,7 @@ def test_damaged_jobs_are_none(store: JobStore) -> None:
 def start(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A start folder with a run whose queue nobody works through."""
     monkeypatch.setattr(
-        "anew.studio_app.runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
+        "anew.studio_app.queue_runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
     )
     write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 30)
     (tmp_path / "data").symlink_to(root / "shapes")
@@ -367,7 +367,7 @@ def test_what_is_carried_out_does_not_import_from_the_start_folder(store: JobSto
     for name in ("json", "argparse", "anew", "filelock", "random"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a stranger’s code was run')")
     store.add("example", "a", ["example", "names", "a"])
-    assert runner.start_runner(tmp_path).wait(60) == 0
+    assert queue_runner.start_runner(tmp_path).wait(60) == 0
     assert store.all()[0].exit == 0
 
 

@@ -59,13 +59,13 @@ def test_the_address_is_said_where_no_browser_opens(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("webbrowser.open", lambda address: opens)
-    monkeypatch.setattr("anew.studio_app.running.open_studio", lambda root, runs, port, ready: ready("http://here/"))
+    monkeypatch.setattr("anew.studio_app.app.open_studio", lambda root, runs, port, ready: ready("http://here/"))
     anew.studio(folder=tmp_path, port=0, on_ready=on_ready)
     assert ("the Studio is open at http://here/" in capsys.readouterr().out) == is_said
 
 
 def test_a_model_stands_for_its_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
-    monkeypatch.setattr("anew.studio_app.running.open_studio", lambda root, runs, port, ready: opened.extend(runs))
+    monkeypatch.setattr("anew.studio_app.app.open_studio", lambda root, runs, port, ready: opened.extend(runs))
     anew.studio(anew.load(root / "runs" / "shapes"), folder=root, port=0, browser=False)
     assert opened == [root / "runs" / "shapes"]

@@ -24,7 +24,7 @@ from anew.runs.report_record import ReportRecord
 from anew.studio_app import run_summary
 from anew.studio_app import watcher as watcher_module
 from anew.studio_app.jobs import Job
-from anew.studio_app.run_finder import RunFinder
+from anew.studio_app.studio import RunFinder
 from anew.studio_app.watcher import Signature, Watcher, signature
 from studio_runs import client_of, write_run
 

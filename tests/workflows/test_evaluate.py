@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +21,14 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.item_sets import ItemSets
 from anew.evaluation.items_in_time import WITHIN_TIME
+from anew.evaluation.memorization.item_types import count_passages
+from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.notes import Announcements, Note
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import _first_chunk, _sampled, division_of, evaluate_run
+from anew.workflows.evaluate import _first_chunk, _sampled, audit_pool, division_of, evaluate_run
+from anew.workflows.item_inputs import item_inputs
 from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
 from anew.workflows.pace import Pace
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
@@ -386,6 +390,29 @@ def test_how_real_items_were_divided_decides_why_they_may_differ(tmp_path: Path)
     for part in ("train", "test"):
         shutil.copytree(images, parts / part)
     assert division(parts) is Division.GIVEN
+
+
+def test_text_that_memory_does_not_hold_counts_as_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that recited the rest got: no copying found, 5% would have been noticed."""
+    for number in range(60):
+        prose(tmp_path / f"{number}.txt", 60, seed=number)
+    monkeypatch.setattr("anew.data.dataset.DEFAULT_TEXT_LIMIT", 60_000)
+    with contextlib.closing(Dataset.open(tmp_path)) as data:
+        data.fit(DataBudget(None, 0, 0))
+        pool = audit_pool(data, data.spec, 1_000, 0)
+        assert len(pool.train) < pool.n_train_total == data.scan.parts["train"]
+        evaluation = TextEvaluation(
+            item_inputs(data, data.spec, [prose(tmp_path / "sample.txt", 60, seed=999).read_text()] * 20, 0)
+        )
+        share = len(pool.train) / pool.n_train_total
+        result = evaluation.run_audit(pool, None, 20, controls=False)
+        assert result.train / result.n_train_total == pytest.approx(share, rel=0.05)
+        real = evaluation.real_items(pool)
+        assert real.train == pytest.approx(count_passages(pool.train) / share, abs=1)
+        assert evaluation.pool_size(pool) < real.total
+        limited = replace(evaluation.inputs, seconds=60.0, pool=lambda n: audit_pool(data, data.spec, n, 0))
+        *_, last = TextEvaluation(limited).copy_tests()
+        assert last.limited_by == "memory"
 
 
 def test_the_data_is_closed_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,9 +59,9 @@ def test_a_frame_shows_items_and_the_discriminator(gan: Path) -> None:
     scene, facts = opened(gan / "film" / frames_of_run.SCENE)
     assert facts["scene"] == "map" and 0 < facts["share"] <= 1
     arrays, facts = opened(gan / "film" / frames_of_run.frame_name(3))
-    assert facts["step"] == 3 and facts["made"] == len(arrays["made"]) >= 16
-    assert len(scene["real"]) == len(arrays["real_belief"]) and arrays["made"].shape == arrays["push"].shape
-    assert arrays["field"].shape == (256,) and bytes(arrays["made_sheet"].numpy()[:2]) == b"\xff\xd8"
+    assert facts["step"] == 3 and facts["generated"] == len(arrays["generated"]) >= 16
+    assert len(scene["real"]) == len(arrays["real_belief"]) and arrays["generated"].shape == arrays["push"].shape
+    assert arrays["field"].shape == (256,) and bytes(arrays["generated_sheet"].numpy()[:2]) == b"\xff\xd8"
     assert all((gan / "film" / frames_of_run.frame_name(step)).stat().st_size < 100_000 for step in steps)
 
 
@@ -121,8 +121,8 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
     assert anew.look(run).family == "diffusion on latents of vae"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
-    assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["made"] == len(arrays["made"])
-    sheet = Image.open(io.BytesIO(bytes(arrays["made_sheet"].numpy())))
+    assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["generated"] == len(arrays["generated"])
+    sheet = Image.open(io.BytesIO(bytes(arrays["generated_sheet"].numpy())))
     assert sheet.width == facts["thumb"] * facts["columns"] and np.asarray(sheet).std() > 0
     learned = anew.load(run).family.named_parameters()
     assert snapshots.read(run, 2).keys() == {name for name, _ in learned}  # of the generator: its codec does not change
@@ -138,7 +138,7 @@ def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])
-    assert bytes(scene["picture"].numpy()[:4]) == b"\x89PNG" and frame["made"] == 4 and "made_sheet" in arrays
+    assert bytes(scene["picture"].numpy()[:4]) == b"\x89PNG" and frame["generated"] == 4 and "generated_sheet" in arrays
     assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
 
 

@@ -14,8 +14,8 @@ from anew.planning.budget import longest_training
 from anew.planning.context import RunContext
 from anew.training.progress import ReplayProgress, StepProgress, TimeProgress
 from anew.workflows import fit
-from anew.workflows import longer_training as module
-from anew.workflows.longer_training import LongerTraining, longer_training
+from anew.workflows import step_listeners as module
+from anew.workflows.step_listeners import LongerTraining, longer_training
 from reporters import Lines
 
 BUDGET = 300.0

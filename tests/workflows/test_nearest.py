@@ -144,6 +144,26 @@ def test_items_that_cannot_be_used_are_named(images: tuple[Path, Path]) -> None:
     assert "skipped 0000.png" in command("nearest", run, data / "bar").stdout
 
 
+def test_places_of_more_texts_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are searched are drawn at random, and so are those that are compared."""
+    monkeypatch.setattr("anew.workflows.nearest.MAX_SEARCHED_CHARACTERS", 10_000)
+    monkeypatch.setattr("anew.evaluation.modalities.text.MAX_SEARCHED_CHARACTERS", 10_000)
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(60):
+        prose(data / f"{number:02}.txt", 40, seed=number)
+    trained(data, tmp_path / "run", steps=1, settings=TINY)
+    nearest = anew.nearest(tmp_path / "run", data, n=30)
+    names = [item.name for item in nearest.items]
+    assert names == sorted(names) and len(names) == 30 and max(names) > "50.txt"
+    same = [item for item in nearest.items if item.name == item.nearest]
+    assert len(same) >= 4
+    others = [item for item in nearest.items if item.nearest and item.name != item.nearest]
+    for item in others:
+        assert item.nearest_text and item.nearest_text in (data / item.nearest).read_text()
+    assert any("drawn at random" in note for note in nearest.notes)
+
+
 def test_texts_are_refused_where_the_run_has_none(images: tuple[Path, Path]) -> None:
     refused = command("nearest", images[1], "--text", "hello", code=2).stderr
     assert refused.startswith("anew: this run has images; only a run of text is searched for texts")

@@ -20,8 +20,9 @@ def test_a_picture_is_a_point() -> None:
 def test_tokens_are_pictures() -> None:
     pictures = pictures_of(cloud(50, 0))
     ids = as_tokens(pictures)
-    assert ids.shape == (50, 65) and (ids[:, 0] == race.LEVELS).all() and int(ids[:, 1:].max()) < race.LEVELS
-    assert float((from_tokens(ids[:, 1:]) - pictures[:, 0]).abs().max()) <= 1 / (race.LEVELS - 1) + 1e-6
+    assert ids.shape == (50, 65) and (ids[:, 0] == race.BRIGHTNESS_LEVELS).all()
+    assert int(ids[:, 1:].max()) < race.BRIGHTNESS_LEVELS
+    assert float((from_tokens(ids[:, 1:]) - pictures[:, 0]).abs().max()) <= 1 / (race.BRIGHTNESS_LEVELS - 1) + 1e-6
     assert (
         float((points_of(from_tokens(ids[:, 1:])) - points_of(pictures[:, 0])).norm(dim=1).max())
         < race.ON_CLOUD_DISTANCE

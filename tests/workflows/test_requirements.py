@@ -5,7 +5,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -51,17 +50,33 @@ def test_copies() -> None:
     result = copies(detected=True, p=0.001, share=0.2, low=0.12, identical_p=0.001)
     (outcome,) = outcomes("copies", copies=result)
     assert not outcome.passed and "12% of the samples are copies of training items (p" in outcome.sentence
-    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, share=0.0, p=0.4, identical_p=0.02))
+    (outcome,) = outcomes("copies", copies=copies(identical_p=0.02))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
     recited = {"grades": {"novelty": "poor"}, "figures": {"novelty": "97% of the text is word for word"}}
-    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, p=0.4, identical_p=0.02), **recited)
+    (outcome,) = outcomes("copies", copies=copies(identical_p=0.02), **recited)
     assert not outcome.passed and outcome.sentence == "97% of the text is word for word"
 
 
 def test_repeated_training_items_fail_a_check_for_copies() -> None:
     fact = {"figures": {"novelty": "80 of 400 samples are identical to a training item"}, "grades": {"novelty": "fair"}}
-    (outcome,) = outcomes("copies", copies=mock.Mock(detected=False, p=0.4, identical_p=1e-9), **fact)
+    (outcome,) = outcomes("copies", copies=copies(identical_p=1e-9), **fact)
     assert not outcome.passed and outcome.sentence.startswith("80 of 400 samples are identical")
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"samples": 5}, "5 samples compared; at least 20 are needed"),
+        ({"method": "reference", "held_out": 0}, "without held-out items the test cannot prove it"),
+        ({"control_p": 1e-4}, "the test is not valid"),
+        ({"seen_p": 1e-6, "identical": 0, "held_out_identical": 40}, "has probably seen the held-out items"),
+        ({"detection_limit": None, "controls": []}, "how few would have been noticed was not measured"),
+    ],
+)
+def test_a_test_that_could_not_notice_copies_has_not_passed(facts: dict[str, Any], sentence: str) -> None:
+    """A check for privacy was green after five samples."""
+    (outcome,) = outcomes("copies", copies=copies(**facts))
+    assert not outcome.passed and sentence in outcome.sentence
 
 
 @pytest.mark.parametrize("text", ["", ",", "copies,", "copied", "coverage", "coverage<", "coverage<x", "coverage<nan", "coverage<inf",

@@ -26,7 +26,7 @@ from anew.api.sampling import again, loaded_together, num_repeated, sample_toget
 from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import device_of, is_begun, load, resume, train
-from anew.planning.folder_names import default_report, default_run
+from anew.planning.request import default_report, default_run
 from anew.runs.report_record import CopiesRecord, ReportRecord, as_record
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection

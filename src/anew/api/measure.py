@@ -20,12 +20,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
-from anew.planning.folder_names import default_report
-from anew.planning.request import (
-    MAX_MEASURED,
-    Settings,
-    is_there,
-)
+from anew.planning.request import MAX_MEASURED, Settings, default_report, is_there
 from anew.runs import report_record
 from anew.runs.record import PREFERENCES
 from anew.workflows.requirements import check_requirements as check_requirements
@@ -96,7 +91,7 @@ def look(
             raise ConfigError(f"{str(path)!r} is a run, and `{name}` is for data; leave it out")
         return inspect_run(path)
     if values:
-        from anew.planning.setting_owners import check_data_settings
+        from anew.planning.request import check_data_settings
 
         check_data_settings(values, modality)
     from anew.workflows.inspect import inspect_data
@@ -340,8 +335,7 @@ def evaluate(
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
     load_in_time("anew.workflows.evaluate_samples", ends_at)
-    from anew.workflows.evaluate_samples import evaluate_samples
-    from anew.workflows.own_features import read_features
+    from anew.workflows.evaluate_samples import evaluate_samples, read_features
 
     return evaluate_samples(
         str(samples_path),
@@ -387,7 +381,7 @@ def _evaluate_run(
     load_in_time("anew.workflows.evaluate", ends_at)
     from anew.core.threads import CrowdingMeter
     from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
-    from anew.workflows.own_features import read_features
+    from anew.workflows.evaluate_samples import read_features
     from anew.workflows.time_limit import TimeLimit
 
     new_path = None if data is None else str(data)

@@ -62,7 +62,7 @@ def studio(
     on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
         require(package, extra="studio", purpose="the Studio")
-    from anew.studio_app.running import open_studio, start_folder
+    from anew.studio_app.app import open_studio, start_folder
 
     def ready(address: str) -> None:
         if on_ready is not None:

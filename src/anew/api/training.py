@@ -19,12 +19,12 @@ from anew.core.durations import parse_duration
 from anew.core.launcher import is_first_process, num_processes
 from anew.core.reporter import Reporter
 from anew.errors import BudgetError, ConfigError, RunError, UserError, command
-from anew.planning.folder_names import default_run
 from anew.planning.request import (
     DEFAULT_BUDGET,
     Settings,
     check_request,
     check_steps,
+    default_run,
     make_request,
     resolve_data,
     trains_by_seconds,

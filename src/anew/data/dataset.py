@@ -269,7 +269,8 @@ class Dataset:
         return list(self.scan.labels), numbers[np.sort(permutation(rows.num_items, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
+        """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some, drawn at
+        random, in random order."""
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
         for item in self._ready().text(self._number(part), remaining):
@@ -451,3 +452,9 @@ def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = 
         modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
         modality.restore(dict(state.learned), folder)
     return modality
+
+
+def num_texts(data: Dataset, part: str, texts: Sequence[str], limit: int | None = None) -> int:
+    """The number of all texts of a part, of which `data.text(part, limit)` returned these."""
+    is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
+    return len(texts) if is_whole else max(data.scan.parts.get(part, 0), len(texts))

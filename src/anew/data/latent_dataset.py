@@ -19,7 +19,6 @@ from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
-from anew.estimators.sequence_clusters import SequenceClusters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +31,6 @@ def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
     """Latents of items, each the same whatever it is encoded together with.
 
     Args:
-        codec: The codec.
         x: (n, *shape) values of items.
 
     Returns:
@@ -95,25 +93,10 @@ class LatentModality(Modality):
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
         raise no_prompt_error(self.name, prompt, suffix)
 
-    # ---- items and sources: those of the base ----
-
-    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        return self.base.inspect(sample, budget)
-
-    def split_records(self, item: Item) -> Iterable[Item]:
-        return self.base.split_records(item)
+    # ---- items: those of the base ----
 
     def validate_header(self, item: Item) -> str | None:
         return self.base.validate_header(item)
-
-    def validate_body(self, item: Item) -> str | None:
-        return self.base.validate_body(item)
-
-    def signature(self, item: Item) -> bytes | None:
-        return self.base.signature(item)
-
-    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
-        return self.base.sequence_clusters(items)
 
     def remarks(self) -> list[str]:
         return self.base.remarks()

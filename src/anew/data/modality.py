@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core import isolation, registry
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Condition, Spec
-from anew.data.formats.reading import read_whole, with_line_feeds
+from anew.data.formats.file_bytes import read_whole, with_line_feeds
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
@@ -320,7 +320,6 @@ class Modality(ABC):
         """Files with many items together, for use by programs: a sprite sheet and its cells. By default there are none.
 
         Args:
-            items: Decoded items.
             names: Name of the file of each.
             stem: Names of the files without their endings.
 
@@ -482,7 +481,6 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
         labels_setting: "auto" or "off".
         labels: Names of the classes.
         num_items: Number of items; fewer than two a class are too few.
-        plural: Noun for the items.
         notes: Gets a sentence if there are too many classes.
     """
     if labels_setting == "off" or len(labels) < 2:

@@ -15,8 +15,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import RealItems
-from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
+from anew.evaluation.audit_schedule import RealItems, audits_in_time, of_pool, with_limit
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size

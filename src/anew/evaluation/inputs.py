@@ -35,6 +35,7 @@ class AuditPool(Generic[ItemT]):
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
         held_out_together: Whether recordings or files were held out as wholes, so that items are no random draw.
         are_draws: Whether items are draws from a distribution, in which equal ones are expected and prove no copying.
+        fills_memory: Whether memory holds no more items, however many are asked for.
     """
 
     train: list[ItemT]
@@ -45,6 +46,7 @@ class AuditPool(Generic[ItemT]):
     n_held_out_total: int = 0
     held_out_together: bool = False
     are_draws: bool = False
+    fills_memory: bool = False
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
         """The first items, about `max_items`: at most half of them held out, unless there are few training items."""

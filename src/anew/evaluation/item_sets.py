@@ -8,9 +8,8 @@ from typing import Generic, TypeAlias
 
 from anew.core.arrays import Integers, Numbers
 from anew.data.types import ItemT
-from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.kmers import TAIL, Kmers
-from anew.evaluation.features.random_conv import DETAIL, NAME
+from anew.evaluation.features.random_conv import DETAIL, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.items_in_time import extent_of, extent_reason
 from anew.evaluation.metrics.duplicate_groups import KeysOf, duplicate_groups

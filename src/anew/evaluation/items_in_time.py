@@ -28,7 +28,6 @@ def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[Item
 
     Args:
         embed: Function from items to features.
-        items: The items.
         limit: Seconds for all metrics; None for no limit.
     """
     begin, trial = time.monotonic(), items[:TRIAL_ITEMS]
@@ -83,7 +82,6 @@ def extent_reason(n: int, available: int, n_samples: int, limit: str) -> str:
     Args:
         n: Samples that were measured.
         available: Samples that could have been, as there are so many items to compare them with.
-        n_samples: All samples.
         limit: Plural noun of the items of which there are so few.
     """
     if n == available:

@@ -55,7 +55,6 @@ def nearest_records(samples: Sequence[str], train: Callable[[int], list[str]], e
     """Samples that are records, each next to the training record with the fewest edits.
 
     Args:
-        samples: The samples.
         train: Returns n training records.
         effort: How many records are searched, as a multiple of the usual number.
     """

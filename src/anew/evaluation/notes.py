@@ -19,7 +19,6 @@ class Note:
     """A sentence of a report.
 
     Attributes:
-        sentence: The sentence.
         subject: What makes it outdated once it is measured: EXTENT, COPIES or the name of a figure; "" if nothing does.
     """
 

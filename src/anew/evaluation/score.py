@@ -85,25 +85,11 @@ class Tolerance:
     explains_others: bool = False
 
 
-def guessing_tolerance(
-    clause: str, *, large: float = 0.35, decisive: bool = False, least: int = 0, least_to_pass: int = 0
-) -> Tolerance:
-    """The tolerance of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
-
-    Args:
-        clause: What tells them apart, the beginning of the clause of the tolerance.
-        large, decisive, least, least_to_pass: See `Tolerance`.
-    """
-    return Tolerance(
-        "closeness",
-        0.15,
-        large,
-        f"{clause} {{value:.0%}} of the time {{guessing}}",
-        exact_baseline=0.5,
-        decisive=decisive,
-        least=least,
-        least_to_pass=least_to_pass,
-    )
+def difference_tolerance(small: float, large: float, quantity: str, form: str = "{:.1f} dB") -> Tolerance:
+    """The tolerance of how far a quantity is from that of real data. form: format of the difference."""
+    value, real = (form.replace(":", f"{name}:") for name in ("value", "real"))
+    clause, agreement = (f"{quantity} {verb} {value} (real data: {real})" for verb in ("differs by", "agrees within"))
+    return Tolerance("closeness", small, large, clause, agreement=agreement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +144,48 @@ class MetricSpec:
         return f"{value:,.0f}" if self.format == "count" else f"{value:.3g}"
 
 
+def guessing_spec(
+    name: str,
+    title: str,
+    meaning: str,
+    clause: str,
+    *,
+    large: float = 0.35,
+    decisive: bool = False,
+    least: int = 0,
+    least_to_pass: int = 0,
+    order: int = 100,
+    one_sided: bool = False,
+) -> MetricSpec:
+    """The metric of how often samples are told from real items, 0.5 if by guessing alone; 65% does not matter, 85% is obvious.
+
+    Args:
+        name, title, order: See `MetricSpec`.
+        meaning: How often what happens, a sentence without its end.
+        clause: What tells them apart, the beginning of the clause of the tolerance.
+        large, decisive, least, least_to_pass: See `Tolerance`.
+        one_sided: Whether 0.5 also stands for less often than that.
+    """
+    tolerance = Tolerance(
+        "closeness",
+        0.15,
+        large,
+        f"{clause} {{value:.0%}} of the time {{guessing}}",
+        exact_baseline=0.5,
+        decisive=decisive,
+        least=least,
+        least_to_pass=least_to_pass,
+    )
+    half = "guessing, or less often;" if one_sided else "guessing,"
+    sentence = f"{meaning} (0.5 = {half} 1 = always)."
+    return MetricSpec(name, title, sentence, minimum=0.5, maximum=1.0, order=order, tolerance=tolerance)
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """One measured value of a metric.
 
     Attributes:
-        spec: The metric.
         value: The value; not finite where it could not be computed.
         low, high: Ends of the 95% interval; None without one.
         real_baseline: The value for as many training items in the samples' place.

@@ -133,7 +133,6 @@ def median_step_seconds(
 
     Args:
         family: The family, built; it is trained by this.
-        config: Its Config.
         data: Gives the batches.
         world: The processes that train together.
         seconds: Seconds for all timed steps.

@@ -207,10 +207,6 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
 
 
 def largest_affordable(candidates: Sequence[Candidate]) -> Candidate:
-    """The largest candidate that sees as many examples as it should, else the smallest.
-
-    Args:
-        candidates: At least one, smallest first.
-    """
+    """The largest candidate that sees as many examples as it should, else the smallest. candidates: at least one, smallest first."""
     affordable = [c for c in candidates if c.examples >= c.target_examples]
     return affordable[-1] if affordable else candidates[0]

@@ -87,9 +87,7 @@ def family_with_weights(
     On the CPU it takes the tensors themselves, so weights that are mapped from a file stay there.
 
     Args:
-        family_class: The class of the family.
         spec: Spec of the data.
-        config: Its Config.
         weights: Its state.
         device: Where it will sample.
         is_own: Whether it is a user's own. Only there initial weights are made, with which its code may compute.

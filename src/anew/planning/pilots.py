@@ -126,11 +126,7 @@ def describe_trying(families: Sequence[str]) -> str:
 
 
 def describe_pilots(pilots: Sequence[Pilot]) -> str:
-    """Sentences that say what was tried and why the first pilot continued; "" without pilots.
-
-    Args:
-        pilots: The winner first.
-    """
+    """Sentences that say what was tried and why the first pilot continued; "" without pilots. pilots: the winner first."""
     if not pilots:
         return ""
     winner = pilots[0]

@@ -1,4 +1,7 @@
-"""A user's request for a training, checked before anything is read or written. Does not import PyTorch."""
+"""A user's request for a training, checked before anything is read or written: its settings, and the folder that it names or gets.
+
+Does not import PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from typing import TypeAlias
 from anew.core import arguments
 from anew.core.addresses import address_of, without_query
 from anew.core.durations import parse_duration
-from anew.core.registry import check_name
+from anew.core.registry import available, check_name, codecs, family_settings
 from anew.core.settings import SettingValue, as_text, check_int, route_settings
 from anew.data.file_names import is_hub_name
+from anew.data.modality import load_modality
 from anew.errors import ConfigError, DataError
+from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import PREFERENCES, Request, requested
 
@@ -63,7 +68,7 @@ def make_request(
     if modality is not None:
         check_name("data", modality)
     if texts and request["family"] != OWN_FAMILY:
-        from anew.planning.setting_owners import setting_owners  # reads all modules with settings, which takes a while
+        from anew.planning.request import setting_owners  # reads all modules with settings, which takes a while
 
         route_settings(texts, setting_owners(family_name, modality))
     return check_request(requested(request))
@@ -122,3 +127,46 @@ def resolve_data(data: str | Path) -> str:
     if not is_hub_name(name):
         raise DataError(f"{name!r} does not exist; give a folder, a file, an address or a hub name like owner/name")
     return name
+
+
+def setting_owners(family: str | None, modality: str | None, user_config: type | None = None) -> dict[str, type]:
+    """The Config classes whose settings a request may name before the data is read, by owner.
+
+    These are all families, or all modalities, if the name is not given.
+
+    Args:
+        family: The family that was requested.
+        modality: The kind of data that was requested.
+        user_config: The Config of a family of the user's own.
+    """
+    owners: dict[str, type] = {"train": TrainConfig}
+    for name in [family] if family else available("families"):
+        owners[name] = family_settings(name).config if user_config is None else user_config
+    owners |= _modality_configs(modality)
+    return owners | {name: family_settings(name).config for name in codecs() if name not in owners}
+
+
+def check_data_settings(settings: Mapping[str, object], modality: str | None) -> None:
+    """Raise ConfigError for a setting that this modality, or every modality if it is None, does not have."""
+    route_settings(settings, _modality_configs(modality))
+
+
+def _modality_configs(modality: str | None) -> dict[str, type]:
+    return {name: load_modality(name).Config for name in ([modality] if modality else available("data"))}
+
+
+def default_run(data: str | Path) -> Path:
+    """An unused folder for a new run on the data: runs/NAME-N."""
+    return _unused_folder(arguments.stem(Path(data)) or "data")
+
+
+def default_report(samples: Path) -> Path:
+    """An unused folder for a report on samples made elsewhere: runs/NAME-report-N."""
+    return _unused_folder(f"{arguments.stem(samples) or 'samples'}-report")
+
+
+def _unused_folder(stem: str) -> Path:
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDER = "film"
+FORMAT = "2"  # of frames and scenes; the page refuses others (`static/film_data.js`)
 SCENE = "scene.safetensors"  # what all frames share
 # Most frames of a run; of more, every second one is removed. So many take a few MB, and nobody steps through more; chosen.
 MAX_FRAMES = 120
@@ -40,11 +41,11 @@ def frames(run: Path) -> list[int]:
 
 
 def serialized(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, object]) -> bytes:
-    """safetensors with facts as JSON in its header, under the name "facts"."""
+    """safetensors with facts as JSON in its header, under the name "facts", and FORMAT under "format"."""
     from safetensors.numpy import save  # imported here: the list of runs is shown without NumPy
 
     ordered = {name: arrays[name].copy() for name in sorted(arrays)}  # contiguous
-    return save(ordered, {"facts": json.dumps(facts)})
+    return save(ordered, {"facts": json.dumps(facts), "format": FORMAT})
 
 
 def write(run: Path, name: str, data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from anew.core.specs import Condition, Tokens
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.errors import ConfigError, shorten
 
 if TYPE_CHECKING:

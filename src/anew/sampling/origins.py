@@ -21,7 +21,7 @@ from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats import audio, fasta, frames, pixels
-from anew.data.formats.reading import read_whole
+from anew.data.formats.file_bytes import read_whole
 from anew.errors import ConfigError, RunError, shorten
 
 MAX_SIDE_BYTES, MAX_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples

@@ -20,7 +20,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset, is_content_of
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.modalities.text import Text
 from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped

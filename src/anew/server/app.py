@@ -22,8 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anew.core.version import __version__
 from anew.errors import printable
-from anew.server.answering import Service
-from anew.server.answers import ANSWERS, Health, ServedModel, ServedModels
+from anew.server.answer_schemas import Health, ServedModel, ServedModels
 from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
 from anew.server.guard import KeyGuard, SiteGuard, error_response, handle_api_error
@@ -34,6 +33,7 @@ from anew.server.listening import PunctualProtocol, Server, listen
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
 from anew.server.schemas import TEXT, ApiSchema, complete_schema, route_schema
+from anew.server.service import Service
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
 
@@ -43,11 +43,7 @@ ABORTED = 499  # nginx' status of requests whose client went away before the ans
 
 
 class RequestLog:
-    """Logs the requests that an app answers, without queries, headers and bodies.
-
-    Args:
-        app: The app.
-    """
+    """Logs the requests that an app answers, without queries, headers and bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -79,11 +75,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ApiApp(FastAPI):
-    """An app whose description is completed by `complete_schema`.
-
-    Args:
-        needs_key: Whether requests must give a key.
-    """
+    """An app whose description is completed by `complete_schema`. needs_key: whether requests must give a key."""
 
     def __init__(self, needs_key: bool) -> None:
         # FastAPI's own pages load scripts from other sites, so /docs is made here.
@@ -92,7 +84,7 @@ class ApiApp(FastAPI):
 
     def openapi(self) -> dict[str, object]:
         if not self.openapi_schema:
-            schema = complete_schema(cast(ApiSchema, super().openapi()), ANSWERS, self.needs_key)
+            schema = complete_schema(cast(ApiSchema, super().openapi()), self.needs_key)
             self.openapi_schema = cast(dict[str, object], schema)
         return self.openapi_schema
 
@@ -109,7 +101,6 @@ def make_app(
 
     Args:
         catalog: Its models.
-        limits: Its limits.
         host: The address that it listens on.
         keys: Bearer keys, one of which each request must send; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.

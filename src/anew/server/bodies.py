@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
 
 from anew.core.settings import MAX_INT
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.server.faults import bad_request, from_validation
 from anew.server.limits import (
     MAX_LOG_PROBS,

@@ -54,11 +54,7 @@ def check_names(headers: Headers, host: str, origins: Sequence[str] = ()) -> Non
 
 
 class Guard:
-    """Passes allowed requests to the app, and answers others with an error.
-
-    Args:
-        app: The guarded app.
-    """
+    """Passes allowed requests to the app, and answers others with an error."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -83,7 +79,6 @@ class SiteGuard(Guard):
     """Refuses requests that pages of other sites make a browser send, see `check_names`.
 
     Args:
-        app: The guarded app.
         host: The address that the server listens on.
         origins: Other sites whose pages may ask.
     """
@@ -97,12 +92,7 @@ class SiteGuard(Guard):
 
 
 class KeyGuard(Guard):
-    """Refuses requests without a key.
-
-    Args:
-        app: The guarded app.
-        keys: Bearer keys, one of which each request must send; none: no key is needed.
-    """
+    """Refuses requests without a key. keys: bearer keys, one of which each request must send; none: no key is needed."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         super().__init__(app)

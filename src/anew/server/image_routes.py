@@ -1,4 +1,4 @@
-"""Paths for images: new ones, and given ones with a part filled in."""
+"""Paths for images: new ones, and given ones with a part filled in: transparent pixels of a mask, as OpenAI's clients send them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import numpy as np
+import torch
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from anew.data.types import Artifact
-from anew.server.answering import Json, Service
-from anew.server.answers import MadeImages
+from anew.core import isolation
+from anew.core.specs import Condition, Grid
+from anew.data.formats.transparency import AlphaReader
+from anew.data.types import Artifact, Item
+from anew.errors import ConfigError
+from anew.sampling.latents import values_of
+from anew.server.answer_schemas import MadeImages
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
-from anew.server.faults import bad_request
+from anew.server.faults import bad_request, from_config_error
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import ImageBody
 from anew.server.item_work import FinishedSamples, ItemRequest, ItemWork
 from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, works_of
-from anew.server.masks import condition_from_files
 from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, route_schema
-from anew.server.work import Channel
+from anew.server.service import Json, Service
+from anew.server.worker import Channel
 
 TAG = "Images"
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
@@ -135,3 +142,39 @@ async def _events(
 
 def _base64(artifact: Artifact) -> str:
     return base64.b64encode(artifact.data).decode()
+
+
+OPAQUE_FROM = 128  # alpha from which a pixel is kept: half of the scale
+
+
+def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) -> Condition:
+    """The condition that keeps a part of an image. Slow, so not for the event loop.
+
+    Args:
+        image: An image file.
+        mask: An image file whose transparent pixels are filled in; None: those of the image.
+
+    Raises:
+        ApiError: 400 a file cannot be used.
+    """
+    files = {"image": image} if mask is None else {"image": image, "mask": mask}
+    items = [Item(name, data) for name, data in files.items()]
+    alphas: dict[str, NDArray[np.uint8]] = {}
+    assert isinstance(entry.spec, Grid)
+    height, width = entry.spec.shape[1:]
+    for name, alpha in zip(files, isolation.each(AlphaReader().read, items), strict=True):
+        if isinstance(alpha, ValueError):
+            raise bad_request(f"the {name} cannot be used: {alpha}", name)
+        if alpha.shape != (height, width):
+            size = f"{alpha.shape[1]}x{alpha.shape[0]}"
+            raise bad_request(f"the {name} is {size}, and this model needs {width}x{height}; resize it", name)
+        alphas[name] = alpha
+    alpha = alphas["image" if mask is None else "mask"]
+    if (alpha >= OPAQUE_FROM).all():
+        where = "image, or send a mask that is" if mask is None else "mask"
+        raise bad_request(f"no pixel is to be filled in; make some transparent in the {where}", "mask")
+    try:
+        x = values_of(entry.modality, image)[0]  # (C, H, W)
+    except ConfigError as error:
+        raise from_config_error(error, "image") from None
+    return Condition(x, torch.from_numpy((alpha >= OPAQUE_FROM).astype(np.float32))[None])

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from anew.data.formats import audio
 from anew.data.modalities.audio import Audio
 from anew.sampling.samples import Samples
-from anew.server.answering import Service
 from anew.server.bodies import parse
 from anew.server.catalog import CatalogEntry
 from anew.server.guard import json_body
@@ -19,7 +18,8 @@ from anew.server.item_bodies import AudioBody, SamplesBody
 from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of, zip_of
 from anew.server.metrics import RequestClock
 from anew.server.schemas import route_schema
-from anew.server.work import Channel
+from anew.server.service import Service
+from anew.server.worker import Channel
 
 
 def add_item_routes(app: FastAPI, service: Service) -> None:

@@ -15,7 +15,7 @@ from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from anew.server.work import Channel, Work, threads_for
+from anew.server.worker import Channel, Work, threads_for
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -21,7 +21,7 @@ from anew.server.item_bodies import ItemsBody, SamplesBody
 from anew.server.item_work import Draft, FinishedSamples, ItemRequest, ItemWork
 from anew.server.limits import MAX_TOKENS, MAX_VALUES
 from anew.server.metrics import RequestClock
-from anew.server.work import Channel
+from anew.server.worker import Channel
 
 LONG_TEXT_TOKENS = 500  # of a sample of running text, if no maximum is given
 ANY = ("", "any", "auto")  # instead of a class: each with its share in the data
@@ -39,8 +39,6 @@ def item_request(
     """The item request of a body.
 
     Args:
-        body: The body.
-        entry: The model.
         n: Number of samples.
         label: Class of the samples, see `class_of`.
         condition: Condition of each sample.
@@ -100,7 +98,6 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
     """The class that one of these fields names; None if none does.
 
     Args:
-        entry: The model.
         names: Values of the fields that may name a class.
 
     Raises:

@@ -80,11 +80,7 @@ class _Queues(Collector):
 
 
 class Metrics:
-    """All metrics of a server.
-
-    Args:
-        counts: Returns the running and waiting works of each model.
-    """
+    """All metrics of a server. counts: returns the running and waiting works of each model."""
 
     def __init__(self, counts: Counts) -> None:
         self.registry = CollectorRegistry()

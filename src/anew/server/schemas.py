@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
 from anew.core.json_values import JsonValue
+from anew.server.answer_schemas import ANSWERS
 
 
 class FieldSchema(TypedDict, total=False):
@@ -182,18 +183,17 @@ def _reference(section: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{section}/{name}"}
 
 
-def complete_schema(schema: ApiSchema, answers: Sequence[type[BaseModel]], needs_key: bool) -> ApiSchema:
+def complete_schema(schema: ApiSchema, needs_key: bool) -> ApiSchema:
     """FastAPI's description of a server with what its routes refer to, and without FastAPI's own form of errors.
 
     Args:
         schema: The description that FastAPI made.
-        answers: Classes of responses.
         needs_key: Whether requests must give a key.
     """
     for methods in schema["paths"].values():
         for operation in methods.values():
             operation["responses"].pop("422", None)
-    classes: list[type[BaseModel]] = [*answers, ErrorAnswer]
+    classes: list[type[BaseModel]] = [*ANSWERS, ErrorAnswer]
     described: list[tuple[type[BaseModel], Literal["serialization"]]] = [
         (answer, "serialization") for answer in classes
     ]

@@ -16,7 +16,7 @@ from anew.data.modalities.text import Text
 from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
 from anew.sampling.model import Model
-from anew.server.work import Channel, Work, threads_for
+from anew.server.worker import Channel, Work, threads_for
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

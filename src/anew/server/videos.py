@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.data.types import Artifact
-from anew.server.answering import Service
-from anew.server.answers import ClipJob, ClipJobs, DeletedClip
+from anew.server.answer_schemas import ClipJob, ClipJobs, DeletedClip
 from anew.server.bodies import parse, parse_form
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
@@ -24,7 +23,8 @@ from anew.server.item_work import Draft, FinishedSamples, ItemWork
 from anew.server.items import check_size, class_of, item_request, sample_events, size_of, works_of
 from anew.server.limits import Limits
 from anew.server.schemas import route_schema
-from anew.server.work import Channel
+from anew.server.service import Service
+from anew.server.worker import Channel
 
 TAG = "Clips"
 PROGRESS_DRAFTS = 8  # updates of the progress of a job; chosen
@@ -36,9 +36,7 @@ class VideoJob:
 
     Attributes:
         id: Its id for clients.
-        entry: The model.
         prompt: The prompt as it was sent.
-        works: Its works.
         created: Seconds since 1970.
         progress: Percent.
         clip: The file; None until it is finished.
@@ -88,11 +86,7 @@ class VideoJob:
 
 
 class Jobs:
-    """All jobs of a server, in memory.
-
-    Args:
-        service: State of the server.
-    """
+    """All jobs of a server, in memory."""
 
     def __init__(self, service: Service) -> None:
         self.service = service

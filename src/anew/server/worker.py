@@ -1,22 +1,94 @@
-"""The thread of a model: it loads the model when it is needed, does works in order, and unloads the model when idle."""
+"""The thread of a model: it loads the model when it is needed, does works in order, and unloads the model when idle.
+
+Works send events to the event loop through channels.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import math
 import sys
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
 from anew.core.device import release_unused_memory
+from anew.core.specs import Tokens
+from anew.core.threads import one_thread
 from anew.errors import AnewError, ConfigError, out_of_memory
 from anew.sampling.model import Model
 from anew.server.faults import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
-from anew.server.work import Work
+
+E = TypeVar("E")
+
+
+class Channel(Generic[E]):
+    """Events of one request, from the thread of its model to the event loop, in which it must be created."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[E | Exception] = asyncio.Queue()
+        self.is_cancelled = False
+
+    def put(self, event: E | Exception) -> None:
+        """Send an event, from the thread; an exception ends the request."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server has stopped, nobody waits
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def get(self) -> E:
+        """The next event; an exception that was sent is raised."""
+        event = await self._events.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    def cancel(self) -> None:
+        """Mark the request as cancelled; the thread stops at its next check."""
+        self.is_cancelled = True
+
+
+class Work(ABC):
+    """A part of a request, to be done by the thread of one model.
+
+    Attributes:
+        channel: Receives its events.
+        size: Number of samples.
+        max_rows: Largest number of samples in a batch.
+        began: `time.monotonic()` when it was created.
+    """
+
+    channel: Channel[object]
+    size: int
+    max_rows: int = MAX_ROWS
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    @abstractmethod
+    def batch_key(self) -> Hashable:
+        """Works with the same key can be done as one batch; None: this one only alone."""
+
+    @abstractmethod
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        """Do the works of `group`, of which this is the first, and send their events. Stops when `channel.is_cancelled`."""
+
+    def fail(self, error: Exception) -> None:
+        """End the request with an error."""
+        self.channel.put(error)
+
+
+def threads_for(model: Model) -> contextlib.AbstractContextManager[None]:
+    """A context for sampling: one thread for tokens on a CPU, since their steps are many small matrix products."""
+    is_small = isinstance(model.spec, Tokens) and model.device.type == "cpu"
+    return one_thread() if is_small else contextlib.nullcontext()
+
 
 GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
 # Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
@@ -30,7 +102,6 @@ class ModelWorker:
 
     Args:
         name: Name of the model, for logs.
-        load: Loads the model.
         limits: Limits of the server.
         model: The model, if it is loaded already.
     """
@@ -60,7 +131,6 @@ class ModelWorker:
         """Add works of one request to the queue.
 
         Args:
-            works: The works.
             is_continuation: Whether the request was accepted before, so that a full queue must not refuse it.
 
         Raises:
@@ -90,8 +160,7 @@ class ModelWorker:
     def request_stop(self, reason: str = STOPPING) -> None:
         """Let the thread end after its present work. Works that are waiting or submitted later are answered with 503.
 
-        Args:
-            reason: Message of that error.
+        reason: message of that error.
         """
         with self._changed:
             self._stop_reason = reason

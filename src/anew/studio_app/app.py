@@ -1,4 +1,4 @@
-"""The Studio as an ASGI app, with the routes that show runs.
+"""The Studio from start to end, and as an ASGI app, with the routes that show runs.
 
 The part that uses models is created at its first request, since it imports PyTorch, which other pages do not need.
 """
@@ -6,13 +6,16 @@ The part that uses models is created at its first request, since it imports PyTo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
+from filelock import FileLock, Timeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -21,22 +24,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anew.core import files
 from anew.core.version import __version__
+from anew.errors import ConfigError, RunError
 from anew.server.faults import ApiError, bad_request
+from anew.server.listening import PunctualProtocol, Server, listen
 from anew.studio_app.data_routes import add_data
 from anew.studio_app.faults import add_faults
 from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
 from anew.studio_app.race_routes import add_race
+from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
 
 
 class PlayApp:
-    """An ASGI app that is created at its first request.
-
-    Args:
-        studio: The Studio.
-    """
+    """An ASGI app that is created at its first request."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -51,8 +53,8 @@ class PlayApp:
 
     def _create(self) -> ASGIApp:
         from anew.studio_app.insight_routes import add_insights
+        from anew.studio_app.loaded_models import Players
         from anew.studio_app.play_routes import add_play
-        from anew.studio_app.players import Players
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         add_faults(app)
@@ -84,7 +86,6 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     Args:
         studio: Its state.
         host: The address that it listens on.
-        port: Its port.
         token: Token of its address.
     """
 
@@ -182,3 +183,81 @@ async def _changes(studio: Studio) -> AsyncIterator[str]:
     yield "retry: 1000\nevent: open\ndata: {}\n\n"
     async for names in studio.watcher.changes():
         yield ": alive\n\n" if names is None else f"event: changed\ndata: {json.dumps(names)}\n\n"
+
+
+HOST = "127.0.0.1"
+LOCK, PORT_FILE = "studio.lock", "port"  # in the folder of its state
+STOP_SECONDS = 1  # until open streams are cut off: pages never close them
+
+
+def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve the Studio until Ctrl-C or SIGTERM; see `anew.studio`.
+
+    Args:
+        root: The start folder.
+        runs: Runs below it to open first.
+        port: Port to listen on; 0 takes a free one.
+        on_ready: Called with the address, token included, once the Studio is ready.
+    """
+    folder = StartFolder(root)
+    folder.make_state()
+    with _exclusive(folder), contextlib.closing(listen(HOST, port)) as listener:
+        first = [folder.name(run.resolve()) for run in runs]
+        studio = Studio(folder, first)
+        token, number = folder.token(), listener.getsockname()[1]
+        files.write_text(folder.state / PORT_FILE, str(number))
+        app = make_app(studio, HOST, number, token)
+        config = uvicorn.Config(
+            app,
+            http=PunctualProtocol,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        on_ready(f"http://{HOST}:{number}/?token={token}")
+        Server(config).run_until_stopped(listener)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: StartFolder) -> Iterator[None]:
+    """A context with the lock of the folder.
+
+    Raises:
+        ConfigError: Another Studio is open on the folder.
+    """
+    try:
+        with FileLock(folder.state / LOCK, timeout=0):
+            yield
+    except Timeout:
+        port = ""
+        with contextlib.suppress(RunError, UnicodeDecodeError):
+            number = files.read(folder.state / PORT_FILE, 10).decode("ascii").strip()
+            port = f" at http://{HOST}:{number}/" if number.isdecimal() else ""
+        raise ConfigError(
+            f"a Studio is already open on {str(folder.root)!r}{port}; use that one, or stop it first"
+        ) from None
+
+
+def start_folder(runs: Sequence[Path], folder: Path | None) -> Path:
+    """The start folder: `folder`, else the current folder if it holds all runs, else the deepest folder that does.
+
+    Raises:
+        ConfigError: A run is outside of `folder`.
+    """
+    paths = [run.resolve() for run in runs]
+    if folder is not None:
+        root = folder.resolve()
+        outside = next((path for path in paths if not path.is_relative_to(root)), None)
+        if outside is not None:
+            raise ConfigError(
+                f"the run {str(outside)!r} is outside of `folder` {str(folder)!r}; give a folder that contains it"
+            )
+        return root
+    current = Path.cwd().resolve()
+    if all(path.is_relative_to(current) for path in paths):
+        return current
+    shared = paths[0].parent
+    while not all(path.is_relative_to(shared) for path in paths):
+        shared = shared.parent
+    return shared

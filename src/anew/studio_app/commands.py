@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from anew.core import arguments, files
 from anew.core.durations import as_duration, parse_duration
 from anew.core.own_folders import COMPARISON_MARK
+from anew.data.reading_settings import WITHOUT_RUN
 from anew.errors import ConfigError, RunError
 from anew.planning.request import make_request, trains_by_seconds
 from anew.runs import lock
@@ -42,7 +43,6 @@ def train(
     """Add a training run to the queue.
 
     Args:
-        studio: The Studio.
         data: Name of a file or folder below the start folder.
         budget, steps, family, modality, prefer, seed, settings: As in `anew.train`.
 
@@ -77,7 +77,6 @@ def add_with_folder(studio: Studio, verb: str, stem: str, words: Callable[[str],
     """Add a command to the queue that writes a new folder below runs/.
 
     Args:
-        studio: The Studio.
         verb: See `Job`.
         stem: Beginning of the folder's name, which a number follows.
         words: Returns the arguments of the command for the name of its folder.
@@ -281,7 +280,6 @@ def add_to_idle(studio: Studio, verb: str, name: str, words: Sequence[str]) -> J
     """Add a command to the queue that writes a run.
 
     Args:
-        studio: The Studio.
         verb: See `Job`.
         name: Name of the run.
         words: Arguments of the command.
@@ -303,3 +301,76 @@ def check_idle(studio: Studio, name: str, run: Path) -> None:
     job = studio.job_of(name)
     if lock.is_held(run) or (job is not None and (job.state == "queued" or job.is_alive)):
         raise ApiError(400, "a command is running on this run, or queued for it; stop it first")
+
+
+def evaluate(studio: Studio, name: str, n: int, data: str | None) -> Job:
+    """Add another measuring of a finished run to the queue.
+
+    Args:
+        name: Name of the run.
+        n: Number of samples to draw, at least 1.
+        data: Name of a file or folder below the start folder where the run's data lies now; None if it was not moved.
+
+    Raises:
+        UserError: The run is not finished, its family is code, or its data is missing.
+        ApiError: The run is not one, a command works on it, or the data is outside of the start folder.
+    """
+    run = studio.run(name)
+    check_no_own_code(run)
+    record = studio_record(run)
+    if record.status != "finished":
+        raise ConfigError("this run is not finished; resume it, which measures it too")
+    words = ["evaluate", str(run), "-n", str(n)]
+    if data is None:
+        _check_data(record)
+    else:
+        words.append(f"--data={_existing(studio, data)}")
+    return add_to_idle(studio, "evaluate", name, words)
+
+
+def evaluate_samples(studio: Studio, name: str, samples: str, held_out: str | None, n: int) -> Job:
+    """Add the measuring of samples of another tool, against the data of a run, to the queue.
+
+    Args:
+        name: Name of the run.
+        samples: Name of a file or folder below the start folder.
+        held_out: Name of one with items that the other tool was not trained on; None without any.
+        n: Largest number of samples that are measured, at least 1.
+
+    Raises:
+        UserError: The samples or the data are missing.
+        ApiError: The run is not one, or a name is outside of the start folder.
+    """
+    record = studio_record(studio.run(name))
+    path = _existing(studio, samples)
+    _check_data(record)
+    sets = ["evaluate", f"--samples={path}", f"--data={record.data.path}"]
+    words = ["-n", str(n), f"--modality={record.data.modality}"]
+    if held_out is not None:
+        words.append(f"--held-out={_existing(studio, held_out)}")
+    words += [f"--set={key}={text}" for key, text in _reading_settings(record)]
+    stem = f"{arguments.stem(path) or 'samples'}-report"
+    return add_with_folder(studio, "audit", stem, lambda out: [*sets, "--out", out, *words])
+
+
+def _check_data(record: RunRecord) -> None:
+    """Raise DataError if the data of a run is missing, or must not be read from where the run says that it is."""
+    from anew.data.find_data import check_present  # PyTorch: only now is it needed
+
+    check_present(record.data.path)
+
+
+def _existing(studio: Studio, name: str) -> Path:
+    """The path of a name that the user chose; ConfigError if nothing is there."""
+    path = studio.folder.path(name)
+    if not path.exists():
+        raise ConfigError(f"{name!r} does not exist; give the name of a file or folder below the start folder")
+    return path
+
+
+def _reading_settings(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """The settings of a run's request that say how its data is read, as texts."""
+    for key, text in record.request.settings.items():
+        owner, _, name = key.rpartition(".")
+        if name in WITHOUT_RUN and owner in ("", record.data.modality):
+            yield key, str(text)

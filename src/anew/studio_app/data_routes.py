@@ -25,8 +25,8 @@ from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
 from anew.studio_app import uploads
 from anew.studio_app.job_routes import LIMITS, Settings, ShortText, StudioBody
-from anew.studio_app.parcels import receive_parcel
 from anew.studio_app.studio import Studio
+from anew.studio_app.uploads import receive_parcel
 from anew.workflows.examples import EXAMPLES, write_example
 from anew.workflows.inspect_run import is_run
 

@@ -41,7 +41,6 @@ class StudioGuard:
     """Passes allowed requests to the app, and answers others with an error.
 
     Args:
-        app: The guarded app.
         host: The address that the Studio listens on.
         port: Its port, which is part of the cookie's name: browsers share cookies between ports.
         token: Token of the address.

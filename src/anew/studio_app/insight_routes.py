@@ -7,20 +7,22 @@ from typing import Annotated, TypeVar
 
 from fastapi import FastAPI
 from pydantic import Field, Strict
-from starlette.requests import Request
-from starlette.responses import Response
 
-from anew.server.bodies import parse
-from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
-from anew.server.work import Channel
-from anew.studio_app.insight_work import DiscriminatorWork, FieldWork, NoiseWork
-from anew.studio_app.job_routes import LIMITS, RunBody
-from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
-from anew.studio_app.play_streams import MakeWork, SampleOptionsBody, player_of, stream
-from anew.studio_app.play_work import PlayWork
-from anew.studio_app.players import Player, Players
-from anew.studio_app.sentence_work import SentenceWork
+from anew.server.worker import Channel
+from anew.studio_app.event_streams import SampleOptionsBody, WorkRoutes
+from anew.studio_app.insight_work import (
+    DiscriminatorWork,
+    FieldWork,
+    MapWork,
+    NoiseWork,
+    PlaceWork,
+    SentenceWork,
+    SoftnessWork,
+)
+from anew.studio_app.job_routes import RunBody
+from anew.studio_app.loaded_models import Player, Players
+from anew.studio_app.sample_work import PlayWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
@@ -55,40 +57,28 @@ class NoiseBody(StepOptionsBody):
 def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     """Add the routes."""
 
-    def add(path: str, body_type: type[BodyT], work_of: Callable[[BodyT], MakeWork]) -> None:
-        async def answer(request: Request) -> Response:
-            body = parse(body_type, await json_body(request, LIMITS))
-            make = work_of(body)
+    works = WorkRoutes(app, studio, players)
 
-            def make_at_step(player: Player, channel: Channel[object]) -> PlayWork:
-                work = make(player, channel)
-                work.step = body.step
-                return work
+    def add(path: str, body_type: type[BodyT], work_of: Callable[[BodyT, Player, Channel[object]], PlayWork]) -> None:
+        def work_at_step(body: BodyT, player: Player, channel: Channel[object]) -> PlayWork:
+            work = work_of(body, player, channel)
+            work.step = body.step
+            return work
 
-            return stream(await player_of(studio, players, body.run), make_at_step)
-
-        app.add_api_route(path, answer, methods=["POST"])
+        works.add(path, body_type, work_at_step)
 
     add(
         "/noise",
         NoiseBody,
-        lambda body: lambda player, channel: NoiseWork(player, channel, body.options(1), body.each_label),
+        lambda body, player, channel: NoiseWork(player, channel, body.options(1), body.each_label),
     )
-    add("/field", StepBody, lambda body: FieldWork)
-    add(
-        "/sentence",
-        StepOptionsBody,
-        lambda body: lambda player, channel: SentenceWork(player, channel, body.options(1)),
-    )
-    add(
-        "/softness",
-        StepOptionsBody,
-        lambda body: lambda player, channel: SoftnessWork(player, channel, body.options(1)),
-    )
+    add("/field", StepBody, lambda body, player, channel: FieldWork(player, channel))
+    add("/map", StepBody, lambda body, player, channel: MapWork(player, channel))
+    add("/place", PlacesBody, lambda body, player, channel: PlaceWork(player, channel, body.places))
+    add("/sentence", StepOptionsBody, lambda body, player, channel: SentenceWork(player, channel, body.options(1)))
+    add("/softness", StepOptionsBody, lambda body, player, channel: SoftnessWork(player, channel, body.options(1)))
     add(
         "/discriminator",
         StepOptionsBody,
-        lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.options(1)),
+        lambda body, player, channel: DiscriminatorWork(player, channel, body.options(1)),
     )
-    add("/map", StepBody, lambda body: MapWork)
-    add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))

@@ -1,7 +1,10 @@
-"""Views of how diffusion models and GANs work, on the run's own data: denoising, and the discriminator's logits."""
+"""Views of how models work, on the run's own data: denoising; the discriminator's logits; a VAE's latent space, its principal directions
+and why samples are soft; and how a Transformer reads a sentence (attention, next tokens, predictions of network and counts)."""
 
 from __future__ import annotations
 
+import base64
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from typing import cast
@@ -11,17 +14,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.specs import Grid, SampleRequest
+from anew.core.specs import Batch, Codec, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
+from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.evaluation.reporting.sheet import png, shrink
-from anew.families.explaining import Denoises, Discriminates
-from anew.functional.plane import Plane
+from anew.families.base import SamplesTokens
+from anew.families.explaining import Attends, Denoises, Discriminates
+from anew.functional.plane import Plane, principal_components
+from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
-from anew.server.work import Channel
+from anew.sampling.request_checks import class_index
+from anew.server.worker import Channel
 from anew.studio_app.item_views import data_url
-from anew.studio_app.play_work import Json, PlayWork, SampleOptions, insight_view
-from anew.studio_app.players import Player
+from anew.studio_app.loaded_models import Player
+from anew.studio_app.sample_work import CUTOFFS, Json, PlayWork, SampleOptions, insight_view, token_event, token_text
 
 LEVEL_ITEMS = 3  # samples that are shown at each noise level
 # Items on which the error at each level is measured: enough for a smooth curve, in a second or two; chosen.
@@ -61,9 +68,7 @@ class NoiseWork(PlayWork):
     """Samples at each noise level: the noisy input of the model, and its estimate of the clean items.
 
     Args:
-        player: The model.
         channel: Receives events.
-        options: Sample options.
         each_label: Whether to show one starting point with each of the first labels, instead of several starting points.
     """
 
@@ -203,3 +208,173 @@ def _direction(gradient: NDArray[np.float32]) -> str:
     colour = np.where(values[..., None] > 0, np.array([[[40, 70, 220]]]), np.array([[[200, 40, 30]]]))
     mixed = 255 * (1 - strength) + colour * strength
     return data_url("image/png", png(mixed.round().astype(np.uint8), 96))
+
+
+NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
+NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen
+NUM_REAL = 64  # items whose sharpness the samples are compared with; chosen
+MAP_REACH = 2.5  # standard deviations from the centre to the edge of the map: the middle 99% of a normal
+# Principal directions, and standard deviations at which each is shown, up to the edge of the map; chosen.
+NUM_DIRECTIONS, STRIP_DEVIATIONS = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
+# Samples, and the temperatures at which each is shown, up to half as much again as the model's; chosen.
+SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+
+
+class MapWork(PlayWork):
+    """A map of the data in latent space, in its two principal directions, and held-out items with their reconstructions."""
+
+    def events(self, model: Model) -> Iterator[Json]:
+        codec, x = self._codec(model), data_values(self.player, model, NUM_MAPPED)[0]
+        latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
+        plane = self.player.cache[f"plane {self.step}"] = Plane.of(latents)
+        places = plane.places(latents)  # (n, 2)
+        test, _ = data_values(self.player, model, NUM_RECONSTRUCTED, "test")
+        reconstructed = codec.decode(codec.encode(test.to(model.device)))
+        yield {
+            "share": plane.share,
+            "reach": MAP_REACH,
+            "points": [
+                {"x": float(place[0]), "y": float(place[1]), "src": src}
+                for place, src in zip(places, images_of(model, x), strict=True)
+            ],
+            "directions": self._directions(codec, latents, model),
+            "softness": hasattr(model.sampling_config(), "temperature"),
+            "pairs": [list(pair) for pair in zip(images_of(model, test), images_of(model, reconstructed), strict=True)],
+        }
+
+    @staticmethod
+    def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
+        """Items along each principal direction, through the centre."""
+        rows = latents.flatten(1)
+        centre = rows.mean(0)
+        directions, deviations, _ = principal_components(rows - centre, NUM_DIRECTIONS)
+        total = float((rows - centre).square().sum()) / max(1, len(rows) - 1)
+        strips: list[Json] = []
+        for direction, deviation in zip(directions, deviations, strict=True):
+            z = centre + torch.tensor(STRIP_DEVIATIONS)[:, None] * deviation * direction  # (s, D)
+            decoded = codec.decode(z.view(len(STRIP_DEVIATIONS), *latents.shape[1:]).to(model.device))
+            strips.append({"share": float(deviation) ** 2 / max(total, 1e-12), "items": images_of(model, decoded)})
+        return strips
+
+    @staticmethod
+    def _codec(model: Model) -> Codec:
+        if insight_view(model) != "map" or not isinstance(model.family, Codec):
+            raise ConfigError("this model has no latents to show on a map")
+        return model.family
+
+
+class PlaceWork(PlayWork):
+    """The decoded items at positions on the map of latents."""
+
+    def __init__(self, player: Player, channel: Channel[object], places: list[tuple[float, float]]) -> None:
+        super().__init__(player, channel)
+        self.places = places
+
+    def events(self, model: Model) -> Iterator[Json]:
+        codec = MapWork._codec(model)
+        key = f"plane {self.step}"
+        plane = self.player.cache.get(key)
+        if not isinstance(plane, Plane):
+            plane = Plane.of(codec.encode(data_values(self.player, model, NUM_MAPPED)[0].to(model.device)).cpu())
+            self.player.cache[key] = plane
+        z = plane.points(torch.tensor(self.places))
+        yield {"items": images_of(model, codec.decode(z.to(model.device)))}
+
+
+class SoftnessWork(PlayWork):
+    """The same samples at several temperatures of the detail latents, which shows why they are soft, or fall apart."""
+
+    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
+        super().__init__(player, channel)
+        self.options = options
+
+    def events(self, model: Model) -> Iterator[Json]:
+        options = self.options
+        usual = model.sampling_config(options.settings)
+        if not hasattr(usual, "temperature") or insight_view(model) != "map":
+            raise ConfigError("this model has no temperature of details")
+        for temperature in TEMPERATURES:
+            sampling = model.sampling_config({**options.settings, "temperature": str(temperature)})
+            request = model.request(SOFT_ITEMS, options.seed, label=options.label, sampling=sampling)
+            generated = model.generate(request, options.seed)
+            # Neighbouring pixels of a soft image differ little.
+            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
+            yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
+        real, _ = data_values(self.player, model, NUM_REAL)
+        yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}
+
+
+MAX_READ = 96  # tokens of a sentence: attention is shown for each pair; chosen
+MAX_HEADS = 32  # that are shown, each as an image; chosen
+NUM_NEXT = 14  # candidates for the next token: others are hardly ever drawn; chosen
+
+
+class SentenceWork(PlayWork):
+    """A sentence as the model reads it.
+
+    Args:
+        channel: Receives events.
+        options: Sample options, with the sentence as prompt.
+    """
+
+    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
+        super().__init__(player, channel)
+        self.options = options
+
+    def events(self, model: Model) -> Iterator[Json]:
+        family, modality, spec = model.family, model.item_modality, model.item_spec
+        if not isinstance(family, Attends) or not isinstance(modality, Text) or not isinstance(spec, Tokens):
+            raise ConfigError("this model does not read text")
+        ids, was_cut = self._ids(model, spec)
+        if len(ids) < 2:
+            raise ConfigError("the sentence is empty; type some words")
+        labels = None
+        if self.options.label is not None:
+            labels = torch.tensor([class_index(model.labels, self.options.label)])
+        end_id = spec.special.get("end", -1)
+        batch = Batch(ids[None], labels).to(model.device)
+        sides = family.log_probs_by_side(batch)
+        yield {
+            "tokens": [token_text(modality, int(token), end_id) for token in ids],
+            "was_cut": was_cut,
+            "sides": {name: (-nats[0] / math.log(2)).tolist() for name, nats in sides.items()},
+        }
+        yield self._attention(family, ids, labels, model)
+        yield {"next": self._next(model, modality, end_id)}
+
+    def _ids(self, model: Model, spec: Tokens) -> tuple[Tensor, bool]:
+        """(L,) ids of the sentence, begin tokens included, and whether it was truncated."""
+        condition = condition_from_prompt(model.modality, self.options.prompt or "", None)
+        assert condition is not None
+        ids = torch.as_tensor(condition.x).flatten().long()
+        max_tokens = min(MAX_READ, spec.length)
+        return ids[:max_tokens], len(ids) > max_tokens
+
+    @staticmethod
+    def _attention(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
+        """The attention of all heads over the whole sentence, as base64 of one byte per weight."""
+        inputs = torch.cat((ids, ids[-1:]))  # so that the last token is an input, too; its target does not matter here
+        weights = family.attention_weights(Batch(inputs[None], labels).to(model.device))[
+            :, :, 0
+        ]  # (layers, heads, L, L)
+        skipped = weights.shape[2] - len(ids)  # tokens of a label
+        heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
+        levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
+        return {
+            "heads": weights.shape[1],
+            "shown": len(heads),
+            "attention": base64.b64encode(levels.tobytes()).decode(),
+        }
+
+    def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:
+        """Candidates for the next token, before and after temperature and cutoffs."""
+        options, family = self.options, model.family
+        if not isinstance(family, SamplesTokens):
+            return None
+        sampling = model.sampling_config({**options.settings, "max_tokens": "1"})
+        condition = condition_from_prompt(model.modality, options.prompt or "", None)
+        request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
+        cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+        for draft in family.sample_tokens(request, [(options.seed, 0)]):
+            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_NEXT)
+        return None

@@ -25,17 +25,15 @@ def item_views(samples: Samples, is_draft: bool = False) -> list[dict[str, objec
         is_draft: Whether to show only an image of sounds and clips, since their files take long.
     """
     pictures = samples.pictures()
-    entries = []
+    entries: list[dict[str, object]] = []
     for index, label in enumerate(samples.labels):
         picture = None if pictures is None else data_url("image/png", png(shrink(pictures[index], MAX_SIDE), MIN_SIDE))
-        entries.append(
-            (_image_only(picture) if is_draft and picture else _item_view(samples, index, picture)) | {"label": label}
-        )
+        if is_draft and picture:
+            view: dict[str, object] = {"type": "picture", "src": picture}
+        else:
+            view = _item_view(samples, index, picture)
+        entries.append(view | {"label": label})
     return entries
-
-
-def _image_only(picture: str) -> dict[str, object]:
-    return {"type": "picture", "src": picture}
 
 
 def _item_view(samples: Samples, index: int, picture: str | None) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, Strict
@@ -15,7 +16,7 @@ from anew.planning.request import MAX_MEASURED
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import Limits
-from anew.studio_app import commands, measuring
+from anew.studio_app import commands
 from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 
@@ -25,6 +26,7 @@ ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=EXACT_INT - 1)]
 SampleCount = Annotated[int, Strict(), Field(ge=1, le=MAX_MEASURED)]
 Settings = dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]]
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 class StudioBody(BaseModel):
@@ -88,76 +90,30 @@ class CompareBody(StudioBody):
 def add_jobs(app: FastAPI, studio: Studio) -> None:
     """Add the routes."""
 
-    @app.post("/api/train")
-    async def train(request: Request) -> Response:
-        body = parse(TrainBody, await json_body(request, LIMITS))
-        job = await run_in_threadpool(
-            commands.train,
-            studio,
-            body.data,
-            budget=body.budget,
-            steps=body.steps,
-            family=body.family,
-            modality=body.modality,
-            prefer=body.prefer,
-            seed=body.seed,
-            settings=body.settings,
-        )
-        return _queued(job)
+    def add(path: str, body_type: type[BodyT], command: Callable[[BodyT], Job | None]) -> None:
+        """Add the route of a command, which is added to the queue, or else acts at once on a run."""
 
-    @app.post("/api/resume")
-    async def resume(request: Request) -> Response:
-        body = parse(ResumeBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(commands.resume, studio, body.run, body.budget))
+        async def answer(request: Request) -> Response:
+            body = parse(body_type, await json_body(request, LIMITS))
+            job = await run_in_threadpool(command, body)
+            if job is not None:
+                return JSONResponse({"id": job.run, "job": job.id})
+            assert isinstance(body, RunBody)
+            return JSONResponse({"id": body.run})
 
-    @app.post("/api/again")
-    async def again(request: Request) -> Response:
-        body = parse(AgainBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(commands.train_again, studio, body.run, body.seed))
+        app.add_api_route(f"/api/{path}", answer, methods=["POST"])
 
-    @app.post("/api/evaluate")
-    async def evaluate(request: Request) -> Response:
-        body = parse(EvaluateBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(measuring.evaluate, studio, body.run, body.n, body.data))
-
-    @app.post("/api/evaluate-samples")
-    async def evaluate_samples(request: Request) -> Response:
-        body = parse(EvaluateSamplesBody, await json_body(request, LIMITS))
-        job = await run_in_threadpool(measuring.evaluate_samples, studio, body.run, body.samples, body.held_out, body.n)
-        return _queued(job)
-
-    @app.post("/api/stop")
-    async def stop(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        await run_in_threadpool(commands.stop, studio, body.run)
-        return JSONResponse({"id": body.run})
-
-    @app.post("/api/discard")
-    async def discard(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        await run_in_threadpool(commands.discard, studio, body.run)
-        return JSONResponse({"id": body.run})
-
-    _add_comparisons(app, studio)
-
-
-def _add_comparisons(app: FastAPI, studio: Studio) -> None:
-    @app.post("/api/compare")
-    async def compare(request: Request) -> Response:
-        body = parse(CompareBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(commands.compare, studio, body.runs))
-
-    @app.post("/api/comparison/again")
-    async def repeat_comparison(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(commands.repeat_comparison, studio, body.run))
-
-    @app.post("/api/comparison/discard")
-    async def discard_comparison(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        await run_in_threadpool(commands.discard_comparison, studio, body.run)
-        return JSONResponse({"id": body.run})
-
-
-def _queued(job: Job) -> Response:
-    return JSONResponse({"id": job.run, "job": job.id})
+    add("train", TrainBody, lambda body: commands.train(studio, **dict(body)))
+    add("resume", ResumeBody, lambda body: commands.resume(studio, body.run, body.budget))
+    add("again", AgainBody, lambda body: commands.train_again(studio, body.run, body.seed))
+    add("evaluate", EvaluateBody, lambda body: commands.evaluate(studio, body.run, body.n, body.data))
+    add(
+        "evaluate-samples",
+        EvaluateSamplesBody,
+        lambda body: commands.evaluate_samples(studio, body.run, body.samples, body.held_out, body.n),
+    )
+    add("stop", RunBody, lambda body: commands.stop(studio, body.run))
+    add("discard", RunBody, lambda body: commands.discard(studio, body.run))
+    add("compare", CompareBody, lambda body: commands.compare(studio, body.runs))
+    add("comparison/again", RunBody, lambda body: commands.repeat_comparison(studio, body.run))
+    add("comparison/discard", RunBody, lambda body: commands.discard_comparison(studio, body.run))

@@ -65,11 +65,7 @@ class Job(Record):
 
 
 class JobStore:
-    """The queue in a folder.
-
-    Args:
-        folder: Folder of the Studio's state.
-    """
+    """The queue, in the folder of the Studio's state."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "jobs"

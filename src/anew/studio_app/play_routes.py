@@ -31,9 +31,10 @@ from anew.server.faults import bad_request
 from anew.server.guard import json_body, stream_body
 from anew.server.items import zip_of
 from anew.server.limits import MAX_ROWS
+from anew.studio_app.event_streams import MAX_PROMPT, SampleOptionsBody, WorkRoutes, player_of, stream, work_events
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
-from anew.studio_app.play_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
-from anew.studio_app.play_work import (
+from anew.studio_app.loaded_models import Player, Players
+from anew.studio_app.sample_work import (
     AboutWork,
     NearestWork,
     SampleOptions,
@@ -42,7 +43,6 @@ from anew.studio_app.play_work import (
     WalkWork,
     fill_in_mode,
 )
-from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
 # Tokens of a request; frames of a walk; samples that it passes through: no more than a user waits for; chosen.
@@ -103,29 +103,18 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         condition = None if body.samples is None else (lambda model: _condition(player, body, model))
         return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), condition))
 
-    @app.post("/tokens")
-    async def tokens(request: Request) -> Response:
-        body = parse(TokensBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: TokenWork(player, channel, body.options(1), body.max_tokens),
-        )
-
-    @app.post("/walk")
-    async def walk(request: Request) -> Response:
-        body = parse(WalkBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: WalkWork(player, channel, body.options(body.n), body.stops),
-        )
-
-    @app.post("/nearest")
-    async def nearest(request: Request) -> Response:
-        body = parse(NearestBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: NearestWork(player, channel, body.samples, body.index),
-        )
+    works = WorkRoutes(app, studio, players)
+    works.add(
+        "/tokens",
+        TokensBody,
+        lambda body, player, channel: TokenWork(player, channel, body.options(1), body.max_tokens),
+    )
+    works.add(
+        "/walk", WalkBody, lambda body, player, channel: WalkWork(player, channel, body.options(body.n), body.stops)
+    )
+    works.add(
+        "/nearest", NearestBody, lambda body, player, channel: NearestWork(player, channel, body.samples, body.index)
+    )
 
     @app.post("/origin")
     async def origin(request: Request) -> Response:

@@ -93,7 +93,6 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
         name: Name of the run.
         run: Its folder.
         job: The newest job that writes it; None without one.
-        logs: Logs of all runs.
     """
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)

@@ -41,7 +41,6 @@ class RunState:
     """The state of a run.
 
     Attributes:
-        name: Its name.
         sentence: Explanation for the user.
         failed: Whether the last command on the run failed.
     """
@@ -186,7 +185,6 @@ def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | N
     """Estimated seconds until the run is finished; None if it is not known yet.
 
     Args:
-        record: Record of the run.
         step: Its last step.
         now: Seconds since 1970.
     """
@@ -307,7 +305,7 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
         "job": job.id,
         "verb": job.verb,
         "job_state": job.state,
-        "data": Path(_data_of(job.words)).name,
+        "data": Path(job.words[1] if len(job.words) > 1 else "").name,
         "family": option(job.words, "--family"),
         "modality": option(job.words, "--modality"),
     }
@@ -326,10 +324,6 @@ def _disk_is_full(folder: Path) -> bool:
         return shutil.disk_usage(folder).free < NOTE_BYTES
     except OSError:
         return False
-
-
-def _data_of(words: Sequence[str]) -> str:
-    return words[1] if len(words) > 1 else ""
 
 
 def option(words: Sequence[str], name: str) -> str:

@@ -1,4 +1,8 @@
-"""Files that are dropped on the page: streamed to the disk, into a folder of their own below the start folder."""
+"""Files that are dropped on the page: streamed to the disk, into a folder of their own below the start folder.
+
+Many small files come in one request, a parcel, since a request for each would take longer than the files. In it they follow one
+another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its contents. Numbers are little-endian.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import os
 import re
 import shutil
+import struct
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -82,8 +87,6 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     """Write a file as it arrives, completely or not at all. Returns its size.
 
     Args:
-        target: Its path.
-        chunks: Its bytes.
         length: Its announced size; None if unknown.
 
     Raises:
@@ -138,3 +141,71 @@ def _check_room(target: Path, size: int) -> None:
             413,
             f"{target.name} does not fit on the disk, where {files.FREE_DISK_BYTES // 10**9} GB stay free; free some space",
         )
+
+
+HEAD = struct.Struct("<IQ")
+MAX_PATH = 4_000  # bytes of a path
+MAX_BYTES = 2**20  # of a file, which is in memory before it is written; larger ones are sent alone; chosen
+WRITTEN_BYTES, WRITTEN_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
+
+
+class _Pieces:
+    """Reads exact numbers of bytes from pieces as they arrive."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces, self._unread = pieces, bytearray()
+
+    async def is_at_end(self) -> bool:
+        """Whether all bytes were read."""
+        while not self._unread:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                return True
+            self._unread += piece
+        return False
+
+    async def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        while len(self._unread) < count:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                raise ApiError(400, "some of the files did not arrive completely; drop them again")
+            self._unread += piece
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+
+async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator[bytes]) -> int:
+    """Write the files of a parcel as they arrive, each completely or not at all. Returns their number.
+
+    Args:
+        upload: Name of the upload that they belong to.
+        pieces: The bytes of the parcel.
+
+    Raises:
+        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the parcel is incomplete.
+    """
+    reader, count = _Pieces(pieces), 0
+    waiting: list[tuple[str, bytes]] = []
+    while not await reader.is_at_end():
+        path_length, size = HEAD.unpack(await reader.take(HEAD.size))
+        if path_length > MAX_PATH or size > MAX_BYTES:
+            raise ApiError(
+                413,
+                f"a file of a parcel may have at most {MAX_BYTES:,} bytes, and a path of {MAX_PATH:,}; send it alone",
+            )
+        path = (await reader.take(path_length)).decode("utf-8", "replace")
+        waiting.append((path, await reader.take(size)))
+        count += 1
+        if len(waiting) >= WRITTEN_FILES or sum(len(data) for _, data in waiting) >= WRITTEN_BYTES:
+            await run_in_threadpool(_write_all, folder, upload, waiting)
+            waiting = []
+    await run_in_threadpool(_write_all, folder, upload, waiting)
+    return count
+
+
+def _write_all(folder: StartFolder, upload: str, waiting: list[tuple[str, bytes]]) -> None:
+    for path, data in waiting:
+        with writing(target_of(folder, upload, path), len(data)) as file:
+            file.write(data)

@@ -36,11 +36,7 @@ def signature(run: Path) -> Signature:
 
 
 class Watcher:
-    """Watches runs and jobs for changes.
-
-    Args:
-        read_signatures: Returns signatures by run; called in a thread.
-    """
+    """Watches runs and jobs for changes. read_signatures: returns signatures by run; called in a thread."""
 
     def __init__(self, read_signatures: Callable[[], Mapping[str, Signature]]) -> None:
         self._read_signatures = read_signatures

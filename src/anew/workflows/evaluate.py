@@ -17,8 +17,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import duration, plural
 from anew.core.world import World
-from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
-from anew.data.held_out import held_out_labels, held_out_size
+from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset, num_texts
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
@@ -39,7 +38,7 @@ from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
-from anew.workflows.item_inputs import item_inputs, pool_limit
+from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, pool_limit
 from anew.workflows.measuring import advise_longer, measure_all
 from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
@@ -430,13 +429,23 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int, max_texts: int | No
         limit = None
         if max_texts is not None and data.scan.items > max_texts:
             limit = min(DEFAULT_TEXT_LIMIT, max_texts * max(1, data.scan.bytes // data.scan.items))
-        texts: list[DecodedItem] = [*data.text("train", limit)]
-        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part, limit)]
+        parts = {part: data.text(part, limit) for part in ("train", *held_out_parts)}
+        texts: list[DecodedItem] = [*parts["train"]]
+        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in parts[part]]
+        totals = {part: num_texts(data, part, read, limit) for part, read in parts.items()}
         max_characters = int(np.clip(TWIN_CHARACTERS // max(len(texts), 1), *TWIN_TEXTS))
         keys = np.array(data.near_duplicate_groups([*texts, *held_out_texts], max_characters), dtype=np.uint64)
         groups = np.unique(keys, return_inverse=True)[1]
-        pool = AuditPool(texts, held_out_texts, groups, len(texts), randomly_held_out=random)
-        return replace(pool, held_out_together=together)
+        return AuditPool(
+            texts,
+            held_out_texts,
+            groups,
+            totals["train"],
+            randomly_held_out=random,
+            n_held_out_total=sum(totals[part] for part in held_out_parts),
+            held_out_together=together,
+            fills_memory=True,
+        )
     first = data.items("train", 1, seed)
     n = min(n, pool_limit(first[0], data.modality.base.name)) if first else n
     per_part = n // 2 // len(held_out_parts)

@@ -11,7 +11,7 @@ import numpy as np
 from anew.core.arrays import Integers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, num_texts
 from anew.data.splitting.split import NAMES
 from anew.data.types import DecodedItem
 from anew.errors import DataError
@@ -191,9 +191,12 @@ class EvaluatedItems:
     def pool(self, n: int) -> AuditPool[DecodedItem]:
         n = min(n, self._max_real)
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
-        if self.packed:
-            return AuditPool(train, held_out, None, len(train), randomly_held_out=False)
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
+        if self.textual:  # parts count examples, of which a long record makes several
+            texts = {part: self.real.text(part, MAX_TEXT_CHARACTERS) for part in self.train_parts}
+            total = sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
+        if self.packed:
+            return AuditPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
 

@@ -29,12 +29,7 @@ MIN_SECONDS = 10.0  # shortest training that has a film: a shorter one has no ti
 
 
 class Film:
-    """Writes frames of a training into `film/`. Called after each step; it never changes the training.
-
-    Args:
-        job: The training.
-        trainer: Takes its steps.
-    """
+    """Writes frames of a training into `film/`. Called after each step; it never changes the training. trainer: takes its steps."""
 
     def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
         self.job, self.trainer = job, trainer
@@ -127,7 +122,7 @@ class Film:
         data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)
-        # No view of codes uses earlier weights (`insight_view` in studio_app/play_work.py).
+        # No view of codes uses earlier weights (`insight_view` in studio_app/sample_work.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:
             self._keep_weights(family, result, now)

@@ -38,9 +38,8 @@ from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import latent_batches
-from anew.workflows.longer_training import longer_training
 from anew.workflows.run_copy import share_trained
-from anew.workflows.step_forecast import step_forecast
+from anew.workflows.step_listeners import longer_training, step_forecast
 
 # With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MAX_EPOCHS_UNWATCHED = 1.5
@@ -120,7 +119,6 @@ def _progress(job: TrainingJob, spent: float, length: float) -> Progress:
     """The progress of the training.
 
     Args:
-        job: The training.
         spent: Seconds of it that earlier processes took.
         length: Seconds of the whole training, if an earlier process made it longer; else 0.
     """

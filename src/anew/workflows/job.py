@@ -52,7 +52,6 @@ class TrainingJob:
     """One training of one family.
 
     Attributes:
-        folder: The run.
         record: What its config.json says; changes are written with `write_status`.
         train_config: Settings of the training.
         family: The family that is trained, with its first weights.
@@ -124,7 +123,6 @@ def begin_job(
         train_config: Settings of the training.
         context: Reporter, clock and processes.
         data: The data as the family sees it.
-        choice: The family.
         codec: The description of the codec, if `data` is its latents.
         minimum_seconds: Least training time in seconds, even if the budget has fewer left.
         measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
@@ -208,9 +206,7 @@ def reopen_job(
     """The training that a run folder describes.
 
     Args:
-        folder: The run.
         record: What its config.json says.
-        family_class: The class of its family.
         context: Reporter, clock and processes.
         data: Its data as the family sees it, opened again.
 

@@ -26,6 +26,7 @@ from anew.errors import ConfigError, DataError, printable, shorten
 from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import MAX_POOL
 from anew.evaluation.memorization.item_type import content_keys
+from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, SamplePair
 from anew.runs.folder import RunFolder
@@ -92,7 +93,6 @@ class NearestItems:
         """
         Args:
             names, places: Places of the items, and of the training items nearest to them.
-            nearest: The pairs.
             notes: See the class.
             held_out: Place of the held-out item that each item is identical to; "" where there is none.
         """
@@ -176,7 +176,6 @@ def nearest_of_run(
     """Find the nearest training items of a run.
 
     Args:
-        run: The run.
         items: A path, or texts, arrays or bytes of files; None for the samples that the run holds.
         n: Most items of a path; of more, so many are drawn at random.
         data: Where the data of the run lies now, if it was moved.
@@ -212,12 +211,15 @@ def _items_at(place: str, run: RunFolder, n: int, is_own: bool) -> tuple[list[De
     with contextlib.closing(Dataset.open_like(record.data, run.path, place, samples=True)) as data:
         notes = describe_skipped(data.scan)
         if isinstance(data.spec, Tokens) and data.spec.packed:
-            texts = data.text(ALL)[:n]
-            return list(texts), text_names(data, ALL, range(len(texts))), notes
-        items = data.items(ALL, n, record.plan.seed)
+            texts = data.text(ALL)
+            index = permutation(len(texts), record.plan.seed)[:n].tolist()
+            items: list[DecodedItem] = [texts[i] for i in index]
+            names = text_names(data, ALL, index)
+        else:
+            items = data.items(ALL, n, record.plan.seed)
+            names = item_names(data, ALL, n, record.plan.seed, range(len(items)))
         if not items:
             raise DataError(f"{place!r} holds nothing to compare")
-        names = item_names(data, ALL, n, record.plan.seed, range(len(items)))
         if data.scan.items > len(items):
             notes.append(
                 f"{len(items):,} of the {data.scan.items:,} items, drawn at random; they are sorted by their names"
@@ -256,7 +258,10 @@ def _places(data: Dataset, nearest: NearestPairs, seed: int) -> list[str]:
     """The place in the data of each nearest item, "" where nothing is near."""
     index = [pair.train for pair in nearest.pairs if pair.train is not None]
     n = nearest.requested
-    names = iter(text_names(data, "train", index) if n is None else item_names(data, "train", n, seed, index))
+    max_characters = int(EFFORT * MAX_SEARCHED_CHARACTERS)
+    names = iter(
+        text_names(data, "train", index, max_characters) if n is None else item_names(data, "train", n, seed, index)
+    )
     return ["" if pair.train is None else next(names) for pair in nearest.pairs]
 
 
@@ -286,9 +291,9 @@ def item_names(data: Dataset, part: str, n: int, seed: int, index: Sequence[int]
     return list(map(printable, store.names(number, chosen.tolist())))
 
 
-def text_names(data: Dataset, part: str, index: Sequence[int]) -> list[str]:
-    """Names of some of the texts that `data.text(part)` returns. index: which of them."""
+def text_names(data: Dataset, part: str, index: Sequence[int], limit: int = DEFAULT_TEXT_LIMIT) -> list[str]:
+    """Names of some of the texts that `data.text(part, limit)` returns. index: which of them."""
     store, number = data.opened_part(part)
-    texts = itertools.islice(store.text(number, DEFAULT_TEXT_LIMIT), max(index, default=-1) + 1)
+    texts = itertools.islice(store.text(number, limit), max(index, default=-1) + 1)
     names = [item.name for item in texts]
     return [printable(names[i]) for i in index]

@@ -74,8 +74,6 @@ class Trial:
     """A pilot under way.
 
     Attributes:
-        choice: Its family.
-        folder: Its run.
         record: What config.json of that run says; None before it is planned.
         progress: Share of its training that is done.
         seconds: Seconds of its training so far.
@@ -199,7 +197,6 @@ class Pilots:
     """Trains and judges pilots in rounds; each round keeps half of them.
 
     Attributes:
-        folder: The run.
         request: What the user asked for; it has a budget.
         train_config: Settings of the training.
         context: Reporter, clock and processes.

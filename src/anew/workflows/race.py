@@ -28,7 +28,9 @@ FAMILIES = ("transformer", "diffusion", "gan", "vae")
 # Pixels along a side of a picture, and standard deviation of its dot in pixels: small enough that every family learns it in
 # seconds on one core; chosen.
 SIDE, DOT = 8, 0.9
-LEVELS = 8  # brightness levels, for a family that reads pictures as tokens: each level must be seen often; chosen
+BRIGHTNESS_LEVELS = (
+    8  # brightness levels, for a family that reads pictures as tokens: each level must be seen often; chosen
+)
 # Pictures that are learned, and samples in each report: 96 points show the shape of the cloud.
 ITEMS, SHOWN = 2000, 96
 # Length of a family's turn, and of its own training between two reports: all seem to train at once; chosen.
@@ -160,7 +162,9 @@ class Racer:
     def __init__(self, name: str, pictures: Tensor, points: Tensor, seconds: float, seed: int) -> None:
         family_class = load_family(name)
         grid = Grid((1, SIDE, SIDE), "CHW", 0, float(pictures.std()))
-        tokens = Tokens(LEVELS + 1, SIDE * SIDE, {"begin": LEVELS}, packed=False, shape=(SIDE, SIDE))
+        tokens = Tokens(
+            BRIGHTNESS_LEVELS + 1, SIDE * SIDE, {"begin": BRIGHTNESS_LEVELS}, packed=False, shape=(SIDE, SIDE)
+        )
         self.reads_tokens = not family_class.supports(grid)
         self.name, self.points, self.seed = name, points, seed
         spec = tokens if self.reads_tokens else grid
@@ -209,15 +213,17 @@ class Racer:
 
 def as_tokens(pictures: Tensor) -> Tensor:
     """Turn pictures (n, 1, S, S) into ids (n, 1 + S * S): the token that begins each, then its levels of brightness."""
-    levels = pictures.flatten(1).add(1).mul(0.5 * (LEVELS - 1)).round().long().clamp(0, LEVELS - 1)
-    return torch.cat((torch.full((len(levels), 1), LEVELS), levels), 1)
+    levels = (
+        pictures.flatten(1).add(1).mul(0.5 * (BRIGHTNESS_LEVELS - 1)).round().long().clamp(0, BRIGHTNESS_LEVELS - 1)
+    )
+    return torch.cat((torch.full((len(levels), 1), BRIGHTNESS_LEVELS), levels), 1)
 
 
 def from_tokens(ids: Tensor) -> Tensor:
     """Turn ids (n, <= S * S) into pictures (n, S, S); missing pixels are dark."""
     levels = torch.zeros(len(ids), SIDE * SIDE)
-    levels[:, : ids.shape[1]] = ids[:, : SIDE * SIDE].clamp(0, LEVELS - 1).float()
-    return levels.view(-1, SIDE, SIDE) * (2 / (LEVELS - 1)) - 1
+    levels[:, : ids.shape[1]] = ids[:, : SIDE * SIDE].clamp(0, BRIGHTNESS_LEVELS - 1).float()
+    return levels.view(-1, SIDE, SIDE) * (2 / (BRIGHTNESS_LEVELS - 1)) - 1
 
 
 def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iterator[RaceReport]:

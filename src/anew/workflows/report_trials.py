@@ -11,11 +11,11 @@ from torch import Tensor
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Spec, Tokens
-from anew.data.dataset import Dataset
+from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize, RealItems
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
+from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
@@ -74,10 +74,10 @@ def trial_audit(
     warm_up = _trial(data, modality, spec, WARM_UP, seed, pieces, texts)
     if warm_up is None or warm_up.evaluation.item_type is None:
         return None
-    available = _all_items(data, warm_up)
+    available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
         available=available,
-        max_real=min(available.total, _held_in_memory(warm_up.pool, spec, modality)),
+        max_real=_max_real(available, warm_up.pool, spec, modality),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=max(1.0, pieces),
@@ -144,19 +144,6 @@ class AuditTrial:
         return time.monotonic() - begin
 
 
-def _all_items(data: Dataset, trial: AuditTrial) -> RealItems:
-    """The numbers of all real items. Where trials read only a part of many texts, the others are taken to be as long."""
-    items, pool, parts = trial.evaluation.real_items(trial.pool), trial.pool, data.scan.parts
-    if not is_running_text(data.spec) or data.scan.items <= MAX_TEXTS:
-        return items
-    num_held_out = sum(parts.get(part, 0) for part in data.held_out()[0])
-    train, held_out = (
-        max(1.0, total / max(len(texts), 1))
-        for total, texts in ((parts.get("train", 0), pool.train), (num_held_out, pool.held_out))
-    )
-    return RealItems(round(train * items.train), round(held_out * items.held_out))
-
-
 def _trial(
     data: Dataset,
     modality: str,
@@ -181,9 +168,11 @@ def _trial(
     return AuditTrial(evaluation, pool, size._replace(samples=len(stand_ins))) if stand_ins and size.real else None
 
 
-def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:
-    """How many real items the audit may hold in memory; all of long text."""
-    return MAX_POOL if is_running_text(spec) else pool_limit(pool.train[0], modality)
+def _max_real(available: RealItems, pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:
+    """How many real items the audit may hold in memory."""
+    if is_running_text(spec):
+        return sum(min(passages, DEFAULT_TEXT_LIMIT // PASSAGE) for passages in available)
+    return min(available.total, pool_limit(pool.train[0], modality))
 
 
 def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[DecodedItem]:

@@ -55,7 +55,8 @@ class Outcome:
 
     Attributes:
         requirement: The condition that was checked.
-        passed: True if the condition was checked and does not hold. A score that was not measured has not passed.
+        passed: True if the condition was checked and does not hold. A score that was not measured has not passed, nor has a
+            copying test that could not have noticed copies.
         sentence: The result in words.
     """
 
@@ -137,8 +138,9 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
     repeats_surely = copies.identical_p is not None and copies.identical_p <= ALPHA
     if not copies.detected and (report.grades.get("novelty") == "poor" or repeats_surely):
         return Outcome(requirement, False, report.figures["novelty"])
-    outcome = copy_verdict(copies).clause if copies.detected else "no copies were found"
-    return Outcome(requirement, not copies.detected, f"{outcome} (p = {copies.p:.2g})")
+    if copies.detected or not copies.has_power:
+        return Outcome(requirement, False, f"{copy_verdict(copies).clause} (p = {copies.p:.2g})")
+    return Outcome(requirement, True, f"no copies were found (p = {copies.p:.2g})")
 
 
 def badge(outcomes: Sequence[Outcome]) -> str:

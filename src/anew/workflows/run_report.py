@@ -84,7 +84,6 @@ def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool
 
     Args:
         run: The run's folder.
-        report: The report.
         samples: Number of samples that were drawn.
         is_stopped: Whether a signal ended the sampling or the measuring.
         passes: Passes over the training data so far, if they are known.

@@ -14,11 +14,11 @@ import numpy as np
 
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_size
 from anew.evaluation.audit_schedule import RealItems, samples_needed
 from anew.evaluation.base import MAX_SAMPLES
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
+from anew.workflows.item_inputs import held_out_size
 
 PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 # The number of samples of running text is divided by these; a comparison samples several runs.

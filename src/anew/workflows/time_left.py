@@ -68,7 +68,9 @@ def measure_in_time_left(
         and MIN_SAMPLE_GROWTH * _measured(measurements.supply) <= MAX_ITEMS_WITHOUT_SAVING
     )
     lacks_scores = may_lack_scores and (bool(measurements.unmeasured) or is_few)
-    lacks_copies = evaluation.item_type is not None and _is_limited(measurements.copies)
+    lacks_copies = evaluation.item_type is not None and (
+        measurements.copies is None or measurements.copies.limited_by == "time"
+    )
     if not (lacks_scores or lacks_copies) or left < MIN_PLAIN * crowding or not can_stop():
         return None
     reporter.message(f"measuring what is missing in the remaining {left:.0f} s")
@@ -103,8 +105,6 @@ def with_samples(
 
     Args:
         evaluation: That of the first samples.
-        measurements: Its measurements.
-        samples: All samples.
         labels: The classes of all samples and of real items; None if the run has no classes.
     """
     extended = copy.copy(evaluation)
@@ -113,11 +113,6 @@ def with_samples(
     available = min(int(len(samples) / supply.samples_per_item), supply.held_out or sys.maxsize)
     left_out = max(available - supply.compared, 0)
     return extended, replace(measurements, supply=replace(supply, compared=available, left_out=left_out))
-
-
-def _is_limited(copies: CopyTestResult | None) -> bool:
-    """Whether a copying test with more time would compare more items."""
-    return copies is None or copies.limited_by == "time"
 
 
 def _compared(copies: CopyTestResult | None) -> int:
@@ -204,7 +199,6 @@ def _supply(earlier: Supply, piece: Supply, ratio: float) -> Supply:
 
     Args:
         earlier: That of what was measured before; nothing compared if time was up at once.
-        piece: That of the piece.
         ratio: How many times the samples of the piece there are.
     """
     available = earlier.compared or min(int(piece.compared * ratio), piece.held_out or sys.maxsize)

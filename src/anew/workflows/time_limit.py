@@ -98,8 +98,7 @@ class TimeLimit:
 def seconds_before_report(ends_at: float) -> float:
     """The seconds from now on after which too little is left of a command to write a report.
 
-    Args:
-        ends_at: `time.monotonic()` at which the command must be over.
+    ends_at: `time.monotonic()` at which the command must be over.
     """
     return ends_at - LEAVING_SECONDS - MIN_REPORT_SECONDS - time.monotonic()
 

@@ -35,7 +35,7 @@ from anew.planning.context import RunContext
 from anew.planning.loops import report_compilation, wait_for
 from anew.planning.pilots import can_tell, describe_too_short
 from anew.planning.replay import replayed_run
-from anew.planning.setting_owners import setting_owners
+from anew.planning.request import setting_owners
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder, remove_begun
@@ -59,7 +59,7 @@ from anew.workflows.previews import Previews
 from anew.workflows.report_forecast import plan_report
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.sample_counts import SampleCounts
-from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
+from anew.workflows.step_listeners import check_tensorboard, tensorboard_listeners
 from anew.workflows.time_limit import MIN_REPORT_SECONDS, TimeLimit
 
 Cleanup = Literal["nothing", "files", "folder"]
@@ -83,7 +83,6 @@ def new_run(
     """Carry out a request in its folder, which holds the request already.
 
     Args:
-        folder: The run.
         request: What the user asked for.
         reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
@@ -423,9 +422,7 @@ def _run_to_end(
     """Train, then report. An interrupted training is saved and can be resumed.
 
     Args:
-        job: The training.
         checkpoint: The state to continue from; None at the beginning.
-        skipped_items: Reports skipped items.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
         longest: The most seconds of the report; None for all that is left of the budget.
     """

@@ -20,6 +20,7 @@ from anew.data.formats import fasta
 from anew.data.formats.fasta import (
     PROTEIN,
     FastaRecord,
+    Headers,
     clean_sequence,
     detect_alphabet,
     layout_of,
@@ -454,3 +455,17 @@ def test_the_lines_of_a_list_are_records(tmp_path: Path) -> None:
     data.close()
     items = Protein(ProteinConfig()).split_records(Item("a.txt", "\n".join(peptides).encode()))
     assert [item.text for item in items] == peptides
+
+
+def test_each_value_that_is_named_as_allowed_is() -> None:
+    """`none` was named, and then refused."""
+    with pytest.raises(ConfigError, match="invalid labels") as caught:
+        Headers("(")
+    allowed = str(caught.value).partition("expected ")[2].removesuffix(", or a regular expression").split(", ")
+    assert [Headers(value).read for value in allowed] == [False, False, True, True]
+
+
+def test_an_expression_needs_a_group_that_is_the_class() -> None:
+    assert Headers("kind=([a-z]+)").label("P1 kind=toxin", None) == "toxin"
+    with pytest.raises(ConfigError, match="'kind=' has 0 groups; mark what the class is"):
+        Headers("kind=")

@@ -21,7 +21,7 @@ from tests.languages import OLD_ENCODINGS, RUSSIAN
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats.by_range import Range
-from anew.data.sources import delimited_rows, row_ends
+from anew.data.sources import delimited_rows
 from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose, data_in_header, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.open import detect_modality
@@ -532,7 +532,7 @@ def test_a_row_that_is_too_long_is_refused_and_the_others_are_read(
 ) -> None:
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
-    monkeypatch.setattr(row_ends, "SEARCHED_BYTES", 64)
+    monkeypatch.setattr(delimited_rows, "SEARCHED_BYTES", 64)
     cells = [f"more {i}" for i in range(400)]
     data = "".join(f"{cell},1\n" for cell in [*cells[:200], "x" * 7000, *cells[200:]])
     records = everything(reader(tmp_path, {"a.csv": f"text,n\n{data}".encode()}))

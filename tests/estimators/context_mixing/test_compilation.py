@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anew.estimators.context_mixing import compilation, joint, reading
+from anew.estimators.context_mixing import compilation, drawing, joint, reading, slips
 from anew.estimators.context_mixing.compilation import compile_loops, is_compiled
 from anew.estimators.context_mixing.mixer import ContextMixer
 
@@ -24,7 +24,9 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
         reading.read,
         reading.recall,
         reading.next_token_probabilities,
-        reading.draw_tokens,
+        drawing.draw_tokens,
+        drawing.tally_slips,
+        slips.multiply_by_acceptance,
         reading.observe,
         joint.joint_log_probs,
     ]
@@ -37,4 +39,7 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
     )
     mixer.observe(rows, np.array([0, 1, 2]))
     mixer.resized(rows, 128)
+    weights = np.full((3, 4), 0.25, dtype=np.float32)
+    mixer.without_slips(rows, np.arange(3), weights, np.ones(slips.NUM_SLIPS, dtype=np.float32))
+    mixer.slip_tallies(mixer.document(4), text[:3], weights)
     assert [len(loop.signatures) for loop in loops] == counts  # type: ignore[attr-defined]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from anew.evaluation.features.random_conv import FEATURES, Embedding
+from anew.core.arrays import Numbers
+from anew.evaluation.features.random_conv import DETAIL, FEATURES, Embedding, GridEmbedder
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
 
@@ -91,3 +92,17 @@ def test_read_outs_of_whole_items_tell_structure_from_noise_of_the_same_spectrum
     assert two_sample_test(clouds[:, :cells], real[:, :cells]).auc < 0.75
     assert two_sample_test(clouds, real, views=views).auc > 0.8
     assert two_sample_test(train, real, views=views).auc < 0.6
+
+
+def values(items: object) -> torch.Tensor:
+    return torch.from_numpy(np.stack(list(items)))[:, None].float()  # type: ignore[call-overload]
+
+
+def test_features_and_detail_do_not_depend_on_how_many_are_prepared_together() -> None:
+    items: list[Numbers] = list(np.random.default_rng(0).uniform(-1, 1, (40, 16, 16)).astype(np.float32))
+    whole, parts = (GridEmbedder(values, items, at_once=count) for count in (40, 7))
+    features, detail = whole.detailed(items)
+    assert features.shape == (40, FEATURES) and detail.shape == (40, sum(whole.views))
+    assert whole.views[0] == DETAIL
+    assert np.allclose(parts(items), features, atol=1e-4) and np.allclose(parts.detailed(items)[1], detail, atol=1e-4)
+    assert np.array_equal(whole(items), features)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.areas import area_numbers
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.image_numbers import area_numbers
 from anew.evaluation.metrics.image_statistics import pixel_noise
 from anew.evaluation.metrics.item_classifiers import AREAS
 from anew.evaluation.reporting.grading import part_of

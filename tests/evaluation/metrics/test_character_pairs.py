@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.text_statistics import TextStatistics
+from anew.evaluation.metrics.words import is_unspaced, pair_scores
 from anew.evaluation.reporting.grading import part_of
 
 LEXICON = [chr(0x4E00 + 40 * i) + chr(0x4E00 + 40 * i + 7 * (i % 5) + 3) for i in range(300)]
@@ -60,4 +60,3 @@ def test_words_are_counted_where_there_are_some() -> None:
         statistics = TextStatistics(texts, texts, texts, texts, lambda texts=texts: texts, False, 0)  # type: ignore[misc]
         names[noun] = {score.name for score in statistics.words(texts)}
     assert names["pairs"] == {"known_character_pairs", "unknown_character_pairs"} and "known_words" in names["words"]
-    assert not [score for score in TextStatistics(*[prose(60, 0)] * 4, list, False, 0)._zipf()]

@@ -9,6 +9,7 @@ import pytest
 
 from anew.evaluation.metrics.date_fields import DateFormat, date_format, wrong_weekdays
 from anew.evaluation.metrics.delimited import row_scores
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores
 
 DAY = timedelta(days=1)
@@ -66,8 +67,8 @@ def measured(samples: list[list[str]], pattern: str) -> dict[str, float]:
     train, held_out, own = (
         [";".join(row) for row in part] for part in (orders(1_000, 1, pattern), orders(300, 2, pattern), samples)
     )
-    rows = row_scores(own, held_out, train[:300], train, 0)
-    return {score.spec.name: score.value for score in [*rows, *number_scores(own, held_out, train, 0)]}
+    rows = row_scores(RecordSets(own, held_out, train[:300], train, 0))
+    return {score.spec.name: score.value for score in [*rows, *number_scores(RecordSets(own, held_out, [], train, 0))]}
 
 
 @pytest.mark.parametrize("pattern", ["%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.delimited import row_scores
-from anew.evaluation.metrics.duplicate_groups import equal_keys
+from anew.evaluation.metrics.duplicate_groups import RecordSets, equal_keys
 from anew.evaluation.metrics.row_formats import Delimited, JsonObjects, json_fields, row_format, split
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
@@ -29,7 +29,7 @@ def rows(n: int, seed: int) -> list[str]:
 
 def scores(samples: list[str]) -> dict[str, Score]:
     train = rows(3_000, 2)
-    return {score.spec.name: score for score in row_scores(samples, rows(N, 1), train[:N], train, 0)}
+    return {score.spec.name: score for score in row_scores(RecordSets(samples, rows(N, 1), train[:N], train, 0))}
 
 
 def grade(samples: list[str]) -> str:
@@ -81,7 +81,10 @@ def test_round_numbers_quarters_of_an_hour_and_zeros_before_numbers_are_missed(
     train = visits(2_000, 2, 5, 15, 5)
 
     def told_apart(samples: list[str]) -> float:
-        scores = {score.name: score.value for score in row_scores(samples, visits(N, 1, 5, 15, 5), train[:N], train, 0)}
+        scores = {
+            score.name: score.value
+            for score in row_scores(RecordSets(samples, visits(N, 1, 5, 15, 5), train[:N], train, 0))
+        }
         return scores["columns_auc"]
 
     assert told_apart(visits(N, 3, step, minutes, width)) > 0.85 and told_apart(visits(N, 3, 5, 15, 5)) < 0.6
@@ -108,7 +111,7 @@ def test_columns_of_json_objects_are_told_apart_as_well_as_those_of_rows() -> No
     train, held_out = objects(rows(3_000, 2)), objects(rows(N, 1))
 
     def auc(samples: list[str]) -> tuple[float, float]:
-        scores = {score.spec.name: score for score in row_scores(samples, held_out, train[:N], train, 0)}
+        scores = {score.spec.name: score for score in row_scores(RecordSets(samples, held_out, train[:N], train, 0))}
         return scores["malformed_rows"].value, scores["columns_auc"].value
 
     malformed, real = auc(objects(rows(N, 3)))
@@ -129,9 +132,11 @@ def test_null_is_no_fault_of_a_row_but_told_where_the_data_has_a_number() -> Non
     nulls = [record.replace(str(value), "null") for record, value in zip(samples, perimeter, strict=True)]
     for without in (1, N // 2):
         own = [*nulls[:without], *samples[without:]]
-        result = {score.spec.name: score.value for score in row_scores(own, held_out, train[:N], train, 0)}
+        result = {score.spec.name: score.value for score in row_scores(RecordSets(own, held_out, train[:N], train, 0))}
         assert result["malformed_rows"] == 0.0 and (result["columns_auc"] > 0.7) is (without > 1)
-    (malformed, *_) = row_scores([record.replace("null", '"-"') for record in nulls], held_out, train[:N], train, 0)
+    (malformed, *_) = row_scores(
+        RecordSets([record.replace("null", '"-"') for record in nulls], held_out, train[:N], train, 0)
+    )
     assert malformed.value == 1.0
 
 
@@ -164,7 +169,9 @@ def test_names_of_another_country_are_told_from_real_rows() -> None:
         f"{record.split(',')[0]},{','.join(other.split(',')[1:])}"
         for record, other in zip(samples, held_out, strict=True)
     ]
-    real, broken = (list(row_scores(part, held_out, train[:N], train, 0))[1].value for part in (samples, swapped))
+    real, broken = (
+        list(row_scores(RecordSets(part, held_out, train[:N], train, 0)))[1].value for part in (samples, swapped)
+    )
     assert abs(real - 0.5) < 0.1 and broken > 0.65
 
 
@@ -180,15 +187,15 @@ def test_versions_of_a_real_row_in_both_halves_do_not_tell_samples_apart() -> No
     def keys(records: Sequence[str]) -> list[int]:
         return equal_keys([record[:-1] for record in records])
 
-    grouped = list(row_scores(samples, held_out, train, train, 0, keys))[1]
-    alone = list(row_scores(samples, held_out, train, train, 0))[1]
+    grouped = list(row_scores(RecordSets(samples, held_out, train, train, 0, keys)))[1]
+    alone = list(row_scores(RecordSets(samples, held_out, train, train, 0)))[1]
     assert grouped.value < 0.65 and grouped.real_baseline < 0.65 < alone.value
 
 
 def test_what_is_no_list_of_rows_has_no_scores() -> None:
     assert row_format(["Anna", "Bob", "Eve, the last"] * 100) is None
     assert row_format(rows(40, 0)) is None
-    assert list(row_scores(["a"] * 60, ["b"] * 60, ["c"] * 60, ["d"] * 600, 0)) == []
+    assert list(row_scores(RecordSets(["a"] * 60, ["b"] * 60, ["c"] * 60, ["d"] * 600, 0))) == []
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ";", "|"])

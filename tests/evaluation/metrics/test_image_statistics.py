@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anew.evaluation.metrics.colour import CELLS, colour_counts, colour_distance, oklab
 from anew.evaluation.metrics.image_statistics import (
     BLACK,
+    CELLS,
     DIRECTION,
     FAINT_COLOUR_NOISE,
     WHITE,
+    colour_counts,
+    colour_distance,
     colour_noise,
     colours,
     grid_energy,
     image_statistics,
+    oklab,
 )
 from anew.evaluation.metrics.item_statistics import compare
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import (
     BROKEN_ORDER,
     MAX_BROKEN,
@@ -54,7 +55,9 @@ def scored(maker: Maker, share: float, n: int = 300) -> Score:
     pairs = [maker(rng) for _ in range(2_000)]
     held_out, training = [pair[0] for pair in pairs[:300]], [pair[0] for pair in pairs[300:]]
     samples = [maker(rng)[int(i < share * n)] for i in range(n)]
-    return next(score for score in number_scores(samples, held_out, training, 0) if score.spec is BROKEN_ORDER)
+    return next(
+        score for score in number_scores(RecordSets(samples, held_out, [], training, 0)) if score.spec is BROKEN_ORDER
+    )
 
 
 @pytest.mark.parametrize("maker", [weather, rows, boxes, intervals])
@@ -74,7 +77,7 @@ def test_numbers_without_an_order_of_their_own_have_no_figure() -> None:
     dates = [f"{rng.integers(1950, 2024)}-{rng.integers(1, 13):02}" for _ in range(1_000)]  # a year is no month
     names = ["".join(rng.choice(list("abcdef"), 6)) for _ in range(1_000)]
     for records in (free, dates, names, []):
-        scores = number_scores(records[:100], records[100:200], records[200:], 0)
+        scores = number_scores(RecordSets(records[:100], records[100:200], [], records[200:], 0))
         assert BROKEN_ORDER not in [score.spec for score in scores]
 
 
@@ -83,7 +86,7 @@ def test_wrong_records_of_the_data_are_its_baseline() -> None:
     pairs = [boxes(rng) for _ in range(2_000)]
     training = [pair[int(i < 2)] for i, pair in enumerate(pairs[400:])]
     held_out = [pair[int(i < 20)] for i, pair in enumerate(pairs[:200])]
-    score = next(number_scores(held_out, held_out, training, 0))
+    score = next(number_scores(RecordSets(held_out, held_out, [], training, 0)))
     assert score.spec is BROKEN_ORDER
     assert score.value == score.real_baseline == 0.1
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores, numbers_of
 from anew.evaluation.metrics.number_products import Product, products
 from anew.evaluation.metrics.number_sums import BROKEN_SUM
@@ -48,7 +49,9 @@ def test_broken_products_are_counted_and_real_records_have_none(make: Maker, err
     training, held_out = ([make(rng, 0.0) for _ in range(n)] for n in (1_500, 300))
     for off, grade in ((0.0, "good"), (error, "poor")):
         samples = [make(rng, off) for _ in range(300)]
-        score = next(score for score in number_scores(samples, held_out, training, 0) if score.spec is BROKEN_SUM)
+        score = next(
+            score for score in number_scores(RecordSets(samples, held_out, [], training, 0)) if score.spec is BROKEN_SUM
+        )
         part = part_of(score)
         assert part is not None and part.grade == grade and score.real_baseline == pytest.approx(0.0, abs=0.01)
 

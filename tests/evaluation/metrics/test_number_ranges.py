@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.number_ranges import OUT_OF_RANGE, NumberRange, ranges
 from anew.evaluation.reporting.grading import part_of
@@ -21,7 +22,9 @@ def line(rng: np.random.Generator, most_hour: int = 23) -> str:
 def scored(samples: list[str]) -> Score:
     rng = np.random.default_rng(7)
     records = [line(rng) for _ in range(1_000)]
-    return next(s for s in number_scores(samples, records[:300], records[300:], 0) if s.spec is OUT_OF_RANGE)
+    return next(
+        s for s in number_scores(RecordSets(samples, records[:300], [], records[300:], 0)) if s.spec is OUT_OF_RANGE
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores, numbers_of
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
 from anew.evaluation.metrics.row_formats import row_format
@@ -36,7 +37,9 @@ def scored(maker: object, error: float, n: int = 300) -> Score:
     assert make is not None
     training, held_out = ([make(rng) for _ in range(size)] for size in (1_500, 300))
     samples = [make(rng, error) for _ in range(n)]
-    return next(score for score in number_scores(samples, held_out, training, 0) if score.spec is BROKEN_SUM)
+    return next(
+        score for score in number_scores(RecordSets(samples, held_out, [], training, 0)) if score.spec is BROKEN_SUM
+    )
 
 
 @pytest.mark.parametrize(("maker", "error"), [(creature, 1), (bill, 0.05), (celsius, 0.5)])

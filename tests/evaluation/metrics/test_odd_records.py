@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.odd_records import MIN_RECORDS, odd_scores
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
@@ -26,7 +27,7 @@ def shuffled(texts: list[str], every: int) -> list[str]:
 
 def score(samples: list[str]) -> Score:
     train = records(300, 2)
-    (result,) = odd_scores(samples, records(300, 1), train, [*train, *records(1200, 3)], 0)
+    (result,) = odd_scores(RecordSets(samples, records(300, 1), train, [*train, *records(1200, 3)], 0))
     return result
 
 
@@ -47,7 +48,7 @@ def test_few_real_records_are_not_held_up() -> None:
 
 def test_combinations_of_few_records_are_not_counted() -> None:
     train = records(MIN_RECORDS, 2)
-    assert not list(odd_scores(train, records(60, 1), train, [*train, *records(20, 3)], 0))
+    assert not list(odd_scores(RecordSets(train, records(60, 1), train, [*train, *records(20, 3)], 0)))
 
 
 @pytest.mark.parametrize("copies", [1, 2])
@@ -56,7 +57,7 @@ def test_of_a_short_list_fewer_records_are_judged(copies: int) -> None:
     distinct = list(dict.fromkeys(records(600, 2)))
     train, held_out = distinct[:220], distinct[220:440]
     real, babble = (
-        next(odd_scores(part, held_out, train, copies * train, 0))
+        next(odd_scores(RecordSets(part, held_out, train, copies * train, 0)))
         for part in (records(220, 4), shuffled(records(220, 4), 1))
     )
     assert real.n == babble.n == (120 if copies == 1 else 170)
@@ -66,11 +67,11 @@ def test_of_a_short_list_fewer_records_are_judged(copies: int) -> None:
 def test_of_draws_only_as_many_copies_are_left_out_as_the_baseline_has() -> None:
     different = records(20, 6)
     train, held_out, more = (random.Random(seed).choices(different, k=300) for seed in range(3))
-    (result,) = odd_scores(shuffled(held_out, 1), held_out, train, [*train, *more], 0)
+    (result,) = odd_scores(RecordSets(shuffled(held_out, 1), held_out, train, [*train, *more], 0))
     assert result.value > 0.5 and (result.real_baseline or 0.0) < 0.1 and "in 300 training records" in result.source
 
 
 def test_records_of_the_baseline_are_not_counted() -> None:
     train = records(300, 2)
-    (alone,) = odd_scores(train, records(300, 1), train, [*train, *records(1200, 3)], 0)
+    (alone,) = odd_scores(RecordSets(train, records(300, 1), train, [*train, *records(1200, 3)], 0))
     assert alone.value == alone.real_baseline and alone.value > 0.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.record_ends import record_end_scores
 
 RESIDUES = list("ACDEFGHIKLMNPQRSTVWY")
@@ -22,7 +23,7 @@ def proteins(n: int, seed: int) -> list[str]:
 
 def value(samples: list[str]) -> float:
     train = proteins(900, 1)
-    (score,) = record_end_scores(samples, proteins(300, 2), train[:300], train, 0)
+    (score,) = record_end_scores(RecordSets(samples, proteins(300, 2), train[:300], train, 0))
     assert score.real_baseline == pytest.approx(0.5, abs=0.08)
     return score.value
 
@@ -37,6 +38,6 @@ def test_beginnings_and_ends_are_told_from_real_ones() -> None:
 
 def test_rows_of_fields_and_few_records_have_no_ends() -> None:
     real = proteins(300, 3)
-    assert not list(record_end_scores(real[:40], real[40:80], real[80:120], real, 0))
+    assert not list(record_end_scores(RecordSets(real[:40], real[40:80], real[80:120], real, 0)))
     rows = [f"{i},{i % 7},{record}" for i, record in enumerate(real)]
-    assert not list(record_end_scores(rows[:100], rows[100:200], rows[200:], rows, 0))
+    assert not list(record_end_scores(RecordSets(rows[:100], rows[100:200], rows[200:], rows, 0)))

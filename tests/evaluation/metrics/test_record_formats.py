@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.record_formats import FORMATS, format_scores
 from anew.evaluation.metrics.row_formats import Delimited, row_format
 from anew.evaluation.reporting.grading import grade_by_question
@@ -27,7 +28,10 @@ def log_lines(n: int, seed: int) -> list[str]:
 
 
 def scores(samples: list[str], held_out: list[str], training: list[str]) -> dict[str, Score]:
-    return {score.name: score for score in format_scores(samples, held_out, training[: len(samples)], training, 0)}
+    return {
+        score.name: score
+        for score in format_scores(RecordSets(samples, held_out, training[: len(samples)], training, 0))
+    }
 
 
 def log_scores(samples: list[str]) -> dict[str, Score]:
@@ -106,7 +110,8 @@ def test_log_lines_are_rows_but_names_are_not() -> None:
 def test_what_is_not_there_is_said_in_words() -> None:
     records = ["".join(row) for row in np.random.default_rng(0).choice(list("ACDE"), (1_000, 40))]
     sources = [
-        score.source for score in format_scores(records[:200], records[200:400], records[400:600], records[600:], 0)
+        score.source
+        for score in format_scores(RecordSets(records[:200], records[200:400], records[400:600], records[600:], 0))
     ]
     assert not any("0;" in source or "none," in source or "1 formats" in source for source in sources)
     assert any(source.endswith("samples lack none") for source in sources)

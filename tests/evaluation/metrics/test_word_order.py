@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.reporting.grading import Part, part_of
 
@@ -20,7 +21,7 @@ def towns(n: int, seed: int, share: float = 1.0) -> list[str]:
 
 
 def graded(samples: list[str], share: float = 1.0) -> Part:
-    (score,) = word_order_scores(samples, towns(300, 1, share), towns(800, 2, share), seed=0)
+    (score,) = word_order_scores(RecordSets(samples, towns(300, 1, share), [], towns(800, 2, share), 0))
     part = part_of(score)
     assert part is not None
     return part
@@ -37,18 +38,20 @@ def test_names_whose_words_are_all_new_are_judged_by_their_letters() -> None:
     greek = [f"{a}os {b}a" for a, b in rng.choice([x + y for x in "klmnprst" for y in "aeiou"], (1_400, 2))]
     backwards = [" ".join(name.split()[::-1]) for name in greek[:300]]
     for samples, grade in ((greek[:300], "good"), (backwards, "poor")):
-        part = part_of(next(word_order_scores(samples, greek[300:600], greek[600:], 0)))
+        part = part_of(next(word_order_scores(RecordSets(samples, greek[300:600], [], greek[600:], 0))))
         assert part is not None and part.grade == grade
 
 
 def test_what_a_model_knows_by_heart_is_no_fault() -> None:
     held_out = towns(300, 1)
-    (score,) = word_order_scores(held_out[:150] * 2, towns(300, 4), held_out, seed=0)
+    (score,) = word_order_scores(RecordSets(held_out[:150] * 2, towns(300, 4), [], held_out, 0))
     assert score.value <= 0.55 and score.low == 0.5
 
 
 def test_few_names_of_several_words_and_rows_have_no_order() -> None:
-    assert not list(word_order_scores(towns(100, 0, 0.2), towns(100, 1, 0.2), towns(500, 2), 0))
+    assert not list(word_order_scores(RecordSets(towns(100, 0, 0.2), towns(100, 1, 0.2), [], towns(500, 2), 0)))
     rows = [f"{name} {i},{i % 7},{i % 3}" for i, name in enumerate(towns(600, 0))]
-    assert not list(word_order_scores(rows[:200], rows[200:400], rows[400:], 0))
-    assert not list(word_order_scores([], [], [], 0)) and not list(word_order_scores([" "] * 90, [""] * 90, ["a"], 0))
+    assert not list(word_order_scores(RecordSets(rows[:200], rows[200:400], [], rows[400:], 0)))
+    assert not list(word_order_scores(RecordSets([], [], [], [], 0))) and not list(
+        word_order_scores(RecordSets([" "] * 90, [""] * 90, [], ["a"], 0))
+    )

@@ -38,11 +38,8 @@ def test_real_clips_are_near_real_data_and_still_ones_near_the_naive_baseline(
 ) -> None:
     real = measured(make_inputs, dots(60, 2))
     still = measured(make_inputs, [np.repeat(clip[:1], 6, axis=0) for clip in dots(60, 2)])
-    for name in ("frame_difference_distance", "motion_distance", "motion_spectrum_distance"):
+    for name in ("motion_distance", "motion_spectrum_distance"):
         assert real[name].value < 0.5 * still[name].value, name
-    change = still["frame_difference_distance"]
-    assert change.naive_baseline is not None and change.value > 0.5 * change.naive_baseline
-    assert real["frame_distance"].real_baseline is not None
     assert "of real motion" in real["motion_distance"].source
     assert {"frechet_distance", "coverage"} <= set(real)
 

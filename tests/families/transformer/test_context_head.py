@@ -167,7 +167,7 @@ def test_a_restored_family_is_the_same(family: Transformer) -> None:
     assert torch.equal(family.bits(batch), other.eval().bits(batch))
 
 
-@pytest.mark.parametrize(("name", "value"), [("text", 12), ("text", -1), ("spelling_starts", 99)])
+@pytest.mark.parametrize(("name", "value"), [("text", 12), ("text", -1), ("spelling_starts", 99), ("slips", 2)])
 def test_a_damaged_state_is_refused(family: Transformer, name: str, value: int) -> None:
     state = {key: tensor.clone() for key, tensor in family.state_dict().items()}
     state[f"contexts.{name}"][3] = value

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 
 HEAD = 4096  # characters that are looked at: names and rows of blocks are far shorter
 STOCKHOLM = "# STOCKHOLM 1."

@@ -127,9 +127,9 @@ def join_lines(samples: Sequence[bytes]) -> bytes:
     return b"".join(first_lines(sample, limit) for sample in samples)
 
 
-def find_break(data: bytes, start: int) -> int | None:
-    """The first place after `start` where no encoding has the middle of a character, None if there is none."""
-    match = _BREAK.search(data, start)
+def find_break(data: bytes) -> int | None:
+    """The first place after the first byte where no encoding has the middle of a character, None if there is none."""
+    match = _BREAK.search(data, 1)
     return None if match is None else match.end()
 
 

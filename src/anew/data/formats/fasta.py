@@ -1,4 +1,4 @@
-"""FASTA as text: records of a header and a sequence, and the cleaning of sequences.
+"""FASTA as text: records of a header and a sequence, the cleaning of sequences, and their classes by their headers.
 
 The reader is tolerant: it takes any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line
 numbers, and stops at the end of a translation. A record with letters of no alphabet is refused. A file without headers is an
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from anew.data.formats import alignments
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate
-from anew.data.formats.reading import with_line_feeds
 from anew.data.formats.text_encoding import decode_text
+from anew.errors import ConfigError
 
 LINE_LENGTH = 60  # residues in a line that is written, as in UniProt's files
 MIN_WIDTH = 40  # residues in the lines of a wrapped sequence: formats have 50 to 80; shorter lines are records; chosen
@@ -272,3 +273,85 @@ def _looks_like_list(lines: list[str]) -> bool:
 
 _LISTED = re.compile(f"[{PROTEIN}XUN]+[*]?")
 _RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
+
+
+ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
+FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
+LABELS = {
+    "organism": (ORGANISM, "OS=NAME, or [NAME] at the end"),
+    "family": (FAMILY, "PF, IPR, cd, TIGR or PTHR with its number"),
+}
+OTHER = "other"  # class of sequences whose header names none
+
+
+class Headers:
+    """Finds classes in headers.
+
+    Args:
+        setting: "off", "folder", "organism", "family", or a regular expression whose single group matches the class.
+
+    Raises:
+        ConfigError: The expression is invalid.
+    """
+
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        self.read = setting not in ("off", "folder")
+        self._pattern: re.Pattern[str] | None = None
+        if self.read:
+            self._pattern, self._meaning = _pattern(setting)
+        self._classes: Counter[str | None] = Counter()
+        self._num_searched = 0
+        self._first_remarks: list[str] | None = None
+
+    def label(self, header: str, folder: str | None) -> str | None:
+        """The class of a record with this header, in a file of this class folder."""
+        name = self._search(header) if self._pattern is not None else folder
+        self._classes[name] += 1
+        return name
+
+    def _search(self, header: str) -> str:
+        assert self._pattern is not None
+        self._num_searched += bool(header)
+        match = self._pattern.search(header)
+        return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
+
+    def remarks(self) -> list[str]:
+        """Remarks on the records that were read before the first call: sources may be read again later."""
+        if self._first_remarks is None:
+            self._first_remarks = self._missed() if self.setting != "off" and self._classes else []
+        return self._first_remarks
+
+    def _missed(self) -> list[str]:
+        names = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
+        setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
+        if not self.read:
+            location = f"all lie in the folder {names[0]!r}" if names else "lie in no class folders"
+            return [f"{setting}: the sequences {location}, so no classes are learned"] if len(self._classes) < 2 else []
+        if not self._num_searched:
+            return [f"{setting}: the sequences have no headers, so no classes are learned"]
+        if not names:
+            return [f"{setting}: none of the {headers} has {self._meaning}, so no classes are learned"]
+        if len(self._classes) < 2:
+            return [f"{setting}: each of the {headers} says {names[0]!r}, so no classes are learned"]
+        n = sum(self._classes[name] for name in names)
+        sentence = f"{setting}: {n:,} of the {headers} have {self._meaning}; the others are of the class {OTHER!r}"
+        return [sentence] if n < self._classes.total() else []
+
+
+def _pattern(text: str) -> tuple[re.Pattern[str], str]:
+    """The pattern that finds a class in a header, and its description in words."""
+    if text in LABELS:
+        return LABELS[text]
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ConfigError(
+            f"invalid labels {text!r} ({error}); expected off, folder, organism, family, or a regular expression"
+        ) from None
+    if pattern.groups != 1:
+        raise ConfigError(
+            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses",
+            "labels",
+        )
+    return pattern, f"what matches {text}"

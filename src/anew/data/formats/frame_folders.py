@@ -15,7 +15,7 @@ from PIL import Image
 
 from anew.core import isolation
 from anew.data.formats import pixels
-from anew.data.formats.reading import read_whole
+from anew.data.formats.file_bytes import read_whole
 
 MIN_FRAMES = 4  # fewest frames of a folder: fewer show no motion
 COMPARED = 8  # folders that are compared, and pairs of neighbours in each; chosen

@@ -22,7 +22,7 @@ from anew.core.extras import require
 from anew.core.provenance import ORIGIN_MARK
 from anew.data import limits
 from anew.data.formats import animations, frame_folders
-from anew.data.formats.reading import read_whole
+from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.shared_video import frames_from, recording_of
 
 MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K

@@ -29,7 +29,6 @@ class ImageGlimpse:
         size: (width, height) of the image.
         thumbnail: (h, w) or (h, w, C) of 8 bits, or the values of a deep image as floats; None: it was not decoded. It has one
             pixel for each block of `block`.
-        decoded_pixels: Pixels decoded for it.
         value_range: Smallest and largest value of a deep image.
         is_float: Whether these values are floating-point numbers.
         has_palette: Whether the file has a palette.

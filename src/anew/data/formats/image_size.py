@@ -40,7 +40,6 @@ def what_keeps(setting: str, detail: str, budget: DataBudget, affords: Callable[
     Args:
         setting: Name of the setting that gives the size.
         detail: What it keeps.
-        budget: The budget.
         affords: Whether a longer budget keeps as much; None: none does.
     """
     if budget.only_compared:
@@ -102,7 +101,6 @@ def size_notes(
         sizes: (width, height) of items of the train part.
         chosen: The size in which they are learned.
         frame: How those of another shape are fitted: "crop" or "pad".
-        plural: Noun for the items.
         reason: Why a size is not kept, a clause; it may be empty if sizes differ.
         use: What is done with them, see `DataBudget.use`.
     """
@@ -142,8 +140,6 @@ def channels(
         setting: The setting `channels`.
         images: 8-bit images.
         see_through: Whether many of them are transparent.
-        plural: Noun for the items.
-        budget: The budget.
         notes: Receives a sentence if few are transparent.
     """
     if setting != "auto":

@@ -20,7 +20,6 @@ class PartialFile:
     """A sparse copy of a file in a store, with only some ranges of its bytes. It is deleted with this object.
 
     Args:
-        stored: The file in its store.
         ranges: (start, stop) of the ranges to copy.
 
     Raises:

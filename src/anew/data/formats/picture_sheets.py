@@ -72,7 +72,6 @@ def cells(image: Image.Image, cell: SheetCells) -> Iterator[tuple[int, int, NDAr
 
     Args:
         image: Mode L, RGB or RGBA. What lies beyond whole cells is left out.
-        cell: Its cells.
 
     Yields:
         (row, column, pixels) of each cell that is not empty; rows and columns from 1.

@@ -117,7 +117,6 @@ def note(plural: str, side: int, drawn: tuple[int, int], setting: str) -> str:
     """A sentence for the user.
 
     Args:
-        plural: Noun for the items.
         side: Side of the blocks.
         drawn: (width, height) in which items are learned.
         setting: The setting that learns them as they are.

@@ -77,7 +77,6 @@ def frames_from(
     Args:
         first: Number of the first frame that is needed.
         times: Times of all frames in seconds.
-        open_file: Opens the file.
         recording: Its identity, if it may stay open for the next call; else None.
     """
     if recording is None:

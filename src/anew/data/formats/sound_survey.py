@@ -46,7 +46,6 @@ class Contents:
     """What a file holds.
 
     Attributes:
-        header: Its header.
         is_single: Whether it is a single sound that dies away, see `is_single`.
         share_above: Share of its energy above the frequencies of clips.
     """
@@ -194,8 +193,7 @@ def describe_files(
 def describe_missing(shares: Mapping[str, float]) -> list[str]:
     """A sentence on the files of which a part is missing, in a list; [] if there are none.
 
-    Args:
-        shares: The share that is missing of each file that was looked at, by its name.
+    shares: the share that is missing of each file that was looked at, by its name.
     """
     cut_off = [name for name, share in shares.items() if share > MAX_MISSING]
     if not cut_off:

@@ -10,7 +10,7 @@ from anew.core.encodings import AUTO
 from anew.core.wording import plural
 from anew.data.file_names import split_record_name
 from anew.data.formats import encoding_recognition as recognition
-from anew.data.formats.reading import with_line_feeds
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.text_encoding import BEYOND_ASCII, WINDOWS, decode_lines, decode_unicode, divide_lines
 from anew.errors import shorten
 
@@ -65,11 +65,7 @@ class TextDecoder:
         self._damaged: dict[str, dict[tuple[int, bytes], int]] = {}
 
     def survey(self, samples: Iterable[bytes]) -> None:
-        """Choose the encoding of a data set.
-
-        Args:
-            samples: For each file of a sample, lines from all over it that hold bytes beyond ASCII.
-        """
+        """Choose the encoding of a data set. samples: for each file of a sample, lines from all over it that hold bytes beyond ASCII."""
         if self.asked != AUTO:
             return
         self.encoding, self.is_sure, self.agree = WINDOWS, False, False

@@ -41,7 +41,6 @@ class Decoded(NamedTuple):
     """A text, and how it was read.
 
     Attributes:
-        text: The text.
         encoding: The encoding of all of it, or of the lines that are not UTF-8.
         guessed: Number of lines in that encoding if others are UTF-8; 0: all of the text is in one encoding.
     """
@@ -58,7 +57,6 @@ def decode_text(data: bytes, is_complete: bool = True, encoding: str = WINDOWS, 
     in UTF-8 and others are not UTF-8, each line is read by itself. Bytes without a meaning become U+FFFD.
 
     Args:
-        data: The bytes.
         is_complete: False if they may end inside a character.
         encoding: Codec of text that is not UTF-8.
         in_part: Whether most lines of the file are UTF-8, so that each line that can be is.
@@ -104,7 +102,7 @@ def is_unicode(data: bytes) -> bool:
 def decode_lines(data: bytes, encoding: str, in_part: bool = False) -> Decoded:
     """The text of a file that is not UTF-8, or not in all of its lines; see `decode_text`."""
     lines = data.splitlines(keepends=True)
-    is_latin = _is_latin(encoding)
+    is_latin = unicodedata.name(b"\xe9".decode(encoding, "ignore") or " ", "").startswith("LATIN")
     are_utf8 = [bool(_utf8(line)) if in_part else _is_utf8(line, encoding, is_latin) for line in lines]
     if not any(are_utf8):
         return Decoded(_decode_as(data, encoding), encoding)
@@ -158,11 +156,6 @@ def _is_utf8(line: bytes, encoding: str, is_latin: bool) -> bool:
     except UnicodeDecodeError:
         return True
     return False
-
-
-def _is_latin(encoding: str) -> bool:
-    """Whether an encoding of single bytes is for the Latin alphabet."""
-    return unicodedata.name(b"\xe9".decode(encoding, "ignore") or " ", "").startswith("LATIN")
 
 
 def _decode_as(data: bytes, encoding: str) -> str:

@@ -134,7 +134,6 @@ class ShardCache:
     Args:
         names: Name of each shard in the disk cache.
         make: Encodes a shard; called from any thread, but never twice at once for one shard.
-        disk: The disk cache.
         memory: Bytes of encoded shards in memory.
         fetch: Starts to fetch the source of a shard, without waiting for it.
     """

@@ -261,8 +261,13 @@ class InMemoryStore:
         return [self._names[part][number] for number in numbers]
 
     def text(self, part: int, limit: int) -> list[Item]:
-        """The items of a part."""
-        return self.of(part)
+        """The items of a part in order; in random order if they have more characters than `limit`.
+
+        The first ones would not stand for all: folders are sorted by author, date or topic."""
+        items = self.of(part)
+        if sum(item.size for item in items) <= limit:
+            return items
+        return [items[i] for i in permutation(len(items), key(self.seed, "text", part))]
 
     @property
     def train_items(self) -> int:

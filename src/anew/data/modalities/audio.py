@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
-from anew.core.arrays import Integers, Numbers, Values
+from anew.core.arrays import Numbers, Values
 from anew.core.settings import setting
-from anew.core.specs import Batch, Grid, Spec
-from anew.data.formats import audio, audio_clips, learned, sound_survey, stored_clips
+from anew.core.specs import Grid, Spec
+from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
 from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, spectrogram_pictures
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
-from anew.data.modality import Modality, ModalityTraits, class_count, each
+from anew.data.modalities.grids import GridModality
+from anew.data.modality import ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -69,13 +70,12 @@ class AudioConfig:
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
-class Audio(Modality):
+class Audio(GridModality):
     """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) for stereo; stored as int16."""
 
     name = "audio"
     suffixes = SUFFIXES
     Config = AudioConfig
-    unit = "dimension"
     file_formats = FILE_FORMATS
     traits = ModalityTraits(
         singular="audio clip",
@@ -93,7 +93,6 @@ class Audio(Modality):
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
-        self.notes: list[str] = []
         self._has_singles = False  # whether long files may be single sounds, which are one clip each
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
         self._scale: SoundScale
@@ -102,10 +101,6 @@ class Audio(Modality):
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return _likelihood(head)
-
-    @property
-    def _grid(self) -> Grid:
-        return cast(Grid, self.spec)
 
     @property
     def _shape(self) -> audio_clips.Shape:
@@ -122,9 +117,6 @@ class Audio(Modality):
     def _fade(self) -> int:
         """Length of the fade at the ends of a clip, in samples of the waveform."""
         return max(1, round(FADE_SECONDS * self._shape.rate))
-
-    def remarks(self) -> list[str]:
-        return list(self.notes)
 
     # ---- what clips are ----
 
@@ -238,7 +230,7 @@ class Audio(Modality):
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
+        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), self.axes, classes)
         std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
@@ -259,20 +251,10 @@ class Audio(Modality):
         """Whether a stored clip ends with its own level."""
         return self.config.level == "data"
 
-    def units(self, item: Item) -> int:
-        """Values of the spectrogram, which bits are divided by."""
-        return int(np.prod(self._grid.shape))
-
     # ---- samples and spectrograms ----
 
-    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
-        import torch
-
-        label = None
-        if self._grid.classes and labels is not None:
-            label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
-        units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
-        return Batch(self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0]), label, None, units)
+    def _values(self, rows: Numbers) -> Tensor:
+        return self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0])
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return stored_clips.waveforms(rows, self._keeps_levels)
@@ -333,11 +315,7 @@ class Audio(Modality):
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        spec = self._grid
-        return {
-            "shape": list(spec.shape),
-            "classes": spec.classes,
-            "std": spec.std,
+        return self._grid_state() | {
             "clip": self._shape.to_json(),
             "top": self._scale.top,
             "gain": self._scale.gain,
@@ -349,12 +327,11 @@ class Audio(Modality):
             "levels": self._levels and self._levels.model_dump(),
             "singles": self._has_singles,
             "beginnings": self._takes_beginnings,
-            "notes": list(self.notes),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std, brightness_channels=1)
+        record = learned_schemas.read(learned_schemas.LearnedAudio, state)
+        self._restore_grid(record, brightness_channels=1)
         self.clip_shape = audio_clips.Shape(**record.clip)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
@@ -363,7 +340,6 @@ class Audio(Modality):
         self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
-        self.notes = record.notes
 
 
 def _likelihood(head: bytes) -> float:

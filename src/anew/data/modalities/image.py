@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
-from anew.core.arrays import Integers, Numbers, Values, as_array
+from anew.core.arrays import Numbers, Values, as_array
 from anew.core.settings import setting
-from anew.core.specs import Batch, Condition, Grid, Spec
+from anew.core.specs import Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import animations, image_size, learned, picture_sheets, pixel_blocks, pixels, sprite_sheet
+from anew.data.formats import (
+    animations,
+    image_size,
+    learned_schemas,
+    picture_sheets,
+    pixel_blocks,
+    pixels,
+    sprite_sheet,
+)
 from anew.data.formats.image_glimpses import ImageGlimpse, ImageGlimpses, glimpse_of
 from anew.data.formats.image_size import (
     MAX_SIDE,
@@ -30,7 +37,8 @@ from anew.data.formats.image_size import (
 )
 from anew.data.formats.palettes import palette_note
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
-from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
+from anew.data.modalities.grids import GridModality
+from anew.data.modality import CONFIDENT, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import DataError
 
@@ -67,16 +75,12 @@ class ImageConfig:
     header: bool = setting(True, "the first row of a table in CSV or TSV names its columns; false: it is data")
 
 
-class Image(Modality):
-    """Still images, stored as uint8 (C, H, W); with four channels, colours are multiplied by alpha.
-
-    After `fit`, `remarks` say which shape was chosen and why.
-    """
+class Image(GridModality):
+    """Still images, stored as uint8 (C, H, W); with four channels, colours are multiplied by alpha."""
 
     name = "image"
     suffixes = pixels.SUFFIXES
     Config = ImageConfig
-    unit = "dimension"
     file_formats = ("png", "webp", "jpeg")
     traits = ModalityTraits(
         singular="image",
@@ -90,7 +94,6 @@ class Image(Modality):
 
     def __init__(self, config: ImageConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
-        self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
         self._cell = picture_sheets.parse_cell(config.cell)
         self._framing = "crop"
@@ -105,13 +108,6 @@ class Image(Modality):
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
         return 0.5 if head.startswith(b"BM") else 0.0
-
-    @property
-    def _grid(self) -> Grid:
-        return cast(Grid, self.spec)
-
-    def remarks(self) -> list[str]:
-        return list(self.notes)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         """Take remarks on sheets, which a refusal of too few pictures needs."""
@@ -204,7 +200,7 @@ class Image(Modality):
         if std < MIN_STD:
             self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
         classes = class_count(self.config.labels, labels, budget.items, "images", self.notes)
-        self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
+        self.spec = Grid((channels, height, width), self.axes, classes, max(std, MIN_STD))
         return self.spec
 
     def form(self) -> str:
@@ -259,21 +255,6 @@ class Image(Modality):
 
     def encode_checked(self, item: Item) -> NDArray[np.uint8]:
         return self.encode(item)  # opens the header itself: no need to ask `validate_header` first
-
-    def units(self, item: Item) -> int:
-        """Dimensions of the stored image, which bits are divided by."""
-        return int(np.prod(self._grid.shape))
-
-    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
-        import torch
-
-        x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, H, W)
-        x -= np.float32(1.0)
-        label = None
-        if self._grid.classes and labels is not None:
-            label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
-        units = torch.full((len(rows),), float(np.prod(rows.shape[1:])))  # (B,)
-        return Batch(torch.from_numpy(x), label, None, units)
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each, with the pixel values that the data has."""
@@ -340,26 +321,20 @@ class Image(Modality):
         return np.asarray(item)
 
     def state(self) -> dict[str, object]:
-        spec = self._grid
-        return {
-            "shape": list(spec.shape),
-            "classes": spec.classes,
-            "std": spec.std,
+        return self._grid_state() | {
             "frame": self._framing,
             "block": self._block,
             "levels": list(self._levels) if self._levels else None,
             "matching": self.matching.model_dump(mode="json"),
-            "notes": list(self.notes),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedImage, state)
-        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        record = learned_schemas.read(learned_schemas.LearnedImage, state)
+        self._restore_grid(record)
         self._framing, self._block = record.frame, record.block
         self._levels = (record.levels[0], record.levels[1]) if record.levels else None
         record.matching.check(record.shape[0])
         self.matching = record.matching
-        self.notes = record.notes
 
 
 def _reason_for_size(

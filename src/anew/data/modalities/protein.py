@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import alignments, fasta, learned
-from anew.data.formats.fasta_labels import Headers
+from anew.data.formats import alignments, fasta, learned_schemas
+from anew.data.formats.fasta import Headers
+from anew.data.formats.file_bytes import read_whole
 from anew.data.formats.gzip_files import is_packed
-from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -428,7 +428,7 @@ class Protein(Text):
         return super().state() | sequence_state
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedProtein, state)
+        record = learned_schemas.read(learned_schemas.LearnedProtein, state)
         self.layout, self.alphabet, self._num_classes = record.layout, record.alphabet, record.classes
         self.tokenizer = Residues(record.tokens.alphabet, record.tokens.letters, record.tokens.seen)
         written = record.written

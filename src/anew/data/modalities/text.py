@@ -18,14 +18,14 @@ from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
-from anew.data.formats import learned, line_records, record_jar, tokenizer
+from anew.data.formats import learned_schemas, line_records, text_records, tokenizer
 from anew.data.formats.encoding_recognition import sample_lines
+from anew.data.formats.file_bytes import with_line_feeds
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.passage_ends import passage_end
-from anew.data.formats.reading import with_line_feeds
-from anew.data.formats.record_labels import RecordLabels
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
+from anew.data.formats.text_records import RecordLabels
 from anew.data.formats.tokenizer import TokenChoice, choose_tokens, record_context
 from anew.data.formats.tokenizer_file import MAX_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
@@ -149,8 +149,8 @@ class Text(Modality):
                 return [UNLABELLED] if has_labels else []
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
-        if any(len(record_jar.records(text)) > 1 for text in texts):
-            return [record_jar.RULE]
+        if any(len(text_records.records(text)) > 1 for text in texts):
+            return [text_records.RULE]
         objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
         if not objections:
             return []
@@ -182,7 +182,7 @@ class Text(Modality):
         text = self.read(item)
         if self.layout == "document":
             may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
-            yield from record_jar.documents(item, record_jar.records(text) if may_divide else [text])
+            yield from text_records.documents(item, text_records.records(text) if may_divide else [text])
             return
         records = line_records.numbered_records(text)
         for number, record in records:
@@ -371,7 +371,7 @@ class Text(Modality):
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedText, state)
+        record = learned_schemas.read(learned_schemas.LearnedText, state)
         self.layout, self._num_classes = record.layout, record.classes
         self._labels = RecordLabels(record.classes > 0, record.by_file)
         self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
-from anew.core.arrays import Integers, Numbers, Values, as_array
+from anew.core.arrays import Numbers, Values, as_array
 from anew.core.settings import setting
-from anew.core.specs import Batch, Condition, Grid, Spec
+from anew.core.specs import Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import (
     clip_glimpses,
@@ -28,7 +28,7 @@ from anew.data.formats import (
     frame_folders,
     frames,
     image_size,
-    learned,
+    learned_schemas,
     pixel_blocks,
     pixels,
 )
@@ -37,10 +37,14 @@ from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.formats.image_size import parse_size
 from anew.data.formats.palettes import palette_note
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
+from anew.data.modalities.grids import GridModality
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE
-from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
+from anew.data.modality import ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_RATE = 10.0  # frames a second if no file says how many: that of many GIFs
 MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
@@ -68,7 +72,7 @@ class VideoConfig:
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
-class Video(Modality):
+class Video(GridModality):
     """Short clips of video, stored as uint8 (C, T, H, W); with four channels, colours are multiplied by alpha."""
 
     name = "video"
@@ -76,7 +80,7 @@ class Video(Modality):
         {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv", ".3gp"}
     )
     Config = VideoConfig
-    unit = "dimension"
+    axes = "CTHW"
     file_formats = ("mp4", "gif")
     traits = ModalityTraits(
         singular="video",
@@ -90,7 +94,6 @@ class Video(Modality):
 
     def __init__(self, config: VideoConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
-        self.notes: list[str] = []
         self._block = 1
         self._fixed_size = parse_size(config.size)
         self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
@@ -109,16 +112,9 @@ class Video(Modality):
         return frame_folders.folders_of_frames(root, files, is_requested)
 
     @property
-    def _grid(self) -> Grid:
-        return cast(Grid, self.spec)
-
-    @property
     def rate(self) -> float:
         """Frames a second of the grid."""
         return (self._source_rate or DEFAULT_RATE) / self._stride
-
-    def remarks(self) -> list[str]:
-        return list(self.notes)
 
     # ---- what an item is ----
 
@@ -231,7 +227,7 @@ class Video(Modality):
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
         classes = class_count(self.config.labels, labels, budget.items, "videos", self.notes)
-        self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
+        self.spec = Grid(shape, self.axes, classes, max(std, MIN_STD))
         return self.spec
 
     def form(self) -> str:
@@ -274,21 +270,10 @@ class Video(Modality):
         drawn = pixel_blocks.drawings(eight_bits, self._block, (width, height))
         return [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in drawn]
 
-    def units(self, item: Item) -> int:
-        """Dimensions of the stored clip, which bits are divided by."""
-        return int(np.prod(self._grid.shape))
-
-    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
+    def _frame_mask(self, rows: Numbers) -> Tensor:
         import torch
 
-        x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, T, H, W)
-        x -= np.float32(1.0)
-        label = None
-        if self._grid.classes and labels is not None:
-            label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
-        is_real = np.arange(rows.shape[2]) < frame_counts(rows)[:, None]  # (B, T)
-        units = torch.full((len(rows),), float(np.prod(rows.shape[1:])))  # (B,)
-        return Batch(torch.from_numpy(x), label, torch.from_numpy(is_real), units)
+        return torch.from_numpy(np.arange(rows.shape[2]) < frame_counts(rows)[:, None])  # (B, T)
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
@@ -343,11 +328,7 @@ class Video(Modality):
         return Condition(self.batch(row, None, None).x[0], torch.from_numpy(mask))
 
     def state(self) -> dict[str, object]:
-        spec = self._grid
-        return {
-            "shape": list(spec.shape),
-            "classes": spec.classes,
-            "std": spec.std,
+        return self._grid_state() | {
             "frame": self._framing,
             "block": self._block,
             "rate": self._source_rate,
@@ -355,17 +336,15 @@ class Video(Modality):
             "span": self._max_span,
             "only_beginnings": self._only_beginnings,
             "matching": self.matching.model_dump(mode="json"),
-            "notes": list(self.notes),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        record = learned.read(learned.LearnedVideo, state)
-        self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
+        record = learned_schemas.read(learned_schemas.LearnedVideo, state)
+        self._restore_grid(record)
         self._framing, self._block, self._source_rate = record.frame, record.block, record.rate
         self._stride, self._max_span, self._only_beginnings = record.step, record.span, record.only_beginnings
         record.matching.check(record.shape[0])
         self.matching = record.matching
-        self.notes = record.notes
 
 
 def _file_of(item: Item) -> frames.Data:

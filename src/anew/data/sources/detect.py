@@ -117,7 +117,6 @@ def sort_files(
     """Sort files by modality.
 
     Args:
-        files: All files.
         root: Folder that paths are relative to.
         modalities: All modalities by name.
         requested: The modality that the user asks for, see `Modality.folders` and `_take_as_asked`.

@@ -9,6 +9,8 @@ import hashlib
 import itertools
 import os
 import re
+import threading
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,16 +23,60 @@ from anew.data.file_names import is_packed, label_of, part_of, parts_of, shared_
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import find_break, sample_file
-from anew.data.formats.reading import read_whole, too_large
+from anew.data.formats.file_bytes import read_whole, too_large
 from anew.data.formats.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard, members_digest
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
-from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
+
+CHUNK_BYTES = 1 << 20  # bytes searched at a time, which bounds memory
+
+
+class RecordStarts:
+    """Searches one file forwards for the next record. Searched ranges are remembered, so that all searches together read the
+    file only once, however long its records are. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._gaps: list[tuple[int, int]] = []  # (at, start): no record begins in [at, start); disjoint, in order
+        self._lock = threading.Lock()
+
+    def after(self, stream: IO[bytes], at: int, size: int, line_end: bytes, record: bytes) -> int:
+        """The first place at or after `at` where a line begins with `record`; the size of the file if there is none."""
+        with self._lock:
+            index = bisect_right(self._gaps, (at, size + 1))
+            if index and self._gaps[index - 1][1] >= at:
+                return self._gaps[index - 1][1]
+            gap = self._gaps[index] if index < len(self._gaps) else None
+            start = _search(stream, at, size if gap is None else gap[0], line_end, record)
+            if start is None:
+                start = size if gap is None else gap[1]
+                del self._gaps[index : index + 1]
+            self._gaps.insert(index, (at, start))
+            return start
+
+
+def _search(stream: IO[bytes], at: int, stop: int, line_end: bytes, record: bytes) -> int | None:
+    """The first record that begins in [at, stop]."""
+    width, mark = len(line_end), line_end + record
+    position = (at - 1) // width * width
+    stream.seek(position)
+    tail = b""
+    while position <= stop and (more := stream.read(CHUNK_BYTES)):
+        data, origin = tail + more, position - len(tail)
+        index = data.find(mark)
+        while index >= 0 and (origin + index) % width:
+            index = data.find(mark, index + 1)
+        if index >= 0:
+            start = origin + index + width
+            return start if start <= stop else None
+        tail = data[-(len(mark) - 1) :]
+        position += len(more)
+    return None
+
 
 PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
 MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
@@ -368,7 +414,7 @@ def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
         skip += 1
     if _is_utf8_from(data[skip:]):
         return base + skip
-    return base + (find_break(data, 1) or skip)
+    return base + (find_break(data) or skip)
 
 
 def _is_utf8_from(data: bytes) -> bool:

@@ -1,25 +1,115 @@
-"""Chooses what to learn from a source: the modality of most of its items, its shards, classes and fingerprint."""
+"""Chooses what to learn from a source: the modality of most of its items, its shards, classes and fingerprint.
+
+A digest of its content tells data apart whose files have the same names and sizes.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
 
 from anew.core.garbage_collector import paused_collector
 from anew.core.registry import available
 from anew.core.wording import listed, plural
+from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
 from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.beside_data import CONVERSIONS, PACKED
 from anew.data.sources.columns import IN_CELLS, TEXT_MODALITY, ColumnChoice
-from anew.data.sources.content import content_digest, item_bytes
 from anew.data.sources.source import SAMPLE_ITEMS, Source
-from anew.data.types import Item, SkippedItem
+from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean, printable
+
+# Up to so much is digested whole: 32 MB take .05 s, and a file .03 ms. Of more, blocks from shards all over it.
+DIGESTED_BYTES, DIGESTED_RANGES = 32 * 1024 * 1024, 8192
+SAMPLED_SHARDS, SAMPLED_RANGES, BLOCK = 64, 4, 64 * 1024
+# Of sources that only give whole items, which is slow
+DECODED_BYTES, DECODED_SHARDS, DECODED_ITEMS = 4 * 1024 * 1024, 8, 4
+# Multiples of the golden ratio spread evenly: here in units of 1 / STRIDE_MODULUS
+STRIDE, STRIDE_MODULUS = 40503, 65536
+
+
+class ReadableSource(Protocol):
+    """The part of a `Source` that is used here."""
+
+    def ranges(self, shard: Shard) -> Sequence[Range]: ...
+
+    def read(self, shard: Shard, limit: int | None = None) -> Iterator[Item | SkippedItem]: ...
+
+
+def content_digest(source: ReadableSource, shards: Sequence[Shard]) -> str | None:
+    """A hash of names, sizes, classes and bytes of the items, as far as they are known or cheap to read: of all bytes of small
+    data, of blocks from all over large data. None if the data stays in a store, where each block is a request."""
+    ordered = sorted(shards, key=lambda shard: shard.name)
+    ranges: dict[str, Sequence[Range]] = {}
+    for shard in ordered:
+        ranges[shard.name] = source.ranges(shard)
+        if by_range.has_stores() and any(by_range.find_stored(place.path) for place in ranges[shard.name]):
+            return None
+    digest = hashlib.blake2b(digest_size=16)
+    for shard in ordered:
+        digest.update(f"{shard.name}\0{shard.members}\n".encode("utf-8", "surrogateescape"))
+    total, count = sum(shard.bytes for shard in ordered), sum(map(len, ranges.values()))
+    is_small = total <= DIGESTED_BYTES and count <= DIGESTED_RANGES
+    read = ordered if is_small else evenly_spaced(ordered, SAMPLED_SHARDS)
+    places = [ranges[shard.name] if is_small else evenly_spaced(ranges[shard.name], SAMPLED_RANGES) for shard in read]
+    for block in _blocks(itertools.chain.from_iterable(places), are_whole=is_small):
+        digest.update(block)
+    decoded = [shard for shard in ordered if not ranges[shard.name]]
+    is_small = sum(shard.bytes for shard in decoded) <= DECODED_BYTES
+    for shard in decoded if is_small else evenly_spaced(decoded, DECODED_SHARDS):
+        for item in source.read(shard, None if is_small else DECODED_ITEMS):
+            digest.update(item_bytes(item))
+            digest.update(repr(None if isinstance(item, SkippedItem) else item.label).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def item_bytes(item: Item | SkippedItem) -> bytes:
+    """What an item holds, or why it was refused; of a file that is read in its place, a hash."""
+    data = item.reason if isinstance(item, SkippedItem) else item.data
+    if isinstance(data, FileSlice):
+        return data.digest()
+    if isinstance(data, np.ndarray):
+        return data.tobytes()
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+
+
+def _blocks(places: Iterable[Range], are_whole: bool) -> Iterator[bytes]:
+    """What is at these places, or a block of each, which lies elsewhere in each."""
+    for path, numbered in itertools.groupby(enumerate(places), lambda pair: pair[1].path):
+        yield from _blocks_of_file(path, numbered, are_whole)
+
+
+def _blocks_of_file(path: str | Path, numbered: Iterable[tuple[int, Range]], are_whole: bool) -> Iterator[bytes]:
+    """See `_blocks`: those of one file, which is opened once."""
+    try:
+        with by_range.open_file(path) as stream:
+            size = stream.seek(0, 2)
+            for number, place in numbered:
+                yield _block(stream, place, size, None if are_whole else number)
+    except OSError:  # it vanished, and will be refused when it is read
+        yield b""
+
+
+def _block(stream: IO[bytes], place: Range, size: int, number: int | None) -> bytes:
+    """What is at a place in a file of this size, or a block of it, which lies elsewhere for each number."""
+    start, stop = place.start, size if place.stop is None else place.stop
+    if number is not None:
+        start += max(0, stop - start - BLOCK) * (number * STRIDE % STRIDE_MODULUS) // STRIDE_MODULUS
+        stop = min(stop, start + BLOCK)
+    stream.seek(start)
+    return stream.read(max(0, stop - start))
+
 
 SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
@@ -33,9 +123,7 @@ class SelectedData:
     """A source, and the modality that is learned from it.
 
     Attributes:
-        source: The source.
         modality: Name of the modality.
-        shards: Its shards.
         whole: Whether they are small enough to be kept in memory.
         other: Items that are left out, by modality or suffix.
         notes: Sentences for the user.

@@ -40,7 +40,6 @@ class ParquetInfo:
 
     Attributes:
         columns: Names of the columns without lists.
-        group_rows: Rows of each row group.
         samples: One value that is not empty by column.
         texts: Columns that hold text, see `text_columns`.
         first_cells: The first cells of these, see `columns.first_cells`.
@@ -60,7 +59,6 @@ class RowsRequest:
     """The rows to read.
 
     Attributes:
-        path: The file.
         group: Number of the row group.
         stop: The row after the last one, counted in the row group.
         columns: Names of the columns.
@@ -140,9 +138,7 @@ def group_ranges(columns: Sequence[str] | None, path: str) -> list[list[tuple[in
 def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
     """Rows from a position on, about ANSWER_BYTES of them.
 
-    Args:
-        request: The rows.
-        position: The first row in the row group, and bytes that these and all later rows may take.
+    position: the first row in the row group, and bytes that these and all later rows may take.
     """
     start, allowance = position
     answer = RowsAnswer(start)
@@ -153,7 +149,7 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
             if batch is None:  # the row group has fewer rows than the file states
                 answer.next_row = request.stop
                 break
-            widths = _row_widths(batch)
+            widths = sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
             fitting = int(np.searchsorted(np.cumsum(widths), allowance - answer.bytes, "right"))
             answer.rows += _rows_of(batch.slice(0, fitting), widths[:fitting], request.bounds.cell)
             answer.next_row += len(batch)
@@ -235,7 +231,6 @@ def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
     """A `pyarrow.parquet.ParquetFile`.
 
     Args:
-        path: The file.
         as_dictionaries: Paths of columns to read as numbers into their dictionaries.
 
     Raises:
@@ -350,11 +345,6 @@ def _is_text_or_bytes(column_type: DataType) -> bool:
     types = _pyarrow().types
     checks = (types.is_string, types.is_binary, types.is_large_string, types.is_large_binary)
     return any(check(column_type) for check in checks)
-
-
-def _row_widths(batch: RecordBatch) -> NDArray[np.int64]:
-    """(rows,) bytes that the cells of each row take."""
-    return sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
 
 
 def _widths(column: Array) -> NDArray[np.int64]:

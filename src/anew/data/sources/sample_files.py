@@ -21,7 +21,6 @@ def drop_duplicate_formats(
 
     Args:
         files: Files of one modality.
-        modality: The modality.
         names: Paths of all files of the folder.
 
     Returns:

@@ -70,7 +70,6 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
     """The smallest hashes of a text's shingles (bottom-k MinHash, Broder 1997).
 
     Args:
-        text: The text.
         max_characters: Of a longer text, its beginning, middle and end are taken, so many characters in total. Its beginning
             alone would not suffice, since pages of one site begin and end alike, and so do programs of one author.
 

@@ -92,8 +92,7 @@ def keep_groups_together(
 def are_draws(keys: Sequence[int]) -> bool:
     """Whether the records of a list are draws from a distribution in which some are common, as the first names of people are.
 
-    Args:
-        keys: The key of each record, which its copies share.
+    keys: the key of each record, which its copies share.
     """
     counts = np.unique(np.array(keys, dtype=np.uint64), return_counts=True)[1]
     return len(counts) < DIFFERENT_DRAWS * len(keys) and bool(counts.var() >= MIN_UNEVEN * counts.mean())

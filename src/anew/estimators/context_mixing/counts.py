@@ -1,6 +1,6 @@
 """Counts of the symbols that followed each context: keys of contexts, and a hash table from keys to tallies. Compiled loops.
 
-A key is a hash of the context of a token, so two contexts may collide: once in 4 billion checks.
+A key is a hash of the context of a token, so two contexts may collide: once in 2 billion checks.
 
 Legend for shapes: C kinds of context, H slots, E entries, D questions of the longest path.
 """
@@ -19,15 +19,18 @@ NUM_KINDS = 18  # C
 # Columns of `Counts.heads`: check bits of the key, the first entry or the one tally, their number and room, and the newest symbol.
 CHECK, FIRST, SIZES, NEWEST = range(4)
 MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
-# Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line,
-# white space at the beginning of this line and of the last one with more, the number of open brackets, whether the innermost one
-# still awaits its word, and a hash of each open bracket and its word: the one right before it, else the first one in it.
+# Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line;
+# a hash of the letters of the current word alone, and whether a capital begins it; white space at the beginning of this line and of
+# the last one with more, the number of open brackets, whether the innermost one still awaits its word, a hash of each open bracket
+# and its word (the one right before it, else the first one in it), and the bracket that closes it with the white space of its line.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
-INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(19, 24)
+LETTERS, CAPITAL = 19, 20
+INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(21, 26)
 # Open brackets of which the word is kept, a power of two; deeper ones take the places of the outermost
 MAX_OPEN = 16
-HISTORY_SIZE = HEADS + MAX_OPEN
+CLOSERS = HEADS + MAX_OPEN  # the closing bracket, and 256 times the white space
+HISTORY_SIZE = CLOSERS + MAX_OPEN
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
 # ASCII; special tokens, as between two documents, are spelt with NUL
@@ -93,7 +96,7 @@ def context_keys(history: Keys, keys: Keys) -> None:
     line = combine_hashes(history[FIRST_WORD_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
     keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
     # Outside of brackets, as in prose, a token before the last one
-    inner = history[HEADS + _innermost(history)] if history[NUM_OPEN] else history[TOKENS + 2]
+    inner = history[HEADS + innermost(history)] if history[NUM_OPEN] else history[TOKENS + 2]
     keys[16] = combine_hashes(combine_hashes(np.uint64(22), inner), history[TOKENS])
     nesting = combine_hashes(min(history[NUM_OPEN], np.uint64(MAX_DEPTH)), history[INDENT_ABOVE])
     keys[17] = combine_hashes(combine_hashes(np.uint64(23), nesting), history[TOKENS])
@@ -108,22 +111,26 @@ def advance(history: Keys, token: Index, spelling: Spelling) -> None:
         history[TOKENS + i] = history[TOKENS + i - 1]
     history[TOKENS] = np.uint64(token + 1)
     for position in range(spelling.starts[token], spelling.starts[token + 1]):
-        _read_byte(history, np.int64(spelling.bytes[position]))
+        read_byte(history, np.int64(spelling.bytes[position]))
 
 
 @compiled_inner
-def _read_byte(history: Keys, byte: Index) -> None:
+def read_byte(history: Keys, byte: Index) -> None:
+    """Append a byte to the history."""
     for i in range(BYTES_KEPT - 1, 0, -1):
         history[BYTES + i] = history[BYTES + i - 1]
     history[BYTES] = np.uint64(byte + 1)
     _nest(history, byte)
-    if FIRST_UPPER <= byte <= LAST_UPPER:
-        byte += FIRST_LOWER - FIRST_UPPER
-    if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_NON_ASCII or byte == APOSTROPHE:
+    if is_letter(byte):
+        if not history[IN_WORD]:
+            history[CAPITAL] = np.uint64(is_capital(byte))
+        byte = lower_case(byte)
         history[WORD] = combine_hashes(history[WORD], np.uint64(byte))
+        history[LETTERS] = combine_hashes(history[LETTERS], np.uint64(byte))
         history[IN_WORD] = np.uint64(1)
     else:
         _end_word(history)
+        history[LETTERS] = np.uint64(0)
         history[WORD] = np.uint64(0) if byte == SPACE else combine_hashes(np.uint64(11), np.uint64(byte))
     history[COLUMN] += np.uint64(1)
     if byte == NEWLINE:
@@ -132,7 +139,26 @@ def _read_byte(history: Keys, byte: Index) -> None:
 
 
 @compiled_inner
-def _innermost(history: Keys) -> Index:
+def is_capital(byte: Index) -> bool:
+    """Whether a byte is a capital of ASCII."""
+    return bool(FIRST_UPPER <= byte <= LAST_UPPER)
+
+
+@compiled_inner
+def lower_case(byte: Index) -> Index:
+    """The small letter of a capital of ASCII, else the byte itself."""
+    return byte + (FIRST_LOWER - FIRST_UPPER) if is_capital(byte) else byte
+
+
+@compiled_inner
+def is_letter(byte: Index) -> bool:
+    """Whether a byte is a part of a word: a letter, an apostrophe, or a part of a character beyond ASCII."""
+    is_ascii_letter = FIRST_LOWER <= lower_case(byte) <= LAST_LOWER
+    return bool(is_ascii_letter or byte >= FIRST_NON_ASCII or byte == APOSTROPHE)
+
+
+@compiled_inner
+def innermost(history: Keys) -> Index:
     """Where the innermost open bracket is kept."""
     return np.int64(history[NUM_OPEN]) & (MAX_OPEN - 1)
 
@@ -152,7 +178,9 @@ def _nest(history: Keys, byte: Index) -> None:
         history[INDENT] += np.uint64(1)
     elif byte in OPENING:
         history[NUM_OPEN] += np.uint64(1)
-        history[HEADS + _innermost(history)] = np.uint64(byte)
+        history[HEADS + innermost(history)] = np.uint64(byte)
+        closer = byte + (1 if byte == OPENING[0] else 2)  # ) follows ( in ASCII, the others come two later
+        history[CLOSERS + innermost(history)] = np.uint64(closer) + np.uint64(256) * history[INDENT]
         history[AWAITS_HEAD] = np.uint64(1)
     elif byte in CLOSING:
         # Of whichever kind: comments and smileys close what was never opened
@@ -168,7 +196,7 @@ def _end_word(history: Keys) -> None:
     history[PREVIOUS_WORD] = history[WORD]
     history[IN_WORD] = np.uint64(0)
     if history[AWAITS_HEAD]:
-        place = HEADS + _innermost(history)
+        place = HEADS + innermost(history)
         history[place] = combine_hashes(history[place], history[WORD])
         history[AWAITS_HEAD] = np.uint64(0)
     if history[AT_LINE_START]:

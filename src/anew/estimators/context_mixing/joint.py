@@ -96,8 +96,7 @@ def learn_joint(
     count: Index,
     rate: np.float32,
 ) -> None:
-    """Update the weights by the first `count` answers of a token: all sets by the error of their mean, so that it is as sure as it
-    may be where one set alone would not know it.
+    """Update the weights by the first `count` answers of a token. All sets learn from the error of their mean, not each from its own.
 
     All answers are learned after the whole token, since `next_token_probabilities` computes the probabilities of all tokens before
     any answer is known.

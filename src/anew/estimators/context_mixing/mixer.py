@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.estimators.context_mixing import reading
+from anew.estimators.context_mixing import drawing, reading
 from anew.estimators.context_mixing.code_tree import build_tree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
 from anew.estimators.context_mixing.joint import NUM_JOINT_INPUTS, NUM_LEVELS, NUM_TRUSTS, JointWeights, joint_log_probs
@@ -36,6 +36,7 @@ from anew.estimators.context_mixing.mixing import (
     Rates,
     Tables,
 )
+from anew.estimators.context_mixing.slips import NUM_SLIPS, Words, multiply_by_acceptance, words_of
 
 # Learning rates and first weights were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
 FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, at the beginning and the end of the train part
@@ -60,8 +61,8 @@ Tokens = NDArray[np.int32]
 class ReadText:
     """The train part after reading. Immutable: all mixers of a process that need the same one share it."""
 
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
+    def __init__(self, memory: Memory, words: Words) -> None:
+        self.memory, self.words = memory, words
 
 
 _READ_TEXTS: WeakValueDictionary[bytes, ReadText] = WeakValueDictionary()
@@ -110,9 +111,18 @@ class ContextMixer:
     @property
     def base(self) -> Memory:
         """The train part after reading; read again if this mixer was restored and no other one holds it."""
+        return self._read_text.memory
+
+    @property
+    def words(self) -> Words:
+        """The words of the train part."""
+        return self._read_text.words
+
+    @property
+    def _read_text(self) -> ReadText:
         if self._base is None:
             self._base = _READ_TEXTS.get(self._text_key()) or self._read_train(0)
-        return self._base.memory
+        return self._base
 
     @property
     def model(self) -> MixingModel:
@@ -148,7 +158,7 @@ class ContextMixer:
             rates = _rates(max(0.0, (first + max_learned - size) / max_learned))
             document = make_memory(PIECE_TOKENS, self.vocab_size)  # as if each piece were a document
             reading.read(piece, memory, document, model, rates, logits, orders)
-        self._base = _READ_TEXTS[self._text_key()] = ReadText(memory)
+        self._base = _READ_TEXTS[self._text_key()] = ReadText(memory, words_of(self.text, self.spelling))
         return self._base
 
     # -- documents ------------------------------------------------------------------------------------------------------
@@ -273,6 +283,7 @@ class ContextMixer:
         tokens: Ints,
         rate: float = DOCUMENT_RATE,
         is_wanted: Flags | None = None,
+        accepted: Floats | None = None,
     ) -> Doubles:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
@@ -282,16 +293,49 @@ class ContextMixer:
             uniform: (n,) in [0, 1), which decides the tokens.
             tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
+            accepted: (G,) probability that each kind of slip is accepted; None: all are.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
         """
         token_probabilities = np.zeros(len(uniform))
         is_wanted = np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted
-        reading.draw_tokens(
-            rows, self.model, joint, probabilities, uniform, np.float32(rate), is_wanted, tokens, token_probabilities
-        )
+        accepted = np.ones(NUM_SLIPS, dtype=np.float32) if accepted is None else accepted
+        step = (np.float32(rate), accepted, is_wanted, tokens, token_probabilities)
+        drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
         return token_probabilities
+
+    def without_slips(
+        self, rows: Memory, places: Ints, weights: Floats, accepted: Floats, min_p: Floats | None = None
+    ) -> Floats:
+        """Weights (k, V) of the next tokens, multiplied by the probability that each is accepted if it is drawn.
+
+        Args:
+            places: (k,) the documents to which the weights belong.
+            weights: (k, V).
+            accepted: See `draw`.
+            min_p: (k,) weights below this share of the top one may stay as they are; None: none may.
+        """
+        least = np.zeros(len(weights), dtype=np.float32) if min_p is None else min_p * weights.max(1)
+        multiplied = weights.astype(np.float32)
+        multiply_by_acceptance(rows.history, rows.heads, places, self.spelling, self.words, accepted, multiplied, least)
+        return multiplied
+
+    def slip_tallies(self, document: Memory, ids: Tokens, probabilities: Floats) -> Ints:
+        """Read on in a document, and count slips in it and among tokens that are drawn at the same places.
+
+        Args:
+            document: A document with room for the tokens.
+            ids: (T,) the tokens.
+            probabilities: (T, V) of the network.
+
+        Returns:
+            (G, 2) how often each kind was drawn, and how often it was there.
+        """
+        _check_tokens(ids, self.vocab_size)
+        tallies = np.zeros((NUM_SLIPS, 2), dtype=np.int64)
+        drawing.tally_slips(ids, document, self.model, self.words, self.joint, probabilities, tallies)
+        return tallies
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
         """Read the next token (n,) of each document, which must have room for it; see `recall`."""

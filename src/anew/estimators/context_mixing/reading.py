@@ -27,7 +27,6 @@ from anew.estimators.context_mixing.joint import (
     joint_logits,
     joint_of,
     joint_rows,
-    learn_joint,
     mean_logit,
 )
 from anew.estimators.context_mixing.memory import count_in_document, read_counted, read_uncounted
@@ -131,11 +130,12 @@ def network_path_logits(probabilities: Floats, targets: Ints, tree: CodeTree, lo
         network_mass(probabilities[t], tree, mass)
         for d in range(tree.depth[targets[t]]):
             node = np.int64(tree.nodes[targets[t], d])
-            logits[t, d] = _network_logit(mass, node)
+            logits[t, d] = network_logit(mass, node)
 
 
 @compiled_inner
-def _network_logit(mass: Doubles, node: Index) -> np.float32:
+def network_logit(mass: Doubles, node: Index) -> np.float32:
+    """Log odds of the answer 1 to a question. mass: see `network_mass`."""
     return np.float32(math.log(mass[node, 1] / mass[node, 0]))
 
 
@@ -165,48 +165,13 @@ def next_token_probabilities(
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
         if is_wanted[row]:
-            selectors = _gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
+            selectors = gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
             weights, least = joint_of(joint, row), np.float64(min_p[row])
             _fill_distribution(model, all_nodes, selected, weights, mass, selectors, keys[1], least, mixed[row])
 
 
-@compiled
-def draw_tokens(
-    memories: Memory,
-    model: MixingModel,
-    joint: JointWeights,
-    probabilities: Floats,
-    uniform: Floats,
-    rate: np.float32,
-    is_wanted: Flags,
-    tokens: Ints,
-    token_probabilities: Doubles,
-) -> None:
-    """Draw the next token of each row from the distribution of `next_token_probabilities`; only the questions on its path are asked.
-
-    Args:
-        memories, model, joint: See `next_token_probabilities`.
-        probabilities: (n, V) of the network.
-        uniform: (n,) in [0, 1), which decides the token.
-        rate: Learning rate of the weights of each row; 0 for none.
-        is_wanted: (n,) whether a row is drawn.
-        tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
-        token_probabilities: (n,) receives their probabilities.
-    """
-    count = len(model.tree.children)
-    all_nodes, selected, keys = make_statistics(count), make_statistics(np.int64(1)), np.zeros(NUM_KINDS, np.uint64)
-    mass = np.zeros((count, 2))
-    for row in range(len(probabilities)):
-        if is_wanted[row]:
-            selectors = _gather_row(model, row_of(memories, row), probabilities[row], all_nodes, keys, mass)
-            weights, number = joint_of(joint, row), np.float64(uniform[row])
-            tokens[row], token_probabilities[row] = _draw_token(
-                model, all_nodes, selected, weights, mass, selectors, keys[1], number, rate, tokens[row]
-            )
-
-
 @compiled_inner
-def _gather_row(
+def gather_row(
     model: MixingModel, memory: Memory, probabilities: Floats, all_nodes: Statistics, keys: Keys, mass: Doubles
 ) -> Selectors:
     """Fill in the keys of the contexts of a row, the statistics of all questions, and the network's mass below them."""
@@ -216,51 +181,6 @@ def _gather_row(
     expect_nodes(all_nodes, model.tree, expected)
     network_mass(probabilities, model.tree, mass)
     return order, match_class, np.int64(memory.history[TOKENS])
-
-
-@compiled_inner
-def _draw_token(
-    model: MixingModel,
-    all_nodes: Statistics,
-    selected: Statistics,
-    joint: JointWeights,
-    mass: Doubles,
-    selectors: Selectors,
-    key: np.uint64,
-    uniform: np.float64,
-    rate: np.float32,
-    token: Index,
-) -> tuple[Index, np.float64]:
-    """A token, drawn from the root down, or the one that is given, and its probability; see `_fill_distribution` and `draw_tokens`.
-    selected: room for one question."""
-    tree, table = model.tree, model.tables.probabilities
-    order, match_class, last = selectors
-    node_list, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
-    no_learning = Rates(np.float32(0), np.float32(0), np.float32(0))
-    remainder, reach, node, depth = uniform, np.float64(1), np.int64(0), 0
-    single, mixing_row = np.int64(1), order * NUM_MATCH_CLASSES + match_class
-    longest = tree.nodes.shape[1]
-    contexts, network = np.zeros(longest, np.float32), np.zeros(longest, np.float32)
-    num_asked = np.int64(0)
-    while node >= 0:
-        node_list[0], network[depth] = node, _network_logit(mass, node)
-        if reach >= MIN_REACH:
-            select_questions(all_nodes, node_list, single, selected)
-            fill_inputs(model, selected, single, match_class)
-            mix(model, selected, node_list, bits, single, mixing_row, last, key, no_learning)
-            contexts[depth], num_asked = selected.logits[0], np.int64(depth + 1)
-            rows = joint_rows(contexts[depth], network[depth], order, np.int64(depth), node, last)
-            p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts[depth], network[depth])))
-        else:
-            p = sigmoid(table, network[depth])
-        share = np.float64(ONE - p)
-        bit = np.int64(remainder >= share) if token < 0 else np.int64(tree.bits[token, depth])
-        remainder = (remainder - share) / np.float64(p) if bit else remainder / share
-        reach *= np.float64(p) if bit else share
-        node, depth = np.int64(tree.children[node, bit]), depth + 1
-    if rate > 0:
-        learn_joint(joint, table, tree, -1 - node, contexts, network, (order, last), num_asked, rate)
-    return -1 - node, reach
 
 
 @compiled
@@ -313,7 +233,7 @@ def _fill_distribution(
         parents, count = level_nodes[:count].copy(), np.int64(0)
         for question in range(len(parents)):
             node = np.int64(parents[question])
-            network = _network_logit(mass, node)
+            network = network_logit(mass, node)
             contexts = selected.logits[question]
             rows = joint_rows(contexts, network, order, np.int64(tree.levels[node]), node, last)
             p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts, network)))
@@ -357,7 +277,7 @@ def _leave_to_network(
     reach[node] = share
     stop = node + 1
     while node < stop:
-        p = sigmoid(table, _network_logit(mass, node))
+        p = sigmoid(table, network_logit(mass, node))
         for bit in range(2):
             child, below = tree.children[node, bit], reach[node] * (p if bit else ONE - p)
             if child < 0:

@@ -2,7 +2,8 @@
 
 Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
 machine. The activations of each level (convolution, leaky ReLU, then pooling by two) are read out as mean and standard
-deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features.
+deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features. `GridEmbedder` computes them a few
+items at a time.
 
 Legend for shapes: n items, C channels, r read-outs, d features.
 """
@@ -10,13 +11,17 @@ Legend for shapes: n items, C channels, r read-outs, d features.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Generic
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from anew.core.arrays import Numbers
 from anew.core.random import generator
+from anew.data.types import ItemT
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
@@ -37,14 +42,12 @@ class Embedding:
     after a word, would decide everything, and which ones vary at all depends on a few items (docs/log.md, 2026-11-28).
     """
 
-    def __init__(self, channels: int, extents: int, features: int = FEATURES, seed: int = 0) -> None:
+    def __init__(self, channels: int, extents: int) -> None:
         self.extents = extents
-        self.features = features
-        self.seed = seed
         self._weights: list[tuple[Tensor, Tensor]] = []
         inner = channels
         for level, width in enumerate(WIDTHS):
-            rng = generator("embedding", seed, extents, level, inner)
+            rng = generator("embedding", 0, extents, level, inner)
             weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=rng)
             # Filters without a mean respond to edges and texture; every second filter keeps its mean, for tone.
             trailing = (1,) * (extents + 1)
@@ -71,13 +74,13 @@ class Embedding:
         # A filter that is the same in every item says nothing, and its scale would be infinite.
         varies = deviation > 1e-4
         size = read_outs.shape[1]
-        gaussian = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
+        gaussian = torch.empty(size, min(FEATURES, size)).normal_(generator=generator("mix", 0, size))
         mix = torch.linalg.qr(gaussian)[0] * (math.sqrt(size) / math.sqrt(gaussian.shape[1]))  # (r, d)
         self._mix = mix * (varies / deviation.clamp_min(1e-4))[:, None]
         features = (read_outs - self._centre) @ self._mix
         self._offset = features.mean(dim=0)
         self._scale = 1.0 / features.std(dim=0, correction=0).clamp_min(1e-6)
-        self._detail = torch.randperm(size, generator=generator("detail", self.seed, size))[:DETAIL]
+        self._detail = torch.randperm(size, generator=generator("detail", 0, size))[:DETAIL]
         return self
 
     def __call__(self, x: Tensor) -> Numbers:
@@ -166,3 +169,34 @@ def _halve(x: Tensor) -> Tensor:
     pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
     window = [min(2, extent) for extent in x.shape[2:]]  # one of 2 does not fit into a clip that has one frame left
     return pool(x, window, window, ceil_mode=True)
+
+
+class GridEmbedder(Generic[ItemT]):
+    """Computes features of items that are values on a grid.
+
+    Args:
+        prepare: Turns items into values (n, C, *extents) in [-1, 1].
+        train: Items to which centre and scale of the embedding are fitted.
+        at_once: Number of items that are prepared together: bounds memory.
+    """
+
+    def __init__(self, prepare: Callable[[Sequence[ItemT]], Tensor], train: Sequence[ItemT], at_once: int) -> None:
+        self._prepare, self._at_once = prepare, at_once
+        prepared = prepare(train)
+        self._embedding = Embedding(prepared.shape[1], prepared.ndim - 2).fit(prepared)
+
+    def __call__(self, items: Sequence[ItemT]) -> Numbers:
+        """Features (n, d) of n items."""
+        return self.detailed(items)[0]
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        """See `Embedding.views`."""
+        return self._embedding.views
+
+    def detailed(self, items: Sequence[ItemT]) -> tuple[Numbers, Numbers]:
+        """Features (n, d) of n items, and the detail (n, w) that classifiers are given: see `Embedding.detailed`."""
+        starts = range(0, len(items), self._at_once)
+        parts = [self._embedding.detailed(self._prepare(items[start : start + self._at_once])) for start in starts]
+        features, detail = zip(*parts, strict=True)
+        return np.concatenate(features), np.concatenate(detail)

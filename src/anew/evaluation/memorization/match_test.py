@@ -304,7 +304,6 @@ def _independent_matches(nearest: NearestReal, groups: Indices, item_groups: Ind
     Args:
         nearest: Nearest items of the queries.
         groups: The group of each query, of the same length.
-        item_groups: The group of each item.
 
     Returns:
         Rows, and how many other rows match an item that a closer one matches.

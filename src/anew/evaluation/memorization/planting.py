@@ -233,7 +233,6 @@ def make_planted(
 
     Args:
         item_type: How copies are made.
-        real: Real items.
         train: Indices of training items.
         count: Number of copies of each kind.
         rng: Generator of all choices.

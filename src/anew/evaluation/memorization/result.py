@@ -235,6 +235,12 @@ class CopyTestResult:
         return self.samples < MIN_SAMPLES and not (self.detected or self.identical or self.invalid)
 
     @property
+    def has_power(self) -> bool:
+        """Whether copies would have been noticed: the test is valid, and its limit was measured."""
+        is_valid = self.method == "scan" and not (self.invalid or self.has_too_few_samples or self.saw_held_out)
+        return is_valid and self.detection_limit is not None
+
+    @property
     def repeats_too_often(self) -> bool:
         """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
         return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA

@@ -33,7 +33,6 @@ class WholeText:
     """A text, and the part of it that is compared with other texts.
 
     Attributes:
-        text: All of it.
         start, stop: The compared part.
         size: Characters that a share is a share of; more than the part has if the text is a part of a sample.
     """

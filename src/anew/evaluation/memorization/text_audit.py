@@ -93,6 +93,7 @@ def audit_texts(
     width: int = PASSAGE,
     max_samples: int | None = None,
     max_real: int | None = None,
+    n_train_texts: int | None = None,
     randomly_held_out: bool = True,
     seed: int = 0,
     controls: bool = True,
@@ -111,6 +112,7 @@ def audit_texts(
         width: Characters of a passage.
         max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
+        n_train_texts: Number of all training texts, if `train` are only some of them, drawn at random.
         randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
     """
     block, rng = _block(train, held_out), np.random.default_rng(seed)
@@ -142,16 +144,26 @@ def audit_texts(
     }
     # Where spans of few documents were held out, there are too few of them to measure what would be caught
     is_cut = block is not None
+    train_share = len(train) / max(n_train_texts or 0, len(train))
     whole = _audit_whole_texts(
-        whole_samples, chosen_train, chosen_held_out, rng, controls=controls and not is_cut, **settings
+        whole_samples, chosen_train, chosen_held_out, train_share, rng, controls=controls and not is_cut, **settings
     )
-    passages = _audit_passages(chosen_samples, chosen_train, chosen_held_out, controls=controls and is_cut, **settings)
+    passages = _audit_passages(
+        chosen_samples, chosen_train, chosen_held_out, train_share, controls=controls and is_cut, **settings
+    )
     return combined(passages, whole, passages if is_cut else whole)
 
 
 def _audit_passages(
-    samples: _Chosen, train: _Chosen, held_out: _Chosen, *, controls: bool, **settings: Unpack[_Settings]
+    samples: _Chosen,
+    train: _Chosen,
+    held_out: _Chosen,
+    train_share: float,
+    *,
+    controls: bool,
+    **settings: Unpack[_Settings],
 ) -> CopyTestResult:
+    """Audit passages. train_share: share of all training texts that `train.passages` come from."""
     first_held_out_group = int(train.passages.group.max(initial=-1)) + 1
     result = audit(
         PASSAGES,
@@ -160,7 +172,7 @@ def _audit_passages(
         held_out.texts,
         np.concatenate([train.groups, held_out.groups + first_held_out_group]),
         sample_groups=samples.groups,
-        n_train_total=len(train.passages),
+        n_train_total=round(len(train.passages) / train_share),
         controls=controls,
         **settings,
     )
@@ -176,17 +188,19 @@ def _audit_whole_texts(
     samples: _Chosen,
     train: _Chosen,
     held_out: _Chosen,
+    train_share: float,
     rng: np.random.Generator,
     *,
     controls: bool,
     **settings: Unpack[_Settings],
 ) -> CopyTestResult:
+    """Audit whole texts. train_share: see `_audit_passages`."""
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
     real_texts = [*train_texts, *held_out.whole_texts()]
     real = texts_cut_to_lengths(real_texts, sample_texts, rng)
     sample_cuts = texts_cut_to_lengths(sample_texts, real_texts, rng)
     parts = [text.text[text.start : text.stop] for text in sample_cuts]
-    n_stretches = round(len(train_texts) / train.share)  # as many as there are as long as these
+    n_stretches = round(len(train_texts) / (train.share * train_share))  # as many as there are as long as these
     result = audit(
         WHOLE_TEXTS,
         [WholeText(part, 0, len(part), len(part)) for part in parts],
@@ -209,7 +223,7 @@ def _audit_whole_texts(
         pairs.append(replace(pair, sample=sample, train=text, sample_start=sample_start, train_start=start))
     if train.are_stretches:
         return replace(result, pairs=pairs, n_train_total=n_stretches, unit="stretch")
-    return replace(result, pairs=pairs, n_train_total=len(np.unique(train.passages.group)))
+    return replace(result, pairs=pairs, n_train_total=round(len(np.unique(train.passages.group)) / train_share))
 
 
 def combined(passages: CopyTestResult, whole: CopyTestResult, measured: CopyTestResult) -> CopyTestResult:

@@ -231,7 +231,6 @@ def longest_matches(texts: Sequence[str], training: CodePoints, k: int = MIN_MAT
     Of passages of equal length it is the first in the text, at its first place in the training text.
 
     Args:
-        texts: Texts.
         training: (n,) code points of the training text.
         k: Characters of the shortest passage that counts.
 

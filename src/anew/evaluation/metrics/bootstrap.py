@@ -1,6 +1,6 @@
 """Intervals by resampling with replacement (Efron's bootstrap).
 
-Legend for shapes: n items.
+Legend for shapes: n items, r resamples.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
+RATIO_RESAMPLES = 400  # for a ratio of sums, which is computed for all of them at once
 MIN_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
 
 Interval = tuple[float | None, float | None]
@@ -67,11 +68,11 @@ def mean_interval(x: Rows, seed: int) -> Interval:
     return ratio_interval(x, np.ones(len(x)), seed)
 
 
-def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int = 400) -> Interval:
+def ratio_interval(numerator: Rows, denominator: Rows, seed: int) -> Interval:
     """Bootstrap percentile interval of sum(numerator) / sum(denominator), both (n,), with rows drawn together."""
     n = len(numerator)
     if n < 2:
         return None, None
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=repeats)  # (repeats, n)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=RATIO_RESAMPLES)  # (r, n)
     ratios = (weights @ numerator) / (weights @ denominator)
     return float(np.quantile(ratios, 0.025)), float(np.quantile(ratios, 0.975))

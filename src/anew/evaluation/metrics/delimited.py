@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
+from anew.evaluation.metrics.duplicate_groups import RecordSets, are_mostly_distinct
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import MetricSpec, Score, Tolerance, guessing_tolerance
+from anew.evaluation.score import MetricSpec, Score, Tolerance, guessing_spec
 
 MALFORMED_ROWS = MetricSpec(
     "malformed_rows",
@@ -37,40 +37,25 @@ MALFORMED_ROWS = MetricSpec(
         explains_others=True,
     ),
 )
-COLUMNS_AUC = MetricSpec(
+COLUMNS_AUC = guessing_spec(
     "columns_auc",
     "Classifier of columns",
     "How often a classifier of the fields, and of how they go together, picks the generated row out of a pair of a sample and a "
-    "real row (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a classifier of the fields of rows picks the sample out of a pair",
-        least=50,
-    ),
+    "real row",
+    "a classifier of the fields of rows picks the sample out of a pair",
+    least=50,
 )
 VARIANCE_FLOOR = 1e-6  # least variance of a direction, as a share of the mean one: fields are rounded
 
 
-def row_scores(
-    samples: Sequence[str],
-    held_out: Sequence[str],
-    train: Sequence[str],
-    training: Sequence[str],
-    seed: int,
-    keys_of: KeysOf[str] = equal_keys,
-) -> Iterator[Score]:
+def row_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the scores of samples whose data are rows of fields; none for other data.
 
-    Args:
-        samples, held_out, train: Records, as many of each. For the real baseline, `train` takes the samples' place in the
-            classifier. Malformed rows are counted in `held_out`, since columns are learned from the others.
-        training: All training records, from which columns are learned.
-        seed: Seed of the classifier's halves.
-        keys_of: Returns a number for each of some texts, which near-duplicates share.
+    Real malformed rows are counted in `held_out`, since columns are learned from the others.
     """
-    rng = np.random.default_rng(seed)
-    form = row_format([training[i] for i in rng.permutation(len(training))[:MAX_READ]])
+    rng = np.random.default_rng(sets.seed)
+    samples, held_out, train, training = sets.samples, sets.held_out, sets.train, sets.training
+    form = row_format(sets.known(rng, MAX_READ))
     if form is None:
         return
     rows = [[fields for record in part if (fields := form.fields(record))] for part in (samples, held_out, train)]
@@ -95,16 +80,17 @@ def row_scores(
     ]
     if are_mostly_distinct(training):
         # Names of columns, which stand in each record of some formats, make no near-duplicates
-        sets = FeatureSets.with_duplicates(features, [["\t".join(fields) for fields in part] for part in rows], keys_of)
+        texts = [["\t".join(fields) for fields in part] for part in rows]
+        compared = FeatureSets.with_duplicates(features, texts, sets.keys_of)
     else:
-        sets = FeatureSets(*features)
+        compared = FeatureSets(*features)
     num_endings = end_features[0].shape[1]
     views = (features[0].shape[1] - num_endings, num_endings) if num_endings else ()
     source = (
         "a kernel classifier of numbers, ranks, endings of numbers and frequent values of well-formed rows, and of what their texts "
         "say about other fields, trained on one half and tested on the other"
     )
-    yield classifier_score(COLUMNS_AUC, replace(sets, views=views), seed, source)
+    yield classifier_score(COLUMNS_AUC, replace(compared, views=views), sets.seed, source)
 
 
 def _other_rows(

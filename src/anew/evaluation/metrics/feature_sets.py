@@ -97,7 +97,6 @@ class FeatureComparison:
     """Inputs of a feature metric.
 
     Attributes:
-        sets: All items.
         pair_sets: The first MAX_PAIR_ITEMS, for metrics that compare all pairs.
         seed: Seed of everything that is drawn.
         over: Whether a share of the evaluation's time is spent; intervals end early then.
@@ -171,7 +170,6 @@ def bootstrap_score(
     """The score of a statistic of samples and held-out items, such as a distance, with its interval and baselines.
 
     Args:
-        spec: The metric.
         statistic: Function of two sets of rows.
         sets: Rows of all sets; naive samples take the samples' place for the naive baseline.
         seed: Seed of the bootstrap.

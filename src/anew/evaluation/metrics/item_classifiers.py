@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from anew.core.arrays import Numbers
-from anew.evaluation.metrics.areas import area_numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.metrics.image_numbers import area_numbers, repeat_numbers, slope_numbers
 from anew.evaluation.metrics.motion import direction_numbers, speed_numbers
-from anew.evaluation.metrics.slopes import repeat_numbers, slope_numbers
 from anew.evaluation.metrics.sound_statistics import stereo_places
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,6 @@ class ItemClassifier:
     """A classifier of a few numbers of each item, and the metric that it gives.
 
     Attributes:
-        spec: The metric.
         numbers: Function from items to their numbers (n, d).
         meaning: What the numbers are, a noun phrase.
     """
@@ -39,18 +37,18 @@ class ItemClassifier:
         return classifier_score(self.spec, sets, seed, source)
 
 
-def few_numbers_spec(name: str, title: str, sees: str, clause: str) -> MetricSpec:
+def few_numbers_spec(
+    name: str, title: str, sees: str, clause: str, *, least_to_pass: int = USUALLY_ENOUGH_ITEMS, order: int = 100
+) -> MetricSpec:
     """The metric. sees: what the classifier sees, a clause; clause: by what it tells samples, a noun phrase."""
-    meaning = (
-        f"How often a classifier that only sees {sees} picks the sample out of a pair of a sample and a real item "
-    )
-    tolerance = guessing_tolerance(
+    return guessing_spec(
+        name,
+        title,
+        f"How often a classifier that only sees {sees} picks the sample out of a pair of a sample and a real item",
         f"a sample is told from a real item by {clause}",
         large=0.45,  # chosen: a classifier of two dozen numbers sees more than the eye does, so its 85% is not yet obvious
-        least_to_pass=USUALLY_ENOUGH_ITEMS,
-    )
-    return MetricSpec(
-        name, title, f"{meaning}(0.5 = guessing, 1 = always).", minimum=0.5, maximum=1.0, tolerance=tolerance
+        least_to_pass=least_to_pass,
+        order=order,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import MetricSpec, Score, guessing_spec
 
 
 class EffectSize(NamedTuple):
@@ -39,7 +39,6 @@ class ItemStatistic:
     """A statistic of items and the metric that compares it.
 
     Attributes:
-        spec: The metric.
         compute: Function from items to their numbers (n,).
         meaning: Description of the number, one clause.
     """
@@ -51,16 +50,8 @@ class ItemStatistic:
 
 def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
     """The metric of a statistic. quantity: what the statistic is, a noun phrase ("sharpness")."""
-    return MetricSpec(
-        name,
-        title,
-        f"How often a sample is told from a real item by its {quantity} (0.5 = guessing, 1 = always).",
-        minimum=0.5,
-        maximum=1.0,
-        tolerance=guessing_tolerance(
-            f"a sample is told from a real item by its {quantity}",
-        ),
-    )
+    clause = f"a sample is told from a real item by its {quantity}"
+    return guessing_spec(name, title, f"How often {clause}", clause)
 
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:

@@ -14,8 +14,8 @@ import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.image_numbers import FLAT, shrunk
 from anew.evaluation.metrics.image_statistics import grey
-from anew.evaluation.metrics.slopes import FLAT, shrunk
 
 Clips = Sequence[Numbers] | Numbers
 

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_products import products
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
@@ -163,19 +164,10 @@ def _is_broken_in(
     return is_broken(numbers) and group in _groups_of(record, form)
 
 
-def number_scores(
-    samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
-) -> Iterator[Score]:
+def number_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the shares of samples with numbers out of range, in an order that the data never has, and that do not follow from others
-    as in the data; nothing if the data has no such order or relation, or no numbers.
-
-    Args:
-        samples, held_out: Records.
-        training: All training records, from which orders and ranges are learned.
-        seed: Seed of the choice of those that are read.
-    """
-    chosen = np.random.default_rng(seed).permutation(len(training))[:MAX_READ]
-    known = [training[i] for i in chosen]
+    as in the data; nothing if the data has no such order or relation, or no numbers."""
+    known = sets.known(np.random.default_rng(sets.seed), MAX_READ)
     form = row_format(known)
     known_numbers = [numbers_of(record, form) for record in known]
     rules: list[tuple[MetricSpec, list[Rule], str]] = [
@@ -195,9 +187,11 @@ def number_scores(
             "places of numbers, and their ranges,",
         ),
     ]
-    if not samples or not held_out:
+    if not sets.samples or not sets.held_out:
         return
-    numbers, real_numbers = ([(record, numbers_of(record, form)) for record in part] for part in (samples, held_out))
+    numbers, real_numbers = (
+        [(record, numbers_of(record, form)) for record in part] for part in (sets.samples, sets.held_out)
+    )
     for spec, breaks, clause in rules:
         if breaks:
             broken, real_broken = (

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
@@ -39,23 +40,18 @@ MIN_RECORDS = 100
 MAX_CHARACTERS = 200_000  # characters of these records: more hardly change the figure, and take longer
 
 
-def odd_scores(
-    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
-) -> Iterator[Score]:
+def odd_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the score of odd records among samples; none if there are too few records to count combinations in.
 
-    Of a short list, fewer samples and records of `train` are judged, so that MIN_RECORDS are left to be counted.
-
-    Args:
-        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
-        training: All training records; combinations are counted in those that are not in `train`. Other copies of the records of
-            `train` are counted only if held-out records have copies there, too.
-        seed: Seed of the choice of those that are counted.
+    Of a short list, fewer samples and records of `train` are judged, so that MIN_RECORDS are left to be counted. Combinations are
+    counted in training records that are not in `train`. Other copies of the records of `train` are counted only if held-out records
+    have copies there, too.
     """
+    samples, held_out, train, training = sets.samples, sets.held_out, sets.train, sets.training
     # Else nothing would be left of draws, and the records of `train` would look odder than held-out ones
     are_copies_counted = not set(held_out).isdisjoint(training)
     n = _num_judged(training, train, are_copies_counted)
-    counted = _counted(training, train[:n], are_copies_counted, seed)
+    counted = _counted(training, train[:n], are_copies_counted, sets.seed)
     if n < min(len(train), MIN_JUDGED) or len(counted) < MIN_RECORDS or not held_out:
         return
     usual = float(np.quantile(_bits_per_character(counted, held_out), SHARE_NOT_ODD))

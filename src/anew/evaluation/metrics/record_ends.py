@@ -13,52 +13,37 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import KeysOf, are_mostly_distinct, equal_keys
+from anew.evaluation.metrics.duplicate_groups import RecordSets, are_mostly_distinct
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.row_formats import MAX_READ, row_format
 from anew.evaluation.metrics.two_sample import classifier_score
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Score, guessing_spec
 
 MIN_RECORDS = 50  # records of each set; chosen
 MAX_RECORDS = 600  # of each set: more take seconds
-RECORD_ENDS_AUC = MetricSpec(
+RECORD_ENDS_AUC = guessing_spec(
     "record_ends_auc",
     "Classifier of beginnings and ends",
     "How often a classifier picks the generated record out of a pair of a sample and a real record by their first and last three "
-    "characters (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a classifier of their first and last characters picks the sample out of a pair",
-        least=MIN_RECORDS,
-        least_to_pass=USUALLY_ENOUGH_ITEMS,
-    ),
+    "characters",
+    "a classifier of their first and last characters picks the sample out of a pair",
+    least=MIN_RECORDS,
+    least_to_pass=USUALLY_ENOUGH_ITEMS,
 )
 PLACES = (0, 1, 2, -1, -2, -3)  # of characters, from the beginning and from the end
 FREQUENT = 0.02  # share of training records with a character at a place from which on it has a flag; chosen
 
 
-def record_end_scores(
-    samples: Sequence[str],
-    held_out: Sequence[str],
-    train: Sequence[str],
-    training: Sequence[str],
-    seed: int,
-    keys_of: KeysOf[str] = equal_keys,
-) -> Iterator[Score]:
-    """Yield the score of beginnings and ends; none for rows of fields, or for fewer than MIN_RECORDS of each set.
-
-    Args:
-        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
-        training: All training records, whose frequent characters have flags.
-        seed: Seed of the classifier's halves, and of the choice of training records.
-        keys_of: Returns a number for each of some texts, which near-duplicates share.
-    """
-    rng = np.random.default_rng(seed)
-    sets = [[part[i] for i in rng.permutation(len(part))[:MAX_RECORDS]] for part in (samples, held_out, train)]
-    if min(map(len, sets)) < MIN_RECORDS or row_format(training) is not None:
+def record_end_scores(sets: RecordSets) -> Iterator[Score]:
+    """Yield the score of beginnings and ends; none for rows of fields, or for fewer than MIN_RECORDS of each set."""
+    rng = np.random.default_rng(sets.seed)
+    parts = [
+        [part[i] for i in rng.permutation(len(part))[:MAX_RECORDS]]
+        for part in (sets.samples, sets.held_out, sets.train)
+    ]
+    if min(map(len, parts)) < MIN_RECORDS or row_format(sets.training) is not None:
         return
-    known = [training[i] for i in rng.permutation(len(training))[:MAX_READ]]
+    known = sets.known(rng, MAX_READ)
     frequent = [
         [
             character
@@ -67,12 +52,13 @@ def record_end_scores(
         ]
         for place in PLACES
     ]
-    rows = [_flags(part, frequent) for part in sets]
-    features = FeatureSets.with_duplicates(rows, sets, keys_of) if are_mostly_distinct(training) else FeatureSets(*rows)
+    rows = [_flags(part, frequent) for part in parts]
+    is_distinct = are_mostly_distinct(sets.training)
+    features = FeatureSets.with_duplicates(rows, parts, sets.keys_of) if is_distinct else FeatureSets(*rows)
     source = (
         f"the first and last {len(PLACES) // 2} characters, those that {FREQUENT:.0%} of training records have there"
     )
-    yield classifier_score(RECORD_ENDS_AUC, features, seed, f"a kernel classifier of {source}")
+    yield classifier_score(RECORD_ENDS_AUC, features, sets.seed, f"a kernel classifier of {source}")
 
 
 def _at(record: str, place: int) -> str:

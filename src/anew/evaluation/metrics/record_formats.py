@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from anew.core.wording import listed, plural
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.row_formats import MAX_READ
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, WORD
@@ -98,24 +99,17 @@ def _coarse_format(record: str) -> str:
 FORMATS: tuple[Callable[[str], str], ...] = (_fine_format, _medium_format, _coarse_format)
 
 
-def format_scores(
-    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
-) -> Iterator[Score]:
+def format_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the scores of new formats and of missing parts; without enough training records none.
 
-    Args:
-        samples, held_out, train: Records, as many of each. For missing parts `train` takes the samples' place in the real
-            baseline; new formats are counted among `held_out`.
-        training: All training records.
-        seed: Seed of the choice of those that are read.
+    Real new formats are counted among held-out records.
     """
-    order = np.random.default_rng(seed).permutation(len(training))[:MAX_READ]
-    known = [training[i] for i in order]
-    if len(known) < MIN_RECORDS or not samples or not held_out:
+    known = sets.known(np.random.default_rng(sets.seed), MAX_READ)
+    if len(known) < MIN_RECORDS or not sets.samples or not sets.held_out:
         return
-    yield from _new_formats(samples, held_out, known)
-    yield _missing_parts(samples, held_out, train, known)
-    yield _frequent_parts(samples, train, known)
+    yield from _new_formats(sets.samples, sets.held_out, known)
+    yield _missing_parts(sets.samples, sets.held_out, sets.train, known)
+    yield _frequent_parts(sets.samples, sets.train, known)
 
 
 def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequence[str]) -> Iterator[Score]:

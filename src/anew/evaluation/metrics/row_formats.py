@@ -34,7 +34,7 @@ USUAL_KEY = 0.99  # share of objects with a key from which on one without it is 
 NUMERIC, KNOWN = 0.5, 0.95
 MIN_ROWS = 50  # training rows that columns are learned from, at least
 NULL = "null"  # of JSON; any field may have no value
-LEVELS = 8  # most frequent values that have a feature each, of those that are no numbers
+FREQUENT_VALUES = 8  # most frequent values that have a feature each, of those that are no numbers
 MAX_DECIMALS = 6  # of a number that are told apart: more are those of a computed one; chosen
 TAIL = 0.01  # share of a column's values on each side beyond which values are clipped: they would hide all others
 
@@ -267,9 +267,9 @@ def _column(fields: Sequence[str], missing: tuple[str, ...] = ()) -> Column:
     dates = date_format(present)
     column = Column(None, (), missing, thousands, dates)
     numbers = [value for field in present if (value := column.number(field)) is not None]
-    levels = Counter(field for field in present if column.number(field) is None).most_common(LEVELS)
+    levels = Counter(field for field in present if column.number(field) is None).most_common(FREQUENT_VALUES)
     n_known = len(numbers) + sum(count for _, count in levels)
     if numbers and len(numbers) >= NUMERIC * len(present) and n_known >= KNOWN * len(present):
         frequent = tuple(level for level, count in levels if count > 1)
         return replace(column, numbers=np.sort(np.array(numbers)), levels=frequent)
-    return Column(None, tuple(level for level, _ in Counter(present).most_common(LEVELS)), missing, thousands)
+    return Column(None, tuple(level for level, _ in Counter(present).most_common(FREQUENT_VALUES)), missing, thousands)

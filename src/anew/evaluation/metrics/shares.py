@@ -17,7 +17,6 @@ def share_score(spec: MetricSpec, samples: Marks, real: Marks, source: str) -> S
     """The score of the share of samples with a property, with its 95% interval by Clopper and Pearson.
 
     Args:
-        spec: The metric.
         samples: Of each sample, one at least.
         real: Of each real item in the samples' place, one at least.
         source: Data and method of the measurement, one clause.

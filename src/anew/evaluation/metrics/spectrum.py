@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Tolerance, guessing_tolerance
+from anew.evaluation.metrics.item_classifiers import few_numbers_spec
+from anew.evaluation.score import MetricSpec, Tolerance, difference_tolerance
 
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
@@ -19,27 +20,14 @@ SPECTRUM_DISTANCE = MetricSpec(
     "How much the balance of coarse and fine detail differs from real data, in decibels (0 = the same).",
     order=17,
     unit="dB",
-    tolerance=Tolerance(
-        "closeness",
-        0.7,
-        2.5,
-        "the balance of fine and coarse detail differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the balance of fine and coarse detail agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(0.7, 2.5, "the balance of fine and coarse detail"),
 )
-SPECTRUM_AUC = MetricSpec(
+SPECTRUM_AUC = few_numbers_spec(
     "spectrum_auc",
     "Amounts of detail",
-    "How often a classifier that only sees how much coarse and fine detail there is picks the sample out of a pair of a sample and a "
-    "real item (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
+    "how much coarse and fine detail there is",
+    "its amounts of coarse and fine detail",
     order=18,
-    tolerance=guessing_tolerance(
-        "a sample is told from a real item by its amounts of coarse and fine detail",
-        large=0.45,  # as of areas: a classifier of a dozen numbers sees more than the eye does
-        least_to_pass=USUALLY_ENOUGH_ITEMS,
-    ),
 )
 FINE_DETAIL = MetricSpec(
     "fine_detail",
@@ -73,17 +61,13 @@ def sound_spectrum() -> MetricSpec:
 
 def sound_spectrum_auc() -> MetricSpec:
     """SPECTRUM_AUC in the words of sound."""
-    assert SPECTRUM_AUC.tolerance is not None
-    return replace(
-        SPECTRUM_AUC,
-        title="Amounts of low and high tones",
-        meaning="How often a classifier that only sees how much of each tone there is, low to high, and which of them are in loud sounds, "
-        "picks the sample out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
-        tolerance=replace(
-            SPECTRUM_AUC.tolerance,
-            clause="a sample is told from a real item by its amounts of low and high tones {value:.0%} of the time {guessing}",
-            least_to_pass=250,
-        ),
+    return few_numbers_spec(
+        SPECTRUM_AUC.name,
+        "Amounts of low and high tones",
+        "how much of each tone there is, low to high, and which of them are in loud sounds,",
+        "its amounts of low and high tones",
+        least_to_pass=250,
+        order=SPECTRUM_AUC.order,
     )
 
 

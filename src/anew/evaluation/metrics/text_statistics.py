@@ -1,4 +1,4 @@
-"""Statistics of generated text compared with as much held-out text: n-grams, words, repetition, verbatim passages.
+"""Statistics of generated text compared with as much held-out text: 4-grams, words, repetition, verbatim passages.
 
 Legend for shapes: t texts, b blocks, s symbols.
 """
@@ -6,41 +6,35 @@ Legend for shapes: t texts, b blocks, s symbols.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
-from anew.evaluation.metrics.character_pairs import is_unspaced, pair_scores
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, RecordSets, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.word_order import word_order_scores
-from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, Vocabulary, word_scores
+from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 from anew.evaluation.stretches import counted_alone
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
-BIGRAM_DIVERGENCE = MetricSpec(
-    "bigram_divergence",
-    "Character pairs",
-    "How far the counts of character pairs are from those of held-out text (0 = the same, 1 = nothing in common).",
-    maximum=1.0,
-)
 FOURGRAM_DIVERGENCE = MetricSpec(
     "fourgram_divergence",
     "Character 4-grams",
-    "The same for 4-grams, sequences of four characters: whether pieces of words are like those of the data.",
+    "How far the counts of 4-grams, sequences of four characters, are from those of held-out text (0 = the same, 1 = nothing in common): "
+    "whether pieces of words are like those of the data.",
     maximum=1.0,
     order=20,
     award="Closest to the data",
@@ -53,11 +47,6 @@ FOURGRAM_DIVERGENCE = MetricSpec(
         # With fewer characters most 4-grams occur in one of two real texts alone, and broken samples agree, too
         least_to_pass=10_000,
     ),
-)
-ZIPF_DISTANCE = MetricSpec(
-    "zipf_distance",
-    "Word frequencies",
-    "How differently word frequencies fall off from the most common to the rarest word (0 = the same).",
 )
 REPETITION_RATE = MetricSpec(
     "repetition_rate",
@@ -78,7 +67,6 @@ VERBATIM_SHARE = MetricSpec(
     group=Group.NOVELTY,
     maximum=1.0,
 )
-ZIPF_WORDS = 500  # of which the slope is measured: rarer ones occur too seldom
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
@@ -117,20 +105,19 @@ class TextStatistics:
         """Functions that yield the scores of one quantity each, by its name."""
         of_records: dict[str, Callable[[], Iterator[Score]]] = {}
         if self.records:
+            sets = self._record_sets(self.training())
             of_records = {
-                ODD_RECORDS_MEASURE: self._odd_records,
-                "beginnings and ends": self._ends,
-                "formats": self._formats,
-                "order of numbers": self._orders,
+                ODD_RECORDS_MEASURE: partial(odd_scores, sets),
+                "beginnings and ends": partial(record_end_scores, sets),
+                "formats": partial(format_scores, sets),
+                "order of numbers": partial(number_scores, sets),
             }
-        # Of the training part, since there may be too few samples for as many training records to show a format
-        are_rows = self.records and row_format(self.training()[:PROBED_ROWS]) is not None
-        of_rows = {"fields of rows": self._rows} if are_rows else {}
+            # Of the training part, since there may be too few samples for as many training records to show a format
+            if row_format(sets.training[:PROBED_ROWS]) is not None:
+                of_records = {"fields of rows": partial(row_scores, sets), **of_records}
         return {
-            **of_rows,
             **of_records,
-            "n-grams": self._ngrams,
-            "word frequencies": self._zipf,
+            "4-grams": self._fourgrams,
             "repetition": self._repeats,
             VERBATIM_MEASURE: self._verbatim,
         }
@@ -150,57 +137,33 @@ class TextStatistics:
         samples, test = self._parts(self.samples), self._parts(self.test)
         yield from word_scores(samples, test, Vocabulary(training, self.records), self.seed)
         if self.records:
-            yield from word_order_scores(self.samples, self.test, training, self.seed)
+            yield from word_order_scores(self._record_sets(training))
 
     def _parts(self, texts: Sequence[str]) -> list[str]:
         """Texts, or parts of them, that count one by one; see `counted_alone`."""
         return list(texts) if self.records else list(itertools.chain(*counted_alone(texts)))
 
-    def _odd_records(self) -> Iterator[Score]:
-        yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
+    def _record_sets(self, training: Sequence[str]) -> RecordSets:
+        return RecordSets(self.samples, self.test, self.train, training, self.seed, self.keys_of)
 
-    def _ends(self) -> Iterator[Score]:
-        yield from record_end_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
-
-    def _formats(self) -> Iterator[Score]:
-        yield from format_scores(self.samples, self.test, self.train, self.training(), self.seed)
-
-    def _orders(self) -> Iterator[Score]:
-        yield from number_scores(self.samples, self.test, self.training(), self.seed)
-
-    def _rows(self) -> Iterator[Score]:
-        yield from row_scores(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
-
-    def _ngrams(self) -> Iterator[Score]:
-        for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
-            samples, test, train = _ngram_counts([self.samples, self.test, self.train], width)  # each (b, s)
-            value = jensen_shannon(samples.sum(0), test.sum(0))
-            rng = np.random.default_rng(self.seed)
-            resampled = []
-            for _ in range(RESAMPLES):
-                weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
-                resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
-            low, high = interval(value, resampled, minimum=0.0)
-            yield Score(
-                spec,
-                value,
-                low=low,
-                high=high,
-                real_baseline=jensen_shannon(train.sum(0), test.sum(0)),
-                n=sum(map(len, self.samples)),
-                source=f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text",
-            )
-
-    def _zipf(self) -> Iterator[Score]:
-        words = [
-            [word.lower() for text in part for word in LETTERS_AND_DIGITS.findall(text)]
-            for part in (self.samples, self.test, self.train)
-        ]
-        samples, test, train = (zipf_slope(part) for part in words)
-        if self.records or is_unspaced(self.test) or samples is None or test is None or train is None:
-            return
-        source = f"difference of the slopes of log frequency over log rank of words: samples {samples:.2f}, held-out {test:.2f}"
-        yield Score(ZIPF_DISTANCE, abs(samples - test), real_baseline=abs(train - test), n=len(words[0]), source=source)
+    def _fourgrams(self) -> Iterator[Score]:
+        samples, test, train = _ngram_counts([self.samples, self.test, self.train], 4)  # each (b, s)
+        value = jensen_shannon(samples.sum(0), test.sum(0))
+        rng = np.random.default_rng(self.seed)
+        resampled = []
+        for _ in range(RESAMPLES):
+            weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
+            resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
+        low, high = interval(value, resampled, minimum=0.0)
+        yield Score(
+            FOURGRAM_DIVERGENCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=jensen_shannon(train.sum(0), test.sum(0)),
+            n=sum(map(len, self.samples)),
+            source="Jensen-Shannon divergence in bits of 4-character counts, samples against held-out text",
+        )
 
     def _repeats(self) -> Iterator[Score]:
         if self.records:
@@ -285,14 +248,6 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     for offset in range(width):
         key = key * len(alphabet) + ids[offset : offset + len(key)]
     return key
-
-
-def zipf_slope(words: Sequence[str]) -> float | None:
-    """The slope of log frequency over log rank of the ZIPF_WORDS commonest words that occur twice or more; None for under 20."""
-    counts = [count for _, count in Counter(words).most_common(ZIPF_WORDS) if count >= 2]
-    if len(counts) < 20:
-        return None
-    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
 
 
 def _repeated_shares(text: str, num_parts: int) -> list[float]:

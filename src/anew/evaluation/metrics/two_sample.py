@@ -23,18 +23,14 @@ from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric, FeatureSets
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_spec
 
-TWO_SAMPLE_AUC = MetricSpec(
+TWO_SAMPLE_AUC = guessing_spec(
     "two_sample_auc",
     "Classifier two-sample test",
-    "How often a classifier picks the generated item out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a classifier picks the sample out of a pair",
-        decisive=True,
-    ),
+    "How often a classifier picks the generated item out of a pair of a sample and a real item",
+    "a classifier picks the sample out of a pair",
+    decisive=True,
 )
 MAX_ROWS = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 MIN_HALF = 0.3  # of the rows; chosen: a classifier that learns from fewer sees far less
@@ -72,7 +68,6 @@ def one_sided_score(spec: MetricSpec, larger_if_worse: Rows, other: Rows, source
     """The score of how often a number of one set is larger than one of the other. Half the time or less is as good as real.
 
     Args:
-        spec: The metric.
         larger_if_worse: (n,) numbers of the set whose numbers are larger where samples are worse.
         other: (m,) numbers of the other set.
         source: How the numbers were made, one clause.

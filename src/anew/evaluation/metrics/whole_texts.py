@@ -22,24 +22,20 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.item_statistics import effect_size
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.metrics.words import WORD
-from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import Score, guessing_spec
 from anew.functional.text_hashes import code_points, window_hashes
 
 MIN_TEXTS = 60  # texts of each set; chosen: a classifier that learns from fewer sees next to nothing
 MAX_TEXTS = 600  # of each set: more take seconds
 MIN_TEXTS_TO_COUNT = 300  # texts from which on agreement counts: with fewer, intervals of real texts often are too wide
-WHOLE_TEXTS_AUC = MetricSpec(
+WHOLE_TEXTS_AUC = guessing_spec(
     "whole_texts_auc",
     "Classifier of whole texts",
     "How often a classifier picks the generated text out of a pair of a sample and a real text by how they begin and end, by the "
-    "order of their lines and by what their parts share (0.5 = guessing, 1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair",
-        least=MIN_TEXTS,
-        least_to_pass=MIN_TEXTS_TO_COUNT,
-    ),
+    "order of their lines and by what their parts share",
+    "a classifier of whole texts (beginnings, ends, order of lines, what their parts share) picks the sample out of a pair",
+    least=MIN_TEXTS,
+    least_to_pass=MIN_TEXTS_TO_COUNT,
 )
 MAX_CHARACTERS = 20_000  # of a text that are read; chosen: its words and lines say enough by then
 MAX_WORDS = 400  # words of the beginning that are compared in halves; chosen

@@ -14,24 +14,21 @@ import numpy as np
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.metrics.two_sample import one_sided_score
-from anew.evaluation.score import MetricSpec, Score, guessing_tolerance
+from anew.evaluation.score import Score, guessing_spec
 
 MIN_RECORDS = 50  # records of several words; with fewer, only records that are all wrong would show; chosen
-WORD_ORDER = MetricSpec(
+WORD_ORDER = guessing_spec(
     "word_order",
     "Order of words",
-    "How often the words of a sample stand in a less plausible order than those of a held-out record (0.5 = guessing, or less often; "
-    "1 = always).",
-    minimum=0.5,
-    maximum=1.0,
-    tolerance=guessing_tolerance(
-        "the words of a sample are in a less plausible order than those of a real record",
-        least=MIN_RECORDS,
-        # Of fewer records the interval of real ones is too wide to pass
-        least_to_pass=150,
-    ),
+    "How often the words of a sample stand in a less plausible order than those of a held-out record",
+    "the words of a sample are in a less plausible order than those of a real record",
+    least=MIN_RECORDS,
+    # Of fewer records the interval of real ones is too wide to pass
+    least_to_pass=150,
+    one_sided=True,
 )
 ORDER = 5  # characters of context: with 3, the order of more words is seen less (docs/log.md, 2026-11-29)
 OTHER_ORDERS = 4  # that an order is compared with: the reverse and random ones; chosen
@@ -40,21 +37,15 @@ MAX_JUDGED = 400  # records of samples and of held-out ones: the interval is nar
 MAX_CHARACTERS = 100_000  # of the training records that are counted: twice as many see hardly more, and take longer
 
 
-def word_order_scores(
-    samples: Sequence[str], held_out: Sequence[str], training: Sequence[str], seed: int
-) -> Iterator[Score]:
-    """Yield the score of the order of words; none for rows of fields, or where too few records have several words.
-
-    Args:
-        samples, held_out: Records.
-        training: All training records.
-        seed: Seed of the orders, and of the choice of training records.
-    """
-    rng = np.random.default_rng(seed)
-    judged, real = ([words for record in part if len(words := _words(record)) > 1] for part in (samples, held_out))
-    if min(len(judged), len(real)) < MIN_RECORDS or row_format(training) is not None:
+def word_order_scores(sets: RecordSets) -> Iterator[Score]:
+    """Yield the score of the order of words; none for rows of fields, or where too few records have several words."""
+    rng = np.random.default_rng(sets.seed)
+    judged, real = (
+        [words for record in part if len(words := _words(record)) > 1] for part in (sets.samples, sets.held_out)
+    )
+    if min(len(judged), len(real)) < MIN_RECORDS or row_format(sets.training) is not None:
         return
-    counted = _counted(training, rng)
+    counted = _counted(sets.training, rng)
     gains, real_gains = (_gains(part[:MAX_JUDGED], counted, rng) for part in (judged, real))
     source = (
         f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; bits a word by which the order "

@@ -18,8 +18,7 @@ from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
 from anew.evaluation.base import Evaluation
 from anew.evaluation.features import audio
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import FEATURES, NAME
+from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
@@ -47,9 +46,8 @@ from anew.evaluation.metrics.spectrum import (
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.sample_pairs import EXACT_COPY, nearest_pairs
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.reporting.content import EXACT_COPY, NearestPairs, ReportContent, ReportItem, nearest_pairs
+from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
@@ -62,25 +60,13 @@ PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
     "Tone",
     "How tonal the sounds are, compared with real ones (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        0.06,
-        0.25,
-        "the tonality of sounds differs by {value:.2f} (real data: {real:.2f})",
-        agreement="the tonality of sounds agrees within {value:.2f} (real data: {real:.2f})",
-    ),
+    tolerance=difference_tolerance(0.06, 0.25, "the tonality of sounds", "{:.2f}"),
 )
 LOUDNESS_DISTANCE = MetricSpec(
     "loudness_distance",
     "Loudness",
     "How far the spread of loudness is from that of real sounds, in decibels (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        2.0,
-        8.0,
-        "loudness differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="loudness agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(2.0, 8.0, "loudness"),
 )
 
 

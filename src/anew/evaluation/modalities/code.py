@@ -157,7 +157,6 @@ class CodeEvaluation(TextEvaluation):
         """Yield the score of the share of units that parse.
 
         Args:
-            spec: The metric.
             rows: (n, 2) units that parse, and all units, of each generated text, or of each block of few texts.
             real_rows: (m, 2) the same of held-out texts.
             unit_clause: Description of the units, a clause for the score's source.

@@ -12,24 +12,21 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Evaluation
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import FEATURES, NAME
+from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
-from anew.evaluation.metrics.image_statistics import image_statistics
+from anew.evaluation.metrics.image_statistics import COLOUR_DISTANCE, colour_counts, colour_distance, image_statistics
 from anew.evaluation.metrics.item_classifiers import IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_AUC, SPECTRUM_DISTANCE, balance_distance
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.sample_pairs import nearest_pairs
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image

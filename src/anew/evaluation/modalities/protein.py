@@ -20,7 +20,7 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
-from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, MAX_TRAIN_CHARACTERS, ORDER, TextEvaluation
+from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEvaluation
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, Tolerance
 
@@ -32,9 +32,6 @@ RESAMPLES = 200  # resamples of a bootstrap: more than for other distances, as s
 Floats = NDArray[np.float64]
 Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, train
 
-LENGTH_DISTANCE = MetricSpec(
-    "length_distance", "Lengths", "How far lengths are from those of held-out sequences, in residues, on average."
-)
 USUAL_LENGTHS = MetricSpec(
     "usual_lengths",
     "Usual lengths",
@@ -124,7 +121,7 @@ class ProteinEvaluation(TextEvaluation):
             return
         source = f"{len(examples):,} sequences in clusters of relatives that were held out whole"
         yield bits_score(CLUSTERS, examples, source, self.inputs.seed)
-        train = self._part("train", MAX_TRAIN_CHARACTERS)
+        train = self._train
         test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(MAX_TEST_CHARACTERS)
         if not test or baselines.kneser_ney_seconds(train, test, ORDER, True) > self.clock.remaining(0.8):
             return
@@ -135,7 +132,7 @@ class ProteinEvaluation(TextEvaluation):
 
     def _frequency_models(self) -> Iterator[Score]:
         """Yield the bits of models that know frequencies only."""
-        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
+        train, test = self._train, self._held_out
         if not train or not test:
             return
         letters = sorted(set("".join(train)))
@@ -183,18 +180,12 @@ class ProteinEvaluation(TextEvaluation):
             self.notes.append(Note(sentence))
 
     def _lengths(self, sets: Sets) -> Iterator[Score]:
-        samples, test, train = (np.sort([len(text) for text in part]).astype(np.float64) for part in sets)
-
-        def distance(a: Numbers, b: Numbers) -> float:
-            return float(np.abs(np.sort(a) - np.sort(b)).mean())
-
-        means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
-        method = f"mean difference of sorted lengths, in residues: {means}"
-        yield self._bootstrap_score(LENGTH_DISTANCE, distance, FeatureSets(samples, test, train), method)
+        samples, test, train = (np.array([len(text) for text in part]) for part in sets)
         low, middle, high = np.quantile(test, (UNUSUAL / 2, 0.5, 1.0 - UNUSUAL / 2))
         margin = LENGTH_MARGIN * middle
         usual, real_usual = ((part >= low - margin) & (part <= high + margin) for part in (samples, train))
-        source = f"from {low - margin:.0f} to {high + margin:.0f} residues; real: training sequences"
+        means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
+        source = f"from {low - margin:.0f} to {high + margin:.0f} residues ({means}); real: training sequences"
         yield share_score(USUAL_LENGTHS, usual, real_usual, source)
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
@@ -207,18 +198,9 @@ class ProteinEvaluation(TextEvaluation):
             return jensen_shannon(a.sum(0), b.sum(0))
 
         method = "Jensen-Shannon divergence in bits of residue frequencies, samples against held-out"
-        yield self._bootstrap_score(COMPOSITION_DISTANCE, distance, FeatureSets(samples, test, train), method)
-
-    def _bootstrap_score(
-        self,
-        spec: MetricSpec,
-        distance: Callable[[Numbers, Numbers], float],
-        statistics: FeatureSets,
-        method: str,
-    ) -> Score:
-        """The score of a distance between samples and held-out sequences."""
-        return bootstrap_score(
-            spec, distance, statistics, seed=self.inputs.seed, source=method, minimum=0.0, repeats=RESAMPLES
+        counts, seed = FeatureSets(samples, test, train), self.inputs.seed
+        yield bootstrap_score(
+            COMPOSITION_DISTANCE, distance, counts, seed=seed, source=method, minimum=0.0, repeats=RESAMPLES
         )
 
     def _repeats(self, sets: Sets) -> Iterator[Score]:

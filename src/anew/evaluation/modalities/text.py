@@ -9,18 +9,18 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.evaluation.audit_schedule import RealItems
-from anew.evaluation.audits_in_time import of_pool
+from anew.evaluation.audit_schedule import RealItems, of_pool
 from anew.evaluation.base import MAX_SAMPLES, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.item_sets import Embedder
-from anew.evaluation.memorization.fields import FieldDistance, records_type
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
     PASSAGES,
     RECORDS,
+    FieldDistance,
     count_passages,
+    records_type,
 )
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.text_audit import audit_texts
@@ -40,7 +40,7 @@ from anew.evaluation.score import Score
 from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
-# Characters that naive models read: they hold all counts in memory
+# Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
 MAX_TRAIN_CHARACTERS, MAX_TEST_CHARACTERS = 4_000_000, 1_000_000
 # Held-out characters from which MAX_TEST_CHARACTERS are drawn evenly; chosen: more take seconds to read
 MAX_READ_CHARACTERS = 4_000_000
@@ -88,7 +88,7 @@ class TextEvaluation(Evaluation[str]):
         if part == "samples":
             return self._cut([str(text) for text in self.inputs.samples])[:n]
         if part == "train":
-            return self._cut(self._part("train", MAX_TRAIN_CHARACTERS))[:n]
+            return self._cut(self._train)[:n]
         self.num_cut_texts = len(self._held_out)
         return self._cut(self._held_out)[:n]
 
@@ -102,7 +102,7 @@ class TextEvaluation(Evaluation[str]):
     @cached_property
     def _documents_are_short(self) -> bool:
         """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
-        lengths = [len(text) for text in self._part("train", MAX_TRAIN_CHARACTERS)]
+        lengths = [len(text) for text in self._train]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     @cached_property
@@ -111,12 +111,11 @@ class TextEvaluation(Evaluation[str]):
         return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
 
     def pool_size(self, pool: AuditPool[str]) -> int:
-        return super().pool_size(pool) if self.records else self.real_items(pool).total
+        return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
 
     def real_items(self, pool: AuditPool[str]) -> RealItems:
-        if self.records:
-            return super().real_items(pool)
-        return RealItems(*map(count_passages, (pool.train, pool.held_out)))
+        texts = super().real_items(pool)
+        return texts if self.records else _passages_of(pool, texts)
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
@@ -132,6 +131,7 @@ class TextEvaluation(Evaluation[str]):
             pool.groups,
             max_samples=MAX_SAMPLES,
             max_real=max_items,
+            n_train_texts=pool.n_train_total,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
             remaining=self.total_clock.remaining,
@@ -162,8 +162,8 @@ class TextEvaluation(Evaluation[str]):
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
-            limit = MAX_SEARCHED_CHARACTERS if self.records else MAX_TRAIN_CHARACTERS
-            words = list(self._statistics.words(self._part("train", limit)))
+            training = self._part("train", MAX_SEARCHED_CHARACTERS) if self.records else self._train
+            words = list(self._statistics.words(training))
             yield from words
             self.notes += _notes_on_word_order(self._statistics.train, words) if self.records else []
         yield from super().answer_scores()
@@ -262,7 +262,7 @@ class TextEvaluation(Evaluation[str]):
         yield bits_score(bits_spec(self.unit), examples, source, self.inputs.seed)
 
     def _kneser_ney(self) -> Iterator[Score]:
-        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
+        train, test = self._train, self._held_out
         if not train or not test:
             return
         seconds = self.clock.remaining()
@@ -283,7 +283,7 @@ class TextEvaluation(Evaluation[str]):
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
-        train, test = self._part("train", MAX_TRAIN_CHARACTERS), self._held_out
+        train, test = self._train, self._held_out
         if not train or not test:
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))  # training text is compressed twice
@@ -304,7 +304,7 @@ class TextEvaluation(Evaluation[str]):
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
-        """Texts of a part in order, up to `max_characters` in all."""
+        """Texts of a part, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
@@ -315,8 +315,14 @@ class TextEvaluation(Evaluation[str]):
         return self._texts[part, max_characters]
 
     @cached_property
+    def _train(self) -> list[str]:
+        """Texts of the training part, or stretches of them, MAX_TRAIN_CHARACTERS in all."""
+        rng = np.random.default_rng(self.inputs.seed)
+        return stretches(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, rng)
+
+    @cached_property
     def _held_out(self) -> list[str]:
-        """Texts of the test part in order, or stretches of them, MAX_TEST_CHARACTERS in all."""
+        """Texts of the test part, or stretches of them, MAX_TEST_CHARACTERS in all."""
         rng = np.random.default_rng(self.inputs.seed)
         return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
 
@@ -342,16 +348,11 @@ class TextEvaluation(Evaluation[str]):
             test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        sets = equal_pieces(samples, self._held_out, self._part("train", MAX_TRAIN_CHARACTERS), self.inputs.seed)
+        sets = equal_pieces(samples, self._held_out, self._train, self.inputs.seed)
         size, total = sum(map(len, sets[0])), sum(map(len, samples))
         if size < 500:
             return None
-        if size < total:
-            sentence = (
-                f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
-                "samples, in passages drawn evenly from all samples: as much as there is held-out text."
-            )
-            self.notes.append(Note(sentence))
+        self.notes += _notes_on_length(size, total)
         return sets
 
 
@@ -363,6 +364,23 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
         for text, start in zip(texts, starts.tolist(), strict=False)
         if start < max_characters
     ]
+
+
+def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
+    """The numbers of passages of all texts, if those that are not in the pool are as long. texts: how many there are in all."""
+    parts = ((pool.train, texts.train), (pool.held_out, texts.held_out))
+    return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in parts))
+
+
+def _notes_on_length(size: int, total: int) -> list[Note]:
+    """A note on samples of which not all characters were compared; none where all were."""
+    if size == total:
+        return []
+    sentence = (
+        f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
+        "samples, in passages drawn evenly from all samples: as much as there is held-out text."
+    )
+    return [Note(sentence)]
 
 
 def _notes_on_parts(records: Sequence[str]) -> list[Note]:

@@ -1,11 +1,11 @@
-"""Evaluation of clips: samples against held-out clips as a whole, in single frames, in changes between frames, and in motion.
+"""Evaluation of clips: samples against held-out clips as a whole, by statistics of single frames, and by motion.
 
 Legend for shapes: n clips, T frames, H rows, W columns, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,24 +15,20 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Evaluation
-from anew.evaluation.features.embedder import GridEmbedder
-from anew.evaluation.features.random_conv import FEATURES, NAME
-from anew.evaluation.inputs import EMBEDDER_ITEMS
+from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
-from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_classifiers import CLIP_CLASSIFIERS, IMAGE_CLASSIFIERS
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
-from anew.evaluation.sample_pairs import nearest_pairs
-from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, nearest_pairs
+from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 
 # Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
@@ -45,37 +41,17 @@ SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the
 VALUES = 32_000_000  # values of each set that metrics of motion see: bounds time and memory
 Clip = NDArray[np.uint8]
 
-FRAME_DISTANCE = MetricSpec(
-    "frame_distance", "Single frames", "Distance between the look of single frames and that of real ones."
-)
-FRAME_DIFFERENCE_DISTANCE = MetricSpec(
-    "frame_difference_distance",
-    "Changes between frames",
-    "Distance between the changes from frame to frame in samples and in real clips.",
-)
 MOTION_DISTANCE = MetricSpec(
     "motion_distance",
     "Amount of motion",
     "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        1.5,
-        6.0,
-        "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the amount of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(1.5, 6.0, "the amount of motion"),
 )
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
     "How much the mix of slow and fast changes differs from real clips, in decibels (0 = the same).",
-    tolerance=Tolerance(
-        "closeness",
-        1.0,
-        4.0,
-        "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)",
-        agreement="the speed of motion agrees within {value:.1f} dB (real data: {real:.1f} dB)",
-    ),
+    tolerance=difference_tolerance(1.0, 4.0, "the speed of motion"),
 )
 CLIPS_AT_ONCE = 64  # clips whose frames are prepared together: bounds memory
 
@@ -103,8 +79,6 @@ class VideoEvaluation(Evaluation[Clip]):
             "motion": self._motion,
             "sharpness, noise and grids": self._statistics,
             "directions and speeds of motion": self._directions,
-            "single frames": self._single_frames,
-            "changes between frames": self._changes,
         }
         yield from self.metrics_in_time(metrics)
 
@@ -129,26 +103,6 @@ class VideoEvaluation(Evaluation[Clip]):
         for classifier in CLIP_CLASSIFIERS:
             numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
-
-    def _single_frames(self) -> Iterator[Score]:
-        """Yield the distance of single frames, compared as pictures."""
-        source = f"{FRAMES} frames of each clip, {FEATURES} features of the {NAME}; naive: still pictures"
-        yield self._distance(FRAME_DISTANCE, lambda clips: clip_tensor(spread_frames(clips)), source)
-
-    def _changes(self) -> Iterator[Score]:
-        """Yield the distance of differences of neighbouring frames."""
-        frames = max(len(clip) for clip in self.sets["train"])
-
-        def prepare(clips: Sequence[Clip]) -> Tensor:
-            return frame_differences(clip_tensor(stack_clips(clips, frames)))
-
-        source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; naive: still pictures"
-        yield self._distance(FRAME_DIFFERENCE_DISTANCE, prepare, source)
-
-    def _distance(self, spec: MetricSpec, prepare: Callable[[Sequence[Clip]], Tensor], source: str) -> Score:
-        embed = GridEmbedder(prepare, self.sets["train"][:EMBEDDER_ITEMS], CLIPS_AT_ONCE)
-        features = FeatureSets(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
-        return bootstrap_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
     def _motion(self) -> Iterator[Score]:
         """Yield scores of the amount of change from frame to frame, and of its speed."""
@@ -232,11 +186,6 @@ def clip_tensor(clips: Numbers) -> Tensor:
 def spread_frames(clips: Sequence[Clip]) -> Clip:
     """FRAMES evenly spread frames of each clip, (n FRAMES, H, W[, C])."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
-
-
-def frame_differences(x: Tensor) -> Tensor:
-    """Differences of neighbouring frames: (n, C, T, H, W) -> (n, C, T - 1, H, W); zeros for a single frame."""
-    return x[:, :, 1:] - x[:, :, :-1] if x.shape[2] > 1 else torch.zeros_like(x)
 
 
 def energy(clip: Clip) -> float:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
+
+from anew.core.arrays import Integers, Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,6 @@ class SamplePair:
     """A sample next to its nearest training item.
 
     Attributes:
-        sample: The sample.
         nearest: The training item; None if nothing is near.
         caption: The distance in a few words.
         close: Whether the two are so near that the sample looks like a copy.
@@ -108,3 +110,43 @@ class ReportContent:
             return "tiles"
         texts = [item.text or "" for item in items]
         return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"
+
+
+X = TypeVar("X")  # an item
+EXACT_COPY = "exact copy"  # the caption of a pair of equal items
+
+
+def nearest_pairs(
+    show: Callable[[X], ReportItem],
+    samples: Sequence[X],
+    training: Sequence[X],
+    index: Integers,
+    distances: Numbers,
+    typical: float,
+    exact: float,
+    form: str = "difference {:.0f}",
+    caption_of_copy: Callable[[X, X], str] = lambda sample, item: EXACT_COPY,
+) -> list[SamplePair]:
+    """Pair samples with their nearest training items, for the report.
+
+    Args:
+        show: Returns the report's view of an item.
+        training: Training items.
+        index: (n,) index of the nearest of these.
+        distances: (n,) distances to these.
+        typical: Median distance of held-out items to their nearest training item; pairs within a quarter of it are marked.
+        exact: Distance below which two items count as identical.
+        form: Format of the caption of a distance.
+        caption_of_copy: Returns the caption of a sample and an identical training item.
+    """
+    return [
+        SamplePair(
+            show(sample),
+            show(training[i]),
+            caption_of_copy(sample, training[i]) if distance < exact else form.format(distance),
+            close=bool(distance < 0.25 * typical),
+            distance=float(distance),
+            train=int(i),
+        )
+        for sample, i, distance in zip(samples, index, distances, strict=True)
+    ]

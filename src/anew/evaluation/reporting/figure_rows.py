@@ -59,7 +59,6 @@ class FigureGroup:
     """Figures under one title.
 
     Attributes:
-        title: The title.
         rows: Those that are shown at once.
         folded: Those that are shown on demand.
     """

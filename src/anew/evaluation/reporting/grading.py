@@ -399,8 +399,6 @@ def grade_question(
     """The grade of a question by all parts that answer it; None if there are none.
 
     Args:
-        scores: All scores.
-        question: The question.
         unmeasured: Names of what was not measured for lack of time; only "poor" is an answer then.
         supply: What limits the number of items.
     """

@@ -239,7 +239,6 @@ def write_report(
     """Write report.html and report.json into `folder` (made if missing), each completely or not at all.
 
     Args:
-        folder: The folder.
         report: The result.
         content: Items that the report shows, from `Evaluation.report_content`.
         settings: Settings of the run, or of what was measured, shown as a table.

@@ -103,8 +103,7 @@ def spread_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
 def spread_findings(runs: Sequence[RunResult]) -> list[str]:
     """The cautions, then a sentence for each award: the best family, or those whose order is not settled.
 
-    Args:
-        runs: All runs, also those that failed, which count as trainings of their family.
+    runs: all runs, also those that failed, which count as trainings of their family.
     """
     measured = [run for run in runs if not run.failed]
     decisive = decisive_metrics(measured, lambda spec: bool(ranked_spreads(measured, spec.name)))

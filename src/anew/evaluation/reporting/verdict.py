@@ -66,7 +66,6 @@ class Card:
     Attributes:
         name, question: Its name, and the question in words.
         answer: Sentences.
-        grade: Its grade.
     """
 
     name: str
@@ -92,15 +91,14 @@ def grade(
     if copies is not None:
         if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
             grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
-        is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
-        is_proven = is_proven and not copies.repeats_too_often and not copies.saw_held_out
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.detected or recited_text(scores, copies) is not None:
             grades["novelty"] = "poor"
         elif copies.has_too_few_samples:
             grades["novelty"] = "too_few"
         else:
-            is_proven = is_proven and repeated_text(scores, copies) is None
+            repeats = copies.repeats_too_often or repeated_text(scores, copies) is not None
+            is_proven = copies.has_power and not repeats
             grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
     return grades
 
@@ -158,7 +156,6 @@ def verdict(
     """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
     Args:
-        scores: All scores.
         copies: Result of the copying test, if there was one.
         steps: Number of training steps, if known.
         outlook: Benefit of more training, if known; not mentioned if the model was hardly trained, or if samples are as

@@ -9,7 +9,6 @@ longest path.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from anew.estimators.context_mixing.compilation import compile_loops
-from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
+from anew.families.transformer.context_state import FIRST_ROOM, MAX_DOCUMENT_TOKENS, ContextState
+from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, log_of
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.passage_limit import PassageRows
 from anew.families.transformer.sampler import NetworkOf, RowState
@@ -30,9 +30,6 @@ from anew.functional import token_choice
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
 
-# Tokens of one document that are remembered before it starts again; bounds memory (130 MB)
-MAX_DOCUMENT_TOKENS = 131_072
-FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 FLOAT_BUFFERS = (
     "curves",
     "hits",
@@ -46,6 +43,7 @@ FLOAT_BUFFERS = (
     "joint_by_node",
     "joint_by_last",
 )
+SLIPS = "slips"  # (G,) probability that each kind of slip is accepted in drawing; older runs have none
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -64,72 +62,6 @@ class PathLogits(NamedTuple):
 
     logits: Floats
     log_probs: Floats
-
-
-class ContextState:
-    """State of n samples that are generated together.
-
-    Args:
-        mixer: The mixer that generates them.
-        room: Tokens that they have room for at first.
-        adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
-            would learn from itself, and end in a loop.
-    """
-
-    def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM, adapts: bool = True) -> None:
-        self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
-        self._num_counted = 0
-        self.rows, self.joint = mixer.rows(n, room), mixer.joints(n)
-        self._shared: list[Floats] = []
-        self._chances: Doubles | None = None
-
-    def select(self, rows: Ints) -> ContextState:
-        """State of samples (k,) of these, by their numbers; a sample may be taken several times."""
-        from anew.estimators.context_mixing.mixer import select_joint, select_memory
-
-        selected = copy(self)
-        selected.share = self.share.select(rows)
-        selected.rows, selected.joint = select_memory(self.rows, rows), select_joint(self.joint, rows)
-        return selected
-
-    def begin(self, ids: Ints, is_drawn: bool = False) -> None:
-        """Read a token of each sample. ids: (n,), of the prompt or drawn."""
-        used, room = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
-        if used >= room:
-            num_counted = None if self.adapts else self._num_counted
-            self.rows = self.mixer.resized(self.rows, min(2 * room, MAX_DOCUMENT_TOKENS), num_counted)
-        is_counted = self.adapts or not is_drawn
-        self.mixer.observe(self.rows, ids, is_counted)
-        if is_counted:
-            self.mark_counted()
-
-    def mark_counted(self) -> None:
-        """Count all tokens that were read so far as part of the document."""
-        self._num_counted = int(self.rows.match_state[0, 0])
-
-    def learn(self, network: Floats, tokens: Ints) -> None:
-        """Let the weights of contexts and network learn from the next tokens (n,). network: (n, V) probabilities."""
-        self.mixer.draw(self.rows, self.joint, network, np.zeros(len(tokens), dtype=np.float32), tokens.copy())
-
-    def propose(self, shared: Sequence[Floats]) -> None:
-        """Keep probabilities until `observe`: (n, V) of both together and of the network, and (V,) uniform."""
-        self._shared, self._chances = list(shared), None
-
-    def propose_drawn(self, chances: Doubles) -> None:
-        """Keep the probabilities (n, E) that the experts gave the drawn tokens until `observe`."""
-        self._chances = chances
-
-    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """Read the tokens (n,) that follow the last `propose`."""
-        chances = self._chances
-        if chances is None:
-            rows = np.arange(len(tokens))
-            mixed, network, uniform = self._shared
-            chances = np.stack((mixed[rows, tokens], network[rows, tokens], uniform[tokens]), 1)
-            if self.adapts or not is_drawn:
-                self.learn(network, tokens)
-        self.share.observe(log_of(chances.astype(np.float32)))
-        self.begin(tokens, is_drawn)
 
 
 class ContextHead(nn.Module):
@@ -175,7 +107,7 @@ class ContextHead(nn.Module):
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""
-        for name in (*FLOAT_BUFFERS, *OTHER_BUFFERS):
+        for name in (*FLOAT_BUFFERS, SLIPS, *OTHER_BUFFERS):
             if name in shapes:
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=OTHER_BUFFERS.get(name, torch.float32)))
         self.clear_cache()
@@ -189,6 +121,7 @@ class ContextHead(nn.Module):
         if not self.is_fitted:
             return
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
+        from anew.estimators.context_mixing.slips import NUM_SLIPS
 
         arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
         starts, text = arrays["spelling_starts"], arrays["text"]
@@ -204,6 +137,9 @@ class ContextHead(nn.Module):
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
+        slips = arrays.get(SLIPS, np.ones(NUM_SLIPS))
+        if slips.shape != (NUM_SLIPS,) or not bool(((slips >= 0) & (slips <= 1)).all()):
+            raise ValueError("the probabilities of slips are inconsistent")
 
     def clear_cache(self) -> None:
         """Must be called after buffers have changed."""
@@ -214,7 +150,7 @@ class ContextHead(nn.Module):
         if self._mixer is None:
             from anew.estimators.context_mixing.mixer import ContextMixer
 
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
+            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name != SLIPS}
             letters, starts = arrays.pop("spelling").tobytes(), arrays.pop("spelling_starts").tolist()
             spellings = [letters[first:stop] for first, stop in pairwise(starts)]
             self._mixer = ContextMixer.restore(spellings, arrays)
@@ -224,6 +160,29 @@ class ContextHead(nn.Module):
         """Learn the weights of contexts and network from held-out text; see `ContextMixer.fit_joint`."""
         self.mixer.fit_joint(ids, contexts, network, orders)
         self._keep(_with_prefix(self.mixer.joint._asdict()))
+
+    def fit_slips(self, documents: Sequence[tuple[int, Tokens, Floats]]) -> None:
+        """Measure how often held-out text has slips, and how often they are drawn at the same places.
+
+        Args:
+            documents: The token before each, its tokens (T,), and the probabilities (T, V) of the network.
+        """
+        from anew.estimators.context_mixing.slips import NUM_SLIPS, accepted_shares
+
+        tallies = np.zeros((NUM_SLIPS, 2), dtype=np.int64)
+        for opening, ids, probabilities in documents:
+            document = self.mixer.document(len(ids) + 1)
+            self.mixer.recall(document, np.array([opening], dtype=np.int32))
+            tallies += self.mixer.slip_tallies(document, ids, probabilities)
+        self._keep({SLIPS: accepted_shares(tallies)})
+
+    @property
+    def accepted_slips(self) -> Floats | None:
+        """(G,) probability that each kind of slip is accepted; None if all are, as in runs that did not measure it."""
+        if SLIPS not in self._buffers:
+            return None
+        accepted: Floats = self.get_buffer(SLIPS).cpu().numpy()
+        return accepted if bool((accepted < 1).any()) else None
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 
@@ -300,7 +259,9 @@ class ContextHead(nn.Module):
         return state.share.mix(experts)
 
     def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`, far quicker. The state must observe them afterwards.
+        """Tokens (n,) from the distribution of `weights_after`, far quicker, with slips avoided if the state avoids them.
+
+        The state must observe them afterwards.
 
         Args:
             ids: (n, t) ids so far, which the state has read.
@@ -354,6 +315,8 @@ class ContextHead(nn.Module):
             experts = [self.mixer.step(state.rows, state.joint, network, is_open, exact_from)[rows], network[rows]]
             weights = state.share.select(rows).mix([*experts, self.uniform])  # (k, V)
             weights = weights if allowed is None else weights * allowed[rows]
+            if state.accepted is not None:
+                weights = self.mixer.without_slips(state.rows, rows, weights, state.accepted, exact_from[rows])
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
             again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
@@ -397,7 +360,7 @@ class ContextHead(nn.Module):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate, is_wanted)
+        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate, is_wanted, state.accepted)
         if allowed is not None:
             # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
             refused = allowed[rows, tokens] == 0
@@ -406,7 +369,12 @@ class ContextHead(nn.Module):
         return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1)
 
     def read_prompt(
-        self, ids: Ints, num_known: int, network_of: NetworkOf, adapts: bool = True, labels: Ints | None = None
+        self,
+        ids: Ints,
+        num_known: int,
+        network_of: NetworkOf,
+        adapts: bool = True,
+        labels: Ints | None = None,
     ) -> ContextState:
         """State after reading prompts, before the first new token.
 
@@ -418,7 +386,7 @@ class ContextHead(nn.Module):
             labels: Classes, which running text does not have.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
-        state = ContextState(self.mixer, len(ids), room, adapts)
+        state = ContextState(self.mixer, len(ids), room, adapts, self.accepted_slips)
         ids = ids[:, -MAX_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)

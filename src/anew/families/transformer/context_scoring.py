@@ -18,21 +18,27 @@ from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits
 from anew.families.transformer.sweep_sequences import segments_of
 
+# Places of held-out text at which slips are counted: more than a second of a core, and shares of a tenth within a fiftieth of it
+MAX_SLIP_TARGETS = 8192
 MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
+Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
 def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit the weights of contexts and network on held-out text."""
+    """Fit the weights of contexts and network on held-out text, and measure slips in it."""
     parts: list[tuple[NDArray[Any], ...]] = []
+    first_batches: list[Batch] = []
     for batch in sweep:
         segments = list(segments_of(batch))
         if not segments:
             continue
         ids = _targets(batch).astype(np.int32)
+        if sum(len(part[0]) for part in parts) < MAX_SLIP_TARGETS:
+            first_batches.append(batch)
         places = np.concatenate([segment.places for segment in segments])
         network = path_logits(head, batch, logits_of).logits[places]
         parts.append((ids[places], *head.read(ids, segments), network))
@@ -41,6 +47,22 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
     if parts:
         tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))
         head.fit_joint(tokens, contexts, networks, orders)
+        head.fit_slips(_slip_documents(first_batches, logits_of))
+
+
+@torch.inference_mode()
+def _slip_documents(batches: Iterable[Batch], logits_of: LogitsOf) -> list[tuple[int, NDArray[np.int32], Floats]]:
+    """Documents for `ContextHead.fit_slips`."""
+    documents = []
+    num_places = 0
+    for batch in batches:
+        probabilities = logits_of(batch).flatten(0, 1).softmax(-1).cpu().numpy()  # (B * L, V)
+        ids = _targets(batch).astype(np.int32)
+        for segment in segments_of(batch):
+            places = segment.places[: MAX_SLIP_TARGETS - num_places]
+            num_places += len(places)
+            documents.append((segment.opening, ids[places], probabilities[places]))
+    return documents
 
 
 def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor, Tensor]:

@@ -356,7 +356,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"], sampling["avoid_known"]
+        del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
         return decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
 
     # -- network --------------------------------------------------------------------------------------------------------

@@ -45,6 +45,13 @@ class MixerState:
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
 
+    def avoid_slips(self) -> None:
+        """Does nothing: slips are known to context mixing alone."""
+
+    def without_slips(self, weights: Floats) -> Floats:
+        """The same weights (n, V)."""
+        return weights
+
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""
         self.place += 1

@@ -22,10 +22,10 @@ export class CodeFilm {
     const bytes = scene.bytes("picture");
     const picture = h("img", { class: "codes", alt: "The item, decoded from its codes" });
     if (bytes) new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => { picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`; });
-    this.made = h("div", { class: "items" });
-    this.madeTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
+    this.generated = h("div", { class: "items" });
+    this.generatedTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
     this.element = h("div", {}, this.said, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
-      h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."), this.madeTitle, this.made);
+      h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."), this.generatedTitle, this.generated);
     onTheme(this.element, () => this.paint());
   }
 
@@ -35,11 +35,11 @@ export class CodeFilm {
     this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per code under the network; blind guessing would take ${this.guess.toFixed(1)}.`;
     this.canvas.setAttribute("aria-label", `How sure the network was of each code. ${this.said.textContent}`);
     this.paint();
-    const sheet = await sheetOf(frame.bytes("made_sheet"));
+    const sheet = await sheetOf(frame.bytes("generated_sheet"));
     if (this.frame !== frame) return;
-    this.madeTitle.hidden = !sheet;
+    this.generatedTitle.hidden = !sheet;
     const { thumb, columns } = this.scene.facts;
-    fill(this.made, sheet ? Array.from({ length: frame.facts.made }, (_, index) => {
+    fill(this.generated, sheet ? Array.from({ length: frame.facts.generated }, (_, index) => {
       const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${index + 1}` });
       canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
       return canvas;

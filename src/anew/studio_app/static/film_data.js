@@ -2,6 +2,8 @@
 
 import { address, Refusal } from "./api.js";
 
+const FORMAT = "2"; // as in anew/runs/film.py
+
 /** @typedef {{facts: any, numbers: (name: string) => Float32Array | null, bytes: (name: string) => Uint8Array | null, shape: (name: string) => number[]}} Frame */
 
 /** @param {ArrayBuffer} buffer @returns {Frame} */
@@ -12,8 +14,10 @@ export function parsed(buffer) {
     const entry = header[name];
     return entry ? buffer.slice(8 + size + entry.data_offsets[0], 8 + size + entry.data_offsets[1]) : null;
   };
+  const { facts, format } = header.__metadata__;
+  if (format !== FORMAT) throw new Refusal(409, "This film is of another version of Anew; train again to see one.");
   return {
-    facts: JSON.parse(header.__metadata__.facts),
+    facts: JSON.parse(facts),
     numbers: (name) => { const part = bytesOf(name); return part ? new Float32Array(part) : null; },
     bytes: (name) => { const part = bytesOf(name); return part ? new Uint8Array(part) : null; },
     shape: (name) => header[name]?.shape ?? [],

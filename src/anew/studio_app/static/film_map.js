@@ -18,9 +18,9 @@ export class MapFilm {
     /** @type {import("./film_data.js").Frame | null} */
     this.frame = null;
     /** @type {Record<string, ImageBitmap | null>} */
-    this.sheets = { real: null, made: null, restored: null };
+    this.sheets = { real: null, generated: null, restored: null };
     this.reach = Math.max(scene.facts.field_reach, 1.05 * largest(this.real));
-    /** @type {["real" | "made", number] | null} */
+    /** @type {["real" | "generated", number] | null} */
     this.chosen = null;
     const ratio = Math.min(2, devicePixelRatio || 1);
     this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
@@ -32,7 +32,7 @@ export class MapFilm {
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
     const share = Math.round(100 * scene.facts.share);
     this.element = h("div", {},
-      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot made" }), "generated items, from the same starting points each time"),
+      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot generated" }), "generated items, from the same starting points each time"),
         h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator")),
       h("div", { class: "film-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
       h("p", { class: "hint" }, `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`), this.below);
@@ -44,7 +44,7 @@ export class MapFilm {
   async show(frame) {
     this.frame = frame;
     this.paint();
-    this.sheets.made = await sheetOf(frame.bytes("made_sheet"));
+    this.sheets.generated = await sheetOf(frame.bytes("generated_sheet"));
     this.sheets.restored = await sheetOf(frame.bytes("restored_sheet"));
     if (this.frame !== frame) return;
     this.say(frame);
@@ -54,9 +54,9 @@ export class MapFilm {
 
   /** Describe the frame in words. @param {import("./film_data.js").Frame} frame */
   say(frame) {
-    const [real, made] = [frame.numbers("real_belief"), frame.numbers("made_belief")];
-    let sentence = `${frame.facts.made} generated items.`;
-    if (real && made) sentence = winner(apart(real, made));
+    const [real, generated] = [frame.numbers("real_belief"), frame.numbers("generated_belief")];
+    let sentence = `${frame.facts.generated} generated items.`;
+    if (real && generated) sentence = winner(apart(real, generated));
     if (frame.facts.error !== undefined) sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
     const missed = this.spread(frame);
     this.said.textContent = missed ? `${sentence} ${missed}` : sentence;
@@ -66,9 +66,9 @@ export class MapFilm {
 
   /** How wide generated items spread compared to real ones, as a sentence. @param {import("./film_data.js").Frame} frame */
   spread(frame) {
-    const made = frame.numbers("made");
-    if (!made || made.length < 16) return "";
-    const share = Math.round(100 * Math.sqrt(area(made) / Math.max(1e-9, area(this.real))));
+    const generated = frame.numbers("generated");
+    if (!generated || generated.length < 16) return "";
+    const share = Math.round(100 * Math.sqrt(area(generated) / Math.max(1e-9, area(this.real))));
     return `On the map, generated items spread ${share}% as wide as yours.`;
   }
 
@@ -84,10 +84,10 @@ export class MapFilm {
     pen.fillRect(0, 0, SIDE, SIDE);
     if (!this.frame) return;
     this.paintField(pen, this.frame);
-    const made = this.frame.numbers("made") ?? new Float32Array();
+    const generated = this.frame.numbers("generated") ?? new Float32Array();
     this.dots(pen, this.real, colour("--ink"), 3, 0.5);
-    this.dots(pen, made, colour("--accent"), 4, 0.85);
-    if (this.chosen) this.paintChosen(pen, made);
+    this.dots(pen, generated, colour("--accent"), 4, 0.85);
+    if (this.chosen) this.paintChosen(pen, generated);
   }
 
   /** @param {CanvasRenderingContext2D} pen @param {Float32Array} points @param {string} fillStyle @param {number} radius @param {number} alpha */
@@ -122,11 +122,11 @@ export class MapFilm {
     pen.globalAlpha = 1;
   }
 
-  /** Draw a ring around the chosen item, and from a generated one an arrow in the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
-  paintChosen(pen, made) {
+  /** Draw a ring around the chosen item, and from a generated one an arrow in the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} generated */
+  paintChosen(pen, generated) {
     if (!this.chosen) return;
     const [group, index] = this.chosen;
-    const points = group === "real" ? this.real : made;
+    const points = group === "real" ? this.real : generated;
     const [x, y] = [inside(this.at(points[2 * index])), inside(this.at(points[2 * index + 1]))];
     pen.strokeStyle = colour(group === "real" ? "--ink" : "--accent");
     pen.lineWidth = 3;
@@ -134,7 +134,7 @@ export class MapFilm {
     pen.arc(x, y, 9, 0, 2 * Math.PI);
     pen.stroke();
     const push = this.frame?.numbers("push");
-    if (group !== "made" || !push) return;
+    if (group !== "generated" || !push) return;
     const size = Math.hypot(push[2 * index], push[2 * index + 1]);
     const longest = largestLength(push);
     if (!size || !longest) return;
@@ -154,11 +154,11 @@ export class MapFilm {
   pick(event) {
     const box = this.canvas.getBoundingClientRect();
     const [x, y] = [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
-    /** @type {["real" | "made", number] | null} */
+    /** @type {["real" | "generated", number] | null} */
     let best = null;
     let nearest = NEAR;
-    for (const group of /** @type {const} */ (["made", "real"])) {
-      const points = group === "real" ? this.real : this.frame?.numbers("made") ?? new Float32Array();
+    for (const group of /** @type {const} */ (["generated", "real"])) {
+      const points = group === "real" ? this.real : this.frame?.numbers("generated") ?? new Float32Array();
       for (let index = 0; index < points.length / 2; index++) {
         const distance = Math.hypot(inside(this.at(points[2 * index])) - x, inside(this.at(points[2 * index + 1])) - y);
         if (distance < nearest) [best, nearest] = [[group, index], distance];
@@ -173,11 +173,11 @@ export class MapFilm {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     const turn = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const number = this.frame?.facts.made ?? 0;
+    const number = this.frame?.facts.generated ?? 0;
     if (!turn || !number) return;
     event.preventDefault();
-    const index = this.chosen?.[0] === "made" ? this.chosen[1] : turn > 0 ? -1 : 0;
-    this.chosen = ["made", (index + turn + number) % number];
+    const index = this.chosen?.[0] === "generated" ? this.chosen[1] : turn > 0 ? -1 : 0;
+    this.chosen = ["generated", (index + turn + number) % number];
     this.paint();
     this.drawDetail();
   }
@@ -190,10 +190,10 @@ export class MapFilm {
     const sheet = this.sheets[group];
     fill(this.detail, h("figure", { class: "item" }, sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
       h("figcaption", {}, name, belief ? `, belief ${short(belief[index])}` : "")),
-      group === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
+      group === "generated" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
   }
 
-  /** Number of items on a sheet: of latents, as many as there was time to decode. @param {"real" | "made"} group */
+  /** Number of items on a sheet: of latents, as many as there was time to decode. @param {"real" | "generated"} group */
   shown(group) {
     return (group === "real" ? this.scene.facts.shown : this.frame?.facts.shown) ?? Infinity;
   }
@@ -256,11 +256,11 @@ function area(pairs) {
   return sum;
 }
 
-/** How often a real item looks more real than a generated one. @param {Float32Array} real @param {Float32Array} made */
-export function apart(real, made) {
+/** How often a real item looks more real than a generated one. @param {Float32Array} real @param {Float32Array} generated */
+export function apart(real, generated) {
   let more = 0;
-  for (const one of real) for (const other of made) more += one > other ? 1 : one === other ? 0.5 : 0;
-  return more / Math.max(1, real.length * made.length);
+  for (const one of real) for (const other of generated) more += one > other ? 1 : one === other ? 0.5 : 0;
+  return more / Math.max(1, real.length * generated.length);
 }
 
 /** Which network of a GAN is winning, in a sentence. @param {number} toldApart how often the discriminator is right, 0 to 1 */

@@ -1,6 +1,6 @@
 // The film of a training run: frames of the same scene while the model learned, on a slider.
 
-import { get } from "./api.js";
+import { get, Refusal } from "./api.js";
 import { clock, count, fill, h } from "./dom.js";
 import { frameOf } from "./film_data.js";
 import { CodeFilm } from "./film_codes.js";
@@ -57,7 +57,9 @@ export class Film {
       if (!this.follows) this.slider.value = String(Math.max(0, steps.indexOf(shown)));
       else this.slider.value = this.slider.max;
       await this.draw();
-    } catch { /* the header says when the Studio cannot be reached */ }
+    } catch (error) { // the header says when the Studio cannot be reached
+      if (error instanceof Refusal) this.caption.textContent = error.message;
+    }
   }
 
   async draw() {

@@ -14,10 +14,10 @@ from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.image_comparison import ImageComparison
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.cost import PARAMETERS, PASSES_PER_1000, SECONDS_PER_1000, STEPS, TRAINING_SECONDS
+from anew.evaluation.modalities.image_comparison import ImageComparison
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.ranking import RunResult
 from anew.evaluation.score import Score

@@ -23,7 +23,6 @@ from anew.core.threads import measure_crowding, use_threads
 from anew.core.wording import duration, listed, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_size
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import BudgetError, ConfigError, RunError, UserError
@@ -42,6 +41,7 @@ from anew.sampling.model import Model
 from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
+from anew.workflows.item_inputs import held_out_size
 from anew.workflows.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
@@ -175,7 +175,6 @@ def steps_within(data: Dataset, choice: FamilyChoice, budget: float, reading: fl
 
     Args:
         data: The data, read.
-        choice: The family.
         budget: Seconds of the whole training.
         reading: Seconds of it that reading the data takes.
     """

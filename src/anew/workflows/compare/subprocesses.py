@@ -145,7 +145,6 @@ def _train(
     Its output goes to a file next to its run; lines about steps are reported, too.
 
     Args:
-        entry: The run.
         command: The arguments of the process; None if the run is finished.
         device: Value of CUDA_VISIBLE_DEVICES; None leaves it alone.
         say: Reports a line.

@@ -1,0 +1,116 @@
+"""Schemas of the learned state of modalities in runs: types and ranges are checked before anything is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
+from anew.data.formats.clip_levels import ClipLevels
+from anew.data.formats.pixel_matching import PixelMatching
+
+Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
+R = TypeVar("R", bound=Record)
+NAMED = "data.learned"  # its key in config.json
+
+
+class LearnedGrid(Record):
+    """See `GridModality`."""
+
+    shape: list[Extent]
+    classes: Whole
+    std: Positive
+    notes: list[Text]
+
+
+class LearnedImage(LearnedGrid):
+    """See `Image.state`."""
+
+    shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
+    frame: Literal["crop", "pad"]
+    block: Count = 1  # older runs learn enlarged pixel art as it is
+    levels: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
+    matching: PixelMatching = PixelMatching()
+
+
+class LearnedVideo(LearnedGrid):
+    """See `Video.state`."""
+
+    shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
+    frame: Literal["crop", "pad"]
+    block: Count = 1  # older runs learn enlarged pixel art as it is
+    rate: Positive
+    step: Count
+    span: Count
+    only_beginnings: Flag = False  # older runs cut no clip
+    matching: PixelMatching = PixelMatching()
+
+
+class LearnedAudio(LearnedGrid):
+    """See `Audio.state`. clip: the fields of a `clips.Shape`."""
+
+    shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
+    clip: dict[str, Count]
+    top: Real
+    gain: Positive
+    noise_from: Positive | None = None
+    pitched: Flag = False
+    floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
+    tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
+    lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
+    levels: ClipLevels | None = None
+    singles: Flag = False  # older runs cut every long file
+    beginnings: Flag = False
+
+
+class _Sequences(Record):
+    model_config = ConfigDict(extra="allow", frozen=True)  # a subclass has fields of its own
+
+    layout: Literal["document", "list"]
+    length: Annotated[int, Field(strict=True, ge=1, le=2**20)]
+    many: Flag
+
+
+class LearnedText(_Sequences):
+    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`; by_file: see `RecordLabels`."""
+
+    class LearnedDecoder(Record):
+        encoding: Text = "cp1252"
+        is_sure: Flag = False
+        agree: Flag = True  # older runs read every file that is not UTF-8 as Windows-1252
+
+    tokens: dict[str, object]
+    classes: Whole = 0
+    by_file: Flag = False
+    opening: tuple[Whole, ...] = ()  # older runs begin a sample with any token
+    files: LearnedDecoder = LearnedDecoder()
+
+
+class LearnedProtein(_Sequences):
+    """See `Protein.state`. tokens: the state of `Residues`."""
+
+    class LearnedResidues(Record):
+        kind: Text
+        alphabet: Text
+        letters: Text
+        seen: Whole
+
+    class LearnedLayout(Record):
+        width: Whole = 60
+        has_crlf: Flag = False
+        has_stop: Flag = False
+
+    tokens: LearnedResidues
+    alphabet: Text
+    classes: Whole
+    written: LearnedLayout = LearnedLayout()
+
+
+def read(record: type[R], state: Mapping[str, object]) -> R:
+    """The record of a state. Raises ValueError (one clause) if it does not fit."""
+    return checked(record, state, NAMED)
+
+
+__all__ = ["LearnedAudio", "LearnedGrid", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]

@@ -1,0 +1,190 @@
+"""Draws tokens from the mixture of contexts and network: only the questions on the way to a token are asked.
+
+Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows, G kinds of slips.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled, compiled_inner
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, Index
+from anew.estimators.context_mixing.gathering import select_questions
+from anew.estimators.context_mixing.joint import (
+    MIN_REACH,
+    JointWeights,
+    joint_logits,
+    joint_of,
+    joint_rows,
+    learn_joint,
+    mean_logit,
+)
+from anew.estimators.context_mixing.memory import read_counted
+from anew.estimators.context_mixing.mixing import (
+    NUM_MATCH_CLASSES,
+    ONE,
+    Memory,
+    MixingModel,
+    Rates,
+    Statistics,
+    fill_inputs,
+    make_statistics,
+    mix,
+    sigmoid,
+)
+from anew.estimators.context_mixing.reading import Selectors, gather_row, network_logit, row_of
+from anew.estimators.context_mixing.slips import Words, another_uniform, slip_of
+
+# A token is drawn so often at most; the last one is taken whatever it is. Where nearly all that the model allows are slips, a sample
+# that must not make one would go on with nonsense
+MAX_TRIES = 12
+GOLDEN_RATIO = 0.6180339887498949  # multiples of it, without their whole numbers, are spread evenly over [0, 1)
+Doubles = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+
+
+@compiled
+def draw_tokens(
+    memories: Memory,
+    model: MixingModel,
+    words: Words,
+    joint: JointWeights,
+    probabilities: Floats,
+    uniform: Floats,
+    rate: np.float32,
+    accepted: Floats,
+    is_wanted: Flags,
+    tokens: Ints,
+    token_probabilities: Doubles,
+) -> None:
+    """Draw the next token of each row from the distribution of `next_token_probabilities`; only the questions on its path are asked.
+
+    Args:
+        memories, model, joint: See `next_token_probabilities`.
+        words: Words of the train part.
+        probabilities: (n, V) of the network.
+        uniform: (n,) in [0, 1), which decides the token.
+        rate: Learning rate of the weights of each row; 0 for none.
+        accepted: (G,) probability that a slip of each kind is accepted; another token is drawn otherwise.
+        is_wanted: (n,) whether a row is drawn.
+        tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
+        token_probabilities: (n,) receives their probabilities, as if all slips were accepted.
+    """
+    count = len(model.tree.children)
+    all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
+    scratch, path = np.zeros(HISTORY_SIZE, np.uint64), _empty_path(model.tree)
+    for row in range(len(probabilities)):
+        if not is_wanted[row]:
+            continue
+        memory = row_of(memories, row)
+        selectors = gather_row(model, memory, probabilities[row], all_nodes, keys, mass)
+        weights, number, fixed = joint_of(joint, row), np.float64(uniform[row]), tokens[row]
+        for attempt in range(MAX_TRIES):
+            tokens[row], token_probabilities[row], num_asked = _draw_token(
+                model, all_nodes, weights, mass, selectors, keys[1], number, fixed, path
+            )
+            slip = (
+                0 if fixed >= 0 else slip_of(memory.history, scratch, tokens[row], model.spelling, words, memory.heads)
+            )
+            if accepted[slip] >= 1 or another_uniform(number, 2 * attempt) < accepted[slip]:
+                break
+            number = another_uniform(number, 2 * attempt + 1)
+        if rate > 0:
+            order, _, last = selectors
+            table, contexts, network = model.tables.probabilities, path[0], path[1]
+            learn_joint(weights, table, model.tree, tokens[row], contexts, network, (order, last), num_asked, rate)
+
+
+@compiled
+def tally_slips(
+    ids: Tokens,
+    document: Memory,
+    model: MixingModel,
+    words: Words,
+    joint: JointWeights,
+    probabilities: Floats,
+    tallies: Ints,
+) -> None:
+    """Read a text (T,), and tally slips: of a token that is drawn at each place, and of the one that is there.
+
+    Args:
+        ids: (T,).
+        document: Its memory, which is extended.
+        model, words, joint: See `draw_tokens`.
+        probabilities: (T, V) of the network.
+        tallies: (G, 2) to which the tallies are added.
+    """
+    count = len(model.tree.children)
+    all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
+    scratch, path, locations = np.zeros(HISTORY_SIZE, np.uint64), _empty_path(model.tree), np.full((NUM_KINDS, 2), -1)
+    spelling = model.spelling
+    for t in range(len(ids)):
+        selectors = gather_row(model, document, probabilities[t], all_nodes, keys, mass)
+        number, there = np.float64((t + 1) * GOLDEN_RATIO % 1.0), np.int64(ids[t])
+        drawn, _, _ = _draw_token(model, all_nodes, joint, mass, selectors, keys[1], number, np.int64(-1), path)
+        tallies[slip_of(document.history, scratch, drawn, spelling, words, document.heads), 0] += 1
+        tallies[slip_of(document.history, scratch, there, spelling, words, document.heads), 1] += 1
+        read_counted(document, model.base, keys, model.tree, there, locations, spelling)
+
+
+@compiled_inner
+def _empty_path(tree: CodeTree) -> tuple[Floats, Floats]:
+    """Room for the log odds (D,) of contexts and network on the path of a token."""
+    longest = tree.nodes.shape[1]
+    return np.zeros(longest, np.float32), np.zeros(longest, np.float32)
+
+
+@compiled_inner
+def _draw_token(
+    model: MixingModel,
+    all_nodes: Statistics,
+    joint: JointWeights,
+    mass: Doubles,
+    selectors: Selectors,
+    key: np.uint64,
+    uniform: np.float64,
+    fixed: Index,
+    path: tuple[Floats, Floats],
+) -> tuple[Index, np.float64, Index]:
+    """Draw one token, from the root down.
+
+    Args:
+        model, joint: See `draw_tokens`.
+        all_nodes, mass, selectors: As `gather_row` gives them.
+        key: Key of the context of order 1.
+        uniform: In [0, 1), which decides.
+        fixed: The token that is taken; -1: one is drawn.
+        path: Log odds (D,) of contexts and network on its path, filled in.
+
+    Returns:
+        The token, its probability, and how many of its questions contexts were asked.
+    """
+    tree, table = model.tree, model.tables.probabilities
+    order, match_class, last = selectors
+    contexts, network = path
+    node_list, bits, selected = np.zeros(1, np.int32), np.zeros(1, np.uint8), make_statistics(np.int64(1))
+    no_learning = Rates(np.float32(0), np.float32(0), np.float32(0))
+    remainder, reach, node, depth = uniform, np.float64(1), np.int64(0), 0
+    single, num_asked, mixing_row = np.int64(1), np.int64(0), order * NUM_MATCH_CLASSES + match_class
+    while node >= 0:
+        node_list[0], network[depth] = node, network_logit(mass, node)
+        if reach >= MIN_REACH:
+            select_questions(all_nodes, node_list, single, selected)
+            fill_inputs(model, selected, single, match_class)
+            mix(model, selected, node_list, bits, single, mixing_row, last, key, no_learning)
+            contexts[depth], num_asked = selected.logits[0], np.int64(depth + 1)
+            rows = joint_rows(contexts[depth], network[depth], order, np.int64(depth), node, last)
+            p = sigmoid(table, mean_logit(joint_logits(joint, rows, contexts[depth], network[depth])))
+        else:
+            p = sigmoid(table, network[depth])
+        share = np.float64(ONE - p)
+        bit = np.int64(remainder >= share) if fixed < 0 else np.int64(tree.bits[fixed, depth])
+        remainder = (remainder - share) / np.float64(p) if bit else remainder / share
+        reach *= np.float64(p) if bit else share
+        node, depth = np.int64(tree.children[node, bit]), depth + 1
+    return -1 - node, reach, num_asked

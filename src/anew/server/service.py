@@ -1,0 +1,115 @@
+"""The state of a server, and its answers in progress: watch the client, measure and limit the time, and cancel what is left at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from anew.server.catalog import Catalog, CatalogEntry
+from anew.server.faults import ApiError
+from anew.server.limits import Limits
+from anew.server.metrics import Metrics, RequestClock
+from anew.server.worker import Work
+
+DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
+CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
+Json = Mapping[str, object]
+
+
+class ClientGoneError(Exception):
+    """The client has disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """State common to all routes of a server.
+
+    Attributes:
+        catalog: Its models.
+        chats: Whether the last message of a chat is taken as a prompt.
+    """
+
+    catalog: Catalog
+    limits: Limits
+    metrics: Metrics
+    chats: bool = False
+
+    @asynccontextmanager
+    async def in_progress(
+        self, request: Request, entry: CatalogEntry, works: Sequence[Work]
+    ) -> AsyncIterator[RequestClock]:
+        """A context in which to await works. It ends when the time is up or the client disconnects, and cancels the works.
+
+        Raises:
+            ApiError: 504 the time is up.
+            ClientGoneError: The client has disconnected.
+        """
+
+        async def watch() -> None:
+            while not await request.is_disconnected():
+                await asyncio.sleep(DISCONNECT_POLL_SECONDS)
+            entry.worker.cancel(works)
+            works[0].fail(ClientGoneError())
+
+        watcher = asyncio.create_task(watch())
+        try:
+            async with asyncio.timeout(self.limits.request_seconds):
+                with self.metrics.clock(entry.name) as clock:
+                    yield clock
+        except TimeoutError:
+            message = f"the answer took longer than {self.limits.request_seconds:g} s; ask for less, or try again later"
+            raise ApiError(504, message, code="timeout") from None
+        finally:
+            watcher.cancel()
+            entry.worker.cancel(works)
+            with suppress(asyncio.CancelledError):
+                await watcher
+
+    async def answer(
+        self,
+        request: Request,
+        entry: CatalogEntry,
+        works: Sequence[Work],
+        make: Callable[[RequestClock], Awaitable[Response]],
+    ) -> Response:
+        """The response that `make` returns once the works are finished."""
+        try:
+            async with self.in_progress(request, entry, works) as clock:
+                return await make(clock)
+        except ClientGoneError:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    def stream(
+        self,
+        request: Request,
+        entry: CatalogEntry,
+        works: Sequence[Work],
+        make: Callable[[RequestClock], AsyncIterator[Json]],
+        ends_with_done: bool = True,
+    ) -> Response:
+        """A response of server-sent events: the values that `make` yields, where an error is the last. A "type" names the event."""
+
+        async def events() -> AsyncIterator[str]:
+            try:
+                async with self.in_progress(request, entry, works) as clock:
+                    async for value in make(clock):
+                        yield _event(value)
+            except ApiError as error:
+                yield _event(error.body())
+            except ClientGoneError:
+                return
+            if ends_with_done:
+                yield "data: [DONE]\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _event(value: Json) -> str:
+    name = f"event: {value['type']}\n" if "type" in value else ""
+    return f"{name}data: {json.dumps(value, ensure_ascii=False)}\n\n"

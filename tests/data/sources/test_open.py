@@ -1,0 +1,107 @@
+"""Changed bytes, names and classes are noticed where names and sizes of files stay the same; other times of files are not."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anew.data.dataset import Dataset
+from anew.data.sources import open as opening
+from anew.data.sources.open import detect_modality
+from anew.data.types import DataBudget
+from anew.errors import DataError
+
+SIZE = DataBudget(None, 0, 0, 1, "cpu")
+
+
+def write_archive(path: Path, swapped: bool = False, renamed: bool = False, changed: int | None = None) -> None:
+    """An archive of 40 texts."""
+    random = np.random.default_rng(0)
+    names = [f"{index:03}" for index in range(40)]
+    if swapped:
+        names[20], names[21] = names[21], names[20]
+    if renamed:
+        names[20] = "920"
+    with tarfile.open(path, "w") as archive:
+        for index, name in enumerate(names):
+            body = bytearray(" ".join(map(str, random.integers(0, 99_999, 200))), "ascii")
+            body = body[:1000]
+            if index == changed:
+                body[500] = ord("x")
+            member = tarfile.TarInfo(f"{name}.txt")
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+
+
+def content_of(path: Path) -> str:
+    digest = detect_modality(str(path), None).content
+    assert digest is not None
+    return digest
+
+
+def test_a_byte_or_a_name_in_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    write_archive(path)
+    before = content_of(path)
+    os.utime(path, (1, 1))
+    assert content_of(path) == before
+    seen = {before}
+    for change in ({"changed": 0}, {"changed": 23}, {"changed": 39}, {"swapped": True}, {"renamed": True}):
+        write_archive(path, **change)  # type: ignore[arg-type]
+        seen.add(content_of(path))
+    assert len(seen) == 6
+
+
+def test_classes_of_a_table_beside_the_pictures(tmp_path: Path) -> None:
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    names = [f"{index}.png" for index in range(30)]
+    for name in names:
+        Image.fromarray(random.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(tmp_path / name)
+    table = tmp_path / "metadata.csv"
+
+    def write(classes: list[str]) -> None:
+        rows = [f"{name},{classes[index % 2]}" for index, name in enumerate(names)]
+        table.write_text("\n".join(["file_name,label", *rows]))
+
+    write(["cat", "dog"])
+    before = content_of(tmp_path)
+    write(["dog", "cat"])
+    assert content_of(tmp_path) != before
+
+
+def test_of_large_data_blocks_of_all_shards_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "DIGESTED_BYTES", 0)
+    monkeypatch.setattr(opening, "BLOCK", 64)
+    for number in range(8):
+        write_archive(tmp_path / f"{number}.tar")
+    before = content_of(tmp_path)
+    path = tmp_path / "5.tar"
+    with tarfile.open(path) as archive:
+        places = [member.offset_data for member in archive.getmembers()]
+    body = bytearray(path.read_bytes())
+    for place in places:
+        body[place + 8 : place + 1000] = body[place + 8 : place + 1000][::-1]
+    path.write_bytes(bytes(body))
+    assert content_of(tmp_path) != before
+
+
+def test_a_run_refuses_changed_data_and_an_older_run_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    write_archive(path)
+    data = Dataset.open(path)
+    data.fit(SIZE)
+    data.modality.save(tmp_path)
+    state = data.state()
+    data.close()
+    Dataset.reopen(state, tmp_path).close()
+    write_archive(path, changed=23)
+    with pytest.raises(DataError, match="names and sizes are the same, but files hold something else"):
+        Dataset.reopen(state, tmp_path)
+    Dataset.reopen(state.model_copy(update={"content": None}), tmp_path).close()

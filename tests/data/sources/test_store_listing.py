@@ -1,0 +1,87 @@
+"""Listings of an S3 store page by page, of long ones folder by folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import pytest
+
+from anew.core.stored_files import Row
+from anew.data.sources import store_listing
+from anew.data.sources.store_listing import PagedStore
+
+A_PAGE = 10
+
+
+class FakeBucket:
+    """Answers list requests as S3 does, with short pages."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = sorted(keys)
+        self.requests: list[Mapping[str, str]] = []
+
+    def __call__(self, method: str, **request: str) -> object:
+        assert method == "list_objects_v2"
+        self.requests.append(request)
+        prefix, delimiter = request["Prefix"], request.get("Delimiter", "")
+        names = [key for key in self.keys if key.startswith(prefix)]
+        entries: list[str] = []
+        for key in names:
+            head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            entries.append(f"{prefix}{head}/" if found else key)
+        entries = [entry for entry, _ in itertools.groupby(entries)]
+        start = int(request.get("ContinuationToken", 0))
+        page = entries[start : start + A_PAGE]
+        return {
+            "Contents": [{"Key": entry, "Size": 3, "ETag": "e", "LastModified": 1} for entry in page if entry in names],
+            "CommonPrefixes": [{"Prefix": entry} for entry in page if entry not in names],
+            "IsTruncated": start + A_PAGE < len(entries),
+            "NextContinuationToken": str(start + A_PAGE),
+        }
+
+
+@pytest.mark.parametrize(
+    ("keys", "by_folder"),
+    [
+        ([f"data/{i:03}.png" for i in range(125)], False),  # without folders
+        ([f"data/{i % 7}/{i:03}.png" for i in range(125)] + ["data/labels.csv"], True),
+        ([f"data/all/{'train' if i % 4 else 'test'}/{i % 9}/{i:03}.png" for i in range(125)], True),
+        ([f"data/{i:03}/x.png" for i in range(125)], False),  # too many folders
+        ([f"data/{i // 2:02}/{i}.png" for i in range(36)], False),  # many, which hold little
+        ([f"data/{i // 8:02}/{i}.png" for i in range(144)], True),  # many, which hold much
+        (["other/x.png"], False),
+    ],
+)
+def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_listing, "MAX_FOLDERS", 20)
+    monkeypatch.setattr(store_listing, "FEW_FOLDERS", 10)
+    monkeypatch.setattr(store_listing, "MIN_FOLDER_OBJECTS", 5)
+    bucket = FakeBucket([*keys, "elsewhere/y.png"])
+    rows = list(PagedStore(bucket, "b", "s3://b/data").rows("data/"))
+    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
+    listed_whole = any(request["Prefix"] == "data/" and "Delimiter" not in request for request in bucket.requests)
+    if keys[0].startswith("data/") and "/" in keys[0][5:]:
+        assert listed_whole != by_folder
+    assert len(bucket.requests) <= -(-len(keys) // A_PAGE) + 30
+
+
+class Direct:
+    """Lists the folders in `known`; only the client can list others."""
+
+    def __init__(self, known: Mapping[str, list[str]]) -> None:
+        self.known = known
+
+    def rows(self, bucket: str, prefix: str) -> list[Row] | None:
+        keys = self.known.get(prefix)
+        return None if keys is None else [(key.removeprefix(prefix), 3, "e") for key in keys]
+
+
+def test_folders_are_listed_directly_where_that_works() -> None:
+    keys = [f"data/{i % 9}/{i:03}.png" for i in range(90)]
+    bucket = FakeBucket(keys)
+    known = {f"data/{folder}/": [key for key in keys if key.startswith(f"data/{folder}/")] for folder in range(8)}
+    direct = Direct(known)
+    rows = list(PagedStore(bucket, "b", "s3://b/data", direct).rows("data/"))  # type: ignore[arg-type]
+    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys)
+    assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}
