@@ -21,9 +21,8 @@ import anew
 from anew.core.random import evenly_spread, generator, normal_rows, sample_generator
 from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
-from anew.exporting.bundle import bundle
 from anew.exporting.graph import WEB, Container
-from anew.exporting.html import page
+from anew.exporting.html import bundle, page
 from anew.exporting.sampler import whole_sampler
 from anew.families.known import known_values
 from anew.families.vae.filling import sweep

@@ -17,6 +17,7 @@ from anew.data.formats import audio
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, Item
 from anew.exporting.runtime import sample, sound
+from anew.functional.band_pairs import pair_bands
 from anew.functional.envelope import pulses
 from samples import tones, voice
 
@@ -51,12 +52,16 @@ def modality(tmp_path_factory: pytest.TempPathFactory) -> Audio:
     return modality
 
 
-def _grids(modality: Audio, count: int) -> torch.Tensor:
-    """Falling noise, loud and soft: grids that are no clip's."""
+def _grids(modality: Audio, count: int, end: int | None = None) -> torch.Tensor:
+    """Falling noise, loud and soft, silent from frame `end` on: grids that are no clip's."""
     source = torch.Generator().manual_seed(0)
-    shape = tuple(modality.spec.shape)  # type: ignore[union-attr]
-    fall = torch.linspace(0.5, -1.5, shape[2]) * torch.rand(count, 1, 1, 1, generator=source)
-    return (fall + 0.2 * torch.randn(count, *shape, generator=source)).clamp(-1.0, 1.0)
+    shape = modality._shape
+    fall = torch.linspace(0.5, -1.5, shape.frames) * torch.rand(count, 1, 1, 1, generator=source)
+    noise = torch.randn(count, 1 if shape.channels == 1 else 3, shape.bands, shape.frames, generator=source)
+    maps = (fall + 0.2 * noise).clamp(-1.0, 1.0)
+    if end is not None:
+        maps[..., end:] = -1.0
+    return pair_bands(maps) if shape.bands_per_row == 2 else maps
 
 
 def test_the_program_beside_graphs_makes_the_waves_of_the_run(modality: Audio) -> None:
@@ -79,8 +84,7 @@ def _in_node(modality: Audio, grids: torch.Tensor) -> list[np.ndarray]:  # type:
 
 def _ending_early(modality: Audio) -> tuple[torch.Tensor, list[int]]:
     """Grids that are silent from their middle on, and the lengths of the files that the run writes of them."""
-    grids = _grids(modality, 3)
-    grids[..., grids.shape[-1] // 2 :] = -1.0
+    grids = _grids(modality, 3, modality._shape.frames // 2)
     files = [modality.save_item(wave).data for wave in modality.decode(grids)]
     lengths = [len(soundfile.read(io.BytesIO(file))[0]) for file in files]
     assert max(lengths) < 0.8 * modality.clip_shape.length

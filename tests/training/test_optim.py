@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
-from anew.functional.ema import power_decay, power_exponent
-from anew.functional.schedules import warmup_stable_decay
+from anew.functional.schedules import power_decay, power_exponent, warmup_stable_decay
 from anew.training.optim import Optimizer, orthogonalize
 
 

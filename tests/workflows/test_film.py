@@ -54,20 +54,20 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_frame_shows_items_and_the_discriminator(gan: Path) -> None:
-    steps = frames_of_run.frames(gan)
+    steps = frames_of_run.FRAMES.steps(gan)
     assert steps == [2, 3]  # after the first step the scene
     scene, facts = opened(gan / "film" / frames_of_run.SCENE)
     assert facts["scene"] == "map" and 0 < facts["share"] <= 1
-    arrays, facts = opened(gan / "film" / frames_of_run.frame_name(3))
+    arrays, facts = opened(frames_of_run.FRAMES.path(gan, 3))
     assert facts["step"] == 3 and facts["generated"] == len(arrays["generated"]) >= 16
     assert len(scene["real"]) == len(arrays["real_belief"]) and arrays["generated"].shape == arrays["push"].shape
     assert arrays["field"].shape == (256,) and bytes(arrays["generated_sheet"].numpy()[:2]) == b"\xff\xd8"
-    assert all((gan / "film" / frames_of_run.frame_name(step)).stat().st_size < 100_000 for step in steps)
+    assert all(frames_of_run.FRAMES.path(gan, step).stat().st_size < 100_000 for step in steps)
 
 
 def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     model = anew.load(gan)
-    arrays, _ = opened(gan / "film" / frames_of_run.frame_name(3))
+    arrays, _ = opened(frames_of_run.FRAMES.path(gan, 3))
     spec = model.family.spec
     job = SimpleNamespace(
         data=anew.data.dataset.Dataset.reopen(model.record.data, gan, None)  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
 )
 def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / family, steps=2, family=family, settings=SMALL)
-    arrays, facts = opened(run / "film" / frames_of_run.frame_name(2))
+    arrays, facts = opened(frames_of_run.FRAMES.path(run, 2))
     assert names_of_arrays <= arrays.keys() and "field" not in arrays
     if family == "diffusion":
         assert (arrays["sigmas"].diff() < 0).all() and len(arrays["errors"]) == 8
@@ -93,7 +93,7 @@ def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: P
 def test_a_text_is_read_again(tmp_path: Path) -> None:
     run = filmed(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=2, settings={**TINY, "previews": 0})
     _, facts = opened(run / "film" / frames_of_run.SCENE)
-    arrays, frame = opened(run / "film" / frames_of_run.frame_name(2))
+    arrays, frame = opened(frames_of_run.FRAMES.path(run, 2))
     assert facts["scene"] == "text" and len(facts["tokens"]) == len(arrays["token_bits"]) + 1
     heads, rows, columns = arrays["attention"].shape
     assert rows == columns == len(arrays["token_bits"]) and heads % frame["heads"] == 0
@@ -120,7 +120,7 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
         run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
     assert anew.look(run).family == "diffusion on latents of vae"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
-    arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
+    arrays, frame = opened(frames_of_run.FRAMES.path(run, 4))
     assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["generated"] == len(arrays["generated"])
     sheet = Image.open(io.BytesIO(bytes(arrays["generated_sheet"].numpy())))
     assert sheet.width == facts["thumb"] * facts["columns"] and np.asarray(sheet).std() > 0
@@ -136,7 +136,7 @@ def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
     assert snapshots.snapshots(run) == []  # no view would ask them
     assert anew.look(run).family == "transformer on codes of fsq"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
-    arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
+    arrays, frame = opened(frames_of_run.FRAMES.path(run, 4))
     assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])
     assert bytes(scene["picture"].numpy()[:4]) == b"\x89PNG" and frame["generated"] == 4 and "generated_sheet" in arrays
     assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
@@ -172,11 +172,11 @@ def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames_of_run, "MAX_FRAMES", 8)
     for step in range(1, 30):
-        frames_of_run.write(tmp_path, frames_of_run.frame_name(step), b"x")
-    steps = frames_of_run.frames(tmp_path)
+        frames_of_run.write(tmp_path, frames_of_run.FRAMES.path(tmp_path, step).name, b"x")
+    steps = frames_of_run.FRAMES.steps(tmp_path)
     assert len(steps) <= 8 and steps[0] == 1 and steps[-1] == 29
-    frames_of_run.forget_after(tmp_path, 20)
-    assert max(frames_of_run.frames(tmp_path)) <= 20
+    frames_of_run.FRAMES.forget_after(tmp_path, 20)
+    assert max(frames_of_run.FRAMES.steps(tmp_path)) <= 20
 
 
 def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_old_weights_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(snapshots, "MAX_BYTES", 0)
     snapshots.keep(tmp_path, weights, 31, 1e6)
     assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1, 31]  # as many bytes as the weights have
-    snapshots.path_of(tmp_path, 31).write_bytes(b"no weights")
+    snapshots.WEIGHTS.path(tmp_path, 31).write_bytes(b"no weights")
     assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1]
 
 
@@ -272,8 +272,8 @@ def test_weights_that_are_sharded_are_gathered_for_a_frame(tmp_path: Path) -> No
     names(tmp_path / "names.txt", 300)
     ended = together(SHARDED.format(place=str(tmp_path)))
     assert [process.code for process in ended] == [0, 0], ended[0].err
-    assert frames_of_run.frames(tmp_path / "run") == [2, 3]
-    arrays, _ = opened(tmp_path / "run" / "film" / frames_of_run.frame_name(3))
+    assert frames_of_run.FRAMES.steps(tmp_path / "run") == [2, 3]
+    arrays, _ = opened(frames_of_run.FRAMES.path(tmp_path / "run", 3))
     scene, _ = opened(tmp_path / "run" / "film" / frames_of_run.SCENE)
     model = anew.load(tmp_path / "run")
     bits = -model.family.network_log_probs(Batch(scene["ids"][None].long()))[0] / math.log(2)  # type: ignore[attr-defined]

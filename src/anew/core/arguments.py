@@ -24,7 +24,6 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
     """The value as a path that the system can look up, whether something is there or not.
 
     Args:
-        name: The argument, for the sentence.
         error: Raised where nothing can be there. Something of another type is always a ConfigError.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):

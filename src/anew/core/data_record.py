@@ -13,19 +13,14 @@ class DataRecord(Record):
     """All that opening the same data again needs.
 
     Attributes:
-        path: Where the data lies.
         seed: Seed of the order and of all draws.
-        modality: Name of the modality.
         asked: Whether the user named it.
-        config: Its settings.
         learned: Its own state, which it checks.
-        labels: Names of the classes.
         rates: Figures from which numbers of examples and units are estimated where data streams; {} where it is read whole.
         fingerprint: Of the listing: other data has another.
         content: Of what it holds, as far as that is cheap to know; None in runs of older versions, and where the data stays in
             a store.
         parts: Number of items of each part.
-        notes: Sentences for the user.
         refused: Number of items that could not be used.
         refusals: The first of them, with reasons.
         seconds: The budget that the data was fitted for, None without one.

@@ -44,7 +44,6 @@ class TrainingEnd:
 
     Attributes:
         rank: The process that is the cause.
-        sentence: What happened.
         code: Exit code of the others.
         is_said: Whether some process has said it or is about to.
     """
@@ -67,10 +66,7 @@ class Beat(TypedDict, total=False):
     """What a process tells of itself.
 
     Attributes:
-        host: Name of its machine.
         pid_namespace: Where its number means something, as `pid_namespace` gives it.
-        pid: Its number there.
-        number: Number of the heartbeat.
         calls: Collectives that it has begun.
         left: Whether it has ended as it should.
         failure: The sentence and the exit code with which it fails.

@@ -30,7 +30,6 @@ class Provenance:
     """How a report was made, so that it can be cited.
 
     Attributes:
-        version: Version of this package.
         date: When, in ISO 8601, UTC, to the second.
         machine: System, processor and number of its cores that may be used, and the GPU, if there is one.
         command: The command; None from Python.

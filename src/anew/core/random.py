@@ -97,7 +97,6 @@ class StepContext:
     """When and where a loss is computed: all that its randomness may depend on.
 
     Attributes:
-        seed: Seed of the run.
         step: Finished steps so far.
         progress: Share of the plan that is done, in [0, 1].
         phase: Name of the phase, and of the update where a phase has several a step.

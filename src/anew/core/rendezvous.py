@@ -82,7 +82,6 @@ def agree(store: SharedStore, rank: int, size: int, limit: float = FORMING.total
 
     Args:
         store: Reached by all processes, and maybe by those of earlier attempts before.
-        limit: Seconds to wait.
 
     Returns:
         A prefix of keys that this group alone uses.

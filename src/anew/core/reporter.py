@@ -12,7 +12,6 @@ class FinishedStep(Protocol):
     """The part of a training step that a reporter may read; `training.trainer.StepResult` has it.
 
     Attributes:
-        step: Number of finished steps.
         progress: Share of the training that is done, in [0, 1].
         losses: Mean loss of each phase that acted, by name.
         examples: Examples that have been taken so far.

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 ERROR_PREFIX = "anew: "  # before the sentence of a command that failed, by which other programs of Anew find it
+BARELY_TRAINED = 50  # with fewer training steps, a run says little about its family; chosen
 EXTREME = 0.0001  # of shares nearer to 0 or 1 no digits are given: few things are counted to one in 10,000
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
 # The questions of a report, as they are put to the owner of the data.
@@ -97,3 +98,13 @@ def first_listed(names: Sequence[str], most: int) -> str:
 def listed(names: Sequence[str], conjunction: str = "and") -> str:
     """Names as a list within a sentence: "a", "a and b", "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+
+
+def short_training_warning(steps: int | None) -> str:
+    """A warning if a model was hardly trained, else "". steps: number of training steps, if known."""
+    if steps is None or steps >= BARELY_TRAINED:
+        return ""
+    return (
+        f"The model was hardly trained ({plural(steps, 'step')}): give it more steps or more time. If a budget brought so few, "
+        "check what else is using the CPU."
+    )

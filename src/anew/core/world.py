@@ -52,7 +52,6 @@ class World:
 
     Attributes:
         rank: Number of this process, 0 for the main one.
-        size: Number of processes.
         device: Where this process computes.
         monitor: Knows whether the others still live; None for a single process.
         link: To the others where all are on one machine without GPUs; else None.

@@ -62,7 +62,6 @@ class AlignmentIndex:
     Args:
         ids: (N,) tokens, one record after another.
         lengths: (records,) tokens of each record.
-        vocab_size: V.
         substitution: (V, V) probability of the column's token where the row's token was predicted and another one came; None
             takes the frequencies of tokens.
 

@@ -102,9 +102,7 @@ def fit_clip_mixture(
         x: (N, C, T, H, W) clips.
         lengths: (N,) frames of each clip, 1 to T.
         labels: (N,) classes; None to ignore classes.
-        rank: R, number of principal components.
         num_clusters: K - 1; the last component is fitted to all of the data.
-        classes: Number of classes, 0 without labels.
     """
     channels, frames, height, width = x.shape[1:]
     flat = x.reshape(len(x), channels * frames, height, width)

@@ -314,7 +314,6 @@ def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Gene
 
     Args:
         x: (N, D) data.
-        rank: R.
 
     Returns:
         (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)

@@ -73,7 +73,6 @@ class KneserNey:
     """P(token | up to `order` tokens before it). Every token of the vocabulary has a probability above zero.
 
     Attributes:
-        vocab_size: V.
         levels: Those of order 0 up.
         num_elements: Number of different elements of contexts, where they are more than tokens: classes, or elements of any kind.
         unigram: (V,) after no context at all.
@@ -111,7 +110,6 @@ class KneserNey:
         """Count sequences that do not continue each other.
 
         Args:
-            vocab_size: V.
             order: Longest context in tokens, at least 0; the class counts as one.
             classes: The class of each sequence; None without classes.
         """
@@ -133,7 +131,6 @@ class KneserNey:
             targets: (n,) token ids.
             elements: (order, n) what the context of each target consists of, the most general element first.
             depth: (n,) how many of these elements it has.
-            vocab_size: V.
             num_elements: Number of different elements, at most 2**32.
         """
         base = max(vocab_size, num_elements)

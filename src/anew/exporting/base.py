@@ -81,7 +81,6 @@ class Target(ABC):
         """Write all files.
 
         Args:
-            model: The run.
             folder: A new, empty folder.
             number_type: One of `number_types`.
 

@@ -23,17 +23,23 @@ def read_report(model: Model) -> ReportRecord | None:
     return report_record.read_record(folder) if (folder / REPORT / "report.json").exists() else None
 
 
-def score_value(report: ReportRecord | None, name: str) -> float | None:
-    """A score of the report; None if it was not measured."""
-    values = [score.value for score in ([] if report is None else report.scores) if score.name == name]
-    return next((value for value in values if value is not None), None)
+def _bits(model: Model, report: ReportRecord | None) -> tuple[float | None, float | None]:
+    """Bits per unit of held-out data under the whole run, and under its network alone; None where that was not measured."""
+    scores = {score.name: score.value for score in ([] if report is None else report.scores)}
+    name = f"bits_per_{model.item_modality.unit}"
+    return scores.get(name), scores.get(f"{name}_network")
 
 
 def card_head(model: Model, library: str, scores: Sequence[ScoreRecord]) -> str:
     """The YAML block of the card and its title. scores: those that hold for this export."""
-    name, data = run_name(model), Path(model.record.data.path).name or "data"
-    block = metadata(library, model.family_name, model.item_modality.name, model=name, data=data, scores=scores)
+    name, modality = run_name(model), model.item_modality.name
+    block = metadata(library, model.family_name, modality, model=name, data=data_name(model), scores=scores)
     return f"{block}\n# {escape(name)}\n"
+
+
+def data_name(model: Model) -> str:
+    """The name of the file or folder of the data."""
+    return Path(model.record.data.path).name or "data"
 
 
 def run_name(model: Model) -> str:
@@ -55,11 +61,10 @@ def language_model_card(
     """
     report = read_report(model)
     unit = model.item_modality.unit
-    bits = score_value(report, f"bits_per_{unit}")
-    network = score_value(report, f"bits_per_{unit}_network") if left_out else bits
+    bits, network = _bits(model, report)
+    network = network if left_out else bits
     scores = [] if network is None else [ScoreRecord(name=f"bits_per_{unit}", title=f"Bits per {unit}", value=network)]
-    record = model.record
-    data = escape(Path(record.data.path).name or "data")
+    data = escape(data_name(model))
     lines = [
         card_head(model, library, scores),
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
@@ -80,7 +85,7 @@ def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_out: Seq
     if not left_out:
         return ""
     unit = model.item_modality.unit
-    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    bits, network = _bits(model, report)
     head = "This export holds only the run's network, without the statistics of the training data that the run also samples from"
     if bits is None or network is None:
         return f"{head}. What this costs was not measured."
@@ -93,7 +98,7 @@ def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_out: Seq
 def notes_on_parts(model: Model, left_out: Sequence[str]) -> list[str]:
     """Sentences for the user on what an export leaves out of the run, and first what that costs, if it was measured."""
     unit, report = model.item_modality.unit, read_report(model)
-    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    bits, network = _bits(model, report)
     parts = [f"left out: {clause}" for clause in left_out]
     if not parts or bits is None or network is None:
         return parts
@@ -117,8 +122,7 @@ def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -
     report = read_report(model)
     scores = [] if report is None or left_out else report.informative_scores
     cost = cost_of_leaving_out(model, report, left_out)
-    record = model.record
-    data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
+    data, graph_names = escape(data_name(model)), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
         card_head(model, "onnx", scores),
         f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. They take batches of any size.\n",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +19,6 @@ from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.model_card import CARD_QUESTIONS
 from anew.exporting.base import Target
-from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, notes_on_parts, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.places import SINGLE_FILES
@@ -31,6 +32,10 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; media-src data: blob:"
 )
+# Of JavaScript modules, which become one script so that the page needs no other file
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
+EXPORTED = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) ([\w$]+))", re.MULTILINE)
+COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
 
 
 class Html(Target):
@@ -60,7 +65,6 @@ def page(name: str, program: Mapping[str, object], block: bytes) -> str:
     """The page as HTML.
 
     Args:
-        program: Its program, see `Html.write`.
         block: Bytes of the tensors of the program's container.
     """
     engine = f"{bundle(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
@@ -156,3 +160,36 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
 
 
 EXPORT = Html
+
+
+@cache
+def bundle(folder: Path, entry: str) -> str:
+    """The JavaScript module `entry` and its imports as one script, which defines one global name for each module.
+
+    Modules import and export by name, each at the beginning of a line: `import { a } from "./b.js";`, `export function a`.
+    """
+    order: list[str] = []
+    _collect(folder, entry, order)
+    modules = "".join(_wrap((folder / f"{name}.js").read_text(encoding="utf-8"), name) for name in order)
+    return f'"use strict";\n{modules}'
+
+
+def variable(module: str) -> str:
+    """The variable of the script that holds what a module exports."""
+    return f"${module.replace('-', '_')}"
+
+
+def _collect(folder: Path, name: str, order: list[str]) -> None:
+    if name in order:
+        return
+    for _, imported in IMPORT.findall((folder / f"{name}.js").read_text(encoding="utf-8")):
+        _collect(folder, imported, order)
+    order.append(name)
+
+
+def _wrap(source: str, name: str) -> str:
+    """A module, without its comments, as a function that is called once."""
+    exports = ", ".join(EXPORTED.findall(source))
+    source = IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {variable(match[2])};\n", source)
+    source = COMMENT.sub("", EXPORTED.sub("", source))
+    return f"const {variable(name)} = (() => {{\n{source}return {{ {exports} }};\n}})();\n"

@@ -14,7 +14,7 @@ from anew.core.extras import require
 from anew.errors import ConfigError, RunError
 from anew.evaluation.reporting.model_card import LIMITS, describe_kept_data, escape
 from anew.exporting.base import Target
-from anew.exporting.card import card_head, measured_lines, read_report
+from anew.exporting.card import card_head, data_name, measured_lines, read_report
 from anew.families.base import num_parameters
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY
 from anew.runs.record import RunRecord
@@ -124,7 +124,7 @@ def _sample_files(run: Path) -> Iterator[str]:
 def _card(model: Model) -> str:
     report = read_report(model)
     record = model.record
-    data = escape(Path(record.data.path).name or "data")
+    data = escape(data_name(model))
     trust = ", trust_code=True" if record.family.name == OWN_FAMILY else ""
     parameters = num_parameters(model.family)
     return "\n".join(

@@ -27,7 +27,6 @@ class LanguageModel:
     """A run's language model in stock parts.
 
     Attributes:
-        decoder: The network.
         tokenizer: A `tokenizers.Tokenizer`. It prepends the begin token to a text, unless the run has labels.
         begin_id: The begin token; None if a text begins with its first character.
         end_id: The end token; None without one.

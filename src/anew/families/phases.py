@@ -41,7 +41,6 @@ class ParameterGroup:
         betas: Decay rates of AdamW's moments.
         eps: AdamW's term in the denominator.
         weight_decay: Decoupled weight decay, multiplied by the scheduled learning rate.
-        momentum: Momentum of Muon.
         dtype: Type of the products with which Muon makes a matrix orthogonal. bf16 turns a difference in the last bit into one
             of 1e-3 of an update. fp32 does not, if results should not depend on the order of sums.
     """
@@ -62,11 +61,10 @@ class OptimizerConfig:
 
     Attributes:
         groups: Parameter groups, in the order in which they are tried.
-        warmup_steps: Steps of linear warm-up.
         decay: Share of the phase, at its end, in which the learning rate falls to zero (warm-up, stable, decay).
         power: Exponent of the fall.
         grad_clip: Largest global gradient norm; 0: no clipping.
-        ema_width: Relative width of the power-function average of weights, see `functional/ema.py`; 0 keeps the raw weights.
+        ema_width: Relative width of the power-function average of weights, see `functional/schedules.py`; 0 keeps the raw weights.
     """
 
     groups: tuple[ParameterGroup, ...]
@@ -83,9 +81,7 @@ class Phase:
 
     Attributes:
         name: Name of the phase in logs and of its random streams.
-        module: The module whose parameters the phase trains.
         loss: Takes (batch, context) and returns the loss.
-        optimizer: Optimizer settings of the parameters.
         span: When in the run the phase acts, as shares of the plan. Warm-up and decay are relative to the span, and counted in
             the phase's own updates.
         differentiates_twice: Whether the loss contains a gradient with respect to an input of `module`, such as a penalty on it.

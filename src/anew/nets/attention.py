@@ -72,8 +72,6 @@ class UnpaddedRows:
     """The positions of a batch that are computed: all but most of the padding after records.
 
     Attributes:
-        batch: B.
-        length: L.
         indices: (N,) positions among B*L.
     """
 
@@ -122,8 +120,6 @@ def causal_attention(
     Args:
         qkv: (B, L, 3W), queries, keys and values side by side; (N, 3W) where `rows` are given.
         positions: Rotary tables of the L positions.
-        num_heads: H.
-        scale: Scale of the inner products.
         rows: The positions that are computed; None for all.
 
     Returns:

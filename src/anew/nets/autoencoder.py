@@ -220,13 +220,7 @@ class VariationalAutoencoder(nn.Module):
 
 
 class GridAutoencoder(nn.Module):
-    """Items -> a few numbers for each place of a small grid, and back. Methods take the dtype that is computed in.
-
-    Args:
-        shape: (C, H, W) of an item.
-        widths: Channels of each size, the largest size first.
-        depth: Blocks per size and side.
-        patch_size: Side of the patches that are one position.
+    """Items -> a few numbers for each place of a small grid, and back. Arguments and methods as for `VariationalAutoencoder`.
 
     Attributes:
         sides: Rows h and columns w of places.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+HEAD_DIM = 32  # channels of an attention head: half of DiT's, since these networks are narrow; chosen
 # Of the waves that a noise level becomes: few suffice, since one smooth function of it is learned; chosen.
 NUM_FREQUENCIES = 16
 
@@ -42,7 +43,6 @@ class Linear(nn.Module):
     """A linear map whose fp32 weights are cast to the input's dtype.
 
     Args:
-        bias: Whether a bias is added.
         zero_init: Start at the zero map.
     """
 
@@ -105,31 +105,37 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str = "constant") -> Tensor:
     return functional.pad(x, pad, mode) if any(pad) else x
 
 
-def num_heads_of(channels: int, head_dim: int) -> int:
-    """The most attention heads that divide the channels and have at least `head_dim` each; 1 where there are fewer channels."""
-    return next(heads for heads in range(max(1, channels // head_dim), 0, -1) if channels % heads == 0)
+def num_heads_of(channels: int) -> int:
+    """The most attention heads that divide the channels and have at least HEAD_DIM each; 1 where there are fewer channels."""
+    return next(heads for heads in range(max(1, channels // HEAD_DIM), 0, -1) if channels % heads == 0)
 
 
 class Attention(nn.Module):
     """Self-attention over all positions of (B, C, H, W), queries and keys normalised, added to its input."""
 
-    def __init__(self, channels: int, head_dim: int = 32) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.num_heads = num_heads_of(channels, head_dim)
+        self.num_heads = num_heads_of(channels)
         self.norm = ChannelNorm(channels)
         self.qkv = Linear(channels, 3 * channels, bias=False)
         self.proj = Linear(channels, channels, zero_init=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        b, c, h, w = x.shape
-        positions = self.norm(x).permute(0, 2, 3, 1).reshape(b, h * w, c)
-        qkv = self.qkv(positions).reshape(b, h * w, 3, self.num_heads, c // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, HW, C / heads)
+    def forward(self, x: Tensor, groups: int = 1) -> Tensor:
+        """x: (B G, C, H, W); the G grids of an example see each other."""
+        n, c, h, w = x.shape
+        positions = self.norm(x).permute(0, 2, 3, 1).reshape(n // groups, groups * h * w, c)
+        qkv = self.qkv(positions).reshape(*positions.shape[:2], 3, self.num_heads, c // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, G H W, C / heads)
         query = functional.layer_norm(query, query.shape[-1:])
         key = functional.layer_norm(key, key.shape[-1:])
+        query, key = self.placed(query, key, (groups, h, w))
         heads = functional.scaled_dot_product_attention(query, key, value)
-        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(b, h * w, c))
-        return x + attended.reshape(b, h, w, c).permute(0, 3, 1, 2)
+        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
+        return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+    def placed(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. extents: G, H and W."""
+        return query, key
 
 
 def frequencies() -> Tensor:

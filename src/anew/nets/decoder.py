@@ -25,14 +25,10 @@ class DecoderConfig:
     """Sizes of a decoder.
 
     Attributes:
-        vocab_size: Number of token ids.
         hidden_size: Size of the residual stream.
-        num_layers: Number of blocks.
-        num_heads: Attention heads.
         mlp_size: Inner size of the gated MLP.
         context_length: Positions that it is trained on.
         tie_embeddings: One matrix for embedding and output.
-        rope_base: Base of the rotary angles.
         dropout: Share of each block's output that is dropped in training.
         neighbour_offsets: For tokens that lie on a grid, how many tokens before a target its neighbours along the slower
             axes stand (its neighbour along the fastest is the token before it). They are shown next to that one, and each

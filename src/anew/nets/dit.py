@@ -15,6 +15,8 @@ from torch.nn import functional
 from anew.core.random import Dropout
 from anew.nets.conv_blocks import ConditionEmbedding, Linear, depth_to_space, pad_to_multiple, space_to_depth
 
+BOTTLENECK = 128  # size that each patch is squeezed through first, as in JiT
+
 
 def rope_2d(rows: int, columns: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """(rows * columns, head_dim / 2) cosines and sines: the first half of the angles counts rows, the second columns."""
@@ -85,7 +87,6 @@ class DiT(nn.Module):
     Args:
         num_components: Number of mixture components that it can be conditioned on.
         hidden_size: Size of the residual stream; a multiple of 4 * num_heads.
-        bottleneck: Size that each patch is squeezed through first.
         dropout: Share of the MLPs' hidden values that is dropped in training.
     """
 
@@ -99,7 +100,6 @@ class DiT(nn.Module):
         depth: int,
         num_heads: int,
         patch_size: int,
-        bottleneck: int = 128,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class DiT(nn.Module):
         self.head_dim = hidden_size // num_heads
         self.condition = ConditionEmbedding(hidden_size, num_components)
         patch_values = in_channels * patch_size**2
-        bottleneck = min(bottleneck, patch_values)
+        bottleneck = min(BOTTLENECK, patch_values)
         self.stem = nn.Sequential(Linear(patch_values, bottleneck, bias=False), Linear(bottleneck, hidden_size))
         self.blocks = nn.ModuleList(DiTBlock(hidden_size, num_heads, hidden_size, dropout) for _ in range(depth))
         self.modulation = Linear(hidden_size, 2 * hidden_size, zero_init=True)

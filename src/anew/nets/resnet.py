@@ -58,7 +58,6 @@ class ResNetBlock(nn.Module):
     """Activation and convolution, twice, added to the input.
 
     Args:
-        channels: Channels of input and output.
         num_blocks: How many blocks the network has in all.
     """
 
@@ -85,8 +84,6 @@ class ResNetGenerator(nn.Module):
     The coarse item is seen at each size, and what comes out is added to it.
 
     Args:
-        latent_dim: Z.
-        num_components: K.
         shape: (C, H, W) of an item.
         widths: Channels of each size, the largest size first.
         patch_size: Side of the patches that the last layer writes.

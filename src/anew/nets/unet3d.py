@@ -15,19 +15,17 @@ from torch.nn import functional
 
 from anew.nets.conv_blocks import (
     NUM_FREQUENCIES,
+    Attention,
     ChannelNorm,
     Conv,
     Linear,
     depth_to_space,
     fourier_features,
     frequencies,
-    num_heads_of,
     space_to_depth,
 )
 from anew.nets.dit import apply_rope
 from anew.nets.unet import UNetBlock
-
-HEAD_DIM = 32  # channels of an attention head: half of DiT's, since networks of clips are narrow; chosen
 
 
 class FrameCondition(nn.Module):
@@ -74,29 +72,12 @@ class TemporalConv(nn.Module):
         return x + lines.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
-class SpaceTimeAttention(nn.Module):
+class SpaceTimeAttention(Attention):
     """Self-attention over all places of all frames, added to the input; rotary positions in time, rows and columns."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads_of(channels, HEAD_DIM)
-        self.norm = ChannelNorm(channels)
-        self.qkv = Linear(channels, 3 * channels, bias=False)
-        self.proj = Linear(channels, channels, zero_init=True)
-
-    def forward(self, x: Tensor, groups: int) -> Tensor:
-        """x: (B G, C, H, W)."""
-        n, c, h, w = x.shape
-        head_dim = c // self.num_heads
-        positions = self.norm(x).permute(0, 2, 3, 1).reshape(n // groups, groups * h * w, c)
-        qkv = self.qkv(positions).reshape(*positions.shape[:2], 3, self.num_heads, head_dim).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv.unbind(0)  # each (B, heads, G H W, head_dim)
-        cos, sin = rope_3d((groups, h, w), head_dim, x.device)
-        query = apply_rope(functional.layer_norm(query, query.shape[-1:]), cos, sin)
-        key = apply_rope(functional.layer_norm(key, key.shape[-1:]), cos, sin)
-        heads = functional.scaled_dot_product_attention(query, key, value)
-        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
-        return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
+    def placed(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        cos, sin = rope_3d(extents, query.shape[-1], query.device)
+        return apply_rope(query, cos, sin), apply_rope(key, cos, sin)
 
 
 def rope_3d(extents: tuple[int, int, int], head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -132,14 +113,10 @@ class SpaceTimeStage(nn.Module):
 class UNet3d(nn.Module):
     """(B, in_channels, T, H, W) at noise levels (B, T) of components (B,) -> (B, out_channels, T, H, W), any T, H and W.
 
+    Arguments as for `UNet`, and:
+
     Args:
-        num_components: Number of mixture components that it can be conditioned on.
-        channels: Channels at the largest size.
-        channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
-        depth: Blocks per size and side.
-        patch_size: Side of the stem's patches.
         frame_group: Frames that share a position in time.
-        dropout: Share of hidden channels that is dropped in training.
     """
 
     def __init__(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anew.core import files
 from anew.errors import RunError
@@ -23,21 +23,43 @@ SCENE = "scene.safetensors"  # what all frames share
 MAX_FRAMES = 120
 MAX_FRAME_BYTES = 100_000  # more than any frame of Anew has; a stranger's may be of any size
 MAX_SCENE_BYTES = 4_000_000  # the same for the scene, which holds the real items
-_FRAME = re.compile(r"frame-(\d{8,15})\.safetensors")
 
 
-def frame_name(step: int) -> str:
-    """File name of the frame after so many steps."""
-    return f"frame-{step:08d}.safetensors"
+class StepFiles(NamedTuple):
+    """Files in the film's folder of a run, one for each of some steps.
+
+    Attributes:
+        prefix: The beginning of their names.
+    """
+
+    prefix: str
+
+    def path(self, run: Path, step: int) -> Path:
+        """The file after so many steps."""
+        return run / FOLDER / f"{self.prefix}{step:08d}.safetensors"
+
+    def steps(self, run: Path) -> list[int]:
+        """All steps that have a file, ascending; none without a folder, or with a link that leads out of the run."""
+        try:
+            files.check_folder(run / FOLDER)
+            names = [path.name for path in (run / FOLDER).iterdir()]
+        except (OSError, RunError):
+            return []
+        pattern = re.compile(rf"{self.prefix}(\d{{8,15}})\.safetensors")
+        return sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
+
+    def remove(self, run: Path, steps: Iterable[int]) -> None:
+        """Remove the files of these steps, as far as that is possible."""
+        for step in steps:
+            with contextlib.suppress(OSError):
+                self.path(run, step).unlink()
+
+    def forget_after(self, run: Path, step: int) -> None:
+        """Remove the files of later steps, since these steps are taken again."""
+        self.remove(run, [later for later in self.steps(run) if later > step])
 
 
-def frames(run: Path) -> list[int]:
-    """The steps of all frames of a run, ascending; none without a film."""
-    try:
-        names = [path.name for path in (run / FOLDER).iterdir()]
-    except OSError:
-        return []
-    return sorted(int(match[1]) for match in map(_FRAME.fullmatch, names) if match)
+FRAMES = StepFiles("frame-")
 
 
 def serialized(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, object]) -> bytes:
@@ -52,22 +74,9 @@ def write(run: Path, name: str, data: bytes) -> None:
     """Write one file of the film, atomically. At most MAX_FRAMES frames stay."""
     (run / FOLDER).mkdir(exist_ok=True)
     files.write(run / FOLDER / name, data)
-    steps = frames(run)
+    steps = FRAMES.steps(run)
     if len(steps) > MAX_FRAMES:
-        for step in steps[1:-1:2]:
-            _remove(run, step)
-
-
-def forget_after(run: Path, step: int) -> None:
-    """Remove the frames of later steps, since these steps are taken again."""
-    for later in frames(run):
-        if later > step:
-            _remove(run, later)
-
-
-def _remove(run: Path, step: int) -> None:
-    with contextlib.suppress(OSError):
-        (run / FOLDER / frame_name(step)).unlink()
+        FRAMES.remove(run, steps[1:-1:2])
 
 
 def read(run: Path, step: int | None) -> bytes:
@@ -76,12 +85,11 @@ def read(run: Path, step: int | None) -> bytes:
     Raises:
         RunError: The frame is missing, is too large, or is not an ordinary file.
     """
-    folder = run / FOLDER
-    files.check_folder(folder)
-    name = SCENE if step is None else frame_name(step)
-    if not (folder / name).exists():
-        raise RunError(f"there is no {name} in the film of this run")
-    return files.read(folder / name, MAX_SCENE_BYTES if step is None else MAX_FRAME_BYTES)
+    files.check_folder(run / FOLDER)
+    path = run / FOLDER / SCENE if step is None else FRAMES.path(run, step)
+    if not path.exists():
+        raise RunError(f"there is no {path.name} in the film of this run")
+    return files.read(path, MAX_SCENE_BYTES if step is None else MAX_FRAME_BYTES)
 
 
 def scene_facts(run: Path) -> dict[str, object]:

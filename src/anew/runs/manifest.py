@@ -50,7 +50,6 @@ class State(Record):
     """What this machine knows of the store.
 
     Attributes:
-        address: The address of the run.
         known: The manifest that was last read or written.
         pending: The manifest that was about to be written.
         is_partial: Whether checkpoints were left in the store, since they were not needed here.

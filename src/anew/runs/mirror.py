@@ -25,7 +25,7 @@ from filelock import FileLock
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem
 from anew.errors import RunError
-from anew.runs import events, lock, snapshots
+from anew.runs import events, film, lock, snapshots
 from anew.runs.manifest import (
     MANIFEST,
     MANIFEST_BYTES,
@@ -420,7 +420,7 @@ def _put_object(system: FileSystem, path: Path, key: str) -> FileNotFoundError |
 
 def _is_for_training(name: str) -> bool:
     """Whether a file is needed only to continue the training or to look back at it, not to sample or to measure."""
-    return "checkpoints/" in name or name.startswith(("pilots/", snapshots.PREFIX))
+    return "checkpoints/" in name or name.startswith(("pilots/", f"{film.FOLDER}/{snapshots.WEIGHTS.prefix}"))
 
 
 def _order(name: str) -> tuple[int, str]:

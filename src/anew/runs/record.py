@@ -63,7 +63,6 @@ class Request:
         modality: The kind of data; None: it is found out.
         prefer: What decides between families.
         seed: Seed of the weights and the training.
-        settings: Settings by name.
         plan_from: A run whose plan is replayed.
         fit_seconds: If a plan is replayed, the budget from which sizes were chosen.
     """
@@ -85,8 +84,6 @@ class Candidate:
     """A model size whose speed was measured.
 
     Attributes:
-        model_size: The size.
-        parameters: Number of parameters.
         batch: Examples a step.
         step_s: Seconds a step.
         examples: Examples that it would see in the budget.
@@ -106,7 +103,6 @@ class Pilot:
     """A family that trained for a while, to see whether it should continue.
 
     Attributes:
-        family: Its name.
         seconds: Seconds of its training.
         progress: Share of the whole training that this was.
         items: Number of samples that were compared with validation items.
@@ -135,12 +131,9 @@ class Plan:
 
     Attributes:
         seed: Seed of the weights and the training.
-        model_size: Size of the model.
         batch: Examples a step.
         micro_batch: Most examples that a process computes at once; 0 until it is measured.
         decay: Share of the training in which the learning rate falls.
-        parameters: Number of parameters.
-        steps: Number of steps.
         budget_s: Seconds in total.
         train_s: Seconds of training.
         evaluate_s: Seconds of the report.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import RunError
-from anew.runs.film import FOLDER
+from anew.runs.film import FOLDER, StepFiles
 from anew.runs.tensors import check_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -27,44 +26,24 @@ MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; 
 MAX_BYTES = 32 * 2**20
 # The next one is kept after so many times the seconds of the last: progress goes with the logarithm of time
 SPACING = 1.5
-PREFIX = f"{FOLDER}/weights-"  # the beginning of all their names in a run
-_NAME = re.compile(r"weights-(\d{8,15})\.safetensors")
+WEIGHTS = StepFiles("weights-")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Weights that were kept.
-
-    Attributes:
-        step: The step after which they were kept.
-        seconds: Seconds of training until then.
-    """
+    """Weights that were kept after a step, and the seconds of training until then."""
 
     step: int
     seconds: float
 
 
-def path_of(run: Path, step: int) -> Path:
-    """The file of the weights after so many steps."""
-    return run / f"{PREFIX}{step:08d}.safetensors"
-
-
 def snapshots(run: Path) -> list[Snapshot]:
     """All readable snapshots of a run, by ascending step."""
     readable = []
-    for step in _steps(run):
+    for step in WEIGHTS.steps(run):
         with contextlib.suppress(RunError):
-            readable.append(Snapshot(step, _seconds(path_of(run, step))))
+            readable.append(Snapshot(step, _seconds(WEIGHTS.path(run, step))))
     return readable
-
-
-def _steps(run: Path) -> list[int]:
-    try:
-        files.check_folder(run / FOLDER)
-        names = [path.name for path in (run / FOLDER).iterdir()]
-    except (OSError, RunError):  # for example a link that came with the run and leads out of it
-        return []
-    return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
 
 def _seconds(path: Path) -> float:
@@ -87,12 +66,12 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
     logarithmic scale of time, the oldest first."""
     (run / FOLDER).mkdir(exist_ok=True)
     halved = {name: _halved(tensor) for name, tensor in weights.items()}
-    write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
+    write_tensors(WEIGHTS.path(run, step), halved, {"seconds": f"{seconds:.3f}"})
     limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
     max_snapshots = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
     saved = snapshots(run)
     while len(saved) > max_snapshots:
-        _remove(run, saved.pop(_least_missed(saved)).step)
+        WEIGHTS.remove(run, [saved.pop(_least_missed(saved)).step])
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -112,23 +91,11 @@ def _least_missed(saved: list[Snapshot]) -> int:
     return min(inner, key=lambda place: (round(times[place + 1] - times[place - 1], 2), place), default=0)
 
 
-def forget_after(run: Path, step: int) -> None:
-    """Remove the weights of later steps, since these steps are taken again."""
-    for later in _steps(run):
-        if later > step:
-            _remove(run, later)
-
-
-def _remove(run: Path, step: int) -> None:
-    with contextlib.suppress(OSError):
-        path_of(run, step).unlink()
-
-
 def read(run: Path, step: int) -> dict[str, Tensor]:
     """The weights of a snapshot. Raises RunError if it is missing or not whole."""
     files.check_folder(run / FOLDER)
-    path = path_of(run, step)
+    path = WEIGHTS.path(run, step)
     if not path.exists():
-        steps = ", ".join(f"{number:,}" for number in _steps(run)) or "none"
+        steps = ", ".join(f"{number:,}" for number in WEIGHTS.steps(run)) or "none"
         raise RunError(f"the weights of step {step:,} are not kept in this run; kept: {steps}; choose one of these")
     return read_tensors(path)

@@ -14,9 +14,6 @@ class CheckpointMeta(TypedDict):
     """The numbers of a checkpoint, as meta.json holds them; `anew.runs.checkpoint.Meta` checks them on reading.
 
     Attributes:
-        step: Steps done.
-        examples: Examples seen.
-        lr_scale: Factor of the learning rate.
         overcome_at: Step from which the last non-finite loss counts as overcome, and the factor is 1 again.
         num_restores: How many times in a row the training went back because of a non-finite loss.
         early_decay: Progress at which the learning rate began to fall earlier than planned, None if it did not.

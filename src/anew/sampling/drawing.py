@@ -109,14 +109,10 @@ def request_origin(
     stop: str | None = None,
     is_given: bool = False,
 ) -> Origin:
-    """The origin that all samples of a request have in common, which their files record.
+    """The origin that all samples of a request have in common, which their files record; arguments as for `Origin`, and:
 
     Args:
         identity: See `Model.identity`.
-        label: The class that was requested.
-        prompt: The text that samples begin with.
-        suffix: The text that samples end with.
-        stop: The text before which samples end.
         is_given: Whether samples depend on something that a file cannot record.
     """
     run, weights = identity

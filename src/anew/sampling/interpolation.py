@@ -22,7 +22,7 @@ from anew.data.types import DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.families.base import Family
 from anew.sampling.generator import Generator
-from anew.sampling.latents import GivenItem, item_values
+from anew.sampling.latents import GivenItem, values_of
 from anew.sampling.origins import SAMPLE_BATCH
 from anew.sampling.sample_folder import make_empty_folder
 from anew.sampling.samples import Samples
@@ -147,7 +147,7 @@ def latent_walk(
         latents = family.initial_latents(SampleRequest(stops, labels, sampling=config), seed)  # (stops, K)
         end_items = None
     else:
-        x = torch.cat([item_values(generator, item) for item in ends])  # (2, *shape)
+        x = torch.cat([values_of(generator.modality, item) for item in ends])  # (2, *shape)
         end_items = generator.modality.pictures(generator.modality.decode(x))
         end_labels = None if walk_label is None else walk_label.expand(2)
         latents = family.encode_to_latents(x.to(generator.device), end_labels).cpu()  # (2, K)

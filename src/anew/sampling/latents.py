@@ -25,13 +25,8 @@ GivenItem: TypeAlias = str | Path | bytes | Numbers | FileSlice
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 
-def item_values(generator: Generator, item: object) -> Tensor:
-    """An item (a path, the bytes of a file, or an array) as the family sees it, (1, *shape)."""
-    return values_of(generator.modality, item)
-
-
 def values_of(modality: Modality, item: object) -> Tensor:
-    """An item in the values of this modality, (1, *shape), which are latents if it has a codec."""
+    """An item (a path, bytes of a file, or an array) in the values of this modality, (1, *shape): latents if it has a codec."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
     return values.float() if values.is_floating_point() else values
@@ -75,7 +70,6 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     """The condition that keeps a part of an item.
 
     Args:
-        generator: The generator whose samples are conditioned.
         condition: (item, mask), where the mask is true for what is kept; or a `Condition` in the generator's own values.
 
     Raises:
@@ -111,7 +105,6 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
     decoded, as in blended latent diffusion (arXiv 2206.02779).
 
     Args:
-        generator: The generator whose samples are conditioned.
         condition: x (*shape) or (n, *shape) of items, and its mask.
     """
     codec = generator.codec

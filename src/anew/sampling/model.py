@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,9 +23,9 @@ from anew.core.specs import Batch, Condition, Tokens
 from anew.data.sources.source import names_place
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
+from anew.families.base import num_parameters
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
-from anew.sampling.display import model_html, model_line
 from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request_origin
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
@@ -94,10 +95,29 @@ class Model(Generator):
         return self.record.family.name
 
     def __repr__(self) -> str:
-        return model_line(self, self.record, self.folder.path)
+        facts = self._facts()
+        return f"Model({facts['family']}, {facts['data']}, {facts['parameters']} parameters, run={facts['run']!r})"
 
     def _repr_html_(self) -> str:
-        return model_html(self, self.record, self.folder.path, self.notes)
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in self._facts().items()
+        )
+        return f"<table>{rows}</table>{''.join(f'<p>{html.escape(note)}</p>' for note in self.notes)}"
+
+    def _facts(self) -> dict[str, str]:
+        """Facts that users want to see first, by name."""
+        spec, record = self.item_spec, self.record
+        size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
+        return {
+            "family": record.described_family,
+            "data": f"{record.data.modality} {size}",
+            "classes": str(spec.classes) if spec.classes else "none",
+            "parameters": f"{num_parameters(self.family):,}",
+            "trained on": record.data.path,
+            "status": record.status,
+            "device": str(self.device),
+            "run": str(self.folder.path),
+        }
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 

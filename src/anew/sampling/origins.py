@@ -43,8 +43,6 @@ class Origin:
     Attributes:
         run: Name of the run's folder.
         weights: Digest of the weights.
-        seed: Seed of the sample.
-        index: Index of the sample.
         batch: Index of the first sample, and number of samples, of the batch that it was drawn in: sums round by its size.
         label: The class that was requested.
         prompt: The text that it begins with.
@@ -53,7 +51,6 @@ class Origin:
         settings: Sampling settings that are not the usual ones; None if there are none.
         scale: The factor by which its pixels were enlarged; None: they were not.
         is_given: Whether it depends on something that a comment cannot hold: pixels, frames, a long prompt.
-        version: Version of this package.
     """
 
     run: str

@@ -31,7 +31,6 @@ def record_batches(
     """Yield batches in which every target of every record counts once.
 
     Args:
-        modality: The modality that encoded the records.
         records: The records: all with a label, or all without.
         whole_documents: Whether all windows of a document must be in one batch, however many there are.
 

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 def check_request(record: RunRecord, label: object, settings: Mapping[str, object]) -> None:
     """Check a class and sampling settings before the model is loaded; settings only for families that come with Anew.
 
-    Args:
-        label: The name or the index of a class, or None.
-        settings: Sampling settings, by name.
-
     Raises:
         ConfigError: The run has no such class, or its family no such setting.
     """

@@ -66,7 +66,6 @@ def restore_family(
     Args:
         spec: Spec of what it generates.
         path: The file that the weights are from, for error messages.
-        device: The device on which it will sample.
 
     Raises:
         RunError: The files of the run do not fit together.
@@ -114,10 +113,7 @@ class NewestWeights(NamedTuple):
     """The weights to sample from.
 
     Attributes:
-        state: The state of the family.
-        path: The file it is from.
         checkpoint_step: The step of the checkpoint that it is from; None if it is the final one.
-        notes: Sentences on what the user should know.
     """
 
     state: dict[str, Tensor]
@@ -183,13 +179,10 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:
     """The weights of a snapshot; what it does not contain (counts, measurements) is taken from `weights`.
 
-    Returns:
-        The state of the family, and the file of the snapshot.
-
     Raises:
         RunError: The snapshot is missing, damaged, or of another model.
     """
-    path = snapshots.path_of(run, step)
+    path = snapshots.WEIGHTS.path(run, step)
     earlier = snapshots.read(run, step)
     for name, tensor in earlier.items():
         if name not in weights or weights[name].shape != tensor.shape:

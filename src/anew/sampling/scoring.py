@@ -66,19 +66,7 @@ def has_likelihood(generator: Generator) -> bool:
 def bits_of_batches(
     generator: Generator, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
 ) -> list[tuple[float, float]]:
-    """The bits of each example.
-
-    Args:
-        batches: Batches, as from `Dataset.scoring`.
-        seconds: Stop once so many seconds are spent; None for no limit.
-        part: A part of a mixed model to score alone, see `Family.bits_by_part`; other models are scored as a whole.
-
-    Returns:
-        (bits, units) of each example.
-
-    Raises:
-        ConfigError: The model has no likelihood, or `batches` are not batches.
-    """
+    """(bits, units) of each example; see `Model.bits`."""
     check_has_likelihood(generator)
     bits_of = functools.partial(_bits_of_part, generator.family, part)
     begin = time.monotonic()

@@ -35,9 +35,7 @@ def draw_together(
 
     Args:
         world: The processes; all call this with the same arguments.
-        model: The model, on each of them.
         batches: (size, index of the first sample) of each batch, the same on all processes.
-        draw: Draws one batch with the model.
         reporter: Shows the progress, on the first process.
 
     Returns:

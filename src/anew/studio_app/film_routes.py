@@ -63,7 +63,7 @@ def add_film(app: FastAPI, studio: Studio) -> None:
             # A job that is queued, or has just begun, has no folder yet
             return JSONResponse({"steps": [], "weights": []})
         weights = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
-        return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": weights})
+        return JSONResponse({"steps": await run_in_threadpool(film.FRAMES.steps, path), "weights": weights})
 
     @app.get("/api/film/frame")
     async def frame(request: Request) -> Response:

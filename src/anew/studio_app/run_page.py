@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-from anew.core.short_training import short_training_warning
+from anew.core.wording import short_training_warning
 from anew.runs import events
 from anew.runs.record import RunRecord
 from anew.studio_app import run_summary

@@ -140,7 +140,7 @@ class AboutWork(PlayWork):
             "latents": model.codec is not None,
             "weights": model.identity[1],
             "unfinished": not weights_path(self.player.run).is_file(),
-            "has_film": bool(film.frames(self.player.run)),
+            "has_film": bool(film.FRAMES.steps(self.player.run)),
             "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }

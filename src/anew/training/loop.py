@@ -64,7 +64,6 @@ class TrainingLoop:
         self.say = say
         self.saver = CheckpointSaver(trainer, folder, validation, spent, say, self._write_saved)
         self._has_warned = False
-        self._given_notes: set[str] = set()
         self._initial_state: Checkpoint | None = None
         self._previous_progress = 0.0
         self._kept_decay_start = False
@@ -196,9 +195,8 @@ class TrainingLoop:
             self._write("checkpoint", step=step, name=name)
             self.events.flush()
         note = self.folder.note_checkpoint()
-        if note is not None and note not in self._given_notes:
-            self._given_notes.add(note)
-            self.say(f"{note}; the training goes on")
+        if note is not None:
+            self.saver.say_once(f"{note}; the training goes on")
 
     def _last_good_state(self) -> Checkpoint:
         """The state of the last checkpoint, on all processes; before the first checkpoint, the initial state."""

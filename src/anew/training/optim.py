@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -59,14 +58,6 @@ def _portions(parameters: NamedParameters) -> Iterator[NamedParameters]:
         yield parameters[first : first + count]
 
 
-@dataclass(slots=True)
-class _Members:
-    """The parameters of a group."""
-
-    group: ParameterGroup
-    parameters: NamedParameters = field(default_factory=list)
-
-
 class Optimizer:
     """Updates the parameters of one phase by its groups.
 
@@ -79,20 +70,21 @@ class Optimizer:
 
     def __init__(self, module: nn.Module, config: OptimizerConfig, link: LocalLink | None = None) -> None:
         self.config = config
-        self.members = [_Members(group) for group in config.groups]
+        self._groups: list[tuple[ParameterGroup, NamedParameters]] = [(group, []) for group in config.groups]
         for name, parameter in module.named_parameters():
-            member = next((m for m in self.members if m.group.match(name, parameter)), None)
-            if member is None:
+            members = next((members for group, members in self._groups if group.match(name, parameter)), None)
+            if members is None:
                 raise ValueError(f"no parameter group matches parameter {name!r}")
-            member.parameters.append((name, parameter))
+            members.append((name, parameter))
         self.state: dict[str, Tensor] = {}
         self.updates = 0
-        matrices = [pair for m in self.members if m.group.optimizer == "muon" for pair in m.parameters]
+        matrices = [pair for group, members in self._groups if group.optimizer == "muon" for pair in members]
         self._shared = None if link is None or not matrices else SharedUpdates(matrices, link)
 
     @property
-    def parameters(self) -> list[nn.Parameter]:
-        return [parameter for member in self.members for _, parameter in member.parameters]
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters by name, group by group."""
+        return dict(pair for _, members in self._groups for pair in members)
 
     def lr_factor(self, updates: int, progress: float) -> float:
         """The learning rate relative to each group's peak, after so many updates and at this progress of the phase."""
@@ -103,14 +95,14 @@ class Optimizer:
     def step(self, lr_factor: float) -> None:
         """Update the parameters by their present gradients; `lr_factor` scales the learning rate of every group."""
         self.updates += 1
-        for member in self.members:
-            with_grad = [(name, p) for name, p in member.parameters if p.grad is not None]
+        for group, members in self._groups:
+            with_grad = [(name, p) for name, p in members if p.grad is not None]
             if with_grad:
-                update = self._muon if member.group.optimizer == "muon" else self._adamw
-                update(member.group, with_grad, lr_factor * member.group.lr)
+                update = self._muon if group.optimizer == "muon" else self._adamw
+                update(group, with_grad, lr_factor * group.lr)
 
     def zero_grad(self) -> None:
-        for parameter in self.parameters:
+        for parameter in self.parameters.values():
             parameter.grad = None
 
     def _slot(self, slot: str, name: str, like: Tensor) -> Tensor:
@@ -191,11 +183,11 @@ class Optimizer:
 
     def make_slots(self, keys: Iterable[str]) -> None:
         """Make moments of zeros, by "slot/parameter", which can then be filled in place."""
-        parameters = dict(pair for member in self.members for pair in member.parameters)
+        parameters = self.parameters
         self.state = {key: torch.zeros_like(parameters[key.partition("/")[2]].detach()) for key in keys}
 
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
         """Load moments, whole tensors by "slot/parameter", that are the state after so many updates."""
-        parameters = dict(pair for member in self.members for pair in member.parameters)
+        parameters = self.parameters
         self.state = {key: shard_like(value, parameters[key.partition("/")[2]]).clone() for key, value in state}
         self.updates = updates

@@ -72,10 +72,8 @@ class CheckpointSaver:
     """Saves the state of a training as checkpoints of its run; the training waits only until the state is copied.
 
     Args:
-        trainer: The trainer whose state is saved.
         validation: The validation, whose state is a part of checkpoints.
         spent: Returns the seconds of training so far.
-        say: Called with sentences for the user, once with each.
         on_saved: Called, on the training's thread, with step and name of a checkpoint once it is completely on the disk.
     """
 
@@ -151,6 +149,12 @@ class CheckpointSaver:
             with contextlib.suppress(Exception):
                 self._writer.wait()
 
+    def say_once(self, sentence: str) -> None:
+        """Say a sentence to the user, unless it was said before."""
+        if sentence not in self._given_sentences:
+            self._given_sentences.add(sentence)
+            self.say(sentence)
+
     def buffer_names(self) -> set[str]:
         """The names of tensors of the state that no gradient changes."""
         learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
@@ -202,7 +206,7 @@ class CheckpointSaver:
         if world.any(not place.is_dir()):
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
-            self._report_once("the machines share no disk, so the first process collects whole checkpoints")
+            self.say_once("the machines share no disk, so the first process collects whole checkpoints")
             return None
         learned = self.trainer.live_state()
         meta, live = self._meta(learned), learned["tensors"] | self._best()
@@ -246,13 +250,8 @@ class CheckpointSaver:
         size = sum(_local(tensor).nbytes for tensor in tensors)
         if COPIES * size <= free_memory(torch.device("cpu")):
             return True
-        self._report_once("memory does not hold a copy of the state, so the training waits for each checkpoint")
+        self.say_once("memory does not hold a copy of the state, so the training waits for each checkpoint")
         return False
-
-    def _report_once(self, sentence: str) -> None:
-        if sentence not in self._given_sentences:
-            self._given_sentences.add(sentence)
-            self.say(sentence)
 
 
 def _nothing() -> None:

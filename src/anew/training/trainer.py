@@ -20,8 +20,7 @@ from anew.core.world import World
 from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
-from anew.functional.ema import power_decay, power_exponent
-from anew.functional.schedules import decay_start
+from anew.functional.schedules import decay_start, power_decay, power_exponent
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, memory_link, shard_like, sync_gradients, wrap_phases
@@ -80,7 +79,6 @@ class Trainer:
         progress: Says how far the run is at each step.
         batch_size: Examples of the global batch.
         micro_batch: Most rows of it that a process holds in memory at once.
-        world: The processes that train together.
         shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
         scratch: Folder of the main process, where sharded tensors are collected on the disk; None collects them in memory.
     """
@@ -386,7 +384,7 @@ def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
 
 def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:
     """Multiply gradients by `scale` and clip their norm to `grad_clip` (0: no clipping). Returns the norm before clipping."""
-    grads = [p.grad for p in optimizer.parameters if p.grad is not None]
+    grads = [p.grad for p in optimizer.parameters.values() if p.grad is not None]
     torch._foreach_mul_(grads, scale)
     norm = float(gather_full(torch.nn.utils.get_total_norm(grads)))
     if grad_clip > 0 and norm > grad_clip and math.isfinite(norm):

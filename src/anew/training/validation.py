@@ -13,8 +13,8 @@ from torch import Tensor
 
 from anew.core import random
 from anew.core.random import StepContext
-from anew.core.short_training import BARELY_TRAINED
 from anew.core.specs import Batch
+from anew.core.wording import BARELY_TRAINED
 from anew.families.base import Family
 from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint

@@ -44,8 +44,8 @@ class Film:
         self._kept_at = 0.0
         if job.world.is_main and not self._is_off:
             run = job.folder.path
-            film.forget_after(run, trainer.step)
-            snapshots.forget_after(run, trainer.step)
+            film.FRAMES.forget_after(run, trainer.step)
+            snapshots.WEIGHTS.forget_after(run, trainer.step)
             if trainer.step:
                 self._seconds_before = float(events.last_step(run).get("seconds") or 0.0)
             self._kept_at = max((snapshot.seconds for snapshot in snapshots.snapshots(run)), default=0.0)
@@ -121,7 +121,7 @@ class Film:
         seconds = self._seconds_before + now - self._started
         data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
-            film.write(run, film.frame_name(result.step), data)
+            film.write(run, film.FRAMES.path(run, result.step).name, data)
         # No view of codes uses earlier weights (`insight_view` in studio_app/sample_work.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:

@@ -12,7 +12,7 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.provenance import Provenance
 from anew.core.reporter import Reporter
-from anew.core.short_training import short_training_warning
+from anew.core.wording import short_training_warning
 from anew.errors import RunError, command
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import Note

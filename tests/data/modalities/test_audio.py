@@ -6,7 +6,7 @@ import io
 import tarfile
 import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -436,7 +436,7 @@ def test_channels_that_are_alike_are_one() -> None:
     files = [encoded(np.stack([tone(i)] * 2, 1)) for i in range(8)]
     modality = surveyed(*files)
     spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
-    assert isinstance(spec, Grid) and spec.shape[0] == 1
+    assert isinstance(spec, Grid) and spec.shape == modality._shape.grid_shape and modality._shape.channels == 1
     assert any("Both channels" in remark for remark in modality.remarks())
     assert modality.encode(Item("x", files[0])).ndim == 1
 
@@ -517,9 +517,10 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
         modality = data.modality
         x = data.batch(0, "film", 0, 8, 8).x
         drawn = ((modality.draw_grids(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
-        assert drawn.shape == (8, 3, *x.shape[2:])
+        maps = audio_grid.maps_of(x, modality._shape.bands_per_row)
+        assert drawn.shape == (8, 3, *maps.shape[2:])
         silent, loudest = audio_grid.level_colours(np.array([0.0, 1.0]))
-        level = x[:, 0].flip(1).numpy()
+        level = maps[:, 0].flip(1).numpy()
         assert (drawn.transpose(0, 2, 3, 1)[level <= -1] == silent).all()
         assert (drawn.transpose(0, 2, 3, 1)[level >= 1] == loudest).all()
         assert drawn[:, :, -1].mean() > drawn[:, :, 0].mean()  # these tones are low
@@ -538,3 +539,24 @@ def test_real_clips_come_in_the_form_of_smaller_samples(tmp_path: Path) -> None:
     assert form((0.5, 8000), (0.25, 8000)) == {"rate": 8000, "seconds": 0.5}
     assert form((0.5, 8000), (0.5, 11025)) == {"seconds": 0.5}
     assert form((2.0, 16000)) == form((1.0, 16000), real=(1.0, 8000)) == {}
+
+
+def test_tones_are_learned_in_pairs_of_bands_and_runs_without_pairs_load() -> None:
+    rng = np.random.default_rng(0)
+    time = np.arange(6400) / 8000
+    waves = [sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 13)) for hertz in rng.uniform(120, 260, 12)]
+    files = [encoded(0.5 * wave / np.abs(wave).max()) for wave in waves]
+    modality = surveyed(*files)
+    bands = modality._shape.bands
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    assert modality._shape.bands == 2 * bands and any("two in each row" in remark for remark in modality.remarks())
+    state = modality.state()
+    again = Audio(AudioConfig())
+    again.restore(state, Path())
+    assert again.spec == modality.spec
+    clip = {name: value for name, value in cast(dict[str, int], state["clip"]).items() if name != "bands_per_row"}
+    with pytest.raises(ValueError, match=r"data\.learned\.shape"):
+        Audio(AudioConfig()).restore(state | {"clip": clip}, Path())
+    older = Audio(AudioConfig())
+    older.restore(state | {"clip": clip, "shape": [1, 2 * bands, modality._shape.frames]}, Path())
+    assert older.spec is not None and older.spec.shape == (1, 2 * bands, modality._shape.frames)

@@ -13,7 +13,6 @@ from anew.families.transformer.class_counts import ClassCounts
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.family import Transformer
 
-CPU = torch.device("cpu")
 SPEC = Tokens(vocab=7, length=12, special={"begin": 5, "end": 6}, classes=2, packed=False)
 
 
@@ -39,7 +38,7 @@ def test_the_share_says_how_much_a_class_tells() -> None:
     shares = []
     for follows_class in (True, False):
         counts = ClassCounts(7, 4, 2)
-        counts.count(*records(400, 0, follows_class), CPU)
+        counts.count(*records(400, 0, follows_class))
         shares.append(counts.get_buffer("share").item())
     assert shares[0] > 0.6 > 0.4 > shares[1]
 
@@ -48,9 +47,9 @@ def test_contexts_of_a_batch_are_those_of_its_last_tokens_and_unknown_classes_ha
     counts = ClassCounts(7, 4, 2)
     rows, classes = records(30, 1)
     assert counts.contexts(np.stack(rows), classes) is None and counts.last_contexts(np.stack(rows), classes) is None
-    counts.count(rows, np.where(np.arange(30) == 3, -1, classes), CPU)
+    counts.count(rows, np.where(np.arange(30) == 3, -1, classes))
     assert not counts.is_counted
-    counts.count(rows, classes, CPU)
+    counts.count(rows, classes)
     ids = np.stack(rows)
     together, last = counts.contexts(ids, classes), counts.last_contexts(ids, classes)
     assert together is not None and last is not None
@@ -66,9 +65,9 @@ def test_contexts_of_a_batch_are_those_of_its_last_tokens_and_unknown_classes_ha
 def test_buffers_come_back_and_are_checked() -> None:
     counts, again = ClassCounts(7, 4, 2), ClassCounts(7, 4, 2)
     rows, classes = records(30, 1)
-    counts.count(rows, classes, CPU)
+    counts.count(rows, classes)
     state = counts.state_dict()
-    again.allocate_buffers({name: tensor.shape for name, tensor in state.items()}, CPU)
+    again.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
     again.load_state_dict(state)
     again.check()
     assert np.array_equal(again.last_contexts(np.stack(rows), classes), counts.last_contexts(np.stack(rows), classes))

@@ -13,7 +13,6 @@ from anew.families.transformer.config import TransformerConfig, TransformerSampl
 from anew.families.transformer.family import Transformer
 from anew.families.transformer.field_counts import FieldCounts
 
-CPU = torch.device("cpu")
 LETTERS = "0123456789;abcdefghij"
 SPELLINGS = (*(letter.encode() for letter in LETTERS), b"\0", b"\0")
 BEGIN, END = len(LETTERS), len(LETTERS) + 1
@@ -96,9 +95,9 @@ def test_lists_that_are_no_rows_have_none() -> None:
     source = np.random.default_rng(0)
     names = [np.array([BEGIN, *source.integers(11, 21, 8), END]) for _ in range(300)]
     counts = FieldCounts(len(SPELLINGS), 3, SPELLINGS)
-    counts.count(names, CPU)
+    counts.count(names)
     assert not counts.is_counted and not counts.state_dict() and counts.contexts(np.stack(names)) is None
-    counts.count([], CPU)
+    counts.count([])
     without_spellings = FieldCounts(len(SPELLINGS), 3, ())
-    without_spellings.count(records(300, 0), CPU)
+    without_spellings.count(records(300, 0))
     assert not without_spellings.is_counted

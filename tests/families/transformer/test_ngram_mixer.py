@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from anew.families.transformer.mixer_state import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import (
     GateInputs,
     NgramMixer,
 )
-from anew.families.transformer.recent_scores import RECENT_DECAY, RECENT_PRIOR, WORST_LOG_PROB, RecentScores
 
 
 def head(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)  # Hz of common 
 # Longest and shortest hop in seconds: a window is at least four hops, to reconstruct phases
 HOP, SHORT_HOP = 0.016, 0.004
 WINDOW = 0.064  # seconds: resolves the harmonics of a voice
+MIN_SAMPLES_PER_BAND = 4  # of a window: two frequencies for each band; chosen
 FRAME_MULTIPLE = 16  # the number of frames is a multiple of this: networks halve it four times
 SECONDS = (0.25, 10.0)  # shortest and longest clip, unless the user asks for another
 MIN_CLIPS_TO_CUT = 2.0  # a file of this many clips or more is cut
@@ -36,8 +37,9 @@ class Shape:
     Attributes:
         rate: Sample rate in Hz.
         hop, window: Samples from frame to frame, and of a window.
-        bands, frames: Shape of the spectrogram that the model sees.
+        bands, frames: Shape of the spectrogram.
         channels: Channels of the sound, 1 or 2.
+        bands_per_row: Bands in a row of the grid that the model sees, 1 or 2; see `functional.band_pairs`.
     """
 
     rate: int
@@ -46,6 +48,19 @@ class Shape:
     bands: int
     frames: int
     channels: int = 1
+    bands_per_row: int = 1  # older runs have a row for each band
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int]:
+        """(C, R, T) of the grid that the model sees."""
+        maps = 1 if self.channels == 1 else 3
+        return maps + self.bands_per_row - 1, self.bands // self.bands_per_row, self.frames
+
+    @property
+    def with_pairs(self) -> Shape | None:
+        """The shape with twice the bands in as many rows; None if its windows do not resolve them."""
+        has_room = 2 * self.bands <= self.window // MIN_SAMPLES_PER_BAND
+        return replace(self, bands=2 * self.bands, bands_per_row=2) if has_room and self.bands_per_row == 1 else None
 
     @property
     def length(self) -> int:
@@ -105,7 +120,9 @@ def choose(
     hop = max(1, math.ceil(target_seconds * clip_rate / frames / 8) * 8)
     window = 2 ** max(5, round(math.log2(WINDOW * clip_rate)), math.ceil(math.log2(4 * hop)))
     stereo = sum(header.channels == 2 for header in headers) >= STEREO_SHARE * len(headers) and values >= WHOLE_RATE[0]
-    return Shape(clip_rate, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
+    return Shape(
+        clip_rate, hop, window, min(bands, window // MIN_SAMPLES_PER_BAND), frames, channels or (2 if stereo else 1)
+    )
 
 
 def settings_like(headers: Sequence[Header], real: Sequence[Header]) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """Stored clips -> log-mel magnitudes in [-1, 1], and back to sound, for which phases are reconstructed.
 
-Legend for shapes: B clips, N samples, M bands, T frames. Clips are (N,) of mono and (N, 2) of stereo sound. A grid has one
-channel, the level, and for stereo sound two more; see `anew.functional.stereo`.
+Legend for shapes: B clips, N samples, M bands, T frames; C channels and R rows of a grid. Clips are (N,) of mono and (N, 2) of
+stereo sound. A spectrogram has one map, the level, and for stereo sound two more (see `anew.functional.stereo`). A row of a grid is
+a band, or a pair of them (see `anew.functional.band_pairs`).
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ VALUES_AT_ONCE = 1 << 22
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 # Largest value that may count as silence anywhere, 3 decibels above the quietest that is kept; chosen.
 LOUDEST_FLOOR = -0.92
+ROUNDING = 1e-4  # by which silence may differ from -1 after the way to pairs of bands and back
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learned; chosen
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
+ROUND_TRIP_CLIPS = 16  # clips by which bands are chosen: 3 s at 44.1 kHz with 32
+# Loss of the round trip with pairs of bands, as a share of that without, up to which bands are paired: notes (.46), drums (.69) and
+# spoken names (.73) came closer with pairs, game effects (.78) and spoken digits (.90) did not (docs/log.md, 2026-11-30).
+MAX_LOSS_OF_PAIRS = 0.75
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
 # Improvement of `pulse_distance` that a lower candidate must bring: without a gain from noise, tones sound better.
 MIN_IMPROVEMENT = 0.02
@@ -69,21 +75,41 @@ class SoundScale:
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> tuple[SoundScale, Tensor]:
-        """The scale of stored clips, and their grids (n, 1 or 3, M, T).
+        """The scale of stored clips, and their grids (n, C, R, T). Bands are paired where that keeps more of these clips.
 
         Args:
-            shape: Shape of the clips.
+            shape: Shape of the clips, without pairs.
             rows: (n, N) or (n, N, 2) stored clips.
             keep: Whether clips keep their own loudness; then only the loudest one is scaled to `peak`.
             peak: Largest value of a clip.
         """
         gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
+        compared = _mix_to_mono(rows[:COMPARED_CLIPS])
+        shape = _best_shape(shape, compared, gain)
+        scale, unscaled = cls._topped(shape, rows, gain)
+        noise_from, pitched = scale._mono._pulsing_as_real(compared)
+        return replace(scale, noise_from=noise_from, pitched=pitched), scale._as_grid(scale._scaled(unscaled))
+
+    @classmethod
+    def _topped(cls, shape: Shape, rows: Numbers, gain: float) -> tuple[SoundScale, Tensor]:
+        """The scale by the loudest levels of stored clips, and their `decibels`."""
         unscaled = cls(shape, 0.0, gain).decibels(rows)
         loudest = unscaled[:, 0].flatten(1).amax(1)  # (n,)
-        scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
-        mono = replace(scale, shape=replace(shape, channels=1))
-        noise_from, pitched = mono._pulsing_as_real(_mix_to_mono(rows[:COMPARED_CLIPS]))
-        return replace(scale, noise_from=noise_from, pitched=pitched), scale._scaled(unscaled)
+        return cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain), unscaled
+
+    @property
+    def _mono(self) -> SoundScale:
+        return replace(self, shape=replace(self.shape, channels=1))
+
+    def round_trip_loss(self, rows: Numbers) -> float:
+        """How far the magnitudes of mono clips (n, N) are from themselves after the way to the grid and back, as a share of them
+        (spectral convergence), on average."""
+        import torch
+
+        magnitude = self.frames.stft(torch.from_numpy(np.asarray(rows, np.float32) * (self.gain / STORED_SCALE))).abs()
+        sounds = torch.from_numpy(np.stack(self.waves(self.grid(rows), rounds=2))) * self.gain
+        errors = (self.frames.stft(sounds).abs() - magnitude).flatten(1).norm(dim=1)
+        return float((errors / magnitude.flatten(1).norm(dim=1).clamp_min(audio.SILENT)).mean())
 
     @property
     def frames(self) -> Frames:
@@ -100,6 +126,7 @@ class SoundScale:
             "window": shape.window,
             "hop": shape.hop,
             "bands": shape.bands,
+            "bands_per_row": shape.bands_per_row,
             "length": shape.length,
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
@@ -116,7 +143,7 @@ class SoundScale:
         from anew.functional.spectrogram import from_mel, noise_share
 
         frames, rate = self.frames, self.shape.rate
-        magnitude = from_mel(self._mel(self.grid(rows)[:, 0]), self._bank)
+        magnitude = from_mel(self._mel(self._scaled(self.decibels(rows))[:, 0]), self._bank)
         tones = self._tones(magnitude, rounds=0)
         real, tonal = pulses(rows, rate), frames.stft(tones)
         best: tuple[float | None, bool] = (None, False)
@@ -155,7 +182,7 @@ class SoundScale:
         return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
 
     def _scaled(self, decibels: Tensor) -> Tensor:
-        """The grids (B, 1 or 3, M, T) of `decibels`."""
+        """The spectrograms (B, 1 or 3, M, T) of `decibels`, in [-1, 1]."""
         import torch
 
         level = ((decibels[:, :1] - self.top) * (2.0 / RANGE_DB) + 1.0).clamp(-1.0, 1.0)
@@ -168,11 +195,23 @@ class SoundScale:
         return mel_bank(self.shape.rate, self.shape.window, self.shape.bands)
 
     def grid(self, rows: Numbers) -> Tensor:
-        """(B, N) or (B, N, 2) stored -> (B, 1 or 3, M, T) in [-1, 1]."""
-        return self._scaled(self.decibels(rows))
+        """(B, N) or (B, N, 2) stored -> (B, C, R, T) in [-1, 1]."""
+        return self._as_grid(self._scaled(self.decibels(rows)))
+
+    def _as_grid(self, maps: Tensor) -> Tensor:
+        from anew.functional.band_pairs import pair_bands
+
+        return maps if self.shape.bands_per_row == 1 else pair_bands(maps)
+
+    def deviation(self, grids: Tensor) -> float:
+        """Standard deviation of the values of grids (n, C, R, T) about the mean of each channel, but for differences of pairs."""
+        variance = grids.var((0, 2, 3))  # (C,)
+        if self.shape.bands_per_row == 2:
+            variance = variance[[0, *range(2, len(variance))]]
+        return float(variance.mean().sqrt())
 
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
-        """Turn grids (B, 1 or 3, M, T) in [-1, 1] into sounds, (N,) or (N, 2) each, with the magnitudes of the bands.
+        """Turn grids (B, C, R, T) in [-1, 1] into sounds, (N,) or (N, 2) each, with the magnitudes of the bands.
 
         Below `noise_from`, phases let tones continue, and are refined by `rounds` of Griffin-Lim; above it there is noise. Then the
         bands of the sound are brought to those of the grid.
@@ -184,7 +223,7 @@ class SoundScale:
 
         waves: list[audio.Samples] = []
         for grids in torch.split(torch.as_tensor(x).detach().float().cpu(), CLIPS_AT_ONCE):
-            image = grids[:, 1:].nan_to_num()
+            image = maps_of(grids, self.shape.bands_per_row)[:, 1:].nan_to_num()
             mel = self._mel(self.levels(grids))
             sound = match_bands(self._sound(from_mel(mel, self._bank), rounds), mel, self.frames, self._bank)
             if image.shape[1]:
@@ -193,15 +232,21 @@ class SoundScale:
         return waves
 
     def levels(self, x: Values) -> Tensor:
-        """The level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence in and after each sound."""
+        """The level (B, M, T) in [-1, 1] of grids (B, C, R, T), with silence in and after each sound."""
         import torch
 
-        level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
+        level = self._raw_levels(x).nan_to_num().clamp(-1.0, 1.0)
         level = level.masked_fill(level <= self.floor, -1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
 
+    def _raw_levels(self, x: Values) -> Tensor:
+        """(B, M, T) of grids (B, C, R, T)."""
+        import torch
+
+        return maps_of(torch.as_tensor(x).detach().float().cpu(), self.shape.bands_per_row)[:, 0]
+
     def lagging_as(self, grids: Values, lengths: Sequence[int]) -> SoundScale:
-        """The scale with the mean `lag` of clips, whose grids are (n, C, M, T) and whose sounds end after these lengths."""
+        """The scale with the mean `lag` of clips, whose grids are (n, C, R, T) and whose sounds end after these lengths."""
         frames = _frames_heard(self.levels(grids))
         lags = [
             n - count * self.shape.hop for n, count in zip(lengths, frames, strict=True) if count < self.shape.frames
@@ -209,22 +254,22 @@ class SoundScale:
         return replace(self, lag=round(float(np.mean(lags))) if len(lags) >= MIN_ENDING else None)
 
     def ends(self, x: Values) -> list[int]:
-        """The length of the sound of each grid (n, C, M, T), in samples of the waveform; silence follows."""
+        """The length of the sound of each grid (n, C, R, T), in samples of the waveform; silence follows."""
         shape, lag = self.shape, self.lag
         frames = _frames_heard(self.levels(x))
         return [shape.length if lag is None or n == shape.frames else max(0, n * shape.hop + lag) for n in frames]
 
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
-        """The scale with the `floor` that makes samples (n, C, M, T) silent in as many places as real clips (m, C, M, T).
+        """The scale with the `floor` that makes samples (n, C, R, T) silent in as many places as real clips (m, C, R, T).
 
         A generator of continuous values comes near to silence, and does not reach it: it leaves a faint noise.
         """
-        share = float((np.asarray(real)[:, 0] <= -1.0).mean())
-        floor = float(np.quantile(np.asarray(samples)[:, 0], share)) if share else -1.0
+        share = float((self._raw_levels(real) <= -1.0 + ROUNDING).float().mean())
+        floor = float(np.quantile(self._raw_levels(samples).numpy(), share)) if share else -1.0
         return replace(self, floor=round(float(np.clip(floor, -1.0, LOUDEST_FLOOR)), 4))
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
-        """The scale with the `tail` that makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
+        """The scale with the `tail` that makes samples (n, C, R, T) on average as long as real clips (m, C, R, T)."""
         level, real_level = (
             replace(self, tail=-1.0).levels(samples),
             replace(self, floor=-1.0, tail=-1.0).levels(real),
@@ -287,11 +332,28 @@ class SoundScale:
         return level_colours(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))
 
 
-def spectrogram_pictures(x: Tensor) -> Tensor:
-    """Draw grids (n, 1 or 3, M, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
+def maps_of(grids: Tensor, bands_per_row: int) -> Tensor:
+    """The spectrograms (B, 1 or 3, M, T) of grids (B, C, R, T)."""
+    from anew.functional.band_pairs import unpair_bands
+
+    return grids if bands_per_row == 1 else unpair_bands(grids)
+
+
+def _best_shape(shape: Shape, rows: Numbers, gain: float) -> Shape:
+    """The shape, or that with pairs of bands where these keep clearly more of stored mono clips (n, N)."""
+    finer = shape.with_pairs
+    if finer is None:
+        return shape
+    rows = rows[:ROUND_TRIP_CLIPS]
+    losses = [SoundScale._topped(replace(s, channels=1), rows, gain)[0].round_trip_loss(rows) for s in (shape, finer)]
+    return finer if losses[1] <= MAX_LOSS_OF_PAIRS * losses[0] else shape
+
+
+def spectrogram_pictures(x: Tensor, bands_per_row: int = 1) -> Tensor:
+    """Draw grids (n, C, R, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
     import torch
 
-    level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
+    level = maps_of(x.detach().float().cpu(), bands_per_row)[:, 0].clamp(-1.0, 1.0).flip(1)  # (n, M, T)
     colours = torch.from_numpy(level_colours(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
     return colours.movedim(-1, 1).float().div(127.5).sub(1.0)
 
@@ -315,5 +377,5 @@ def _frames_heard(level: Tensor) -> list[int]:
 
 def _is_tail(grid: Tensor, level: float) -> Tensor:
     """Which frames (B, 1, T) are after the last frame of a grid (B, M, T) that is above a level."""
-    is_above = (grid.amax(1, keepdim=True) > level + 1e-4).float()
+    is_above = (grid.amax(1, keepdim=True) > level + ROUNDING).float()
     return is_above.flip(2).cummax(2).values.flip(2) == 0.0

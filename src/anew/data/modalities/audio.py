@@ -226,20 +226,18 @@ class Audio(GridModality):
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
+        self.clip_shape = shape = scale.shape
+        self.notes += _describe_pairs(shape)
         self._scale = scale.lagging_as(grids[:CALIBRATION_CLIPS], endings)
         if self._keeps_levels:
-            self._levels = ClipLevels.learn(self._scale.levels(grids), levels, self._loudness(clips))
+            self._levels = ClipLevels.learn(self._scale.levels(grids), levels, _loudness(clips, shape.rate))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
-        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), self.axes, classes)
-        std = float(grids.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
+        self.spec = Grid(shape.grid_shape, self.axes, classes)
+        std = scale.deviation(grids)
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD), brightness_channels=1)
         return self.spec
-
-    def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
-        """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
-        return np.asarray([loudness(clip, self._shape.rate) for clip in clips.astype(np.float32) / STORED_SCALE])
 
     def encode(self, item: Item) -> NDArray[np.int16]:
         if self._keeps_levels:
@@ -260,7 +258,7 @@ class Audio(GridModality):
         return stored_clips.waveforms(rows, self._keeps_levels)
 
     def decode(self, x: Values) -> list[audio.Samples]:
-        """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
+        """(n, C, R, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         # Faded as clips are; a sample that begins loud would click.
         ends = [max(end, 2 * self._fade) for end in self._scale.ends(x)]
         sounds = zip(self._scale.waves(x, self.config.rounds), ends, strict=True)
@@ -299,7 +297,7 @@ class Audio(GridModality):
         return Artifact(f".{file_format}", data, media=f"audio/{file_format}")
 
     def draw_grids(self, x: Tensor) -> Tensor:
-        return spectrogram_pictures(x)
+        return spectrogram_pictures(x, self._shape.bands_per_row)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
@@ -332,7 +330,7 @@ class Audio(GridModality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned_schemas.read(learned_schemas.LearnedAudio, state)
         self._restore_grid(record, brightness_channels=1)
-        self.clip_shape = audio_clips.Shape(**record.clip)
+        self.clip_shape = _restored_shape(record)
         scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
@@ -340,6 +338,25 @@ class Audio(GridModality):
         self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
+
+
+def _loudness(clips: Numbers, rate: int) -> NDArray[np.float64]:
+    """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
+    return np.asarray([loudness(clip, rate) for clip in clips.astype(np.float32) / STORED_SCALE])
+
+
+def _describe_pairs(shape: audio_clips.Shape) -> list[str]:
+    if shape.bands_per_row == 1:
+        return []
+    return [f"Sounds are learned as {shape.bands} bands, two in each row of the grid: fewer would blur their tones."]
+
+
+def _restored_shape(record: learned_schemas.LearnedAudio) -> audio_clips.Shape:
+    """The shape of clips. Raises ValueError (one clause)."""
+    shape = audio_clips.Shape(**record.clip)
+    if shape.bands_per_row not in (1, 2) or tuple(record.shape) != shape.grid_shape:
+        raise ValueError("data.learned.shape is not that of these clips")
+    return shape
 
 
 def _likelihood(head: bytes) -> float:

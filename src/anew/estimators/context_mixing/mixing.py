@@ -108,10 +108,7 @@ class MixingModel(NamedTuple):
 
     Attributes:
         base: The train part, which is not changed.
-        tree: The questions.
-        spelling: Bytes of the tokens.
         parameters: Learned parameters, updated in place where learning rates are above 0.
-        tables: Lookup tables.
     """
 
     base: Memory

@@ -70,9 +70,7 @@ def read(
 
     Args:
         ids: (T,).
-        memory: The memory that is extended.
         document: Memory of the document alone; the same as `memory`, except while the train part is learned.
-        model: The model that reads it.
         logits: (T, D) receives the log odds of the answer 1 of each question.
         orders: (T,) receives the order of the longest context of tokens that was seen.
     """
@@ -153,7 +151,6 @@ def next_token_probabilities(
 
     Args:
         memories: Memory of each row: every array has a first axis of n.
-        model: The model that reads them.
         joint: Weights of each row, with the same axis.
         probabilities: (n, V) of the network.
         is_wanted: (n,) whether a row is computed.

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anew.core.arrays import Numbers
-from anew.core.short_training import BARELY_TRAINED
-from anew.core.wording import listed, plural
+from anew.core.wording import BARELY_TRAINED, listed, plural
 from anew.data.types import DecodedItem
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.core.short_training import short_training_warning
-from anew.core.wording import UNMEASURED, first_listed, listed, plural, unsigned_zero
+from anew.core.wording import UNMEASURED, first_listed, listed, plural, short_training_warning, unsigned_zero
 from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap

@@ -1,6 +1,6 @@
 """Sound from log-mel grids in NumPy: magnitudes of all frequencies, phases of steady tones, then Griffin-Lim.
 
-Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T frames.
+Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T frames; C channels and R rows of a grid.
 """
 
 import io
@@ -28,6 +28,7 @@ SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 KEPT_SECONDS = 0.01  # of the silence at the end of a clip
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
+DETAIL = 0.5  # factor of the differences of paired bands
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
 DELAY_SECONDS = 0.012  # of the side signal, which makes channels differ
@@ -39,10 +40,11 @@ MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
-    """The waveforms (N,), or (N, 2) of stereo, of grids (n, 1 or 3, M, T) in [-1, 1]. item: of sampler.json."""
+    """The waveforms (N,), or (N, 2) of stereo, of grids (n, C, R, T) in [-1, 1]. item: of sampler.json."""
     bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
-    for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
+    grids = np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0)
+    for grid in unpair_bands(grids) if item["bands_per_row"] == 2 else grids:  # (1 or 3, M, T)
         unit = np.where(grid[0] <= item["floor"], -1.0, grid[0])  # (M, T)
         audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # after the last of these frames is silence
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
@@ -61,6 +63,16 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
+
+
+def unpair_bands(grids: Array) -> Array:
+    """Maps (n, 1 or 3, M, T) of grids (n, C, R, T) with two bands in a row: means, and as second channel their difference in level."""
+    mean = np.delete(grids, 1, axis=1)  # (n, 1 or 3, R, T)
+    half = np.zeros_like(mean)
+    room = 1.0 - np.abs(mean[:, 0])  # near silence there is little room for a difference
+    half[:, 0] = np.clip(grids[:, 1] / DETAIL, -room, room)
+    n, maps, rows, frames = mean.shape
+    return np.stack([mean + half, mean - half], 3).reshape(n, maps, 2 * rows, frames)
 
 
 def peak_level(unit: Array, levels: Scale, peak: float) -> float:

@@ -1,5 +1,5 @@
 // Sound from log-mel grids: magnitudes of all frequencies, phases of steady tones, then Griffin-Lim.
-// Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames. Matrices are in row-major order.
+// Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames; C channels and R rows of a grid. Matrices are in row-major order.
 
 import { Random } from "./random.js";
 
@@ -16,6 +16,7 @@ const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 d
 const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
 const KEPT_SECONDS = 0.01; // of the silence at the end of a clip
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
+const DETAIL = 0.5; // factor of the differences of paired bands
 const MAX_IMAGE = 0.5; // largest value of a stereo image
 const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
 const DELAY_SECONDS = 0.012; // of the side signal, which makes channels differ
@@ -25,13 +26,14 @@ const VOICED = [0.6, 0.9]; // autocorrelation from which a frame pulses at all, 
 const OCTAVE_COST = 0.05; // of autocorrelation for each octave below the highest pitch
 const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions finite
 
-// The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
-// item: rate, channels, window, hop, bands, length, depth, top, gain,
+// The waveform of a grid (C, R, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
+// item: rate, channels, window, hop, bands, bands_per_row, length, depth, top, gain,
 // peak, levels, rounds, floor, tail, lag, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const { channels } = item;
-  const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
-  const all = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  const values = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  const all = item.bands_per_row === 2 ? unpairBands(values, item) : values; // (1 or 3, M, T)
+  const frames = all.length / item.bands / (channels === 2 ? 3 : 1);
   const area = item.bands * frames;
   const units = all.subarray(0, area).map((unit) => (unit <= item.floor ? -1 : unit));
   let audibleFrames = 0; // frames up to the last audible one: after it is silence
@@ -55,6 +57,25 @@ export function waveOf(grid, item) {
   const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak;
   const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
   return Float32Array.from(sound, (value) => (value / item.gain) * scale);
+}
+
+// Maps (1 or 3, M, T) of a grid (C, R, T) with two bands in a row: means, and as second channel their difference in level.
+function unpairBands(grid, { channels, bands }) {
+  const maps = channels === 2 ? 3 : 1;
+  const area = grid.length / (maps + 1); // of a channel
+  const frames = (2 * area) / bands;
+  const out = new Float64Array(2 * maps * area);
+  for (let map = 0; map < maps; map++) {
+    for (let i = 0; i < area; i++) {
+      const mean = grid[(map === 0 ? 0 : map + 1) * area + i];
+      const room = map === 0 ? 1 - Math.abs(mean) : 0; // near silence there is little room for a difference
+      const half = Math.min(room, Math.max(-room, grid[area + i] / DETAIL));
+      const first = map * 2 * area + 2 * frames * Math.floor(i / frames) + (i % frames);
+      out[first] = mean + half;
+      out[first + frames] = mean - half;
+    }
+  }
+  return out;
 }
 
 // A waveform (N), or (N, 2) of stereo, without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is.

@@ -39,7 +39,6 @@ def diffusion_sampler(
     """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
-        owner: The same object, as a module.
         sigmas: (steps + 1,) noise levels.
         estimate: Denoised estimates as in sampling with default settings.
     """

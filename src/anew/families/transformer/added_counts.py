@@ -5,30 +5,27 @@ Legend for shapes: n targets or rows, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
+from anew.families.transformer.fitted_buffers import FittedBuffers
 
 SHARE = "share"  # buffer: the weight of these counts, or weights, beside those of all records
 HELD_OUT = 10  # each so many-th record is held out while the share is learned; chosen
 COMPARED_TOKENS = 200_000  # tokens of the records that it is learned from: takes a second
 ROUNDS = 200  # of expectation and maximisation: with 20, a share that should be 1 is .96
-DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
+COUNT_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # others have float32
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class CountBuffers(nn.Module):
+class CountBuffers(FittedBuffers):
     """Kneser-Ney counts as buffers.
 
     Args:
-        vocab_size: V.
         num_elements: Number of different elements of a context, if more than V.
         name: What they are called in messages.
     """
@@ -37,34 +34,18 @@ class CountBuffers(nn.Module):
         super().__init__()
         self.vocab_size, self.order, self.num_elements, self.name = vocab_size, order, num_elements, name
         self._counts: KneserNey | None = None
-        self._count_names = [f"{array}_{k}" for k in range(order + 1) for array in ARRAYS]
-        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
+        self.dtypes = {
+            f"{array}_{k}": COUNT_DTYPES.get(array, torch.float32) for k in range(order + 1) for array in ARRAYS
+        }
 
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            names = [name for name in self._count_names if name in self._buffers]
-            arrays = {name: self.get_buffer(name).cpu().numpy() for name in names}
-            self._counts = KneserNey.restore(self.vocab_size, arrays, self.num_elements)
+            self._counts = KneserNey.restore(self.vocab_size, self.arrays(), self.num_elements)
         return self._counts
 
     def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
         self._counts = None
-
-    def keep(self, arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> None:
-        """Keep arrays as buffers of these names."""
-        for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array).to(device))
-        self.clear_cache()
-
-    def allocate_counts(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
-        """Make empty buffers for the counts of a state dict, whose names have no prefix."""
-        for name in self._count_names:
-            if name in shapes:
-                dtype = DTYPES.get(name.rpartition("_")[0], torch.float32)
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
-        self.clear_cache()
 
     def check_counts(self) -> None:
         """Raise ValueError if the counts, which may come from anybody, are inconsistent."""
@@ -73,7 +54,11 @@ class CountBuffers(nn.Module):
 
 
 class AddedCounts(CountBuffers):
-    """Counts beside those of all records. Until they are counted, nothing changes."""
+    """Counts beside those of all records. Until they are counted, nothing changes. Arguments as for `CountBuffers`."""
+
+    def __init__(self, vocab_size: int, order: int, num_elements: int, name: str) -> None:
+        super().__init__(vocab_size, order, num_elements, name)
+        self.dtypes = {**self.dtypes, SHARE: torch.float64}
 
     @property
     def is_counted(self) -> bool:
@@ -89,22 +74,11 @@ class AddedCounts(CountBuffers):
         """(1,) or (n,) the weight of these counts after contexts (order + 1, n)."""
         return self.get_buffer(SHARE).cpu().numpy().astype(np.float32)
 
-    def set_counts(self, counts: KneserNey, share: Doubles, device: torch.device) -> None:
+    def set_counts(self, counts: KneserNey, share: Doubles) -> None:
         """Keep counts, which are mixed with those of all records from now on. share: of `share_shape`."""
-        self.keep({**counts.arrays(), SHARE: share}, device)
-
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
-        if SHARE in shapes:
-            self.register_buffer(SHARE, torch.zeros(shapes[SHARE], dtype=torch.float64, device=device))
-        self.allocate_counts(shapes, device)
+        self.set_buffers({**counts.arrays(), SHARE: share})
 
     def check(self) -> None:
-        """Check the buffers, which may come from anybody.
-
-        Raises:
-            ValueError: They are inconsistent.
-        """
         if not self.is_counted:
             return
         share = self.get_buffer(SHARE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,7 +21,6 @@ class ClassCounts(AddedCounts):
     """Kneser-Ney counts whose contexts begin with the class of a record.
 
     Args:
-        vocab_size: V.
         order: Longest context, the class included.
         num_classes: Number of classes; 0 without.
     """
@@ -31,12 +29,12 @@ class ClassCounts(AddedCounts):
         super().__init__(vocab_size, order, num_classes, "counts by class")
         self.num_classes = num_classes
 
-    def count(self, sequences: Sequence[Ints], classes: Ints, device: torch.device) -> None:
+    def count(self, sequences: Sequence[Ints], classes: Ints) -> None:
         """Count sequences (B,) of these classes (B,), if all are known."""
         if not self.num_classes or not self.order or not len(sequences) or bool((classes < 0).any()):
             return
         share = self._share_of(sequences, classes)
-        self.set_counts(self._fit(sequences, classes), share, device)
+        self.set_counts(self._fit(sequences, classes), share)
 
     def _fit(self, sequences: Sequence[Ints], classes: Ints) -> KneserNey:
         return KneserNey.fit(sequences, self.vocab_size, self.order, classes, self.num_classes)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.context_state import FIRST_ROOM, MAX_DOCUMENT_TOKENS, ContextState
+from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, log_of
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.passage_limit import PassageRows
@@ -57,21 +57,21 @@ class PathLogits(NamedTuple):
 
     Attributes:
         logits: (B * L, D) log odds of the answer 1 to each question.
-        log_probs: (B * L,) log-probabilities of the targets.
     """
 
     logits: Floats
     log_probs: Floats
 
 
-class ContextHead(nn.Module):
+class ContextHead(FittedBuffers):
     """The train part, and what was learned from it, as buffers.
 
     Args:
         spellings: Bytes of the V tokens; () if they will be restored.
-        vocab_size: V.
         never_targets: Ids that never follow anything.
     """
+
+    dtypes: Mapping[str, torch.dtype] = {**dict.fromkeys((*FLOAT_BUFFERS, SLIPS), torch.float32), **OTHER_BUFFERS}
 
     def __init__(self, spellings: Sequence[bytes], vocab_size: int, never_targets: Collection[int] = ()) -> None:
         super().__init__()
@@ -79,7 +79,6 @@ class ContextHead(nn.Module):
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
         self._mixer: ContextMixer | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
     def is_fitted(self) -> bool:
@@ -95,36 +94,20 @@ class ContextHead(nn.Module):
         compile_loops()  # all of them now, before the time for training is counted
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
         mixer = ContextMixer.fit(self.spellings, text, max_learned)
-        self._keep(mixer.arrays())
         lengths = [len(spelling) for spelling in self.spellings]
         starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        self._keep({"spelling": np.frombuffer(b"".join(self.spellings), np.uint8).copy(), "spelling_starts": starts})
+        letters = np.frombuffer(b"".join(self.spellings), np.uint8).copy()
+        self.set_buffers({**mixer.arrays(), "spelling": letters, "spelling_starts": starts})
         self._mixer = mixer
 
-    def _keep(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array))
-
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
-        for name in (*FLOAT_BUFFERS, SLIPS, *OTHER_BUFFERS):
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=OTHER_BUFFERS.get(name, torch.float32)))
-        self.clear_cache()
-
     def check(self) -> None:
-        """Check the buffers, which may come from anybody.
-
-        Raises:
-            ValueError: They are inconsistent.
-        """
         if not self.is_fitted:
             return
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
         from anew.estimators.context_mixing.slips import NUM_SLIPS
 
-        arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
-        starts, text = arrays["spelling_starts"], arrays["text"]
+        arrays = self.arrays()
+        starts, text = arrays["spelling_starts"], self.get_buffer("text")
         fits = len(starts) == self.vocab_size + 1 and int(starts[0]) == 0 and int(starts[-1]) == len(arrays["spelling"])
         if not fits or bool((np.diff(starts) < 0).any()):
             raise ValueError("the spellings of the tokens are inconsistent")
@@ -137,12 +120,11 @@ class ContextHead(nn.Module):
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
-        slips = arrays.get(SLIPS, np.ones(NUM_SLIPS))
-        if slips.shape != (NUM_SLIPS,) or not bool(((slips >= 0) & (slips <= 1)).all()):
+        slips = self._buffers.get(SLIPS)
+        if slips is not None and (slips.shape != (NUM_SLIPS,) or not bool(((slips >= 0) & (slips <= 1)).all())):
             raise ValueError("the probabilities of slips are inconsistent")
 
     def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
         self._mixer = None
 
     @property
@@ -150,7 +132,7 @@ class ContextHead(nn.Module):
         if self._mixer is None:
             from anew.estimators.context_mixing.mixer import ContextMixer
 
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name != SLIPS}
+            arrays = self.arrays()
             letters, starts = arrays.pop("spelling").tobytes(), arrays.pop("spelling_starts").tolist()
             spellings = [letters[first:stop] for first, stop in pairwise(starts)]
             self._mixer = ContextMixer.restore(spellings, arrays)
@@ -158,8 +140,10 @@ class ContextHead(nn.Module):
 
     def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
         """Learn the weights of contexts and network from held-out text; see `ContextMixer.fit_joint`."""
-        self.mixer.fit_joint(ids, contexts, network, orders)
-        self._keep(_with_prefix(self.mixer.joint._asdict()))
+        mixer = self.mixer
+        mixer.fit_joint(ids, contexts, network, orders)
+        self.set_buffers(_with_prefix(mixer.joint._asdict()))
+        self._mixer = mixer  # it is up to date
 
     def fit_slips(self, documents: Sequence[tuple[int, Tokens, Floats]]) -> None:
         """Measure how often held-out text has slips, and how often they are drawn at the same places.
@@ -169,12 +153,13 @@ class ContextHead(nn.Module):
         """
         from anew.estimators.context_mixing.slips import NUM_SLIPS, accepted_shares
 
-        tallies = np.zeros((NUM_SLIPS, 2), dtype=np.int64)
+        mixer, tallies = self.mixer, np.zeros((NUM_SLIPS, 2), dtype=np.int64)
         for opening, ids, probabilities in documents:
-            document = self.mixer.document(len(ids) + 1)
-            self.mixer.recall(document, np.array([opening], dtype=np.int32))
-            tallies += self.mixer.slip_tallies(document, ids, probabilities)
-        self._keep({SLIPS: accepted_shares(tallies)})
+            document = mixer.document(len(ids) + 1)
+            mixer.recall(document, np.array([opening], dtype=np.int32))
+            tallies += mixer.slip_tallies(document, ids, probabilities)
+        self.set_buffers({SLIPS: accepted_shares(tallies)})
+        self._mixer = mixer  # it is up to date
 
     @property
     def accepted_slips(self) -> Floats | None:

@@ -30,6 +30,7 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
@@ -226,7 +227,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return Loss(losses.sum(), losses.numel())
 
     @property
-    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords | PassageLimit]:
+    def _heads(self) -> dict[str, FittedBuffers]:
         """Modules of what is fitted besides the network, by the name of their buffers."""
         heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known, "passages": self.passages}
         return {name: head for name, head in heads.items() if head is not None}
@@ -254,8 +255,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
-            head_shapes = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
-            head.allocate_buffers({name.removeprefix(f"{prefix}."): shape for name, shape in head_shapes.items()})
+            head.allocate_buffers(shapes_below(shapes, prefix))
 
     def check_state(self) -> None:
         for head in self._heads.values():

@@ -5,7 +5,7 @@ Legend for shapes: n targets or rows, B records, L targets of a record, V vocabu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -35,13 +35,13 @@ class FieldCounts(AddedCounts):
     """Kneser-Ney counts whose contexts are those of `FieldReader`, for records that are rows.
 
     Args:
-        vocab_size: V.
         order: Longest context of the counts of all records, with which these are compared.
         spellings: (V,) the bytes of each token; () where there are none, so that fields are not looked for.
     """
 
     def __init__(self, vocab_size: int, order: int, spellings: Sequence[bytes]) -> None:
         super().__init__(vocab_size, ORDER, NUM_ELEMENTS, "counts by field")
+        self.dtypes = {**self.dtypes, ROLES: torch.uint8, PARENTS: torch.int64}
         self.order_of_all, self.spellings = order, spellings
         self._reader: FieldReader | None = None
         self._shares: Floats | None = None
@@ -70,7 +70,7 @@ class FieldCounts(AddedCounts):
         shares: Floats = self._shares[contexts[1]]
         return shares
 
-    def count(self, sequences: Sequence[Ints], device: torch.device) -> None:
+    def count(self, sequences: Sequence[Ints]) -> None:
         """Count records, if they are rows and these counts predict them better."""
         sequences = [sequence for sequence in sequences if len(sequence) > 1]
         reader = FieldReader.learn(sequences, self.spellings) if self.spellings and sequences else None
@@ -79,8 +79,8 @@ class FieldCounts(AddedCounts):
         share = self._share_of(reader, sequences)
         if share is None:
             return
-        self.keep({ROLES: reader.roles, PARENTS: reader.parents}, device)
-        self.set_counts(self._fit(reader, sequences), share, device)
+        self.set_buffers({ROLES: reader.roles, PARENTS: reader.parents})
+        self.set_counts(self._fit(reader, sequences), share)
 
     def _fit(self, reader: FieldReader, sequences: Sequence[Ints]) -> KneserNey:
         targets, elements, depth = reader.targets(sequences)
@@ -108,12 +108,6 @@ class FieldCounts(AddedCounts):
         is_alone = alone <= (1.0 + MAX_LOSS) * mixed
         nats = np.where(is_alone, alone, mixed).sum()
         return np.where(is_alone, 1.0, shares) if nats < (1.0 - MIN_GAIN) * before.sum() else None
-
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
-        for name, dtype in ((ROLES, torch.uint8), (PARENTS, torch.int64)):
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
-        super().allocate_buffers(shapes, device)
 
     def check(self) -> None:
         if self.is_counted:

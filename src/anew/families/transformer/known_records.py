@@ -15,9 +15,9 @@ from hashlib import blake2b
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from anew.core.arrays import Numbers
+from anew.families.transformer.fitted_buffers import FittedBuffers
 
 # Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
 # reported (docs/log.md, 2026-11-27).
@@ -25,17 +25,18 @@ MAX_REPEATED = 0.5
 Ints = NDArray[np.int64]
 
 
-class KnownRecords(nn.Module):
+class KnownRecords(FittedBuffers):
     """Hashes of training records as a buffer.
 
     Args:
         special: Ids of the symbols that are not part of a record's content, by name.
     """
 
+    dtypes: Mapping[str, torch.dtype] = {"hashes": torch.int64}
+
     def __init__(self, special: Mapping[str, int]) -> None:
         super().__init__()
         self.begin_id, self.end_id = special.get("begin"), special.get("end")
-        self.register_buffer("place", torch.zeros(0), persistent=False)  # says on which device this is
 
     @property
     def is_fitted(self) -> bool:
@@ -54,7 +55,7 @@ class KnownRecords(nn.Module):
         if len(unique) and counts[counts > 1].sum() <= MAX_REPEATED * len(record_hashes):
             beginnings = [_hash(ids[1:]) for ids in sequences if self._is_beginning(ids)]
             stored = np.union1d(unique, np.array(beginnings, dtype=np.int64))
-            self.register_buffer("hashes", torch.from_numpy(stored).to(self.get_buffer("place").device))
+            self.set_buffers({"hashes": stored})
 
     def hash_of(self, ids: Ints) -> int | None:
         """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
@@ -94,18 +95,7 @@ class KnownRecords(nn.Module):
         content = row[int(row[0] == self.begin_id) :]
         return len(content) > max_length and bool(np.isin(_hash(content[:max_length]), self.stored()))
 
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
-        if "hashes" in shapes:
-            device = self.get_buffer("place").device
-            self.register_buffer("hashes", torch.zeros(shapes["hashes"], dtype=torch.int64, device=device))
-
     def check(self) -> None:
-        """Check the buffer, which may come from anybody.
-
-        Raises:
-            ValueError: It is not a sorted list.
-        """
         if self.is_fitted and (self.stored().ndim != 1 or (np.diff(self.stored()) <= 0).any()):
             raise ValueError("the hashes of known records are inconsistent")
 

@@ -45,7 +45,6 @@ from anew.functional import token_choice
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
-ENDS, BY_CLASS, BY_FIELD = "ends.", "by_class.", "by_field."  # prefixes of buffers
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
@@ -59,7 +58,6 @@ class NgramMixer(CountBuffers):
     """Counts, known records and gate as buffers.
 
     Args:
-        vocab_size: V.
         order: Longest context that is counted, in tokens.
         aligned: Whether known records are aligned with the new one.
         never_targets: Ids that never follow anything, such as the begin token of a record.
@@ -81,6 +79,7 @@ class NgramMixer(CountBuffers):
         spellings: Sequence[bytes] = (),
     ) -> None:
         super().__init__(vocab_size, order)
+        self.dtypes = {**self.dtypes, **RECORD_DTYPES, GATE_ALONE: torch.float64}
         self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
@@ -117,33 +116,19 @@ class NgramMixer(CountBuffers):
         if self.aligned:
             index = AlignmentIndex.fit(sequences, self.vocab_size, substitution_tokens)
             arrays |= zip(RECORD_DTYPES, (index.ids, index.lengths, index.substitution), strict=True)
-        self.keep(arrays, self.gate.device)
-        self.ends.count(sequences, self.gate.device)
+        self.set_buffers(arrays)
+        self.ends.count(sequences)
         if classes:
-            self.by_class.count(sequences, np.array(classes[: len(sequences)], dtype=np.int64), self.gate.device)
-        self.by_field.count(sequences, self.gate.device)
+            self.by_class.count(sequences, np.array(classes[: len(sequences)], dtype=np.int64))
+        self.by_field.count(sequences)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
         if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
             self._drop_records()
             self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
-        for name, dtype in RECORD_DTYPES.items():
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.gate.device))
-        if GATE_ALONE in shapes:
-            self.register_buffer(GATE_ALONE, self.gate.new_zeros(shapes[GATE_ALONE]))
-        for prefix, part in ((ENDS, self.ends), (BY_CLASS, self.by_class), (BY_FIELD, self.by_field)):
-            sizes = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-            part.allocate_buffers(sizes, self.gate.device)
-        self.allocate_counts(shapes, self.gate.device)
+        super().allocate_buffers(shapes)
 
     def check(self) -> None:
-        """Check the buffers, which may come from anybody.
-
-        Raises:
-            ValueError: They are inconsistent.
-        """
         if not self.is_fitted:
             return
         self.check_counts()
@@ -303,7 +288,6 @@ class NgramMixer(CountBuffers):
         Args:
             ids: (B, L+1) ids of the records.
             log_probs: (2, B, L) log-probabilities that network and counts gave the targets ids[:, 1:].
-            state: State of B rows.
 
         Yields:
             Before each target, (B, S) how well all models did so far, and what the aligned records predict.
@@ -422,7 +406,6 @@ def read_prompt(
     """State after reading prompts, before the first new token.
 
     Args:
-        mixer: The mixer that continues them.
         ids: (n, t) ids of the prompts.
         num_known: Number of the last tokens that the network sees; those before are ignored.
         network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from anew.core.specs import Batch
 from anew.estimators.passages import MAX_PASSAGE, NO_PASSAGE, PassageIndex, continuation_rates
+from anew.families.transformer.fitted_buffers import FittedBuffers
 from anew.families.transformer.sweep_sequences import documents_of
 
-DTYPES = {"text": torch.int32, "rates": torch.float32}  # of the buffers
 Cut = Callable[["Floats"], "Floats"]  # weights (k, V) without the tokens that the settings do not allow
 # Odds that a passage is left are multiplied by e for each token that a sample went on more often than held-out text does, and at
 # most by this. A sample that must leave where the model allows only one token goes on with nonsense. 5 is enough to go on as often as
@@ -36,26 +36,26 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class PassageLimit(nn.Module):
+class PassageLimit(FittedBuffers):
     """How often held-out text goes on with passages, as a buffer, and the training text where no other head keeps it.
 
     Args:
         head: The head that keeps the training text; None if it is kept here.
     """
 
+    dtypes: Mapping[str, torch.dtype] = {"text": torch.int32, "rates": torch.float32}
+
     def __init__(self, head: nn.Module | None = None) -> None:
         super().__init__()
         self._heads = () if head is None else (head,)  # not a part of this module
         self._documents: list[Ints] = []
         self._index: PassageIndex | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     def keep(self, sequences: Iterable[Ints]) -> list[Ints]:
         """The sequences of a training text, which is kept."""
         sequences = list(sequences)
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        self.register_buffer("text", torch.from_numpy(text))
-        self.clear_cache()
+        self.set_buffers({"text": text})
         return sequences
 
     def watched(self, sweep: Iterable[Batch]) -> Iterator[Batch]:
@@ -72,25 +72,12 @@ class PassageLimit(nn.Module):
         if rates is not None:
             self.register_buffer("rates", torch.from_numpy(rates))
 
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
-        for name, dtype in DTYPES.items():
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype))
-        self.clear_cache()
-
     def check(self) -> None:
-        """Check the buffers, which may come from anybody.
-
-        Raises:
-            ValueError: They are inconsistent.
-        """
         rates = self._buffers.get("rates")
         if rates is not None and (rates.shape != (MAX_PASSAGE + 1,) or not bool(((rates >= 0) & (rates <= 1)).all())):
             raise ValueError("the rates of passages are inconsistent")
 
     def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
         self._index = None
 
     @property

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from anew.estimators.record_lengths import EndModel, count_lengths
+from anew.families.transformer.fitted_buffers import FittedBuffers
 
 LENGTHS, WEIGHTS = "lengths", "weights"  # buffers: how many known records have each length; weights of `EndModel`
 WEIGHTS_ALONE = "weights_alone"  # the weights without aligned records, if samples are drawn without them
@@ -24,18 +24,19 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class RecordEnds(nn.Module):
+class RecordEnds(FittedBuffers):
     """Ends of records by their lengths. Until they are counted, probabilities stay as they are.
 
     Args:
         end_id: The last id of a record; None if the lengths of known sequences do not say where it stands.
     """
 
+    dtypes: Mapping[str, torch.dtype] = {LENGTHS: torch.int64, WEIGHTS: torch.float64, WEIGHTS_ALONE: torch.float64}
+
     def __init__(self, end_id: int | None) -> None:
         super().__init__()
         self.end_id = end_id
         self._models: dict[str, EndModel] = {}  # by the buffer of their weights
-        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
 
     @property
     def is_counted(self) -> bool:
@@ -57,39 +58,24 @@ class RecordEnds(nn.Module):
         return int(whole[0]) + 1 if len(whole) and lengths[0] <= max(1, MAX_CUT * lengths.sum()) else 0
 
     def clear_cache(self) -> None:
-        """Must be called after buffers have changed."""
         self._models.clear()
 
-    def count(self, sequences: Sequence[Ints], device: torch.device) -> None:
+    def count(self, sequences: Sequence[Ints]) -> None:
         """Count the lengths of whole records among sequences."""
         if self.end_id is not None:
-            self.register_buffer(LENGTHS, torch.from_numpy(count_lengths(sequences, self.end_id)).to(device))
-            self.set_weights(WEIGHTS, np.zeros(2))
+            self.set_buffers({LENGTHS: count_lengths(sequences, self.end_id), WEIGHTS: np.zeros(2)})
 
     def set_weights(self, name: str, weights: Doubles) -> None:
         """Set the weights (2,) in the buffer of that name; without lengths there are none."""
         if self.is_counted:
-            self.register_buffer(name, torch.from_numpy(weights).to(self.get_buffer(LENGTHS).device))
-            self.clear_cache()
+            self.set_buffers({name: weights})
 
     def drop_weights_alone(self) -> None:
         """Draw samples by the same weights again."""
         self._buffers.pop(WEIGHTS_ALONE, None)
         self.clear_cache()
 
-    def allocate_buffers(self, shapes: Mapping[str, torch.Size], device: torch.device) -> None:
-        """Make empty buffers for a state dict, whose names have no prefix."""
-        for name, dtype in ((LENGTHS, torch.int64), (WEIGHTS, torch.float64), (WEIGHTS_ALONE, torch.float64)):
-            if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=device))
-        self.clear_cache()
-
     def check(self) -> None:
-        """Check the buffers, which may come from anybody.
-
-        Raises:
-            ValueError: They are inconsistent.
-        """
         lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(WEIGHTS)
         if lengths is None and weights is None:  # of a run whose records were not counted by length
             return

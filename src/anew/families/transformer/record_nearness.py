@@ -28,7 +28,6 @@ def draws_copies(family: SampledFamily, records: AlignmentIndex, held_out: Seque
     """Whether far more samples than held-out records are near to a training record.
 
     Args:
-        family: The family, with its gate fitted.
         held_out: Records with begin and end, as in a batch.
     """
     spread = np.linspace(0, len(held_out) - 1, min(NUM_HELD_OUT, len(held_out))).astype(int)

@@ -33,11 +33,7 @@ class PortableVae(Protocol):
 
 
 def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> PortableSampler:
-    """Top latents by the fitted prior, bottom latents around what these say, then the decoder. Pixels are means.
-
-    Args:
-        owner: The same, as a module.
-    """
+    """Top latents by the fitted prior, bottom latents around what these say, then the decoder. Pixels are means."""
     size, autoencoder, prior = math.prod(family.latent.shape), family.autoencoder, family.prior
     num_components = prior.num_clusters + 1
 

@@ -91,7 +91,6 @@ class MixturePrior(nn.Module):
     are no clusters.
 
     Args:
-        size: D.
         num_clusters: Most clusters; 0: one Gaussian.
         classes: Number of classes, 0 without labels.
     """

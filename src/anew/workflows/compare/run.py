@@ -17,10 +17,9 @@ from anew.core import files
 from anew.core.own_folders import COMPARISON_MARK
 from anew.core.provenance import command_line, versions
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.short_training import BARELY_TRAINED
 from anew.core.specs import Grid
 from anew.core.threads import measure_crowding, use_threads
-from anew.core.wording import duration, listed, plural
+from anew.core.wording import BARELY_TRAINED, duration, listed, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice

@@ -1,0 +1,61 @@
+"""State that is fitted to the data in one go, not learned step by step: buffers whose sizes depend on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class FittedBuffers(nn.Module):
+    """A module with buffers that are made when it is fitted or restored.
+
+    Attributes:
+        dtypes: The dtype of each such buffer, by name.
+    """
+
+    dtypes: Mapping[str, torch.dtype]
+    place: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("place", torch.zeros(0), persistent=False)  # says on which device this is
+        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
+
+    def set_buffers(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Keep arrays as buffers of these names."""
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(array).to(self.place.device))
+        self.clear_cache()
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The buffers that were made, by name."""
+        return {name: self.get_buffer(name).cpu().numpy() for name in self.dtypes if name in self._buffers}
+
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
+        """Make empty buffers for a state dict, whose names have no prefix; also those of the modules in this one."""
+        for name, dtype in self.dtypes.items():
+            if name in shapes:
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.place.device))
+        for name, part in self.named_children():
+            if isinstance(part, FittedBuffers):
+                part.allocate_buffers(shapes_below(shapes, name))
+        self.clear_cache()
+
+    def check(self) -> None:
+        """Check the buffers, which may come from anybody.
+
+        Raises:
+            ValueError: They are inconsistent.
+        """
+
+    def clear_cache(self) -> None:
+        """Forget what was made of the buffers; must be called after they have changed."""
+
+
+def shapes_below(shapes: Mapping[str, torch.Size], prefix: str) -> dict[str, torch.Size]:
+    """The shapes of a module's buffers, without its name, of a state dict that also has others."""
+    return {name.removeprefix(f"{prefix}."): shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
