@@ -154,9 +154,9 @@ class AudioEvaluation(Evaluation[Samples]):
             f"a kernel classifier of the levels of {audio.BANDS} mel bands, or of coarse bands and loudness, trained on one half and "
             "tested on the other"
         )
-        rows = {part: self._levels_and_loudness(part, levels) for part, levels in rows.items()}
-        views = (audio.BANDS, rows["samples"].shape[1] - audio.BANDS)
-        spectra = replace(self.sets.with_features(rows, self.feature_description), views=views)
+        levels_and_loudness = {part: self._levels_and_loudness(part, levels) for part, levels in rows.items()}
+        views = (audio.BANDS, levels_and_loudness["samples"].shape[1] - audio.BANDS)
+        spectra = replace(self.sets.with_features(levels_and_loudness, self.feature_description), views=views)
         yield classifier_score(sound_spectrum_auc(), spectra, seed, source)
 
     def _levels(self, part: str) -> NDArray[np.float64]:
