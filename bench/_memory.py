@@ -1,4 +1,5 @@
-"""One process of two that train a Transformer for three steps: its peak memory. `_memory.py ddp|fsdp LAYERS`."""
+"""One process of some that train a Transformer for three steps: its memory once the network is built, once it is shared, and at
+its peak. `_memory.py ddp|fsdp LAYERS`."""
 
 from __future__ import annotations
 
@@ -45,6 +46,7 @@ def main() -> None:
         suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
         config = cfg.from_json(owner.Config, suggested | shape | {"ngrams": False, "dropout": 0.0})
         family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
+        built = megabytes("VmRSS")
         trainer = Trainer(
             family,
             Noise(),
@@ -55,8 +57,10 @@ def main() -> None:
             world=world,
             shard=sys.argv[1] == "fsdp",
         )
+        placed = megabytes("VmRSS")
         loss = [result.losses["main"] for result in trainer][-1]
-        row = {"parameters": num_parameters(family), "peak_mb": megabytes("VmHWM"), "before_mb": before, "loss": loss}
+        row = {"parameters": num_parameters(family), "before_mb": before, "built_mb": built, "placed_mb": placed}
+        row |= {"peak_mb": megabytes("VmHWM"), "loss": loss}
         print(json.dumps(row), flush=True)
 
 

@@ -1,7 +1,8 @@
-"""A store to measure with: `rclone serve s3` over a folder, and a relay in front of it that loses some requests."""
+"""A store to measure with: `rclone serve s3` over a folder, and before it a tap that counts requests, or a relay that loses some."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import random
@@ -17,6 +18,7 @@ from typing import Any
 
 KEY, SECRET = "keyofthebench", "secretofthebench"
 CHUNK = 256 * 1024
+REQUEST_LINE_END = b" HTTP/1.1\r\n"
 HOP_HEADERS = {"connection", "transfer-encoding", "keep-alive"}
 
 
@@ -58,6 +60,45 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class Tap:
+    """Hands bytes on as they are, since a relay that parses them takes more processor time than the store.
+
+    Attributes:
+        first: When the first request came (time.time()).
+        requests: How many came.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.first: float | None = None
+        self.requests = 0
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                client, _ = self._listener.accept()
+                store = socket.create_connection(("127.0.0.1", self._server.port))
+                for here, there, is_asking in ((client, store, True), (store, client, False)):
+                    here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    threading.Thread(target=self._hand_on, args=(here, there, is_asking), daemon=True).start()
+
+    def _hand_on(self, here: socket.socket, there: socket.socket, is_asking: bool) -> None:
+        with contextlib.suppress(OSError):  # one side is gone
+            while data := here.recv(CHUNK):
+                if is_asking:
+                    self.first = self.first or time.time()
+                    self.requests += data.count(REQUEST_LINE_END)
+                there.sendall(data)
+        with contextlib.suppress(OSError):
+            there.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listener.close()
 
 
 class Relay:

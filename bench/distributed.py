@@ -36,70 +36,11 @@ from pathlib import Path
 from typing import Any
 
 from _common import Table, anew_command, environ, events, fresh, parser, pinned, setting_words
+from _hosts import BRIDGE, LIMIT_S, TAIL, Host, give_up, ip, kill_tree, network, start_host, wait_for
 
-BRIDGE, PREFIX, NETWORK, PORT = "anew-bridge", "anew-host", "10.77.0", 29511
 STUCK_S = 300.0  # after a cut link, until a command that has not ended is killed
 MEMORY = Path(__file__).with_name("_memory.py")
 CURVES = Path(__file__).with_name("_curves.py")
-
-
-def ip(*words: object) -> None:
-    subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
-
-
-@contextlib.contextmanager
-def network(hosts: int, rate: str | None) -> Iterator[None]:
-    """So many hosts on one bridge. rate: of each link, as tc writes it."""
-    names = [BRIDGE, *(f"{PREFIX}{number}" for number in range(hosts))]
-    try:
-        for name in names:
-            ip("netns", "add", name)
-        ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
-        ip("-n", BRIDGE, "link", "set", "br0", "up")
-        for number, name in enumerate(names[1:]):
-            ip("-n", BRIDGE, "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
-            ip("-n", BRIDGE, "link", "set", f"port{number}", "master", "br0", "up")
-            ip("-n", name, "addr", "add", f"{NETWORK}.{number + 1}/24", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
-            ip("-n", name, "link", "set", "lo", "up")
-            if rate:
-                shape = ["tc", "-n", name, "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", rate]
-                subprocess.run([*shape, "burst", "256k", "latency", "50ms"], check=True, capture_output=True)
-        yield
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
-def start_host(
-    number: int,
-    hosts: int,
-    place: Path,
-    words: Sequence[str],
-    cores: Sequence[int],
-    nodes: str | None = None,
-    restarts: int = 0,
-    program: Sequence[str] = ("-m", "--", "anew"),
-) -> subprocess.Popen[str]:
-    """One host's torchrun, in its folder."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", nodes or str(hosts)]
-    torchrun += ["--max-restarts", str(restarts)]
-    # Names of the hosts are not resolved here, so each is told whether it keeps the store of the rendezvous.
-    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
-    meeting += ["--rdzv-conf", f"is_host={number == 0}"]
-    own = ["--nproc-per-node", "1", "--local-addr", f"{NETWORK}.{number + 1}"]
-    command = [*torchrun, *meeting, *own, *program, *words]
-    naming = f'hostname {PREFIX}{number}; exec "$@"'
-    variables = {"GLOO_SOCKET_IFNAME": "eth0", "ANEW_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        ["ip", "netns", "exec", f"{PREFIX}{number}", "unshare", "--uts", "sh", "-c", naming, "sh", *command],
-        cwd=place,
-        env=environ(cores, variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def places(arguments: argparse.Namespace, hosts: int) -> list[Path]:
@@ -118,14 +59,14 @@ def train_words(arguments: argparse.Namespace) -> list[str]:
     return ["train", arguments.data.name, "--run", "run", "--steps", str(arguments.steps), *settings]
 
 
-def run_hosts(arguments: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float, str]:
-    """Exit codes, wall seconds and the output of the first host."""
+def run_hosts(arguments: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float]:
+    """Exit codes and wall seconds."""
     begin = time.monotonic()
     hosts = [start_host(i, len(folders), f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
-    outputs = [host.communicate()[0] for host in hosts]
-    if any(host.returncode for host in hosts):
-        raise SystemExit("a host failed:\n" + "\n".join(output[-3000:] for output in outputs))
-    return [int(host.returncode) for host in hosts], time.monotonic() - begin, outputs[0]
+    codes = [host.wait() for host in hosts]
+    if any(codes) or None in codes:
+        give_up(hosts, f"a host failed; exit codes {codes}, None where it had not ended after {LIMIT_S:.0f} s")
+    return [code for code in codes if code is not None], time.monotonic() - begin
 
 
 def losses(run: Path) -> list[float]:
@@ -138,16 +79,17 @@ def distance(run: Path, other: Path) -> float:
     return max(abs(a - b) / abs(b) for a, b in pairs)
 
 
-def wait_for_steps(run: Path, steps: int) -> None:
-    while not (run / "events.jsonl").exists() or len(losses(run)) < steps:
-        time.sleep(0.1)
+def wait_for_steps(hosts: Sequence[Host], steps: int) -> None:
+    """Wait until the run on the first host has logged so many steps."""
+    run = hosts[0].place / "run"
+    wait_for(hosts, lambda: (run / "events.jsonl").exists() and len(losses(run)) >= steps, f"step {steps}")
 
 
-def worker_of(host: subprocess.Popen[str]) -> int:
+def worker_of(host: Host) -> int:
     """The process of Anew below a host's torchrun."""
     import psutil
 
-    processes = psutil.Process(host.pid).children(recursive=True)
+    processes = psutil.Process(host.process.pid).children(recursive=True)
     return next(p.pid for p in processes if "anew" in p.cmdline() and "torch.distributed.run" not in p.cmdline())
 
 
@@ -162,7 +104,7 @@ def train_alone(arguments: argparse.Namespace) -> Path:
 def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
     folders = places(arguments, hosts)
     with network(hosts, rate):
-        codes, seconds, _ = run_hosts(arguments, folders)
+        codes, seconds = run_hosts(arguments, folders)
     others = [folder for folder in folders[1:] if (folder / "run").exists()]
     row = {"part": "hosts", "hosts": hosts, "rate": rate, "codes": codes, "wall_s": round(seconds, 1)}
     return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
@@ -177,12 +119,12 @@ def resume_row(
         started = [
             start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders[:hosts])
         ]
-        wait_for_steps(run, arguments.steps // 4)
+        wait_for_steps(started, arguments.steps // 4)
         subprocess.run(["kill", f"-{signal.SIGTERM.value}", str(worker_of(started[-1]))], check=True)
         for host in started:
-            host.communicate()
+            host.wait()
         stopped_at = len(losses(run))
-        codes, _, _ = run_hosts(arguments, folders[:hosts_after])
+        codes, _ = run_hosts(arguments, folders[:hosts_after])
     row = {
         "part": "resume",
         "hosts": f"{hosts} to {hosts_after}",
@@ -198,7 +140,7 @@ def cut_row(arguments: argparse.Namespace, hosts: int) -> dict[str, Any]:
     folders = places(arguments, hosts)
     with network(hosts, None):
         started = [start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
-        wait_for_steps(folders[0] / "run", arguments.steps // 4)
+        wait_for_steps(started, arguments.steps // 4)
         ip("-n", BRIDGE, "link", "set", f"port{hosts - 1}", "nomaster")
         begin = time.monotonic()
         with ThreadPoolExecutor(hosts) as pool:
@@ -206,20 +148,20 @@ def cut_row(arguments: argparse.Namespace, hosts: int) -> dict[str, Any]:
     return {
         "part": "cut",
         "hosts": hosts,
-        "ended_after_s": [seconds for seconds, _ in ends],
-        "codes": [host.returncode for host in started],
-        "says": [[line for line in output.splitlines() if line.startswith("anew: ")] for _, output in ends],
+        "ended_after_s": ends,
+        "codes": [host.process.returncode for host in started],
+        "says": [sentences(host) for host in started],
     }
 
 
-def wait_for_end(host: subprocess.Popen[str], begin: float) -> tuple[float | None, str]:
-    """(seconds from `begin` to the end of a host's command, its output); None for one that had to be killed."""
-    try:
-        output = host.communicate(timeout=STUCK_S)[0]
-        return round(time.monotonic() - begin, 1), output
-    except subprocess.TimeoutExpired:
-        host.kill()
-        return None, host.communicate()[0]
+def sentences(host: Host) -> list[str]:
+    """What Anew said on a host."""
+    return [line for line in host.output.splitlines() if line.startswith("anew: ")]
+
+
+def wait_for_end(host: Host, begin: float) -> float | None:
+    """Seconds from `begin` to the end of a host's command; None for one that had to be killed."""
+    return None if host.wait(STUCK_S) is None else round(time.monotonic() - begin, 1)
 
 
 def torchrun_words(*options: object) -> list[str]:
@@ -236,6 +178,7 @@ def kill_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     place = fresh(arguments.work / "distributed" / "kill")
     words = [str(arguments.data) if word == arguments.data.name else word for word in train_words(arguments)]
     undisturbed = run_with_kills([*words[:3], str(place / "undisturbed"), *words[4:]], arguments, [])
+    yield {"part": "kill", **undisturbed, "kills_so_far": 0}
     kills = number = 0
     while kills < arguments.kills:
         run = place / f"run{number}"
@@ -263,12 +206,15 @@ def run_with_kills(
     """One run, a worker of which is killed so many seconds after the one before (or the start) is there again."""
     command = [*torchrun_words("--standalone", "--nproc-per-node", 2, "--max-restarts", 50), *words]
     begin = time.monotonic()
-    log = open(arguments.work / "distributed" / "kill.log", "ab")  # noqa: SIM115
+    path = arguments.work / "distributed" / "kill.log"
+    log = open(path, "wb")  # noqa: SIM115
     host = subprocess.Popen(command, env=environ(arguments.cores[:1]), stdout=log, stderr=log, start_new_session=True)
     states = []
     for delay in delays:
         deadline = time.monotonic() + delay
-        while host.poll() is None and (time.monotonic() < deadline or len(workers(host)) < 2):
+        while host.poll() is None and time.monotonic() < deadline + LIMIT_S:
+            if time.monotonic() >= deadline and len(workers(host)) == 2:
+                break
             time.sleep(0.05)
         alive = workers(host)
         if host.poll() is not None or not alive:
@@ -278,8 +224,17 @@ def run_with_kills(
             os.kill(source.choice(alive), signal.SIGKILL)
             states.append(state_of(Path(words[3])))
         time.sleep(1.0)
-    code = host.wait()
-    log.close()
+    try:
+        code = host.wait(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        kill_tree(host.pid)
+        raise SystemExit(
+            f"a run had not ended {LIMIT_S:.0f} s after its last kill\n{path.read_text()[-TAIL:]}"
+        ) from None
+    finally:
+        log.close()
+    if code and not states:
+        raise SystemExit(f"the undisturbed run ended with {code}\n{path.read_text()[-TAIL:]}")
     return {"kills": len(states), "killed_at": states, "code": code, "seconds": round(time.monotonic() - begin, 1)}
 
 
@@ -313,26 +268,22 @@ def is_worker(process: Any) -> bool:
 
 def lost_row(arguments: argparse.Namespace, after: int) -> dict[str, Any]:
     """The last of two hosts is killed with all its processes after so many steps; the first one goes on alone."""
-    import psutil
-
     folders = places(arguments, 2)
     run = folders[0] / "run"
+    begin = time.monotonic()
     with network(2, None):
         started = [
             start_host(i, 2, f, train_words(arguments), arguments.cores, nodes="1:2", restarts=3)
             for i, f in enumerate(folders)
         ]
-        wait_for_steps(run, after)
-        at = len(losses(run))
-        root = psutil.Process(started[-1].pid)
-        for process in [*root.children(recursive=True), root]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        begin = time.monotonic()
-        output = started[0].communicate()[0]
-    sentences = [line for line in output.splitlines() if line.startswith("anew: ")]
-    row = {"part": "lost", "lost_at": at, "code": started[0].returncode, "steps": len(losses(run)), "says": sentences}
-    return row | {"seconds": round(time.monotonic() - begin, 1)}
+        wait_for_steps(started, after)
+        num_steps, lost = len(losses(run)), time.monotonic()
+        kill_tree(started[-1].process.pid)
+        code = started[0].wait()
+    if code is None:
+        give_up(started, f"the first host had not ended {LIMIT_S:.0f} s after the loss of the other")
+    row = {"part": "lost", "lost_at": num_steps, "code": code, "steps": len(losses(run)), "says": sentences(started[0])}
+    return row | {"before_s": round(lost - begin, 1), "seconds": round(time.monotonic() - lost, 1)}
 
 
 def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:

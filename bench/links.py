@@ -17,7 +17,7 @@ from typing import Any
 
 import _step_time as model
 from _common import Table, fresh, parser
-from distributed import network, start_host
+from _hosts import give_up, network, start_host
 
 WORKER = Path(__file__).with_name("_links.py")
 
@@ -30,10 +30,10 @@ def measure(arguments: argparse.Namespace, hosts: int, rate: str) -> dict[str, A
             start_host(number, hosts, folder, words, arguments.cores, program=("--", str(WORKER)))
             for number, folder in enumerate(folders)
         ]
-        outputs = [host.communicate()[0] for host in started]
-    if any(host.returncode for host in started):
-        raise SystemExit("a host failed:\n" + "\n".join(output[-3000:] for output in outputs))
-    facts = [json.loads(line) for output in outputs for line in output.splitlines() if line.startswith("{")]
+        codes = [host.wait() for host in started]
+    if any(codes) or None in codes:
+        give_up(started, f"a host failed; exit codes {codes}")
+    facts = [json.loads(line) for host in started for line in host.output.splitlines() if line.startswith("{")]
     return dict(facts[0])
 
 

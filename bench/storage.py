@@ -122,7 +122,7 @@ def speed_rows(options: argparse.Namespace, part: str, server: _store.Server) ->
     for repeat in range(options.repeats):
         for place in ("disk", "bucket"):
             folder = fresh(work / "run")
-            relay = _store.Relay(server, 0.0)
+            relay = _store.Tap(server)
             address = data if place == "disk" else f"s3://{part}/"
             words = train_words(options, address, folder / "run", options.steps)
             extra = _store.variables(relay.port) | {"ANEW_CACHE": str(folder / "cache")}

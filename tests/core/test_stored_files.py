@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from anew.core.stored_files import StoredFile, StoredFiles
+from anew.core.stored_files import StoredFile, StoredFiles, stamp_of, stamp_of_object
 
 
 def test_files_are_found_by_path_in_the_order_of_paths() -> None:
@@ -24,3 +26,9 @@ def test_some_of_the_files() -> None:
     chosen = files.filter(lambda row: row[1] != 2)
     assert list(chosen.rows()) == [("0.png", 0, "s"), ("1.png", 1, "s"), ("3.png", 3, "s")]
     assert chosen["3.png"].key == "b/3.png" and "2.png" not in chosen
+
+
+@pytest.mark.parametrize("tag", ['"abc"', 'W/"abc"', "abc", "", '""', None])
+def test_the_stamp_of_an_object_is_that_of_its_description(tag: str | None) -> None:
+    changed = datetime(2026, 11, 29, 22, 58, 35, 247_000, tzinfo=UTC)
+    assert stamp_of_object(tag, changed) == stamp_of({"ETag": tag, "LastModified": changed}) != ""

@@ -213,9 +213,27 @@ def test_molecules_are_valid_unique_and_new() -> None:
     pytest.importorskip("rdkit")
     real = [molecule(i) for i in range(300)]
     samples = [*real[:20], *real[:20], "C1CC", "c1cc", *(molecule(i) for i in range(900, 930))]
-    scores = scores_of(MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))._chemistry())
+    evaluation = MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))
+    scores = scores_of([*evaluation._validity(), *evaluation._novelty()])
     assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].real_baseline == 1.0
     assert scores["unique_share"].value < 0.8 and 0.3 < scores["novel_share"].value < 0.8
+
+
+def test_ten_times_as_many_molecules_are_no_less_unique() -> None:
+    pytest.importorskip("rdkit")
+    rng = np.random.default_rng(0)
+    samples, test = ([molecule(int(i)) for i in rng.integers(0, 300, n)] for n in (2_000, 100))
+    unique = scores_of(MoleculeEvaluation(inputs(samples, test, test, False))._validity())["unique_share"]
+    assert unique.n == 100 and unique.value > 0.75 and unique.real_baseline > 0.75
+
+
+@pytest.mark.parametrize("make", [CodeEvaluation, MoleculeEvaluation])
+def test_what_is_measured_before_the_features_is_not_measured_again(make: type[CodeEvaluation]) -> None:
+    """Short reports held the same figures twice."""
+    real = ["def f(x):\n    return x\n\n" * 20 if make is CodeEvaluation else molecule(i) for i in range(60)]
+    evaluation = make(inputs(real[:20], real[20:40], real[40:], make is CodeEvaluation, seconds=60.0))
+    figures = [score.name for _ in range(2) for score in evaluation.modality_metrics()]
+    assert figures and len(set(figures)) == len(figures)
 
 
 def written_backwards(smiles: str) -> str:

@@ -53,6 +53,17 @@ def test_too_small_a_budget_names_one_that_would_do() -> None:
     assert time_to_train(5.0, context(elapsed=4.0), minimum=1.0) == 1.0
 
 
+def test_time_that_is_kept_for_others_is_part_of_what_would_do() -> None:
+    """ "Give at least 21s" was followed by "give at least 22s"."""
+    busy = replace(context(elapsed=2.0), reserved=30.0, report_extra=5.0)
+    with pytest.raises(BudgetError) as refusal:
+        time_to_train(20.0, busy)
+    assert time_to_train(float(re.findall(r"at least (\d+)s", str(refusal.value))[0]), busy) >= 1.0
+    with pytest.raises(BudgetError) as refusal:
+        check_gain(60.0, busy, spent=40.0, trained=87.0)
+    check_gain(float(re.findall(r"at least (\d+)s", str(refusal.value))[0]), busy, spent=40.0, trained=87.0)
+
+
 def test_reading_may_take_what_report_and_training_leave() -> None:
     seconds = seconds_to_read(Request(data="x", budget=60.0), TrainConfig(), context(elapsed=4.0))
     assert seconds is not None and time_to_train(60.0, context(elapsed=4.0 + seconds - 0.1)) >= 1.0

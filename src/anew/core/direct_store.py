@@ -12,14 +12,14 @@ import importlib
 import importlib.util
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from anew.core.addresses import FileSystem
 from anew.core.store_attempts import ANSWER_S, CONNECT_S
-from anew.core.stored_files import Row, stamp_of
+from anew.core.stored_files import Row, stamp_of_object
 
 # Other keys could be taken for those of other objects, as `obstore` writes them in a form of its own.
 _PLAIN_KEY = re.compile(r"(?!.*(//|/\.{1,2}(/|$)))[A-Za-z0-9_-](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_-])?")
@@ -42,10 +42,11 @@ class _Credentials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """A bucket. read: (key, size) -> the object; rows: prefix -> the objects below it."""
+    """A bucket. read: (key, size) -> the object; rows: (prefix, root) -> the objects below the
+    prefix, by their paths below the root."""
 
     read: Callable[[str, int], bytes]
-    rows: Callable[[str], list[Row]]
+    rows: Callable[[str, str], list[Row]]
 
 
 class DirectStore:
@@ -80,16 +81,17 @@ class DirectStore:
             self._failures = 0
         return data
 
-    def rows(self, bucket: str, prefix: str) -> list[Row] | None:
-        """All objects below a folder, by their paths there; None where only the client can list it.
+    def rows(self, bucket: str, prefix: str, root: str) -> list[Row] | None:
+        """All objects below a folder, by their paths below a root; None where only the client can list it.
 
         Args:
             prefix: The folder, which ends with a slash.
+            root: The beginning of `prefix` that paths leave out.
         """
         if not self._is_direct or _PLAIN_KEY.fullmatch(prefix.removesuffix("/")) is None:
             return None
         try:
-            rows = self._bucket(bucket).rows(prefix)
+            rows = self._bucket(bucket).rows(prefix, root)
         except Exception:  # of any kind: the client tries the same, and says what it meets
             self._count_failure()
             return None
@@ -150,16 +152,16 @@ def _open_bucket(system: object, bucket: str) -> _Bucket:
             raise ValueError("it has another size")
         return bytes(answer.bytes())
 
-    def rows(prefix: str) -> list[Row]:
+    def rows(prefix: str, root: str) -> list[Row]:
         pages = obstore.list(store, prefix, chunk_size=PAGE)
-        start = len(prefix)
-        return [(entry["path"][start:], entry["size"], _stamp_of(entry)) for page in pages for entry in page]
+        start = len(root)
+        return [
+            (entry["path"][start:], entry["size"], stamp_of_object(entry["e_tag"], entry["last_modified"]))
+            for page in pages
+            for entry in page
+        ]
 
     return _Bucket(read, rows)
-
-
-def _stamp_of(entry: Mapping[str, object]) -> str:
-    return stamp_of({"ETag": entry["e_tag"], "LastModified": entry["last_modified"]})
 
 
 def _credentials_of(system: object, credentials: _Credentials) -> Callable[[], dict[str, object]]:

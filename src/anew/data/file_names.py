@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 _PART = {
     "train": "train",
@@ -28,6 +28,8 @@ _PROGRAM_NAMES = (
     " vb vbs vert frag vh vhd vhdl vim vue wat wgsl zig zsh"
 )
 PROGRAM_SUFFIXES = frozenset(f".{name}" for name in _PROGRAM_NAMES.split())
+_STEMS = ("train", "val", "dev", "test")  # letters that each of these words holds
+SEARCHED_PATHS = 1000  # whose text is searched at once: a search in each path takes ten times as long; chosen
 # With so many files, a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
 MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -79,26 +81,36 @@ def part_of(path: str) -> str | None:
     return _PART.get(stem[0], _PART.get(stem[-1]))
 
 
-def parts_of(paths: Collection[str]) -> dict[str, str | None]:
-    """The part of each file of a folder, by its path.
+def parts_of(paths: Collection[str]) -> dict[str, str]:
+    """The part of each file of a folder that belongs to one, by its path.
 
     If no path names the train part, the same names often mean something else: a folder `test` of programs holds tests of the
     others, beside other folders it is one like them (a class), and among many files, a name like `coin_test.png` is a
     coincidence.
     """
-    parts = {path: part_of(path) for path in paths}
-    if "train" in parts.values() or not any(parts.values()):
+    parts = {path: part for path in may_name_parts(paths) if (part := part_of(path)) is not None}
+    if "train" in parts.values() or not parts:
         return parts
     with_others = _folders_with_others(paths)
-    for path, part in parts.items():
+
+    def is_part(path: str) -> bool:
         folder = path.lower().rpartition("/")[0]
-        if part is None or _is_program(path.lower()):
-            parts[path] = None
-        elif _part_of_folder(folder) is None:
-            parts[path] = None if len(parts) >= MANY_FILES else part
-        elif _folder_above_part(folder) in with_others:
-            parts[path] = None
-    return parts
+        if _is_program(path.lower()):
+            return False
+        if _part_of_folder(folder) is None:
+            return len(paths) < MANY_FILES
+        return _folder_above_part(folder) not in with_others
+
+    return {path: part for path, part in parts.items() if is_part(path)}
+
+
+def may_name_parts(paths: Collection[str]) -> Iterator[str]:
+    """The paths for which `part_of` may give a part, and some others near them."""
+    remaining = iter(paths)
+    while searched := list(itertools.islice(remaining, SEARCHED_PATHS)):
+        text = "\n".join(searched).lower()
+        if any(stem in text for stem in _STEMS):
+            yield from searched
 
 
 def _folders_with_others(paths: Collection[str]) -> set[str]:

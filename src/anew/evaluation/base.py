@@ -22,8 +22,7 @@ from anew.evaluation.items_in_time import affordable_items, probe_size
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.metrics.bits import bits_spec, gap_score
-from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import (
     MAX_ITEMS_WITHOUT_SAVING,
@@ -286,10 +285,8 @@ class Evaluation(ABC, Generic[ItemT]):
         if not examples:
             self.skip(f"bits per {self.unit}", "no held-out item could be scored in the time left")
             return
-        rows = np.array([bits / units for bits, units in examples])
-        low, high = mean_interval(rows, self.inputs.seed)
-        source = f"held-out {self.noun}{self.bound}"
-        yield Score(bits_spec(self.unit), float(rows.mean()), low=low, high=high, n=len(rows), source=source)
+        rows = [(bits / units, 1.0) for bits, units in examples]
+        yield bits_score(bits_spec(self.unit), rows, f"held-out {self.noun}{self.bound}", self.inputs.seed)
 
     def naive_likelihood(self) -> Iterator[Score]:
         """Yield the bits of naive models, which the likelihood of the model is compared with; none by default."""

@@ -91,6 +91,8 @@ TITLES = {
     "repetition_rate": "Repetition",
     "seconds_per_1000": "Seconds for 1,000 samples",
     "sharpness": "Sharpness",
+    "silence_after": "Silence at the end",
+    "silence_before": "Silence at the beginning",
     "silence_share": "Silence",
     "slopes": "Slopes of brightness",
     "spectrum_auc": "Amounts of detail",

@@ -151,7 +151,7 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     crowding = context.crowding
     if crowding < MIN_CROWDING:
         needed = budget
-        while longest_training(needed, crowding) - elapsed < 2.0:
+        while remaining_training(needed, context, crowding) < 2.0:
             needed += 1.0
         rest = f"the report needs {evaluation_slice(budget, crowding):.1f} s"
     else:
@@ -198,7 +198,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     if spent + time_to_train(budget, context) > trained:
         return
     needed = budget
-    while spent + longest_training(needed, context.crowding) - context.elapsed() < GAIN * trained:
+    while spent + remaining_training(needed, context, context.crowding) < GAIN * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
         f"a budget of {budget:,.10g} s is too short to improve this run: it continues from where its learning rate began to fall, "

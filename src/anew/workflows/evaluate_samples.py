@@ -95,7 +95,8 @@ def evaluate_samples(
         limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
-        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at)
+        crowding = 1.0 if limit is None else limit.crowding
+        measurements = measure_all(evaluation, reporter, None if limit is None else limit.stop_at, crowding)
         names = {"samples": Path(samples).name, "data": Path(data).name, "held_out": Path(held_out or "").name}
         report = EvaluationReport.of(
             measurements.scores,

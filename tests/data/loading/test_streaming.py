@@ -233,6 +233,18 @@ def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
     shards.close()
 
 
+def test_sources_of_the_next_shards_are_fetched_meanwhile(tmp_path: Path) -> None:
+    disk, fetched = DiskCache(tmp_path, "x"), list[int]()
+    disk.store("4", shard(4))
+    shards = ShardCache([str(i) for i in range(7)], shard, disk, fetch=fetched.append)
+    seen = []
+    for number in shards.fetching_ahead(range(7)):
+        shards.get(number)
+        seen.append((number, list(fetched)))
+        fetched.clear()
+    assert seen == [(0, [1, 2]), (1, [3]), (2, []), (3, [5]), (4, [6]), (5, []), (6, [])]  # 4 is on the disk
+
+
 def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
     encoded: list[int] = []
 

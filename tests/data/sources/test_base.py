@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 from dataclasses import replace
@@ -13,7 +14,7 @@ from tests.languages import OLD_ENCODINGS
 
 from anew.data import limits
 from anew.data.dataset import Dataset
-from anew.data.file_names import label_of, part_of, parts_of, suffix_of
+from anew.data.file_names import label_of, may_name_parts, part_of, parts_of, suffix_of
 from anew.data.formats.text_decoder import TextDecoder
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
@@ -44,25 +45,31 @@ def test_part_of(path: str, part: str | None) -> None:
 
 def test_a_word_in_one_of_many_file_names_is_no_part() -> None:
     pictures = [f"items/coin{i}.png" for i in range(20)]
-    assert set(parts_of([*pictures, "items/coin_test.png", "valid_key.png"]).values()) == {None}
+    assert not parts_of([*pictures, "items/coin_test.png", "valid_key.png"])
     assert parts_of([*(f"{i}.png" for i in range(20)), "test/a.png"])["test/a.png"] == "test"
     assert parts_of([*pictures, "train_1.png", "test_1.png"])["test_1.png"] == "test"
     assert parts_of(["novel.txt", "test.txt"])["test.txt"] == "test"
 
 
+def test_parts_among_many_paths() -> None:
+    paths = [f"items/{i}.png" for i in range(2500)]
+    assert parts_of([*paths, "Train/1.png", "VAL/2.png"]) == {"Train/1.png": "train", "VAL/2.png": "validation"}
+    assert list(may_name_parts([*paths, "Train/1.png"])) == [*paths[2000:], "Train/1.png"]
+
+
 def test_tests_of_programs_are_no_part_unless_something_says_train() -> None:
     programs = [f"lib/{i}.pm" for i in range(20)]
-    assert set(parts_of([*programs, "Test/More.pm", "test/all.t"]).values()) == {None}
-    assert set(parts_of(["lib/a.lua", "test/a.lua"]).values()) == {None}
+    assert not parts_of([*programs, "Test/More.pm", "test/all.t"])
+    assert not parts_of(["lib/a.lua", "test/a.lua"])
     assert parts_of(["train/a.pm", *programs, "test/b.pm"])["test/b.pm"] == "test"
 
 
 def test_a_folder_among_others_is_no_part_unless_something_says_train() -> None:
     classes = ["cat/1.png", "dog/1.png", "Test/1.png"]
-    assert parts_of(classes)["Test/1.png"] is None and label_of("Test/1.png", has_parts=False) == "Test"
+    assert "Test/1.png" not in parts_of(classes) and label_of("Test/1.png", has_parts=False) == "Test"
     assert parts_of([*classes, "train/cat/1.png"])["Test/1.png"] == "test"
     assert parts_of(["cat/1.png", "cat/test/1.png"])["cat/test/1.png"] == "test"
-    assert set(parts_of(["a/cat/1.png", "a/test/1.png"]).values()) == {None}
+    assert not parts_of(["a/cat/1.png", "a/test/1.png"])
     assert parts_of(["test/cat/1.png", "val/cat/1.png"]) == {"test/cat/1.png": "test", "val/cat/1.png": "validation"}
 
 
@@ -195,6 +202,28 @@ def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
     assert reader.labels == ("a", "b") and sum(b.items for b in shards) == 1200
     assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in shards if b.items == base.SHARD_ITEMS)
     assert len({b.name for b in shards}) == len(shards)
+
+
+def test_files_are_read_in_the_order_of_hashes_of_their_paths(tmp_path: Path) -> None:
+    files = [File(f"{part}/c{i % 3}/{i}.png", 10 + i, i) for part in ("test", "train") for i in range(300)]
+    for file in files:
+        (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file.path).write_bytes(PNG)
+    shards = folder.open_reader(files, tmp_path, KINDS).shards("image")
+    assert [(shard.part, shard.items) for shard in shards] == [
+        (part, n) for part in ("test", "train") for n in (256, 44)
+    ]
+    by_path = {file.path: file for file in files}
+    for part in ("test", "train"):
+        chosen = [shard for shard in shards if shard.part == part]
+        order = [path for shard in chosen for path in shard.where]  # type: ignore[attr-defined]
+        digests = [hashlib.blake2b(path.encode(), digest_size=8).digest() for path in order]
+        assert digests == sorted(digests) and len(set(order)) == 300
+        for shard in chosen:
+            members = [by_path[path] for path in shard.where]  # type: ignore[attr-defined]
+            assert shard.bytes == sum(file.bytes for file in members)
+            assert shard.stamp == max(file.stamp for file in members)
+            assert shard.members == base.members_digest(label_of(file.path) for file in members)
 
 
 def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

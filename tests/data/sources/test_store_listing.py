@@ -72,9 +72,9 @@ class Direct:
     def __init__(self, known: Mapping[str, list[str]]) -> None:
         self.known = known
 
-    def rows(self, bucket: str, prefix: str) -> list[Row] | None:
+    def rows(self, bucket: str, prefix: str, root: str) -> list[Row] | None:
         keys = self.known.get(prefix)
-        return None if keys is None else [(key.removeprefix(prefix), 3, "e") for key in keys]
+        return None if keys is None else [(key.removeprefix(root), 3, "e") for key in keys]
 
 
 def test_folders_are_listed_directly_where_that_works() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_lengths_that_hardly_vary_in_training_do_not_hide_the_variety_of_samples
 def test_a_length_that_training_never_has_is_seen() -> None:
     plain = Kmers([f"{i:04d}" for i in range(200)])(["0123", "01234567"])[:, MIXED_FEATURES:]
     assert np.abs(plain[0]).max() < 1.5 and np.abs(plain[1]).max() > 5.0
+
+
+def test_one_long_text_does_not_make_all_as_long() -> None:
+    """A table of 2,000 names, as wide as one record of 20,000 characters, took 641 MB."""
+    texts = [*(f"anna {i}" for i in range(999)), "ab" * 5_000]
+    tracemalloc.start()
+    generated = bigrams(texts, 1_000, np.random.default_rng(3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(map(len, generated)) == 10_000 and peak < 4e6
 
 
 def test_bigrams_hold_only_pairs_of_the_data_and_not_its_longer_runs() -> None:

@@ -19,7 +19,7 @@ from anew.evaluation.memorization.controls import Controls
 from anew.evaluation.memorization.copy_verdict import METHODS, copy_verdict, result_json
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.item_types import MAX_RUNS, PASSAGES, text_runs
+from anew.evaluation.memorization.item_types import IMAGES, MAX_RUNS, PASSAGES, text_runs
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 from anew.evaluation.memorization.search_cache import CachedDistance
@@ -107,6 +107,19 @@ def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> Non
     assert (
         "40 held-out items and 20 samples are too few; about 100 samples are needed" in copy_verdict(outcome).sentence
     )
+
+
+def test_the_distance_from_training_items_says_of_how_many_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It named the distance that found most, and all samples."""
+    monkeypatch.setattr("anew.evaluation.memorization.audit.BRIEF_DISTANCES", 30)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (8, 8), dtype=np.uint8) for _ in range(160)]
+    result = audit(IMAGES, images[:40], images[40:100], images[100:], brief=True)
+    result = replace(result, distance="another")
+    score = next(score for score in result.scores() if score.name == "novelty_auc")
+    assert score.n == 30 and "another" not in score.source
 
 
 def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:

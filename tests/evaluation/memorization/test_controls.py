@@ -36,6 +36,33 @@ def test_an_alarm_is_repeated_in_time_and_counts_if_most_choices_raise_it(
     assert next(choices, "none left") == "none left"
 
 
+def test_a_control_that_is_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unused: Any = None
+    controls = Controls(
+        unused, np.array([True, True, False, False]), np.arange(4), np.arange(4), np.random.default_rng(0)
+    )
+    choice = controls.set_aside(np.array([2, 3]))
+    for ps, p in (
+        ((0.01, 0.3), 0.02),
+        ((0.01, None), 0.01),
+        ((None, 0.02), 0.02),
+        ((None, None), None),
+        ((0.9, 0.8), 1.0),
+    ):
+        values = iter(ps)
+        monkeypatch.setattr(controls, "scan_p", lambda control, pool, values=values: next(values))
+        assert controls.both_p(*choice) == p
+
+
+@pytest.mark.parametrize(("is_train", "part"), [([True, True, True], "training"), ([False, True, True], "held-out")])
+def test_the_note_names_the_items_that_are_too_few(is_train: list[bool], part: str) -> None:
+    unused: Any = None
+    controls = Controls(unused, np.array(is_train), np.arange(3), np.arange(3), np.random.default_rng(0))
+    for _ in range(2):
+        assert controls.scan_p(np.array([0]), np.array([1, 2])) is None
+    assert controls.notes == [f"Not measured: the control with {part} items in the copying test (there are too few)."]
+
+
 def test_a_repeated_control_alarms_by_chance_no_more_often_than_its_level() -> None:
     """Choices of the same items depend on each other: from hardly at all to entirely."""
     rng = np.random.default_rng(0)

@@ -179,6 +179,15 @@ def test_samples_that_repeat_each_other_are_no_rows_of_another_kind() -> None:
     assert 0.4 < scores(rows(N // 2, 3) * 2)["columns_auc"].value < 0.6
 
 
+def test_rows_that_stand_in_several_parts_do_not_tell_samples_apart() -> None:
+    """Columns were learned from rows of which many were held-out ones, too: those were known by heart."""
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("abcdefghij"), 6)) for _ in range(2_000)]
+    source = [f"{name},{rng.integers(10, 9999)},{rng.random() * 90:.2f}" for name in names]
+    train, samples, held_out = (list(rng.choice(source, n)) for n in (3_000, N, N))
+    assert 0.4 < list(row_scores(RecordSets(samples, held_out, train[:N], train, 0)))[1].value < 0.57
+
+
 def test_versions_of_a_real_row_in_both_halves_do_not_tell_samples_apart() -> None:
     """Rows of which some fields were edited later stand in the data several times."""
     held_out, train = ([f"{row}{i}" for row in rows(N // 5, seed) for i in range(5)] for seed in (1, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,15 @@ def test_few_long_real_texts_differ_in_nothing(num_texts: int) -> None:
     scores = [*statistics.words(train), *(score for measure in statistics.measures().values() for score in measure())]
     parts = [part for score in scores if (part := part_of(score)) is not None]
     assert len(parts) >= 5 and all(part.high is not None and part.grade not in ("fair", "poor") for part in parts)
+
+
+def test_rare_symbols_take_no_table_of_counts() -> None:
+    """A million characters of Chinese took 1.9 GB."""
+    rng = np.random.default_rng(0)
+    parts = [["".join(map(chr, rng.integers(0x4E00, 0x5200, 20_000)))] for _ in range(3)]
+    statistics = TextStatistics(*parts, parts[0], lambda: parts[2], False, 0)
+    tracemalloc.start()
+    (score,) = statistics._fourgrams()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert score.value > 0.9 and peak < 15e6

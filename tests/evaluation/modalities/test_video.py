@@ -44,6 +44,14 @@ def test_real_clips_are_near_real_data_and_still_ones_near_the_naive_baseline(
     assert {"frechet_distance", "coverage"} <= set(real)
 
 
+def test_single_frames_of_a_limited_number_of_clips_are_measured(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All frames of 10,000 clips took 20 GB."""
+    monkeypatch.setattr("anew.evaluation.modalities.video.MAX_SEEN", 20)
+    assert measured(make_inputs, dots(60, 2))["sharpness"].n == 20
+
+
 def test_faster_motion_is_seen(make_inputs: Callable[..., EvaluationInputs]) -> None:
     fast = measured(make_inputs, dots(60, 2, pace=2))
     assert fast["motion_distance"].low is not None and fast["motion_distance"].low > 0.5

@@ -7,14 +7,12 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import anew
-from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.errors import BudgetError
@@ -23,7 +21,7 @@ from anew.planning.choose import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
-from anew.workflows.compare.measure import _add_bits, draw
+from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
 from anew.workflows.compare.run import extent_of, is_hopeless, steps_within, too_short
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes, trained
@@ -258,9 +256,22 @@ def test_the_training_of_a_codec_counts_and_samples_are_those_of_the_model(
         draw(model, result, 2, 0)
 
 
-def test_items_of_which_none_was_scored_in_the_time_have_no_figure() -> None:
-    run = RunResult(name="vae", family="vae", run="vae")
-    model = SimpleNamespace(codec=None, bits=lambda items, seconds: [])
-    data = SimpleNamespace(spec=Tokens(4, 8), scoring=lambda part, limit: iter(()))
-    _add_bits(model, run, data, 0)  # type: ignore[arg-type]
-    assert not run.scores
+def test_the_likelihood_of_images_is_measured_once_on_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All held-out images were scored, and then some of them again, in place of the result."""
+    data = shapes(tmp_path / "data", 200)
+    model = trained(data, tmp_path / "run", steps=1, family="vae", settings=QUICK)
+    monkeypatch.setattr("anew.workflows.compare.measure.BITS_ITEMS", 5)
+    monkeypatch.setattr("anew.workflows.compare.measure.PATHS", 2)
+    monkeypatch.setattr("anew.workflows.compare.measure.REAL", 24)
+    limits, bits = [], model.bits
+
+    def counted_bits(batches: object, seconds: float | None = None, **more: object) -> object:
+        limits.append(seconds)
+        return bits(batches, seconds, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "bits", counted_bits)
+    result = RunResult(name="vae", family="vae", run="vae")
+    with contextlib.closing(Dataset.reopen(model.record.data, tmp_path / "run")) as opened:
+        draw(model, result, 24, 0)
+        measure(model, result, opened, 0)
+    assert result.scores["bits_per_dimension"].n <= 8 and limits.count(BITS_SECONDS) == 1

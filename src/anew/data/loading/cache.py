@@ -11,7 +11,7 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ VERSION = 1  # the version of the stored format; each has folders of its own
 MEMORY_BYTES = 512 * 1024 * 1024  # bytes of encoded shards kept in memory: eight groups of shards
 DISK_BYTES = 20 * 1024**3  # bytes that all cached sources may take; the longest unused are removed first
 FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn, which hides the latency of a store
+FETCHED_NEXT = 2  # the same while shards are encoded one after the other, perhaps not all of them; chosen
 PAUSE_SECONDS = 0.002  # the background thread pauses after each piece of work: training needs the same interpreter
 
 
@@ -217,9 +218,17 @@ class ShardCache:
                 time.sleep(PAUSE_SECONDS)
             time.sleep(PAUSE_SECONDS)
 
+    def fetching_ahead(self, numbers: Sequence[int]) -> Iterator[int]:
+        """These shards by number, while the sources of those that follow each are fetched."""
+        for place, number in enumerate(numbers):
+            # The others were asked for at the places before
+            first = place + FETCHED_NEXT if place else 1
+            self._fetch_missing(numbers[first : place + FETCHED_NEXT + 1])
+            yield number
+
     def _fetch_missing(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            if not self._disk.holds(self._names[number]):
+            if number not in self._kept and not self._disk.holds(self._names[number]):
                 self._fetch(number)
 
     def close(self) -> None:

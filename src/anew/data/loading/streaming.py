@@ -198,6 +198,10 @@ class StreamingStore:
             self.refusals.add(SkippedItem(str(name), str(reason), *group) for name, reason, *group in shard.refusals)
         return shard
 
+    def _fetching_ahead(self, numbers: Sequence[int]) -> Iterator[int]:
+        assert self._cache is not None, "`encode` comes first"
+        return self._cache.fetching_ahead(numbers)
+
     def _view(self, number: int) -> Examples:
         """The train examples of one shard."""
         shard = self._encoded(number)
@@ -257,8 +261,8 @@ class StreamingStore:
 
     def _first_views(self, min_rows: int) -> Iterator[Examples]:
         """Train examples shard by shard in the order of training until there are enough."""
-        for place in self._order.first():
-            view = self._view(self._train[place])
+        for number in self._fetching_ahead([self._train[place] for place in self._order.first()]):
+            view = self._view(number)
             if view.count:
                 yield view
                 min_rows -= view.count
@@ -289,7 +293,7 @@ class StreamingStore:
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
             is_train = part == split.TRAIN
             numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
-            examples = self._held[part] = self._examples(list(map(self._encoded, numbers)), part)
+            examples = self._held[part] = self._examples(list(map(self._encoded, self._fetching_ahead(numbers))), part)
             self._held_numbers[part] = numbers
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")

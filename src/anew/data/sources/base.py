@@ -133,9 +133,10 @@ def evenly_spaced(entries: Sequence[T], n: int) -> list[T]:
     return [entries[index] for index in indices]
 
 
-def reader_of(path: str) -> str:
-    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
-    suffix = suffix_of(path)
+def reader_of(path: str, suffix: str | None = None) -> str:
+    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder. suffix: where it is known, that of
+    `suffix_of`."""
+    suffix = suffix_of(path) if suffix is None else suffix
     if suffix in TABLE_SUFFIXES:
         return "tables"
     if suffix in _ARCHIVES:

@@ -12,7 +12,7 @@ _DESCRIPTION = re.compile(
     r"(readme|licen[cs]e|copying|notice|citation|changelog|attribution|sources?)([-_ .][^/]*)?", re.IGNORECASE
 )
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
-_LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})  # of file managers; those of macOS are hidden
+_LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # of file managers; those of macOS are hidden
 _MAX_NAMED = 3  # files that a sentence names
 
 CONVERSIONS = {
@@ -30,8 +30,8 @@ def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
     A file with such a name (`README.md`, `LICENSE`, `SOURCE.txt`) is a description only at the top of the folder and beside other
     files: a file that was given by itself, and the READMEs of many projects, are data.
     """
-    data = [file for file in files if file.path[file.path.rfind("/") + 1 :].lower() not in _LEFTOVERS]
-    names = [file.path for file in data if _is_description(file.path)]
+    data = [file for file in files if not (file.path.lower().endswith(_LEFTOVERS) and _is_leftover(file.path))]
+    names = [file.path for file in data if "/" not in file.path and _is_description(file.path)]
     if not names:
         return data or list(files), []
     described = [file for file in data if not _is_description(file.path)]
@@ -42,6 +42,10 @@ def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
         f"{', '.join(names[:_MAX_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
         "on it)"
     ]
+
+
+def _is_leftover(path: str) -> bool:
+    return path[path.rfind("/") + 1 :].lower() in _LEFTOVERS
 
 
 def _is_description(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -290,6 +291,8 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
 def label_name(cell: object, names: tuple[str, ...]) -> str | None:
     """A class as text; None if the cell is empty or holds more than one value."""
     if cell is None or cell == "" or isinstance(cell, list | dict | bytes):
+        return None
+    if isinstance(cell, float) and math.isnan(cell):
         return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,11 +123,11 @@ def sort_files(
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
-    by_suffix: dict[str, list[File]] = {}
+    by_suffix: defaultdict[str, list[File]] = defaultdict(list)
     result = SortedFiles()
     files = _gather_frame_folders(files, root, modalities, result, requested)
     for file in files:
-        by_suffix.setdefault(suffix_of(file.path), []).append(file)
+        by_suffix[suffix_of(file.path)].append(file)
     opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
     groups: list[_FilesOfSuffix] = []
     for suffix, same_suffix in by_suffix.items():
@@ -154,9 +154,9 @@ def _gather_frame_folders(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: SortedFiles, requested: str | None
 ) -> Sequence[File]:
     """Move folders that are one item each to `out`; returns the other files."""
-    folders: dict[str, list[File]] = {}
+    folders: defaultdict[str, list[File]] = defaultdict(list)
     for file in files:
-        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+        folders[file.path[: max(file.path.rfind("/"), 0)]].append(file)
     paths = {
         folder: [f.path for f in frames]
         for folder, frames in folders.items()
@@ -238,8 +238,9 @@ class _FilesOfSuffix:
 
     def into(self, out: SortedFiles) -> None:
         """Put the files into `out`."""
-        for file, owner in zip(self.files, self.file_modalities, strict=True):
-            self._put(out, file, owner)
+        for owner in dict.fromkeys(self.file_modalities):
+            pairs = zip(self.files, self.file_modalities, strict=True)
+            self._put(out, [file for file, modality in pairs if modality == owner], owner)
 
     def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
@@ -275,8 +276,8 @@ class _FilesOfSuffix:
             return unsure
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
-    def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:
-        out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
+    def _put(self, out: SortedFiles, files: Sequence[File], owner: str | None) -> None:
+        out.files.setdefault(owner or self.suffix or UNKNOWN, []).extend(files)
         if owner is not None and owner != self.owner and self.suffix:
             key = (self.modalities[owner].traits.plural, self.asked, self.suffix)
-            out.other.setdefault(key, []).append(file.path)
+            out.other.setdefault(key, []).extend(file.path for file in files)

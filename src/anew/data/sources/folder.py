@@ -17,9 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anew.core.wording import listed
 from anew.data import limits
-from anew.data.file_names import is_packed, label_of, part_of, parts_of, shared_folder
+from anew.data.file_names import is_packed, label_of, may_name_parts, part_of, parts_of, shared_folder
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.encoding_recognition import find_break, sample_file
@@ -109,6 +112,14 @@ class _FileSpan(NamedTuple):
     record: bytes
 
 
+class _FileColumns(NamedTuple):
+    """Files in columns: of a million that are met in random order, each object is a miss of the processor's cache."""
+
+    paths: list[str]
+    sizes: list[int]
+    stamps: list[int]
+
+
 class _FilePart(NamedTuple):
     """Part `number` of `of` equal parts of a file."""
 
@@ -168,7 +179,7 @@ class FolderReader:
         place = cast(_Location, shard.where)
         if isinstance(place, _FileSpan):
             return members_digest([self._label(place.path)])
-        return members_digest(self._label(file if isinstance(file, str) else file.path) for file in place)
+        return members_digest([self._label(file if isinstance(file, str) else file.path) for file in place])
 
     def _shards(self, modality: str) -> list[Shard]:
         files = self._files[modality]
@@ -178,27 +189,27 @@ class FolderReader:
             large = [f for f in files if max_bytes and f.bytes > max_bytes]
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
             files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
-        part_by_path = parts_of([f.path for f in files])
-        self._parts = {path: part for path, part in part_by_path.items() if part is not None}
-        self._shared_folder, self._folder_labels = shared_folder([f.path for f in files]), {}
-        self.notes += _undivided_note(part_by_path)
+        paths = [f.path for f in files]
+        parts = self._parts = parts_of(paths)
+        self._shared_folder, self._folder_labels = shared_folder(paths), {}
+        self.notes += _undivided_note(paths, parts)
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
         if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
-            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, part_by_path[f.path])]
-            return _chunk(sorted(small, key=_shuffle_key), part_by_path, SHARD_ITEMS, None, streamed=True) + parts
+            slices = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, parts.get(f.path))]
+            return _chunk(small, _shuffled(small), parts, SHARD_ITEMS, None, streamed=True) + slices
         if not owner.traits.is_text:
-            return _chunk(sorted(files, key=_shuffle_key), part_by_path, SHARD_ITEMS, None)
+            return _chunk(files, _shuffled(files), parts, SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
-            return _chunk(files, part_by_path, SHARD_ITEMS, SHARD_BYTES)
+            return _chunk(files, np.arange(len(files)), parts, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         set_aside = set(large)
         small = [f for f in files if f not in set_aside]
         return [
-            *_chunk(sorted(small, key=_shuffle_key), part_by_path, SHARD_ITEMS, SHARD_BYTES),
-            *(shard for file in large for shard in _spans(file, part_by_path[file.path], owner.traits.record_start)),
+            *_chunk(small, _shuffled(small), parts, SHARD_ITEMS, SHARD_BYTES),
+            *(shard for file in large for shard in _spans(file, parts.get(file.path), owner.traits.record_start)),
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
@@ -283,9 +294,9 @@ class FolderReader:
             return SkippedItem(path, str(error))
 
 
-def _undivided_note(parts: Mapping[str, str | None]) -> list[str]:
-    """A sentence on folders that have the name of a part and are none. parts: by path."""
-    folders = {path.rpartition("/")[0] for path, part in parts.items() if part is None and "/" in path}
+def _undivided_note(paths: Sequence[str], parts: Mapping[str, str]) -> list[str]:
+    """A sentence on folders that have the name of a part and are none. parts: by path, of files that have one."""
+    folders = {path.rpartition("/")[0] for path in may_name_parts(paths) if path not in parts and "/" in path}
     names = sorted(folder for folder in folders if part_of(f"{folder}/_") is not None)
     if not names:
         return []
@@ -296,44 +307,66 @@ def _undivided_note(parts: Mapping[str, str | None]) -> list[str]:
     ]
 
 
-def _shuffle_key(file: File) -> bytes:
-    # Files of one class lie together; each shard must be a fair mix, since a short budget reads only some shards.
-    return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+def _shuffled(files: Sequence[File]) -> NDArray[np.int64]:
+    """Numbers of the files in the order of hashes of their paths. Those of one class lie together in a listing, and each shard must be
+    a fair mix, since a short budget reads only some shards."""
+    digest = hashlib.blake2b
+    hashes = b"".join([digest(f.path.encode("utf-8", "surrogateescape"), digest_size=8).digest() for f in files])
+    return np.argsort(np.frombuffer(hashes, dtype=">u8"), kind="stable")
 
 
 def _chunk(
     files: Sequence[File],
-    parts: Mapping[str, str | None],
+    order: NDArray[np.int64],
+    parts: Mapping[str, str],
     max_items: int,
     max_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
-    """Shards of whole files, each from one part of the data. parts: by path; streamed: whether files are read as slices."""
-    by_part: dict[str | None, list[File]] = {}
-    for file in files:
-        by_part.setdefault(parts[file.path], []).append(file)
+    """Shards of whole files, each from one part of the data. order: of the files, by number; parts: by path, of files that have
+    one; streamed: whether files are read as slices."""
+    columns = _FileColumns([f.path for f in files], [f.bytes for f in files], [f.stamp for f in files])
+    by_part: dict[str | None, NDArray[np.int64]] = {None: order}
+    if parts:
+        names = np.array([parts.get(path) or "" for path in columns.paths])[order]
+        by_part = {name or None: order[names == name] for name in np.unique(names).tolist()}
     shards: list[Shard] = []
-    for part, part_files in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
-        chunk: list[File] = []
-        size = 0
-        for file in part_files:
-            if chunk and (len(chunk) == max_items or (max_bytes is not None and size + file.bytes > max_bytes)):
-                shards.append(_shard(chunk, part, streamed))
-                chunk, size = [], 0
-            chunk.append(file)
-            size += file.bytes
-        if chunk:
-            shards.append(_shard(chunk, part, streamed))
+    for part, numbers in by_part.items():
+        for first, stop in _bounds(numbers, columns.sizes, max_items, max_bytes):
+            chunk = numbers[first:stop].tolist()
+            chosen = _FileColumns(
+                [columns.paths[number] for number in chunk],
+                [columns.sizes[number] for number in chunk],
+                [columns.stamps[number] for number in chunk],
+            )
+            shards.append(_shard(chosen, part, streamed))
     return shards
 
 
-def _shard(files: Sequence[File], part: str | None, streamed: bool) -> Shard:
-    names = "\0".join(f"{f.path}\0{f.bytes}" for f in files)
+def _bounds(
+    numbers: NDArray[np.int64], sizes: Sequence[int], max_items: int, max_bytes: int | None
+) -> Iterator[tuple[int, int]]:
+    """The first file of each shard, and the one after its last. numbers: of the files, in order; sizes: bytes by number."""
+    if max_bytes is None:
+        yield from ((first, first + max_items) for first in range(0, len(numbers), max_items))
+        return
+    first = total = 0
+    for place, number in enumerate(numbers.tolist()):
+        if place > first and (place - first == max_items or total + sizes[number] > max_bytes):
+            yield first, place
+            first, total = place, 0
+        total += sizes[number]
+    if len(numbers):
+        yield first, len(numbers)
+
+
+def _shard(files: _FileColumns, part: str | None, streamed: bool) -> Shard:
+    paths, sizes, stamps = files
+    names = "\0".join([f"{path}\0{size}" for path, size in zip(paths, sizes, strict=True)])
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    name = f"{files[0].path}+{len(files) - 1}#{digest}"
-    size, stamp = sum(f.bytes for f in files), max(f.stamp for f in files)
-    where = tuple(_FilePart(f.path, 0, 1) if streamed else f.path for f in files)
-    return Shard(name, len(files), size, where, part, stamp)
+    name = f"{paths[0]}+{len(paths) - 1}#{digest}"
+    where = tuple(_FilePart(path, 0, 1) for path in paths) if streamed else tuple(paths)
+    return Shard(name, len(paths), sum(sizes), where, part, max(stamps))
 
 
 def _file_parts(file: File, part: str | None) -> list[Shard]:

@@ -105,8 +105,8 @@ def refuse_own_folder(text: str, place: Path, files: Sequence[File]) -> None:
     """
     if not place.is_dir():
         return
-    names = {file.path for file in files}
-    nouns = [_noun_of(place / mark) for mark in (RUN_MARK, COMPARISON_MARK) if mark in names]
+    marks = [mark for mark in (RUN_MARK, COMPARISON_MARK) if any(file.path == mark for file in files)]
+    nouns = [_noun_of(place / mark) for mark in marks]
     if "comparison" in nouns:
         raise DataError(f"{text!r} is a comparison that Anew made, not data; give the data that it was made from")
     if "run" in nouns:
@@ -354,10 +354,15 @@ def _stay_rule(modalities: Mapping[str, type[Modality]], requested: str | None) 
         is_plain = reader == "folder" and not is_packed(suffix)
         return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
-    return lambda name: may_stay(reader_of(name), suffix_of(name))
+    def rule(name: str) -> bool:
+        suffix = suffix_of(name)
+        return may_stay(reader_of(name, suffix), suffix)
+
+    return rule
 
 
 MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
+_TABLE_ENDINGS = tuple(sorted(TABLE_SUFFIXES))
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
@@ -366,7 +371,7 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
 
     Classes come from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`)."""
-    listed = [f for f in files if suffix_of(f.path) in TABLE_SUFFIXES]
+    listed = [f for f in files if f.path.lower().endswith(_TABLE_ENDINGS) and suffix_of(f.path) in TABLE_SUFFIXES]
     if not listed or len(listed) == len(files):
         return {}, files, []
     from anew.data.sources import tables

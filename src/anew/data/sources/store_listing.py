@@ -236,11 +236,8 @@ class PagedStore:
 
     def _list_below(self, prefix: str, folder: str) -> list[Row]:
         """All objects below a folder, by their paths below the prefix."""
-        rows = None if self._direct is None else self._direct.rows(self._bucket, folder)
-        if rows is None:
-            return list(self._below(prefix, folder))
-        start = folder.removeprefix(prefix)
-        return [(f"{start}{path}", size, stamp) for path, size, stamp in rows]
+        rows = None if self._direct is None else self._direct.rows(self._bucket, folder, prefix)
+        return list(self._below(prefix, folder)) if rows is None else rows
 
     def _below(self, prefix: str, folder: str) -> Iterator[Row]:
         for page in self._pages(folder):

@@ -129,7 +129,7 @@ class ArchiveReader:
             for modality, ending in sample.endings.items():
                 self._count(modality, sample.places[ending].size)
         folders = {_in_folder(sample) for archive in self._archives.values() for sample in archive.samples}
-        parts = {path: part_of(path) for path in folders}
+        parts = {path: part for path in folders if (part := part_of(path)) is not None}
         self._parts = parts if "train" in map(part_of, self._archives) else parts_of(folders)
         stems = [sample.stem for archive in self._archives.values() for sample in archive.samples]
         self._naming = Naming(has_parts=parts == self._parts, shared_folder=shared_folder(stems))
@@ -218,7 +218,7 @@ class ArchiveReader:
             by_part: dict[str | None, list[int]] = {}
             for index, sample in enumerate(archive.samples):
                 if modality in sample.endings:
-                    part = part_of(path) or self._parts[_in_folder(sample)]
+                    part = part_of(path) or self._parts.get(_in_folder(sample))
                     by_part.setdefault(part, []).append(index)
             for part, members in by_part.items():
                 for chunk, size in _chunks(archive.samples, members, modality):

@@ -292,7 +292,9 @@ def _split_by_shards(
     for part in result.held_out:
         n = min(max(1, round(split.HELD_OUT_SHARE * len(train))), HELD_SHARDS[part])
         held_out_shards = _first_usable(source, shards, modality, order, n)
-        for number in held_out_shards:
+        for place, number in enumerate(held_out_shards):
+            for following in held_out_shards[place + 1 : place + 2]:
+                source.prefetch(shards[following])
             result.parts[number] = part
             keys += _keep_keys(source, shards[number], modality, result)
             listed += shards[number].items

@@ -102,13 +102,15 @@ def bigrams(train: Sequence[str], n: int, rng: np.random.Generator) -> list[str]
         low, high = start[last], start[last + 1]
         return np.asarray(successors[low + (rng.random(len(last)) * (high - low)).astype(np.intp)])
 
-    lengths = [len(train[i]) for i in rng.integers(len(train), size=n)]
-    rows = np.zeros((n, max(lengths, default=0)), dtype=np.intp)
+    # Falling: the texts that are not yet complete are the first ones. A table of all would be as wide as the longest
+    lengths = np.sort([len(train[i]) for i in rng.integers(len(train), size=n)])[::-1]
+    starts = np.cumsum(lengths) - lengths
+    ids_of_texts = np.zeros(int(lengths.sum()), dtype=np.intp)  # one text after the other
     last = np.full(n, stop)
-    for column in range(rows.shape[1]):
-        last = draw_next(last)
+    for position in range(int(lengths.max(initial=0))):
+        last = draw_next(last[: np.searchsorted(-lengths, -position)])
         has_ended = last == stop
         last[has_ended] = draw_next(last[has_ended])  # a text that would end continues with the beginning of another
-        rows[:, column] = last
-    text = alphabet[rows].astype("<u4")
-    return [text[i, :size].tobytes().decode("utf-32-le", "surrogatepass") for i, size in enumerate(lengths)]
+        ids_of_texts[starts[: len(last)] + position] = last
+    texts = np.split(alphabet[ids_of_texts].astype("<u4"), starts[1:])
+    return [texts[i].tobytes().decode("utf-32-le", "surrogatepass") for i in rng.permutation(n)]

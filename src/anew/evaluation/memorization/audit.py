@@ -186,7 +186,7 @@ class Audit(Generic[ItemT]):
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
-            control_p = control.confirmed_p(control.held_out_p, choice, CONTROL_ALPHA, remaining)
+            control_p = control.confirmed_p(control.scan_p, choice, CONTROL_ALPHA, remaining)
             self.notes += control.notes
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
@@ -327,7 +327,8 @@ class Audit(Generic[ItemT]):
         queries, held_out = limited(queries), limited(held_out)
         value, variance = auc(distance.nearest(queries, train)[1], distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
-        return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
+        low, high = max(value - half, 0.0), min(value + half, 1.0)
+        return TrainingDistance(value, low, high, distance.name, len(queries))
 
     def _reference(self, match_test: MatchTest) -> ReferenceResult | None:
         """Run the reference test: samples against real items that pose as samples, each compared with all the others."""

@@ -51,10 +51,12 @@ class Controls:
         chosen = np.isin(self._groups[self._pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self._pool[chosen], self._pool[~chosen]
 
-    def held_out_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """p of the scan with these real items in the samples' place; None if there are too few."""
+    def scan_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+        """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
         if not len(control) or self._is_train[remaining_pool].all():
-            self.notes = ["Not measured: the control with held-out items in the copying test (there are too few)."]
+            part = "training" if len(control) and self._is_train[control].all() else "held-out"
+            note = f"Not measured: the control with {part} items in the copying test (there are too few)."
+            self.notes = [*self.notes, *({note} - set(self.notes))]
             return None
         nearests = [distance.nearest_real(control, remaining_pool) for distance in self._distances]
         items = np.concatenate([nearest.item for nearest in nearests])
@@ -64,8 +66,9 @@ class Controls:
     def both_p(self, control: Indices, remaining_pool: Indices) -> float | None:
         """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
         train_control, train_rest = self.set_aside(self._pool[self._is_train[self._pool]])
-        ps = (self.held_out_p(control, remaining_pool), self.held_out_p(train_control, train_rest))
-        return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
+        controls = (self.scan_p(control, remaining_pool), self.scan_p(train_control, train_rest))
+        ps = [p for p in controls if p is not None]
+        return min(len(ps) * min(ps), 1.0) if ps else None
 
     def confirmed_p(
         self,
@@ -77,7 +80,7 @@ class Controls:
         """p of a control; an alarm is repeated with other choices of held-out items, if there is time, see `repeated_p`.
 
         Args:
-            control_p: Measures it: `held_out_p` or `both_p`.
+            control_p: Measures it: `scan_p` or `both_p`.
             choice: The first choice, of `set_aside`.
             level: Significance level of an alarm.
             remaining: Returns the seconds left.

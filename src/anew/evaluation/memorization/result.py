@@ -86,11 +86,15 @@ class TrainingDistance:
     Attributes:
         auc: Probability that a sample is farther than a held-out item, in [0, 1]: 0.5 is as far, less is closer.
         low, high: Ends of its 95% interval.
+        measure: Name of the distance.
+        n: Samples that were compared.
     """
 
     auc: float
     low: float
     high: float
+    measure: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +195,9 @@ class CopyTestResult:
                     high=self.training_distance.high,
                     real_baseline=0.5,
                     naive_baseline=0.0,
-                    n=self.samples,
-                    source=f"distance to the nearest training item, samples against held-out items, by {self.distance}",
+                    n=self.training_distance.n,
+                    source="distance to the nearest training item, samples against held-out items, by "
+                    f"{self.training_distance.measure}",
                 )
             )
         return scores

@@ -136,12 +136,13 @@ class Search:
         Items of the query's group and of the group of `without`, (q,), do not count. The distance is inf if none is left.
         """
         distance = np.full(len(queries), np.inf)
+        bounds = self._bounds[torch.from_numpy(pool)]
+        half_squares = bounds.square().sum(dim=1) / 2.0
         for start in range(0, len(queries), QUERIES) if len(pool) else ():
             block = slice(start, start + QUERIES)
             rows = torch.from_numpy(queries[block])
-            bounds = self._bounds[torch.from_numpy(pool)]
             # Half squared, less a constant a row
-            table = bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
+            table = half_squares - self._bounds[rows] @ bounds.T
             for others in (queries, without):
                 self._same_group(others[block], pool, 1).mask(table, 0, 0)
             column = table.argmin(dim=1)

@@ -65,7 +65,7 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     n = min(map(len, rows))
     if n < MIN_ROWS:
         return
-    other_rows = _other_rows(form, training, {*samples, *train}, rng)
+    other_rows = _other_rows(form, training, {*samples, *held_out, *train}, rng)
     relations, endings = (learner.learn(form.columns, other_rows) for learner in (TextRelations, FieldEndings))
     centre, whiten = _whitening(form.features([fields for row in training[:MAX_READ] if (fields := form.fields(row))]))
     rows = [part[:n] for part in rows]

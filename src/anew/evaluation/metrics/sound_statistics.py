@@ -199,6 +199,8 @@ ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
 DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
 
 
+SILENCE_BEFORE = statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning")
+SILENCE_AFTER = statistic_spec("silence_after", "Silence at the end", "silence at the end")
 LENGTH = statistic_spec("length", "Length", "length")
 
 
@@ -216,12 +218,12 @@ def file_statistics() -> tuple[ItemStatistic, ...]:
     """The statistics of whole files, of which (n, 3) seconds of silence before and after the sound, and of the sound, are given."""
     return (
         ItemStatistic(
-            statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning"),
+            SILENCE_BEFORE,
             lambda extents: np.maximum(np.asarray(extents)[:, 0], NOTICED),
             f"seconds of silence before the sound in files, at least {NOTICED}",
         ),
         ItemStatistic(
-            statistic_spec("silence_after", "Silence at the end", "silence at the end"),
+            SILENCE_AFTER,
             lambda extents: np.maximum(np.asarray(extents)[:, 1], NOTICED),
             f"seconds of silence after the sound in files, at least {NOTICED}",
         ),

@@ -128,9 +128,8 @@ class CodeEvaluation(TextEvaluation):
 
     noun = "programs"
 
-    def modality_metrics(self) -> Iterator[Score]:
-        yield from self._parsing()
-        yield from super().modality_metrics()
+    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+        return {"the share that parses": self._parsing, **super().text_metrics()}
 
     def _parsing(self) -> Iterator[Score]:
         suffix = str(getattr(self.inputs.modality, "suffix", ""))

@@ -17,8 +17,7 @@ from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
-from anew.evaluation.metrics.bits import bits_spec
-from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, FeatureSets, bootstrap_score
 from anew.evaluation.metrics.image_statistics import COLOUR_DISTANCE, colour_counts, colour_distance, image_statistics
 from anew.evaluation.metrics.item_classifiers import IMAGE_CLASSIFIERS
@@ -61,12 +60,10 @@ class ImageEvaluation(Evaluation[Numbers]):
         for score in super().likelihood():
             yield score
             images = self.inputs.test(score.n)
-            rows = np.array([8.0 * len(sheet.png(image, smallest=True)) / image.size for image in images])
-            if len(rows):
-                low, high = mean_interval(rows, self.inputs.seed)
+            rows = [(8.0 * len(sheet.png(image, smallest=True)) / image.size, 1.0) for image in images]
+            if rows:
                 source = "held-out images drawn at random, as PNG files, each by itself"
-                spec = bits_spec(self.unit, "png")
-                yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
+                yield bits_score(bits_spec(self.unit, "png"), rows, source, self.inputs.seed)
 
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:

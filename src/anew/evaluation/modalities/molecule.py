@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from anew.evaluation.metrics.duplicate_groups import equal_keys
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.modalities.text import MAX_SEARCHED_CHARACTERS, TextEvaluation
 from anew.evaluation.nearest_texts import edits_caption, nearest_records
-from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportItem, SamplePair
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
@@ -36,7 +35,7 @@ VALID_SHARE = MetricSpec(
 UNIQUE_SHARE = MetricSpec(
     "unique_share",
     "Unique",
-    "Share of the valid samples that differ from all others.",
+    "Share of different molecules among the valid samples; as many held-out ones are compared.",
     better="higher",
     group=Group.DIVERSITY,
     maximum=1.0,
@@ -44,7 +43,7 @@ UNIQUE_SHARE = MetricSpec(
         "variety",
         0.05,
         0.5,
-        "{value:.0%} of valid samples differ from all others (real data: {real:.0%})",
+        "{value:.0%} of valid samples are different molecules (real data: {real:.0%})",
         relative=True,
     ),
 )
@@ -137,31 +136,45 @@ class MoleculeEvaluation(TextEvaluation):
             return replace(same_molecule_pair(sample, train), close=distance < 0.5 * usual)
         return super().pair_view(canonical_or_text(sample), canonical_or_text(train), distance, usual, measure)
 
-    def modality_metrics(self) -> Iterator[Score]:
-        yield from self._chemistry()
-        yield from super().modality_metrics()
+    def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
+        chemistry = {"validity and uniqueness": self._validity, "novelty of molecules": self._novelty}
+        return {**chemistry, **super().text_metrics()}
 
-    def _chemistry(self) -> Iterator[Score]:
+    @cached_property
+    def _canonical(self) -> tuple[list[str | None], list[str | None]]:
+        """Canonical SMILES of samples and of held-out molecules, None for what is not valid; both empty if they cannot be read."""
         samples = [str(text) for text in self.inputs.samples]
         test = self.inputs.test(len(samples))
         if not samples or not len(test):
-            return
+            return [], []
         try:
-            parsed = canonical(samples)
+            return canonical(samples), canonical(test)
         except DataError as error:
             self.skip("validity, uniqueness and novelty", str(error))
+            return [], []
+
+    @property
+    def _valid(self) -> tuple[list[str], list[str]]:
+        """Canonical SMILES of valid samples and of valid held-out molecules."""
+        samples, held_out = ([smiles for smiles in part if smiles is not None] for part in self._canonical)
+        return samples, held_out
+
+    def _validity(self) -> Iterator[Score]:
+        parsed, held_out = self._canonical
+        if not parsed:
             return
-        held_out = canonical(test)
         is_valid, is_real_valid = ([smiles is not None for smiles in part] for part in (parsed, held_out))
-        valid, real = ([smiles for smiles in part if smiles is not None] for part in (parsed, held_out))
         source = "samples that RDKit reads and sanitises; real: held-out molecules"
         yield share_score(VALID_SHARE, is_valid, is_real_valid, source)
+        valid, real = self._valid
+        n = min(len(valid), len(real))  # the more molecules, the more repeat an earlier one
+        if n:
+            source = f"different canonical SMILES among {n:,} valid samples; real: among as many held-out molecules"
+            yield share_score(UNIQUE_SHARE, _is_first(valid[:n]), _is_first(real[:n]), source)
+
+    def _novelty(self) -> Iterator[Score]:
+        valid, real = self._valid
         if not valid or not real:
-            return
-        source = "different canonical SMILES among the valid samples; real: among held-out molecules"
-        yield share_score(UNIQUE_SHARE, _is_first(valid), _is_first(real), source)
-        if self.clock.over(0.7):
-            self.notes.append(out_of_time("novelty of molecules"))
             return
         self.announcements.measuring("novelty of molecules")
         training = set(canonical(self._part("train", MAX_SEARCHED_CHARACTERS))) - {None}

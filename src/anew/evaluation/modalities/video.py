@@ -19,8 +19,7 @@ from anew.evaluation.features.random_conv import FEATURES, NAME, GridEmbedder
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
-from anew.evaluation.metrics.bits import bits_spec
-from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_classifiers import CLIP_CLASSIFIERS, IMAGE_CLASSIFIERS
@@ -34,7 +33,8 @@ from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
 HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
 FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
-MOVING = 400  # clips of each set whose directions and speeds are compared: enough for a yes, in about a second each
+# Clips of each set whose directions, speeds and single frames are compared: enough for a yes, in about a second each
+MAX_SEEN = 400
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
 SEARCHED, MIN_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
@@ -84,7 +84,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single frames, averaged over the frames of a clip."""
-        sets = [self.sets[part] for part in ("samples", "test", "train")]
+        sets = [self.sets[part][:MAX_SEEN] for part in ("samples", "test", "train")]
         frames = [spread_frames(clips) for clips in sets]  # each (n FRAMES, H, W[, C])
         for statistic in image_statistics(frames[0].shape[3] if frames[0].ndim == 4 else 1):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
@@ -99,7 +99,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _directions(self) -> Iterator[Score]:
         """Scores of which way things move, which way time runs, and how fast."""
-        clips = {part: self.sets[part][:MOVING] for part in ("samples", "test", "train")}
+        clips = {part: self.sets[part][:MAX_SEEN] for part in ("samples", "test", "train")}
         for classifier in CLIP_CLASSIFIERS:
             numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)
@@ -121,12 +121,10 @@ class VideoEvaluation(Evaluation[Clip]):
         """Yield bits per value of held-out clips, if the family has a likelihood, and of their GIF files."""
         for score in super().likelihood():
             yield score
-            rows = np.array([8.0 * len(gif(clip, 10.0)) / clip.size for clip in self.inputs.test(min(score.n, 200))])
-            if len(rows):
-                low, high = mean_interval(rows, self.inputs.seed)
+            rows = [(8.0 * len(gif(clip, 10.0)) / clip.size, 1.0) for clip in self.inputs.test(min(score.n, 200))]
+            if rows:
                 source = "held-out clips as GIF files, each by itself"
-                spec = bits_spec(self.unit, "gif")
-                yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
+                yield bits_score(bits_spec(self.unit, "gif"), rows, source, self.inputs.seed)
 
     def report_content(self) -> ReportContent:
         """Sheets of frames, one clip in a row."""

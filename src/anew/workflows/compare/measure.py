@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -12,15 +13,11 @@ from torch import nn
 from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
-from anew.errors import ConfigError
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.metrics.bits import bits_spec
-from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.cost import PARAMETERS, PASSES_PER_1000, SECONDS_PER_1000, STEPS, TRAINING_SECONDS
 from anew.evaluation.modalities.image_comparison import ImageComparison
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.ranking import RunResult
-from anew.evaluation.score import Score
 from anew.families.base import Family, num_parameters
 from anew.runs import events
 from anew.sampling.interpolation import interpolate_pairs
@@ -126,13 +123,15 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     is_grid = isinstance(data.spec, Grid)
     seconds = None if is_grid else TEXT_SECONDS  # the number of images is bounded, and must be the same of every run
     inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
+    if isinstance(data.spec, Grid) and inputs.bits is not None:
+        max_units = BITS_ITEMS * float(torch.Size(data.spec.shape).numel())
+        inputs = replace(inputs, bits=lambda _: model.bits(data.scoring("test", limit=max_units), BITS_SECONDS))
     evaluation = load_evaluation(data.modality.name)(inputs)
     result.add(evaluation.scores())
     result.notes += evaluation.skipped
     result.no_interpolation = _no_interpolation(model)
     if not is_grid:
         return
-    _add_bits(model, result, data, seed)
     result.players, result.real_players = _players(evaluation)
     n = max(len(result.samples), REAL)
     pictures = data.modality.pictures
@@ -162,21 +161,3 @@ def _no_interpolation(model: Model) -> str:
     if type(model.family).generate is not Family.generate:
         return ""
     return f"it has no continuous latent space; {type(model.family).no_interpolation_reason}"
-
-
-def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
-    """Add the bits of held-out items to the result, if the family has a likelihood of them."""
-    if model.codec is not None:
-        return
-    max_units = BITS_ITEMS * float(torch.Size(data.spec.shape).numel()) if isinstance(data.spec, Grid) else None
-    try:
-        pairs = model.bits(data.scoring("test", limit=max_units), BITS_SECONDS)
-    except ConfigError:
-        return
-    if not pairs:  # not even a first item in the time
-        return
-    bits, units = torch.tensor(pairs, dtype=torch.float64).T.numpy()
-    low, high = ratio_interval(bits, units, seed)
-    value = float(bits.sum() / units.sum())
-    source = f"{len(pairs)} held-out items"
-    result.add([Score(bits_spec(data.modality.unit), value, low=low, high=high, n=len(pairs), source=source)])

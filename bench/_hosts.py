@@ -1,0 +1,130 @@
+"""Hosts that share no folder: network namespaces with veth pairs on a bridge (needs root and iproute2)."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from _common import environ
+
+BRIDGE, PREFIX, NETWORK, PORT = "anew-bridge", "anew-host", "10.77.0", 29511
+LIMIT_S = 900.0  # until a host that has to end, or to come to a step, is given up
+OUTPUT = "output.txt"  # file in the folder of a host
+TAIL = 3000  # characters of what a host said, where something fails
+
+
+def ip(*words: object) -> None:
+    subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def network(hosts: int, rate: str | None) -> Iterator[None]:
+    """So many hosts on one bridge. rate: of each link, as tc writes it."""
+    names = [BRIDGE, *(f"{PREFIX}{number}" for number in range(hosts))]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
+        ip("-n", BRIDGE, "link", "set", "br0", "up")
+        for number, name in enumerate(names[1:]):
+            ip("-n", BRIDGE, "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("-n", BRIDGE, "link", "set", f"port{number}", "master", "br0", "up")
+            ip("-n", name, "addr", "add", f"{NETWORK}.{number + 1}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+            if rate:
+                shape = ["tc", "-n", name, "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", rate]
+                subprocess.run([*shape, "burst", "256k", "latency", "50ms"], check=True, capture_output=True)
+        yield
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host's torchrun. place: its folder."""
+
+    process: subprocess.Popen[bytes]
+    place: Path
+
+    @property
+    def output(self) -> str:
+        return (self.place / OUTPUT).read_text(errors="replace")
+
+    def wait(self, limit_s: float = LIMIT_S) -> int | None:
+        """Its exit code; None where it had to be killed after `limit_s`."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(timeout=limit_s)
+        kill_tree(self.process.pid)
+        self.process.wait()
+        return None
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all below it."""
+    import psutil
+
+    root = psutil.Process(pid)
+    for process in [*root.children(recursive=True), root]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def give_up(hosts: Sequence[Host], fault: str) -> NoReturn:
+    """End the benchmark with what the hosts said."""
+    for host in hosts:
+        if host.process.poll() is None:
+            kill_tree(host.process.pid)
+    raise SystemExit(f"{fault}\n" + "\n".join(f"--- {host.place.name}\n{host.output[-TAIL:]}" for host in hosts))
+
+
+def wait_for(hosts: Sequence[Host], is_there: Callable[[], bool], what: str) -> None:
+    """Wait until something has come of running hosts; end the benchmark where one of them ends before, or after LIMIT_S."""
+    deadline = time.monotonic() + LIMIT_S
+    while not is_there():
+        if any(host.process.poll() is not None for host in hosts):
+            give_up(hosts, f"a host ended before {what}")
+        if time.monotonic() > deadline:
+            give_up(hosts, f"{what} did not come within {LIMIT_S:.0f} s")
+        time.sleep(0.1)
+
+
+def start_host(
+    number: int,
+    hosts: int,
+    place: Path,
+    words: Sequence[str],
+    cores: Sequence[int],
+    nodes: str | None = None,
+    restarts: int = 0,
+    program: Sequence[str] = ("-m", "--", "anew"),
+) -> Host:
+    """One host's torchrun, in its folder."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", nodes or str(hosts)]
+    torchrun += ["--max-restarts", str(restarts)]
+    # Names of the hosts are not resolved here, so each is told whether it keeps the store of the rendezvous.
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
+    meeting += ["--rdzv-conf", f"is_host={number == 0}"]
+    own = ["--nproc-per-node", "1", "--local-addr", f"{NETWORK}.{number + 1}"]
+    command = [*torchrun, *meeting, *own, *program, *words]
+    naming = f'hostname {PREFIX}{number}; exec "$@"'
+    variables = {"GLOO_SOCKET_IFNAME": "eth0", "ANEW_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    # A file: a pipe that nobody reads while other hosts are waited for would stop the host once it is full
+    with open(place / OUTPUT, "wb") as output:
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", f"{PREFIX}{number}", "unshare", "--uts", "sh", "-c", naming, "sh", *command],
+            cwd=place,
+            env=environ(cores, variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Host(process, place)
