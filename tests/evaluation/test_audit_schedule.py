@@ -58,7 +58,7 @@ def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_ta
     more_samples = AuditSchedule(1000, QUERY_COST)
     more_samples.add(FIRST_AUDIT, 0.1)
     in_little_time = more_samples.next(0.7, AVAILABLE, AVAILABLE.total)  # nothing can be proven: most evidence
-    assert in_little_time is not None and in_little_time.real < size.num_real
+    assert in_little_time is not None and in_little_time.num_real < size.num_real
     assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * MIN_EVIDENCE
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)

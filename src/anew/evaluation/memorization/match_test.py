@@ -292,8 +292,8 @@ def _ends_of_ties(steps: Indices, ratio: Array) -> Indices:
 def _ratio(nearest: NearestReal, resolution: float) -> Array:
     """The ratio with half the resolution added to both distances.
 
-    To be identical to an item whose neighbours are one edit nearest_distance says less than to be one edit away from an item whose
-    neighbours are eight edits nearest_distance.
+    To be identical to an item whose neighbours are one edit away says less than to be one edit away from an item whose
+    neighbours are eight edits away.
     """
     return (nearest.distance + resolution / 2.0) / (nearest.scale + resolution / 2.0)
 
