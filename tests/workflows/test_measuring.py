@@ -29,6 +29,9 @@ class Slow:
         self.sets = SimpleNamespace(supply=Supply(compared=20), too_few="")
         self.announcements = SimpleNamespace(reporter=None)
 
+    def forget_unmeasured(self) -> None:
+        self.unmeasured = [FURTHER_FIGURES]
+
     def scores_without_features(self) -> Iterator[Score]:
         self.order.append("plain")
         self.notes.append(Note("A note."))

@@ -46,6 +46,13 @@ class Slow:
         self.sets = SimpleNamespace(supply=Supply(compared=len(inputs.samples)))
         self.announcements = SimpleNamespace(reporter=None)
 
+    @property
+    def has_further(self) -> bool:
+        return FURTHER_FIGURES in self.unmeasured
+
+    def forget_unmeasured(self) -> None:
+        self.unmeasured = [FURTHER_FIGURES]
+
     def scores_without_features(self) -> Iterator[Score]:
         if "sharpness and noise" not in self.measured:
             yield score("sharpness", 0.5, n=len(self.inputs.samples))

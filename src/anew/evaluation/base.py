@@ -40,7 +40,7 @@ METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the cop
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
-FURTHER_FIGURES = "the figures after these"  # last entry of `unmeasured` until their names are known
+FURTHER_FIGURES = "the figures after these"  # stands for those whose names are not known yet
 
 
 class Evaluation(ABC, Generic[ItemT]):
@@ -60,8 +60,8 @@ class Evaluation(ABC, Generic[ItemT]):
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
         notes: What was not measured and why; complete once `scores` has ended.
-        unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
-            complete once `scores` has ended or was stopped.
+        named_unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C.
+        has_further: Whether further ones follow, whose names are not known yet.
         measured: Names of the metrics of `metrics_in_time` that were measured.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
@@ -83,7 +83,8 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.notes: list[Note] = []
-        self.unmeasured, self.measured = [FURTHER_FIGURES], set[str]()
+        self.measured = set[str]()
+        self.forget_unmeasured()
         self._crowding = CrowdingMeter()
         self.sets = ItemSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -152,23 +153,34 @@ class Evaluation(ABC, Generic[ItemT]):
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         missing = {name: metric for name, metric in metrics.items() if name not in self.measured}
-        self.unmeasured[-1:] = missing  # in place of FURTHER_FIGURES, so that they are named if time is up
+        self.named_unmeasured += missing  # so that they are named if time is up
+        self.has_further = False
         for name, metric in missing.items():
             if self.clock.over(0.85) and not 0 < len(self.sets.get("samples", ())) <= quick:
                 self.notes.append(out_of_time(name))
                 continue
             yield from metric()
-            self.unmeasured.remove(name)
+            self.named_unmeasured.remove(name)
             self.measured.add(name)
 
     def cut_off(self, measure: str) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
-        self.unmeasured.insert(-1, measure)
+        self.named_unmeasured.append(measure)
         self.notes.append(out_of_time(measure))
 
     def skip(self, measure: str, reason: str, subject: str = "") -> None:
         """Record what was not measured, for the report's notes; see `Note`."""
         self.notes.append(not_measured(measure, reason, subject))
+
+    def forget_unmeasured(self) -> None:
+        """Begin the record of what was not measured anew: all of it is still to come."""
+        self.named_unmeasured: list[str] = []
+        self.has_further = True
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """What may carry an answer and was not measured, in words; complete once `scores` has ended or was stopped."""
+        return [*self.named_unmeasured, *([FURTHER_FIGURES] if self.has_further else [])]
 
     @property
     def skipped(self) -> list[str]:
@@ -204,7 +216,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 yield score
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self.unmeasured = [name for name in self.unmeasured if name != FURTHER_FIGURES]
+        self.has_further = False
         if self.inputs.bits is not None:
             self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()

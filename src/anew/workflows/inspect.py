@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -34,7 +33,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import EVALUATED, MAX_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
@@ -348,11 +347,11 @@ def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int)
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
-    reports = [forecast.describe(estimate.seconds) for estimate in estimates]
-    first = next((i for i, report in enumerate(reports) if EVALUATED in report), 0)  # once is enough
-    reports[first + 1 :] = [re.sub(f"(; |, or ){re.escape(EVALUATED)}$", "", report) for report in reports[first + 1 :]]
+    # `anew evaluate` is named once
+    first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(
-        dataclasses.replace(estimate, report=report) for estimate, report in zip(estimates, reports, strict=True)
+        dataclasses.replace(estimate, report=forecast.describe(estimate.seconds, names_evaluate=i <= first))
+        for i, estimate in enumerate(estimates)
     )
 
 

@@ -10,7 +10,7 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter
 from anew.core.wording import plural
 from anew.data.types import DecodedItem
-from anew.evaluation.base import FURTHER_FIGURES, Evaluation
+from anew.evaluation.base import Evaluation
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.notes import COPIES, Note, not_measured, out_of_time
 from anew.evaluation.score import Score
@@ -48,7 +48,7 @@ def measure_all(
         is_short = limit is not None and limit < FEATURE_SECONDS * crowding and evaluation.inputs.features is None
         if limit is not None and is_short:
             measure_scores(evaluation.scores_without_features(), measurements, reporter, PLAIN_SHARE * limit)
-            evaluation.unmeasured = [FURTHER_FIGURES]  # what is missing is tried again after the features
+            evaluation.forget_unmeasured()  # what is missing is tried again after the features
             limit -= time.monotonic() - begin
         in_time = measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         measurements.score_seconds = time.monotonic() - begin

@@ -77,8 +77,11 @@ class ReportForecast:
     pieces: float = 1.0
     training_seconds: Callable[[float], float] = longest_training
 
-    def describe(self, budget: float) -> str:
-        """What the report of a budget will be able to answer, as one or more clauses."""
+    def describe(self, budget: float, names_evaluate: bool = True) -> str:
+        """What the report of a budget will be able to answer, as one or more clauses.
+
+        names_evaluate: Whether `anew evaluate` is named where it answers more.
+        """
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
         answers = [f"Close? and Varied? {self._answer_clause(closeness, self._closeness_obstacle(budget))}"]
@@ -86,7 +89,7 @@ class ReportForecast:
             answers = [f"Close? and Varied? {self._likely_clause()}{drawn_in_time}"]
         if novelty is not None:
             answers.append(f"New? {self._answer_clause(novelty, self._novelty_obstacle(novelty))}")
-        advice = self._advice(budget)
+        advice = self._advice(budget, names_evaluate)
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
@@ -183,15 +186,19 @@ class ReportForecast:
             return f"{held_out:,} held-out {self._noun}, those of validation included, are only just enough"
         return "the copying test needs more time" if prospect == "perhaps" else ""
 
-    def _advice(self, budget: float) -> str:
-        """What answers the questions that this budget leaves open; "" if more time does not help."""
-        if set(self.prospects(budget)) <= {"likely", None}:
+    def gains_by_time(self, budget: float) -> bool:
+        """Whether the report of a budget leaves questions open that one without a limit could answer."""
+        prospects = self.prospects(budget)
+        return not set(prospects) <= {"likely", None} and prospects != self._prospects_of(self.n_samples)
+
+    def _advice(self, budget: float, names_evaluate: bool) -> str:
+        """What answers the questions that this budget leaves open; "" if more time does not help. names_evaluate: see `describe`."""
+        if not self.gains_by_time(budget):
             return ""
         best = self._prospects_of(self.n_samples)
-        if best == self.prospects(budget):
-            return ""
         longer = next((b for b in ADVISED_BUDGETS if b > budget and self.prospects(b) == best), None)
-        return EVALUATED if longer is None else f"give about {duration(longer)}, or {EVALUATED}"
+        ways = [] if longer is None else [f"give about {duration(longer)}"]
+        return ", or ".join([*ways, EVALUATED] if names_evaluate else ways)
 
 
 def _answered(prospects: tuple[Prospect, Prospect | None]) -> int:

@@ -17,7 +17,7 @@ from anew.core.deadline import can_stop
 from anew.core.reporter import Reporter
 from anew.core.specs import Tokens
 from anew.data.types import DecodedItem
-from anew.evaluation.base import FURTHER_FIGURES, Evaluation
+from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import Clock, Labels
 from anew.evaluation.items_in_time import WITHIN_TIME, extent_of
 from anew.evaluation.memorization.result import CopyTestResult
@@ -135,7 +135,8 @@ def _plain(
         # Reading texts and measuring again what was known left no time for what was missing
         further = copy.copy(evaluation)
         further.clock = further.total_clock = Clock(stop_at - time.monotonic())
-        further.notes, further.unmeasured, further.measured = [], [FURTHER_FIGURES], set(evaluation.measured)
+        further.notes, further.measured = [], set(evaluation.measured)
+        further.forget_unmeasured()
         return further
     return _piece(evaluation, n, stop_at)
 
@@ -146,7 +147,7 @@ def _with_scores(
     """The measurements with scores of pieces, and notes on what was skipped. For the arguments see `measure_in_time_left`."""
     n_all, notes = min(len(evaluation.inputs.samples), MAX_ITEMS_WITHOUT_SAVING), list(evaluation.notes)
     measured: set[str] = set()
-    if measurements.unmeasured and not (evaluation.measured and FURTHER_FIGURES in evaluation.unmeasured):
+    if measurements.unmeasured and not (evaluation.measured and evaluation.has_further):
         plain, further = _plain(evaluation, measurements, n_all, stop_at), Measurements()
         measure_scores(plain.scores_without_features(), further, reporter, stop_at - time.monotonic())
         measured |= plain.measured
