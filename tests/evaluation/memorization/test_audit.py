@@ -91,7 +91,7 @@ def test_ties_do_not_lean_to_training_items() -> None:
     near = []
     for seed in range(200):
         single = Audit(item_types.RECORDS, ["zz"], ["ab"], ["cd"], seed=seed, controls=False)
-        near.append(bool(single.is_train[single.distances[0].nearest_real(np.array([2]), single.pool).item[0]]))
+        near.append(bool(single.is_train[single.distances[0].nearest_real(np.array([2]), single.real_index).item[0]]))
     assert 70 <= sum(near) <= 130
 
 

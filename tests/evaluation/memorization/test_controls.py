@@ -29,7 +29,7 @@ def test_an_alarm_is_repeated_in_time_and_counts_if_most_choices_raise_it(
     """A run on digits was called not valid by one choice of 300 of its 600 held-out items."""
     unused: Any = None
     is_train = np.array([True, True, False, False])
-    controls = Controls(unused, is_train, np.arange(4), np.arange(4), np.random.default_rng(0))
+    controls = Controls(unused, is_train, np.arange(4), np.random.default_rng(0))
     choices = iter(ps)
     choice = controls.set_aside(np.array([2, 3]))
     assert controls.confirmed_p(lambda control, pool: next(choices), choice, level, lambda: remaining) == confirmed
@@ -38,9 +38,7 @@ def test_an_alarm_is_repeated_in_time_and_counts_if_most_choices_raise_it(
 
 def test_a_control_that_is_alone_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     unused: Any = None
-    controls = Controls(
-        unused, np.array([True, True, False, False]), np.arange(4), np.arange(4), np.random.default_rng(0)
-    )
+    controls = Controls(unused, np.array([True, True, False, False]), np.arange(4), np.random.default_rng(0))
     choice = controls.set_aside(np.array([2, 3]))
     for ps, p in (
         ((0.01, 0.3), 0.02),
@@ -57,7 +55,7 @@ def test_a_control_that_is_alone_counts_once(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(("is_train", "part"), [([True, True, True], "training"), ([False, True, True], "held-out")])
 def test_the_note_names_the_items_that_are_too_few(is_train: list[bool], part: str) -> None:
     unused: Any = None
-    controls = Controls(unused, np.array(is_train), np.arange(3), np.arange(3), np.random.default_rng(0))
+    controls = Controls(unused, np.array(is_train), np.arange(3), np.random.default_rng(0))
     for _ in range(2):
         assert controls.scan_p(np.array([0]), np.array([1, 2])) is None
     assert controls.notes == [f"Not measured: the control with {part} items in the copying test (there are too few)."]

@@ -194,6 +194,6 @@ def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
     search = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
     query = np.array([search.n_real])
-    distances = search.distances[0].nearest_real(query, search.pool)
+    distances = search.distances[0].nearest_real(query, search.real_index)
     assert distances.scale[0] > 0.5
     assert search._match_test(query, [distances]).nearests[0].scale[0] == 0.125

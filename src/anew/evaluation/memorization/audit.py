@@ -113,17 +113,17 @@ class Audit(Generic[ItemT]):
         self.n_train_total = max(n_train_total or len(train), len(train))
         self.randomly_held_out = randomly_held_out
         self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
-        self.pool = np.arange(self.n_real)
+        self.real_index = np.arange(self.n_real)  # indices of the real items
         group = self._exchangeable_groups(group)
         self.level, self.label_level = item_type.level, item_type.label_level
         count = planted_copies(self.n_samples) if controls else 0
-        self.planted, exact, disturbed = make_planted(item_type, real, self.pool[self.is_train], count, self.rng)
+        self.planted, exact, disturbed = make_planted(item_type, real, self.real_index[self.is_train], count, self.rng)
         items = [*real, *samples, *exact, *disturbed]
         self.groups = _with_queries(group, sample_groups, self.n_samples, len(exact) + len(disturbed))
-        self._real, self._bits = real, item_type.bits
+        self._real_items, self._bits = real, item_type.bits
         self._keys = [item_type.keys(item) for item in items[: self.n_real + self.n_samples]]
         self.distances: list[Distance] = [
-            CachedDistance(distance, self.groups, self.pool, progress=progress)
+            CachedDistance(distance, self.groups, self.real_index, progress=progress)
             for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
@@ -131,11 +131,11 @@ class Audit(Generic[ItemT]):
         self._match_groups = np.arange(len(items)) if item_type.whole else self.groups
         sizes = np.unique(self._match_groups[self.sample_queries], return_counts=True)[1]
         count = stand_ins(self.n_samples) if brief else MAX_STAND_INS
-        self._stand_ins = choose_stand_ins(self.pool, self._match_groups, sizes, count, self.rng)
+        self._stand_ins = choose_stand_ins(self.real_index, self._match_groups, sizes, count, self.rng)
         self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
 
     def _exchangeable_groups(self, groups: Indices) -> Indices:
-        """`exchangeable_groups` of the pool, and a note where groups have training and held-out items."""
+        """`exchangeable_groups` of the real items, and a note where groups have training and held-out items."""
         groups, n_held_out = exchangeable_groups(groups, self.is_train)
         if n_held_out:
             verb = "has" if n_held_out == 1 else "have"
@@ -157,13 +157,13 @@ class Audit(Generic[ItemT]):
         queries = np.concatenate(
             [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
         )
-        nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
+        nearests = [distance.nearest_real(queries, self.real_index) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
         match_test = self._match_test(queries, nearests)
-        held_out = self.pool[~self.is_train[self.pool]]
+        held_out = self.real_index[~self.is_train]
         if not len(held_out):
             return self._without_proof(sample_nearests, match_test, "reference")
-        control = Controls(self.distances, self.is_train, self.groups, self.pool, self.rng)
+        control = Controls(self.distances, self.is_train, self.groups, self.rng)
         choice = control.set_aside(held_out)
         control_p = None
         if not self.randomly_held_out:  # without it nothing else can be read, so it takes the time that it needs
@@ -172,7 +172,7 @@ class Audit(Generic[ItemT]):
         if control_p is not None and control_p <= ALPHA:
             return self._without_proof(sample_nearests, match_test, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
-        labels = LabelPermutations(self.is_train, self.groups, self.pool, items, rng=self.rng)
+        labels = LabelPermutations(self.is_train, self.groups, self.real_index, items, rng=self.rng)
         scan = copying_test.scan(sample_nearests, labels, self.rng, self.level)
         match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
@@ -203,7 +203,7 @@ class Audit(Generic[ItemT]):
 
         def search(rows: slice) -> None:
             for distance in self.distances:  # the results are remembered
-                distance.nearest_real(self.sample_queries[rows], self.pool)
+                distance.nearest_real(self.sample_queries[rows], self.real_index)
 
         n_controls = min(MAX_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
         self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
@@ -256,8 +256,8 @@ class Audit(Generic[ItemT]):
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
-            train=int(self.is_train[self.pool].sum()),
-            held_out=int((~self.is_train[self.pool]).sum()),
+            train=int(self.is_train.sum()),
+            held_out=int((~self.is_train).sum()),
             n_train_total=self.n_train_total,
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
@@ -285,10 +285,12 @@ class Audit(Generic[ItemT]):
         groups, distances, singles = self._match_groups, self.distances, list(nearests)
         if self._compare_within_groups:
             distances = [distance.with_groups(groups) for distance in distances]
-            singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
+            singles = [
+                d.with_scale(n.item, n.distance, self.real_index) for d, n in zip(distances, nearests, strict=True)
+            ]
         real_queries = self._stand_ins.in_order()
-        real = [nearest_of_stand_ins(distance, real_queries.items, self.pool, groups) for distance in distances]
-        first = np.unique(self.groups[self.pool], return_index=True)[1]
+        real = [nearest_of_stand_ins(distance, real_queries.items, self.real_index, groups) for distance in distances]
+        first = np.unique(self.groups[: self.n_real], return_index=True)[1]
         return MatchTest(
             nearests=singles,
             groups=groups[queries],
@@ -296,9 +298,9 @@ class Audit(Generic[ItemT]):
             stand_ins=real_queries,
             real=real,
             resolutions=[distance.resolution for distance in distances],
-            n_pool=len(self.pool),
-            n_held_out=int((~self.is_train[self.pool]).sum()),
-            group_share=float(self.is_train[self.pool[first]].mean()),
+            n_pool=self.n_real,
+            n_held_out=int((~self.is_train).sum()),
+            group_share=float(self.is_train[first].mean()),
             label_level=self.label_level,
         )
 
@@ -311,13 +313,15 @@ class Audit(Generic[ItemT]):
         """For each of some real items, whether no generator makes it unseen. They are shuffled, so their numbers make random folds."""
         bits = np.empty(len(items))
         for fold in np.unique(items % FOLDS):
-            others = [item for i, item in enumerate(self._real) if i % FOLDS != fold]
-            bits[items % FOLDS == fold] = self._bits([self._real[i] for i in items[items % FOLDS == fold]], others)
+            others = [item for i, item in enumerate(self._real_items) if i % FOLDS != fold]
+            bits[items % FOLDS == fold] = self._bits(
+                [self._real_items[i] for i in items[items % FOLDS == fold]], others
+            )
         return bits >= min_unguessable_bits(self.n_samples, self.n_real)
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
-        train, queries = self.pool[self.is_train[self.pool]], self.sample_queries
+        train, queries = self.real_index[self.is_train], self.sample_queries
         distance = self.distances[0]
         limit = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
 

@@ -29,7 +29,6 @@ class Controls:
         distances: Sequence[Distance],
         is_train: NDArray[np.bool_],
         groups: Indices,
-        pool: Indices,
         rng: np.random.Generator,
     ) -> None:
         """
@@ -37,36 +36,36 @@ class Controls:
             distances: How items are compared.
             is_train: (n,) whether each real item is a training item.
             groups: (n,) or longer, the group of each item, of which all or none pose as samples.
-            pool: Indices of the real items.
             rng: Generator of all choices and permutations.
         """
         self.notes: list[str] = []
-        self._distances, self._is_train, self._groups, self._pool, self._rng = distances, is_train, groups, pool, rng
+        self._distances, self._is_train, self._groups, self._rng = distances, is_train, groups, rng
+        self._real_index = np.arange(len(is_train))
 
     def set_aside(self, real: Indices) -> tuple[Indices, Indices]:
-        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
+        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and all other real items."""
         groups, sizes = np.unique(self._groups[real], return_counts=True)
         order = self._rng.permutation(len(groups))
         max_groups = max(int((np.cumsum(sizes[order]) <= MAX_CONTROLS).sum()), 1)
-        chosen = np.isin(self._groups[self._pool], groups[order[: min(max_groups, len(groups) // 2)]])
-        return self._pool[chosen], self._pool[~chosen]
+        chosen = np.isin(self._groups[self._real_index], groups[order[: min(max_groups, len(groups) // 2)]])
+        return self._real_index[chosen], self._real_index[~chosen]
 
-    def scan_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+    def scan_p(self, control: Indices, others: Indices) -> float | None:
         """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
-        if not len(control) or self._is_train[remaining_pool].all():
+        if not len(control) or self._is_train[others].all():
             part = "training" if len(control) and self._is_train[control].all() else "held-out"
             note = f"Not measured: the control with {part} items in the copying test (there are too few)."
             self.notes = [*self.notes, *({note} - set(self.notes))]
             return None
-        nearests = [distance.nearest_real(control, remaining_pool) for distance in self._distances]
+        nearests = [distance.nearest_real(control, others) for distance in self._distances]
         items = np.concatenate([nearest.item for nearest in nearests])
-        labels = LabelPermutations(self._is_train, self._groups, remaining_pool, items, rng=self._rng)
+        labels = LabelPermutations(self._is_train, self._groups, others, items, rng=self._rng)
         return copying_test.scan(nearests, labels, self._rng).p
 
-    def both_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+    def both_p(self, control: Indices, others: Indices) -> float | None:
         """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
-        train_control, train_rest = self.set_aside(self._pool[self._is_train[self._pool]])
-        controls = (self.scan_p(control, remaining_pool), self.scan_p(train_control, train_rest))
+        train_control, train_rest = self.set_aside(self._real_index[self._is_train])
+        controls = (self.scan_p(control, others), self.scan_p(train_control, train_rest))
         ps = [p for p in controls if p is not None]
         return min(len(ps) * min(ps), 1.0) if ps else None
 
@@ -89,7 +88,7 @@ class Controls:
         p = control_p(*choice)
         if p is None or p > level or remaining() < REPEATS * (time.monotonic() - start):
             return p
-        held_out = self._pool[~self._is_train[self._pool]]
+        held_out = self._real_index[~self._is_train]
         return repeated_p(p, lambda: control_p(*self.set_aside(held_out)))
 
 
