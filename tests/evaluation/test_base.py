@@ -211,7 +211,7 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     list(scores)
     assert evaluation.unmeasured == [] and {"colours", "the spectrum"} <= evaluation.measured
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
-    evaluation.cut_off("the spectrum")
+    evaluation.note_out_of_time("the spectrum")
     assert evaluation.unmeasured == ["the spectrum", "the figures after these"]
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 

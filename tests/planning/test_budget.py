@@ -18,7 +18,7 @@ from anew.planning.budget import (
     calibration_slice,
     check_gain,
     evaluation_slice,
-    is_hurried,
+    is_short_of_time,
     largest_affordable,
     saving_slice,
     seconds_to_read,
@@ -120,11 +120,11 @@ def test_crowded_cores_leave_one_step_and_a_short_report_where_they_leave_that_m
     with pytest.raises(BudgetError):
         time_to_train(120.0, context(105.0))
     seconds = time_to_train(120.0, delayed)
-    assert 1.0 <= seconds < 15.0 and is_hurried(120.0, seconds, delayed)
+    assert 1.0 <= seconds < 15.0 and is_short_of_time(120.0, seconds, delayed)
     assert (
-        not is_hurried(120.0, 40.0, delayed)
-        and not is_hurried(120.0, 5.0, context())
-        and not is_hurried(None, None, delayed)
+        not is_short_of_time(120.0, 40.0, delayed)
+        and not is_short_of_time(120.0, 5.0, context())
+        and not is_short_of_time(None, None, delayed)
     )
     with pytest.raises(BudgetError, match="work takes 4 times as long"):
         time_to_train(120.0, dataclasses.replace(context(120.0 - 4.0 * MIN_REST + 0.5), crowding=4.0))

@@ -10,7 +10,7 @@ import pytest
 
 from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.workflows.requirements import Outcome, check_requirements, parse_requirements
+from anew.workflows.requirements import CheckResult, check_requirements, parse_requirements
 from evaluation.reporting.test_report import copies
 from scores import score
 
@@ -23,7 +23,7 @@ def report(folder: Path | None = None, **more: Any) -> EvaluationReport:
     return report
 
 
-def outcomes(text: str, **more: Any) -> list[Outcome]:
+def outcomes(text: str, **more: Any) -> list[CheckResult]:
     return check_requirements(report(**more), parse_requirements(text))
 
 

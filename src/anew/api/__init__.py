@@ -31,7 +31,7 @@ from anew.runs.report_record import CopiesRecord, ReportRecord, as_record
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
 from anew.workflows.next_step import next_step
-from anew.workflows.requirements import Outcome
+from anew.workflows.requirements import CheckResult
 
 if TYPE_CHECKING:  # they need PyTorch
     from anew.workflows.inspect import Inspection
@@ -39,10 +39,10 @@ if TYPE_CHECKING:  # they need PyTorch
     from anew.workflows.nearest import NearestItems
 
 __all__ = [
+    "CheckResult",
     "CopiesRecord",
     "Inspection",
     "NearestItems",
-    "Outcome",
     "ReportRecord",
     "RunInspection",
     "SettingInfo",

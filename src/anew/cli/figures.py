@@ -104,7 +104,7 @@ def evaluate(arguments: argparse.Namespace, started: float) -> int:
     return DONE if passed else FAILED_CHECK
 
 
-def _check_line(outcome: api.Outcome) -> str:
+def _check_line(outcome: api.CheckResult) -> str:
     return f"{outcome.requirement.text}: {outcome.sentence}"
 
 

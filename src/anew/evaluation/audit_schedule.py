@@ -23,7 +23,7 @@ from anew.evaluation.memorization.controls import MAX_CONTROLS
 from anew.evaluation.memorization.copying_test import NUM_INDEPENDENT_STEPS
 from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.result import CopyTestResult, Limit
-from anew.evaluation.memorization.thresholds import ALPHA, RATES
+from anew.evaluation.memorization.thresholds import ALPHA, PLANTED_RATES
 from anew.evaluation.notes import COPIES
 
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
@@ -151,12 +151,12 @@ def evidence(size: AuditSize, available: RealItems) -> float:
 def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
     """A sort key that rises with what an audit can prove."""
     nats = evidence(size, available)
-    return min(RATES[-1] * nats, PLANNED * MIN_EVIDENCE), available.split(size.num_real).train, nats
+    return min(PLANTED_RATES[-1] * nats, PLANNED * MIN_EVIDENCE), available.split(size.num_real).train, nats
 
 
 def samples_needed(available: RealItems) -> int:
     """How many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
-    nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
+    nats = PLANTED_RATES[-1] * evidence(AuditSize(1, available.total), available)
     return math.ceil(SPARE_SAMPLES_FACTOR * MIN_EVIDENCE / nats) if nats > 0.0 else 0
 
 
@@ -190,7 +190,7 @@ class Audited(Protocol[ItemT]):
         self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
     ) -> CopyTestResult: ...
 
-    def skip(self, measure: str, reason: str, subject: str) -> None: ...
+    def note_not_measured(self, measure: str, reason: str, subject: str) -> None: ...
 
 
 def audits_in_time(
@@ -237,9 +237,13 @@ def audits_in_time(
     samples = f"{compared.num_samples:,} of {n_all:,} samples"
     if compared.num_samples < n_all:
         counts = f"{items} and {samples}" if limited else samples
-        evaluation.skip("copies among the other samples", f"there was time to compare only {counts}", COPIES)
+        evaluation.note_not_measured(
+            "copies among the other samples", f"there was time to compare only {counts}", COPIES
+        )
     elif limited:
-        evaluation.skip("copies of the other training items", f"there was time to compare only {items}", COPIES)
+        evaluation.note_not_measured(
+            "copies of the other training items", f"there was time to compare only {items}", COPIES
+        )
 
 
 def with_limit_reason(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:

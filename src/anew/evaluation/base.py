@@ -163,12 +163,12 @@ class Evaluation(ABC, Generic[ItemT]):
             self.named_unmeasured.remove(name)
             self.measured.add(name)
 
-    def cut_off(self, measure: str) -> None:
+    def note_out_of_time(self, measure: str) -> None:
         """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
         self.named_unmeasured.append(measure)
         self.notes.append(out_of_time(measure))
 
-    def skip(self, measure: str, reason: str, subject: str = "") -> None:
+    def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
         """Record what was not measured, for the report's notes; see `Note`."""
         self.notes.append(not_measured(measure, reason, subject))
 
@@ -210,7 +210,7 @@ class Evaluation(ABC, Generic[ItemT]):
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
-            for number, score in enumerate(fidelity_scores(comparison, self.cut_off)):
+            for number, score in enumerate(fidelity_scores(comparison, self.note_out_of_time)):
                 if number == 0:
                     self.notes += self.sets.note_compared()
                 yield score
@@ -295,7 +295,7 @@ class Evaluation(ABC, Generic[ItemT]):
         limit = self.clock.remaining(0.2)
         examples = self.inputs.bits(None if limit == float("inf") else max(limit, 0.3))
         if not examples:
-            self.skip(f"bits per {self.unit}", "no held-out item could be scored in the time left")
+            self.note_not_measured(f"bits per {self.unit}", "no held-out item could be scored in the time left")
             return
         rows = [(bits / units, 1.0) for bits, units in examples]
         yield bits_score(bits_spec(self.unit), rows, f"held-out {self.noun}{self.bound}", self.inputs.seed)
@@ -354,7 +354,7 @@ class Evaluation(ABC, Generic[ItemT]):
         n = sets.available
         if n < MIN_ITEMS:
             if own is None:
-                self.skip("closeness and variety", sets.refuse())
+                self.note_not_measured("closeness and variety", sets.refuse())
             return own
         if own is not None:
             sets.take(n, self._naive_samples)
@@ -385,17 +385,17 @@ class Evaluation(ABC, Generic[ItemT]):
         test = class_numbers(labels.test, self.sets.counts("test"), self.inputs.seed)
         n = len(self.sets["samples"])
         if self._embedder is None or train is None or test is None:
-            self.skip("the class mix", "the features are not of whole labelled items")
+            self.note_not_measured("the class mix", "the features are not of whole labelled items")
             return
         further = self.sets.further_train
         if not further:
-            self.skip("the class mix", f"no training {self.noun} are left to train a classifier on")
+            self.note_not_measured("the class mix", f"no training {self.noun} are left to train a classifier on")
             return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
         n_probe = probe_size(embed, further, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > MAX_ITEMS_WITHOUT_SAVING):
-            self.cut_off("the class mix")
+            self.note_out_of_time("the class mix")
             return
         rows = {part: own_embedder(items) for part, items in self.sets.items()} if own_embedder else rows_of(features)
         yield from ClassMetrics(
@@ -407,7 +407,7 @@ class Evaluation(ABC, Generic[ItemT]):
             naive=rows.get("naive"),
             noun=self.noun,
             seed=self.inputs.seed,
-            skip=self.skip,
+            skip=self.note_not_measured,
         ).scores()
 
 

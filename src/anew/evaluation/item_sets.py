@@ -37,7 +37,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
 
     Attributes:
         supply: The argument, with the number of items that have not been compared yet.
-        extent: A sentence on how many samples are compared, if not all are.
+        extent_note: A sentence on how many samples are compared, if not all are.
         too_few: Why nothing can be compared, if there are too few items; else "".
         groups: Group numbers of the first samples, held-out and training items; near-duplicates share one. Empty if that is not
             known.
@@ -52,7 +52,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         counted: str = "sample",
     ) -> None:
         self.supply, self.noun, self.counted = supply, noun, counted
-        self.extent, self.too_few = "", ""
+        self.extent_note, self.too_few = "", ""
         self.groups: list[Integers] = []
         self._candidates, self._requested = candidates, requested
         self._taken: dict[str, list[ItemT]] = {}
@@ -97,7 +97,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         n_samples, counts = len(self._candidates["samples"]), self._real_counts()
         if n < n_samples:
             reason = extent_reason(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))
-            self.extent = extent_of(n, n_samples, self.counted, reason)
+            self.extent_note = extent_of(n, n_samples, self.counted, reason)
         self.supply = replace(self.supply, left_out=self.available)
         self._taken = {part: items[:n] for part, items in self._candidates.items()}
         if naive_samples := naive(self["train"], n):
@@ -120,7 +120,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
     def note_compared(self) -> list[Note]:
         """Count the items taken as compared; not before they are, since time may be up until then. Returns notes on that."""
         self.supply = replace(self.supply, left_out=self.supply.compared - len(self["samples"]))
-        notes = [Note(self.extent, EXTENT)] if self.extent else []
+        notes = [Note(self.extent_note, EXTENT)] if self.extent_note else []
         if len(self["samples"]) > CLASSIFIED:
             extent = f"{CLASSIFIED:,} {self.counted}s of each set"
             notes.append(Note(f"The classifier took {extent}, since its time grows with the cube of their number."))

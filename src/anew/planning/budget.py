@@ -21,11 +21,11 @@ MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
 # 3 s for names, 4 s for clips.
 MIN_REST = 3.0
-HURRIED = "other programs use the cores, which leaves little time to train"
+SHORT_OF_TIME = "other programs use the cores, which leaves little time to train"
 ADVICE_FACTOR = 1.2  # times MIN_REST that is advised on crowded cores: reading again may take longer; chosen
 # Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
 # without is left out; chosen.
-UNHURRIED_SHARE = 0.25
+MIN_TRAINING_SHARE = 0.25
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
@@ -102,7 +102,7 @@ def _has_minimum_time(remaining: float, crowding: float) -> bool:
     return crowding >= MIN_CROWDING and remaining >= MIN_REST * crowding
 
 
-def is_hurried(budget: float | None, seconds: float | None, context: RunContext) -> bool:
+def is_short_of_time(budget: float | None, seconds: float | None, context: RunContext) -> bool:
     """Whether crowded cores leave so little time to train that what can be done without should be left out.
 
     Args:
@@ -112,7 +112,7 @@ def is_hurried(budget: float | None, seconds: float | None, context: RunContext)
     """
     if budget is None or seconds is None:
         return False
-    return context.world.broadcast(context.crowding >= MIN_CROWDING and seconds < UNHURRIED_SHARE * budget)
+    return context.world.broadcast(context.crowding >= MIN_CROWDING and seconds < MIN_TRAINING_SHARE * budget)
 
 
 def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) -> float | None:

@@ -22,7 +22,7 @@ from anew.training.validation import Validation
 
 Listener = Callable[[StepResult], str | None]  # returns a warning, which is reported like one of the family
 # "stopped_early": the validation loss rose, so the decay began early
-Outcome = Literal["finished", "interrupted", "stopped_early"]
+TrainingEnd = Literal["finished", "interrupted", "stopped_early"]
 
 # After more non-finite losses in a row, the data or the rate is at fault, and going back does not help.
 MAX_RESTORES = 3
@@ -69,7 +69,7 @@ class TrainingLoop:
         self._kept_decay_start = False
         self._threads = 0
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingEnd:
         """Train until the plan is done or a signal stops the training.
 
         Raises:

@@ -32,7 +32,7 @@ from anew.runs.shards import stored_tensors
 from anew.runs.state import Checkpoint
 from anew.runs.weights import write_weights
 from anew.sampling.generator import Generator
-from anew.training.loop import Listener, Outcome, TrainingLoop
+from anew.training.loop import Listener, TrainingEnd, TrainingLoop
 from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
@@ -69,7 +69,7 @@ def fit(
     *,
     generates: bool = True,
     is_resumed: bool = False,
-) -> Outcome:
+) -> TrainingEnd:
     """Train until the plan is done, choose the weights, and write them into the run.
 
     Args:
@@ -187,7 +187,7 @@ def _run_loop(
     validation: Validation | None,
     spent: float,
     listeners: Sequence[Listener],
-) -> Outcome:
+) -> TrainingEnd:
     start = time.monotonic() - spent
 
     def show(result: StepResult) -> None:

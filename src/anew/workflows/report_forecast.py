@@ -19,11 +19,11 @@ from anew.evaluation.prospects import AuditCosts, Prospect, closeness_prospect, 
 from anew.evaluation.reporting.grading import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.planning.budget import (
-    HURRIED,
     MIN_CROWDING,
     MIN_TRAINING,
+    SHORT_OF_TIME,
     evaluation_slice,
-    is_hurried,
+    is_short_of_time,
     longest_training,
     time_to_train,
 )
@@ -262,8 +262,8 @@ def plan_report(job: TrainingJob, checkpoint: Checkpoint | None) -> tuple[Traini
     budget = job.plan.budget_s
     if budget is None or job.world.size > 1:
         return job, None
-    if is_hurried(budget, time_to_train(budget, job.context, MIN_TRAINING), job.context):
-        job.context.reporter.message(f"{HURRIED}, so the report is not forecast")
+    if is_short_of_time(budget, time_to_train(budget, job.context, MIN_TRAINING), job.context):
+        job.context.reporter.message(f"{SHORT_OF_TIME}, so the report is not forecast")
         return job, None
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
     usual = evaluation_slice(budget, job.context.crowding)

@@ -50,7 +50,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckResult:
     """Whether a check passed.
 
     Attributes:
@@ -106,7 +106,7 @@ def _parsed(part: str) -> Requirement:
     return Requirement(part, match[1], match[2], bound)
 
 
-def check_requirements(report: EvaluationReport, requirements: Sequence[Requirement]) -> list[Outcome]:
+def check_requirements(report: EvaluationReport, requirements: Sequence[Requirement]) -> list[CheckResult]:
     """Check each requirement. Writes the badge and the JUnit file next to the report.
 
     Args:
@@ -120,30 +120,30 @@ def check_requirements(report: EvaluationReport, requirements: Sequence[Requirem
     return outcomes
 
 
-def _outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
+def _outcome(report: EvaluationReport, requirement: Requirement) -> CheckResult:
     if requirement.name == COPIES:
         return _copies_outcome(report, requirement)
     values = {score.name: score.value for score in report.scores}
     value = values.get(requirement.name, math.nan)
     if not math.isfinite(value):
-        return Outcome(requirement, False, f"{requirement.name} was not measured")
+        return CheckResult(requirement, False, f"{requirement.name} was not measured")
     fails = SIGNS[requirement.sign](value, requirement.bound)
-    return Outcome(requirement, not fails, f"{requirement.name} is {value:.4g}")
+    return CheckResult(requirement, not fails, f"{requirement.name} is {value:.4g}")
 
 
-def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
+def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> CheckResult:
     copies = report.copies
     if copies is None:
-        return Outcome(requirement, False, "copies were not checked for")
+        return CheckResult(requirement, False, "copies were not checked for")
     repeats_surely = copies.identical_p is not None and copies.identical_p <= ALPHA
     if not copies.detected and (report.grades.get("novelty") == "poor" or repeats_surely):
-        return Outcome(requirement, False, report.figures["novelty"])
+        return CheckResult(requirement, False, report.figures["novelty"])
     if copies.detected or not copies.has_power:
-        return Outcome(requirement, False, f"{copy_verdict(copies).clause} (p = {copies.p:.2g})")
-    return Outcome(requirement, True, f"no copies were found (p = {copies.p:.2g})")
+        return CheckResult(requirement, False, f"{copy_verdict(copies).clause} (p = {copies.p:.2g})")
+    return CheckResult(requirement, True, f"no copies were found (p = {copies.p:.2g})")
 
 
-def badge(outcomes: Sequence[Outcome]) -> str:
+def badge(outcomes: Sequence[CheckResult]) -> str:
     """An SVG badge that says how many checks passed, or which failed."""
     failed = [outcome.requirement.name for outcome in outcomes if not outcome.passed]
     left, right = "anew", f"failed: {', '.join(failed)}" if failed else f"{len(outcomes)} passed"
@@ -162,7 +162,7 @@ def badge(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def junit(run: str, outcomes: Sequence[Outcome]) -> str:
+def junit(run: str, outcomes: Sequence[CheckResult]) -> str:
     """JUnit XML, which build servers read, with one test case for each condition."""
     failures = sum(not outcome.passed for outcome in outcomes)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']

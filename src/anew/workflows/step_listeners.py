@@ -25,7 +25,7 @@ from anew.workflows.job import TrainingJob
 CHECKED_AT = (0.05, 0.3)
 MIN_STEPS = 3  # steps whose pace says something; chosen
 # Ratio from which on a number is corrected: validation and previews take up to a tenth of the time; chosen.
-WRONG = 1.25
+MAX_DEVIATION = 1.25
 
 
 class StepForecast:
@@ -61,9 +61,9 @@ class StepForecast:
             self.expected = expected
 
 
-def _is_wrong(value: float, said: float) -> bool:
-    """Whether a number that was said should be corrected."""
-    return said > 0.0 and not 1.0 / WRONG <= value / said <= WRONG
+def _is_wrong(value: float, announced: float) -> bool:
+    """Whether a number that was announced should be corrected."""
+    return announced > 0.0 and not 1.0 / MAX_DEVIATION <= value / announced <= MAX_DEVIATION
 
 
 def step_forecast(job: TrainingJob, progress: Progress, spent: float, first_step: int) -> list[Listener]:
@@ -92,7 +92,7 @@ class LongerTraining:
         self.job, self.progress = job, progress
         self._meter = CrowdingMeter()
         self._num_checks = 0
-        self._is_said = False
+        self._is_reported = False
 
     def __call__(self, result: StepResult) -> None:
         num_checks = math.floor(result.progress * NUM_CHECKS)
@@ -111,11 +111,11 @@ class LongerTraining:
             self.progress.extend(self.progress.seconds + gain)
 
     def _report_once(self) -> None:
-        if not self._is_said:
+        if not self._is_reported:
             self.job.context.reporter.message(
                 "other programs use the cores less now, so time that was reserved for the report goes to training"
             )
-        self._is_said = True
+        self._is_reported = True
 
 
 def longer_training(job: TrainingJob, progress: Progress, is_divided_now: bool) -> list[Listener]:

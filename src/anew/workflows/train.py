@@ -22,7 +22,14 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import ChangedDataError, DataError, command, restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import HURRIED, check_budget, evaluation_slice, is_hurried, saving_slice, training_seconds
+from anew.planning.budget import (
+    SHORT_OF_TIME,
+    check_budget,
+    evaluation_slice,
+    is_short_of_time,
+    saving_slice,
+    training_seconds,
+)
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -204,8 +211,8 @@ def _choices(
     choices = choose_families(data, request, train_config, context.user_family)
     left = training_seconds(request, train_config, context)
     seconds = pilots.affordable_seconds(request, train_config, data, choices)
-    if seconds > 0 and is_hurried(request.budget, left, context):
-        context.reporter.message(f"{HURRIED}, so only {choices[0].name} is trained")
+    if seconds > 0 and is_short_of_time(request.budget, left, context):
+        context.reporter.message(f"{SHORT_OF_TIME}, so only {choices[0].name} is trained")
     elif seconds > 0 and not context.world.broadcast(can_tell(seconds, len(choices), left or 0.0, context.crowding)):
         reason = describe_too_short(seconds, [choice.name for choice in choices])
         context.reporter.message(f"{reason}, so only {choices[0].name} is trained")

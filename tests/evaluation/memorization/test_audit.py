@@ -23,7 +23,7 @@ from anew.evaluation.memorization.item_types import IMAGES, MAX_RUNS, PASSAGES, 
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 from anew.evaluation.memorization.search_cache import CachedDistance
-from anew.evaluation.memorization.thresholds import RATES
+from anew.evaluation.memorization.thresholds import PLANTED_RATES
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -205,7 +205,7 @@ def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None
 def test_too_few_held_out_items_say_what_is_needed() -> None:
     outcome = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
     assert outcome.detection_limit is None
-    held_out, samples = outcome.needed(RATES[-1])
+    held_out, samples = outcome.needed(PLANTED_RATES[-1])
     assert held_out > 6 and samples > 100
     samples, held_out = rounded_up(samples), rounded_up(held_out)
     is_reachable = held_out <= len(TRAIN) + 6  # many times the data is no advice where more samples would do

@@ -74,13 +74,13 @@ def test_many_items_that_no_generator_guesses_are_copied() -> None:
 
 def test_one_item_that_samples_repeat_again_and_again() -> None:
     item = RepeatedItem(samples=20, real=1)
-    repeats = replace(NONE, samples=20, items=1, often=(item,))
+    repeats = replace(NONE, samples=20, items=1, repeated_items=(item,))
     assert repeats.p < 1e-6 and repeats.copied_p == 1.0  # a generator may reach it by itself
-    assert replace(repeats, often=(replace(item, is_unguessable=True),)).copied_p < 1e-6
-    frequent = replace(repeats, real=60, often=(replace(item, real=60, is_unguessable=True),))
+    assert replace(repeats, repeated_items=(replace(item, is_unguessable=True),)).copied_p < 1e-6
+    frequent = replace(repeats, real=60, repeated_items=(replace(item, real=60, is_unguessable=True),))
     assert frequent.p > 0.05 and frequent.copied_p > 0.05
-    names = replace(repeats, samples=24, items=5, held_out=2, held_out_samples=2, own=2)
-    assert names.p < 0.001 and replace(names, own=15).p > 0.05  # others are repeated as often
+    names = replace(repeats, samples=24, items=5, held_out=2, held_out_samples=2, max_other_repeats=2)
+    assert names.p < 0.001 and replace(names, max_other_repeats=15).p > 0.05  # others are repeated as often
     assert replace(NONE, samples=6, items=2).p < 0.01  # each of few items a few times
 
 
@@ -144,17 +144,17 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
 
 def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
     found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
-    share, low = found.at_least(0.023, 0.0, 350.0)
+    share, low = found.raise_share(0.023, 0.0, 350.0)
     assert share == pytest.approx(20 / 350) and 0.02 < low < share
     by_chance = replace(found, held_out=2)  # two of 350 held-out items: six of 1,100 training items
-    assert by_chance.at_least(0.023, 0.0, 350.0)[0] == pytest.approx((20 - 2 * 1100 / 350) / 350)
-    assert found.at_least(0.08, 0.03, 350.0) == (0.08, 0.03)
+    assert by_chance.raise_share(0.023, 0.0, 350.0)[0] == pytest.approx((20 - 2 * 1100 / 350) / 350)
+    assert found.raise_share(0.08, 0.03, 350.0) == (0.08, 0.03)
 
 
 def test_a_few_samples_that_are_all_identical_do_not_prove_a_share_of_all() -> None:
     for identical, low in ((5, 0.478), (4, 0.284)):
         few = replace(NONE, samples=identical, items=identical, n_samples=5)
-        assert few.at_least(0.0, 0.0, 5.0) == (identical / 5, pytest.approx(low, abs=0.001))
+        assert few.raise_share(0.0, 0.0, 5.0) == (identical / 5, pytest.approx(low, abs=0.001))
 
 
 def test_what_counts_as_identical_is_said() -> None:

@@ -244,7 +244,7 @@ class Audit(Generic[ItemT]):
         if is_copying:
             copies = copies_of_tests(scan, scan_p, match, self.level)
             share, low = (min(number / n_visible, 1.0) for number in copies)
-            share, low = repeats.at_least(share, low, n_visible)
+            share, low = repeats.raise_share(share, low, n_visible)
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             detected=is_copying,

@@ -10,7 +10,13 @@ import numpy as np
 from anew.core.wording import are, percent, percent_at_least, plural, rounded_up
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.result import MIN_SAMPLES, CopyTestResult
-from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, LABEL_ALPHA, MIN_RELATIVE_LOWER_END, RATES
+from anew.evaluation.memorization.thresholds import (
+    ALPHA,
+    DETECTION_POWER,
+    LABEL_ALPHA,
+    MIN_RELATIVE_LOWER_END,
+    PLANTED_RATES,
+)
 
 MAX_REACHABLE_ITEMS = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
 # With no held-out item: held-out items that are advised, as a share of the training items (a tenth of all), and at least.
@@ -202,11 +208,11 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
         compared = f"only {result.compared} were compared"
         return CopyVerdict(
             f"{none}, but {compared}{LIMITS[result.limited_by]}, too few to be sure of catching even "
-            f"{percent(RATES[-1])} copies.",
+            f"{percent(PLANTED_RATES[-1])} copies.",
             f"no copies found, but {compared}",
             has_but=True,
         )
-    if all(p.caught >= DETECTION_POWER for p in result.controls) and round(RATES[-1] * result.samples) >= 1:
+    if all(p.caught >= DETECTION_POWER for p in result.controls) and round(PLANTED_RATES[-1] * result.samples) >= 1:
         reason = ", for lack of time" if result.shortened else ""
         return CopyVerdict(
             f"{none}; how few copies would have been noticed was not measured{reason}.",
@@ -216,19 +222,19 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
         limit = percent(result.exact_limit)
         return CopyVerdict(
             f"{none}; {limit} exact copies or more would have been noticed. Lightly changed copies are hardly closer to their "
-            f"originals than your items are to each other: even if {percent(RATES[-1])} of the samples were such, they could be missed.",
+            f"originals than your items are to each other: even {percent(PLANTED_RATES[-1])} of them could be missed.",
             f"no copies found; {limit} exact copies or more would have been noticed, altered ones perhaps not",
         )
     return _too_few_to_tell(result, none)
 
 
 def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
-    held_out, samples = map(rounded_up, result.needed(RATES[-1]))
+    held_out, samples = map(rounded_up, result.needed(PLANTED_RATES[-1]))
     ways = [result.count_phrase(samples)] if samples > result.samples else []
     # Where more samples would do, nobody collects many times the data
     reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
     ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
-    missed = f"could miss even {percent(RATES[-1])} copies"
+    missed = f"could miss even {percent(PLANTED_RATES[-1])} copies"
     unsure = f"{none}, but this test {missed}"
     if not ways:
         return CopyVerdict(

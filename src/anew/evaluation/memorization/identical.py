@@ -64,9 +64,9 @@ class RepeatedItems:
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
         unguessable: How many of the different held-out items are unguessable.
         unguessable_training: How many of the different training items are; 0 if that was not asked, since real items repeat about as many.
-        often: The training items that more than one sample repeats.
-        own: The largest number of samples that are identical to each other, and to no training item.
-        real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
+        repeated_items: The training items that more than one sample repeats.
+        max_other_repeats: The largest number of samples that are identical to each other, and to no training item.
+        real_train_share: The chance that a real item which repeats others repeats a training item: the more often an item is there,
             the more surely one of them is in the training data. None: the share of training items, as of items that are there once.
     """
 
@@ -81,9 +81,9 @@ class RepeatedItems:
     held_out_samples: int = 0
     unguessable: int = 0
     unguessable_training: int = 0
-    often: tuple[RepeatedItem, ...] = ()
-    own: int = 0
-    real_of_training: float | None = None
+    repeated_items: tuple[RepeatedItem, ...] = ()
+    max_other_repeats: int = 0
+    real_train_share: float | None = None
 
     @property
     def seen_p(self) -> float:
@@ -105,19 +105,19 @@ class RepeatedItems:
         if self.held_out and not self.saw_held_out:
             p_labels = binomial_tail(self.items, self.items + self.held_out, self._train_share)
             if p_labels > LABEL_ALPHA:
-                return max(self._most_frequent_p(self.often), self._own_p)
-        return min(self.different_p(self.items), self._samples_p, self._most_frequent_p(self.often))
+                return max(self._most_frequent_p(self.repeated_items), self._own_p)
+        return min(self.different_p(self.items), self._samples_p, self._most_frequent_p(self.repeated_items))
 
     def different_p(self, items: int) -> float:
         """The probability of so many different training items, if samples repeat real items as often as these each other."""
-        share = self._train_share if self.real_of_training is None else self.real_of_training
+        share = self._train_share if self.real_train_share is None else self.real_train_share
         return self._chance(items, share, self.samples - self.items)
 
     @property
     def copied_p(self) -> float:
         """The p of unguessable training items: of the one that samples repeat most often, for its frequency among real items, or of how
         many different ones they repeat, unless they repeat unguessable held-out items, too."""
-        most_frequent_p = self._most_frequent_p([item for item in self.often if item.is_unguessable])
+        most_frequent_p = self._most_frequent_p([item for item in self.repeated_items if item.is_unguessable])
         return (
             most_frequent_p if self.unguessable else min(most_frequent_p, self.different_p(self.unguessable_training))
         )
@@ -130,21 +130,21 @@ class RepeatedItems:
     @property
     def _own_p(self) -> float:
         """The p of the training item that samples repeat most often, for how often they repeat something else."""
-        max_samples = max((item.samples for item in self.often), default=0)
-        return min(self.items * binomial_tail(max_samples, max_samples + self.own, 0.5), 1.0)
+        max_samples = max((item.samples for item in self.repeated_items), default=0)
+        return min(self.items * binomial_tail(max_samples, max_samples + self.max_other_repeats, 0.5), 1.0)
 
     @property
     def _samples_p(self) -> float:
         """The probability of so many samples that repeat training items, each counted."""
         if not self.samples or not self.n_real:
             return 1.0
-        once = self._once
+        once = self._event_weight
         return binomial_tail(
             self.samples, self.samples + once * self.real, self.n_samples / (self.n_samples + once * self.n_real)
         )
 
     @property
-    def _once(self) -> float:
+    def _event_weight(self) -> float:
         """How many events a repetition among real items counts for: two real items that are equal are one, not two."""
         return 1.0 - self.n_real / (2.0 * (self.n_train + self.n_held_out))
 
@@ -159,12 +159,12 @@ class RepeatedItems:
         """
         if not items or not self.n_real:
             return 1.0
-        once = self._once
+        once = self._event_weight
         expected = (self.n_samples - n_again) * part
         share = expected / (expected + once * self.n_real)
         return binomial_tail(items, items + once * self.real, share)
 
-    def at_least(self, share: float, low: float, n_visible: float) -> tuple[float, float]:
+    def raise_share(self, share: float, low: float, n_visible: float) -> tuple[float, float]:
         """A share of copies and its lower end, raised to that of the samples that repeat training items beyond chance.
 
         A test may see fewer: the scan does not count copies that are as near to each other as real items are. By chance, samples
@@ -238,9 +238,9 @@ def count_repeats(
         n_held_out=int((~is_train).sum()),
         held_out_samples=int((~is_train[repeated]).sum()),
         unguessable=int(is_unguessable(held_out).sum()) if len(held_out) else 0,
-        often=tuple(often),
-        own=max(counts_of_samples.values(), default=0),
-        real_of_training=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
+        repeated_items=tuple(often),
+        max_other_repeats=max(counts_of_samples.values(), default=0),
+        real_train_share=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
     )
     if repeats.different_p(repeats.items) > COPIED_ALPHA:
         return repeats

@@ -25,7 +25,7 @@ from anew.evaluation.memorization.item_type import ItemType
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.evaluation.memorization.result import VARIANTS, PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_curve
-from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
+from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, PLANTED_RATES
 
 DRAWS = 20  # draws of planted copies at each rate; chosen: more would be surer and take longer
 MIN_CAUGHT = round(DETECTION_POWER * DRAWS)  # draws of them in which a test must find the copies: 18
@@ -46,7 +46,7 @@ class Detection:
         return self.caught + self.missed
 
     @property
-    def rate(self) -> float:
+    def caught_share(self) -> float:
         return self.caught / self.draws
 
     @property
@@ -110,7 +110,7 @@ class Planting:
         """
         controls: list[PlantedControl] = []
         for planted_row, variant in enumerate(VARIANTS):
-            for rate in reversed(RATES):
+            for rate in reversed(PLANTED_RATES):
                 count = round(rate * n_visible)
                 if count < 1:
                     break
@@ -181,7 +181,7 @@ def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float
         begin = time.monotonic()
         is_caught = draw(1 + detection.draws)
         detection.record(is_caught, time.monotonic() - begin)
-    return detection.rate
+    return detection.caught_share
 
 
 def least_reference(
@@ -249,7 +249,7 @@ def make_planted(
 
 def planted_copies(n_samples: int) -> int:
     """How many copies of each kind are planted for so many samples."""
-    return math.ceil(RATES[-1] * n_samples)
+    return math.ceil(PLANTED_RATES[-1] * n_samples)
 
 
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:

@@ -29,6 +29,6 @@ COPIED_ALPHA = 0.001
 # Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
 MATCH_RATIO = 1.0 / 3.0
 # Shares of planted copies among the samples; chosen: from hardly any to one in ten
-RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
+PLANTED_RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 DETECTION_POWER = 0.9  # share of draws in which planted copies must be found for their rate to count as caught
 MIN_RELATIVE_LOWER_END = 0.1  # a share of copies whose lower end is below this part of it is not known; chosen

@@ -218,10 +218,10 @@ def feature_metrics() -> list[FeatureMetric]:
     return sorted((e for e in exports if isinstance(e, FeatureMetric)), key=lambda metric: (metric.order, metric.label))
 
 
-def fidelity_scores(comparison: FeatureComparison, cut_off: Callable[[str], None]) -> Iterator[Score]:
-    """Yield all scores of embedded items, the most important first. cut_off: called with the name of a metric for which time is up."""
+def fidelity_scores(comparison: FeatureComparison, note_out_of_time: Callable[[str], None]) -> Iterator[Score]:
+    """Yield all scores of embedded items, the most important first. note_out_of_time: called with a metric for which time is up."""
     for metric in feature_metrics():
         if comparison.over(0.85) and len(comparison.sets.samples) > MAX_ITEMS_WITHOUT_SAVING:
-            cut_off(metric.label)
+            note_out_of_time(metric.label)
             continue
         yield from (replace(score, counted=comparison.sets.counted) for score in metric.compute(comparison))

@@ -185,7 +185,7 @@ class CodeEvaluation(TextEvaluation):
         if share >= MIN_REAL_SHARE:
             return True
         name = GRAMMARS.get(suffix.removeprefix("."), "python")
-        self.skip(
+        self.note_not_measured(
             "the share that parses", f"the grammar of {name} does not fit: {share:.0%} of held-out {suffix} code parses"
         )
         return False
@@ -200,7 +200,7 @@ class CodeEvaluation(TextEvaluation):
         """
         size, real_size = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
         if not size:
-            self.skip(spec.title, "no sample holds a complete one")
+            self.note_not_measured(spec.title, "no sample holds a complete one")
             return
         low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.inputs.seed)
         yield Score(
@@ -221,17 +221,19 @@ class CodeEvaluation(TextEvaluation):
     def _grammar(self, ending: str) -> Judge | None:
         name = GRAMMARS.get(ending)
         if name is None:
-            self.skip("the share that parses", f"there is no grammar for .{ending} files")
+            self.note_not_measured("the share that parses", f"there is no grammar for .{ending} files")
             return None
         try:
             grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
         except DataError as error:
-            self.skip("the share that parses", str(error))
+            self.note_not_measured("the share that parses", str(error))
             return None
         try:
             parser: Any = grammars.get_parser(name)
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
-            self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
+            self.note_not_measured(
+                "the share that parses", f"the grammar of {name} is not available ({type(error).__name__})"
+            )
             return None
         return lambda text, is_whole: judge_tree(
             parser, without_open_guards(text) if name in PREPROCESSED else text, is_whole

@@ -150,7 +150,7 @@ class MoleculeEvaluation(TextEvaluation):
         try:
             return canonical(samples), canonical(test)
         except DataError as error:
-            self.skip("validity, uniqueness and novelty", str(error))
+            self.note_not_measured("validity, uniqueness and novelty", str(error))
             return [], []
 
     @property

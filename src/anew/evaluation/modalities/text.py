@@ -117,11 +117,11 @@ class TextEvaluation(Evaluation[str]):
         texts = super().real_items(pool)
         return texts if self.records else _passages_of(pool, texts)
 
-    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
+    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **options: bool) -> CopyTestResult:
         if self.records:
             if self.item_type is RECORDS:
                 self.item_type = records_type([str(record) for record in pool.train])
-            return super().run_audit(pool, max_items, n_samples, **extent)
+            return super().run_audit(pool, max_items, n_samples, **options)
         n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
         samples = [str(text) for text in self.inputs.samples[:n_texts]]
         result = audit_texts(
@@ -136,7 +136,7 @@ class TextEvaluation(Evaluation[str]):
             seed=self.inputs.seed,
             remaining=self.total_clock.remaining,
             progress=self.announcements.searching,
-            **extent,
+            **options,
         )
         self.closest_pairs = [
             self.pair_view(
@@ -174,12 +174,12 @@ class TextEvaluation(Evaluation[str]):
     def text_metrics(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """The metrics of texts as `metrics_in_time` takes them."""
         if self._statistics is None:
-            self.skip("statistics of the generated text", "there is too little of it, or of held-out text")
+            self.note_not_measured("statistics of the generated text", "there is too little of it, or of held-out text")
             return {}
         metrics = self._statistics.measures()
         if self.inputs.are_halves:
             del metrics[VERBATIM_MEASURE]
-            self.skip(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
+            self.note_not_measured(VERBATIM_MEASURE, "nothing is held out, and half of the data says too little")
         if ODD_RECORDS_MEASURE in metrics:
             metrics[ODD_RECORDS_MEASURE] = partial(self._odd_records, metrics[ODD_RECORDS_MEASURE])
         if self.records:
@@ -200,7 +200,9 @@ class TextEvaluation(Evaluation[str]):
         scores = list(measure())
         yield from scores
         if not scores:
-            self.skip(ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count them in")
+            self.note_not_measured(
+                ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count them in"
+            )
 
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
@@ -209,7 +211,7 @@ class TextEvaluation(Evaluation[str]):
         if min(map(len, (samples, test, train))) < MIN_TEXTS:
             return
         if not have_similar_lengths(samples, test):
-            self.skip(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
+            self.note_not_measured(WHOLE_TEXTS, "samples are far longer or shorter than real ones")
         else:
             yield from whole_text_scores(
                 samples, test, train, self.inputs.seed, self.inputs.near_duplicate_groups or equal_keys
@@ -250,7 +252,7 @@ class TextEvaluation(Evaluation[str]):
         limit = self.clock.limit
         examples = self.inputs.bits(None if limit is None else max(min(0.7 * limit, self.clock.remaining(0.85)), 0.0))
         if not examples:
-            self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
+            self.note_not_measured(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
         total = sum(self._units(text) for text in self._held_out)
         n = round(sum(units for _, units in examples))
@@ -280,7 +282,7 @@ class TextEvaluation(Evaluation[str]):
                 yield from self._compressor(name)
             else:
                 missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install '.[compressors]'` in a clone of Anew)"
-                self.skip(f"bits per {self.unit} of {name}", missing)
+                self.note_not_measured(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
         train, test = self._train, self._held_out

@@ -301,7 +301,7 @@ class Supply:
         """The two sets of real items, of which samples are compared with one."""
         return "two halves of the data" if self.are_halves else "training and held-out items"
 
-    def extent(self) -> str:
+    def held_out_clause(self) -> str:
         """How few held-out items there are, a clause."""
         assert self.held_out is not None
         if self.are_halves:
@@ -390,7 +390,7 @@ class Grading:
         if self.n >= supply.held_out:
             extent = "as many as half of the data holds" if supply.are_halves else "all that are held out"
             return f"{counted} compared, {extent}; about {self.needed:,} would do"
-        return f"{clause}, but {supply.extent()}"
+        return f"{clause}, but {supply.held_out_clause()}"
 
 
 def grade_question(

@@ -20,7 +20,7 @@ MIN_REALISM_SHARE = 0.5
 COMMON_SCORE = "two_sample_auc"  # which every report that compares features has
 TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
-Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
+ClaimOutcome = Literal["yes", "no", "partly", "tie", "not tested"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ class Claim:
     """A textbook claim, its outcome on this data, and the evidence as one clause."""
 
     claim: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     evidence: str
 
     def to_json(self) -> dict[str, str]:
@@ -375,7 +375,7 @@ def _why_not_tested(left: Sequence[RunResult], right: Sequence[RunResult]) -> st
     return "it was not measured on runs of both kinds"
 
 
-def _outcome(outcomes: Sequence[int]) -> Outcome:
+def _outcome(outcomes: Sequence[int]) -> ClaimOutcome:
     if all(outcome == 0 for outcome in outcomes):
         return "tie"
     if all(outcome > 0 for outcome in outcomes):

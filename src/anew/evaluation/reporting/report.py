@@ -13,7 +13,7 @@ from anew.core.report_format import REPORT_FORMAT
 from anew.core.wording import QUESTIONS, answer_of, percent, plural
 from anew.evaluation.memorization.copy_verdict import result_json
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
+from anew.evaluation.memorization.thresholds import DETECTION_POWER, PLANTED_RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.figure_rows import Legend, group_figures
@@ -281,7 +281,7 @@ def render_report(
         further=_further(report.verdict),
         copies=report.copies,
         copies_json=None if report.copies is None else result_json(report.copies),
-        rates=[percent(rate) for rate in RATES],
+        rates=[percent(rate) for rate in PLANTED_RATES],
         planted=_planted_table(report.copies),
         power=f"{DETECTION_POWER:.0%}",
         groups=group_figures(report.scores, deciding, too_few),
@@ -312,10 +312,10 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     """The table of planted copies that were noticed, by variant and rate; below a rate that was missed none were planted."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
-        cells = table.setdefault(control.variant, ["–"] * len(RATES))
+        cells = table.setdefault(control.variant, ["–"] * len(PLANTED_RATES))
         is_noticed = control.caught >= DETECTION_POWER
         missed = "missed" if control.caught < 0.005 else f"{control.caught:.0%}"
-        cells[RATES.index(control.rate)] = "noticed" if is_noticed else missed
+        cells[PLANTED_RATES.index(control.rate)] = "noticed" if is_noticed else missed
     return table
 
 

@@ -332,7 +332,7 @@ def _yes_needs(grading: Grading, supply: Supply) -> str:
     more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
     texts = supply.texts_for(grading)
     pieces = f": about {texts:,} held-out texts instead of {supply.num_texts:,}" if texts else ""
-    return f" But {supply.extent()}, so more data is needed for a yes{pieces}.{more}"
+    return f" But {supply.held_out_clause()}, so more data is needed for a yes{pieces}.{more}"
 
 
 def _with_interval(part: Part) -> str:
