@@ -133,7 +133,7 @@ def _device(arguments: argparse.Namespace) -> str:
 
 def _end_with_parent() -> None:
     """Stop, as on SIGTERM, when the parent was killed: a comparison, as nobody would use its run, or the launcher of several
-    processes, as whoever repeats its command would find the run in use."""
+    processes, as a user who repeats its command would find the run in use."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -60,7 +60,7 @@ _OWN_WORDS = {
 }
 R = TypeVar("R")
 Info = Mapping[str, object]  # what a store says of an object
-_log = logging.getLogger("anew.stores")  # what is waited for: whoever runs Anew decides where that is shown
+_log = logging.getLogger("anew.stores")  # what is waited for; the program that uses Anew decides where that is shown
 signed: dict[str, str] = {}  # signed addresses of this process by what runs keep of them
 
 

@@ -129,7 +129,7 @@ def keywords(value: object, function: Callable[..., object]) -> dict[str, Settin
     taken = next((name for name in values if name in inspect.signature(function).parameters), None)
     if taken is not None:
         raise ConfigError(f"{taken!r} is an argument of its own and cannot be given as a setting")
-    return cast(dict[str, SettingValue], values)  # whoever has the settings checks their types
+    return cast(dict[str, SettingValue], values)  # the owner of the settings checks their types
 
 
 def reporter(value: R) -> R:

@@ -10,7 +10,7 @@ from numbers import Real
 from anew.errors import ConfigError, shorten
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds in each
-MAX_SECONDS = 366 * 86400  # seconds; whoever gives more has mistaken a unit
+MAX_SECONDS = 366 * 86400  # seconds; more is a mistaken unit
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _ALONE = re.compile(_NUMBER, re.ASCII)
 _WITH_UNITS = re.compile(rf"(?:{_NUMBER}\s*[smhd]\s*)+", re.ASCII)  # a number after a unit needs its own: not "1h30"

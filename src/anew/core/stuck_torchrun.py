@@ -38,7 +38,7 @@ def start_watching() -> None:
     num_restarts, max_restarts = (int(os.environ.get(f"TORCHELASTIC_{name}", "0")) for name in NAMES)
     if num_restarts < max_restarts or not is_first_on_machine():
         return
-    with contextlib.suppress(OSError, psutil.Error):  # whoever calls has to end, whatever comes of this
+    with contextlib.suppress(OSError, psutil.Error):  # the caller has to end, whatever comes of this
         if _is_torchrun(psutil.Process(os.getppid()).cmdline()):
             words = own_command("anew.core.stuck_torchrun", str(os.getpid()))
             nothing = subprocess.DEVNULL

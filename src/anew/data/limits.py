@@ -217,4 +217,4 @@ def size(count: int) -> str:
 
 
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
-WHOLE_ITEMS = 100_000  # if the listing has at most so many items: each costs 0.1 ms, however small it is
+WHOLE_ITEMS = 100_000  # if the listing has no more items: each costs 0.1 ms, however small it is

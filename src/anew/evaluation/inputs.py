@@ -96,7 +96,7 @@ class EvaluationInputs(Generic[ItemT]):
         gradient_bits: Function that returns (bits, units) of a part ("train", "test") and about so many units of it, under
             what was learned by gradients, without counts of training items.
         has_counts: Whether there are such counts in the model.
-        pool: Function that returns at most so many training and held-out items in random order, for the audit for copies;
+        pool: Function from n to at most n training and held-out items in random order, for the audit for copies;
             whole texts if items are parts of long texts.
         labels: Labels of samples and real items; None if the run has no classes.
         cluster_bits: Same as `bits`, for the part of whole clusters of relatives; None if there is no such part.

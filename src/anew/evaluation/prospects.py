@@ -16,7 +16,7 @@ from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 
 Prospect = Literal["likely", "perhaps", "unlikely"]  # whether a question can be answered
 
-# With this many times MIN_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
+# With this many times MIN_EVIDENCE, an audit is likely to prove copies; with less it may miss them, as some lightly changed copies
 # rank behind other samples. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 LIKELY_EVIDENCE_FACTOR = 2.0
 # A comparison of an audit takes this many times as long as one of a single trial, of which more is fixed. Measured with 128 to

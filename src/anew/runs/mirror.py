@@ -304,7 +304,7 @@ class Mirror:
             self._objects.add(entry.key(name))
 
     def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
-        """Remove objects that neither this manifest nor the one before names: whoever just read that one may still fetch them."""
+        """Remove objects that neither this manifest nor the one before names: a process that just read that one may still fetch them."""
         system, root = self._store()
         keys = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:

@@ -18,7 +18,7 @@ FEW_ITEMS = 512  # items for samples of an unfinished network: a tenth of a seco
 
 
 def latent_batches(job: TrainingJob, items: int = MAX_ITEMS) -> Iterator[Batch]:
-    """Yield at most so many training items in a random order of their own, on the job's device."""
+    """Yield at most `items` training items in a random order of their own, on the job's device."""
     size, items = job.plan.batch, min(items, job.data.train_items)
     for step in range(-(-items // size)):
         batch = job.data.batch(step, "latents", 0, min(size, items - step * size), size)

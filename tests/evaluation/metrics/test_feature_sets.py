@@ -65,7 +65,8 @@ def test_samples_of_the_same_distribution_meet_every_real_baseline() -> None:
         assert score.real_baseline is not None and score.naive_baseline is not None and score.n == N
         assert score.low is not None and score.high is not None and score.low <= score.value <= score.high
         ours, worst = abs(score.value - score.real_baseline), abs(score.naive_baseline - score.real_baseline)
-        assert ours < 0.3 * worst or score.name in ("diversity", "duplicate_share")
+        # The naive items of these two are as varied as real ones, so they are no measure of a large difference
+        assert ours < (0.02 if score.name in ("diversity", "duplicate_share") else 0.3 * worst)
     assert scores["kernel_distance"].p > 0.01 and "permutation p" in scores["kernel_distance"].source
     assert scores["two_sample_auc"].low < 0.5 < scores["two_sample_auc"].high
 

@@ -29,7 +29,7 @@ MAX_DISK_BYTES = 4 * 1024**3
 MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024 open files
 STRETCH_SAMPLES = 1 << 23  # samples that are decoded at once if the disk has no room for the recording: three minutes
 MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo
-PIECE_VALUES = 1 << 16  # values that are decoded at once: at most so many are lost before damage
+PIECE_VALUES = 1 << 16  # values that are decoded at once, and lost before damage at most
 MAX_VALUE = 60_000.0  # about the largest value of float16; full scale is 1
 # Beginnings of lines that the decoder prints about frames that it repairs.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")

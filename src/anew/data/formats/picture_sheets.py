@@ -15,7 +15,7 @@ from anew.core.wording import plural
 from anew.data.formats.image_size import MAX_SIDE
 from anew.errors import ConfigError
 
-# Of at most so many pictures it is asked whether they are sheets: more are items of their own; chosen
+# Pictures that may be sheets, at most: where there are more, they are items of their own; chosen
 FEW_PICTURES = 20
 MIN_SIDE, MIN_CELLS = 8, 8  # pixels of a side of a cell, and cells of a sheet that are looked for; chosen
 MAX_REMAINDER = 1  # pixels that a sheet may have beyond whole cells: a closing line of the grid

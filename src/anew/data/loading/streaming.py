@@ -34,7 +34,7 @@ FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048
 MEASURED_ITEMS = 4096  # texts that are encoded to measure how many examples a byte makes
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # bytes of text, or grids, of a sweep without a limit
 SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a sweep, and grids that it always has
-# Of stored grids with at most so many bytes (32 x 32 in colour and less) a sweep has more: they are quickly read, and closed
+# A sweep has more stored grids of no more bytes than this (32 x 32 in colour and less): they are quickly read, and closed
 # forms are worse without them (docs/log.md, 2026-11-27).
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory

@@ -216,6 +216,7 @@ class Code(Text):
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
         """Ids before a gap, in it, and after it; for a sample whose prompt comes from `condition_from_prompt`."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        # far prefix | suffix token | far suffix | prefix token | near prefix | suffix token | near suffix | middle token | middle
         outer, near = _cut(row, prefix_token)
         far_prefix, far_suffix = _cut(outer, suffix_token)
         before_middle, middle = _cut(near, middle_token)

@@ -278,7 +278,7 @@ class _Copy:
                         ended.put((name, error))
 
         for _ in range(min(MAX_STREAMS, len(missing))):
-            # Daemons: whoever is stopped does not wait for a slow server
+            # Daemons: a process that is stopped does not wait for a slow server
             threading.Thread(target=work, name="anew-copy", daemon=True).start()
         remaining, failures = len(missing), 0
         try:

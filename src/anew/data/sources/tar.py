@@ -26,7 +26,7 @@ from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
 TEXT_ENDINGS = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or describe the member next to them
-MAX_LABELLED = 200_000  # of at most so many samples classes are read while listing, which bounds its time
+MAX_LABELLED = 200_000  # samples whose classes are read while listing, at most; bounds its time
 _RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
 # Without a sign: a member of negative size would lead back to its own record

@@ -11,7 +11,7 @@ from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
-MAX_CHECKED = 4096  # of at most so many items every header is checked in that pass, which bounds its time
+MAX_CHECKED = 4096  # items whose headers are checked in that pass, at most; bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 

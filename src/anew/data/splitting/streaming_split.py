@@ -18,8 +18,8 @@ from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-MAX_PASS_ITEMS = 20_000  # of at most so many items every one is hashed once before training, which bounds the time
-MAX_PASS_BYTES = 256 * 1024 * 1024  # if they also have at most so many bytes
+MAX_PASS_ITEMS = 20_000  # where there are no more items, each is hashed once before training; bounds the time
+MAX_PASS_BYTES = 256 * 1024 * 1024  # and no more bytes
 MAX_STREAM_BYTES = 4 * 1024**3  # the same for files that are read as slices: of large ones little is read
 HELD_SHARDS = {split.VALIDATION: 8, split.TEST: 16}  # most shards held out without a pass: 2,048 and 4,096 images
 OWN_SHARDS = 40  # shards of the user's own held-out parts that are read, evenly spread

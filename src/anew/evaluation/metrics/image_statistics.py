@@ -86,7 +86,7 @@ VISIBLE_AMPLITUDE = 6.0
 # A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
 # be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
 PURE_LEVELS, PALE_LEVELS = 8, 32
-# A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; at most so many pixels of an image are read.
+# A pixel counts as grey by half at this chroma of OKLab, and hardly at twice as much; the most pixels of an image that are read.
 GREY_CHROMA, GREY_PIXELS = 0.03, 1024
 VISIBLE_CAST = 0.01  # shift of greys in OKLab, about half of what is seen side by side; smaller ones do not count
 # Levels of 0 to 255, half of one for each difference: less comes from rounding. Real textures have 0.3, specks that are seen 1.5.

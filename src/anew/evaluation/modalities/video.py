@@ -211,7 +211,7 @@ def decibels(a: Numbers, b: Numbers) -> float:
 
 
 def strip(clip: Clip, max_frames: int = 8) -> Clip:
-    """Frames side by side, at most so many, evenly spread."""
+    """Frames of a clip side by side, evenly spread where there are more than are shown."""
     chosen = np.linspace(0, len(clip) - 1, min(len(clip), max_frames)).round().astype(int)
     return np.concatenate(list(clip[chosen]), axis=1)
 

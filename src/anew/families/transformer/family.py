@@ -460,7 +460,7 @@ def _note_of_counts(spec: Tokens, scale: Scale, config: TransformerConfig) -> tu
 def _count_records(
     mixer: NgramMixer, records: Sequence[NDArray[np.int64]], classes: Sequence[int], max_tokens: int
 ) -> None:
-    """Count at most so many tokens of records. classes: those of the records."""
+    """Count tokens of records, up to a limit. classes: those of the records."""
     numbers = evenly_spread(len(records), max_tokens / max(1, sum(map(len, records))))
     counted = list(first_tokens((records[number] for number in numbers), max_tokens))
     substitution_tokens = min(SUBSTITUTION_TOKENS, round(SUBSTITUTION_SHARE * max_tokens))
