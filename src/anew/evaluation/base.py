@@ -30,7 +30,7 @@ from anew.evaluation.metrics.feature_sets import (
     FeatureSets,
     fidelity_scores,
 )
-from anew.evaluation.notes import Announcements, Note, not_measured, out_of_time
+from anew.evaluation.notes import Announcements, MeasuringRecord, out_of_time
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
 from anew.evaluation.reporting.grading import Supply
@@ -40,10 +40,9 @@ METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the cop
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
-FURTHER_FIGURES = "the figures after these"  # stands for those whose names are not known yet
 
 
-class Evaluation(ABC, Generic[ItemT]):
+class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive
@@ -59,10 +58,6 @@ class Evaluation(ABC, Generic[ItemT]):
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
-        notes: What was not measured and why; complete once `scores` has ended.
-        named_unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C.
-        has_further: Whether further ones follow, whose names are not known yet.
-        measured: Names of the metrics of `metrics_in_time` that were measured.
         sets: The items that are measured, and what limits their number.
         closest_pairs: The closest pairs of the copying test.
         announcements: What is being measured, shown to the user meanwhile.
@@ -77,14 +72,12 @@ class Evaluation(ABC, Generic[ItemT]):
     item_type: ItemType[ItemT] | None = None
 
     def __init__(self, inputs: EvaluationInputs[ItemT]) -> None:
+        super().__init__()
         self.inputs = inputs
         limit = inputs.seconds
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
-        self.notes: list[Note] = []
-        self.measured = set[str]()
-        self.forget_unmeasured()
         self._crowding = CrowdingMeter()
         self.sets = ItemSets[ItemT]({}, {}, Supply())
         self.closest_pairs: list[SamplePair] = []
@@ -162,30 +155,6 @@ class Evaluation(ABC, Generic[ItemT]):
             yield from metric()
             self.named_unmeasured.remove(name)
             self.measured.add(name)
-
-    def note_out_of_time(self, measure: str) -> None:
-        """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
-        self.named_unmeasured.append(measure)
-        self.notes.append(out_of_time(measure))
-
-    def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
-        """Record what was not measured, for the report's notes; see `Note`."""
-        self.notes.append(not_measured(measure, reason, subject))
-
-    def forget_unmeasured(self) -> None:
-        """Begin the record of what was not measured anew: all of it is still to come."""
-        self.named_unmeasured: list[str] = []
-        self.has_further = True
-
-    @property
-    def unmeasured(self) -> list[str]:
-        """What may carry an answer and was not measured, in words; complete once `scores` has ended or was stopped."""
-        return [*self.named_unmeasured, *([FURTHER_FIGURES] if self.has_further else [])]
-
-    @property
-    def skipped(self) -> list[str]:
-        """The sentences of the notes."""
-        return [note.sentence for note in self.notes]
 
     def scores(self) -> Iterator[Score]:
         """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""

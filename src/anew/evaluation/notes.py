@@ -12,6 +12,7 @@ from anew.core.reporter import Reporter, SilentReporter
 EXTENT = "the number of samples that were compared"
 COPIES = "the copying test"
 OUT_OF_TIME = "out of time"
+FURTHER_FIGURES = "the figures after these"  # stands for those whose names are not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,43 @@ class Announcements:
         elif task not in self._named:
             self._named.add(task)
             self.measuring(task)
+
+
+class MeasuringRecord:
+    """What an evaluation measured, what it did not, and why.
+
+    Attributes:
+        notes: What was not measured and why; complete once `scores` has ended.
+        named_unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C.
+        has_further: Whether further ones follow, whose names are not known yet.
+        measured: Names of the metrics of `metrics_in_time` that were measured.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+        self.measured = set[str]()
+        self.forget_unmeasured()
+
+    def note_out_of_time(self, measure: str) -> None:
+        """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
+        self.named_unmeasured.append(measure)
+        self.notes.append(out_of_time(measure))
+
+    def note_not_measured(self, measure: str, reason: str, subject: str = "") -> None:
+        """Record what was not measured, for the report's notes; see `Note`."""
+        self.notes.append(not_measured(measure, reason, subject))
+
+    def forget_unmeasured(self) -> None:
+        """Begin the record of what was not measured anew: all of it is still to come."""
+        self.named_unmeasured: list[str] = []
+        self.has_further = True
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """What may carry an answer and was not measured, in words; complete once `scores` has ended or was stopped."""
+        return [*self.named_unmeasured, *([FURTHER_FIGURES] if self.has_further else [])]
+
+    @property
+    def skipped(self) -> list[str]:
+        """The sentences of the notes."""
+        return [note.sentence for note in self.notes]

@@ -447,16 +447,21 @@ def distinct_first(
     return [*first, *repeats][:PAIRS]
 
 
-class AuditOptions(TypedDict, total=False):
+class CommonOptions(TypedDict, total=False):
+    """Optional arguments of `Audit` that all audits of an evaluation share."""
+
+    randomly_held_out: bool
+    seed: int
+    brief: bool
+    progress: SearchProgress
+
+
+class AuditOptions(CommonOptions, total=False):
     """Optional arguments of `Audit`."""
 
     sample_groups: Integers | None
     n_train_total: int | None
-    randomly_held_out: bool
-    seed: int
     controls: bool
-    brief: bool
-    progress: SearchProgress
 
 
 def audit(

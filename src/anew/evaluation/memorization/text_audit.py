@@ -11,16 +11,15 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from anew.core.arrays import Integers
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import CommonOptions, audit
 from anew.evaluation.memorization.copying_test import Indices, bonferroni_p, exchangeable_groups
 from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, WHOLE_TEXTS, Passages, cut_passages
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult
-from anew.evaluation.memorization.search_cache import SearchProgress, no_progress
 from anew.evaluation.memorization.sole_source import WINDOW, WholeText, texts_cut_to_lengths
 from anew.evaluation.memorization.texts import longest_matches
 from anew.functional.text_hashes import code_points
@@ -30,14 +29,10 @@ STRETCH = 16
 SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
 
 
-class _Settings(TypedDict):
-    """Arguments of both audits, see `Audit`."""
+class TextAuditOptions(CommonOptions, total=False):
+    """Optional arguments of the audits of passages and of whole texts, see `audit`."""
 
-    randomly_held_out: bool
-    seed: int
-    brief: bool
     remaining: Callable[[], float]
-    progress: SearchProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +89,8 @@ def audit_texts(
     max_samples: int | None = None,
     max_real: int | None = None,
     n_train_texts: int | None = None,
-    randomly_held_out: bool = True,
-    seed: int = 0,
     controls: bool = True,
-    brief: bool = False,
-    remaining: Callable[[], float] = lambda: math.inf,
-    progress: SearchProgress = no_progress,
+    **options: Unpack[TextAuditOptions],
 ) -> CopyTestResult:
     """Audit texts for copies, in passages and as a whole.
 
@@ -113,9 +104,9 @@ def audit_texts(
         max_samples: Number of passages of samples that are compared, drawn at random, and of the first whole samples; None: all.
         max_real: Number of passages of training and held-out texts together; None: all.
         n_train_texts: Number of all training texts, if `train` are only some of them, drawn at random.
-        randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
+        controls, options: See `audit`.
     """
-    block, rng = _block(train, held_out), np.random.default_rng(seed)
+    block, rng = _block(train, held_out), np.random.default_rng(options.get("seed", 0))
     sample_passages, train_passages, held_out_passages = (
         cut_passages(samples, width, _block(samples, held_out)),
         cut_passages(train, width, block),
@@ -135,21 +126,14 @@ def audit_texts(
     whole_samples = _Chosen(sample_passages, np.flatnonzero(sample_passages.group < max_texts))
     if not len(sample_passages) or not len(train_passages):
         raise ValueError("an audit needs samples and training texts")
-    settings: _Settings = {
-        "randomly_held_out": randomly_held_out,
-        "seed": seed,
-        "brief": brief,
-        "remaining": remaining,
-        "progress": progress,
-    }
     # Where spans of few documents were held out, there are too few of them to measure what would be caught
     is_cut = block is not None
     train_share = len(train) / max(n_train_texts or 0, len(train))
     whole = _audit_whole_texts(
-        whole_samples, chosen_train, chosen_held_out, train_share, rng, controls=controls and not is_cut, **settings
+        whole_samples, chosen_train, chosen_held_out, train_share, rng, controls=controls and not is_cut, **options
     )
     passages = _audit_passages(
-        chosen_samples, chosen_train, chosen_held_out, train_share, controls=controls and is_cut, **settings
+        chosen_samples, chosen_train, chosen_held_out, train_share, controls=controls and is_cut, **options
     )
     return combined(passages, whole, passages if is_cut else whole)
 
@@ -161,7 +145,7 @@ def _audit_passages(
     train_share: float,
     *,
     controls: bool,
-    **settings: Unpack[_Settings],
+    **options: Unpack[TextAuditOptions],
 ) -> CopyTestResult:
     """Audit passages. train_share: share of all training texts that `train.passages` come from."""
     first_held_out_group = int(train.passages.group.max(initial=-1)) + 1
@@ -174,7 +158,7 @@ def _audit_passages(
         sample_groups=samples.groups,
         n_train_total=round(len(train.passages) / train_share),
         controls=controls,
-        **settings,
+        **options,
     )
     pairs = [_in_texts(pair, samples, train) for pair in result.pairs]
     notes = list(result.notes)
@@ -192,7 +176,7 @@ def _audit_whole_texts(
     rng: np.random.Generator,
     *,
     controls: bool,
-    **settings: Unpack[_Settings],
+    **options: Unpack[TextAuditOptions],
 ) -> CopyTestResult:
     """Audit whole texts. train_share: see `_audit_passages`."""
     train_texts, sample_texts = train.whole_texts(), samples.whole_texts()
@@ -208,7 +192,7 @@ def _audit_whole_texts(
         real[len(train_texts) :],
         n_train_total=n_stretches,
         controls=controls,
-        **settings,
+        **options,
     )
     pairs = []
     for pair in result.pairs:

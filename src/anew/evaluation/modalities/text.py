@@ -200,9 +200,7 @@ class TextEvaluation(Evaluation[str]):
         scores = list(measure())
         yield from scores
         if not scores:
-            self.note_not_measured(
-                ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count them in"
-            )
+            self.note_not_measured(ODD_RECORDS_MEASURE, f"fewer than {MIN_RECORDS} training records are left to count")
 
     def _whole_texts(self) -> Iterator[Score]:
         """Yield the score of whole texts, whose beginnings and ends the pieces of other metrics do not show."""
