@@ -70,3 +70,20 @@ def test_numbers_that_are_no_products_have_no_relation() -> None:
     flags = [f"{a},{b},{a * b}" for a, b in rng.integers(0, 2, (900, 2))]
     once = [f"1,{price},{price},{k}" for k, price in enumerate(rng.integers(1, 900, 900).tolist())]
     assert not relations(noise) and not relations(flags) and not relations(once) and not list(products([]))
+
+
+def test_a_product_of_all_rows_is_one_rule_in_whichever_groups_it_holds() -> None:
+    """It was one for each category, too, and each was tried on all samples."""
+    rng = np.random.default_rng(0)
+    things = ["book", "pen", "cup", "lamp"]
+
+    def rows(n: int) -> list[str]:
+        quantities, prices = rng.integers(2, 20, n), rng.integers(100, 9999, n)
+        return [
+            f"{things[i % 4]},{q},{p / 100:.2f},{q * p / 100:.2f}"
+            for i, (q, p) in enumerate(zip(quantities, prices, strict=True))
+        ]
+
+    sets = RecordSets(rows(100), rows(100), rows(100), rows(800), 0)
+    score = next(score for score in number_scores(sets) if score.name == BROKEN_SUM.name)
+    assert score.value == 0.0 and score.source.startswith("1 numbers")

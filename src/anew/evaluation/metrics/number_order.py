@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.duplicate_groups import RecordSets
-from anew.evaluation.metrics.number_products import products
+from anew.evaluation.metrics.number_products import Product, products
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
-from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
+from anew.evaluation.metrics.number_sums import BROKEN_SUM, WeightedSum, weighted_sums
 from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, number, row_format
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
@@ -126,19 +126,24 @@ def _for_all(is_broken: NumberRule) -> Rule:
     return lambda record, numbers: is_broken(numbers)
 
 
-def _relations(records: Sequence[Mapping[Place, float]]) -> list[NumberRule]:
+def _relations(records: Sequence[Mapping[Place, float]]) -> list[WeightedSum | Product]:
     """The sums and products that hold in nearly all records."""
-    return [
-        *(relation.is_broken for relation in weighted_sums(records)),
-        *(relation.is_broken for relation in products(records)),
-    ]
+    return [*weighted_sums(records), *products(records)]
 
 
-def _relations_of_groups(
+def _places_of(relation: WeightedSum | Product) -> tuple[Place, frozenset[Place]]:
+    """The place of the number that follows, and those that it follows from."""
+    return relation.target, frozenset(relation.places if isinstance(relation, WeightedSum) else relation.factors)
+
+
+def _relation_rules(
     known: Sequence[str], known_numbers: Sequence[Mapping[Place, float]], form: RowFormat | None
 ) -> Iterator[Rule]:
-    """Yield the relations that hold within groups of records, of which there are MIN_RECORDS: "3 + 4 = 7" and
-    "3 x 4 = 12"."""
+    """Yield the relations that hold in all records, and others that hold within groups of them, of which there are MIN_RECORDS:
+    "3 + 4 = 7" and "3 x 4 = 12"."""
+    relations = _relations(known_numbers)
+    yield from (_for_all(relation.is_broken) for relation in relations)
+    of_all = set(map(_places_of, relations))
     members = defaultdict(list)
     for record, numbers in zip(known, known_numbers, strict=True):
         for group in _groups_of(record, form):
@@ -146,7 +151,8 @@ def _relations_of_groups(
     largest = sorted(members, key=lambda group: -len(members[group]))[:MAX_GROUPS]
     for group in largest:
         if MIN_RECORDS <= len(members[group]) < len(known):
-            yield from (partial(_is_broken_in, group, form, relation) for relation in _relations(members[group]))
+            own = [relation for relation in _relations(members[group]) if _places_of(relation) not in of_all]
+            yield from (partial(_is_broken_in, group, form, relation.is_broken) for relation in own)
 
 
 def _groups_of(record: str, form: RowFormat | None) -> list[Place]:
@@ -178,7 +184,7 @@ def number_scores(sets: RecordSets) -> Iterator[Score]:
         ),
         (
             BROKEN_SUM,
-            [*map(_for_all, _relations(known_numbers)), *_relations_of_groups(known, known_numbers, form)],
+            [*_relation_rules(known, known_numbers, form)],
             f"numbers that follow from others in all but {MAX_BROKEN:.1%}",
         ),
         (
