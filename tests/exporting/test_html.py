@@ -22,7 +22,7 @@ from anew.core.random import evenly_spread, generator, normal_rows, sample_gener
 from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.graph import WEB, Container
-from anew.exporting.html import bundle, page
+from anew.exporting.html import PAGE, bundle, page
 from anew.exporting.sampler import whole_sampler
 from anew.families.known import known_values
 from anew.families.vae.filling import sweep
@@ -472,6 +472,14 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
     assert "Left out: counts of what followed many kinds of context" in text and "No copying found." in text
     assert "This export holds only the run's network" in text and "2.50 by the network, 2.00 by the whole run." in text
+
+
+def test_that_samples_may_be_training_records_is_known_to_the_page(text_run: Callable[[str], Path]) -> None:
+    """A page called five of 24 training records new: it does not draw them again, as the run does."""
+    of_list, of_text = (whole_sampler(anew.load(text_run(name), "cpu")) for name in ("list", "characters"))
+    assert (of_list.may_repeat, of_text.may_repeat) == (True, False)
+    assert "so some samples may be copies" in of_list.left_out[-1]
+    assert "some of which may be copies of training records" in (PAGE / "about.js").read_text()
 
 
 @pytest.mark.parametrize(

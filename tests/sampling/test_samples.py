@@ -151,6 +151,13 @@ def test_the_sheet_of_texts_has_any_character(tmp_path: Path) -> None:
     assert place.read_text(encoding="utf-8") == "a?b\né\n"
 
 
+@pytest.mark.parametrize(("layout", "divider"), [("list", "\n"), ("document", "\n\n----\n\n")])
+def test_records_are_a_line_each_however_long_they_are(layout: Any, divider: str, tmp_path: Path) -> None:
+    samples = of("text", '{"level": "info"}', f'{{"path": "{"a" * 300}"}}')
+    samples.modality.layout = layout
+    assert samples.save_sheet(tmp_path).read_text() == divider.join(map(str, samples)) + "\n"
+
+
 def test_the_name_of_a_file_is_no_folder_of_a_sheet(tmp_path: Path) -> None:
     samples = thousand(Files())
     with pytest.raises(ConfigError, match="stem"):

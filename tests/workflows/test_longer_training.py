@@ -44,7 +44,7 @@ def job_of(crowding: float, budget: float | None = BUDGET) -> Any:
 
 def test_what_the_report_does_not_need_goes_to_the_training(meter: type[Meter]) -> None:
     job, progress = job_of(4.0), TimeProgress(180.0)
-    (listener,) = longer_training(job, progress, spent=0.0)
+    (listener,) = longer_training(job, progress, True)
     meter.crowding = 4.0
     listener(SimpleNamespace(progress=0.11))
     assert progress.seconds == 180.0 and not job.context.reporter.lines
@@ -90,14 +90,28 @@ def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:
         train_config=SimpleNamespace(train_seconds=0.0),
         world=SimpleNamespace(size=2, device=None),
     )
-    lengths = [fit._progress(job, 150.0, length) for length in (0.0, 260.0)]
+    lengths = [fit._progress(job, 150.0, length, False) for length in (0.0, 260.0)]
     assert [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)] == [180.0, 260.0]
+
+
+def test_a_training_that_was_stopped_before_its_first_checkpoint_has_the_planned_time() -> None:
+    """Sound took so long to read again that a resumed run had 1 s of the 28 s that it promised."""
+    plan = SimpleNamespace(steps=None, train_s=28.0, budget_s=BUDGET)
+    job: Any = SimpleNamespace(
+        plan=plan,
+        request=SimpleNamespace(plan_from=None),
+        train_config=SimpleNamespace(train_seconds=0.0),
+        world=World(),
+        context=RunContext(Lines(), time.monotonic() - BUDGET, World(), crowding=1.0),
+    )
+    lengths = [fit._progress(job, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
+    seconds = [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)]
+    assert seconds[0] <= 1.0 and seconds[1] == 28.0
 
 
 def test_a_training_whose_end_is_not_that_of_a_budget_keeps_it(meter: type[Meter]) -> None:
     timed = TimeProgress(60.0, only_training=True)
     for progress in (StepProgress(5), ReplayProgress([0.5]), timed):
-        assert not longer_training(job_of(4.0), progress, spent=0.0)
-    assert not longer_training(job_of(4.0), TimeProgress(60.0), spent=9.0)  # its budget began with another process
-    assert not longer_training(job_of(4.0, None), TimeProgress(60.0), spent=0.0)
-    assert not longer_training(job_of(1.0), TimeProgress(60.0), spent=0.0)  # nothing was kept for crowded cores
+        assert not longer_training(job_of(4.0), progress, True)
+    assert not longer_training(job_of(4.0), TimeProgress(60.0), False)  # its budget began with another process
+    assert not longer_training(job_of(1.0), TimeProgress(60.0), True)  # nothing was kept for crowded cores

@@ -156,6 +156,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
             for score in (() if report is None else report.informative_scores)
         ],
         "differences": differences,
+        "may_repeat": sampler.may_repeat,
     }
 
 

@@ -33,7 +33,7 @@ def whole_sampler(model: Model) -> PortableSampler:
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
     steps = (*sampler.steps, last)
     views = (codec.portable_encoder(),) if isinstance(model.spec, Grid) and model.family.fills_in else ()
-    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_out, views)
+    return replace(sampler, graphs=(*sampler.graphs, decoder), steps=steps, views=views)
 
 
 def _modality_sampling(model: Model, step: Mapping[str, object]) -> dict[str, object]:

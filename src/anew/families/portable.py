@@ -69,6 +69,7 @@ class PortableSampler:
         graphs: All graphs, even if no step runs them.
         steps: Steps in order; the result of the last one is the sample.
         left_out: What else the family samples from; one clause each.
+        may_repeat: Whether samples may be training records, which the family itself draws again.
         views: Graphs that a page knows by name: "inside" of a decoder and "stages" of a generator show what happens there; "fill" of a
             VAE and "encoder" of a codec keep given parts of an item.
     """
@@ -77,6 +78,7 @@ class PortableSampler:
     steps: tuple[Mapping[str, object], ...]
     left_out: tuple[str, ...] = ()
     views: tuple[Graph, ...] = ()
+    may_repeat: bool = False
 
 
 def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, object]:

@@ -68,6 +68,7 @@ def fit(
     make_listeners: Callable[[Trainer], Sequence[Listener]] = lambda trainer: (),
     *,
     generates: bool = True,
+    is_resumed: bool = False,
 ) -> Outcome:
     """Train until the plan is done, choose the weights, and write them into the run.
 
@@ -76,12 +77,15 @@ def fit(
         checkpoint: The state to continue from; None at the beginning.
         make_listeners: Returns what is called after each step.
         generates: Whether samples will be drawn from the family; a codec need not generate.
+        is_resumed: Whether another process divided the budget, so that the training has what that process planned.
 
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
     """
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
-    progress = _progress(job, spent, 0.0 if checkpoint is None else checkpoint["meta"].get("length") or 0.0)
+    length = 0.0 if checkpoint is None else checkpoint["meta"].get("length") or 0.0
+    is_divided_now = job.plan.budget_s is not None and spent == 0.0 and not is_resumed
+    progress = _progress(job, spent, length, is_divided_now)
     trainer = Trainer(
         job.family,
         job.data,
@@ -101,7 +105,7 @@ def fit(
             if validation is not None:
                 validation.load_state_dict(checkpoint)
     forecast = step_forecast(job, progress, spent, trainer.step)
-    listeners = [*longer_training(job, progress, spent), *forecast, *make_listeners(trainer)]
+    listeners = [*longer_training(job, progress, is_divided_now), *forecast, *make_listeners(trainer)]
     outcome = _run_loop(job, trainer, validation, spent, listeners)
     _use_planned_threads(job)
     if outcome != "interrupted":
@@ -115,12 +119,13 @@ def _use_planned_threads(job: TrainingJob) -> None:
         use_threads(min(job.plan.threads, available_threads()))
 
 
-def _progress(job: TrainingJob, spent: float, length: float) -> Progress:
+def _progress(job: TrainingJob, spent: float, length: float, is_divided_now: bool) -> Progress:
     """The progress of the training.
 
     Args:
         spent: Seconds of it that earlier processes took.
         length: Seconds of the whole training, if an earlier process made it longer; else 0.
+        is_divided_now: Whether the training has what is left of the budget now, not what was planned.
     """
     plan = job.plan
     if job.request.plan_from is not None:
@@ -132,7 +137,7 @@ def _progress(job: TrainingJob, spent: float, length: float) -> Progress:
     if job.train_config.train_seconds:
         return TimeProgress(job.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
     seconds = plan.train_s
-    if plan.budget_s is not None and spent == 0.0:
+    if plan.budget_s is not None and is_divided_now:
         # The time left is known exactly only now, after reading, measuring and preparing.
         seconds = time_to_train(plan.budget_s, job.context, minimum=MIN_TRAINING)
     assert seconds is not None, "a plan has steps or seconds"

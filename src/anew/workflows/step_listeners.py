@@ -118,9 +118,8 @@ class LongerTraining:
         self._is_said = True
 
 
-def longer_training(job: TrainingJob, progress: Progress, spent: float) -> list[Listener]:
-    """What makes a training longer, if its budget was divided on crowded cores. spent: seconds of it by earlier processes."""
-    is_divided_now = job.plan.budget_s is not None and spent == 0.0
+def longer_training(job: TrainingJob, progress: Progress, is_divided_now: bool) -> list[Listener]:
+    """What makes a training longer, if its budget was divided on crowded cores, by this process."""
     if not is_divided_now or not isinstance(progress, TimeProgress) or progress.only_training:
         return []
     return [LongerTraining(job, progress)] if job.context.crowding >= MIN_CROWDING else []

@@ -424,7 +424,8 @@ def _run_to_end(
     Args:
         checkpoint: The state to continue from; None at the beginning.
         forecasts: Whether to say, before the steps, what the report will be able to answer.
-        longest: The most seconds of the report; None for all that is left of the budget.
+        longest: The seconds of the report of a run that was stopped, whose training has the planned time, however long reading
+            took again; None for all that is left of the budget.
     """
     pace: Pace | None = None
     try:
@@ -437,7 +438,7 @@ def _run_to_end(
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            outcome = fit(job, checkpoint, listeners)
+            outcome = fit(job, checkpoint, listeners, is_resumed=longest is not None)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
@@ -469,8 +470,8 @@ def _report(
     budget, limit = job.plan.budget_s, None
     if budget is not None:
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
-        left, reserve = budget - job.context.elapsed(), saving_slice(budget, crowding)
-        left = left if longest is None else min(left, longest + reserve)
+        reserve = saving_slice(budget, crowding)
+        left = budget - job.context.elapsed() if longest is None else longest + reserve
         limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
     n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter

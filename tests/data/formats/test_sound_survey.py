@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+import soundfile
 
 from anew.data.formats.audio import Header, Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_survey import (
     LISTENED_SECONDS,
     Contents,
+    Extent,
+    can_hear,
     describe_changes,
     describe_files,
+    extent_of,
     files_in_time,
     is_single,
     share_above,
 )
+from anew.data.types import DataBudget
 
 RATE, SECONDS, CLIP = 8000, 4.0, 0.75
 RNG = np.random.default_rng(0)
@@ -83,6 +90,35 @@ def test_how_many_long_files_were_listened_to_is_said() -> None:
         f"Of 30 files of {least} and more, 9 were listened to, and 9 of them hold a single sound"
     )
     assert some_heard.endswith("the fainter rest is left out.")
+
+
+def test_a_file_that_is_long_by_its_silent_ends_alone_is_one_clip() -> None:
+    shape = Shape(RATE, 128, 512, 48, 48)
+    word = np.concatenate([np.zeros(RATE), NOISE[:RATE], np.zeros(RATE)]).astype(np.float32)
+    data = io.BytesIO()
+    soundfile.write(data, word, RATE, format="WAV")
+    heard = extent_of(data.getvalue(), shape, trims=True)
+    assert not heard.is_single or heard.stop - heard.start < 2 * shape.length
+    assert abs(heard.start - RATE) < RATE // 20 and abs(heard.stop - 2 * RATE) < RATE // 20
+    assert extent_of(data.getvalue(), shape, trims=False) == Extent(heard.is_single, 0, 3 * RATE)
+    headers = [Header(RATE, 1, 3 * RATE)] * 30
+    contents = [Contents(header, False, 0.0, i < 20) for i, header in enumerate(headers)]
+    notes = describe_files(headers, shape, None, contents, trims=True)
+    assert (
+        "Of 30 files of 1.5 s and more, 20 are shorter without the silence at both ends: each is one clip." in notes
+        and "Other files of 1.5 s and more are cut into clips." in notes
+    )
+
+
+def test_of_more_sound_than_a_budget_can_hear_every_long_file_is_cut() -> None:
+    shape = Shape(RATE, 128, 512, 48, 48)
+    headers = [Header(RATE, 1, 3 * RATE)] * 30
+    contents = [Contents(header, False, 0.0, True) for header in headers]
+    short, long = DataBudget(60.0, 1000, 0), DataBudget(180.0, 1000, 0)
+    assert not can_hear(headers, shape, short) and can_hear(headers, shape, long)
+    notes = describe_files(headers, shape, short, contents, trims=True)
+    assert "Files of 1.5 s and more are cut into clips (30 of the 30 files that were looked at)." in notes
+    assert notes[-1].endswith("is too short to listen to every file: with about 2.5 min each such file is one clip.")
 
 
 def _notes_on_singles(notes: list[str]) -> list[str]:

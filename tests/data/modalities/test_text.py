@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.formats.line_records import header_of, records, why_document, why_list
+from anew.data.formats.line_records import describe_documents, header_of, records, why_document, why_documents, why_list
 from anew.data.formats.tokenizer import choose_tokens
 from anew.data.modalities import text as text_modality
 from anew.data.modalities.text import Text, TextConfig
@@ -105,6 +105,35 @@ def test_text_that_only_repeats_itself_is_said() -> None:
 )
 def test_what_is_a_document(text: str) -> None:
     assert why_document(text) is not None
+
+
+def openings(move: str) -> str:
+    return "".join(
+        f"{move} {a}{b} Nf{i % 8} and so on to {i}\n"
+        for i, (a, b) in enumerate(zip("abcd" * 75, "efgh" * 75, strict=True))
+    )
+
+
+def test_files_of_classes_whose_lines_each_begin_alike_are_lists() -> None:
+    """Five files of chess openings were documents, since most lines of each begin with the same move."""
+    assert why_document(openings("1.d4")) == "more than half of its lines begin with '1.d4'"
+    assert why_documents([openings("1.d4"), openings("1.e4"), openings("1.c4")]) == [None] * 3
+    assert None not in why_documents([openings("1.d4"), openings("1.d4")])
+    assert None not in why_documents([openings("Ada:"), openings("Bo:"), openings("Cy:")])  # a chat
+
+
+def test_of_many_files_that_may_be_lists_it_is_said_why_they_are_documents() -> None:
+    texts = [openings("1.d4")] * 5
+    assert describe_documents(texts, why_documents(texts)) == [
+        "read as documents, not lists of lines: more than half of its lines begin with '1.d4' (of 5 of 5 files); "
+        "layout=list reads each line as a record"
+    ]
+    prose = [PROSE * 20] * 5
+    assert not describe_documents(prose, why_documents(prose)) and describe_documents(
+        prose[:1], why_documents(prose[:1])
+    )
+    few_long = [openings("1.d4")] + ["A note.\n"] * 4
+    assert not describe_documents(few_long, why_documents(few_long))
 
 
 def test_records_are_named_by_their_lines() -> None:

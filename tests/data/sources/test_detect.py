@@ -231,6 +231,10 @@ PROGRAMS = {
     "f.s": "\t.globl main\nmain:\n\tmovq %rsp, %rbp\n\tret\n",
     "g.v": "Lemma a : 1 = 1.\nProof.\n  auto.\nQed.\n",
     "h.f": "      PROGRAM MAIN\n      CALL FOO()\n      END PROGRAM\n",
+    "j.pl": "/*  Part of a system\n\n"
+    + "    A line of its licence\n" * 40
+    + "*/\n\n:- module(a,\n    [ b/1,\n      c/2\n    ]).\n",
+    "k.pl": "/*  Creator: make/0\n\n    Purpose: an index\n*/\n\n" + "index((re), 2, pcre, pcre).\n" * 20,
     "i.pl": "# generated\nreturn <<'END';\n" + "65\n91\n" * 50 + "END\n",
 }
 CHAT = "#debian.pl\nFeb 09 13:47:54 <Kraju> Pheagator: jakie idealy.\nzachecac :)\n%\n[02:37] <marys> po wpisaniu\n" * 9

@@ -53,6 +53,25 @@ def test_repeats_of_a_distribution_are_the_null() -> None:
     assert np.mean(alarms) <= 0.05 and sum(accused) <= 1
 
 
+def test_many_items_that_no_generator_guesses_are_copied() -> None:
+    """Ten whole proteins, letter by letter: labels cannot prove it, since twins of all lie in the training part."""
+    many = replace(NONE, samples=10, items=10, n_samples=200, n_real=800, n_train=600)
+    assert many.copied_p == 1.0  # a generator may reach them by itself
+    assert replace(many, unguessable_training=10).copied_p < 1e-5
+    assert replace(many, unguessable_training=10, unguessable=1, held_out=1, held_out_samples=1).copied_p == 1.0
+    assert replace(many, unguessable_training=10, real=40).copied_p > 0.05
+    assert replace(many, samples=4, items=4, unguessable_training=4).copied_p > 0.001
+    keys = [[number] for number in range(800)]
+    repeats = count_repeats(
+        [*keys[:10], *([-number] for number in range(1, 191))],
+        keys,
+        np.arange(800),
+        np.arange(800) < 600,
+        lambda i: np.asarray(i < 9),
+    )
+    assert repeats.unguessable_training == 9 and repeats.copied_p < 1e-4
+
+
 def test_one_item_that_samples_repeat_again_and_again() -> None:
     item = RepeatedItem(samples=20, real=1)
     repeats = replace(NONE, samples=20, items=1, often=(item,))

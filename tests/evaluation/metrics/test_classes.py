@@ -91,6 +91,20 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     assert grade([*scores.values(), *varied.values()])["variety"] == "fair"
 
 
+def test_a_weak_classifier_tells_labels_that_mean_nothing_from_those_of_the_data() -> None:
+    """Its accuracy on them is 12 points below that on real items, which would not matter of a good classifier."""
+    generated = labels(500, 7)
+    right, left = scores_of(generated, apart=0.9)
+    wrong, _ = scores_of(generated, labels(500, 6), apart=0.9)
+    assert left and "label_histogram" not in right
+    accuracy, shuffled = part_of(right["label_accuracy"]), part_of(wrong["label_accuracy"])
+    assert accuracy is not None and shuffled is not None and accuracy.grade != "fair"
+    assert 0.1 < wrong["label_accuracy"].real_baseline - wrong["label_accuracy"].value < 0.2
+    assert shuffled.grade in ("fair", "poor")
+    scores, left = scores_of(generated, apart=0.0)
+    assert not scores and "the class mix, and whether samples match their classes" in left[0]
+
+
 def test_of_samples_like_no_real_item_nothing_is_said() -> None:
     scores, _ = scores_of(np.zeros(500, dtype=int), labels(500, 6))
     assert "'cat' is too common (99%" in class_mix_warning(scores)

@@ -156,6 +156,25 @@ def test_low_and_high_tones_of_250_sounds_say_enough() -> None:
         assert levels is not None and levels.times_needed > 3.0
 
 
+def test_that_loud_and_soft_sounds_have_exchanged_their_loudness_is_told() -> None:
+    """Spectra are the same, and so is the distribution of loudness."""
+
+    def two_kinds(seed: int, loud: int) -> list[Any]:
+        rng, t, clips = np.random.default_rng(seed), np.arange(1000) / RATE, []
+        for i in range(260):
+            gain = (0.5 if i % 2 == loud else 0.15) * rng.uniform(0.85, 1.15)
+            clips.append((gain * np.sin(2 * np.pi * (300 + 400 * (i % 2)) * t)).astype(np.float32))
+        return clips
+
+    sets = {"train": two_kinds(1, 0), "test": two_kinds(2, 0)}
+    for loud, high in ((0, 0.65), (1, 1.0)):
+        inputs = replace(
+            make_inputs(two_kinds(3, loud)), train=lambda n: sets["train"][:n], test=lambda n: sets["test"][:n]
+        )
+        score = next(s for s in AudioEvaluation(inputs).scores_without_features() if s.name == "spectrum_auc")
+        assert high - 0.3 < score.value <= high
+
+
 def test_a_softer_copy_is_the_same_but_for_its_loudness() -> None:
     original = tones(1000, 1)[0]
     pairs = AudioEvaluation(make_inputs(tones(0, 20))).nearest([0.5 * original, original]).pairs

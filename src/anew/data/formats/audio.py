@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from anew.core.deadline import held_back
 from anew.core.extras import require
 from anew.data.formats.by_range import open_file
+from anew.data.formats.decoded_files import DecodedFiles
 from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO
 from anew.data.types import FileSlice
@@ -45,6 +46,7 @@ WAV_CODECS = {
     **dict.fromkeys((0x0092, 0x2000), "AC-3"),
 }
 _IN_ORDER = Recordings()
+_DECODED = DecodedFiles()
 atexit.register(_IN_ORDER.close)
 
 
@@ -216,7 +218,7 @@ def _bytes(data: SoundData) -> int:
 
 
 def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Samples, int]:
-    """Read a stretch of a file.
+    """Read a stretch of a file. The samples may be those of an earlier call, and are not to be changed.
 
     Args:
         data: The file, or a slice of it.
@@ -229,7 +231,20 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
     Raises:
         ValueError: It cannot be read, or holds values that are not finite (one clause).
     """
-    clip = recording_of(data) if isinstance(data, FileSlice) and data.at is not None else None
+    recording = recording_of(data) if isinstance(data, FileSlice) else None
+    is_clip = isinstance(data, FileSlice) and data.at is not None
+    if recording is None or is_clip:
+        return _read_checked(data, start, stop, channels, recording if is_clip else None)
+    key = recording, start, stop, channels
+    decoded = _DECODED.get(key)
+    if decoded is None:
+        decoded = _read_checked(data, start, stop, channels, None)
+        _DECODED.keep(key, *decoded)
+    return decoded
+
+
+def _read_checked(data: SoundData, start: int, stop: int, channels: int, clip: Recording | None) -> tuple[Samples, int]:
+    """Decode what `read` reads. clip: identity of the recording of a clip, or None."""
     decoded = None if clip is None else _IN_ORDER.read(clip, start, stop)
     values, rate = decoded or _read(data, start, stop, clip)
     if not len(values):
@@ -246,8 +261,10 @@ def with_channels(x: Samples, channels: int) -> Samples:
     """
     if x.ndim == 2 and x.shape[1] == channels == 2:
         return x
-    if x.ndim == 2:
-        x = x[:, 0] if x.shape[1] == 1 else x.mean(axis=1, dtype=np.float32)
+    if x.ndim == 2 and x.shape[1] <= 2:  # the mean over so short an axis takes as long as decoding does
+        x = x[:, 0] if x.shape[1] == 1 else np.float32(0.5) * (x[:, 0] + x[:, 1])
+    elif x.ndim == 2:
+        x = x.mean(axis=1, dtype=np.float32)
     return np.ascontiguousarray(x if channels == 1 else np.stack([x, x], axis=1))
 
 

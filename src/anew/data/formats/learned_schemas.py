@@ -62,6 +62,7 @@ class LearnedAudio(LearnedGrid):
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     levels: ClipLevels | None = None
     singles: Flag = False  # older runs cut every long file
+    trims_first: Flag = False  # and their silent ends with it
     beginnings: Flag = False
 
 

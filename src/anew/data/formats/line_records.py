@@ -13,7 +13,8 @@ SAMPLE_LINES lines:
 - If more than 5% of the lines have more than three words, and the lines are no rows of a table (99% have the same number of three
   or more cells, divided by commas, semicolons, tabs or bars), lines must look like whole sentences or titles: at most 3% end in a
   comma, a hyphen or a semicolon, at most 10% begin in lower case after a line that did not end a sentence, unless 95% do
-  (wrapped prose and verse do both), and at most half begin with the same word.
+  (wrapped prose and verse do both), and at most half begin with the same word. Where each file holds a class, all of its lines may
+  begin alike, so of three files or more this is asked of all lines together, unless the word ends like a speaker's name.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ _CELL_ENDS = ",;\t|"  # what divides the cells of a table
 MIN_CELLS = 3  # fewest cells of a row of a table: two can be a sentence with a comma
 SAMPLED_CHARACTERS = SAMPLE_LINES * MAX_LINE_LENGTH  # so many hold the lines that are checked
 _CODE_ENDS = (":", "{", "}", ";", ")", "\\", "->")
+MIN_CLASS_FILES = 3  # files from which on each may hold a class of its own; chosen
+_SPEAKER_ENDS = (":", ">")
+# Reasons why a text is a document that prose and programs give
+PARAGRAPHS = "blank lines divide it into paragraphs"
+INDENTED = "its lines are indented"
+CODE = "its lines end like speakers' names or program code"
+UNENDED = "its lines end in the middle of sentences"
+RUNNING = "its sentences run over line ends"
+RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
+FEW_FILES = 3  # of so few files it is said in any case why they are documents; chosen
 MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
@@ -43,22 +54,58 @@ MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where thes
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
     """`why_document` of each text. If one of them is a list, shorter ones (such as a test part) can be lists, too."""
-    reasons = [why_document(text) for text in texts]
-    return [why_document(text, 1) for text in texts] if None in reasons else reasons
+    together = _beginning_alike([line for text in texts for line in _lines(text) if line.strip()])
+    are_classes = len(texts) >= MIN_CLASS_FILES and not together
+    reasons = [why_document(text, is_one_of_many=are_classes) for text in texts]
+    return [why_document(text, 1, are_classes) for text in texts] if None in reasons else reasons
 
 
-def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
-    """None if a text is a list, else the first reason (one clause) why it is a document."""
-    lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
-    if lines and not lines[-1]:
-        lines.pop()
+def why_document(text: str, min_lines: int = MIN_LINES, is_one_of_many: bool = False) -> str | None:
+    """None if a text is a list, else the first reason (one clause) why it is a document.
+
+    Args:
+        text: The text.
+        min_lines: The fewest lines of a list.
+        is_one_of_many: Whether there are other files whose lines begin otherwise.
+    """
+    lines = _lines(text)
     full = [line for line in lines if line.strip()]
     n = len(full)
     if n < min_lines:
         return f"it has {n} lines"
     if all(map(_is_object, full)):
         return None
-    return _shape(lines, full) or (None if _are_rows(full) else _beginnings(full) or _flow(full))
+    return _shape(lines, full) or (None if _are_rows(full) else _beginnings(full) or _flow(full, is_one_of_many))
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text that are checked."""
+    lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
+    if lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def describe_documents(texts: Sequence[str], objections: Sequence[str | None]) -> list[str]:
+    """A sentence on files that might be lists, in a list; [] if less than half of them have as many lines.
+
+    Many files whose lines are those of prose or programs are no lists, and need no sentence.
+
+    Args:
+        texts: Their texts.
+        objections: `why_documents` of them.
+    """
+    of_long = [objections[i] for i, text in enumerate(texts) if text.count("\n") >= MIN_LINES]
+    reasons = Counter(objection for objection in of_long if objection is not None)
+    if not reasons or 2 * len(of_long) < len(texts):
+        return []
+    (reason, times), n = reasons.most_common(1)[0], len(texts)
+    if n > FEW_FILES and reason in RUNNING_TEXT:
+        return []
+    reading, of_files = "one document, not a list", ""
+    if n > 1:
+        reading, of_files = "documents, not lists", f" (of {times:,} of {n:,} files)"
+    return [f"read as {reading} of lines: {reason}{of_files}; layout=list reads each line as a record"]
 
 
 def why_list(texts: Sequence[str]) -> str:
@@ -86,7 +133,7 @@ def _share(lines: Sequence[str], holds: Callable[[str], bool]) -> float:
 
 def _shape(lines: list[str], full: list[str]) -> str | None:
     if (len(lines) - len(full)) / len(lines) > 1 / 200:
-        return "blank lines divide it into paragraphs"
+        return PARAGRAPHS
     if _share(full, lambda line: len(line) > MAX_LINE_LENGTH) > 0.01:
         return f"more than 1% of its lines are longer than {MAX_LINE_LENGTH} characters"
     length, times = Counter(map(len, full)).most_common(1)[0]
@@ -97,7 +144,7 @@ def _shape(lines: list[str], full: list[str]) -> str | None:
 
 def _beginnings(full: list[str]) -> str | None:
     if _share(full, lambda line: line[0] in " \t") > 0.01:
-        return "its lines are indented"
+        return INDENTED
     if _share(full, lambda line: line[0] == ">") > 0.01:
         return "its lines are the headers and bodies of longer records"
     if _share(full, lambda line: _STAMP.match(line) is not None) > 0.5:
@@ -141,23 +188,29 @@ def _num_cells(line: str, mark: str) -> int:
         return 1
 
 
-def _flow(full: list[str]) -> str | None:
+def _flow(full: list[str], is_one_of_many: bool) -> str | None:
     if _end_like_code(full, _CODE_ENDS, len(full)):
-        return "its lines end like speakers' names or program code"
+        return CODE
     if _share(full, lambda line: len(line.split()) > 3) <= 0.05:
         return None
     if _share(full, lambda line: line.rstrip().endswith((",", "-", "--", ";"))) > 0.03:
-        return "its lines end in the middle of sentences"
+        return UNENDED
     runs = sum(
         line[0].islower() and not before.rstrip().endswith((".", "!", "?", '"', "'", ")", "”", "…"))
         for before, line in itertools.pairwise(full)
     )
     if _share(full, lambda line: line[0].islower()) < 0.95 and runs / len(full) > 0.10:
-        return "its sentences run over line ends"
-    first = Counter(line.split()[0] for line in full).most_common(1)[0]
-    if first[1] / len(full) > 0.5:
-        return f"more than half of its lines begin with {first[0]!r}"
+        return RUNNING
+    word = _beginning_alike(full)
+    if word and (not is_one_of_many or word.endswith(_SPEAKER_ENDS)):
+        return f"more than half of its lines begin with {word!r}"
     return None
+
+
+def _beginning_alike(full: Sequence[str]) -> str:
+    """The word that more than half of the lines begin with; "" without one."""
+    words = Counter(line.split()[0] for line in full).most_common(1)
+    return next((word for word, times in words if times > 0.5 * len(full)), "")
 
 
 def header_of(text: str) -> str | None:

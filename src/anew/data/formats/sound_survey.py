@@ -9,15 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.wording import listed, plural
-from anew.data.formats.audio import SILENCE_RATIO, Header, Samples, SoundData, read, read_header
+from anew.core.wording import are, duration, listed, plural
+from anew.data.formats.audio import (
+    SILENCE_RATIO,
+    Header,
+    Samples,
+    SoundData,
+    audible_bounds,
+    read,
+    read_header,
+    with_channels,
+)
 from anew.data.formats.audio_clips import MIN_CLIPS_TO_CUT, RATES, Shape, choose
 from anew.data.formats.image_size import what_keeps
-from anew.data.types import DataBudget
+from anew.data.formats.mp3_cache import Recording, recording_of
+from anew.data.types import DataBudget, FileSlice
 
 LISTENED_SECONDS = 300.0  # of sound that is decoded before the data is cut, which bounds the time: 3 s of MP3
 SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a piano dies away within that
@@ -25,6 +37,9 @@ SINGLE_SECONDS = 30.0  # a longer file holds more than one sound: the bass of a 
 # few of them nobody waits until thousands of songs are decoded.
 SINGLE_SHARE = 0.1
 MAX_MISSING = 0.01  # share of a file that may be missing without a word, as where the last block is short; chosen
+# Seconds of sound that are decoded before the data is cut, for each second of the budget, which is 4% of it on an idle core: that
+# decodes 500 in a second (docs/log.md, 2026-11-30).
+LISTENED_PER_SECOND = 20.0
 SHOWN_FILES = 3  # files that a sentence names; chosen
 LEVEL_SECONDS = 0.05  # window in which levels are measured: shorter ones follow the beats of a bell
 # Decibels. The rest of 21 drums, bells and cymbals stays 10 to 26 below their loudest window and rises by 4 at most; that
@@ -42,17 +57,37 @@ SPECTRUM_SECONDS = 1.0  # stretch of which the spectrum is taken
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """What of a file is cut into clips.
+
+    Attributes:
+        is_single: Whether it is a single sound that dies away, see `is_single`.
+        start, stop: Samples of the file, at its own rate, without silence at both ends.
+    """
+
+    is_single: bool
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a file holds.
 
     Attributes:
         is_single: Whether it is a single sound that dies away, see `is_single`.
         share_above: Share of its energy above the frequencies of clips.
+        is_short: Whether it is long by the silence at its ends alone.
     """
 
     header: Header
     is_single: bool
     share_above: float
+    is_short: bool = False
+
+    @property
+    def is_one_clip(self) -> bool:
+        return self.is_single or self.is_short
 
 
 def is_single(x: Samples, rate: int, seconds: float) -> bool:
@@ -88,12 +123,56 @@ def share_above(x: Samples, rate: int, frequency: float) -> float:
     return above / total if total > 0.0 else 0.0
 
 
-def contents_of(data: SoundData, shape: Shape) -> Contents:
-    """What a file holds, as far as its first SINGLE_SECONDS tell. Raises ValueError (one clause)."""
+def contents_of(data: SoundData, shape: Shape, trims: bool) -> Contents:
+    """What a file holds, as far as its first SINGLE_SECONDS tell. Raises ValueError (one clause).
+
+    Args:
+        data: The file.
+        shape: The shape of clips.
+        trims: Whether silence is cut off both ends.
+    """
     header = read_header(data)
-    x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)))
-    single = may_be_single(header, shape) and is_single(x, rate, shape.seconds)
-    return Contents(header, single, share_above(x, rate, shape.rate / 2))
+    x, rate = read(data, 0, min(header.frames, round(SINGLE_SECONDS * header.rate)), shape.channels)
+    x = with_channels(x, 1)
+    extent = _extent(x, rate, shape, trims) if may_be_single(header, shape) else Extent(False, 0, header.frames)
+    is_short = extent.stop - extent.start < MIN_CLIPS_TO_CUT * shape.seconds * rate and is_long(header, shape)
+    return Contents(header, extent.is_single, share_above(x, rate, shape.rate / 2), is_short and not extent.is_single)
+
+
+def extent_of(data: SoundData, shape: Shape, trims: bool) -> Extent:
+    """What of a file of at most SINGLE_SECONDS is cut into clips. Raises ValueError (one clause). trims: see `contents_of`."""
+    recording = recording_of(data) if isinstance(data, FileSlice) and data.body is None else None
+    return _heard_extent(data, shape, trims) if recording is None else _extent_of_file(recording, shape, trims)
+
+
+@lru_cache(maxsize=1 << 16)
+def _extent_of_file(recording: Recording, shape: Shape, trims: bool) -> Extent:
+    """`extent_of` a file, which each pass over the data asks for."""
+    return _heard_extent(FileSlice(Path(recording[0])), shape, trims)
+
+
+def _heard_extent(data: SoundData, shape: Shape, trims: bool) -> Extent:
+    x, rate = read(data, 0, read_header(data).frames, shape.channels)
+    return _extent(with_channels(x, 1), rate, shape, trims)
+
+
+def _extent(x: Samples, rate: int, shape: Shape, trims: bool) -> Extent:
+    """`extent_of` samples (N,)."""
+    start, stop = audible_bounds(x, rate) if trims else (0, len(x))
+    return Extent(is_single(x, rate, shape.seconds), start, stop)
+
+
+def seconds_to_hear(headers: Sequence[Header], shape: Shape, num_files: int) -> float:
+    """Seconds of sound in the files that may be one clip, of so many files like these."""
+    seconds = sum(header.seconds for header in headers if may_be_single(header, shape))
+    return seconds * max(num_files / len(headers), 1.0)
+
+
+def can_hear(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> bool:
+    """Whether a budget suffices to listen to each file that may be one clip."""
+    if budget is None or budget.seconds is None:
+        return True
+    return seconds_to_hear(headers, shape, budget.items) <= LISTENED_PER_SECOND * budget.seconds
 
 
 def files_in_time(headers: Sequence[Header], shape: Shape) -> list[int]:
@@ -122,8 +201,8 @@ def may_be_single(header: Header, shape: Shape) -> bool:
 
 
 def has_singles(contents: Sequence[Contents], shape: Shape) -> bool:
-    """Whether enough of the long files are single sounds for each to be listened to before it is cut."""
-    singles = [content.is_single for content in contents if is_long(content.header, shape)]
+    """Whether enough of the long files are one clip each for every one to be listened to before it is cut."""
+    singles = [content.is_one_clip for content in contents if is_long(content.header, shape)]
     return any(singles) and sum(singles) >= SINGLE_SHARE * len(singles)
 
 
@@ -187,7 +266,7 @@ def describe_files(
             f"Most files are {usual:.3g} s long: each is one clip, its first {shape.seconds:.2f} s, and the rest is left out "
             f"(seconds={usual:.3g} learns whole files).",
         ]
-    return notes + _describe_cutting(headers, shape, contents, surveyed, trims)
+    return notes + _describe_cutting(headers, shape, budget, contents, surveyed, trims)
 
 
 def describe_missing(shares: Mapping[str, float]) -> list[str]:
@@ -230,33 +309,64 @@ def _describe_loss(
 
 
 def _describe_cutting(
-    headers: Sequence[Header], shape: Shape, contents: Sequence[Contents], surveyed: str, trims: bool
+    headers: Sequence[Header],
+    shape: Shape,
+    budget: DataBudget,
+    contents: Sequence[Contents],
+    surveyed: str,
+    trims: bool,
 ) -> list[str]:
     notes = []
     num_long = sum(is_long(h, shape) for h in headers)
     num_short = sum(shape.seconds < h.seconds for h in headers) - num_long
     least = f"{MIN_CLIPS_TO_CUT * shape.seconds:.1f} s"
-    if has_singles(contents, shape):
-        singles = [c.header for c in contents if c.is_single]
-        num_listened = sum(is_long(c.header, shape) for c in contents)
-        hold = "holds" if len(singles) == 1 else "hold"
-        number, rest = f"{len(singles):,} {hold}", "the fainter rest"
-        if num_listened < num_long:
-            number = f"{num_listened:,} were listened to, and {len(singles):,} of them {hold}"
-        else:
-            rest += f" ({plural(sum(int(header.seconds / shape.seconds) - 1 for header in singles), 'clip')})"
-        notes.append(
-            f"Of {plural(num_long, 'file')} of {least} and more, {number} a single sound that dies away: "
-            f"each is one clip, its loudest {shape.seconds:.2f} s, and {rest} is left out."
-        )
-        if num_listened > len(singles):
-            notes.append(f"Other files of {least} and more are cut into clips.")
+    if has_singles(contents, shape) and can_hear(headers, shape, budget):
+        notes += _describe_one_clip(contents, shape, num_long, least)
     elif num_long:
         notes.append(f"Files of {least} and more are cut into clips ({num_long} of {surveyed}).")
+        if has_singles(contents, shape):
+            enough = seconds_to_hear(headers, shape, budget.items) / LISTENED_PER_SECOND
+            notes.append(
+                f"Some of these hold one short sound each, but a budget of {budget.describe()} is too short to listen to every file: "
+                f"with about {duration(enough)} each such file is one clip."
+            )
     if num_short:
         when = " once silence is trimmed" if trims else ""
         count = "" if trims else f" ({num_short} of {surveyed})"
         notes.append(f"Files a little longer than a clip{when} are cut to their loudest {shape.seconds:.2f} s{count}.")
+    return notes
+
+
+def _describe_one_clip(contents: Sequence[Contents], shape: Shape, num_long: int, least: str) -> list[str]:
+    """Sentences on long files of which each is one clip.
+
+    Args:
+        contents: What those hold that were decoded.
+        shape: The shape of clips.
+        num_long: Number of all long files.
+        least: Length of the shortest long file, with its unit.
+    """
+    notes = []
+    heard = [content for content in contents if is_long(content.header, shape)]
+    singles = [content.header for content in heard if content.is_single]
+    num_short = sum(content.is_short for content in heard)
+    files = f"Of {plural(num_long, 'file')} of {least} and more"
+    listened = f"{len(heard):,} were listened to, and " if len(heard) < num_long else ""
+    of_them = " of them" if listened else ""
+    if singles:
+        hold, rest = "holds" if len(singles) == 1 else "hold", "the fainter rest"
+        if not listened:
+            rest += f" ({plural(sum(int(header.seconds / shape.seconds) - 1 for header in singles), 'clip')})"
+        notes.append(
+            f"{files}, {listened}{len(singles):,}{of_them} {hold} a single sound that dies away: "
+            f"each is one clip, its loudest {shape.seconds:.2f} s, and {rest} is left out."
+        )
+    if num_short:
+        notes.append(
+            f"{files}, {listened}{num_short:,}{of_them} {are(num_short)} shorter without the silence at both ends: each is one clip."
+        )
+    if len(heard) > len(singles) + num_short:
+        notes.append(f"Other files of {least} and more are cut into clips.")
     return notes
 
 

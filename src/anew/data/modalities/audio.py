@@ -93,7 +93,8 @@ class Audio(GridModality):
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(f"rate={config.rate} is too low; give 0 (it is chosen then) or at least 1000", "rate")
         self.clip_shape: audio_clips.Shape | None = None
-        self._has_singles = False  # whether long files may be single sounds, which are one clip each
+        self._has_singles = False  # whether long files may be one clip each, and are listened to before they are cut
+        self._trims_first = False  # whether silence is cut off both ends of those before they are cut
         self._takes_beginnings = False  # whether only beginnings are learned, see `sound_survey.have_one_length`
         self._scale: SoundScale
         self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
@@ -121,17 +122,19 @@ class Audio(GridModality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        headers_of_sample = zip(sample, isolation.each(self.header, sample), strict=True)
-        readable = [(item, header) for item, header in headers_of_sample if not isinstance(header, ValueError)]
+        every_header = zip(sample, isolation.each(self.header, sample), strict=True)
+        readable = [(item, header) for item, header in every_header if not isinstance(header, ValueError)]
         headers = [header for _, header in readable]
         if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config, channels = self.config, audio_clips.CHANNELS[self.config.channels]
         self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
         items_in_time = [readable[i][0] for i in sound_survey.files_in_time(headers, self.clip_shape)]
+        self._trims_first = config.trim
         contents = [c for c in isolation.each(self.contents, items_in_time) if not isinstance(c, ValueError)]
         self._takes_beginnings = not config.seconds and sound_survey.have_one_length(headers, self.clip_shape)
-        self._has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        has_singles = not self._takes_beginnings and sound_survey.has_singles(contents, self.clip_shape)
+        self._has_singles = has_singles and sound_survey.can_hear(headers, self.clip_shape, budget)
         notes = sound_survey.describe_files(
             headers, self.clip_shape, budget, contents, config.rate > 0, config.trim, self._takes_beginnings
         )
@@ -140,7 +143,7 @@ class Audio(GridModality):
 
     def contents(self, item: Item) -> sound_survey.Contents:
         """What a sound file holds. Raises ValueError (one clause)."""
-        return sound_survey.contents_of(item.file, self._shape)
+        return sound_survey.contents_of(item.file, self._shape, self._trims_first)
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         return audio_clips.settings_like(*([self.header(item) for item in items] for items in (samples, real)))
@@ -155,16 +158,11 @@ class Audio(GridModality):
             return
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
         header = audio.read_header(handle)
-        bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
-        is_candidate = self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape)
         is_beginning = self._takes_beginnings and sound_survey.is_few_clips(header.seconds, self._shape)
-        is_single = is_beginning or (is_candidate and self.contents(item).is_single)
-        if bounds is None or (handle.count == 1 and is_single):
-            yield replace(item, begins=True, ends=True)
-            return
-        for start, stop in bounds:
-            name = f"{item.name} at {start / header.rate:.2f} s"
-            yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
+        extent = sound_survey.Extent(is_beginning, 0, header.frames)
+        if self._has_singles and handle.count == 1 and sound_survey.may_be_single(header, self._shape):
+            extent = sound_survey.extent_of(item.file, self._shape, self._trims_first)
+        yield from _cut(item, handle, header.rate, extent, self._shape)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
@@ -324,6 +322,7 @@ class Audio(GridModality):
             "lag": self._scale.lag,
             "levels": self._levels and self._levels.model_dump(),
             "singles": self._has_singles,
+            "trims_first": self._trims_first,
             "beginnings": self._takes_beginnings,
         }
 
@@ -335,6 +334,7 @@ class Audio(GridModality):
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         self._has_singles = record.singles
+        self._trims_first = record.trims_first
         self._takes_beginnings = record.beginnings
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")
@@ -368,6 +368,21 @@ def _likelihood(head: bytes) -> float:
     # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
     is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
     return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
+
+
+def _cut(
+    item: Item, handle: FileSlice, rate: int, extent: sound_survey.Extent, shape: audio_clips.Shape
+) -> Iterator[Item]:
+    """The clips of a file, or the file itself if it is one. handle: the file or its slice; rate: its own, in Hz."""
+    bounds = audio_clips.cuts(extent.stop - extent.start, rate, shape, handle.index, handle.count)
+    if bounds is None or (handle.count == 1 and extent.is_single):
+        yield replace(item, begins=True, ends=True)
+        return
+    for first, last in bounds:
+        start, stop = extent.start + first, extent.start + last
+        yield Item(
+            f"{item.name} at {start / rate:.2f} s", replace(handle, at=(start, stop)), item.label, group=item.name
+        )
 
 
 def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:

@@ -158,11 +158,7 @@ class Text(Modality):
             self.layout = "list"
             note = f"each line is a record ({line_records.why_list(texts)}); layout=document reads it as one text"
             return [note, *_header_notes(texts)]
-        max_lines = max(text.count("\n") for text in texts)
-        if max_lines >= line_records.MIN_LINES and len(texts) <= 3:
-            objection = next(objection for objection in objections if objection is not None)
-            return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
-        return []
+        return line_records.describe_documents(texts, objections)
 
     def _read_or_none(self, item: Item) -> str | None:
         try:

@@ -23,11 +23,14 @@ SHARED_SUFFIXES = frozenset((".pl", ".m", ".r", ".s", ".v", ".f"))
 MIN_SHARE = 0.1  # of the lines that are no comments: of prose and chats fewer than 2 in 100 match; chosen
 # Heredocs, often of tables; Perl alone
 _CERTAIN = re.compile(rb"<<\s*~?['\"]?[A-Z]{2,}|^use (strict|warnings)\b", re.MULTILINE)
+# Of several lines, such as a licence; within a line `/*` may be a part of a path
+_BLOCK_COMMENT = re.compile(r"^[ \t]*/\*.*?(?:\*/|\Z)", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"\s*([#%*;!\"{}]|//|/\*|--|[cC] )")
 _STATEMENT = re.compile(
     r".*[;{}]\s*$"  # ends like a statement or a block
     r"|\s*[$@%\w.\[\](){},:>-]{1,40}\s*(=|<-|:=|\+=)\s*\S"  # gives a name a value
     r"|.*:-|=\w+"  # a rule of Prolog, a section of Perl's own documentation
+    r"|[a-z]\w*\(.*\)\.\s*$|\s*\(?[a-z]\w*/\d+\s*[,\]]"  # a fact of Prolog, a predicate that it exports
     r"|\s*(function|library|module|endmodule|begin|end|subroutine|program|integer|real|call|else|use|sub|package|import|@\w+)\b"
     r"[^,.!?]*[;)]?\s*$"
     r"|\s*(PROGRAM|SUBROUTINE|FUNCTION|INTEGER|REAL|COMMON|CALL|RETURN|CONTINUE|END)\b[^.!?]*$"  # Fortran in capitals
@@ -43,7 +46,8 @@ def contradicts_suffix(suffix: str, head: bytes) -> bool:
     """
     if suffix not in SHARED_SUFFIXES or head.startswith(b"#!") or _CERTAIN.search(head):
         return False
-    lines = [line for line in head.decode("latin-1").splitlines() if line.strip()]
+    text = _BLOCK_COMMENT.sub("", head.decode("latin-1"))
+    lines = [line for line in text.splitlines() if line.strip()]
     code_lines = [line for line in lines if _COMMENT.match(line) is None]
     n_statements = sum(_STATEMENT.match(line) is not None for line in code_lines)
     return n_statements < MIN_SHARE * len(code_lines)

@@ -10,8 +10,9 @@ Memorised items are mostly few, and repeated many times. To labels each of them 
 items are counted, too, and how often they repeat each: real items do so with chances that do not depend on what was held out.
 
 A generator that repeats held-out items as often makes real items by itself, as happens with names. Pictures and long
-records are unguessable (`min_unguessable_bits`): there it has seen the held-out items, too, so that they excuse nothing, and one that is
-a training item and is repeated far more often than among real items is a copy.
+records are unguessable (`min_unguessable_bits`): there it has seen the held-out items, too, so that they excuse nothing. One that is
+a training item and is repeated far more often than among real items is a copy; so are several that are each repeated once, if these are
+far more than real items repeat and samples repeat no unguessable held-out item.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class RepeatedItems:
         n_train, n_held_out: Numbers of training and held-out items.
         held_out_samples: Number of samples that are identical to a held-out item, and to no training item.
         unguessable: How many of the different held-out items are unguessable.
+        unguessable_training: How many of the different training items are; 0 if that was not asked, since real items repeat about as many.
         often: The training items that more than one sample repeats.
         own: The largest number of samples that are identical to each other, and to no training item.
         real_of_training: The chance that a real item which repeats others repeats a training item: the more often an item is there,
@@ -78,6 +80,7 @@ class RepeatedItems:
     n_held_out: int
     held_out_samples: int = 0
     unguessable: int = 0
+    unguessable_training: int = 0
     often: tuple[RepeatedItem, ...] = ()
     own: int = 0
     real_of_training: float | None = None
@@ -103,14 +106,21 @@ class RepeatedItems:
             p_labels = binomial_tail(self.items, self.items + self.held_out, self._train_share)
             if p_labels > LABEL_ALPHA:
                 return max(self._most_frequent_p(self.often), self._own_p)
+        return min(self.different_p(self.items), self._samples_p, self._most_frequent_p(self.often))
+
+    def different_p(self, items: int) -> float:
+        """The probability of so many different training items, if samples repeat real items as often as these each other."""
         share = self._train_share if self.real_of_training is None else self.real_of_training
-        different_p = self._chance(self.items, share, self.samples - self.items)
-        return min(different_p, self._samples_p, self._most_frequent_p(self.often))
+        return self._chance(items, share, self.samples - self.items)
 
     @property
     def copied_p(self) -> float:
-        """The p of the unguessable training item that samples repeat most often, for its frequency among real items."""
-        return self._most_frequent_p([item for item in self.often if item.is_unguessable])
+        """The p of unguessable training items: of the one that samples repeat most often, for its frequency among real items, or of how
+        many different ones they repeat, unless they repeat unguessable held-out items, too."""
+        most_frequent_p = self._most_frequent_p([item for item in self.often if item.is_unguessable])
+        return (
+            most_frequent_p if self.unguessable else min(most_frequent_p, self.different_p(self.unguessable_training))
+        )
 
     def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
         """The least p of some of the training items, by Bonferroni for all of those that samples repeat."""
@@ -217,7 +227,7 @@ def count_repeats(
         if not is_train[candidates].any()
         for key in set(keys)
     )
-    return RepeatedItems(
+    repeats = RepeatedItems(
         samples=int(is_train[repeated].sum()),
         items=int(is_train[different].sum()),
         held_out=len(held_out),
@@ -232,3 +242,6 @@ def count_repeats(
         own=max(counts_of_samples.values(), default=0),
         real_of_training=float(np.mean(1.0 - (1.0 - is_train.mean()) ** n_others)) if len(n_others) else None,
     )
+    if repeats.different_p(repeats.items) > COPIED_ALPHA:
+        return repeats
+    return replace(repeats, unguessable_training=int(is_unguessable(different[is_train[different]]).sum()))

@@ -5,8 +5,9 @@ Legend for shapes: n items, d features, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,8 +68,10 @@ LABEL_ACCURACY = MetricSpec(
         least_to_pass=ENOUGH_TO_PASS,
     ),
 )
+LABELS_TOO = ", and whether samples match their classes"
+MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels
 MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
-MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing the commonest class to no error
+MIN_SKILL = 0.2  # for the class mix: a useful probe is this share of the way from always guessing the commonest class to no error
 # If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
 OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
@@ -76,6 +79,22 @@ MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precisi
 # Training items of a probe: the largest number for which there is time
 PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
+
+
+def label_accuracy_spec(skill: float) -> MetricSpec:
+    """LABEL_ACCURACY with limits for a classifier of a skill from 0, guessing, to 1, no error.
+
+    Samples whose labels mean nothing lose all of its skill, and no more: a weak classifier loses few points, which count as much, but
+    takes more samples to lose them beyond chance.
+    """
+    tolerance = LABEL_ACCURACY.tolerance
+    assert tolerance is not None
+    small, large, least_to_pass = (
+        skill * tolerance.small,
+        skill * tolerance.large,
+        math.ceil(tolerance.least_to_pass / skill**2),
+    )
+    return replace(LABEL_ACCURACY, tolerance=replace(tolerance, small=small, large=large, least_to_pass=least_to_pass))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +143,25 @@ class ClassMetrics:
         n_classes, n_labelled = len(self.names), len(self.probe_items.rows)
         if n_labelled < MIN_PER_CLASS * n_classes:
             self.skip(
-                "the class mix",
+                f"the class mix{LABELS_TOO}",
                 f"{n_labelled} labelled {self.noun} of {n_classes} classes are too few for a classifier",
             )
             return
         probe = Probe(self.probe_items.rows, self.probe_items.labels, n_classes)
         accuracy = float((probe(self.held_out.rows) == self.held_out.labels).mean())
         guessing = float(class_shares(self.held_out.labels, n_classes).max())
-        if accuracy < guessing + MIN_SKILL * (1.0 - guessing):
+        predicted, is_skilled = probe(self.samples.rows), accuracy >= guessing + MIN_SKILL * (1.0 - guessing)
+        if is_skilled:
+            yield from self._mix(probe, predicted, accuracy)
+        else:
+            num_held_out = len(self.held_out.rows)
+            tells_nothing = clopper_pearson(accuracy * num_held_out, num_held_out)[0] <= guessing
             self.skip(
-                "the class mix",
+                f"the class mix{LABELS_TOO if tells_nothing else ''}",
                 f"the classifier is right on {accuracy:.0%} of held-out {self.noun}, and guessing on {guessing:.0%}",
             )
-            return
-        predicted = probe(self.samples.rows)
-        yield from self._mix(probe, predicted, accuracy)
+            if tells_nothing:
+                return
         if self._requests_other_mix() and np.isin(self.samples.labels, self.held_out.labels).all():
             alike = self.held_out.match_labels(self.samples.labels)  # some classes are easier than others
             accuracy = float((probe(alike.rows) == alike.labels).mean())
@@ -201,13 +224,15 @@ class ClassMetrics:
         rows = (predicted == self.samples.labels).astype(np.float64)
         low, high = clopper_pearson(float(rows.sum()), len(rows))
         requested, shares = (class_shares(x, len(self.names)) for x in (self.samples.labels, self.train.labels))
+        naive = float(requested @ shares)  # of a generator with the data's mix that ignores the labels
+        skill = (real_accuracy - naive) / max(1.0 - naive, 1e-9)
         return Score(
-            LABEL_ACCURACY,
+            label_accuracy_spec(min(max(skill, MIN_ACCURACY_SKILL), 1.0)),
             float(rows.mean()),
             low=low,
             high=high,
             real_baseline=real_accuracy,
-            naive_baseline=float(requested @ shares),  # a generator with the data's mix that ignores the labels
+            naive_baseline=naive,
             n=len(rows),
             source=f"accuracy on samples of a classifier trained on real {self.noun}; real: on held-out {self.noun}",
         )

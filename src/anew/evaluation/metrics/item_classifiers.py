@@ -13,6 +13,7 @@ from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.metrics.image_numbers import area_numbers, repeat_numbers, slope_numbers
 from anew.evaluation.metrics.motion import direction_numbers, speed_numbers
+from anew.evaluation.metrics.sound_statistics import stereo_places
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, MetricSpec, Score, guessing_spec
 
@@ -105,3 +106,19 @@ SPEEDS = ItemClassifier(
     "numbers of speeds, of how they vary within a clip, and of its length",
 )
 CLIP_CLASSIFIERS = (DIRECTIONS, SPEEDS)
+
+STEREO_PLACES = few_numbers_spec(
+    "stereo_places",
+    "Left and right of tones",
+    "which tones are on the left and on the right, from the beginning to the end,",
+    "which of its tones are on the left and on the right, and when,",
+)
+
+
+def stereo_classifier(rate: int) -> ItemClassifier:
+    """The classifier of the places of tones in stereo clips at a rate in Hz."""
+    return ItemClassifier(
+        STEREO_PLACES,
+        lambda items: stereo_places(items, rate),
+        "numbers of how much louder low to high tones are on the left, from the beginning of a clip to its end",
+    )

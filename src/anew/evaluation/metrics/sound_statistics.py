@@ -22,6 +22,12 @@ FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
 INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, so on neither side
+PLACE_TIMES, PLACE_BANDS = (
+    4,
+    4,
+)  # parts of a clip in which tones have a place; chosen: as many as 300 clips can say something of
+MAX_PLACE_DB = 20.0  # of one channel over the other: more is heard on that side alone
+HEARD_DB = 40.0  # below the loudest of a clip; softer tones are hardly heard beside it, so on neither side
 MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
 HEARD_CORRELATION = 0.02  # steps of correlation: less is hardly heard, not even of clips that are nearly mono; chosen
 ONSET_FRAME = 0.002  # seconds of a frame of attacks: whether one is shorter is hardly heard
@@ -78,28 +84,31 @@ def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
 
 def balance(items: Sequence[Numbers] | Numbers) -> Array:
     """(n,) decibels by which the left channel of clips (N, 2) is louder than the right."""
-    return _balance(np.square(_channels(items)).sum(axis=1))
-
-
-def high_balance(items: Sequence[Numbers] | Numbers) -> Array:
-    """(n,) decibels by which the upper half of all frequencies of clips (N, 2) lies farther left than the lower half does."""
-    bands = np.stack([_band_power(item) for item in items])  # (n, 2, 2): bands, then channels
-    total = bands.sum(axis=(1, 2))
-    return _balance(bands[:, 1], total) - _balance(bands[:, 0], total)
-
-
-def _band_power(item: Numbers) -> Array:
-    """(2, 2) power of the lower and of the upper half of all frequencies of a clip (N, 2), in both channels."""
-    power = np.square(np.abs(np.fft.rfft(np.asarray(item, dtype=np.float64), axis=0)))
-    middle = len(power) // 2
-    return np.stack([power[:middle].sum(axis=0), power[middle:].sum(axis=0)])
-
-
-def _balance(power: Array, total: Array | None = None) -> Array:
-    """(n,) decibels of the left channel over the right one. power: (n, 2); total: (n,) of the clip, below which little is unheard."""
-    floor = INAUDIBLE * (power.sum(axis=1) if total is None else total)[:, None] + 1e-20
-    level = 10.0 * np.log10(power + floor)
+    power = np.square(_channels(items)).sum(axis=1)  # (n, 2)
+    level = 10.0 * np.log10(power + INAUDIBLE * power.sum(axis=1, keepdims=True) + 1e-20)
     return np.asarray(level[:, 0] - level[:, 1])
+
+
+def stereo_places(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
+    """(n, 16) where the tones of clips (N, 2) at a rate in Hz stand, in PLACE_TIMES parts of the clip and PLACE_BANDS mel bands each.
+
+    This is how many decibels louder they are on the left, at most MAX_PLACE_DB, and less, the softer they are: 0 from HEARD_DB below
+    the loudest of the clip on. So it says which tones are on which side, and how they move.
+    """
+    x = _channels(items)
+    width = max(x.shape[1] // PLACE_TIMES, 2 * PLACE_BANDS)
+    x = np.pad(x, ((0, 0), (0, max(PLACE_TIMES * width - x.shape[1], 0)), (0, 0)))[:, : PLACE_TIMES * width]
+    spectra = np.fft.rfft(x.reshape(len(x), PLACE_TIMES, width, 2), axis=2)
+    mel = np.log1p(np.fft.rfftfreq(width, 1.0 / rate) / 700.0)
+    first = np.searchsorted(mel, np.linspace(0.0, mel[-1], PLACE_BANDS, endpoint=False))
+    first = np.maximum(first, np.arange(PLACE_BANDS))  # no band is empty
+    power = np.add.reduceat(np.square(np.abs(spectra)), first, axis=2)  # (n, times, bands, 2)
+    total = power.sum(axis=3)
+    loudest = total.max(axis=(1, 2), keepdims=True) + 1e-20
+    weight = np.maximum(1.0 + 10.0 * np.log10(total / loudest + 1e-9) / HEARD_DB, 0.0)
+    level = 10.0 * np.log10(power + INAUDIBLE * loudest[..., None])
+    places = np.clip(level[..., 0] - level[..., 1], -MAX_PLACE_DB, MAX_PLACE_DB) * weight
+    return np.asarray(places.reshape(len(x), -1))
 
 
 def channel_correlation(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
@@ -139,11 +148,6 @@ BALANCE = ItemStatistic(
     balance,
     "decibels by which the left channel is louder than the right",
 )
-HIGH_BALANCE = ItemStatistic(
-    statistic_spec("high_balance", "Left and right of high tones", "left-right position of high tones"),
-    high_balance,
-    "decibels by which the upper half of all frequencies lies farther left than the lower half",
-)
 CHANNEL_CORRELATION = statistic_spec(
     "channel_correlation", "Correlation of left and right", "correlation of left and right"
 )
@@ -156,7 +160,7 @@ def stereo_statistics(rate: int) -> tuple[ItemStatistic, ...]:
         lambda items: channel_correlation(items, rate),
         f"largest plus smallest correlation of both channels at delays of up to {1e3 * MAX_DELAY:.0f} ms",
     )
-    return (STEREO_WIDTH, BALANCE, HIGH_BALANCE, correlation)
+    return (STEREO_WIDTH, BALANCE, correlation)
 
 
 PULSE_DISTANCE = MetricSpec(

@@ -38,6 +38,8 @@ FINE_DETAIL = MetricSpec(
     award="Fine detail closest to real",
     format="ratio",
 )
+SMALL_LOUDNESS_DB = 3.0  # deviation of loudness that is hardly noticed among different sounds; chosen
+COARSE_BANDS = 8  # beside as many copies of the loudness, which is one number among many otherwise
 MIN_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 
 
@@ -62,11 +64,28 @@ def sound_spectrum_auc() -> MetricSpec:
     return few_numbers_spec(
         SPECTRUM_AUC.name,
         "Amounts of low and high tones",
-        "how much of each tone there is, low to high,",
+        "how much of each tone there is, low to high, and which of them are in loud sounds,",
         "its amounts of low and high tones",
         least_to_pass=250,
         order=SPECTRUM_AUC.order,
     )
+
+
+def coarse_levels_and_loudness(levels: Numbers, loudness: Numbers, seed: int) -> Numbers:
+    """(n, 2 c) the levels of c coarse bands, and c times the loudness, which says which tones are in loud sounds.
+
+    Loudness is counted from the mean of all items, and blurred by SMALL_LOUDNESS_DB: how loud items are on the whole is a figure of its
+    own, which allows for a few decibels.
+
+    Args:
+        levels: (n, b) level of each band of each item, in decibels.
+        loudness: (n,) in decibels.
+        seed: Seed of the blur.
+    """
+    coarse = np.stack([band.mean(axis=1) for band in np.array_split(levels, COARSE_BANDS, axis=1)], axis=1)
+    blur = np.random.default_rng(seed).normal(0.0, SMALL_LOUDNESS_DB, len(loudness))
+    relative = loudness - loudness.mean() + blur
+    return np.concatenate([coarse, np.repeat(relative[:, None], coarse.shape[1], axis=1)], axis=1)
 
 
 def spectrum_distance(a: Numbers, b: Numbers) -> float:

@@ -6,6 +6,7 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import MAX_ITEMS_WITHOUT_SAVING, MAX_PAIR_ITEMS, FeatureSets, bootstrap_score
+from anew.evaluation.metrics.item_classifiers import stereo_classifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic, compare
 from anew.evaluation.metrics.sound_statistics import (
     LENGTH,
@@ -34,7 +36,13 @@ from anew.evaluation.metrics.sound_statistics import (
     pulse_spec,
     stereo_statistics,
 )
-from anew.evaluation.metrics.spectrum import MIN_POWER, level_distance, sound_spectrum, sound_spectrum_auc
+from anew.evaluation.metrics.spectrum import (
+    MIN_POWER,
+    coarse_levels_and_loudness,
+    level_distance,
+    sound_spectrum,
+    sound_spectrum_auc,
+)
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.notes import Note
 from anew.evaluation.reporting import sheet
@@ -117,6 +125,9 @@ class AudioEvaluation(Evaluation[Samples]):
         if np.ndim(samples[0]) == 2:
             for statistic in stereo_statistics(self.rate):
                 yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+            classifier = stereo_classifier(self.rate)
+            places = {part: classifier.numbers(self.sets[part][:MAX_PAIR_ITEMS]) for part in parts[:3]}
+            yield classifier.score(self.sets.with_features(places, self.feature_description), self.inputs.seed)
 
     def _lengths(self) -> Iterator[Score]:
         """Yield how long sounds are, and how silent the ends of files are that samples and data were read from."""
@@ -140,14 +151,24 @@ class AudioEvaluation(Evaluation[Samples]):
         seed, source = self.inputs.seed, "mean difference of the mean levels of clips, in decibels, in mel bands"
         yield bootstrap_score(sound_spectrum(), level_distance, spectra, seed=seed, source=source)
         source = (
-            f"a kernel classifier of the levels of {audio.BANDS} mel bands, trained on one half and tested on the other"
+            f"a kernel classifier of the levels of {audio.BANDS} mel bands, or of coarse bands and loudness, trained on one half and "
+            "tested on the other"
         )
+        levels_and_loudness = {part: self._levels_and_loudness(part, levels) for part, levels in rows.items()}
+        views = (audio.BANDS, levels_and_loudness["samples"].shape[1] - audio.BANDS)
+        spectra = replace(self.sets.with_features(levels_and_loudness, self.feature_description), views=views)
         yield classifier_score(sound_spectrum_auc(), spectra, seed, source)
 
     def _levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) level of the mean power of each band of each clip of a set, in decibels."""
         level = audio.spectrograms(self.sets[part][:MAX_PAIR_ITEMS], self.rate).double()  # (n, M, T)
         return np.asarray(10.0 * ((10.0 ** (level / 10.0)).mean(2) + MIN_POWER).log10().numpy())
+
+    def _levels_and_loudness(self, part: str, levels: NDArray[np.float64]) -> Numbers:
+        """(n, M + 2 c) the levels (n, M) of a set, then coarse ones and the loudness of each clip."""
+        loudness = audio.loudness(self.sets[part][: len(levels)], self.rate)
+        seed = self.inputs.seed + sum(map(ord, part))  # no two sets are blurred alike
+        return np.concatenate([levels, coarse_levels_and_loudness(levels, loudness, seed)], axis=1)
 
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str

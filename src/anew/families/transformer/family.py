@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import NgramMixer, batch_gate_inputs
 from anew.families.transformer.passage_limit import PassageLimit
-from anew.families.transformer.portable import decoder_sampler
+from anew.families.transformer.portable import decoder_sampler, parts_left_out
 from anew.families.transformer.record_nearness import draws_copies
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
@@ -349,7 +350,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, parts_left_out(self))
+        return StockDecoder(state, config, parts_left_out(self.config, self.contexts, self.mixer, self.known))
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -357,7 +358,9 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
-        return decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
+        left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
+        sampler = decoder_sampler(self.net, self.spec, first, sampling, left_out)
+        return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -392,26 +395,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
-
-
-def parts_left_out(family: Transformer) -> tuple[str, ...]:
-    """Parts of the model that the network alone lacks, as exports name them."""
-    if family.contexts is not None and family.contexts.is_fitted:
-        return ("counts of what followed many kinds of context, in the training text and in the text so far",)
-    parts = []
-    if family.mixer is not None and family.mixer.is_fitted:
-        parts.append(
-            f"counts of contexts of up to {family.config.ngram_order} tokens, without which text is predicted less well"
-        )
-        if family.mixer.by_field.is_counted:
-            parts.append("counts by the field of a row and what another field of it holds")
-        if family.mixer.ends.is_counted:
-            parts.append("how long training records are")
-        if family.config.aligned:
-            parts.append("training records that are similar, which are followed where they fit")
-    if family.known is not None and family.known.is_fitted:
-        parts.append("hashes of the training records, which samples are not to repeat")
-    return tuple(parts)
 
 
 def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -> None:

@@ -13,10 +13,36 @@ from torch.nn import functional
 
 from anew.core.specs import Tokens
 from anew.families.portable import Graph, PortableSampler
+from anew.families.transformer.config import TransformerConfig
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.ngram_mixer import NgramMixer
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
 from anew.families.transformer.whole_characters import whole_characters
 from anew.nets.attention import EPSILON
 from anew.nets.decoder import Decoder, DecoderBlock
+
+
+def parts_left_out(
+    config: TransformerConfig, contexts: ContextHead | None, mixer: NgramMixer | None, known: KnownRecords | None
+) -> tuple[str, ...]:
+    """Parts of the model that the network alone lacks, as exports name them."""
+    parts = []
+    if contexts is not None and contexts.is_fitted:
+        parts.append("counts of what followed many kinds of context, in the training text and in the text so far")
+    elif mixer is not None and mixer.is_fitted:
+        parts.append(
+            f"counts of contexts of up to {config.ngram_order} tokens, without which text is predicted less well"
+        )
+        if mixer.by_field.is_counted:
+            parts.append("counts by the field of a row and what another field of it holds")
+        if mixer.ends.is_counted:
+            parts.append("how long training records are")
+        if config.aligned:
+            parts.append("training records that are similar, which are followed where they fit")
+    if known is not None and known.is_fitted:
+        parts.append("the check that draws a sample again if it is a training record, so some samples may be copies")
+    return tuple(parts)
 
 
 def decoder_sampler(

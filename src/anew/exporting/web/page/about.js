@@ -13,7 +13,8 @@ export function describe({ about, item }) {
   const what = FAMILIES[family] ?? "A model";
   $("eyebrow").textContent = `${what} for ${makes}`;
   $("name").textContent = name;
-  $("lede").textContent = `It was trained from scratch on ${data}, and generates new ${makes} here. Nothing leaves your device.`;
+  const generates = about.may_repeat ? `generates ${makes} here, some of which may be copies of training records` : `generates new ${makes} here`;
+  $("lede").textContent = `It was trained from scratch on ${data}, and ${generates}. Nothing leaves your device.`;
   $("alone").textContent = about.alone;
   $("alone").hidden = !about.alone;
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
