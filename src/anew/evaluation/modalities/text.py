@@ -304,12 +304,13 @@ class TextEvaluation(Evaluation[str]):
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
-        """Texts of a part, up to `max_characters` in all."""
+        """Texts of a part, or stretches from all over it, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
             if longer:
-                self._texts[part, max_characters] = beginning(longer[0], max_characters)
+                rng = np.random.default_rng(self.inputs.seed)
+                self._texts[part, max_characters] = stretches(longer[0], max_characters, rng)
             else:
                 self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
@@ -354,16 +355,6 @@ class TextEvaluation(Evaluation[str]):
             return None
         self.notes += _notes_on_length(size, total)
         return sets
-
-
-def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
-    """The first texts, `max_characters` in all; the last one may be cut."""
-    starts = np.cumsum([0, *map(len, texts)])
-    return [
-        text[: max_characters - start]
-        for text, start in zip(texts, starts.tolist(), strict=False)
-        if start < max_characters
-    ]
 
 
 def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
