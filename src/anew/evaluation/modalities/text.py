@@ -309,8 +309,7 @@ class TextEvaluation(Evaluation[str]):
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
             if longer:
-                rng = np.random.default_rng(self.inputs.seed)
-                self._texts[part, max_characters] = stretches(longer[0], max_characters, rng)
+                self._texts[part, max_characters] = self._stretches(longer[0], max_characters)
             else:
                 self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
@@ -318,14 +317,15 @@ class TextEvaluation(Evaluation[str]):
     @cached_property
     def _train(self) -> list[str]:
         """Texts of the training part, or stretches of them, MAX_TRAIN_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, rng)
+        return self._stretches(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS)
 
     @cached_property
     def _held_out(self) -> list[str]:
         """Texts of the test part, or stretches of them, MAX_TEST_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
+        return self._stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS)
+
+    def _stretches(self, texts: Sequence[str], most: int) -> list[str]:
+        return stretches(texts, most, np.random.default_rng(self.inputs.seed))
 
     # ---- generated text compared with held-out text ----
 
