@@ -1,4 +1,7 @@
-"""Paths for images: new ones, and given ones with a part filled in: transparent pixels of a mask, as OpenAI's clients send them."""
+"""Paths that make new images, and that fill in a part of a given one.
+
+As in OpenAI's API, that part is where a mask, or the image itself, is transparent.
+"""
 
 from __future__ import annotations
 
