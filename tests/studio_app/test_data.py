@@ -198,7 +198,7 @@ def parcel(*entries: tuple[str, bytes]) -> bytes:
 
 
 def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "WRITTEN_FILES", 3)
+    monkeypatch.setattr(uploads, "PARCEL_WRITE_FILES", 3)
     entries = [(f"{'ab'[n % 2]}/{n}.txt", b"x" * n) for n in range(10)] + [("ä.txt", b"")]
     whole = parcel(*entries)
     with client_of(tmp_path) as client:
