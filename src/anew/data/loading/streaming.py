@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.files import cache_root
+from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
 from anew.data.loading.epoch_order import EpochOrder
@@ -44,10 +45,19 @@ MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the 
 class StreamingStore:
     """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
 
-    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        shards: Sequence[Shard],
+        modality: Modality,
+        seed: int,
+        reading: ReadingTime | None = None,
+        unread: Sequence[int] = (),
+    ) -> None:
+        """reading, unread: See `split_source`."""
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
-        self._split = split_source(source, shards, modality)
+        self._split = split_source(source, shards, modality, reading, unread)
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes, self.division_notes = self._split.notes, self._split.division_notes
         self.refusals = SkippedItems()
@@ -70,6 +80,11 @@ class StreamingStore:
         self._coming = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
         # Examples, units and ids that a byte of the source makes; for grids only "ids": bytes of each
         self.rates: dict[str, float] = {}
+
+    @property
+    def unread(self) -> list[int]:
+        """Shards that are left out, since there was no time to read them."""
+        return self._split.unread
 
     @property
     def held_out(self) -> list[int]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from anew.core import isolation
+from anew.core.reading_time import ReadingTime
 from anew.data.modality import Modality, each, reasons
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # of at most so many items every header is checked in that pass, which bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
+MIN_READ = 256  # items that are always read: fewer are hardly worth a training, and say little about the time; chosen
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 
 
@@ -58,6 +60,7 @@ class Records:
         recordings: Recording that each was cut from, None without one.
         sound: Whether the body of each was already read, without a fault.
         lengths: Number of records of each shard, including the refused ones.
+        unread: Shards that were left out, since there was no time to read them.
         refusals: Records that cannot be used.
     """
 
@@ -69,20 +72,38 @@ class Records:
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
+        self.unread: list[int] = []
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # number of bodies that were read
         # By content key, the key of each item whose body was compared; later copies of it are not decoded, and get it by this
         self._compared: dict[int, int] = {}
 
-    def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
-        """Read all records of the shards `train`."""
+    def read(
+        self,
+        source: Source,
+        shards: Sequence[Shard],
+        modality: Modality,
+        train: Sequence[int],
+        reading: ReadingTime | None = None,
+    ) -> None:
+        """Read all records of the shards `train`, or of as many of them as there is time for."""
+        reading = ReadingTime() if reading is None else reading
         check = sum(shards[i].items for i in train) <= MAX_CHECKED
         by_size = modality.layout == "document"
-        for number in train:
+        remaining, begin = list(train), reading.elapsed
+        while remaining:
+            number = remaining.pop(0)
             self.lengths[number] = 0
             for batch in isolation.batches(read_records(source, shards[number], modality)):
                 self._read_batch(number, batch, modality, check, by_size)
                 self.lengths[number] += len(batch)
+            num_read, total = (sum(shards[i].items for i in numbers) for numbers in (self.lengths, train))
+            reading.stage = f"reading the data: {num_read:,} of {total:,} items"
+            if num_read >= MIN_READ:
+                seconds_per_item = (reading.elapsed - begin) / num_read
+                in_time = _readable(remaining, shards, seconds_per_item, reading.left_to_divide())
+                self.unread += [i for i in remaining if i not in in_time]
+                remaining = in_time
 
     def _read_batch(
         self, number: int, batch: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
@@ -133,3 +154,11 @@ class Records:
         self.classes.append(item.label or "")
         self.recordings.append(item.group)
         return None
+
+
+def _readable(numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float) -> list[int]:
+    """The shards of these that can be read in so many seconds: all, or evenly spaced ones."""
+    items = sum(shards[i].items for i in numbers)
+    if seconds_per_item * items <= seconds:
+        return numbers
+    return evenly_spaced(numbers, int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items)))
