@@ -13,12 +13,17 @@ from anew.core.reading_time import ReadingTime, closed_form_seconds, progress_li
 def test_reading_has_a_share_of_the_budget_however_long_starting_took() -> None:
     now = [100.0]
     reading = ReadingTime(180.0, 6.0, clock=lambda: now[0])
+    reading.begin_division()
     assert (reading.left_to_divide(), reading.elapsed) == (pytest.approx(21.0), 0.0)  # 15% without the 6 s
     now[0] += 25.0
     assert reading.left_to_divide() < 0.0 and not reading.is_over()
     now[0] += 2.0
     assert reading.is_over() and reading.elapsed == 27.0
-    assert ReadingTime(180.0, 90.0, clock=lambda: now[0]).left_to_divide() == pytest.approx(18.0)
+    late = ReadingTime(180.0, 90.0, clock=lambda: now[0])
+    assert late.is_over()
+    now[0] += 20.0  # a sample was looked at
+    late.begin_division()
+    assert late.left_to_divide() == pytest.approx(18.0) and not late.is_over()
     unlimited = ReadingTime(clock=lambda: now[0])
     now[0] += 1e9
     assert unlimited.left_to_divide() > 0.0 and not unlimited.is_over()

@@ -38,19 +38,20 @@ class ReadingTime:
         """
         self.stage = "reading the data"
         self._clock = clock
-        self._now = self._division_ends = self._scale_ends = clock()
-        if budget is None:
-            self._division_ends = self._scale_ends = math.inf
-            return
-        self._division_ends += max(DIVISION_SHARE * budget - elapsed, MIN_DIVISION_SHARE * budget)
-        self._scale_ends = max(
-            self._now + SCALE_SHARE * budget - elapsed, self._division_ends + MIN_STAGE_SHARE * budget
-        )
+        self._begin = clock()
+        self._budget = math.inf if budget is None else budget
+        self._division_ends = self._begin + DIVISION_SHARE * self._budget - elapsed
+        self._scale_ends = self._begin + SCALE_SHARE * self._budget - elapsed
+
+    def begin_division(self) -> None:
+        """Give the items that are to be divided their least share, from now on."""
+        self._division_ends = max(self._division_ends, self._clock() + MIN_DIVISION_SHARE * self._budget)
+        self._scale_ends = max(self._scale_ends, self._division_ends + MIN_STAGE_SHARE * self._budget)
 
     @property
     def elapsed(self) -> float:
         """Seconds since reading began."""
-        return self._clock() - self._now
+        return self._clock() - self._begin
 
     def left_to_divide(self) -> float:
         """Seconds left to read items before they are divided; below 0 where it took longer."""

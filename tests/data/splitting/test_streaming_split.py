@@ -89,6 +89,12 @@ def test_reading_stops_taking_shards_in_time_and_is_repeated_by_their_numbers() 
     assert again.unread == result.unread and again.division_notes == result.division_notes
 
 
+def test_a_few_shards_from_all_over_are_read_however_short_the_time_is() -> None:
+    source, reading = slow_source(pictures(1_600), 256, 1.0)
+    result = split_source(source, source.shards, IMAGE, reading)
+    assert result.unread == [2, 3, 4, 5] and result.parts[2] == streaming_split.REJECTED
+
+
 def test_all_is_read_where_time_is_not_short() -> None:
     items = pictures(600)
     source, reading = slow_source(items, 32, 0.02)

@@ -15,6 +15,7 @@ from anew.data.types import Item, SkippedItem
 MAX_CHECKED = 4096  # of at most so many items every header is checked in that pass, which bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
 MIN_READ = 256  # items that are always read: fewer are hardly worth a training, and say little about the time; chosen
+MIN_SHARDS = 3  # shards that are always read: the first ones alone are of one class, where folders are classes; chosen
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 
 
@@ -90,6 +91,7 @@ class Records:
         reading = ReadingTime() if reading is None else reading
         check = sum(shards[i].items for i in train) <= MAX_CHECKED
         by_size = modality.layout == "document"
+        reading.begin_division()
         remaining, begin = list(train), reading.elapsed
         while remaining:
             number = remaining.pop(0)
@@ -101,7 +103,8 @@ class Records:
             reading.stage = f"reading the data: {num_read:,} of {total:,} items"
             if num_read >= MIN_READ:
                 seconds_per_item = (reading.elapsed - begin) / num_read
-                in_time = _readable(remaining, shards, seconds_per_item, reading.left_to_divide())
+                seconds, min_shards = reading.left_to_divide(), MIN_SHARDS - len(self.lengths)
+                in_time = _readable(remaining, shards, seconds_per_item, seconds, min_shards)
                 self.unread += [i for i in remaining if i not in in_time]
                 remaining = in_time
 
@@ -156,9 +159,12 @@ class Records:
         return None
 
 
-def _readable(numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float) -> list[int]:
-    """The shards of these that can be read in so many seconds: all, or evenly spaced ones."""
+def _readable(
+    numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float, min_shards: int
+) -> list[int]:
+    """The shards of these that can be read in so many seconds: all, or evenly spaced ones, of which there is a least number."""
     items = sum(shards[i].items for i in numbers)
     if seconds_per_item * items <= seconds:
         return numbers
-    return evenly_spaced(numbers, int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items)))
+    in_time = int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items))
+    return evenly_spaced(numbers, max(in_time, min_shards, 0))
