@@ -164,7 +164,7 @@ def _readable(
 ) -> list[int]:
     """The shards of these that can be read in so many seconds: all, or evenly spaced ones, of which there is a least number."""
     items = sum(shards[i].items for i in numbers)
-    if seconds_per_item * items <= seconds:
+    if not items or seconds_per_item * items <= seconds:
         return numbers
     in_time = int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items))
     return evenly_spaced(numbers, max(in_time, min_shards, 0))
