@@ -25,6 +25,7 @@ from anew.data.sources.base import evenly_spaced
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
+from anew.data.splitting.streaming_split import split_source
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
@@ -120,14 +121,7 @@ class Dataset:
             reading, unread: See `split_source`; data in memory is read whole.
         """
         chosen, modality = self._chosen, self.modality
-        max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
-        is_large_list = modality.layout == "list" and self.scan.bytes > max_list_bytes
-        store: InMemoryStore | StreamingStore
-        if chosen.whole and not is_large_list:
-            store = InMemoryStore(chosen.source, chosen.shards, modality, self.seed)
-        else:
-            store = StreamingStore(chosen.source, chosen.shards, modality, self.seed, reading, unread)
-        self._opened_store = store
+        store = self._opened_store = _divided(chosen, modality, self.seed, reading, unread)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -435,6 +429,18 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
+
+
+def _divided(
+    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, unread: Sequence[int]
+) -> InMemoryStore | StreamingStore:
+    """The store of data, divided. reading, unread: see `split_source`."""
+    source, shards = chosen.source, chosen.shards
+    max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
+    is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
+    if chosen.whole and not is_large_list:
+        return InMemoryStore(source, shards, modality, seed)
+    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, unread))
 
 
 def _divide_new(data: Dataset, reading: ReadingTime | None, unread: Sequence[int]) -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.core.files import cache_root
-from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
 from anew.data.loading.epoch_order import EpochOrder
@@ -26,7 +25,7 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_SHARDS, has_usable, split_source
+from anew.data.splitting.streaming_split import OWN_SHARDS, SourceSplit, has_usable
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -46,20 +45,14 @@ class StreamingStore:
     """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
 
     def __init__(
-        self,
-        source: Source,
-        shards: Sequence[Shard],
-        modality: Modality,
-        seed: int,
-        reading: ReadingTime | None = None,
-        unread: Sequence[int] = (),
+        self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, division: SourceSplit
     ) -> None:
-        """reading, unread: See `split_source`."""
+        """division: The parts of the shards, as `split_source` returned them."""
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
-        self._split = split_source(source, shards, modality, reading, unread)
+        self._split = division
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
-        self.notes, self.division_notes = self._split.notes, self._split.division_notes
+        self.notes, self.division_notes, self.unread = division.notes, division.division_notes, division.unread
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
@@ -80,11 +73,6 @@ class StreamingStore:
         self._coming = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
         # Examples, units and ids that a byte of the source makes; for grids only "ids": bytes of each
         self.rates: dict[str, float] = {}
-
-    @property
-    def unread(self) -> list[int]:
-        """Shards that are left out, since there was no time to read them."""
-        return self._split.unread
 
     @property
     def held_out(self) -> list[int]:
