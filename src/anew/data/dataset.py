@@ -17,6 +17,7 @@ from anew.core.specs import Batch, Spec
 from anew.data.find_data import check_division, find_data
 from anew.data.loading.epoch_order import permutation
 from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.rows import PackedExamples
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
@@ -250,6 +251,19 @@ class Dataset:
             limit: About how many units to score, taken evenly from the whole part; None for all.
         """
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
+
+    def documents(self, part: str, limit: int) -> Iterator[Batch]:
+        """Documents of running text, each read from its beginning: one a batch, in random order.
+
+        Long documents are cut, so that several are read. The windows of a document overlap, and each continues the one before.
+        Data of other forms has none.
+
+        Args:
+            part: Name of the part.
+            limit: Targets of all documents, at most.
+        """
+        rows = self._ready().rows(self._number(part))
+        return rows.documents(self.modality, limit) if isinstance(rows, PackedExamples) else iter(())
 
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as from `modality.decode`; for packed text, excerpts of `length` tokens."""

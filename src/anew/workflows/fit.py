@@ -46,6 +46,9 @@ MAX_EPOCHS_UNWATCHED = 1.5
 # Share of the usual samples that a modality is calibrated by on crowded cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
 CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
+# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0033 of it at so many (one standard
+# deviation).
+DRAWING_TARGETS = 8192
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
@@ -227,6 +230,8 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
             if generates:
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
+            if generates and family.reads_documents:
+                family.calibrate_drawing(batch.to(job.world.device) for batch in _documents(job))
         write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
@@ -304,6 +309,14 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
     batches = job.data.scoring("validation", limit=job.plan.calibration_units)
     for batch in _within_slice(job, "calibration", batches, 1.0):
         yield from job.data.modality.orderings(batch)
+
+
+def _documents(job: TrainingJob) -> Iterator[Batch]:
+    """Yield validation documents to calibrate drawing by, as many as there is time for, or as the replayed run read."""
+    if not job.data.part_size("validation"):
+        return iter(())
+    share = 0.5  # as much as for latents, which families that read documents do not have
+    return _within_slice(job, "documents", job.data.base.documents("validation", DRAWING_TARGETS), share)
 
 
 def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:

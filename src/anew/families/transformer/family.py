@@ -30,7 +30,7 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.context_scoring import fit_error_rates, fit_joint, pieces_of, score
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
@@ -273,6 +273,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.passages is not None:
             self.passages.fit()
 
+    def calibrate_drawing(self, documents: Iterable[Batch]) -> None:
+        """Measure how often held-out text has unknown words and unbalanced brackets, and how often they are drawn there."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            fit_error_rates(self.contexts, documents, self._fp32_logits)
+
     # -- score ----------------------------------------------------------------------------------------------------------
 
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
@@ -357,7 +362,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
+        del sampling["max_tokens"], sampling["avoid_known"], sampling["match_error_rates"]
         left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
         sampler = decoder_sampler(self.net, self.spec, first, sampling, left_out)
         return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)
