@@ -124,7 +124,7 @@ def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) ->
     more_samples = record(**few, samples_needed={"closeness": 4500})
     assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
     more_data = record(**few, samples_needed={"closeness": 0})
-    assert text(places(tmp_path, more_data))[3] == "open     a yes to Close? takes more data"
+    assert text(places(tmp_path, more_data))[3] == "open     more data is needed for a yes to Close?"
     few["grades"] |= {"novelty": "fair"}
     for changes in ({"limited_by": "time"}, {"shortened": True}):
         short_of_time = record(**few, samples_needed={"closeness": 0}, copies=copying_test(**changes))

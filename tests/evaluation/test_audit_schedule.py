@@ -53,12 +53,12 @@ def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_ta
     schedule = AuditSchedule(1000, QUERY_COST)
     schedule.add(FIRST_AUDIT, 0.1)
     size = schedule.next(5.0, AVAILABLE, AVAILABLE.total)
-    assert size is not None and size.samples < 1000
+    assert size is not None and size.num_samples < 1000
     assert PLANNED * MIN_EVIDENCE <= 0.1 * evidence(size, AVAILABLE) <= 2.0 * MIN_EVIDENCE
     more_samples = AuditSchedule(1000, QUERY_COST)
     more_samples.add(FIRST_AUDIT, 0.1)
     in_little_time = more_samples.next(0.7, AVAILABLE, AVAILABLE.total)  # nothing can be proven: most evidence
-    assert in_little_time is not None and in_little_time.real < size.real
+    assert in_little_time is not None and in_little_time.num_real < size.num_real
     assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * MIN_EVIDENCE
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)
@@ -71,7 +71,7 @@ def test_reading_takes_of_the_time_too() -> None:
         schedule.add(FIRST_AUDIT, 0.2, reading)
         size = schedule.next(4.0, AVAILABLE, AVAILABLE.total)
         assert size is not None
-        reals.append(size.real)
+        reals.append(size.num_real)
     assert reals[1] < reals[0] and reals[1] * 1e-3 < 4.0
 
 
@@ -96,7 +96,7 @@ def test_evidence_is_that_of_the_items_compared() -> None:
     pool = AuditPool(items[:3400], items[3400:], None, 3400)
     for n in (128, 1000, 2000, 4000):
         head = pool.head(n)
-        assert AVAILABLE.part(n) == RealItems(len(head.train), len(head.held_out))
+        assert AVAILABLE.split(n) == RealItems(len(head.train), len(head.held_out))
     assert evidence(AuditSize(1000, 1200), AVAILABLE) == pytest.approx(1000 * 600 / 3400 * 0.6931, rel=1e-3)
     assert evidence(AuditSize(1000, 700), RealItems(1400, 0)) == pytest.approx(500)
     assert evidence(AuditSize(1000, 0), AVAILABLE) == 0.0
@@ -106,4 +106,4 @@ def test_two_audits_of_one_size_say_nothing_of_what_is_fixed() -> None:
     schedule = AuditSchedule(64, QUERY_COST)
     for _ in range(2):  # memory held no more the second time
         schedule.add(FIRST_AUDIT, 0.3)
-    assert schedule.next(5.0, RealItems(64, 64), FIRST_AUDIT.real) is None
+    assert schedule.next(5.0, RealItems(64, 64), FIRST_AUDIT.num_real) is None

@@ -12,7 +12,7 @@ import pytest
 from anew.evaluation.audit_schedule import comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.items_in_time import comparable_items, measured_items
+from anew.evaluation.items_in_time import comparable_items, num_affordable_items
 from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
@@ -113,7 +113,7 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
 def test_more_than_some_hundred_items_leave_time_for_other_figures(seconds: float, items: float) -> None:
     """An item takes 4 ms, in each of four sets."""
-    assert measured_items(lambda share: share * seconds, 0.004) == pytest.approx(items)
+    assert num_affordable_items(lambda share: share * seconds, 0.004) == pytest.approx(items)
 
 
 def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -31,7 +31,7 @@ def test_the_second_trial_tells_what_is_fixed() -> None:
 
 
 def test_a_trial_that_was_not_at_its_end_promises_nothing() -> None:
-    incomplete = replace(MANY, is_whole=False)
+    incomplete = replace(MANY, has_ended=False)
     assert novelty_prospect(incomplete, 1000, 100.0) == "perhaps"
     assert novelty_prospect(incomplete, 1000) == "likely"  # whatever an audit takes
 

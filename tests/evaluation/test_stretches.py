@@ -8,9 +8,9 @@ from anew.evaluation.stretches import (
     FEW_TEXTS,
     MIN_CHARACTERS,
     beginnings_of_long_records,
-    counted_alone,
     equal_pieces,
     random_pieces,
+    resampling_units,
     shuffled_pieces,
     stretches,
 )
@@ -75,5 +75,5 @@ def test_a_record_that_is_far_longer_than_all_others_is_compared_by_its_beginnin
 
 def test_few_long_texts_count_by_their_stretches() -> None:
     text = "".join(map(chr, range(100, 100 + 2 * MIN_CHARACTERS + 700)))
-    assert counted_alone([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
-    assert counted_alone([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS
+    assert resampling_units([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
+    assert resampling_units([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS

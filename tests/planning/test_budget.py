@@ -13,8 +13,8 @@ from anew.core.reporter import SilentReporter
 from anew.core.world import World
 from anew.errors import BudgetError
 from anew.planning.budget import (
-    GAIN,
     MIN_REST,
+    MIN_TRAINING_GROWTH,
     calibration_slice,
     check_gain,
     evaluation_slice,
@@ -95,7 +95,7 @@ def test_more_time_that_would_end_before_the_present_weights_is_refused_with_wha
         check_gain(30.0, context(), spent=40.0, trained=87.0)
     needed = float(re.search(r"at least (\d+)s", str(refusal.value))[1])  # type: ignore[index]
     check_gain(needed, context(), spent=40.0, trained=87.0)
-    assert 40.0 + time_to_train(needed, context()) >= GAIN * 87.0 - 0.1
+    assert 40.0 + time_to_train(needed, context()) >= MIN_TRAINING_GROWTH * 87.0 - 0.1
 
 
 def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:

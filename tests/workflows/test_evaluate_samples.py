@@ -132,7 +132,7 @@ def test_samples_smaller_than_the_data_are_compared_at_their_size(place: Path, t
             smaller = large.resize((16, 16), Image.Resampling.BICUBIC) if part == "new" else large
             smaller.save(tmp_path / part / path.name)
     report = anew.evaluate(samples=tmp_path / "new", data=tmp_path / "data", out=tmp_path / "out")
-    assert "Real items are brought to the form of the samples: size=16x16." in report.notes
+    assert "Real items are converted to the form of the samples: size=16x16." in report.notes
     assert "Images of 48x48 are compared at 16x16: as the samples are." in report.notes
     scores = {score.name: score for score in report.scores}
     assert scores["sharpness"].value < 0.65 and scores["pixel_noise"].value < 0.65
@@ -293,7 +293,7 @@ def test_larger_samples_and_samples_without_transparency_are_said(tmp_path: Path
     heard = Heard()
     report = anew.evaluate(samples=tmp_path / "made", data=tmp_path / "data", out=tmp_path / "out", reporter=heard)
     sentences = (
-        "Samples are brought to the form of the data: size=12x12.",
+        "Samples are converted to the form of the data: size=12x12.",
         "Items of the data have transparent pixels, no sample has any: real items are laid on white.",
     )
     assert all(sentence in report.notes and sentence in heard.said for sentence in sentences)

@@ -19,7 +19,7 @@ from anew.evaluation.prospects import AuditCosts
 from anew.planning.budget import evaluation_slice, longest_training
 from anew.workflows import report_trials
 from anew.workflows.pace import Pace
-from anew.workflows.report_forecast import LONGER, ReportForecast
+from anew.workflows.report_forecast import ADVISED_BUDGETS, ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
 from reporters import Lines
 from samples import clips, names, prose, sequences, shapes, tones
@@ -79,7 +79,7 @@ def test_the_report_gets_more_time_only_if_it_answers_more() -> None:
 def test_the_budget_that_is_advised_gives_its_report_more_time_too(seconds: float) -> None:
     """60 s of training with half a second a sample were told to take 2 h, where 20 min were enough."""
     slow = replace(FORECAST, audit=None, pace=pace(seconds), training_seconds=lambda budget: max(1.0, budget - 25.0))
-    enough = next(budget for budget in LONGER if slow.prospects(budget)[0] == "likely")
+    enough = next(budget for budget in ADVISED_BUDGETS if slow.prospects(budget)[0] == "likely")
     assert f"give about {duration(enough)}," in slow.describe(60.0)
     assert f"give about {duration(enough)}," in replace(slow, training_seconds=longest_training).describe(60.0)
 
@@ -176,10 +176,10 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     data = Dataset.open(str(make(tmp_path / name, count)), seed=0, size=size)
     data.fit(size)
     costs = trial_audit(data, data.scan.modality, data.spec, 0, 60.0)
-    assert costs is not None and costs.is_whole and costs.trials[0][1] > 0.0 and len(costs.trials) > 1
+    assert costs is not None and costs.has_ended and costs.trials[0][1] > 0.0 and len(costs.trials) > 1
     assert costs.available.train > costs.available.held_out > 0
     in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
-    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.available == costs.available
+    assert in_no_time is not None and not in_no_time.has_ended and in_no_time.available == costs.available
     data.close()
 
 

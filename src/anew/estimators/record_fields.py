@@ -109,7 +109,7 @@ class FieldReader:
         fields, starts = cells.fields[:, first:], cells.starts[:, first:]  # (B, L - first)
         parents = np.append(self.parents, -1)[fields]  # (B, L - first); none beyond the last field
         elements = np.empty((ORDER, *fields.shape), dtype=np.int64)
-        elements[0], elements[1] = fields, self._places(ids, cells)[:, first:]
+        elements[0], elements[1] = fields, self._digit_positions(ids, cells)[:, first:]
         places, rows = np.arange(first, ids.shape[1]), np.arange(len(ids))[:, None]
         for k in range(LAST_TOKENS):
             # The end of the field before would leave few records that agree in it and in the parent
@@ -143,15 +143,15 @@ class FieldReader:
         fields = np.minimum(np.cumsum(is_mark, 1), width)
         places = np.arange(1, length + 1)
         starts = np.maximum.accumulate(np.where(is_mark, places, 1), 1)
-        first_places = np.full((batch, width + 1), length + 1)
-        first_places[:, 0] = 1
+        first_positions = np.full((batch, width + 1), length + 1)
+        first_positions[:, 0] = 1
         rows, columns = np.nonzero(is_mark)
         is_inside = np.cumsum(is_mark, 1)[rows, columns] <= width
         rows, columns = rows[is_inside], columns[is_inside]
-        first_places[rows, fields[rows, columns]] = columns + 1
-        return _Cells(fields, starts, first_places)
+        first_positions[rows, fields[rows, columns]] = columns + 1
+        return _Cells(fields, starts, first_positions)
 
-    def _places(self, ids: Ints, cells: _Cells) -> Ints:
+    def _digit_positions(self, ids: Ints, cells: _Cells) -> Ints:
         """(B, L) how many digits stand just before the token that follows each id, and how many numbers there are so far in its field:
         the parts of a date, or what stands before and after a point."""
         after = np.arange(1, ids.shape[1] + 1)
@@ -172,7 +172,7 @@ class FieldReader:
         nothing, rows = len(self.roles), np.arange(len(ids))[:, None]
         padded = np.concatenate((ids, np.full((len(ids), LEADING + MAX_SKIPPED), nothing)), 1)
         roles = np.append(self.roles, np.uint8(0))[padded]
-        first, ends = cells.first_places[:, :-1], cells.first_places[:, 1:] - 1  # (B, W)
+        first, ends = cells.first_positions[:, :-1], cells.first_positions[:, 1:] - 1  # (B, W)
         for _ in range(MAX_SKIPPED):
             first = first + ((first < ends) & ((roles[rows, first] & BLANK) > 0))
         is_digit = (roles & DIGIT) > 0
@@ -214,12 +214,12 @@ class _Cells:
     Attributes:
         fields: (B, L) the field of the token that follows each token; W beyond the last field.
         starts: (B, L) where that field begins.
-        first_places: (B, W + 1) where each field begins, and what follows the last; L + 1 if it was not reached.
+        first_positions: (B, W + 1) where each field begins, and what follows the last; L + 1 if it was not reached.
     """
 
     fields: Ints
     starts: Ints
-    first_places: Ints
+    first_positions: Ints
 
 
 def _possible_roles(records: Sequence[Ints], spellings: Sequence[bytes]) -> Iterator[tuple[Roles, Roles]]:

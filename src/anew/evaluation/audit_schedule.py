@@ -42,11 +42,11 @@ SPARE_SAMPLES_FACTOR = 1.15  # samples are drawn for this many times MIN_EVIDENC
 class AuditSize(NamedTuple):
     """Numbers of samples and real items that an audit compares."""
 
-    samples: int
-    real: int
+    num_samples: int
+    num_real: int
 
 
-FIRST_AUDIT = AuditSize(samples=64, real=128)  # its pace says how large the next audit can be
+FIRST_AUDIT = AuditSize(num_samples=64, num_real=128)  # its pace says how large the next audit can be
 
 
 class RealItems(NamedTuple):
@@ -59,7 +59,7 @@ class RealItems(NamedTuple):
     def total(self) -> int:
         return self.train + self.held_out
 
-    def part(self, n: int) -> RealItems:
+    def split(self, n: int) -> RealItems:
         """How many of each an audit of n items takes; see `AuditPool.head`."""
         held_out = min(self.held_out, max(n // 2, n - self.train))
         return RealItems(min(self.train, n - held_out), held_out)
@@ -75,7 +75,7 @@ class AuditSchedule:
 
     def __init__(self, n_samples: int, query_cost: int = 0) -> None:
         self.n_samples, self.query_cost = n_samples, query_cost
-        self.size = AuditSize(min(FIRST_AUDIT.samples, n_samples), FIRST_AUDIT.real)
+        self.size = AuditSize(min(FIRST_AUDIT.num_samples, n_samples), FIRST_AUDIT.num_real)
         self._times: list[tuple[float, float]] = []  # (comparisons, seconds)
         self._reading = 0.0  # seconds for each real item
 
@@ -99,7 +99,7 @@ class AuditSchedule:
         size = max(sizes, key=partial(_worth, available=available))
         is_last = size == AuditSize(self.n_samples, max_real)
         latest = evidence(self.size, available)
-        if size.real < 1 or evidence(size, available) <= (1.0 if is_last else MIN_EVIDENCE_GROWTH) * latest:
+        if size.num_real < 1 or evidence(size, available) <= (1.0 if is_last else MIN_EVIDENCE_GROWTH) * latest:
             return None
         self.size = size
         return size
@@ -130,8 +130,8 @@ class AuditSchedule:
 def sample_counts(n_samples: int) -> list[int]:
     """The numbers of samples that are considered, rising up to all of them."""
     counts = [n_samples]
-    while counts[-1] > FIRST_AUDIT.samples:
-        counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_AUDIT.samples))
+    while counts[-1] > FIRST_AUDIT.num_samples:
+        counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_AUDIT.num_samples))
     return counts[::-1]
 
 
@@ -141,17 +141,17 @@ def evidence(size: AuditSize, available: RealItems) -> float:
     Each copy that can be seen contributes -log of the probability that the item nearest by chance is a training item. 10% of
     copies give a tenth of it. Without held-out items, the number of copies that can be seen is returned.
     """
-    compared = available.part(size.real)
+    compared = available.split(size.num_real)
     if not compared.train:
         return 0.0
-    visible = size.samples * compared.train / available.train
+    visible = size.num_samples * compared.train / available.train
     return visible * (math.log1p(compared.held_out / compared.train) if available.held_out else 1.0)
 
 
 def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
     """A sort key that rises with what an audit can prove."""
     nats = evidence(size, available)
-    return min(RATES[-1] * nats, PLANNED * MIN_EVIDENCE), available.part(size.real).train, nats
+    return min(RATES[-1] * nats, PLANNED * MIN_EVIDENCE), available.split(size.num_real).train, nats
 
 
 def samples_needed(available: RealItems) -> int:
@@ -204,15 +204,15 @@ def audits_in_time(
         query_cost: See `AuditSchedule`.
         n_all: Number of samples.
     """
-    schedule, max_real, is_whole = AuditSchedule(n_all, query_cost), 0, False
+    schedule, max_real, is_memory_full = AuditSchedule(n_all, query_cost), 0, False
     cached_pool: AuditPool[ItemT] | None = None
     size: AuditSize | None = schedule.size
     reading = 0.0
     while size is not None:
         begin = evaluation.total_clock.spent()
         # Read again only if more is needed: reading all of a large dataset may take minutes.
-        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, max_real):
-            cached_pool = pool_of(min(size.real, MAX_POOL))
+        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.num_real, max_real):
+            cached_pool = pool_of(min(size.num_real, MAX_POOL))
             reading = evaluation.total_clock.spent() - begin
             begin += reading
         pool = cached_pool
@@ -220,32 +220,34 @@ def audits_in_time(
             return
         n_held = evaluation.pool_size(pool)
         # No more is held in memory
-        is_whole = is_whole or n_held < size.real or (pool.fills_memory and n_held == size.real)
+        is_memory_full = is_memory_full or n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
         available = evaluation.real_items(pool)
-        max_real = n_held if is_whole or pool.fills_memory else min(available.total, MAX_POOL)
-        max_items = None if n_held <= size.real else size.real
+        max_real = n_held if is_memory_full or pool.fills_memory else min(available.total, MAX_POOL)
+        max_items = None if n_held <= size.num_real else size.num_real
         is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
-        result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
-        yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
-        compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
+        result = evaluation.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
+        yield with_limit_reason(
+            replace(result, shortened=result.shortened or is_trial), "memory" if is_memory_full else "time"
+        )
+        compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
         size = schedule.next(max(evaluation.total_clock.remaining(), 0.0), available, max_real)
-    limited = not is_whole and result.train < result.n_train_total
+    limited = not is_memory_full and result.train < result.n_train_total
     items = result.compared
-    samples = f"{compared.samples:,} of {n_all:,} samples"
-    if compared.samples < n_all:
+    samples = f"{compared.num_samples:,} of {n_all:,} samples"
+    if compared.num_samples < n_all:
         counts = f"{items} and {samples}" if limited else samples
         evaluation.skip("copies among the other samples", f"there was time to compare only {counts}", COPIES)
     elif limited:
         evaluation.skip("copies of the other training items", f"there was time to compare only {items}", COPIES)
 
 
-def with_limit(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
+def with_limit_reason(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
     """The result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
-def of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[ItemT]) -> CopyTestResult:
+def with_facts_of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[ItemT]) -> CopyTestResult:
     """The result, with what the pool and the type of its items say.
 
     In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.

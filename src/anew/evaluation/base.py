@@ -15,7 +15,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import RealItems, audits_in_time, of_pool, with_limit
+from anew.evaluation.audit_schedule import RealItems, audits_in_time, with_facts_of_pool, with_limit_reason
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
@@ -224,7 +224,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if self.total_clock.limit is None:
             pool = self.inputs.pool(MAX_POOL)
             if pool.train:
-                yield with_limit(self.run_audit(pool, None, n_all), "memory")
+                yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
             return
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
@@ -274,7 +274,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
             for pair in result.pairs
         ]
-        return of_pool(result, pool, self.item_type)
+        return with_facts_of_pool(result, pool, self.item_type)
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""

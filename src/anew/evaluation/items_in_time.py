@@ -36,7 +36,7 @@ def probe_size(embed: Callable[[Sequence[ItemT]], Numbers], items: Sequence[Item
     return affordable_probe(len(items), seconds_per_item, float("inf") if limit is None else PROBE_SHARE * limit)
 
 
-def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
+def num_affordable_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
     """How many items of each set there is time to measure.
 
     Up to MAX_ITEMS_WITHOUT_SAVING items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
@@ -60,7 +60,7 @@ def affordable_items(n: int, clock: Clock, seconds_per_item: float, crowding: Ca
         seconds_per_item: Seconds that the features of an item take.
         crowding: Measures how many times longer than on idle cores work takes.
     """
-    affordable = measured_items(clock.remaining, seconds_per_item)
+    affordable = num_affordable_items(clock.remaining, seconds_per_item)
     if clock.limit is not None and n > MAX_ITEMS_WITHOUT_SAVING:
         affordable = min(affordable, comparable_items(clock.limit, crowding()))
     return n if affordable >= n else max(min(n, 2 * MIN_ITEMS), int(affordable))

@@ -33,7 +33,7 @@ class AuditCosts:
         max_real: Number of real items that memory holds.
         query_cost: See `AuditSchedule`.
         trials: Sizes of trial audits, FIRST_AUDIT first, and the seconds that they took.
-        is_whole: Whether the last trial ended; if not, it would have taken longer.
+        has_ended: Whether the last trial ended within its time; if not, it would have taken longer.
         pieces: Passages that a sample is cut into; 1 if it is compared whole.
     """
 
@@ -41,14 +41,14 @@ class AuditCosts:
     max_real: int
     query_cost: int
     trials: tuple[tuple[AuditSize, float], ...]
-    is_whole: bool = True
+    has_ended: bool = True
     pieces: float = 1.0
 
 
 def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.inf) -> Prospect:
     """Whether an audit of so many samples can tell, within the seconds, if there are copies."""
     nats = RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
-    is_known = costs.is_whole or math.isinf(seconds)
+    is_known = costs.has_ended or math.isinf(seconds)
     if nats >= LIKELY_EVIDENCE_FACTOR * MIN_EVIDENCE and is_known:
         return "likely"
     return "perhaps" if nats >= MIN_EVIDENCE else "unlikely"

@@ -16,7 +16,7 @@ MIN_CHARACTERS = 2_000
 FEW_TEXTS = 20
 
 # A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
-LONGER, LONG_RECORD = 10, 10_000
+MAX_LENGTH_RATIO, MIN_CUT_LENGTH = 10, 10_000
 
 
 def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
@@ -37,7 +37,7 @@ def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list
     return [texts[i][start : start + wanted[i]] for i, start in zip(chosen, starts, strict=True)]
 
 
-def counted_alone(texts: Sequence[str]) -> list[list[str]]:
+def resampling_units(texts: Sequence[str]) -> list[list[str]]:
     """The parts of each text that count one by one in an interval: the whole text, or stretches of about MIN_CHARACTERS of fewer than
     FEW_TEXTS texts. Texts of the same lengths are cut at the same places."""
     if len(texts) >= FEW_TEXTS:
@@ -106,7 +106,7 @@ def beginnings_of_long_records(samples: Sequence[str], length: int) -> tuple[lis
         samples: Records.
         length: The tokens of the longest real record.
     """
-    max_length = max(LONGER * length, LONG_RECORD)
+    max_length = max(MAX_LENGTH_RATIO * length, MIN_CUT_LENGTH)
     num_long = sum(len(text) > max_length for text in samples)
     if not num_long:
         return list(samples), []

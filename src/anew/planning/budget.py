@@ -12,17 +12,17 @@ from anew.runs.record import Candidate, Request
 
 # A finished run must be trained for at least this many times its training so far: less than a tenth more changes nothing
 # that can be seen; chosen.
-GAIN = 1.1
+MIN_TRAINING_GROWTH = 1.1
 # Work that takes this many times longer than on idle cores is mentioned: less is everyday noise; chosen.
 MIN_CROWDING = 1.5
 # Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
-MORE = 3
+READING_ADVICE_FACTOR = 3
 MIN_TRAINING = 1.0  # seconds: less would be hardly one step
 # Seconds on a core from the end of reading to the end of the command, at least, with one step and a short report: measured
 # 3 s for names, 4 s for clips.
 MIN_REST = 3.0
 HURRIED = "other programs use the cores, which leaves little time to train"
-SAFETY = 1.2  # times MIN_REST that is advised on crowded cores: reading again may take longer; chosen
+ADVICE_FACTOR = 1.2  # times MIN_REST that is advised on crowded cores: reading again may take longer; chosen
 # Share of the budget that training has at least if nothing went wrong. If it has less on crowded cores, what can be done
 # without is left out; chosen.
 UNHURRIED_SHARE = 0.25
@@ -81,7 +81,7 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     """
     elapsed = context.elapsed()
     seconds = remaining_training(budget, context, context.crowding)
-    if minimum is None and _can_hurry(budget - elapsed - context.reserved, context.crowding):
+    if minimum is None and _has_minimum_time(budget - elapsed - context.reserved, context.crowding):
         minimum = MIN_TRAINING
     if minimum is not None:
         report = evaluation_slice(budget, context.crowding) + context.report_extra
@@ -97,8 +97,8 @@ def remaining_training(budget: float, context: RunContext, crowding: float) -> f
     return longest_training(budget, crowding) - context.elapsed() - context.reserved - context.report_extra
 
 
-def _can_hurry(remaining: float, crowding: float) -> bool:
-    """Whether crowded cores leave just enough of a budget for one step and a short report."""
+def _has_minimum_time(remaining: float, crowding: float) -> bool:
+    """Whether crowded cores leave enough of a budget for one step and a short report, though not for more."""
     return crowding >= MIN_CROWDING and remaining >= MIN_REST * crowding
 
 
@@ -134,9 +134,10 @@ def still_reading(budget: float, context: RunContext) -> BudgetError:
     needed = budget
     while longest_training(needed) - elapsed < MIN_TRAINING:
         needed += 1.0
+    advised = max(READING_ADVICE_FACTOR * max(budget, elapsed), needed)
     return BudgetError(
         f"a budget of {budget:,.10g} s leaves no time to train: starting and reading had not ended after {elapsed:.1f} s and "
-        f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
+        f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {advised:.0f}s"
     )
 
 
@@ -160,7 +161,7 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
             f"a single step and a short report take {shortest:.1f} s "
             f"(other programs use the cores: work takes {crowding:.0f} times as long)"
         )
-        needed = elapsed + context.reserved + SAFETY * shortest
+        needed = elapsed + context.reserved + ADVICE_FACTOR * shortest
     return BudgetError(
         f"a budget of {budget:,.10g} s leaves no time to train: starting and reading took {elapsed:.1f} s and {rest}; "
         f"give at least {int(needed) + 1}s"
@@ -198,7 +199,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     if spent + time_to_train(budget, context) > trained:
         return
     needed = budget
-    while spent + remaining_training(needed, context, context.crowding) < GAIN * trained:
+    while spent + remaining_training(needed, context, context.crowding) < MIN_TRAINING_GROWTH * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
         f"a budget of {budget:,.10g} s is too short to improve this run: it continues from where its learning rate began to fall, "

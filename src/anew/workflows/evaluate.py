@@ -50,7 +50,7 @@ __all__ = ["EvaluationReport", "evaluate_run"]
 
 # Characters in which near-duplicates among the texts of the audit are looked for, in all and of each: half a second on an idle core
 TWIN_CHARACTERS, TWIN_TEXTS = 4_000_000, (400, 4_000)
-# Time for the rest of the evaluation once sampling was stopped: whoever pressed Ctrl-C waits for it; chosen.
+# Time for the rest of the evaluation once sampling was stopped: the user who pressed Ctrl-C is waiting; chosen.
 STOPPED_SECONDS = 20.0
 TIMED_UNITS = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
 # Times that the page took, for writing it again: rather too much, as cores may be more crowded; chosen.
@@ -58,15 +58,15 @@ REWRITING = 1.5
 # Seconds on an idle core from the last report to the end of the process: measured .05 to .2 s with ten busy processes.
 ENDING_SECONDS = 0.15
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
-BRIEF = 12  # samples that a report shows if there was no time for more; chosen
-SAMPLING_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
+NUM_SHOWN_IF_LATE = 12  # samples that a report shows if there was no time for more; chosen
+AMPLE_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
 # of a minute the copying test needs the time; chosen.
-MIN_SHARE = 0.15
+BEYOND_SHARE = 0.15
 # Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
-MAX_SHARE = 0.5
+ENOUGH_SHARE = 0.5
 # Share for sampling until there are as many as a figure needs: with fewer, two answers of three stay open whatever is left; chosen.
-FEWEST_SHARE = 0.65
+MINIMUM_SHARE = 0.65
 # A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 HARD_STOP_FACTOR = 1.3
 # Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
@@ -172,9 +172,9 @@ class Sampling:
     def extend(self, seconds: float, reporter: Reporter) -> bool:
         """Draw further samples if so many seconds give half as many again. Returns whether there are that many more."""
         drawn, worthwhile = len(self.samples), MIN_SAMPLE_GROWTH * len(self.samples)
-        if worthwhile > self.n or drawn + self.pace.affordable(MAX_SHARE * seconds) < worthwhile:
+        if worthwhile > self.n or drawn + self.pace.affordable(ENOUGH_SHARE * seconds) < worthwhile:
             return False
-        first = max(1, self.pace.affordable(MAX_SHARE * seconds / 2.0))
+        first = max(1, self.pace.affordable(ENOUGH_SHARE * seconds / 2.0))
         self.samples, self.notes, is_stopped = _sampled(
             self.model, self.n, self.targets, self.seed, seconds, reporter, first, self.pace, self.samples
         )
@@ -240,7 +240,9 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
     except TimeIsUp:
-        pairs = [SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:BRIEF]]
+        pairs = [
+            SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:NUM_SHOWN_IF_LATE]
+        ]
         return ReportContent(pairs=pairs, explanation="The nearest training items were not searched for: time was up.")
 
 
@@ -277,7 +279,7 @@ def _sampled(
     reporter.progress("sampling", min(len(samples), num_announced), num_announced)
     while chunk >= 1:
         chunk_begin = time.monotonic()
-        share = FEWEST_SHARE if len(samples) < MIN_ITEMS else MAX_SHARE
+        share = MINIMUM_SHARE if len(samples) < MIN_ITEMS else ENOUGH_SHARE
         latest = None if seconds is None or not samples else HARD_STOP_FACTOR * share * seconds
         try:
             with hard_stop(None if latest is None else begin + latest - time.monotonic()):
@@ -328,13 +330,13 @@ def _first_chunk(limit: TimeLimit | None, pace: Pace | None) -> int:
         return FIRST_CHUNK
     if limit.crowding >= MIN_CROWDING:
         return 1
-    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(MAX_SHARE * limit.usable)))
+    return FIRST_CHUNK if pace is None else max(1, min(FIRST_CHUNK, pace.affordable(ENOUGH_SHARE * limit.usable)))
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
     """The size of the next chunk: samples for which there is time, up to the next target.
 
-    Beyond the targets, only samples within MIN_SHARE of the time are drawn.
+    Beyond the targets, only samples within BEYOND_SHARE of the time are drawn.
 
     Args:
         pace: How long chunks take.
@@ -344,8 +346,8 @@ def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spen
         spent: Seconds of it that the samples so far took.
         max_chunk: Largest chunk that is allowed.
     """
-    chunk = min(max_chunk, pace.affordable(MIN_SHARE * seconds - spent))
-    shares = {targets.ample: SAMPLING_SHARE, targets.least: MAX_SHARE, min(MIN_ITEMS, targets.least): FEWEST_SHARE}
+    chunk = min(max_chunk, pace.affordable(BEYOND_SHARE * seconds - spent))
+    shares = {targets.ample: AMPLE_SHARE, targets.least: ENOUGH_SHARE, min(MIN_ITEMS, targets.least): MINIMUM_SHARE}
     for target, share in shares.items():
         if chunk < target - n:
             chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))

@@ -133,15 +133,15 @@ def _read(
     reading: Mapping[str, object],
     reporter: Reporter,
 ) -> tuple[EvaluatedItems, list[str]]:
-    """The items, and sentences on what they are brought to. stack: closes what is opened; other arguments as of `evaluate_samples`."""
+    """The items, and sentences on their common form. stack: closes what is opened; other arguments as of `evaluate_samples`."""
     real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
     stack.callback(real.close)
     real.fit(ONLY_COMPARED)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
+        generated = _open_like(real, Path(folder), samples, samples=True, reading={} if real.table_notes else reading)
         stack.callback(generated.close)
-        held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
+        held_out_data = None if held_out is None else _open_like(real, Path(folder), held_out)
     if held_out_data is not None:
         stack.callback(held_out_data.close)
     return EvaluatedItems(real, generated, held_out_data, n, seed), form_notes
@@ -150,12 +150,12 @@ def _read(
 def _open_real(
     samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
 ) -> tuple[Dataset, list[str]]:
-    """The data, not yet fitted, in the form of the samples, and sentences on what is brought there. reading: settings for reading."""
+    """The data, not yet fitted, in the form of the samples, and sentences on what is converted. reading: settings for reading."""
     check_reading_settings(reading, modality)
     reporter.message("  reading the data")
     # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
-    form, form_settings, notes = _form_of(samples, data, modality, columns)
+    form, form_settings, notes = _form_like_samples(samples, data, modality, columns)
 
     def settings_for(name: str) -> dict[str, object]:
         return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
@@ -164,13 +164,13 @@ def _open_real(
     return real, notes
 
 
-def _form_of(
+def _form_like_samples(
     samples: str, data: str, modality: str | None, columns: ColumnChoice
 ) -> tuple[str, dict[str, object], list[str]]:
-    """The modality of the samples, settings that bring the data to the form of the samples, and sentences on what is brought there.
+    """The modality of the samples, settings that convert the data to the form of the samples, and sentences on what is converted.
 
     Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples, as is usual.
-    Larger samples are brought to the size of the data. Returns ("", {}, []) where either cannot be read; the error is raised later,
+    Larger samples are resized to that of the data. Returns ("", {}, []) where either cannot be read; the error is raised later,
     when it is opened.
     """
     try:
@@ -184,8 +184,8 @@ def _form_of(
     if len(parts) < 2 or not all(parts):
         return chosen.modality, {}, []
     settings = reader.settings_like(*parts)
-    notes = _form_notes("Real items are brought to the form of the samples", settings)
-    notes = notes or _form_notes("Samples are brought to the form of the data", reader.settings_like(*parts[::-1]))
+    notes = _form_notes("Real items are converted to the form of the samples", settings)
+    notes = notes or _form_notes("Samples are converted to the form of the data", reader.settings_like(*parts[::-1]))
     if "channels" in settings:
         notes.append("Items of the data have transparent pixels, no sample has any: real items are laid on white.")
     return chosen.modality, settings, notes
@@ -196,10 +196,10 @@ def _form_notes(action: str, settings: Mapping[str, object]) -> list[str]:
     return [f"{action}: {form}."] if form else []
 
 
-def _like(
+def _open_like(
     real: Dataset, folder: Path, path: str, samples: bool = False, reading: Mapping[str, object] = MappingProxyType({})
 ) -> Dataset:
-    """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
+    """Open other items, converted to the form of the data. Raises DataError if they are of another kind."""
     settings = reading_settings(reading, real.modality.name, WITHOUT_RUN)
     try:
         return Dataset.open_like(real.state(), folder, path, samples, settings)

@@ -46,7 +46,7 @@ def next_step(run: Path | str, report: ReportRecord) -> NextStep:
             return NextStep("answers", command("anew", "evaluate", run, "-n", str(n)))
         if _lacked_time(report):
             return NextStep("answers", evaluate)  # New? can be settled
-        return NextStep("open", "a yes to Close? takes more data", is_command=False)
+        return NextStep("open", "more data is needed for a yes to Close?", is_command=False)
     if report.has_flattened:
         return NextStep("better", "more data or another family; more time alone may bring little", is_command=False)
     return NextStep("better", command("anew", "resume", run, "--budget", "10m"))

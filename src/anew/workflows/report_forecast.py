@@ -14,7 +14,7 @@ from anew.core.specs import Spec, Tokens
 from anew.core.wording import are, duration
 from anew.data.dataset import Dataset
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
-from anew.evaluation.items_in_time import measured_items
+from anew.evaluation.items_in_time import num_affordable_items
 from anew.evaluation.prospects import AuditCosts, Prospect, closeness_prospect, held_out_needed, novelty_prospect
 from anew.evaluation.reporting.grading import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
@@ -30,7 +30,7 @@ from anew.planning.budget import (
 from anew.planning.train_config import TrainConfig
 from anew.runs.state import Checkpoint
 from anew.sampling.restore import checkpoint_weights
-from anew.workflows.evaluate import MAX_SHARE, SAMPLING_SHARE
+from anew.workflows.evaluate import AMPLE_SHARE, ENOUGH_SHARE
 from anew.workflows.job import TrainingJob
 from anew.workflows.pace import Pace
 from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
@@ -47,8 +47,8 @@ TRIAL_SHARE, MAX_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, 
 ALWAYS_ENOUGH = 1_000
 MAX_REPORT = 0.25  # share of a budget that the report gets at most; chosen
 MAX_TAKEN = 0.2  # share of the time to train that the report may take in addition to its usual slice; chosen
-LONGER_STEP = 1.15  # ratio of the lengths that are considered; chosen
-LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
+LENGTH_RATIO = 1.15  # ratio of the lengths that are considered; chosen
+ADVISED_BUDGETS = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ class ReportForecast:
         """What the report of a budget will be able to answer, as one or more clauses."""
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
-        answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
+        answers = [f"Close? and Varied? {self._answer_clause(closeness, self._closeness_obstacle(budget))}"]
         if closeness == "likely":
-            answers = [f"Close? and Varied? {self._usually()}{drawn_in_time}"]
+            answers = [f"Close? and Varied? {self._likely_clause()}{drawn_in_time}"]
         if novelty is not None:
-            answers.append(f"New? {self._in_words(novelty, self._few_held_out(novelty))}")
+            answers.append(f"New? {self._answer_clause(novelty, self._novelty_obstacle(novelty))}")
         advice = self._advice(budget)
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
@@ -98,7 +98,7 @@ class ReportForecast:
         usual = evaluation_slice(budget, self.crowding)
         lengths, most = [usual], min(MAX_REPORT * budget, usual + MAX_TAKEN * self.training_seconds(budget))
         while lengths[-1] < most:
-            lengths.append(min(LONGER_STEP * lengths[-1], most))
+            lengths.append(min(LENGTH_RATIO * lengths[-1], most))
         return max(lengths, key=lambda seconds: _answered(self._prospects_within(seconds)))  # the first of equal ones
 
     def _prospects_within(self, report_seconds: float) -> tuple[Prospect, Prospect | None]:
@@ -128,30 +128,30 @@ class ReportForecast:
         """How many items there is time to measure; infinite if measuring takes hardly any."""
         if not self.feature_seconds:
             return math.inf
-        return measured_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
+        return num_affordable_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
         """(samples drawn, seconds that sampling takes) in a report of `seconds`."""
         if self.pace is None:
-            return self.n_samples, SAMPLING_SHARE * seconds
-        n = self.pace.samples_within(SAMPLING_SHARE * seconds)
+            return self.n_samples, AMPLE_SHARE * seconds
+        n = self.pace.samples_within(AMPLE_SHARE * seconds)
         if n >= self.min_samples:
-            return min(n, self.n_samples), SAMPLING_SHARE * seconds
-        return min(self.pace.samples_within(MAX_SHARE * seconds), self.min_samples), MAX_SHARE * seconds
+            return min(n, self.n_samples), AMPLE_SHARE * seconds
+        return min(self.pace.samples_within(ENOUGH_SHARE * seconds), self.min_samples), ENOUGH_SHARE * seconds
 
-    def _in_words(self, prospect: Prospect, reason: str) -> str:
+    def _answer_clause(self, prospect: Prospect, reason: str) -> str:
         if prospect == "likely":
             return "can be answered"
         return f"{'may' if prospect == 'perhaps' else 'will probably'} stay open{f' ({reason})' if reason else ''}"
 
-    def _usually(self) -> str:
-        """That closeness and variety can be answered, a clause. Where few items are held out, they may stay open nevertheless."""
+    def _likely_clause(self) -> str:
+        """A clause that says that closeness and variety can be answered; where few items are held out, usually."""
         if self.held_out >= ALWAYS_ENOUGH:
             return "can be answered"
         return f"can usually be answered (some data needs {ALWAYS_ENOUGH:,} held-out {self._noun} or more)"
 
-    def _few(self, budget: float) -> str:
-        """What there is too little of for closeness and variety, a clause; "" if nothing is."""
+    def _closeness_obstacle(self, budget: float) -> str:
+        """A clause that says what there is too little of for closeness and variety; "" if there is enough."""
         if self.held_out < MIN_FOR_GOOD:
             return f"they need about {USUALLY_ENOUGH_ITEMS} held-out {self._noun}, and there {are(self.held_out)} {self.held_out:,}"
         n, seconds = self._measuring(self.report_seconds(budget))
@@ -169,7 +169,7 @@ class ReportForecast:
         """What samples are compared with: whole items, or pieces of text."""
         return "items" if self.pieces == 1.0 else "text pieces"
 
-    def _few_held_out(self, prospect: Prospect) -> str:
+    def _novelty_obstacle(self, prospect: Prospect) -> str:
         """Why novelty may stay open: held-out items are too few however long it is measured, or only just enough, or time is
         short. A clause, or ""."""
         if self.audit is None:
@@ -190,7 +190,7 @@ class ReportForecast:
         best = self._prospects_of(self.n_samples)
         if best == self.prospects(budget):
             return ""
-        longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
+        longer = next((b for b in ADVISED_BUDGETS if b > budget and self.prospects(b) == best), None)
         return EVALUATED if longer is None else f"give about {duration(longer)}, or {EVALUATED}"
 
 

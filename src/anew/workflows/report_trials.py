@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 WARM_UP = AuditSize(8, 16)
 # What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials
 # predicted.
-TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
+TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.num_samples, 4 * FIRST_AUDIT.num_real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
 # Of each part that trials read: reading a million short ones took most of the time of `look`; chosen
 MAX_TEXTS = 20_000
 MIN_TRIAL = 0.1  # seconds that an audit takes at least: the first one includes one-time costs
-PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
+MIN_TIME_RATIO = 5.0  # a further audit needs this many times the time of the one before; chosen
 
 
 def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
@@ -84,14 +84,14 @@ def trial_audit(
     )
     remaining = seconds - (warm_up.seconds(seconds) or seconds)  # the warm-up loads what audits need
     for size in TRIAL_AUDITS:
-        if costs.trials and remaining < PATIENCE * costs.trials[-1][1]:
+        if costs.trials and remaining < MIN_TIME_RATIO * costs.trials[-1][1]:
             break
         trial = _trial(data, modality, spec, size, seed, pieces, texts)
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
             trials = costs.trials or ((trial.size, max(remaining, MIN_TRIAL)),)
-            return replace(costs, trials=trials, is_whole=bool(costs.trials))
+            return replace(costs, trials=trials, has_ended=bool(costs.trials))
         remaining -= spent
         costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
     return costs
@@ -138,7 +138,7 @@ class AuditTrial:
             return None
         try:
             with hard_stop(limit):
-                self.evaluation.run_audit(self.pool, self.size.real, self.size.samples, brief=True)
+                self.evaluation.run_audit(self.pool, self.size.num_real, self.size.num_samples, brief=True)
         except TimeIsUp:
             return None
         return time.monotonic() - begin
@@ -154,18 +154,20 @@ def _trial(
     texts: AuditPool[DecodedItem] | None,
 ) -> AuditTrial | None:
     """A trial of this size, or of as many items as there are; None if there are none. texts: the pool of running text."""
-    pool = audit_pool(data, spec, size.real + 2 * size.samples, seed) if texts is None else texts
+    pool = audit_pool(data, spec, size.num_real + 2 * size.num_samples, seed) if texts is None else texts
     if not pool.train:
         return None
     if is_running_text(spec):
-        stand_ins = _passages(pool.train, size.samples, round(pieces * PASSAGE))
+        stand_ins = _passages(pool.train, size.num_samples, round(pieces * PASSAGE))
     else:
-        size = size._replace(real=min(size.real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
-        compared = pool.head(size.real)
+        size = size._replace(num_real=min(size.num_real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
+        compared = pool.head(size.num_real)
         rest = [*pool.train[len(compared.train) :], *pool.held_out[len(compared.held_out) :]]
-        stand_ins = rest[: size.samples]
+        stand_ins = rest[: size.num_samples]
     evaluation = load_evaluation(modality)(_inputs(data, spec, pool, stand_ins, seed))
-    return AuditTrial(evaluation, pool, size._replace(samples=len(stand_ins))) if stand_ins and size.real else None
+    return (
+        AuditTrial(evaluation, pool, size._replace(num_samples=len(stand_ins))) if stand_ins and size.num_real else None
+    )
 
 
 def _max_real(available: RealItems, pool: AuditPool[DecodedItem], spec: Spec, modality: str) -> int:

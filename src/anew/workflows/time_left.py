@@ -157,17 +157,17 @@ def _with_scores(
     n = _first_piece(measurements, n_all)
     while (left := stop_at - time.monotonic()) >= needed and not is_complete:
         piece, further = _piece(evaluation, n, stop_at), Measurements()
-        is_whole = measure_scores(piece.answer_scores(), further, reporter, left)
+        is_measured = measure_scores(piece.answer_scores(), further, reporter, left)
         measured |= piece.measured
         measurements = _with_further(measurements, further.scores, measured)
-        if is_whole:
+        if is_measured:
             supply = _supply(measurements.supply, piece.sets.supply, len(evaluation.inputs.samples) / n)
             notes = _notes(evaluation, piece, supply)
             unmeasured = [name for name in piece.unmeasured if name not in measured]
             measurements = replace(measurements, unmeasured=unmeasured, supply=supply)
         spent = left - (stop_at - time.monotonic())
         following = _affordable(n, spent, left - spent, n_all)
-        if not is_whole or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
+        if not is_measured or n == n_all or following < min(MIN_SAMPLE_GROWTH * n, n_all):
             break
         n, needed = following, spent
     return measurements, [note for note in notes if note.subject not in measured]

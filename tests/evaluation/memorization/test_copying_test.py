@@ -15,7 +15,7 @@ from scipy.stats import binomtest, kstest
 from anew.evaluation.memorization import copying_test, thresholds
 from anew.evaluation.memorization.audit import copies_of_tests
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, exchangeable_groups, scan
-from anew.evaluation.memorization.match_test import NOTHING
+from anew.evaluation.memorization.match_test import NO_MATCHES
 from anew.evaluation.memorization.planting import unsuspicious_rows
 
 
@@ -73,7 +73,7 @@ def test_the_alarm_is_that_of_the_level_of_the_test() -> None:
     ]
     assert alarms == sorted(alarms) and alarms[0] < alarms[2]
     result = scan([near], labels, np.random.default_rng(0))
-    many, few = replace(result, p=0.008, copied=9.0, low=5.0), replace(NOTHING, p=0.004, copied=3.0, low=1.0)
+    many, few = replace(result, p=0.008, copied=9.0, low=5.0), replace(NO_MATCHES, p=0.004, copied=3.0, low=1.0)
     assert copies_of_tests(many, 0.008, few) == (9.0, 5.0)
     assert copies_of_tests(many, 0.008, few, thresholds.TEXT_ALPHA) == (3.0, 1.0)
     assert len(unsuspicious_rows(replace(many, k=10), few, 80)) == 70

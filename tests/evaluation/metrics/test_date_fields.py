@@ -9,8 +9,8 @@ import pytest
 
 from anew.evaluation.metrics.date_fields import DateFormat, date_format, wrong_weekdays
 from anew.evaluation.metrics.delimited import row_scores
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores
+from anew.evaluation.metrics.record_sets import RecordSets
 
 DAY = timedelta(days=1)
 LEAP_DAY = float(date(2024, 2, 29).toordinal())

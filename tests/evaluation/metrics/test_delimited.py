@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation.metrics.delimited import row_scores
-from anew.evaluation.metrics.duplicate_groups import RecordSets, equal_keys
+from anew.evaluation.metrics.duplicate_groups import equal_keys
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.row_formats import Delimited, JsonObjects, json_fields, row_format, split
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import (
     BROKEN_ORDER,
     MAX_BROKEN,
@@ -17,6 +16,7 @@ from anew.evaluation.metrics.number_order import (
     numbers_of,
     orders,
 )
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.number_ranges import OUT_OF_RANGE, NumberRange, ranges
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_order import number_scores, numbers_of
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, weighted_sums
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.row_formats import row_format
 from anew.evaluation.reporting.grading import part_of
 from anew.evaluation.score import Score

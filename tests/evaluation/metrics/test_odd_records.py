@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.odd_records import MIN_RECORDS, odd_scores
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score
 

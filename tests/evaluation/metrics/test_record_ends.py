@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.record_ends import record_end_scores
+from anew.evaluation.metrics.record_sets import RecordSets
 
 RESIDUES = list("ACDEFGHIKLMNPQRSTVWY")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.record_formats import FORMATS, format_scores
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.row_formats import Delimited, row_format
 from anew.evaluation.reporting.grading import grade_by_question
 from anew.evaluation.score import Score

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from anew.evaluation.metrics import record_sets
 from anew.evaluation.metrics.text_statistics import TextStatistics
 from anew.evaluation.reporting.grading import part_of
 
@@ -18,6 +20,17 @@ def test_rows_are_rows_however_few_samples_there_are() -> None:
     statistics = TextStatistics(few, few, few, few, lambda: rows, True, 0)
     assert "fields of rows" in statistics.measures()
     assert "fields of rows" not in TextStatistics(few, few, few, few, lambda: few, True, 0).measures()
+
+
+def test_the_format_of_rows_is_found_once() -> None:
+    """Rows with dates take a second of it; a report found it five times."""
+    rows = [f"{i};{i * 7 % 90};{i * i % 13 / 4}" for i in range(600)]
+    statistics = TextStatistics(rows[:100], rows[100:200], rows[200:300], rows[:100], lambda: rows, True, 0)
+    with mock.patch.object(record_sets, "row_format", wraps=record_sets.row_format) as found:
+        list(statistics.words(rows))
+        for measure in [*statistics.measures().values(), *statistics.measures().values()]:
+            list(measure())
+    assert found.call_count == 1
 
 
 @pytest.mark.parametrize("num_texts", [1, 2, 3, 5])

@@ -67,7 +67,7 @@ def test_first_and_last_lines_of_other_texts_are_told() -> None:
     ):
         result = score(["\n".join(sample) for sample in samples])
         assert result.value > 0.7 and grade(result) in ("fair", "poor")
-        assert f"says again of the {name}" in result.source
+        assert f"share of the {name} that the rest repeats" in result.source
 
 
 def test_a_number_that_changes_and_a_wrong_weekday_are_told() -> None:

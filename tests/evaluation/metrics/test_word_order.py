@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.reporting.grading import Part, part_of
 

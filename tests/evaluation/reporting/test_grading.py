@@ -63,14 +63,14 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
     assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
     sentence = verdict([small], supply=few)["closeness"]
-    assert " But only 40 are held out, so a yes takes more data. So far:" in sentence
+    assert " But only 40 are held out, so more data is needed for a yes. So far:" in sentence
     assert "more data" not in verdict([small], supply=enough)["closeness"]
     scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
         figures([small], supply=scarce)["closeness"]
         == f"40 compared; about {needed} would do, but only 60 are held out"
     )
-    assert "so a yes takes more data. More samples can show" in verdict([small], supply=scarce)["closeness"]
+    assert "so more data is needed for a yes. More samples can show" in verdict([small], supply=scarce)["closeness"]
     assert samples_needed([small], few) == {"closeness": 0}
     assert samples_needed([small], scarce) == {"closeness": 60}  # all that are held out may show a difference
     assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
@@ -81,7 +81,7 @@ def test_how_many_texts_give_enough_pieces_is_said() -> None:
     needed = samples_needed([small], Supply())["closeness"]
     sentence = verdict([small], supply=supply)["closeness"]
     texts = rounded_up(3 * needed)
-    assert f"so a yes takes more data: about {texts:,} held-out texts instead of 120. So far:" in sentence
+    assert f"so more data is needed for a yes: about {texts:,} held-out texts instead of 120. So far:" in sentence
     assert "held-out texts" not in verdict([small], supply=replace(supply, num_texts=1))["closeness"]
     assert "held-out texts" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
 

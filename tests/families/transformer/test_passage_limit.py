@@ -92,7 +92,7 @@ def test_drawn_tokens_stay_as_often_as_they_may(rate: float, expected: float) ->
     passages.limited(weights, np.arange(n), CUT)  # which goes on 0.5 times more than the lower rate
     rng = np.random.default_rng(0)
     tokens = np.where(rng.random(n) < 0.9, 7, 3)
-    stays, has_left, again = passages.sift(tokens, np.where(tokens == 7, 0.9, 0.1), rng.random(n).astype(np.float32))
+    stays, has_left, again = passages.accept(tokens, np.where(tokens == 7, 0.9, 0.1), rng.random(n).astype(np.float32))
     assert abs(stays.mean() - expected) < 0.01 and (stays ^ has_left).all()
     assert abs(again[has_left].mean() - 0.5) < 0.01 and 0.0 <= again.min() <= again.max() < 1.0
     assert not passages.limited(weights, np.arange(n), CUT, has_left)[has_left, 7].any()

@@ -28,10 +28,10 @@ SAME = 0.01  # of scores that differ by less, none is better: the encodings have
 MIN_PLACES = 3
 MAX_SHARE_AGAINST = 0.1
 MIN_LETTER_PLACES, MIN_LEAD = 5, 0.005
-# Codecs that read all but this share of the bytes beyond ASCII alike are sisters. Their scores come from texts of several languages,
+# Codecs that read all but this share of the bytes beyond ASCII alike are similar. Their scores come from texts of several languages,
 # so a few letters hardly count among them. Right for all texts of 1,000 characters in 28 languages, as is .05 from 3,000 on;
 # with .2, Czech in ISO-8859-2 was taken for Windows-1250 (docs/log.md).
-SISTER_SHARE = 0.1
+SIMILAR_SHARE = 0.1
 # Encodings as the library names them, with the codec that reads them: a codec with more characters takes the place of one that
 # it extends. Of encodings that fit alike, the first is taken. Those of EBCDIC, of the Macintosh and of rare scripts are not
 # tried, since short texts in common encodings are taken for them.
@@ -153,14 +153,16 @@ def best_of(scores_by_codec: Mapping[str, float], sample: bytes) -> Recognised |
     texts = {codec: sample.decode(codec, "replace") for codec in near}
     alike = [
         codec for codec in near if len(texts[codec]) == len(texts[best])
-    ]  # an encoding of single bytes has sisters
+    ]  # an encoding of single bytes has similar ones
     places = _differences([texts[codec] for codec in alike])
-    best = max(alike, key=lambda c: (sum(_sense(texts[c], at) for at in places), bool(places) * scores_by_codec[c]))
-    return Recognised(_best_sister(best, scores_by_codec, sample), scores_by_codec[best])
+    best = max(
+        alike, key=lambda c: (sum(_plausibility(texts[c], at) for at in places), bool(places) * scores_by_codec[c])
+    )
+    return Recognised(_best_similar(best, scores_by_codec, sample), scores_by_codec[best])
 
 
-def _best_sister(codec: str, codecs: Iterable[str], sample: bytes) -> str:
-    """The codec among this one and its sisters whose reading of a sample is likeliest.
+def _best_similar(codec: str, codecs: Iterable[str], sample: bytes) -> str:
+    """The codec among this one and similar ones whose reading of a sample is likeliest.
 
     All readings are judged as texts in the first codec, so that the same letters count alike: first by the characters that make
     no sense there, then by the score.
@@ -170,27 +172,25 @@ def _best_sister(codec: str, codecs: Iterable[str], sample: bytes) -> str:
         return codec
     counts = [sample.count(bytes([byte])) for byte in BEYOND_ASCII]
 
-    def difference(sister: str) -> int:
-        rows = zip(counts, upper_half, _upper_half(sister), strict=True)
+    def difference(name: str) -> int:
+        rows = zip(counts, upper_half, _upper_half(name), strict=True)
         return sum(n for n, character, other in rows if character != other)
 
-    max_count = SISTER_SHARE * sum(counts)
-    sisters = [
-        sister
-        for sister in codecs
-        if len(_upper_half(sister)) == len(upper_half) and 0 < difference(sister) <= max_count
+    max_count = SIMILAR_SHARE * sum(counts)
+    similar_codecs = [
+        other for other in codecs if len(_upper_half(other)) == len(upper_half) and 0 < difference(other) <= max_count
     ]
-    if not sisters:
+    if not similar_codecs:
         return codec
 
-    def fit(sister: str) -> tuple[int, float]:
-        characters = _upper_half(sister)
+    def fit(name: str) -> tuple[int, float]:
+        characters = _upper_half(name)
         read = characters.encode(codec, "replace")
         pairs = zip(counts, characters, read.decode(codec), strict=True)
         strange = sum(n for n, meant, seen in pairs if meant != seen or "\x7f" <= meant < "\xa0")
         return -strange, scores(sample.translate(bytes(range(128)) + read)).get(codec, 0.0)
 
-    return max([codec, *sisters], key=fit)  # the first of equal ones
+    return max([codec, *similar_codecs], key=fit)  # the first of equal ones
 
 
 @functools.lru_cache
@@ -234,7 +234,7 @@ def _differences(texts: Sequence[str]) -> Sequence[int]:
     return [place for place, characters in enumerate(zip(*texts, strict=True)) if len(set(characters)) > 1]
 
 
-def _sense(text: str, place: int) -> int:
+def _plausibility(text: str, place: int) -> int:
     """How much sense the character at a place makes: letters do, but not a capital after a small one, nor control codes."""
     character = text[place]
     if character.isalpha():

@@ -18,13 +18,13 @@ from anew.errors import ConfigError
 # Of at most so many pictures it is asked whether they are sheets: more are items of their own; chosen
 FEW_PICTURES = 20
 MIN_SIDE, MIN_CELLS = 8, 8  # pixels of a side of a cell, and cells of a sheet that are looked for; chosen
-LEFT_OVER = 1  # pixels that a sheet may have beyond whole cells: a closing line of the grid
+MAX_REMAINDER = 1  # pixels that a sheet may have beyond whole cells: a closing line of the grid
 # Of a sheet of which so much is transparent, or has one colour: the lines between cells cross at most this share of the drawn
 # pixels that others do
-TRANSPARENT, ONE_COLOUR, CROSSED = 0.1, 0.2, 0.2
+TRANSPARENT, ONE_COLOUR, MAX_CROSSED_RATIO = 0.1, 0.2, 0.2
 MAX_RATIO = 3  # of the sides of a cell where a sheet is a single row or column of them; chosen
 # Of a sheet without: colours change so many times as much there as elsewhere; multiples of the true side come near that
-CHANGE, NEAR_BEST = 2.0, 0.85
+MIN_CHANGE_RATIO, NEAR_BEST_SHARE = 2.0, 0.85
 MIN_LINES = 3  # lines each way, since a few may lie on edges by chance
 MAX_PIXELS = 1 << 24  # of a picture in which a grid is looked for: a second of work
 
@@ -127,11 +127,11 @@ def _gutters(drawn: NDArray[np.bool_]) -> int | None:
     drawn: (H, W), which pixels are not transparent.
     """
     crossed = (drawn[1:] & drawn[:-1]).mean(1)  # of the line above each row but the first
-    max_crossed = CROSSED * float(crossed.mean())
+    max_crossed = MAX_CROSSED_RATIO * float(crossed.mean())
     if not max_crossed:
         return None
     for period in range(MIN_SIDE, len(drawn) // 2 + 1):
-        if len(drawn) % period <= LEFT_OVER and float(crossed[period - 1 :: period].mean()) <= max_crossed:
+        if len(drawn) % period <= MAX_REMAINDER and float(crossed[period - 1 :: period].mean()) <= max_crossed:
             return period
     return len(drawn)
 
@@ -148,7 +148,9 @@ def _edges(values: NDArray[np.int16]) -> int | None:
             ratios[period] = float(lines.mean()) / max(elsewhere, 1e-3)
     best = max(ratios.values(), default=0.0)
     return (
-        min((p for p, ratio in ratios.items() if ratio >= NEAR_BEST * best), default=None) if best >= CHANGE else None
+        min((p for p, ratio in ratios.items() if ratio >= NEAR_BEST_SHARE * best), default=None)
+        if best >= MIN_CHANGE_RATIO
+        else None
     )
 
 

@@ -21,7 +21,7 @@ MIN_SAMPLE_BYTES = 1 << 10  # bytes that are looked at of a file in any case
 # Share of the bytes beyond ASCII without a meaning, from which on a file is not in the given encoding
 MAX_DAMAGED = 0.1
 MAX_UNREAD = 0.01  # the same for an encoding that was recognised in other files
-NAMED = 3  # files that a sentence names
+MAX_LISTED_FILES = 3  # files that a sentence names
 DAMAGED = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -138,7 +138,7 @@ class TextDecoder:
     def _recognised(self, lines: bytes, scores: Mapping[str, float]) -> tuple[str, bool]:
         """The encoding of lines that are not UTF-8, and whether it is certain."""
         best = recognition.best_of(scores, lines)
-        usual = self.encoding if _damage(lines, self.encoding) <= MAX_UNREAD else None
+        default = self.encoding if _damage(lines, self.encoding) <= MAX_UNREAD else None
         difference = 0.0 if best is None else best.score - scores.get(self.encoding, 0.0)
         is_better = best is not None and (
             difference >= MIN_SCORE_GAIN or recognition.is_distinguishable(lines, best.codec, self.encoding, difference)
@@ -147,10 +147,10 @@ class TextDecoder:
         if (
             best is not None
             and best.score >= recognition.MIN_SCORE
-            and (usual is None or is_better or not self.is_sure)
+            and (default is None or is_better or not self.is_sure)
         ):
             return best.codec, True
-        return (usual, self.is_sure) if usual is not None else (WINDOWS, False)
+        return (default, self.is_sure) if default is not None else (WINDOWS, False)
 
     def notes(self) -> list[str]:
         """Sentences on the files read so far that are not UTF-8, or have other line ends than LF."""
@@ -167,7 +167,7 @@ class TextDecoder:
         return notes
 
     def _note(self, is_part: bool, encoding: str, is_sure: bool, names: Sequence[str]) -> str:
-        listed, called = ", ".join(names[:NAMED]), encodings.title(encoding)
+        listed, called = ", ".join(names[:MAX_LISTED_FILES]), encodings.title(encoding)
         if is_part:
             count = sum(sum(self._guessed[name].values()) for name in names)
             note = f"{_files_are(names)} UTF-8 in part only; {plural(count, 'line')} that are not were read as {called}: {listed}"
@@ -191,7 +191,7 @@ class TextDecoder:
             return []
         count = sum(sum(self._damaged[name].values()) for name in names)
         called = ", ".join(dict.fromkeys(encodings.title(chosen[name].encoding) for name in names))
-        where = ", ".join(names[:NAMED])
+        where = ", ".join(names[:MAX_LISTED_FILES])
         return [f"{plural(count, 'place')} without a meaning in {called} became the replacement character: {where}"]
 
     def state(self) -> dict[str, object]:

@@ -30,11 +30,11 @@ MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 
 JUDGED_ROWS = 1000  # first rows of a table that decide what its columns hold; chosen
 SNIFFED_CELLS = 100  # first cells of a text column that decide its modality: a file is judged by about as many lines
-ENOUGH_CELLS = 5  # fewer cells may look alike by chance
+MIN_CELLS = 5  # fewer cells may look alike by chance
 FEW_CATEGORIES = 10  # fewer different cells are categories, if most repeat another; as few items could not be divided
 CATEGORY_SHARE = 0.05  # and so are fewer different ones than this share of the cells; chosen
 DECISIVE_SHARE = 0.9  # share of the cells of a column that decides what it holds; chosen
-SENTENCE = 5  # words that hardly any name of a column has; chosen
+MIN_SENTENCE_WORDS = 5  # words that hardly any name of a column has; chosen
 _NUMBER = re.compile(r"[-+$€£]?\s?\d[\d.,'\u00a0\u202f]*(e[-+]?\d+)?\s?[%€$£]?|[-+]?\.\d+", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ]\d.*)?|\d{1,2}:\d\d(:\d\d(\.\d+)?)?")
 _YEAR = re.compile(r"(1[5-9]|20)\d\d")
@@ -187,7 +187,7 @@ def _is_category(cells: Sequence[str]) -> bool:
 
 def _are_identifiers(cells: Sequence[str]) -> bool:
     """Whether cells are all different words with digits, of one length or with the same letters (`user_17`)."""
-    if len(cells) < ENOUGH_CELLS or len(set(cells)) < len(cells) or any(len(cell.split()) > 1 for cell in cells):
+    if len(cells) < MIN_CELLS or len(set(cells)) < len(cells) or any(len(cell.split()) > 1 for cell in cells):
         return False
     forms = {re.sub(r"\d+", "0", cell) for cell in cells}
     have_digits = sum(any(map(str.isdigit, cell)) for cell in cells) >= DECISIVE_SHARE * len(cells)
@@ -221,7 +221,7 @@ def data_in_header(
     is_item = columns.text is not None and columns.text_modality != TEXT_MODALITY
     if is_item and modality_of([columns.text or ""] * SNIFFED_CELLS, modalities) == columns.text_modality:
         return columns.text
-    if len(rows) < ENOUGH_CELLS or all(name in (str(i), str(i + 1)) for i, name in enumerate(header)):
+    if len(rows) < MIN_CELLS or all(name in (str(i), str(i + 1)) for i, name in enumerate(header)):
         return None
     measured = next((name for name in header if _is_number_or_date(name) and not _YEAR.fullmatch(name)), None)
     if measured is not None:
@@ -234,14 +234,14 @@ def data_in_header(
 
 def _is_like_cells(name: str, cells: Sequence[str]) -> bool:
     """Whether the name of a column is a sentence about as long as the cells below it, most of which are sentences, too."""
-    if len(cells) < ENOUGH_CELLS or not min(map(len, cells)) / 2 <= len(name) <= 2 * max(map(len, cells)):
+    if len(cells) < MIN_CELLS or not min(map(len, cells)) / 2 <= len(name) <= 2 * max(map(len, cells)):
         return False
     # A question heads its answers
     return _is_sentence(name) and not name.endswith(("?", ":")) and sum(map(_is_sentence, cells)) >= len(cells) / 2
 
 
 def _is_sentence(text: str) -> bool:
-    return len(text.split()) >= SENTENCE
+    return len(text.split()) >= MIN_SENTENCE_WORDS
 
 
 def is_image(cell: object) -> bool:

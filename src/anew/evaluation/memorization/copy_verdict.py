@@ -85,7 +85,7 @@ def copy_verdict(result: CopyTestResult) -> CopyVerdict:
         f"{_identical(result)}{' identical to another' if result.real_compared else ''}. " if result.identical else ""
     )
     if result.has_too_few_samples:
-        counted, verb = result.counted(result.samples), "was" if result.samples == 1 else "were"
+        counted, verb = result.count_phrase(result.samples), "was" if result.samples == 1 else "were"
         return CopyVerdict(
             f"Too few to tell: {counted} {verb} compared with training items; at least {MIN_SAMPLES} are needed.",
             f"{counted} compared; at least {MIN_SAMPLES} are needed",
@@ -151,11 +151,11 @@ def _found(result: CopyTestResult) -> CopyVerdict:
         )
     fact = clause_fact = ""
     if result.identical == result.samples:
-        clause = f"all {result.counted(result.samples)} are identical to a training {result.unit}{result.likeness}"
+        clause = f"all {result.count_phrase(result.samples)} are identical to a training {result.unit}{result.likeness}"
         return CopyVerdict(f"Copying found: {clause} (p = {result.p:.2g}).", clause)
     if result.identical:
         verb = f"{are(result.identical)} identical to one{result.likeness}"
-        fact = f"{result.identical:,} of {result.counted(result.samples)} {verb}"
+        fact = f"{result.identical:,} of {result.count_phrase(result.samples)} {verb}"
         clause_fact = f"{result.identical:,} of {result.samples:,} {verb}"
     if (least := result.least_share) > result.low:
         extent = f"at least {percent_at_least(least)} of the samples are copies of training items"
@@ -224,7 +224,7 @@ def _not_found(result: CopyTestResult) -> CopyVerdict:
 
 def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
     held_out, samples = map(rounded_up, result.needed(RATES[-1]))
-    ways = [result.counted(samples)] if samples > result.samples else []
+    ways = [result.count_phrase(samples)] if samples > result.samples else []
     # Where more samples would do, nobody collects many times the data
     reachable = result.n_train_total + result.held_out if ways else MAX_REACHABLE_ITEMS
     ways += [f"{held_out:,} held-out {result.units}"] if result.held_out < held_out <= reachable else []
@@ -236,7 +236,7 @@ def _too_few_to_tell(result: CopyTestResult, none: str) -> CopyVerdict:
             f"no copies found, but the test {missed}",
             has_but=True,
         )
-    compared = f"{result.held_out:,} held-out {result.units} and {result.counted(result.samples)}"
+    compared = f"{result.held_out:,} held-out {result.units} and {result.count_phrase(result.samples)}"
     return CopyVerdict(
         f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
         f"no copies found, but the test {missed}",
@@ -267,13 +267,13 @@ def _identical(result: CopyTestResult) -> str:
 
 def _identical_to_training(result: CopyTestResult) -> str:
     assert result.identical is not None
-    samples = f"{result.identical:,} of {result.counted(result.samples)} {are(result.identical)}"
+    samples = f"{result.identical:,} of {result.count_phrase(result.samples)} {are(result.identical)}"
     return f"{samples} identical to a training {result.unit}{result.likeness}"
 
 
 def _identical_to_held_out(result: CopyTestResult) -> str:
     assert result.held_out_identical is not None
-    samples = f"{result.held_out_identical:,} of {result.counted(result.samples)} {are(result.held_out_identical)}"
+    samples = f"{result.held_out_identical:,} of {result.count_phrase(result.samples)} {are(result.held_out_identical)}"
     return f"{samples} identical to a held-out {result.unit}{result.likeness}"
 
 

@@ -65,7 +65,7 @@ class MatchResult:
     low: float
 
 
-NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0)
+NO_MATCHES = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices, 
         pool: Indices of the real items, rising.
         groups: (n,) or longer, the group of each item, by the grouping of the distance.
     """
-    item, away = distance.nearest(stand_ins, pool)
+    item, nearest_distance = distance.nearest(stand_ins, pool)
     item = np.where(item < 0, pool[0], item)
     nearest_own, scale = np.full(len(item), -1, dtype=np.intp), distance.within(item, pool, without=stand_ins)
-    result = NearestReal(item, away, scale, nearest_own)
+    result = NearestReal(item, nearest_distance, scale, nearest_own)
     close = np.flatnonzero((result.ratio < 1.0) | _is_match(result))
-    exact = distance.with_scale(item[close], away[close], pool)
+    exact = distance.with_scale(item[close], nearest_distance[close], pool)
     nearest_own[close], scale[close] = exact.nearest_own, exact.scale
     queries = close[(exact.nearest_own >= 0) & (groups[exact.nearest_own] == groups[stand_ins[close]])]
     fold = np.unique(groups[stand_ins[queries]], return_inverse=True)[1] % STAND_IN_FOLDS
@@ -183,7 +183,7 @@ class MatchTest:
         """
         p_values = self._p_values(rows, labels, rng, repeats)
         if not p_values:
-            return NOTHING
+            return NO_MATCHES
         best = min(p_values, key=lambda i: p_values[i])
         p = bonferroni_p(*p_values.values())
         return self._count_copies(p, best, rows, labels)

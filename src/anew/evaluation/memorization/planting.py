@@ -28,7 +28,7 @@ from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, p
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES
 
 DRAWS = 20  # draws of planted copies at each rate; chosen: more would be surer and take longer
-NEEDED = round(DETECTION_POWER * DRAWS)  # draws of them in which a test must find the copies: 18
+MIN_CAUGHT = round(DETECTION_POWER * DRAWS)  # draws of them in which a test must find the copies: 18
 DRAW_PERMUTATIONS = 399  # permutations in each draw: enough for p = ALPHA, and there are up to 200 draws
 PICTURE_SEED = 0  # arbitrary: a picture must not change from call to call
 
@@ -62,7 +62,7 @@ class Detection:
 
     def _misses_left(self) -> int:
         """How many further misses would decide that the rate is not caught."""
-        return DRAWS - NEEDED + 1 - self.missed
+        return DRAWS - MIN_CAUGHT + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
         """Count a draw. is_caught: whether the test found its copies; seconds: how long that took."""

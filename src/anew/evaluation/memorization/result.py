@@ -170,7 +170,7 @@ class CopyTestResult:
     def scores(self) -> list[Score]:
         """The result as scores. Of copies that are found the least share is given, else 0 up to the detection limit."""
         items = f"{self.train:,} training and {self.held_out:,} held-out {self.units}"
-        source = f"{self.counted(self.samples)}, {items}, by {self.distance}"
+        source = f"{self.count_phrase(self.samples)}, {items}, by {self.distance}"
         has_limit = not self.detected and self.detection_limit is not None
         scores = [
             Score(
@@ -212,7 +212,7 @@ class CopyTestResult:
         """The plural of `unit`."""
         return UNITS[self.unit]
 
-    def counted(self, n: int) -> str:
+    def count_phrase(self, n: int) -> str:
         """A number of what `samples` counts."""
         return plural(n, "sample passage" if self.unit == "passage" else "sample")
 

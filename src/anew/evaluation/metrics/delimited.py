@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import RecordSets, are_mostly_distinct
+from anew.evaluation.metrics.duplicate_groups import are_mostly_distinct
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat, row_format
+from anew.evaluation.metrics.record_sets import RecordSets
+from anew.evaluation.metrics.row_formats import MAX_READ, MIN_ROWS, RowFormat
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.text_fields import FieldEndings, TextRelations
 from anew.evaluation.metrics.two_sample import classifier_score
@@ -55,7 +56,7 @@ def row_scores(sets: RecordSets) -> Iterator[Score]:
     """
     rng = np.random.default_rng(sets.seed)
     samples, held_out, train, training = sets.samples, sets.held_out, sets.train, sets.training
-    form = row_format(sets.known(rng, MAX_READ))
+    form = sets.row_format
     if form is None:
         return
     rows = [[fields for record in part if (fields := form.fields(record))] for part in (samples, held_out, train)]

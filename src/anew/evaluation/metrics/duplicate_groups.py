@@ -1,12 +1,8 @@
-"""Groups of duplicates: a classifier that learns from one half of the items must not meet near-duplicates of them in the other.
-
-`RecordSets` holds the records that figures of lists compare.
-"""
+"""Groups of duplicates: a classifier that learns from one half of the items must not meet near-duplicates of them in the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -27,29 +23,6 @@ def are_mostly_distinct(items: Sequence[Hashable]) -> bool:
     """Whether at least half of the items are different; else they repeat each other as draws from a distribution do, and equal ones
     are not near-duplicates."""
     return 2 * len(set(items)) >= len(items)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordSets:
-    """Records of a list, and the training records by which they are judged.
-
-    Attributes:
-        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
-        training: All training records.
-        seed: Seed of all choices of records, and of the halves of classifiers.
-        keys_of: Returns a number for each of some texts, which near-duplicates share.
-    """
-
-    samples: Sequence[str]
-    held_out: Sequence[str]
-    train: Sequence[str]
-    training: Sequence[str]
-    seed: int
-    keys_of: KeysOf[str] = equal_keys
-
-    def known(self, rng: np.random.Generator, count: int) -> list[str]:
-        """Training records in random order, `count` at most."""
-        return [self.training[i] for i in rng.permutation(len(self.training))[:count]]
 
 
 def duplicate_groups(sets: Sequence[Sequence[ItemT]], keys_of: KeysOf[ItemT]) -> tuple[Integers, Integers, Integers]:

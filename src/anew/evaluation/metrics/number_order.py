@@ -17,11 +17,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.metrics.duplicate_groups import RecordSets
 from anew.evaluation.metrics.number_products import Product, products
 from anew.evaluation.metrics.number_ranges import MIN_RECORDS, OUT_OF_RANGE, Place, frequent_places, ranges
 from anew.evaluation.metrics.number_sums import BROKEN_SUM, WeightedSum, weighted_sums
-from anew.evaluation.metrics.row_formats import MAX_READ, RowFormat, number, row_format
+from anew.evaluation.metrics.record_sets import RecordSets
+from anew.evaluation.metrics.row_formats import RowFormat, number
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 
@@ -173,8 +173,7 @@ def _is_broken_in(
 def number_scores(sets: RecordSets) -> Iterator[Score]:
     """Yield the shares of samples with numbers out of range, in an order that the data never has, and that do not follow from others
     as in the data; nothing if the data has no such order or relation, or no numbers."""
-    known = sets.known(np.random.default_rng(sets.seed), MAX_READ)
-    form = row_format(known)
+    known, form = sets.known, sets.row_format
     known_numbers = [numbers_of(record, form) for record in known]
     rules: list[tuple[MetricSpec, list[Rule], str]] = [
         (

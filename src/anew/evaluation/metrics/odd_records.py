@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
-from anew.evaluation.metrics.duplicate_groups import RecordSets
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, MetricSpec, Score, Tolerance
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import RecordSets, are_mostly_distinct
+from anew.evaluation.metrics.duplicate_groups import are_mostly_distinct
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.metrics.row_formats import MAX_READ, row_format
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.two_sample import classifier_score
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Score, guessing_spec
 
@@ -41,9 +41,9 @@ def record_end_scores(sets: RecordSets) -> Iterator[Score]:
         [part[i] for i in rng.permutation(len(part))[:MAX_RECORDS]]
         for part in (sets.samples, sets.held_out, sets.train)
     ]
-    if min(map(len, parts)) < MIN_RECORDS or row_format(sets.training) is not None:
+    if min(map(len, parts)) < MIN_RECORDS or sets.row_format is not None:
         return
-    known = sets.known(rng, MAX_READ)
+    known = sets.known
     frequent = [
         [
             character

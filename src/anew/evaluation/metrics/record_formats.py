@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from anew.core.wording import listed, plural
-from anew.evaluation.metrics.duplicate_groups import RecordSets
-from anew.evaluation.metrics.row_formats import MAX_READ
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.shares import share_score
 from anew.evaluation.metrics.words import LETTERS_AND_DIGITS, WORD
 from anew.evaluation.score import ENOUGH_FOR_RARE_SHARES, Group, MetricSpec, Score, Tolerance
@@ -104,7 +103,7 @@ def format_scores(sets: RecordSets) -> Iterator[Score]:
 
     Real new formats are counted among held-out records.
     """
-    known = sets.known(np.random.default_rng(sets.seed), MAX_READ)
+    known = sets.known
     if len(known) < MIN_RECORDS or not sets.samples or not sets.held_out:
         return
     yield from _new_formats(sets.samples, sets.held_out, known)

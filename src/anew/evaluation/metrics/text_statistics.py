@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,16 @@ from anew.evaluation.memorization.texts import count_covered
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, mean_interval, ratio_interval
 from anew.evaluation.metrics.delimited import row_scores
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.metrics.duplicate_groups import KeysOf, RecordSets, equal_keys
+from anew.evaluation.metrics.duplicate_groups import KeysOf, equal_keys
 from anew.evaluation.metrics.number_order import number_scores
 from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.record_ends import record_end_scores
 from anew.evaluation.metrics.record_formats import format_scores
-from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
-from anew.evaluation.stretches import counted_alone
+from anew.evaluation.stretches import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 
@@ -70,7 +70,6 @@ VERBATIM_SHARE = MetricSpec(
 PASSAGE = 32  # characters that count as verbatim: some six words
 MIN_TEXTS = 10  # texts whose verbatim shares give an interval that can be relied on; chosen
 REPEAT = 16  # characters that count as a repetition within one sample: some three words
-PROBED_ROWS = 1_000  # training records that show whether they are rows of fields; chosen
 BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 
 
@@ -79,7 +78,7 @@ def known_records() -> MetricSpec:
     return replace(VERBATIM_SHARE, meaning="Share of samples that are one of the training records.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TextStatistics:
     """Statistics of samples, held-out and training texts: equally many, of the same lengths.
 
@@ -105,7 +104,7 @@ class TextStatistics:
         """Functions that yield the scores of one quantity each, by its name."""
         of_records: dict[str, Callable[[], Iterator[Score]]] = {}
         if self.records:
-            sets = self._record_sets(self.training())
+            sets = self._record_sets
             of_records = {
                 ODD_RECORDS_MEASURE: partial(odd_scores, sets),
                 "beginnings and ends": partial(record_end_scores, sets),
@@ -113,7 +112,7 @@ class TextStatistics:
                 "order of numbers": partial(number_scores, sets),
             }
             # Of the training part, since there may be too few samples for as many training records to show a format
-            if row_format(sets.training[:PROBED_ROWS]) is not None:
+            if sets.row_format is not None:
                 of_records = {"fields of rows": partial(row_scores, sets), **of_records}
         return {
             **of_records,
@@ -137,14 +136,15 @@ class TextStatistics:
         samples, test = self._parts(self.samples), self._parts(self.test)
         yield from word_scores(samples, test, Vocabulary(training, self.records), self.seed)
         if self.records:
-            yield from word_order_scores(self._record_sets(training))
+            yield from word_order_scores(self._record_sets)
 
     def _parts(self, texts: Sequence[str]) -> list[str]:
-        """Texts, or parts of them, that count one by one; see `counted_alone`."""
-        return list(texts) if self.records else list(itertools.chain(*counted_alone(texts)))
+        """Texts, or parts of them, that count one by one; see `resampling_units`."""
+        return list(texts) if self.records else list(itertools.chain(*resampling_units(texts)))
 
-    def _record_sets(self, training: Sequence[str]) -> RecordSets:
-        return RecordSets(self.samples, self.test, self.train, training, self.seed, self.keys_of)
+    @cached_property
+    def _record_sets(self) -> RecordSets:
+        return RecordSets(self.samples, self.test, self.train, self.training(), self.seed, self.keys_of)
 
     def _fourgrams(self) -> Iterator[Score]:
         ids, num_symbols = _ngram_ids([self.samples, self.test, self.train], 4)
@@ -184,7 +184,7 @@ class TextStatistics:
             np.array(
                 [
                     rate
-                    for text, parts in zip(texts, counted_alone(texts), strict=True)
+                    for text, parts in zip(texts, resampling_units(texts), strict=True)
                     for rate in _repeated_shares(text, len(parts))
                 ]
             )

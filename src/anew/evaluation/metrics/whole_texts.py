@@ -86,16 +86,16 @@ NUMBERS = (
     "different words of the beginning",
     "long words that both halves share",
     "words that are repeated soon",
-    "numbers that are said again",
+    "numbers that recur",
     "the same number before the same word",
     "wrong weekdays of dates",
 )
 # What each number of `_recurrences` is
 RECURRENCES = (
-    "what the rest says again of the first line, in characters by four",
-    "what the rest says again of the first line, in characters by two",
-    "what the rest says again of the last line, in characters by four",
-    "what the rest says again of the last line, in characters by two",
+    "the share of the first line that the rest repeats, by four characters",
+    "the share of the first line that the rest repeats, by two characters",
+    "the share of the last line that the rest repeats, by four characters",
+    "the share of the last line that the rest repeats, by two characters",
 )
 
 
@@ -154,7 +154,7 @@ def text_numbers(text: str, num_words: int) -> Array:
             *_sentence_numbers(bodies),
             *_pair_numbers(text),
             *_word_numbers(WORD.findall(text.lower()), num_words),
-            *_said_numbers(text.lower()),
+            *_repeated_numbers(text.lower()),
             wrong_weekdays(text),
         ],
         dtype=np.float64,
@@ -242,8 +242,8 @@ def _word_numbers(words: Sequence[str], count: int) -> list[float]:
     return [len(set(words)) / len(words), len(first & second) / max(len(second), 1), soon / max(len(long_words), 1)]
 
 
-def _said_numbers(text: str) -> list[float]:
-    """The share of the different numbers of a text that it says again, and of pairs of equal words after numbers ("13 days ... 13
+def _repeated_numbers(text: str) -> list[float]:
+    """The share of the different numbers of a text that recur in it, and of pairs of equal words after numbers ("13 days ... 13
     days"), the share with equal numbers, too; half where there are none."""
     counts = Counter(_NUMBER.findall(text))
     again = sum(count > 1 for count in counts.values()) / len(counts) if counts else 0.5

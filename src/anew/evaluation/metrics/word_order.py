@@ -14,8 +14,7 @@ import numpy as np
 
 from anew.evaluation.metrics.baselines import kneser_ney_bits
 from anew.evaluation.metrics.distances import Array
-from anew.evaluation.metrics.duplicate_groups import RecordSets
-from anew.evaluation.metrics.row_formats import row_format
+from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.two_sample import one_sided_score
 from anew.evaluation.score import Score, guessing_spec
 
@@ -43,7 +42,7 @@ def word_order_scores(sets: RecordSets) -> Iterator[Score]:
     judged, real = (
         [words for record in part if len(words := _words(record)) > 1] for part in (sets.samples, sets.held_out)
     )
-    if min(len(judged), len(real)) < MIN_RECORDS or row_format(sets.training) is not None:
+    if min(len(judged), len(real)) < MIN_RECORDS or sets.row_format is not None:
         return
     counted = _counted(sets.training, rng)
     gains, real_gains = (_gains(part[:MAX_JUDGED], counted, rng) for part in (judged, real))

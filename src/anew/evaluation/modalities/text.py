@@ -9,7 +9,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.evaluation.audit_schedule import RealItems, of_pool
+from anew.evaluation.audit_schedule import RealItems, with_facts_of_pool
 from anew.evaluation.base import MAX_SAMPLES, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -148,7 +148,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return of_pool(result, pool, PASSAGES)
+        return with_facts_of_pool(result, pool, PASSAGES)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()

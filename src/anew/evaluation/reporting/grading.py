@@ -57,7 +57,7 @@ REASONS = {
 }
 FORMAT = re.compile(r"\{value:([^}]*)\}")  # the format of a figure in the template of its clause
 FEW_TEXTS = 20  # texts of which a number says little about the length of others; chosen
-ABOUT = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
+NEARLY_ENOUGH_SHARE = 0.9  # of the items that would be enough, so many are worth a try: that number is an estimate
 MAX_NAMED = 3  # names of what was not measured in a sentence: more are not read
 MAX_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE_METRICS: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
@@ -199,7 +199,7 @@ def part_of(score: Score) -> Part | None:
         grade = _grade(tolerance, excess, excess, math.inf, has_enough=False)
         return Part(score, tolerance, excess, None, None, grade, 0.0)
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
-    exact, room = tolerance.exact_baseline, 1.0
+    exact, headroom = tolerance.exact_baseline, 1.0
     if exact is not None and sign * (real - exact) <= _chance(score):
         # Training items that are better than guessing are lucky, which must not excuse a fault of the samples.
         excess = max(sign * (score.value - exact) / scale, 0.0)
@@ -207,18 +207,18 @@ def part_of(score: Score) -> Part | None:
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
         maximum, above = score.spec.maximum, score.value - real
         if exact is not None and maximum is not None and above > 0.0:
-            room = (maximum - real) / (maximum - exact)
+            headroom = (maximum - real) / (maximum - exact)
             # Items of few documents make both figures less certain than their intervals say: only what is beyond doubt counts.
-            scale = room if (above - better) / room > tolerance.small else scale
+            scale = headroom if (above - better) / headroom > tolerance.small else scale
         excess = sign * (score.value - real) / scale
     low, high = excess - better / scale, excess + worse / scale
     if score.better == "closer to real":  # both sides are worse
         excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
     times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
     grade = _grade(tolerance, excess, low, high, has_enough=times_needed <= 1.0)
-    if grade == "good" and room < 1.0 and high * scale > tolerance.small * room:
+    if grade == "good" and headroom < 1.0 and high * scale > tolerance.small * headroom:
         # The nearer the baseline is to the end, the more a step towards it means
-        grade, times_needed = "too_few", times_needed / room**2
+        grade, times_needed = "too_few", times_needed / headroom**2
     part = Part(score, tolerance, excess, low, high, grade, times_needed)
     return replace(part, grade="too_few") if grade == "good" and part.has_weak_reference else part
 
@@ -279,7 +279,7 @@ class Supply:
             return False
         if self.held_out is None or grading.needed <= self.held_out:
             return True
-        return grading.n < self.held_out and self.held_out >= ABOUT * grading.needed
+        return grading.n < self.held_out and self.held_out >= NEARLY_ENOUGH_SHARE * grading.needed
 
     def samples_for(self, grading: Grading) -> int:
         """How many samples would be enough for an answer, or to compare all held-out items; 0 if only more data would help."""

@@ -31,8 +31,8 @@ COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is 
 # intervals, and their verbatim share is larger by so much; if only the latter holds, they are at best partly new. Chosen: young
 # models are at .2, one that recites is at .8 (docs/log.md, 2026-11-28).
 RECITED, FAR_ABOVE = 0.5, 0.2
-ABOUT_ONCE = 0.9  # passes over the data below which many items were not seen at all; chosen
-MIN_SAID = 0.0005  # a smaller share would be shown as 0.0%
+MAX_SINGLE_PASS = 0.9  # passes over the data below which many items were not seen at all; chosen
+MIN_SHOWN_SHARE = 0.0005  # a smaller share would be shown as 0.0%
 EQUAL_BITS = 0.005  # a difference of bits, as a share of them, that is not worth a word: it would be shown as 0%
 # Reference rows that are named if they need fewer bits than the model
 SIMPLER = ("unigram", "profile", "xz", "bz2", "ppmd")
@@ -332,7 +332,7 @@ def _yes_needs(grading: Grading, supply: Supply) -> str:
     more = " More samples can show a difference, though." if supply.samples_for(grading) else ""
     texts = supply.texts_for(grading)
     pieces = f": about {texts:,} held-out texts instead of {supply.num_texts:,}" if texts else ""
-    return f" But {supply.extent()}, so a yes takes more data{pieces}.{more}"
+    return f" But {supply.extent()}, so more data is needed for a yes{pieces}.{more}"
 
 
 def _with_interval(part: Part) -> str:
@@ -408,14 +408,14 @@ def _why_not_overfitted(outlook: Outlook) -> str:
     """What speaks against overfitting, where the loss still falls, a clause."""
     if outlook.measured_on == "validation" or outlook.passes is None:
         return f"the {outlook.measured_on} loss still fell"
-    if outlook.passes < ABOUT_ONCE:
+    if outlook.passes < MAX_SINGLE_PASS:
         return f"the training made only {outlook.passes:.2g} of a pass over the data"
     return "each was seen only about once"
 
 
 def _verbatim(scores: Mapping[str, Score]) -> str:
     score = scores.get(VERBATIM_SHARE.name)
-    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < MIN_SAID:
+    if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < MIN_SHOWN_SHARE:
         return ""
     if score.spec == known_records():
         return f"{score.value:.1%} of the samples are one of the training records (held-out records: {score.real_baseline:.1%})."

@@ -1,4 +1,4 @@
-"""Kneser-Ney counts as buffers: those of all records, and others with contexts of another kind, which are mixed with them.
+"""Kneser-Ney counts, stored as buffers: those of all records, and additional ones (by class, by field) that are mixed with them.
 
 Legend for shapes: n targets or rows, V vocabulary.
 """

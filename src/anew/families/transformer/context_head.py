@@ -302,7 +302,7 @@ class ContextHead(FittedBuffers):
         """
         assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
-        is_wanted = None if passages is None else ~passages.fork
+        is_wanted = None if passages is None else ~passages.has_several_continuations
         tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted)
         probabilities = (state.share.weights * chances).sum(1)  # (n,)
         if state.accepted is not None:
@@ -311,9 +311,9 @@ class ContextHead(FittedBuffers):
         # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
         exact_from = np.full(len(tokens), min_p, dtype=np.float32)
         if passages is not None:
-            stays, has_left, second = passages.sift(tokens, probabilities, second)
-            is_open = np.where(passages.follow, ~stays, is_open)
-            exact_from[passages.follow] *= min_p
+            stays, has_left, second = passages.accept(tokens, probabilities, second)
+            is_open = np.where(passages.is_following, ~stays, is_open)
+            exact_from[passages.is_following] *= min_p
         rows = np.flatnonzero(is_open)
         if len(rows):
             mixed, weights = self._weights_from(network, state, rows, exact_from, allowed)
@@ -321,7 +321,7 @@ class ContextHead(FittedBuffers):
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
             again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
-            follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.follow[rows]
+            follows = np.zeros(len(rows), dtype=np.bool_) if passages is None else passages.is_following[rows]
             is_kept = ~follows & (candidates[np.arange(len(rows)), tokens[rows]] > 0.0)
             tokens[rows] = np.where(is_kept, tokens[rows], again)
             drawn, k = tokens[rows], np.arange(len(rows))

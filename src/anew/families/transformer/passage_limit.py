@@ -1,7 +1,7 @@
 """Samples of running text repeat passages of the training text no longer than held-out text does.
 
 Cuts such as min-p cut what leaves a passage: each such token is improbable, though together they are not, so that passages are
-hardly ever left. So the tokens that go on with a passage are drawn as often as without cuts, and in a sample hardly more often than
+hardly ever left. So the tokens that continue a passage are drawn as often as without cuts, and in a sample hardly more often than
 held-out text goes on with passages of the same lengths: beyond that, what leaves a passage becomes more probable, but never where it
 is nearly impossible, as before the only bracket that can close. The cuts compare tokens only among those that go on, and among those
 that leave.
@@ -66,7 +66,7 @@ class PassageLimit(FittedBuffers):
             yield batch
 
     def fit(self) -> None:
-        """Measure how often the held-out documents that were watched go on with passages of the training text, if that was kept."""
+        """Measure how often the held-out documents that were watched continue passages of the training text, if that was kept."""
         rates = None if self._text is None else continuation_rates(self.index, self._documents)
         self._documents = []
         if rates is not None:
@@ -105,7 +105,7 @@ class PassageRows:
 
     Args:
         index: All passages of the training text.
-        rates: (MAX_PASSAGE + 1,) how often held-out text goes on with passages, by length.
+        rates: (MAX_PASSAGE + 1,) how often held-out text continues passages, by length.
     """
 
     def __init__(self, index: PassageIndex, rates: Floats, n: int) -> None:
@@ -113,9 +113,9 @@ class PassageRows:
         self._num_read = -1
         self._passages = [NO_PASSAGE] * n
         self._followers: list[Ints] = []
-        # (n,) lengths of passages; the only token that goes on with each, else -1
+        # (n,) lengths of passages; the only token that continues each, else -1
         self._lengths = self._single = np.zeros(0, dtype=np.int64)
-        # Times that each sample has gone on with passages more often than held-out text does
+        # Times that each sample has continued passages more often than held-out text does
         self._surplus: Doubles = np.zeros(n)
 
     def select(self, rows: Ints) -> PassageRows:
@@ -135,16 +135,16 @@ class PassageRows:
         self._single = np.array([tokens[0] if len(tokens) == 1 else -1 for tokens in self._followers], dtype=np.int64)
 
     @property
-    def follow(self) -> Flags:
+    def is_following(self) -> Flags:
         """(n,) whether samples follow a passage."""
-        is_following: Flags = self._lengths > 0
-        return is_following
+        follows: Flags = self._lengths > 0
+        return follows
 
     @property
-    def fork(self) -> Flags:
-        """(n,) whether samples follow passages that go on in several ways."""
-        is_fork: Flags = (self._lengths > 0) & (self._single < 0)
-        return is_fork
+    def has_several_continuations(self) -> Flags:
+        """(n,) whether samples follow passages with several continuations."""
+        has_several: Flags = (self._lengths > 0) & (self._single < 0)
+        return has_several
 
     def limited(self, weights: Floats, rows: Ints, cut: Cut, has_left: Flags | None = None) -> Floats:
         """Weights from which the next tokens are drawn.
@@ -163,7 +163,7 @@ class PassageRows:
             goes_on[i, self._followers[row]] = True
         parts = [np.where(goes_on, weights, 0.0).astype(np.float32), np.where(goes_on, 0.0, weights).astype(np.float32)]
         sums = np.stack([part.sum(1, dtype=np.float64) for part in parts])  # (2, k)
-        share = self._take(rows, sums[0] / sums.sum(0))
+        share = self._count_taken(rows, sums[0] / sums.sum(0))
         share = np.where(sums[1] == 0.0, 1.0, share if has_left is None else np.where(has_left, 0.0, share))
         # A part without tokens has no share, but cuts need weights
         truncated = [
@@ -173,8 +173,8 @@ class PassageRows:
         mixed: Floats = (shares[0, :, None] * truncated[0] + shares[1, :, None] * truncated[1]).astype(np.float32)
         return mixed
 
-    def sift(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Flags, Flags, Floats]:
-        """Decide which drawn tokens stay, where a passage goes on in a single way.
+    def accept(self, tokens: Ints, probabilities: Doubles, uniform: Floats) -> tuple[Flags, Flags, Floats]:
+        """Decide which drawn tokens stay, where a passage has a single continuation.
 
         Args:
             tokens: (n,) drawn without cuts.
@@ -189,7 +189,7 @@ class PassageRows:
         limit = np.ones(len(tokens))
         limit[goes_on] = self._share(np.flatnonzero(goes_on), probabilities[goes_on]) / probabilities[goes_on]
         stays = goes_on & (uniform < limit)
-        self._take(np.flatnonzero(stays), probabilities[stays])
+        self._count_taken(np.flatnonzero(stays), probabilities[stays])
         refused = goes_on & ~stays
         again = uniform.copy()
         again[refused] = (uniform[refused] - limit[refused]) / (1.0 - limit[refused])
@@ -201,7 +201,7 @@ class PassageRows:
         share: Doubles = shares / (shares + (1.0 - shares) * odds)
         return share
 
-    def _take(self, rows: Ints, shares: Doubles) -> Doubles:
+    def _count_taken(self, rows: Ints, shares: Doubles) -> Doubles:
         """As `_share`, and count it, against how often held-out text goes on."""
         taken = self._share(rows, shares)
         lengths = self._lengths[rows]

@@ -23,7 +23,7 @@ from anew.runs.paths import CONFIG
 from anew.runs.record import Request
 
 SPACES = ("auto", "pixel", "latent")
-Say = Callable[[str], None]
+ReportLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def log_of(entry: ComparedRun) -> Path:
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
-def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dict[str, str]:
+def train_all(entries: Sequence[ComparedRun], request: Request, say: ReportLine) -> dict[str, str]:
     """Train all runs that have not finished: one after another or, with several CUDA devices, one on each at a time.
 
     Returns:
@@ -112,12 +112,12 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
             reasons = list(pool.map(train, entries))
         except BaseException:  # Ctrl-C included: no training may continue that nobody waits for
             pool.shutdown(wait=False, cancel_futures=True)
-            _end(running)
+            _terminate(running)
             raise
     return {e.name: reason for e, reason in zip(entries, reasons, strict=True) if reason}
 
 
-def _end(running: Sequence[subprocess.Popen[str]]) -> None:
+def _terminate(running: Sequence[subprocess.Popen[str]]) -> None:
     """End the trainings. Each saves its state when it is terminated, so that the same command continues it."""
     for process in running:
         if process.poll() is None:
@@ -138,7 +138,11 @@ def _devices() -> list[str | None]:
 
 
 def _train(
-    entry: ComparedRun, command: list[str] | None, device: str | None, say: Say, running: list[subprocess.Popen[str]]
+    entry: ComparedRun,
+    command: list[str] | None,
+    device: str | None,
+    say: ReportLine,
+    running: list[subprocess.Popen[str]],
 ) -> str:
     """Train one run in a process and return why it failed, "" if it did not.
 
