@@ -252,19 +252,6 @@ class Dataset:
         """
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
-    def documents(self, part: str, limit: int) -> Iterator[Batch]:
-        """Documents of running text, each read from its beginning: one a batch, in random order.
-
-        Long documents are cut, so that several are read. The windows of a document overlap, and each continues the one before.
-        Data of other forms has none.
-
-        Args:
-            part: Name of the part.
-            limit: Targets of all documents, at most.
-        """
-        rows = self._ready().rows(self._number(part))
-        return rows.documents(self.modality, limit) if isinstance(rows, PackedExamples) else iter(())
-
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as from `modality.decode`; for packed text, excerpts of `length` tokens."""
         rows = self.stored_rows(part, n, seed)
@@ -457,6 +444,21 @@ def listed_items(data: Dataset, n: int) -> list[Item]:
 def is_content_of(data: Dataset, state: DataRecord) -> bool:
     """Whether data holds the same as the data of a saved run; False where that is not known."""
     return state.content is not None and data._chosen.content == state.content
+
+
+def documents_of(data: Dataset, part: str, limit: int) -> Iterator[Batch]:
+    """Documents of running text, each read from its beginning: one a batch, in random order.
+
+    Long documents are cut, so that several are read. The windows of a document overlap, and each continues the one before.
+    Data of other forms has none.
+
+    Args:
+        data: Data that is ready for batches.
+        part: Name of the part.
+        limit: Targets of all documents, at most.
+    """
+    rows = data._ready().rows(data._number(part))
+    return rows.documents(data.modality, limit) if isinstance(rows, PackedExamples) else iter(())
 
 
 def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:

@@ -284,7 +284,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """Fit, after `calibrate`, how tokens are drawn.
 
         Args:
-            documents: Documents of the validation part, one a batch; see `Dataset.documents`.
+            documents: Documents of the validation part, one a batch; see `documents_of`.
         """
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:

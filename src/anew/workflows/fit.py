@@ -13,6 +13,7 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.device import seeded
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
+from anew.data.dataset import documents_of
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import restoring
@@ -316,7 +317,7 @@ def _documents(job: TrainingJob) -> Iterator[Batch]:
     if not job.data.part_size("validation"):
         return iter(())
     share = 0.5  # as much as for latents, which families that read documents do not have
-    return _within_slice(job, "documents", job.data.base.documents("validation", DRAWING_TARGETS), share)
+    return _within_slice(job, "documents", documents_of(job.data.base, "validation", DRAWING_TARGETS), share)
 
 
 def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:

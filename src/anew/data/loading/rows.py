@@ -181,7 +181,7 @@ class PackedExamples:
             yield _masked_batch(modality, rows, is_counted, continues[first : first + batch])
 
     def documents(self, modality: Modality, limit: int) -> Iterator[Batch]:
-        """Documents from their beginnings, one a batch; see `Dataset.documents`."""
+        """Documents from their beginnings, one a batch; see `documents_of`."""
         end = modality.spec.special.get("end") if isinstance(modality.spec, Tokens) else None
         stops = np.append(np.flatnonzero(self.ids[:-1] == end) + 1, len(self.ids))
         starts = np.append(0, stops[:-1])

@@ -316,7 +316,7 @@ class ContextHead(FittedBuffers):
             exact_from[passages.is_following] *= min_p
         rows = np.flatnonzero(is_open)
         if len(rows):
-            mixed, weights = self._weights_from(network, state, rows, exact_from, allowed)
+            mixed, weights = weights_from(self, network, state, rows, exact_from, allowed)
             experts = [mixed, network[rows]]
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
@@ -328,44 +328,6 @@ class ContextHead(FittedBuffers):
             chances[rows] = np.stack((experts[0][k, drawn], experts[1][k, drawn], self.uniform[drawn]), 1)
         state.propose_drawn(chances)
         return tokens
-
-    def _weights_from(
-        self, network: Floats, state: ContextState, rows: Ints, exact_from: Floats, allowed: Floats | None
-    ) -> tuple[Floats, Floats]:
-        """Distributions (k, V) of contexts and network together, and the weights (k, V) of the next tokens.
-
-        Args:
-            network, state, allowed: See `draw`.
-            rows: (k,) the samples.
-            exact_from: (n,) shares of the top weight below which weights need not be exact.
-        """
-        is_wanted = np.isin(np.arange(len(network)), rows)
-        mixed, weights = self._mixed_weights(network, state, rows, is_wanted, exact_from, allowed)
-        if state.accepted is None:
-            return mixed, weights
-        accepted = self.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
-        # Where the top token is an error, the next one is the measure, and more tokens have their share of it
-        lowering = np.ones(len(network), dtype=np.float32)
-        lowering[rows] = accepted.max(1) / weights.max(1)
-        if lowering.min() == 1.0:
-            return mixed, accepted
-        exact_from = exact_from * lowering
-        mixed, weights = self._mixed_weights(network, state, rows, is_wanted, exact_from, allowed)
-        return mixed, self.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
-
-    def _mixed_weights(
-        self,
-        network: Floats,
-        state: ContextState,
-        rows: Ints,
-        is_wanted: Flags,
-        exact_from: Floats,
-        allowed: Floats | None,
-    ) -> tuple[Floats, Floats]:
-        """As `_weights_from`, before errors are lowered."""
-        mixed = self.mixer.step(state.rows, state.joint, network, is_wanted, exact_from)[rows]
-        weights = state.share.select(rows).mix([mixed, network[rows], self.uniform])  # (k, V)
-        return mixed, weights if allowed is None else weights * allowed[rows]
 
     def _draw(
         self,
@@ -454,6 +416,36 @@ class ContextHead(FittedBuffers):
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))
+
+
+def weights_from(
+    head: ContextHead, network: Floats, state: ContextState, rows: Ints, exact_from: Floats, allowed: Floats | None
+) -> tuple[Floats, Floats]:
+    """Distributions (k, V) of contexts and network together, and the weights (k, V) of the next tokens, those of errors lowered.
+
+    Args:
+        network, state, allowed: See `ContextHead.draw`.
+        rows: (k,) the samples.
+        exact_from: (n,) shares of the top weight below which weights need not be exact.
+    """
+    is_wanted = np.isin(np.arange(len(network)), rows)
+
+    def exact(least: Floats) -> tuple[Floats, Floats]:
+        mixed = head.mixer.step(state.rows, state.joint, network, is_wanted, least)[rows]
+        weights = state.share.select(rows).mix([mixed, network[rows], head.uniform])  # (k, V)
+        return mixed, weights if allowed is None else weights * allowed[rows]
+
+    mixed, weights = exact(exact_from)
+    if state.accepted is None:
+        return mixed, weights
+    accepted = head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
+    # Where the top token is an error, the next one is the measure, and more tokens have their share of it
+    lowering = np.ones(len(network), dtype=np.float32)
+    lowering[rows] = accepted.max(1) / weights.max(1)
+    if lowering.min() > 0.999:
+        return mixed, accepted
+    mixed, weights = exact(exact_from * lowering)
+    return mixed, head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
 
 
 def allowed_softmax(logits: Floats, allowed: Floats | None) -> Floats:

@@ -46,7 +46,7 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
 
 @torch.inference_mode()
 def fit_error_rates(head: ContextHead, documents: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit how often unknown words and unbalanced brackets are accepted. documents: one a batch, see `Dataset.documents`."""
+    """Fit how often unknown words and unbalanced brackets are accepted. documents: one a batch, see `documents_of`."""
     head.fit_error_rates(_pieces_with_network(batch, logits_of) for batch in documents)
 
 

@@ -274,7 +274,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             self.passages.fit()
 
     def calibrate_drawing(self, documents: Iterable[Batch]) -> None:
-        """Measure how often held-out text has unknown words and unbalanced brackets, and how often they are drawn there."""
         if self.contexts is not None and self.contexts.is_fitted:
             fit_error_rates(self.contexts, documents, self._fp32_logits)
 
@@ -315,13 +314,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
         """(B,) bits of the counted targets under the network alone."""
-        nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
+        nats = torch.cat([_target_nats(self._fp32_logits(piece), piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
-
-    def _network_nats(self, batch: Batch) -> Tensor:
-        """(B*L,)."""
-        logits = self._logits(batch, torch.float32)
-        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 
@@ -420,6 +414,11 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
     mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
     if mixer.aligned and draws_copies(family, mixer.records, held_out):
         mixer.leave_records_out()
+
+
+def _target_nats(logits: Tensor, batch: Batch) -> Tensor:
+    """(B * L,) of all targets. logits: (B, L, V)."""
+    return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
