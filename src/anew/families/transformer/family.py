@@ -314,7 +314,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
         """(B,) bits of the counted targets under the network alone."""
-        nats = torch.cat([_target_nats(self._fp32_logits(piece), piece) for piece in pieces_of(batch)])
+        nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -414,11 +414,6 @@ def _fit_mixer(family: Transformer, mixer: NgramMixer, sweep: Iterable[Batch]) -
     mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
     if mixer.aligned and draws_copies(family, mixer.records, held_out):
         mixer.leave_records_out()
-
-
-def _target_nats(logits: Tensor, batch: Batch) -> Tensor:
-    """(B * L,) of all targets. logits: (B, L, V)."""
-    return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
