@@ -56,9 +56,9 @@ def test_documents_are_read_from_their_beginnings_and_spread_over_all() -> None:
     assert [len(batch.x.unique()) for batch in batches] == [2] * len(batches) and len(batches) == 4
     assert [int(batch.x[0, 0]) for batch in batches] == [END] * 4
     assert sum(int(batch.mask.sum()) for batch in batches if batch.mask is not None) == 4000
-    one = documents("ab" * 3000 + "\0", limit=4000)[0]
-    assert one.mask is not None and int(one.mask.sum()) == 4000 and one.continues is not None
-    assert one.continues.tolist() == [False, *[True] * (len(one) - 1)]
+    single = documents("ab" * 3000 + "\0", limit=4000)[0]
+    assert single.mask is not None and int(single.mask.sum()) == 4000 and single.continues is not None
+    assert single.continues.tolist() == [False, *[True] * (len(single) - 1)]
 
 
 def test_windows_from_the_middle_of_documents_say_nothing_of_closing_brackets(family: Transformer) -> None:
