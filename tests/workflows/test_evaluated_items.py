@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from anew.data.dataset import Dataset
 from anew.workflows.evaluate_samples import ONLY_COMPARED
@@ -22,9 +23,9 @@ def lines(n: int, seed: int, *, n_common: int) -> list[str]:
     ]
 
 
-def notes_and_items(folder: Path, held_out: list[str]) -> tuple[list[str], list[str]]:
-    """The notes on held-out lines, and those that are compared, where the data has 300 lines."""
-    parts = {"data": lines(300, 0, n_common=120), "held": held_out, "new": lines(60, 2, n_common=120)}
+def notes_and_items(folder: Path, held_out: list[str], data: list[str] | None = None) -> tuple[list[str], list[str]]:
+    """The notes on held-out lines, and those that are compared. data: lines; None for 300 with some common ones."""
+    parts = {"data": data or lines(300, 0, n_common=120), "held": held_out, "new": lines(60, 2, n_common=120)}
     for name, part in parts.items():
         (folder / f"{name}.txt").write_text("\n".join(part) + "\n")
     with contextlib.closing(Dataset.open(str(folder / "data.txt"), modality="text", size=ONLY_COMPARED)) as real:
@@ -56,11 +57,39 @@ def test_of_lines_taken_from_the_data_as_many_are_kept_as_it_repeats_of_itself(t
         + [line for line in lines(300, 0, n_common=120) if line.startswith("line")][:70]
     )
     notes, compared = notes_and_items(tmp_path, held_out)
-    assert "more than repeat another one within it" in notes[0]
+    assert "more than it repeats of itself" in notes[0]
     training = lines(300, 0, n_common=120)
     repeats = Counter(training)
     share = np.mean([repeats[line] > 1 for line in training])
     assert np.isclose(np.mean([line in repeats for line in compared]), share, atol=0.01)
+
+
+def test_where_none_are_left_out_it_is_not_said_that_some_are(tmp_path: Path) -> None:
+    """One item of the training part, many times: more than chance explains, and as many as the data repeats of itself."""
+    data = [f"line {i}" for i in range(150)] + [f"pair {i // 2}" for i in range(150)]
+    held_out = [f"new line {i}" for i in range(100)] + ["line 7"] * 80
+    notes, compared = notes_and_items(tmp_path, held_out, data)
+    assert "no more than it repeats of itself; they are compared like all others" in notes[0]
+    assert Counter(compared) == Counter(held_out)
+
+
+class SaltedKey(bytes):
+    """A key whose hash changes as that of bytes does from process to process."""
+
+    salt = 0
+
+    def __hash__(self) -> int:
+        return hash((bytes(self), self.salt))
+
+
+def test_the_p_of_an_overlap_is_the_same_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, p_values = np.random.default_rng(0), set()
+    items = [f"{number}".encode() for number in rng.zipf(1.3, 400)]
+    for salt in range(4):
+        monkeypatch.setattr(SaltedKey, "salt", salt)
+        keys = [SaltedKey(item) for item in items]
+        p_values.add(overlap_p(Counter(keys[:300]), Counter(keys[300:]), 0))
+    assert len(p_values) == 1
 
 
 def test_the_p_of_an_overlap_is_that_of_random_divisions() -> None:

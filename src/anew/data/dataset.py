@@ -270,8 +270,11 @@ class Dataset:
         return list(self.scan.labels), numbers[np.sort(permutation(rows.num_items, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some, drawn at
-        random, in random order."""
+        """Documents (or records) of a text part in order; of more than `limit` characters (default: 16 million) some of them.
+
+        These are drawn at random from data in memory. From streamed data they are read shard by shard, in the order of training (held-out
+        parts: in that of the data), and each shard from its first record on.
+        """
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
         for item in self._ready().text(self._number(part), remaining):
@@ -471,6 +474,9 @@ def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = 
 
 
 def num_texts(data: Dataset, part: str, texts: Sequence[str], limit: int | None = None) -> int:
-    """The number of all texts of a part, of which `data.text(part, limit)` returned these."""
+    """The number of all texts of a part, of which `data.text(part, limit)` returned these.
+
+    The last one counts as whole, though it may be cut. So the share of a few long texts that were read is overestimated (one whole and
+    two thirds of another of three count as .67, for .56). Long files are read in spans, which makes them many."""
     is_whole = sum(map(len, texts)) < (DEFAULT_TEXT_LIMIT if limit is None else limit)
     return len(texts) if is_whole else max(data.scan.parts.get(part, 0), len(texts))

@@ -116,9 +116,11 @@ class EvaluatedItems:
         repeating = np.flatnonzero([_key(item) in shared for item in items])
         chosen = np.random.default_rng(self.seed).permutation(repeating)[num_kept:]
         self._left_out = Counter(_key(items[i]) for i in chosen)
+        if not self._num_left_out:
+            return [f"{fact}, no more than it repeats of itself; they are compared like all others."]
         if not num_kept:
             return [f"{fact}; they are left out."]
-        return [f"{fact}, more than repeat another one within it; {self._num_left_out:,} of them are left out."]
+        return [f"{fact}, more than it repeats of itself; {self._num_left_out:,} of them are left out."]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """The items of `_labelled_items`."""
@@ -202,19 +204,21 @@ class EvaluatedItems:
 
 def overlap_p(train: Counter[bytes], held_out: Counter[bytes], seed: int) -> float:
     """The share of random divisions of these items, by their keys, in which as many held-out items are also training items."""
-    keys = np.array([(train[key], held_out[key]) for key in train.keys() | held_out.keys()])  # (k, 2)
-    repeated = keys[keys.sum(axis=1) > 1]
-    totals, num_train, num_items = repeated.sum(axis=1), train.total(), train.total() + held_out.total()
-    owner = np.repeat(np.arange(len(totals)), totals)
+    # Sorted: the order of a set of bytes differs between processes, and items are drawn by their places
+    keys = sorted(key for key in train.keys() | held_out.keys() if train[key] + held_out[key] > 1)
+    repeated = np.array([(train[key], held_out[key]) for key in keys], dtype=np.int64).reshape(-1, 2)  # (k, 2)
+    totals = repeated.sum(axis=1)  # (k,)
+    owner = np.repeat(np.arange(len(totals)), totals)  # (r,)
 
     def overlap(counts: Integers) -> int:
         return int((totals - counts)[counts > 0].sum())
 
     rng, observed = np.random.default_rng(seed), overlap(repeated[:, 0])
-    is_train = np.arange(num_items) < num_train
+    # Of all items, only those that repeat each other are drawn
+    num_repeated_train = rng.hypergeometric(train.total(), held_out.total(), len(owner), NUM_DIVISIONS)
     num_as_large = 0
-    for _ in range(NUM_DIVISIONS):
-        labels = rng.permutation(is_train)[: len(owner)]
+    for num_train in num_repeated_train.tolist():
+        labels = rng.permutation(np.arange(len(owner)) < num_train)  # (r,)
         num_as_large += overlap(np.bincount(owner[labels], minlength=len(totals))) >= observed
     return (1 + num_as_large) / (1 + NUM_DIVISIONS)
 

@@ -61,6 +61,8 @@ def test_many_items_that_no_generator_guesses_are_copied() -> None:
     assert replace(many, unguessable_training=10, unguessable=1, held_out=1, held_out_samples=1).copied_p == 1.0
     assert replace(many, unguessable_training=10, real=40).copied_p > 0.05
     assert replace(many, samples=4, items=4, unguessable_training=4).copied_p > 0.001
+    once = replace(many, unguessable_training=10)
+    assert once.copied_p == pytest.approx(2.0 * once.different_p(10))  # one of two p
     keys = [[number] for number in range(800)]
     repeats = count_repeats(
         [*keys[:10], *([-number] for number in range(1, 191))],

@@ -15,6 +15,7 @@ from anew.evaluation.metrics.classes import (
     LabelledFeatures,
     affordable_probe,
     class_mix_warning,
+    label_accuracy_spec,
     total_variation,
 )
 from anew.evaluation.modalities.image import EXPORT as IMAGE
@@ -103,6 +104,21 @@ def test_a_weak_classifier_tells_labels_that_mean_nothing_from_those_of_the_data
     assert shuffled.grade in ("fair", "poor")
     scores, left = scores_of(generated, apart=0.0)
     assert not scores and "the class mix, and whether samples match their classes" in left[0]
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.3), (0.85, 0.15), (0.25,) * 4])
+def test_labels_that_mean_nothing_are_poor_however_unequal_the_classes(shares: tuple[float, ...]) -> None:
+    """Of two classes of 85% and 15%, labels without meaning were only fair."""
+    naive = sum(share**2 for share in shares)
+    for accuracy in (0.9, 0.95):
+        spec, loss = label_accuracy_spec(accuracy, naive), accuracy - naive
+        assert spec.tolerance is not None and spec.tolerance.large == pytest.approx(0.4 * loss)
+        assert spec.tolerance.least_to_pass >= 500
+        halves = (naive - 0.02, naive + 0.02)
+        part = part_of(Score(spec, naive, low=halves[0], high=halves[1], real_baseline=accuracy, n=1_000, source="x"))
+        assert part is not None and part.grade == "poor"
+    assert label_accuracy_spec(0.95, 0.25).tolerance.least_to_pass == 500  # type: ignore[union-attr]
+    assert label_accuracy_spec(0.5, 0.25).tolerance.least_to_pass == 8_000  # type: ignore[union-attr]
 
 
 def test_of_samples_like_no_real_item_nothing_is_said() -> None:

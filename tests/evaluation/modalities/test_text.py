@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.modalities import text as text_module
-from anew.evaluation.modalities.text import EXPORT, beginning
+from anew.evaluation.modalities.text import EXPORT
 from anew.evaluation.score import Score
 
 
@@ -182,9 +182,15 @@ def test_baselines_are_of_all_training_text(
     assert (scores["known_words"].real_baseline or 0.0) > 0.9
 
 
-def test_the_beginning_of_texts() -> None:
-    assert beginning(["abc", "def", "gh"], 5) == ["abc", "de"]
-    assert beginning(["abc", "", "d"], 3) == ["abc"] and beginning(["abc"], 9) == ["abc"] and beginning([], 9) == []
+def test_fewer_training_texts_than_were_read_are_from_all_over_them(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    """Late reports looked for the nearest text among the first files."""
+    texts = [letter * 2_500 for letter in "AB" for _ in range(60)]
+    evaluation = EXPORT(make_inputs(texts, texts[:3], texts[:2]))
+    assert len(evaluation._part("train", 1_000_000)) == 120
+    stretches = evaluation._part("train", 30_000)
+    assert sum(map(len, stretches)) <= 30_000 and {text[0] for text in stretches} == {"A", "B"}
 
 
 def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -116,11 +116,11 @@ class RepeatedItems:
     @property
     def copied_p(self) -> float:
         """The p of unguessable training items: of the one that samples repeat most often, for its frequency among real items, or of how
-        many different ones they repeat, unless they repeat unguessable held-out items, too."""
+        many different ones they repeat, unless they repeat unguessable held-out items, too; by Bonferroni for the two."""
         most_frequent_p = self._most_frequent_p([item for item in self.often if item.is_unguessable])
-        return (
-            most_frequent_p if self.unguessable else min(most_frequent_p, self.different_p(self.unguessable_training))
-        )
+        if self.unguessable:
+            return most_frequent_p
+        return min(2.0 * min(most_frequent_p, self.different_p(self.unguessable_training)), 1.0)
 
     def _most_frequent_p(self, items: Sequence[RepeatedItem]) -> float:
         """The least p of some of the training items, by Bonferroni for all of those that samples repeat."""

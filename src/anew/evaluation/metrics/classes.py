@@ -81,19 +81,19 @@ PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
-def label_accuracy_spec(skill: float) -> MetricSpec:
-    """LABEL_ACCURACY with limits for a classifier of a skill from 0, guessing, to 1, no error.
+def label_accuracy_spec(accuracy: float, naive: float) -> MetricSpec:
+    """LABEL_ACCURACY with limits for a classifier of this accuracy on real items, and on labels without meaning (naive).
 
-    Samples whose labels mean nothing lose all of its skill, and no more: a weak classifier loses few points, which count as much, but
-    takes more samples to lose them beyond chance.
+    The limits are shares of what labels without meaning lose: where a classifier is weak or one class is common, these are few
+    points, which count as much. Enough samples have an interval that is as narrow beside the limits as that of ENOUGH_TO_PASS samples
+    is where labels without meaning lose everything and half are recognised.
     """
     tolerance = LABEL_ACCURACY.tolerance
     assert tolerance is not None
-    small, large, least_to_pass = (
-        skill * tolerance.small,
-        skill * tolerance.large,
-        math.ceil(tolerance.least_to_pass / skill**2),
-    )
+    loss = max(accuracy - naive, MIN_ACCURACY_SKILL * (1.0 - naive), 1e-9)
+    variance = accuracy * (1.0 - accuracy) / 0.25  # of one sample, as a share of that at one half
+    least_to_pass = max(tolerance.least_to_pass, math.ceil(tolerance.least_to_pass * variance / loss**2))
+    small, large = loss * tolerance.small, loss * tolerance.large
     return replace(LABEL_ACCURACY, tolerance=replace(tolerance, small=small, large=large, least_to_pass=least_to_pass))
 
 
@@ -225,9 +225,8 @@ class ClassMetrics:
         low, high = clopper_pearson(float(rows.sum()), len(rows))
         requested, shares = (class_shares(x, len(self.names)) for x in (self.samples.labels, self.train.labels))
         naive = float(requested @ shares)  # of a generator with the data's mix that ignores the labels
-        skill = (real_accuracy - naive) / max(1.0 - naive, 1e-9)
         return Score(
-            label_accuracy_spec(min(max(skill, MIN_ACCURACY_SKILL), 1.0)),
+            label_accuracy_spec(real_accuracy, naive),
             float(rows.mean()),
             low=low,
             high=high,

@@ -304,12 +304,12 @@ class TextEvaluation(Evaluation[str]):
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
-        """Texts of a part, up to `max_characters` in all."""
+        """Texts of a part, or stretches from all over it, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
             if longer:
-                self._texts[part, max_characters] = beginning(longer[0], max_characters)
+                self._texts[part, max_characters] = _drawn(longer[0], max_characters, self.inputs.seed)
             else:
                 self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
@@ -317,14 +317,12 @@ class TextEvaluation(Evaluation[str]):
     @cached_property
     def _train(self) -> list[str]:
         """Texts of the training part, or stretches of them, MAX_TRAIN_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, rng)
+        return _drawn(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, self.inputs.seed)
 
     @cached_property
     def _held_out(self) -> list[str]:
         """Texts of the test part, or stretches of them, MAX_TEST_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
+        return _drawn(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, self.inputs.seed)
 
     # ---- generated text compared with held-out text ----
 
@@ -356,14 +354,8 @@ class TextEvaluation(Evaluation[str]):
         return sets
 
 
-def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
-    """The first texts, `max_characters` in all; the last one may be cut."""
-    starts = np.cumsum([0, *map(len, texts)])
-    return [
-        text[: max_characters - start]
-        for text, start in zip(texts, starts.tolist(), strict=False)
-        if start < max_characters
-    ]
+def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
+    return stretches(texts, max_characters, np.random.default_rng(seed))
 
 
 def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
