@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,14 +15,18 @@ import torch
 from PIL import Image
 
 from anew.core import threads
+from anew.core.specs import Grid, Tokens
 from anew.core.world import World
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
 from anew.planning.context import RunContext
 from anew.runs import events
+from anew.training.progress import TimeProgress
 from anew.workflows import fit
 from reporters import Lines
 from samples import shapes, trained
+
+BUDGET = 300.0
 
 
 def digest(run: Path) -> str:
@@ -79,6 +84,35 @@ def test_crowded_cores_calibrate_by_fewer_samples_and_a_replay_by_as_many(
     assert fit._calibration_samples(job, 128) == 128
 
 
+def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def sweep(part: str) -> Iterator[int]:
+        for number in range(20):
+            now[0] += 4.0
+            yield number
+
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=90.0),
+        context=SimpleNamespace(elapsed=lambda: now[0]),
+        world=World(),
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+        data=SimpleNamespace(spec=Grid((1, 8, 8), "CRT"), sweep=sweep),
+    )
+    assert len(list(fit._closed_form_batches(job))) == 7  # 28 s; the next one comes after 30
+    monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
+    job.request.plan_from, job.plan.budget_s = tmp_path, None
+    assert len(list(fit._closed_form_batches(job))) == 7
+    job.request.plan_from, now[0] = None, 0.0
+    assert len(list(fit._closed_form_batches(job))) == 20
+    job.plan.budget_s, job.data.spec = 90.0, Tokens(10, 8)
+    assert len(list(fit._closed_form_batches(job))) == 20
+
+
 @pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])
 def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
     crowding: float, is_calibrated: bool, monkeypatch: pytest.MonkeyPatch
@@ -96,3 +130,30 @@ def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
     )
     fit._calibrate_in_time(job, None)  # type: ignore[arg-type]
     assert bool(done) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated
+
+
+def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:
+    plan = SimpleNamespace(steps=None, train_s=180.0, budget_s=BUDGET)
+    job: Any = SimpleNamespace(
+        plan=plan,
+        request=SimpleNamespace(plan_from=None),
+        train_config=SimpleNamespace(train_seconds=0.0),
+        world=SimpleNamespace(size=2, device=None),
+    )
+    lengths = [fit._progress(job, 150.0, length, False) for length in (0.0, 260.0)]
+    assert [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)] == [180.0, 260.0]
+
+
+def test_a_training_that_was_stopped_before_its_first_checkpoint_has_the_planned_time() -> None:
+    """Sound took so long to read again that a resumed run had 1 s of the 28 s that it promised."""
+    plan = SimpleNamespace(steps=None, train_s=28.0, budget_s=BUDGET)
+    job: Any = SimpleNamespace(
+        plan=plan,
+        request=SimpleNamespace(plan_from=None),
+        train_config=SimpleNamespace(train_seconds=0.0),
+        world=World(),
+        context=RunContext(Lines(), time.monotonic() - BUDGET, World(), crowding=1.0),
+    )
+    lengths = [fit._progress(job, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
+    seconds = [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)]
+    assert seconds[0] <= 1.0 and seconds[1] == 28.0
