@@ -471,13 +471,7 @@ def is_content_of(data: Dataset, state: DataRecord) -> bool:
 def documents_of(data: Dataset, part: str, limit: int) -> Iterator[Batch]:
     """Documents of running text, each read from its beginning: one a batch, in random order.
 
-    Long documents are cut, so that several are read. The windows of a document overlap, and each continues the one before.
-    Data of other forms has none.
-
-    Args:
-        data: Data that is ready for batches.
-        part: Name of the part.
-        limit: Targets of all documents, at most.
+    Long ones are cut, so that several are read. The windows of each overlap and go on. Other data has none. limit: targets in all.
     """
     rows = data._ready().rows(data._number(part))
     return rows.documents(data.modality, limit) if isinstance(rows, PackedExamples) else iter(())
