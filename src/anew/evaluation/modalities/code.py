@@ -157,6 +157,9 @@ class CodeEvaluation(TextEvaluation):
         if not samples:
             return
         held_out = self._held_out_files(np.random.default_rng(self.inputs.seed), len(samples))
+        if not held_out:
+            self.skip("the share that parses", "there is no held-out code")
+            return
         are_whole, cut = self._texts_are_alike, ""
         if not are_whole:
             samples = list(map(_whole_lines, samples))
