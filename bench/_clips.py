@@ -100,7 +100,7 @@ class Subject:
 
     @torch.inference_mode()
     def judged(self, generated: Clips) -> dict[str, float]:
-        """Fréchet distances to held-out clips, and what the judge of differences thinks."""
+        """Judge distances to held-out clips, and what the judge of differences thinks."""
         votes = torch.cat([self.change(part).softmax(1) for part in differences_of(generated).split(200)])
         share = votes.mean(0)
         return {

@@ -1,4 +1,4 @@
-"""The judge of the image benchmark: a small digit classifier, and Fréchet distances in its 64 features."""
+"""The judge of the image benchmark: a small digit classifier, and judge distances: Fréchet distances in its 64 features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound: Fréchet distance, digits recognised and tone of samples after 300 CPU seconds of training on one core.
+"""Sound: judge distance (README.md), digits recognised and tone of samples after 300 CPU seconds of training on one core.
 
     python bench/audio.py --data FSDD [--seeds 3] [--only anew wavenet complex-unet ...]
 

@@ -1,4 +1,4 @@
-"""Images: Fréchet distance after 300 seconds on one core, and the time of 1,000 samples, beside the peers in one run.
+"""Images: judge distance (README.md) after 300 seconds on one core, and the time of 1,000 samples, beside the peers in one run.
 
     python bench/images.py --data MNIST-FOLDER [--seeds 3] [--only vae-whole pythae ...]
     python bench/images.py --colour FOLDER [--side 32]

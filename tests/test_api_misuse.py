@@ -294,6 +294,20 @@ def test_a_setting_in_place_of_an_argument(verb: str, argument: str, hint: str) 
         getattr(anew, verb)("x", **{argument: 8})
 
 
+@pytest.mark.parametrize(
+    ("call", "missing"),
+    [
+        (lambda: anew.compare("x"), "compare.. needs the argument `out`; help.anew.compare. says what it is"),  # type: ignore[call-arg]
+        (lambda: anew.export("x"), "export.. needs the argument `to`"),  # type: ignore[call-arg]
+        (lambda: anew.example("towns"), "example.. needs the argument `folder`"),  # type: ignore[call-arg]
+        (lambda: anew.train(budget="1m"), "train.. needs the argument `data`"),  # type: ignore[call-arg]
+    ],
+)
+def test_an_argument_that_is_missing(call: Callable[[], object], missing: str) -> None:
+    with pytest.raises(anew.ConfigError, match=missing):
+        call()
+
+
 def test_the_last_of_several_seeds_is_in_range(place: Path, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match=f"seed={2**63 - 2} is out of range; give 0 to {2**63 - 3:,}"):
         anew.compare(place / "names.txt", out=tmp_path / "made", families="vae,gan", steps=1, seed=2**63 - 2, seeds=3)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anew.api.keywords import names_unknown_arguments
 from anew.core import arguments
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def check_example(name: str) -> None:
     check_name(name)
 
 
+@names_unknown_arguments
 def example(name: str, folder: str | Path) -> Path:
     """Write an example dataset as ordinary files. The data comes from an installed package; nothing is downloaded.
 

@@ -17,7 +17,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 FRECHET_DISTANCE = MetricSpec(
     "frechet_distance",
     "Fréchet distance",
-    "Distance between all samples and all real items: their average features and how these vary together.",
+    "Distance between all samples and all real items in Anew's own features, so it is not FID: their averages and how they vary together.",
     order=10,
     award="Closest to the data",
     tolerance=Tolerance(

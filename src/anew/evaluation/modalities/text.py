@@ -309,8 +309,7 @@ class TextEvaluation(Evaluation[str]):
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
             if longer:
-                rng = np.random.default_rng(self.inputs.seed)
-                self._texts[part, max_characters] = stretches(longer[0], max_characters, rng)
+                self._texts[part, max_characters] = _drawn(longer[0], max_characters, self.inputs.seed)
             else:
                 self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
@@ -318,14 +317,12 @@ class TextEvaluation(Evaluation[str]):
     @cached_property
     def _train(self) -> list[str]:
         """Texts of the training part, or stretches of them, MAX_TRAIN_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, rng)
+        return _drawn(self._part("train", MAX_SEARCHED_CHARACTERS), MAX_TRAIN_CHARACTERS, self.inputs.seed)
 
     @cached_property
     def _held_out(self) -> list[str]:
         """Texts of the test part, or stretches of them, MAX_TEST_CHARACTERS in all."""
-        rng = np.random.default_rng(self.inputs.seed)
-        return stretches(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, rng)
+        return _drawn(self._part("test", MAX_READ_CHARACTERS), MAX_TEST_CHARACTERS, self.inputs.seed)
 
     # ---- generated text compared with held-out text ----
 
@@ -355,6 +352,10 @@ class TextEvaluation(Evaluation[str]):
             return None
         self.notes += _notes_on_length(size, total)
         return sets
+
+
+def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
+    return stretches(texts, max_characters, np.random.default_rng(seed))
 
 
 def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
