@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from anew.evaluation import memorization, metrics, modalities
+from anew import evaluation
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.item_classifiers import ItemClassifier
 from anew.evaluation.metrics.item_statistics import ItemStatistic
@@ -37,15 +37,14 @@ BETTER = {"lower": "less", "higher": "more", "closer to real": "near 1"}
 
 
 def all_specs() -> list[MetricSpec]:
-    """The metrics at the top level of modules, and bits per unit with their reference rows; each name once."""
+    """The metrics at the top level of all modules of evaluation, and bits per unit with their reference rows; each name once."""
     bits = [bits_spec(unit, reference) for unit, names in REFERENCES_OF.items() for reference in ("", *names)]
     return list({spec.name: spec for spec in (*bits, *_specs())}.values())
 
 
 def _specs() -> Iterator[MetricSpec]:
-    for package in (metrics, modalities, memorization):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            yield from _specs_in(vars(importlib.import_module(module.name)).values())
+    for module in pkgutil.walk_packages(evaluation.__path__, f"{evaluation.__name__}."):
+        yield from _specs_in(vars(importlib.import_module(module.name)).values())
 
 
 def _specs_in(values: object) -> Iterator[MetricSpec]:

@@ -51,6 +51,9 @@ def test_what_excludes_each_other_or_is_unknown_is_said(
         make_request(tmp_path, **arguments)
 
 
-def test_a_request_needs_no_pytorch() -> None:
-    code = "import sys, anew.planning.request, anew.planning.replay; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "names"), [("anew.planning.request", {"torch", "numpy"}), ("anew.planning.replay", {"torch"})]
+)
+def test_a_request_needs_no_arrays(module: str, names: set[str]) -> None:
+    code = f"import sys, {module}; sys.exit(bool({names} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import nn
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
-from anew.functional.schedules import power_decay, power_exponent, warmup_stable_decay
 from anew.training.optim import Optimizer, orthogonalize
 
 
@@ -73,24 +70,3 @@ def test_a_parameter_without_a_group_is_an_error() -> None:
         assert "'bias'" in str(error)
     else:
         raise AssertionError("no error")
-
-
-def test_schedule_rises_stays_and_lands_on_zero() -> None:
-    rate = [warmup_stable_decay(s, s / 100, warmup_steps=5, decay=0.4) for s in range(101)]
-    assert rate[0] == 0.2
-    assert all(r == 1.0 for r in rate[5:60])
-    assert rate[100] == 0.0
-    assert all(a >= b for a, b in itertools.pairwise(rate[60:]))
-
-
-def test_power_average_has_the_width_asked_for() -> None:
-    exponent = power_exponent(0.1)
-    weights = torch.zeros(2000, dtype=torch.float64)
-    for step in range(1, 2001):
-        keep = power_decay(step, exponent)
-        weights *= keep
-        weights[step - 1] = 1 - keep
-    times = torch.arange(1, 2001, dtype=torch.float64) / 2000
-    mean = (weights * times).sum()
-    width = ((weights * (times - mean) ** 2).sum()).sqrt()
-    assert abs(float(width) - 0.1) < 0.002

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
-from anew.families.training_settings import TrainingSettings
+from anew.families.training_settings import GridTrainingSettings
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), exclude: str
 
 def muon_and_adamw(
     matrices: Callable[[str, Tensor], bool],
-    config: TrainingSettings,
+    config: GridTrainingSettings,
     *,
     dtype: torch.dtype,
     weight_decay: float = 0.0,

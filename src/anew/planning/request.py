@@ -1,6 +1,6 @@
-"""A user's request for a training, checked before anything is read or written: its settings, and the folder that it names or gets.
+"""A user's request for a training, checked before anything is read or written: its settings, and the folder of its run.
 
-Does not import PyTorch.
+Imports neither PyTorch nor NumPy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from anew.core.durations import parse_duration
 from anew.core.registry import available, check_name, codecs, family_settings
 from anew.core.settings import SettingValue, as_text, check_int, route_settings
 from anew.data.file_names import is_hub_name
-from anew.data.modality import load_modality
 from anew.errors import ConfigError, DataError
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
@@ -68,8 +67,6 @@ def make_request(
     if modality is not None:
         check_name("data", modality)
     if texts and request["family"] != OWN_FAMILY:
-        from anew.planning.request import setting_owners  # reads all modules with settings, which takes a while
-
         route_settings(texts, setting_owners(family_name, modality))
     return check_request(requested(request))
 
@@ -152,6 +149,8 @@ def check_data_settings(settings: Mapping[str, object], modality: str | None) ->
 
 
 def _modality_configs(modality: str | None) -> dict[str, type]:
+    from anew.data.modality import load_modality  # imports NumPy, which checking a request must not wait for
+
     return {name: load_modality(name).Config for name in ([modality] if modality else available("data"))}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.families.training_settings import TrainingSettings, with_default
+from anew.families.training_settings import GridTrainingSettings, with_default
 
 
 @dataclass(frozen=True, slots=True)
-class DiffusionConfig(TrainingSettings):
+class DiffusionConfig(GridTrainingSettings):
     batch_size: int = with_default("batch_size", 128)
     decay: float = with_default("decay", 0.6)
     net: str = setting("unet", "U-Net for small grids, patch Transformer for large ones", choices=("unet", "dit"))

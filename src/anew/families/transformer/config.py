@@ -5,32 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
+from anew.families.training_settings import TrainingSettings, with_default
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerConfig:
+class TransformerConfig(TrainingSettings):
     """Settings of the network of a Transformer and its training."""
 
-    batch_size: int = setting(16, "examples per step", low=1, high=1_000_000)
+    batch_size: int = with_default("batch_size", 16)
+    ema_width: float = with_default("ema_width", 0.0)
     layers: int = setting(4, "Transformer blocks", low=1, high=200)
     width: int = setting(128, "hidden size; a multiple of heads", low=8, high=65_536)
     heads: int = setting(2, "attention heads; width / heads must be even", low=1, high=4096)
     mlp_size: int = setting(352, "inner size of the gated MLP", low=8, high=262_144)
     tie_embeddings: bool = setting(False, "share one matrix between embedding and output")
     dropout: float = setting(0.0, "dropout rate of each block's output", low=0.0, high=0.9)
-    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=10.0)
     embedding_lr: float = setting(0.05, "peak learning rate of the embedding (AdamW)", low=0.0, high=10.0)
     head_lr: float = setting(0.01, "peak learning rate of the output matrix (AdamW)", low=0.0, high=10.0)
     weight_decay: float = setting(
         0.0, "decoupled weight decay of the weight matrices, multiplied by their learning rate", low=0.0, high=10.0
     )
     warmup_steps: int = setting(10, "steps of linear warm-up", low=0, high=1_000_000_000)
-    decay: float = setting(
-        0.5, "share of the run, at its end, in which the learning rate decays to zero", low=0.0, high=1.0
-    )
-    ema_width: float = setting(
-        0.0, "relative width of the moving average of the weights; 0 keeps the last", low=0.0, high=0.28
-    )
     ngrams: bool = setting(True, "mix Kneser-Ney probabilities with the network's")
     aligned: bool = setting(False, "mix in predictions from similar places in training records; needs ngrams")
     contexts: bool = setting(
@@ -52,11 +47,6 @@ class TransformerConfig:
         high=1_000_000_000,
     )
     ngram_order: int = setting(4, "longest context that is counted", unit="tokens", low=0, high=16)
-    precision: str = setting(
-        "auto",
-        "numerical precision of training; auto: bf16 where the hardware has it",
-        choices=("auto", "fp32", "bf16"),
-    )
 
 
 @dataclass(frozen=True, slots=True)

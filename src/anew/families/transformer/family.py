@@ -45,7 +45,6 @@ from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
-from anew.nets.precision import compute_dtype
 
 # At the smallest size: 8 windows of 128; on proteins, batches of 8 and 16 were within .03 bits of each other
 # (docs/log.md, 2026-11-25).
@@ -216,10 +215,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             ParameterGroup(lambda name, p: True, "adamw", c.head_lr, eps=1e-10),
         )
         return OptimizerConfig(groups, warmup_steps=c.warmup_steps, decay=c.decay, ema_width=c.ema_width)
-
-    @property
-    def block_dtype(self) -> torch.dtype:
-        return compute_dtype(self.config.precision, self.device)
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
         """Cross-entropy in nats, summed over the targets that count."""

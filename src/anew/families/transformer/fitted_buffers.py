@@ -31,6 +31,12 @@ class FittedBuffers(nn.Module):
             self.register_buffer(name, torch.from_numpy(array).to(self.place.device))
         self.clear_cache()
 
+    def drop_buffers(self, *names: str) -> None:
+        """Remove buffers of these names, if there are any."""
+        for name in names:
+            self._buffers.pop(name, None)
+        self.clear_cache()
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The buffers that were made, by name."""
         return {name: self.get_buffer(name).cpu().numpy() for name in self.dtypes if name in self._buffers}

@@ -44,6 +44,7 @@ from anew.functional import token_choice
 # Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
 # stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
+GATE = "gate"
 GATE_ALONE = "gate_without_records"  # with which samples are drawn if they would come too near to the records
 MOSTLY_NEAR = 0.5  # share of places with near relatives from which on these are usual; chosen
 VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
@@ -79,18 +80,19 @@ class NgramMixer(CountBuffers):
         spellings: Sequence[bytes] = (),
     ) -> None:
         super().__init__(vocab_size, order)
-        self.dtypes = {**self.dtypes, **RECORD_DTYPES, GATE_ALONE: torch.float64}
+        self.dtypes = {**self.dtypes, **RECORD_DTYPES, GATE: torch.float64, GATE_ALONE: torch.float64}
         self.aligned = aligned
         self.ends, self.by_class = RecordEnds(end_id), ClassCounts(vocab_size, order, num_classes)
         self.by_field = FieldCounts(vocab_size, order, spellings)
-        gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
+        self._records: AlignmentIndex | None = None
+        self._gate: Doubles | None = None
+        gate = np.zeros((FeatureLayout.make(order, aligned).size, self.num_models))
         gate[-1] = 1 / self.num_models
-        self.register_buffer("gate", gate)
+        self.set_buffers({GATE: gate})
         is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
         self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
-        self._records: AlignmentIndex | None = None
-        self._gate = self._gate_alone = gate.numpy()
-        self._weights_alone: Doubles = np.zeros(2)
+        # Without aligned records, if `fit` keeps them
+        self._gate_alone, self._weights_alone = gate, np.zeros(2)
 
     @property
     def num_models(self) -> int:
@@ -123,9 +125,8 @@ class NgramMixer(CountBuffers):
         self.by_field.count(sequences)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
+        if GATE in shapes and shapes[GATE] != self.gate.shape:  # its fit dropped the aligned records
             self._drop_records()
-            self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
         super().allocate_buffers(shapes)
 
     def check(self) -> None:
@@ -141,13 +142,14 @@ class NgramMixer(CountBuffers):
 
     def clear_cache(self) -> None:
         super().clear_cache()
-        self._records = None
+        self._records = self._gate = None
 
     @property
-    def counts(self) -> KneserNey:
-        if self._counts is None:
+    def gate_weights(self) -> Doubles:
+        """(F, S) the gate, on the CPU."""
+        if self._gate is None:
             self._gate = self.gate.cpu().numpy()
-        return super().counts
+        return self._gate
 
     @property
     def combined(self) -> CombinedCounts:
@@ -164,9 +166,8 @@ class NgramMixer(CountBuffers):
 
     def _drop_records(self) -> None:
         """Remove the aligned records, which are of no use."""
-        for name in RECORD_DTYPES:
-            self._buffers.pop(name, None)
-        self.aligned, self._records = False, None
+        self.drop_buffers(*RECORD_DTYPES)
+        self.aligned = False
 
     def drawing(self) -> NgramMixer:
         """The mixer that samples are drawn with: this one or, after `leave_records_out`, one without the aligned records."""
@@ -179,7 +180,7 @@ class NgramMixer(CountBuffers):
 
     def leave_records_out(self) -> None:
         """From now on, draw samples without the aligned records; after `fit`."""
-        self.register_buffer(GATE_ALONE, torch.from_numpy(self._gate_alone).to(self.gate.device))
+        self.set_buffers({GATE_ALONE: self._gate_alone})
         self.ends.set_weights(WEIGHTS_ALONE, self._weights_alone)
 
     # -- one step -------------------------------------------------------------------------------------------------------
@@ -352,13 +353,13 @@ class NgramMixer(CountBuffers):
     ) -> Floats:
         """(n, V) joint log-probabilities up to each row's constant."""
         features = self._features(contexts, models, recent, log_odds)
-        return mix_log_probs(features, self._gate, [model.log_probs for model in models])
+        return mix_log_probs(features, self.gate_weights, [model.log_probs for model in models])
 
     # -- the gate -------------------------------------------------------------------------------------------------------
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
         """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
-        self._buffers.pop(GATE_ALONE, None)
+        self.drop_buffers(GATE_ALONE)
         self.ends.drop_weights_alone()
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
@@ -369,8 +370,7 @@ class NgramMixer(CountBuffers):
                 self._gate_alone, gate, weights = gate, aligned_gate, self.ends.fitted_weights
             else:
                 self._drop_records()
-        self._gate = gate
-        self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
+        self.set_buffers({GATE: gate})
         self.ends.set_weights(WEIGHTS, weights)
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
@@ -383,11 +383,11 @@ class NgramMixer(CountBuffers):
         models = self._models(fitted_inputs)
         features = self._features(fitted_inputs.contexts, models, fitted_inputs.recent, fitted_inputs.log_odds)
         log_probs = [model.log_probs for model in models]
-        self._gate = fit_gate(features, log_probs, fitted_targets)
-        mixed = normalize(mix_log_probs(features, self._gate, log_probs))
+        gate = self._gate = fit_gate(features, log_probs, fitted_targets)  # for `mix`
+        mixed = normalize(mix_log_probs(features, gate, log_probs))
         self.ends.fit(mixed, fitted_inputs.places, fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
-        return self._gate, float(nats.mean(dtype=np.float64))
+        return gate, float(nats.mean(dtype=np.float64))
 
 
 def _check_records(ids: Tensor, lengths: Tensor, vocab_size: int) -> None:

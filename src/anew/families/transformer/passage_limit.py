@@ -67,10 +67,14 @@ class PassageLimit(FittedBuffers):
 
     def fit(self) -> None:
         """Measure how often the held-out documents that were watched continue passages of the training text, if that was kept."""
-        rates = None if self._text is None else continuation_rates(self.index, self._documents)
-        self._documents = []
+        documents, self._documents = self._documents, []
+        if self._text is None:
+            return
+        index = self.index
+        rates = continuation_rates(index, documents)
         if rates is not None:
-            self.register_buffer("rates", torch.from_numpy(rates))
+            self.set_buffers({"rates": rates})
+            self._index = index  # of the text, which is the same
 
     def check(self) -> None:
         rates = self._buffers.get("rates")

@@ -72,8 +72,7 @@ class RecordEnds(FittedBuffers):
 
     def drop_weights_alone(self) -> None:
         """Draw samples by the same weights again."""
-        self._buffers.pop(WEIGHTS_ALONE, None)
-        self.clear_cache()
+        self.drop_buffers(WEIGHTS_ALONE)
 
     def check(self) -> None:
         lengths, weights = self._buffers.get(LENGTHS), self._buffers.get(WEIGHTS)
