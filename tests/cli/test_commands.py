@@ -292,8 +292,9 @@ def test_what_is_waited_for_is_printed_escaped(capsys: pytest.CaptureFixture[str
     logger = logging.getLogger("anew.stores")
     with _waiting_shown():
         logger.info("copying %s", "s3://bucket\x1b[2J")
+        logging.getLogger("anew.reading").info("reading the data (10 s so far)")
     logger.info("of another program")
-    assert capsys.readouterr().err == "copying s3://bucket\\x1b[2J\n"
+    assert capsys.readouterr().err == "copying s3://bucket\\x1b[2J\nreading the data (10 s so far)\n"
 
 
 def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from anew.core import threads
+from anew.core.specs import Grid, Tokens
 from anew.core.world import World
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
@@ -77,6 +79,35 @@ def test_crowded_cores_calibrate_by_fewer_samples_and_a_replay_by_as_many(
     assert fit._calibration_samples(replay, 128) == 32
     job.context = replay.context
     assert fit._calibration_samples(job, 128) == 128
+
+
+def test_closed_forms_of_grids_read_until_a_third_of_the_budget_and_a_replay_as_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def sweep(part: str) -> Iterator[int]:
+        for number in range(20):
+            now[0] += 4.0
+            yield number
+
+    job: Any = SimpleNamespace(
+        plan=SimpleNamespace(budget_s=90.0),
+        context=SimpleNamespace(elapsed=lambda: now[0]),
+        world=World(),
+        request=SimpleNamespace(plan_from=None),
+        folder=SimpleNamespace(path=tmp_path),
+        data=SimpleNamespace(spec=Grid((1, 8, 8), "CRT"), sweep=sweep),
+    )
+    assert len(list(fit._closed_form_batches(job))) == 7  # 28 s; the next one comes after 30
+    monkeypatch.setattr(fit, "replayed_run", lambda path: SimpleNamespace(path=path))
+    job.request.plan_from, job.plan.budget_s = tmp_path, None
+    assert len(list(fit._closed_form_batches(job))) == 7
+    job.request.plan_from, now[0] = None, 0.0
+    assert len(list(fit._closed_form_batches(job))) == 20
+    job.plan.budget_s, job.data.spec = 90.0, Tokens(10, 8)
+    assert len(list(fit._closed_form_batches(job))) == 20
 
 
 @pytest.mark.parametrize(("crowding", "is_calibrated"), [(1.0, True), (5.0, False)])

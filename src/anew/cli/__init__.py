@@ -148,16 +148,19 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _waiting_shown() -> Iterator[None]:
-    """Show what is waited for: a store that does not answer, a long copy. Of several processes the first shows it."""
-    logger = logging.getLogger("anew.stores")
-    level = logger.level
-    logger.addFilter(_print_waiting)
-    logger.setLevel(logging.INFO)
+    """Show what is waited for: a store that does not answer, a long copy, data that takes long to read. Of several processes the first
+    shows it."""
+    loggers = [logging.getLogger(name) for name in ("anew.stores", "anew.reading")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addFilter(_print_waiting)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeFilter(_print_waiting)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeFilter(_print_waiting)
+            logger.setLevel(level)
 
 
 def _print_waiting(record: logging.LogRecord) -> bool:

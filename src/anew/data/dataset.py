@@ -13,6 +13,7 @@ from anew.core import isolation
 from anew.core import settings as configs
 from anew.core.arrays import Numbers
 from anew.core.data_record import DataRecord
+from anew.core.reading_time import ReadingTime
 from anew.core.specs import Batch, Spec
 from anew.data.find_data import check_division, find_data
 from anew.data.loading.epoch_order import permutation
@@ -24,6 +25,7 @@ from anew.data.sources.base import evenly_spaced
 from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
+from anew.data.splitting.streaming_split import split_source
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
@@ -62,6 +64,7 @@ class Dataset:
         cache: Path | None = None,
         size: DataBudget | None = None,
         columns: ColumnChoice | None = None,
+        unread: Sequence[int] = (),
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
@@ -73,6 +76,7 @@ class Dataset:
             cache: Folder of encoded shards; None for the default cache.
             size: The budget, if it is known.
             columns: Columns of tables that the user named.
+            unread: Shards that are left out, as in a run that is repeated.
 
         Raises:
             DataError: The source cannot be used.
@@ -83,7 +87,7 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(new_files=True, fresh=True, budget=size)
-        _divide_new(data)
+        _divide_new(data, None if size is None else size.reading, unread)
         return data
 
     def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
@@ -109,13 +113,15 @@ class Dataset:
         self._sample = sample
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other, num_listed=items)
 
-    def _divide(self, fresh: bool) -> None:
-        """Split the data. fresh: whether the data is new; the classes of a saved run are known."""
+    def _divide(self, fresh: bool, reading: ReadingTime | None = None, unread: Sequence[int] = ()) -> None:
+        """Split the data.
+
+        Args:
+            fresh: Whether the data is new; the classes of a saved run are known.
+            reading, unread: See `split_source`; data in memory is read whole.
+        """
         chosen, modality = self._chosen, self.modality
-        max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
-        is_large_list = modality.layout == "list" and self.scan.bytes > max_list_bytes
-        store_type = InMemoryStore if chosen.whole and not is_large_list else StreamingStore
-        store = self._opened_store = store_type(chosen.source, chosen.shards, modality, self.seed)
+        store = self._opened_store = _divided(chosen, modality, self.seed, reading, unread)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
         self.scan.is_estimate = isinstance(store, StreamingStore) and store.is_estimate
@@ -343,6 +349,7 @@ class Dataset:
             fingerprint=self.fingerprint,
             content=self._chosen.content,
             parts=dict(scan.parts),
+            unread=list(self._store.unread),
             notes=list(scan.notes),
             refused=scan.skipped,
             refusals=scan.skipped_lines(),
@@ -362,7 +369,7 @@ class Dataset:
             DataError: The data is missing, or not what the run was trained on.
         """
         data = cls._restored(find_data(state, path), state, folder)
-        data._divide(fresh=False)
+        data._divide(fresh=False, unread=state.unread)
         check_division(state.parts, data.scan.parts)
         data._store.rates = dict(state.rates)
         data._encode()
@@ -427,10 +434,22 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def _divide_new(data: Dataset) -> None:
+def _divided(
+    chosen: SelectedData, modality: Modality, seed: int, reading: ReadingTime | None, unread: Sequence[int]
+) -> InMemoryStore | StreamingStore:
+    """The store of data, divided. reading, unread: see `split_source`."""
+    source, shards = chosen.source, chosen.shards
+    max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
+    is_large_list = modality.layout == "list" and sum(shard.bytes for shard in shards) > max_list_bytes
+    if chosen.whole and not is_large_list:
+        return InMemoryStore(source, shards, modality, seed)
+    return StreamingStore(source, shards, modality, seed, split_source(source, shards, modality, reading, unread))
+
+
+def _divide_new(data: Dataset, reading: ReadingTime | None, unread: Sequence[int]) -> None:
     """Split new data. A refusal of items also says what is remarkable about them, as that pictures look like sheets."""
     try:
-        data._divide(fresh=True)
+        data._divide(True, reading, unread)
     except DataError as error:
         remarks = data.modality.remarks() if data.modality.layout == "items" else []
         raise DataError("; ".join([str(error), *remarks])) from None

@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from anew.core.arrays import Numbers
+from anew.core.reading_time import ReadingTime
 from anew.core.wording import plural
 from anew.errors import printable
 
@@ -215,6 +216,7 @@ class DataBudget:
         device: Where the model is trained, e.g. "cpu" or "cuda".
         is_assumed: Whether no budget was given, so that another one may lead to other sizes.
         only_compared: Whether items are only compared with samples made elsewhere: nothing is learned from them.
+        reading: How long the data may be read; without a limit unless a command that trains sets one.
     """
 
     seconds: float | None
@@ -224,6 +226,7 @@ class DataBudget:
     device: str = "cpu"
     is_assumed: bool = False
     only_compared: bool = False
+    reading: ReadingTime = field(default_factory=ReadingTime, compare=False)
 
     @property
     def thread_seconds(self) -> float | None:

@@ -35,6 +35,7 @@ NEEDED = {
     "warning": ("step", "text"),
     "validation": ("step", "loss"),
     "threads": ("step", "threads"),
+    "closed_form": ("batches",),
     "latents": ("batches",),
     "calibration": ("batches",),
     "kept": ("step",),

@@ -11,7 +11,8 @@ import torch
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.device import seeded
-from anew.core.specs import Batch
+from anew.core.reading_time import closed_form_seconds, progress_lines
+from anew.core.specs import Batch, Grid
 from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
@@ -53,8 +54,8 @@ def prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
     _use_planned_threads(job)
     if checkpoint is None:
-        with seeded(0, job.world.device):
-            job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
+        with seeded(0, job.world.device), progress_lines(lambda: "fitting what has a closed form"):
+            job.family.fit_closed_form(batch.to(job.world.device) for batch in _closed_form_batches(job))
         return
     tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
     weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
@@ -306,8 +307,28 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
         yield from job.data.modality.orderings(batch)
 
 
+def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:
+    """Yield training items for closed forms: all of them, or grids as long as there is time for, or as the replayed run read.
+
+    Tokens have no limit: closed forms of text are most of what a short run learns. Several processes would stop at other places.
+    """
+    batches = job.data.sweep("train")
+    if not isinstance(job.data.spec, Grid) or job.world.size > 1:
+        return batches
+    budget = job.plan.budget_s
+    seconds = None if budget is None else closed_form_seconds(budget, job.context.elapsed())
+    return _within(job, "closed_form", batches, seconds)
+
+
 def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:
-    """Yield batches until a share of the calibration's slice of the budget is over, one at least.
+    """Yield batches until a share of the calibration's slice of the budget is over; see `_within`."""
+    budget = job.plan.budget_s
+    seconds = None if budget is None else share * calibration_slice(budget, job.context.crowding)
+    return _within(job, event, batches, seconds)
+
+
+def _within(job: TrainingJob, event: str, batches: Iterable[Batch], seconds: float | None) -> Iterator[Batch]:
+    """Yield batches until the seconds (None: no limit) are over, one at least.
 
     Their number is logged as `event`, so that a replay reads as many.
     """
@@ -315,8 +336,8 @@ def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share:
     if job.request.plan_from is not None:
         log = replayed_run(job.request.plan_from).path / events_file.NAME
         max_batches = events_file.batches_record(log, event)
-    elif job.plan.budget_s is not None:
-        deadline = time.monotonic() + share * calibration_slice(job.plan.budget_s, job.context.crowding)
+    elif seconds is not None:
+        deadline = time.monotonic() + seconds
     count = 0
     try:
         for batch in batches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.reading_time import ReadingTime, progress_lines
 from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
@@ -14,6 +15,7 @@ from anew.data.types import DataBudget
 from anew.planning.budget import seconds_to_read, still_reading
 from anew.planning.choose import settings_of
 from anew.planning.context import RunContext, TrainingData
+from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
 
@@ -40,20 +42,22 @@ def open_data(request: Request, train_config: TrainConfig, context: RunContext) 
     Raises:
         BudgetError: Reading takes so long that the budget leaves no time to train.
     """
+    limit = seconds_to_read(request, train_config, context)
+    reading = ReadingTime(None if limit is None else request.budget, context.elapsed())
     try:
-        with hard_stop(seconds_to_read(request, train_config, context)):
-            return _opened(request, context)
+        with progress_lines(lambda: reading.stage), hard_stop(limit):
+            return _opened(request, context, reading)
     except TimeIsUp:
         assert request.budget is not None, "only a budget sets a limit"
         raise still_reading(request.budget, context) from None
 
 
-def _opened(request: Request, context: RunContext) -> Dataset:
+def _opened(request: Request, context: RunContext, reading: ReadingTime) -> Dataset:
     def modality_settings(modality: str) -> dict[str, object]:
         return settings_of(request.settings, modality, load_modality(modality).Config)
 
-    seconds = request.budget or request.fit_seconds
-    size = DataBudget(seconds, 0, 0, context.world.minimum(torch.get_num_threads()), context.world.device.type)
+    seconds, threads = request.budget or request.fit_seconds, context.world.minimum(torch.get_num_threads())
+    size = DataBudget(seconds, 0, 0, threads, context.world.device.type, reading=reading)
     data = Dataset.open(
         request.data,
         modality=request.modality,
@@ -61,6 +65,7 @@ def _opened(request: Request, context: RunContext) -> Dataset:
         seed=request.seed,
         size=size,
         columns=ColumnChoice.of(request.settings),
+        unread=[] if request.plan_from is None else replayed_run(request.plan_from).record().data.unread,
     )
     data.fit(size)
     return data

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from anew.core.reading_time import ReadingTime
 from anew.data.formats import audio_grid
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.audio_grid import SoundScale
@@ -74,8 +75,10 @@ def test_bands_are_paired_where_tones_would_be_lost() -> None:
     scale, grids = SoundScale.of(shape, tones, False, 0.95)
     assert (scale.shape.bands, scale.shape.bands_per_row) == (64, 2)
     assert grids.shape[1:] == scale.shape.grid_shape == (2, 32, 32)
-    assert scale.round_trip_loss(tones) < 0.75 * SoundScale(shape, scale.top).round_trip_loss(tones)
+    assert sum(scale.round_trip_losses(tones)) < 0.75 * sum(SoundScale(shape, scale.top).round_trip_losses(tones))
     assert SoundScale.of(shape, noise, False, 0.95)[0].shape == shape
+    over = ReadingTime(1e-9)
+    assert SoundScale.of(shape, tones, False, 0.95, over)[0].shape == scale.shape  # four clips tell it, too
     crowded = replace(shape, bands=128)  # twice as many would be finer than the frequencies of the window
     assert SoundScale.of(crowded, tones, False, 0.95)[0].shape == crowded
 

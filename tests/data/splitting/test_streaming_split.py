@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anew.core.reading_time import ReadingTime
 from anew.data.modalities.image import Image, ImageConfig
 from anew.data.modalities.text import Text, TextConfig
 from anew.data.sources.base import Shard
@@ -55,6 +56,51 @@ def test_copies_never_lie_in_two_parts(max_compared: int, monkeypatch: pytest.Mo
     notes = " ".join(result.division_notes)
     assert "100 of 300 items are the same as an earlier one" in notes
     assert ("near-duplicates were searched for among 50 items only" in notes) == (max_compared == 50)
+
+
+def slow_source(items: list[Item], per_shard: int, seconds_per_item: float) -> tuple[Any, ReadingTime]:
+    """A source whose items take so many seconds each by the clock of the time to read them, 15 of 100 s."""
+    now = [0.0]
+
+    class SlowList(ShardList):
+        def read(self, shard: Shard) -> Iterator[Item]:
+            for item in super().read(shard):
+                now[0] += seconds_per_item
+                yield item
+
+    return SlowList(items, per_shard), ReadingTime(100.0, clock=lambda: now[0])
+
+
+def test_reading_stops_taking_shards_in_time_and_is_repeated_by_their_numbers() -> None:
+    items = pictures(1_600)
+    source, reading = slow_source(items, 32, 0.0225)  # all would take 36 s
+    result = split_source(source, source.shards, IMAGE, reading)
+    assert 11.0 < reading.elapsed <= 15.0
+    read = [number for number in range(50) if number not in result.unread]
+    assert 16 <= len(read) <= 20 and read[:8] == list(range(8)) and read[-1] == 49
+    assert max(np.diff(read)) <= 6  # evenly spaced
+    counts = result.counts(source.shards)
+    assert sum(counts.values()) == 32 * len(read) and all(counts.values()) and not result.is_estimate(source.shards)
+    assert any(f"{32 * len(read):,} of 1,600 items are used, evenly spaced" in note for note in result.division_notes)
+    source, _ = slow_source(items, 32, 0.0)
+    again = split_source(source, source.shards, IMAGE, unread=result.unread)
+    for own, repeated in zip(result.parts, again.parts, strict=True):
+        assert np.array_equal(own, repeated)
+    assert again.unread == result.unread and again.division_notes == result.division_notes
+
+
+def test_a_few_shards_from_all_over_are_read_however_short_the_time_is() -> None:
+    source, reading = slow_source(pictures(1_600), 256, 1.0)
+    result = split_source(source, source.shards, IMAGE, reading)
+    assert result.unread == [2, 3, 4, 5] and result.parts[2] == streaming_split.REJECTED
+
+
+def test_all_is_read_where_time_is_not_short() -> None:
+    items = pictures(600)
+    source, reading = slow_source(items, 32, 0.02)
+    result, unlimited = (split_source(source, source.shards, IMAGE, limit) for limit in (reading, None))
+    assert result.unread == [] and parts_of(result) == parts_of(unlimited)
+    assert result.division_notes == unlimited.division_notes
 
 
 def test_large_sources_hold_out_whole_shards_and_drop_copies(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers, Values
+from anew.core.reading_time import ReadingTime
 from anew.data.formats import audio
 from anew.data.formats.audio_clips import Shape
 
@@ -37,6 +38,7 @@ LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 dec
 MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learned; chosen
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 ROUND_TRIP_CLIPS = 16  # clips by which bands are chosen: 3 s at 44.1 kHz with 32
+CLIPS_IN_TURN = 4  # clips that are compared between two looks at the clock, and at least; chosen
 # Loss of the round trip with pairs of bands, as a share of that without, up to which bands are paired: notes (.46), drums (.69) and
 # spoken names (.73) came closer with pairs, game effects (.78) and spoken digits (.90) did not (docs/log.md, 2026-11-30).
 # Between names and effects lies .75. It is .04 less, by which the loss of 16 clips differs from that of 32: in doubt, no pairs.
@@ -75,7 +77,9 @@ class SoundScale:
     lag: int | None = None
 
     @classmethod
-    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> tuple[SoundScale, Tensor]:
+    def of(
+        cls, shape: Shape, rows: Numbers, keep: bool, peak: float, reading: ReadingTime | None = None
+    ) -> tuple[SoundScale, Tensor]:
         """The scale of stored clips, and their grids (n, C, R, T). Bands are paired where that keeps more of these clips.
 
         Args:
@@ -83,11 +87,14 @@ class SoundScale:
             rows: (n, N) or (n, N, 2) stored clips.
             keep: Whether clips keep their own loudness; then only the loudest one is scaled to `peak`.
             peak: Largest value of a clip.
+            reading: Once it is over, fewer clips are compared; None for no limit.
         """
+        reading = ReadingTime() if reading is None else reading
         gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
         compared = _mix_to_mono(rows[:COMPARED_CLIPS])
-        shape = _best_shape(shape, compared, gain)
+        shape = _best_shape(shape, compared, gain, reading)
         scale, unscaled = cls._topped(shape, rows, gain)
+        compared = compared[:CLIPS_IN_TURN] if reading.is_over() else compared
         noise_from, pitched = scale._mono._pulsing_as_real(compared)
         return replace(scale, noise_from=noise_from, pitched=pitched), scale._as_grid(scale._scaled(unscaled))
 
@@ -102,15 +109,16 @@ class SoundScale:
     def _mono(self) -> SoundScale:
         return replace(self, shape=replace(self.shape, channels=1))
 
-    def round_trip_loss(self, rows: Numbers) -> float:
-        """How far the magnitudes of mono clips (n, N) are from themselves after the way to the grid and back, as a share of them
-        (spectral convergence), on average."""
+    def round_trip_losses(self, rows: Numbers) -> list[float]:
+        """How far the magnitudes of each of mono clips (n, N) are from themselves after the way to the grid and back, as a share
+        of them (spectral convergence)."""
         import torch
 
         magnitude = self.frames.stft(torch.from_numpy(np.asarray(rows, np.float32) * (self.gain / STORED_SCALE))).abs()
         sounds = torch.from_numpy(np.stack(self.waves(self.grid(rows), rounds=2))) * self.gain
         errors = (self.frames.stft(sounds).abs() - magnitude).flatten(1).norm(dim=1)
-        return float((errors / magnitude.flatten(1).norm(dim=1).clamp_min(audio.SILENT)).mean())
+        losses: list[float] = (errors / magnitude.flatten(1).norm(dim=1).clamp_min(audio.SILENT)).tolist()
+        return losses
 
     @property
     def frames(self) -> Frames:
@@ -340,14 +348,21 @@ def maps_of(grids: Tensor, bands_per_row: int) -> Tensor:
     return grids if bands_per_row == 1 else unpair_bands(grids)
 
 
-def _best_shape(shape: Shape, rows: Numbers, gain: float) -> Shape:
-    """The shape, or that with pairs of bands where these keep clearly more of stored mono clips (n, N)."""
+def _best_shape(shape: Shape, rows: Numbers, gain: float, reading: ReadingTime) -> Shape:
+    """The shape, or that with pairs of bands where these keep clearly more of stored mono clips (n, N), or of those in time."""
     finer = shape.with_pairs
     if finer is None:
         return shape
     rows = rows[:ROUND_TRIP_CLIPS]
-    losses = [SoundScale._topped(replace(s, channels=1), rows, gain)[0].round_trip_loss(rows) for s in (shape, finer)]
-    return finer if losses[1] <= MAX_LOSS_OF_PAIRS * losses[0] else shape
+    plain, paired = (SoundScale._topped(replace(s, channels=1), rows, gain)[0] for s in (shape, finer))
+    loss, loss_of_pairs = 0.0, 0.0
+    for first in range(0, len(rows), CLIPS_IN_TURN):
+        clips = rows[first : first + CLIPS_IN_TURN]
+        loss += sum(plain.round_trip_losses(clips))
+        loss_of_pairs += sum(paired.round_trip_losses(clips))
+        if reading.is_over():
+            break
+    return finer if loss_of_pairs <= MAX_LOSS_OF_PAIRS * loss else shape
 
 
 def spectrogram_pictures(x: Tensor, bands_per_row: int = 1) -> Tensor:

@@ -25,7 +25,7 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_SHARDS, has_usable, split_source
+from anew.data.splitting.streaming_split import OWN_SHARDS, SourceSplit, has_usable
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -44,12 +44,15 @@ MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the 
 class StreamingStore:
     """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
 
-    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
+    def __init__(
+        self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, division: SourceSplit
+    ) -> None:
+        """division: The parts of the shards, as `split_source` returned them."""
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
-        self._split = split_source(source, shards, modality)
+        self._split = division
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
-        self.notes, self.division_notes = self._split.notes, self._split.division_notes
+        self.notes, self.division_notes, self.unread = division.notes, division.division_notes, division.unread
         self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core.arrays import Numbers, Values
+from anew.core.reading_time import ReadingTime
 from anew.core.settings import setting
 from anew.core.specs import Grid, Spec
 from anew.data.formats import audio, audio_clips, learned_schemas, sound_survey, stored_clips
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FITTED_CLIPS = 256  # clips of the train part from which scale and spread are measured
+MIN_FITTED_CLIPS = 64  # the same where the budget leaves no time to read more; chosen
 # Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
 CALIBRATION_CLIPS = 96
 FADE_SECONDS = 0.004  # the fade at both ends of a clip
@@ -216,13 +218,13 @@ class Audio(GridModality):
         return _rises(_coarse_spectrogram(mono))
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
-        rows, self.notes = _first_clips(self.encode, items), []  # (n, N) or (n, N, 2) int16
+        rows, self.notes = _first_clips(self.encode, items, budget.reading), []  # (n, N) or (n, N, 2) int16
         if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
             self.notes.append(f"Both channels of the clips sampled are alike: mono sound is {budget.use}.")
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
-        scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
+        scale, grids = SoundScale.of(shape, clips, self.config.level == "keep", PEAK, budget.reading)
         endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
         self.clip_shape = shape = scale.shape
         self.notes += _describe_pairs(shape)
@@ -385,8 +387,11 @@ def _cut(
         )
 
 
-def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:
+def _first_clips(
+    encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item], reading: ReadingTime
+) -> NDArray[np.int16]:
     """(n, N) or (n, N, 2) the first usable clips, at most FITTED_CLIPS. Raises DataError if there is none."""
+    reading.stage = f"choosing the scale of sounds by up to {FITTED_CLIPS} clips"
     clips: list[NDArray[np.int16]] = []
     first_error = ""
     for item, clip in each(encode, items):
@@ -394,7 +399,7 @@ def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[It
             first_error = first_error or f"{item.name}: {clip}"
         elif clip is not None:
             clips.append(clip)
-        if len(clips) >= FITTED_CLIPS:
+        if len(clips) >= FITTED_CLIPS or (len(clips) >= MIN_FITTED_CLIPS and reading.is_over()):
             break
     if not clips:
         raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from anew.core import isolation
+from anew.core.reading_time import ReadingTime
 from anew.data.modality import Modality, each, reasons
-from anew.data.sources.base import Shard
+from anew.data.sources.base import Shard, evenly_spaced
 from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
 MAX_CHECKED = 4096  # of at most so many items every header is checked in that pass, which bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
+MIN_READ = 256  # items that are always read: fewer are hardly worth a training, and say little about the time; chosen
+MIN_SHARDS = 3  # shards that are always read: the first ones alone are of one class, where folders are classes; chosen
 MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 
 
@@ -58,6 +61,7 @@ class Records:
         recordings: Recording that each was cut from, None without one.
         sound: Whether the body of each was already read, without a fault.
         lengths: Number of records of each shard, including the refused ones.
+        unread: Shards that were left out, since there was no time to read them.
         refusals: Records that cannot be used.
     """
 
@@ -69,20 +73,40 @@ class Records:
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
+        self.unread: list[int] = []
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # number of bodies that were read
         # By content key, the key of each item whose body was compared; later copies of it are not decoded, and get it by this
         self._compared: dict[int, int] = {}
 
-    def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
-        """Read all records of the shards `train`."""
+    def read(
+        self,
+        source: Source,
+        shards: Sequence[Shard],
+        modality: Modality,
+        train: Sequence[int],
+        reading: ReadingTime | None = None,
+    ) -> None:
+        """Read all records of the shards `train`, or of as many of them as there is time for."""
+        reading = ReadingTime() if reading is None else reading
         check = sum(shards[i].items for i in train) <= MAX_CHECKED
         by_size = modality.layout == "document"
-        for number in train:
+        reading.begin_division()
+        remaining, begin = list(train), reading.elapsed
+        while remaining:
+            number = remaining.pop(0)
             self.lengths[number] = 0
             for batch in isolation.batches(read_records(source, shards[number], modality)):
                 self._read_batch(number, batch, modality, check, by_size)
                 self.lengths[number] += len(batch)
+            num_read, total = (sum(shards[i].items for i in numbers) for numbers in (self.lengths, train))
+            reading.stage = f"reading the data: {num_read:,} of {total:,} items"
+            if num_read >= MIN_READ:
+                seconds_per_item = (reading.elapsed - begin) / num_read
+                seconds, min_shards = reading.left_to_divide(), MIN_SHARDS - len(self.lengths)
+                in_time = _readable(remaining, shards, seconds_per_item, seconds, min_shards)
+                self.unread += [i for i in remaining if i not in in_time]
+                remaining = in_time
 
     def _read_batch(
         self, number: int, batch: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
@@ -133,3 +157,14 @@ class Records:
         self.classes.append(item.label or "")
         self.recordings.append(item.group)
         return None
+
+
+def _readable(
+    numbers: list[int], shards: Sequence[Shard], seconds_per_item: float, seconds: float, min_shards: int
+) -> list[int]:
+    """The shards of these that can be read in so many seconds: all, or evenly spaced ones, of which there is a least number."""
+    items = sum(shards[i].items for i in numbers)
+    if not items or seconds_per_item * items <= seconds:
+        return numbers
+    in_time = int(len(numbers) * max(seconds, 0.0) / (seconds_per_item * items))
+    return evenly_spaced(numbers, max(in_time, min_shards, 0))

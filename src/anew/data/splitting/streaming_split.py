@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.reading_time import ReadingTime
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard, evenly_spaced
@@ -70,6 +71,7 @@ class SourceSplit:
         division_notes: Sentences on the parts that were taken from train.
         refusals: Items that cannot be used.
         records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
+        unread: Shards that are left out, since there was no time to read them; all of each is REJECTED.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -83,6 +85,7 @@ class SourceSplit:
     division_notes: list[str] = field(default_factory=list)
     refusals: list[SkippedItem] = field(default_factory=list)
     records_per_item: float = 1.0
+    unread: list[int] = field(default_factory=list)
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """Number of records of the part in a shard that lists so many items; an estimate if it was not read."""
@@ -115,12 +118,28 @@ class SourceSplit:
 
     def is_estimate(self, shards: Sequence[Shard]) -> bool:
         """Whether `counts` are estimates."""
-        unread = [shard for shard, parts in zip(shards, self.parts, strict=True) if isinstance(parts, int)]
+        parts_of = zip(shards, self.parts, strict=True)
+        unread = [shard for shard, parts in parts_of if isinstance(parts, int) and parts != REJECTED]
         return any(not shard.exact for shard in unread) or (bool(unread) and self.records_per_item != 1.0)
 
 
-def split_source(source: Source, shards: Sequence[Shard], modality: Modality) -> SourceSplit:
-    """Decide the parts of every shard. Raises DataError if there is too little to divide."""
+def split_source(
+    source: Source,
+    shards: Sequence[Shard],
+    modality: Modality,
+    reading: ReadingTime | None = None,
+    unread: Sequence[int] = (),
+) -> SourceSplit:
+    """Decide the parts of every shard.
+
+    Args:
+        source, shards, modality: What is divided.
+        reading: How long items may be read; None for no limit.
+        unread: Shards that are left out, as in an earlier run.
+
+    Raises:
+        DataError: There is too little to divide.
+    """
     code, held_out, notes = parts_by_name(shards)
     base = [code[shard.part] for shard in shards]
     for part in {split.VALIDATION, split.TEST} & set(base):
@@ -147,17 +166,24 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
-        _split_by_content(source, shards, modality, train, result)
+        _split_by_content(source, shards, modality, [i for i in train if i not in unread], result, reading)
+        _leave_out([*unread, *result.unread], shards, result)
     else:
         _split_by_shards(source, shards, modality, train, result)
     return result
 
 
 def _split_by_content(
-    source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
+    source: Source,
+    shards: Sequence[Shard],
+    modality: Modality,
+    train: Sequence[int],
+    result: SourceSplit,
+    reading: ReadingTime | None,
 ) -> None:
     contents = Records()
-    contents.read(source, shards, modality, train)
+    contents.read(source, shards, modality, train, reading)
+    result.unread = contents.unread
     result.refusals += contents.refusals
     bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
@@ -184,7 +210,7 @@ def _split_by_content(
     num_copies = len(usable_parts) - num_different
     num_counted = len(usable_parts) if result.are_draws else num_different
     _check_enough(usable_parts, result, source.refusals, modality.traits.singular, num_counted)
-    for number in train:
+    for number in contents.lengths:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
@@ -195,6 +221,20 @@ def _split_by_content(
         result.division_notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
+
+
+def _leave_out(unread: Sequence[int], shards: Sequence[Shard], result: SourceSplit) -> None:
+    """Reject all items of shards that were not read, and say so."""
+    result.unread = sorted(unread)
+    if not unread:
+        return
+    for number in unread:
+        result.parts[number] = REJECTED
+    left_out, total = sum(shards[i].items for i in unread), sum(shard.items for shard in shards)
+    result.division_notes.append(
+        f"{total - left_out:,} of {total:,} items are used, evenly spaced: no more could be read in the time that the budget leaves "
+        "for it at this load; a longer budget uses more"
+    )
 
 
 def _check_enough(
