@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import math
 from collections.abc import Iterator
@@ -253,6 +252,11 @@ def test_a_malformed_body_gets_400(content: bytes, client: TestClient) -> None:
     is_error(client.post("/v1/completions", content=content, headers={"Content-Type": "application/json"}))
 
 
+def test_an_unknown_field_is_named_before_the_one_that_is_missing(client: TestClient) -> None:
+    error = client.post("/v1/completions", json={"model": "names", "promt": "an"}).json()["error"]
+    assert error["message"] == "unknown field 'promt'; did you mean 'prompt'?" and error["param"] == "promt"
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(MALFORMED) + len(BODIES) >= 60
 
@@ -333,73 +337,3 @@ def test_a_chat_has_at_least_one_token(field: str, chatty: TestClient) -> None:
     answer = chatty.post("/v1/chat/completions", json=CHAT | {field: 0})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == field and "must be at least 1" in answer.json()["error"]["message"]
-
-
-# ---- scores ----
-
-
-def test_texts_are_scored(client: TestClient, runs: dict[str, Path]) -> None:
-    answer = client.post("/v1/score", json={"model": "names", "input": ["anna", "jo"]}).json()
-    scores = anew.load(runs["names"], "cpu").score(["anna", "jo"])
-    assert [row["bits"] for row in answer["data"]] == pytest.approx([item.bits for item in scores.items], rel=1e-4)
-    assert answer["bits_per_unit"] == pytest.approx(scores.bits_per_unit, rel=1e-4) and answer["bound"] == "exact"
-    assert answer["unit"] == "character" and [row["index"] for row in answer["data"]] == [0, 1]
-
-
-def test_items_of_a_class_are_scored_as_such(client: TestClient, runs: dict[str, Path]) -> None:
-    model = anew.load(runs["proteins"], "cpu")
-    first, second = model.labels
-    body = {"model": "proteins", "input": ["MKVL"]}
-    answers = [client.post("/v1/score", json=body | {"label": label}).json() for label in (first, second)]
-    assert answers[0]["data"][0]["bits"] != answers[1]["data"][0]["bits"] and answers[0]["notes"] == []
-    assert answers[1]["data"][0]["bits"] == pytest.approx(model.score(["MKVL"], label=second).bits, rel=1e-4)
-    bits = [client.post("/v1/score", json=body | more).json()["data"] for more in ({}, {"label": "any"})]
-    assert bits[0] == bits[1]
-    refused = client.post("/v1/score", json=body | {"label": "none"})
-    assert refused.status_code == 400 and refused.json()["error"]["param"] == "label"
-    assert client.post("/v1/score", json={"model": "names", "input": "an", "label": first}).status_code == 400
-
-
-def test_an_unknown_field_is_named_before_the_one_that_is_missing(client: TestClient) -> None:
-    error = client.post("/v1/completions", json={"model": "names", "promt": "an"}).json()["error"]
-    assert error["message"] == "unknown field 'promt'; did you mean 'prompt'?" and error["param"] == "promt"
-
-
-@pytest.mark.parametrize("fields", [{"input": ""}, {"input": []}, {"input": ["a", ""]}, {"input": 5}, {"input": ["x" * 300_000]},
-                                    {"model": "shapes"}, {"input": ["a"] * 300}])  # fmt: skip
-def test_what_cannot_be_scored(fields: dict[str, Any], client: TestClient) -> None:
-    picture = base64.b64encode(b"x").decode()
-    answer = client.post("/v1/score", json={"model": "names", "input": picture, **fields})
-    assert answer.status_code == 400 and answer.json()["error"]["param"] in fields
-
-
-# ---- what is counted ----
-
-
-def figures(client: TestClient) -> dict[str, float]:
-    answer = client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    lines = [line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, _, value in lines}
-
-
-def test_metrics(client: TestClient) -> None:
-    before = figures(client)
-    client.post("/v1/completions", json={"model": "book", "prompt": "the", "max_tokens": 5})
-    client.post("/v1/images/generations", json={"model": "shapes", "n": 2})
-    after = figures(client)
-
-    def risen(name: str) -> float:
-        return after[name] - before.get(name, 0.0)
-
-    assert risen('vllm:generation_tokens_total{model_name="book"}') == 5
-    assert risen('vllm:prompt_tokens_total{model_name="book"}') == 3
-    assert risen('vllm:request_success_total{finished_reason="length",model_name="book"}') == 1
-    assert risen('vllm:e2e_request_latency_seconds_count{model_name="book"}') == 1
-    assert risen('vllm:time_to_first_token_seconds_count{model_name="book"}') == 1
-    assert risen('anew:samples_total{model_name="shapes"}') == 2
-    assert (
-        after['vllm:num_requests_running{model_name="book"}']
-        == after['vllm:num_requests_waiting{model_name="book"}']
-        == 0
-    )

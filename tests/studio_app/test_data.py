@@ -15,7 +15,7 @@ from anew.studio_app import data_report, uploads
 from anew.studio_app.app import make_app
 from anew.studio_app.start_folder import STATE, StartFolder
 from anew.studio_app.studio import Studio
-from anew.studio_app.uploads import HEAD
+from anew.studio_app.uploads import PARCEL_HEAD
 from samples import shapes, tones
 from server_runs import answering
 from studio_runs import TOKEN, client_of
@@ -194,11 +194,11 @@ def test_the_settings(client: TestClient) -> None:
 
 
 def parcel(*entries: tuple[str, bytes]) -> bytes:
-    return b"".join(HEAD.pack(len(path.encode()), len(data)) + path.encode() + data for path, data in entries)
+    return b"".join(PARCEL_HEAD.pack(len(path.encode()), len(data)) + path.encode() + data for path, data in entries)
 
 
 def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "WRITTEN_FILES", 3)
+    monkeypatch.setattr(uploads, "PARCEL_WRITE_FILES", 3)
     entries = [(f"{'ab'[n % 2]}/{n}.txt", b"x" * n) for n in range(10)] + [("ä.txt", b"")]
     whole = parcel(*entries)
     with client_of(tmp_path) as client:
@@ -215,8 +215,8 @@ def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pyt
         (parcel(("../x", b"x")), 400),
         (parcel((".hidden", b"x")), 400),
         (parcel(("a/b.txt", b"whole"), ("c.txt", b"cut off"))[:-1], 400),
-        (HEAD.pack(5, 2**40) + b"x.txt", 413),
-        (HEAD.pack(2**31, 1), 413),
+        (PARCEL_HEAD.pack(5, 2**40) + b"x.txt", 413),
+        (PARCEL_HEAD.pack(2**31, 1), 413),
         (b"abc", 400),
     ],
 )

@@ -21,7 +21,7 @@ from anew.runs import snapshots
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.model import Model
-from anew.studio_app.film_routes import SOURCES, source_lines
+from anew.studio_app.film_routes import EXCERPTS, source_lines
 from studio_runs import client_of
 
 
@@ -137,7 +137,7 @@ def condition_of(model: Any, text: str) -> torch.Tensor:
 
 
 def test_the_lines_of_our_source(client: TestClient) -> None:
-    for name, (path, qualified) in SOURCES.items():
+    for name, (path, qualified) in EXCERPTS.items():
         answer = client.get("/api/source", params={"name": name}).json()
         assert answer["file"] == f"anew/{path}" and f"def {qualified.rpartition('.')[2]}(" in answer["text"]
     assert client.get("/api/source", params={"name": "../../etc/passwd"}).status_code == 404
@@ -147,7 +147,7 @@ def test_lines_are_read_by_several_threads_at_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         for _ in range(3):
             source_lines.cache_clear()
-            assert all(lines["text"] for lines in threads.map(source_lines, list(SOURCES) * 2))
+            assert all(lines["text"] for lines in threads.map(source_lines, list(EXCERPTS) * 2))
 
 
 @pytest.fixture(scope="module")

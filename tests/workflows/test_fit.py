@@ -21,9 +21,12 @@ from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
 from anew.planning.context import RunContext
 from anew.runs import events
+from anew.training.progress import TimeProgress
 from anew.workflows import fit
 from reporters import Lines
 from samples import shapes, trained
+
+BUDGET = 300.0
 
 
 def digest(run: Path) -> str:
@@ -127,3 +130,30 @@ def test_crowded_cores_end_a_calibration_that_the_report_has_no_time_for(
     )
     fit._calibrate_in_time(job, None)  # type: ignore[arg-type]
     assert bool(done) == is_calibrated and ("no time was left" in "".join(heard.lines)) != is_calibrated
+
+
+def test_a_training_that_was_made_longer_is_resumed_with_its_length() -> None:
+    plan = SimpleNamespace(steps=None, train_s=180.0, budget_s=BUDGET)
+    job: Any = SimpleNamespace(
+        plan=plan,
+        request=SimpleNamespace(plan_from=None),
+        train_config=SimpleNamespace(train_seconds=0.0),
+        world=SimpleNamespace(size=2, device=None),
+    )
+    lengths = [fit._progress(job, 150.0, length, False) for length in (0.0, 260.0)]
+    assert [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)] == [180.0, 260.0]
+
+
+def test_a_training_that_was_stopped_before_its_first_checkpoint_has_the_planned_time() -> None:
+    """Sound took so long to read again that a resumed run had 1 s of the 28 s that it promised."""
+    plan = SimpleNamespace(steps=None, train_s=28.0, budget_s=BUDGET)
+    job: Any = SimpleNamespace(
+        plan=plan,
+        request=SimpleNamespace(plan_from=None),
+        train_config=SimpleNamespace(train_seconds=0.0),
+        world=World(),
+        context=RunContext(Lines(), time.monotonic() - BUDGET, World(), crowding=1.0),
+    )
+    lengths = [fit._progress(job, 0.0, 0.0, is_divided_now) for is_divided_now in (True, False)]
+    seconds = [progress.seconds for progress in lengths if isinstance(progress, TimeProgress)]
+    assert seconds[0] <= 1.0 and seconds[1] == 28.0

@@ -15,6 +15,13 @@ from anew.sampling.model import Model
 
 MUCH_WORSE = 1.05  # so many times the bits of the run are worth a warning; chosen
 WHOLE_RUN = "Measured on samples of the whole run, of which this export leaves out a part; see below."
+SAMPLER_USE = """\
+```sh
+pip install numpy onnxruntime
+python sample.py -n 16 --seed 0 --out samples
+```
+
+`sample.py` is a short NumPy program; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
 
 
 def read_report(model: Model) -> ReportRecord | None:
@@ -106,15 +113,6 @@ def notes_on_parts(model: Model, left_out: Sequence[str]) -> list[str]:
     if network > MUCH_WORSE * bits:
         return [f"this export predicts much worse than the run, so expect worse samples: {figures}", *parts]
     return [f"this export predicts about as well as the run: {figures}", *parts]
-
-
-SAMPLER_USE = """\
-```sh
-pip install numpy onnxruntime
-python sample.py -n 16 --seed 0 --out samples
-```
-
-`sample.py` is a short NumPy program; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
 
 
 def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -> str:

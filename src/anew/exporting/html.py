@@ -19,7 +19,15 @@ from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.model_card import CARD_QUESTIONS
 from anew.exporting.base import Target
-from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, notes_on_parts, read_report, run_name
+from anew.exporting.card import (
+    WHOLE_RUN,
+    cost_of_leaving_out,
+    data_name,
+    figure_cells,
+    notes_on_parts,
+    read_report,
+    run_name,
+)
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.places import SINGLE_FILES
 from anew.exporting.sampler import class_labels, item_format, whole_sampler
@@ -146,7 +154,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "name": run_name(model),
         "family": model.family_name.removesuffix(".py"),
         "makes": model.item_modality.traits.plural,
-        "data": Path(model.record.data.path).name or "data",
+        "data": data_name(model),
         "parameters": num_parameters(model.family),
         "alone": cost,
         "whole_run": WHOLE_RUN if cost else "",
@@ -158,9 +166,6 @@ def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str
         "differences": differences,
         "may_repeat": sampler.may_repeat,
     }
-
-
-EXPORT = Html
 
 
 @cache
@@ -194,3 +199,6 @@ def _wrap(source: str, name: str) -> str:
     source = IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {variable(match[2])};\n", source)
     source = COMMENT.sub("", EXPORTED.sub("", source))
     return f"const {variable(name)} = (() => {{\n{source}return {{ {exports} }};\n}})();\n"
+
+
+EXPORT = Html

@@ -128,12 +128,12 @@ class Attention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, G H W, C / heads)
         query = functional.layer_norm(query, query.shape[-1:])
         key = functional.layer_norm(key, key.shape[-1:])
-        query, key = self.placed(query, key, (groups, h, w))
+        query, key = self.with_positions(query, key, (groups, h, w))
         heads = functional.scaled_dot_product_attention(query, key, value)
         attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
         return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
-    def placed(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    def with_positions(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
         """Queries and keys (B, heads, G H W, C / heads) that know their places; here they do not. extents: G, H and W."""
         return query, key
 

@@ -75,7 +75,7 @@ class TemporalConv(nn.Module):
 class SpaceTimeAttention(Attention):
     """Self-attention over all places of all frames, added to the input; rotary positions in time, rows and columns."""
 
-    def placed(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    def with_positions(self, query: Tensor, key: Tensor, extents: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
         cos, sin = rope_3d(extents, query.shape[-1], query.device)
         return apply_rope(query, cos, sin), apply_rope(key, cos, sin)
 

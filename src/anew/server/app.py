@@ -40,6 +40,11 @@ from anew.server.videos import add_video_routes
 LOGGER = logging.getLogger("anew.server.requests")
 MAX_PATH = 200  # characters of a path
 ABORTED = 499  # nginx' status of requests whose client went away before the answer began
+TITLE = "Anew"
+TAG = "Server"
+METHODS = ("GET", "POST", "DELETE")  # of all paths
+EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class RequestLog:
@@ -65,13 +70,6 @@ class RequestLog:
         finally:
             path = printable(scope["path"])[:MAX_PATH]
             LOGGER.info("%s %s %d %.3f s", scope["method"], path, status, time.monotonic() - began_at)
-
-
-TITLE = "Anew"
-TAG = "Server"
-METHODS = ("GET", "POST", "DELETE")  # of all paths
-EXPOSED_HEADERS = ("Retry-After", "Content-Disposition")  # what a page of another site may read besides the body
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ApiApp(FastAPI):

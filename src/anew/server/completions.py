@@ -26,6 +26,7 @@ from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork
 from anew.server.worker import Channel
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's default
+CHAT_TOKENS = 256  # new tokens if a chat sets no maximum; chosen, as OpenAI has no limit
 Json = dict[str, object]
 
 
@@ -247,9 +248,6 @@ def _log_probs(tokens: Iterable[TokenLogProb], offset: int) -> Json:
         "top_logprobs": [token.top if token.log_prob is not None else None for token in tokens],
         "text_offset": offsets,
     }
-
-
-CHAT_TOKENS = 256  # new tokens if a chat sets no maximum; chosen, as OpenAI has no limit
 
 
 def completion_of(body: ChatBody) -> CompletionBody:

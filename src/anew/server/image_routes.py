@@ -1,4 +1,7 @@
-"""Paths for images: new ones, and given ones with a part filled in: transparent pixels of a mask, as OpenAI's clients send them."""
+"""Paths that make new images, and that fill in a part of a given one.
+
+As in OpenAI's API, that part is where a mask, or the image itself, is transparent.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,7 @@ from anew.server.worker import Channel
 
 TAG = "Images"
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
+OPAQUE_FROM = 128  # alpha from which a pixel is kept: half of the scale
 
 
 def add_image_routes(app: FastAPI, service: Service) -> None:
@@ -142,9 +146,6 @@ async def _events(
 
 def _base64(artifact: Artifact) -> str:
     return base64.b64encode(artifact.data).decode()
-
-
-OPAQUE_FROM = 128  # alpha from which a pixel is kept: half of the scale
 
 
 def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) -> Condition:

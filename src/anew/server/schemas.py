@@ -14,6 +14,29 @@ from starlette.responses import Response
 from anew.core.json_values import JsonValue
 from anew.server.answer_schemas import ANSWERS
 
+MEANINGS = {
+    "400": "the request is invalid; `param` names the field",
+    "401": "the key is missing or wrong",
+    "403": "the Host or Origin header names another site",
+    "404": "not found",
+    "405": "this path does not take this method",
+    "408": "the body did not arrive in time",
+    "413": "the body is too large",
+    "429": "the queue is full; `Retry-After` says when to try again",
+    "499": "the client disconnected",
+    "503": "not enough memory, or the server is stopping",
+    "504": "the answer took too long",
+}
+GUARDED = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
+NAMED = ("404",)  # of paths that name something
+WITH_BODY = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
+KEY = "bearerAuth"  # name of the security scheme
+NOBODY = "None of the served models answers here."
+JSON = "application/json"
+FORM = "multipart/form-data"
+EVENTS = "text/event-stream"
+TEXT = "text/plain"
+
 
 class FieldSchema(TypedDict, total=False):
     """A JSON Schema, with the keys that pydantic uses for bodies."""
@@ -96,30 +119,6 @@ class ErrorAnswer(BaseModel):
     """An error, in the format of OpenAI's API."""
 
     error: ErrorObject
-
-
-MEANINGS = {
-    "400": "the request is invalid; `param` names the field",
-    "401": "the key is missing or wrong",
-    "403": "the Host or Origin header names another site",
-    "404": "not found",
-    "405": "this path does not take this method",
-    "408": "the body did not arrive in time",
-    "413": "the body is too large",
-    "429": "the queue is full; `Retry-After` says when to try again",
-    "499": "the client disconnected",
-    "503": "not enough memory, or the server is stopping",
-    "504": "the answer took too long",
-}
-GUARDED = ("400", "401", "403")  # statuses of every path; 405 and 499 belong to none
-NAMED = ("404",)  # of paths that name something
-WITH_BODY = ("404", "408", "413", "429", "503", "504")  # of paths that take a body
-KEY = "bearerAuth"  # name of the security scheme
-NOBODY = "None of the served models answers here."
-JSON = "application/json"
-FORM = "multipart/form-data"
-EVENTS = "text/event-stream"
-TEXT = "text/plain"
 
 
 def route_schema(

@@ -27,6 +27,11 @@ from anew.server.faults import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 
 E = TypeVar("E")
+GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
+# Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
+NEWEST_WEIGHT = 0.3
+STOPPING = "the server is stopping; try again later"
+FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"
 
 
 class Channel(Generic[E]):
@@ -88,13 +93,6 @@ def threads_for(model: Model) -> contextlib.AbstractContextManager[None]:
     """A context for sampling: one thread for tokens on a CPU, since their steps are many small matrix products."""
     is_small = isinstance(model.spec, Tokens) and model.device.type == "cpu"
     return one_thread() if is_small else contextlib.nullcontext()
-
-
-GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
-# Of the newest batch in the running mean of seconds, from which a full queue says when to come again; chosen
-NEWEST_WEIGHT = 0.3
-STOPPING = "the server is stopping; try again later"
-FAILED = "the thread of this model ended by a bug in Anew; the log of the server has its traceback"
 
 
 class ModelWorker:

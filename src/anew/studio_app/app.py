@@ -36,6 +36,15 @@ from anew.studio_app.race_routes import add_race
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
 
+STATIC = Path(__file__).parent / "static"
+SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
+MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
+# Largest files that are sent: those of Anew are smaller, but a run of somebody else may hold any.
+SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
+HOST = "127.0.0.1"
+LOCK, PORT_FILE = "studio.lock", "port"  # in the folder of its state
+STOP_SECONDS = 1  # until open streams are cut off: pages never close them
+
 
 class PlayApp:
     """An ASGI app that is created at its first request."""
@@ -62,13 +71,6 @@ class PlayApp:
         add_play(app, self._studio, players)
         add_insights(app, self._studio, players)
         return app
-
-
-STATIC = Path(__file__).parent / "static"
-SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
-MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
-# Largest files that are sent: those of Anew are smaller, but a run of somebody else may hold any.
-SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
 
 
 class _Static(StaticFiles):
@@ -183,11 +185,6 @@ async def _changes(studio: Studio) -> AsyncIterator[str]:
     yield "retry: 1000\nevent: open\ndata: {}\n\n"
     async for names in studio.watcher.changes():
         yield ": alive\n\n" if names is None else f"event: changed\ndata: {json.dumps(names)}\n\n"
-
-
-HOST = "127.0.0.1"
-LOCK, PORT_FILE = "studio.lock", "port"  # in the folder of its state
-STOP_SECONDS = 1  # until open streams are cut off: pages never close them
 
 
 def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[[str], None]) -> None:

@@ -19,9 +19,9 @@ from anew.server.faults import ApiError, bad_request
 from anew.studio_app.run_summary import copying_test
 from anew.studio_app.studio import Studio
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE_FOLDER = Path(__file__).parents[1]
 _parsing = threading.Lock()  # Python 3.11 may raise SystemError where two threads parse at once
-SOURCES = {  # name: file below the package, and the function in it
+EXCERPTS = {  # name: file below the package, and the function in it
     "noise": ("functional/ode.py", "multistep"),
     "discriminator": ("functional/adversarial.py", "relativistic_loss"),
     "map": ("families/vae/family.py", "Vae.loss"),
@@ -34,9 +34,9 @@ SOURCES = {  # name: file below the package, and the function in it
 
 @cache
 def source_lines(name: str) -> dict[str, object]:
-    """An excerpt of SOURCES, as JSON values: file, number of the first line, and text without the docstring."""
-    path, qualified = SOURCES[name]
-    text = (PACKAGE / path).read_text(encoding="utf-8")
+    """One of EXCERPTS, as JSON values: file, number of the first line, and text without the docstring."""
+    path, qualified = EXCERPTS[name]
+    text = (PACKAGE_FOLDER / path).read_text(encoding="utf-8")
     with _parsing:
         node: ast.AST = ast.parse(text)
     for part in qualified.split("."):
@@ -85,7 +85,7 @@ def add_film(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/source")
     async def source(request: Request) -> Response:
         name = request.query_params.get("name", "")
-        if name not in SOURCES:
+        if name not in EXCERPTS:
             raise ApiError(404, "unknown excerpt of the source code")
         return JSONResponse(await run_in_threadpool(source_lines, name))
 

@@ -40,6 +40,17 @@ MAX_LABELS = 6  # with which one starting point is shown: a row has room for no 
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
 IMAGE_SIDE = 256  # pixels: the page shows these images no larger
 MAX_CACHED_BYTES = 64 * 2**20  # of data items that stay in memory, for each number of items; chosen
+NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
+NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen
+SHARPNESS_ITEMS = 64  # real items whose sharpness the samples are compared with; chosen
+MAP_REACH = 2.5  # standard deviations from the centre to the edge of the map: the middle 99% of a normal
+# Principal directions, and standard deviations at which each is shown, up to the edge of the map; chosen.
+NUM_DIRECTIONS, STRIP_DEVIATIONS = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
+# Samples, and the temperatures at which each is shown, up to half as much again as the model's; chosen.
+SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+MAX_SENTENCE_TOKENS = 96  # attention is shown for each pair; chosen
+MAX_HEADS = 32  # attention heads that are shown, each as an image; chosen
+NUM_CANDIDATES = 14  # candidates for the next token: others are hardly ever drawn; chosen
 
 
 def images_of(model: Model, x: Tensor) -> list[str]:
@@ -210,21 +221,18 @@ def _direction(gradient: NDArray[np.float32]) -> str:
     return data_url("image/png", png(mixed.round().astype(np.uint8), 96))
 
 
-NUM_MAPPED = 300  # items on the map of latents: enough to see clusters, few enough to point at one; chosen
-NUM_RECONSTRUCTED = 12  # held-out items next to the map: a row or two of the page; chosen
-NUM_REAL = 64  # items whose sharpness the samples are compared with; chosen
-MAP_REACH = 2.5  # standard deviations from the centre to the edge of the map: the middle 99% of a normal
-# Principal directions, and standard deviations at which each is shown, up to the edge of the map; chosen.
-NUM_DIRECTIONS, STRIP_DEVIATIONS = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
-# Samples, and the temperatures at which each is shown, up to half as much again as the model's; chosen.
-SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+def codec_of(model: Model) -> Codec:
+    """The codec with the latents that are shown on a map; ConfigError if there is none."""
+    if insight_view(model) != "map" or not isinstance(model.family, Codec):
+        raise ConfigError("this model has no latents to show on a map")
+    return model.family
 
 
 class MapWork(PlayWork):
     """A map of the data in latent space, in its two principal directions, and held-out items with their reconstructions."""
 
     def events(self, model: Model) -> Iterator[Json]:
-        codec, x = self._codec(model), data_values(self.player, model, NUM_MAPPED)[0]
+        codec, x = codec_of(model), data_values(self.player, model, NUM_MAPPED)[0]
         latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
         plane = self.player.cache[f"plane {self.step}"] = Plane.of(latents)
         places = plane.places(latents)  # (n, 2)
@@ -256,12 +264,6 @@ class MapWork(PlayWork):
             strips.append({"share": float(deviation) ** 2 / max(total, 1e-12), "items": images_of(model, decoded)})
         return strips
 
-    @staticmethod
-    def _codec(model: Model) -> Codec:
-        if insight_view(model) != "map" or not isinstance(model.family, Codec):
-            raise ConfigError("this model has no latents to show on a map")
-        return model.family
-
 
 class PlaceWork(PlayWork):
     """The decoded items at positions on the map of latents."""
@@ -271,7 +273,7 @@ class PlaceWork(PlayWork):
         self.places = places
 
     def events(self, model: Model) -> Iterator[Json]:
-        codec = MapWork._codec(model)
+        codec = codec_of(model)
         key = f"plane {self.step}"
         plane = self.player.cache.get(key)
         if not isinstance(plane, Plane):
@@ -300,13 +302,8 @@ class SoftnessWork(PlayWork):
             # Neighbouring pixels of a soft image differ little.
             detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
             yield {"temperature": temperature, "items": images_of(model, generated), "detail": detail}
-        real, _ = data_values(self.player, model, NUM_REAL)
+        real, _ = data_values(self.player, model, SHARPNESS_ITEMS)
         yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}
-
-
-MAX_READ = 96  # tokens of a sentence: attention is shown for each pair; chosen
-MAX_HEADS = 32  # that are shown, each as an image; chosen
-NUM_NEXT = 14  # candidates for the next token: others are hardly ever drawn; chosen
 
 
 class SentenceWork(PlayWork):
@@ -347,7 +344,7 @@ class SentenceWork(PlayWork):
         condition = condition_from_prompt(model.modality, self.options.prompt or "", None)
         assert condition is not None
         ids = torch.as_tensor(condition.x).flatten().long()
-        max_tokens = min(MAX_READ, spec.length)
+        max_tokens = min(MAX_SENTENCE_TOKENS, spec.length)
         return ids[:max_tokens], len(ids) > max_tokens
 
     @staticmethod
@@ -376,5 +373,5 @@ class SentenceWork(PlayWork):
         request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
         cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
         for draft in family.sample_tokens(request, [(options.seed, 0)]):
-            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_NEXT)
+            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_CANDIDATES)
         return None

@@ -46,6 +46,7 @@ CUTOFFS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the
 MAX_TOP = 8  # alternatives that are shown for a token: others are hardly ever drawn; chosen
 NEAREST_SECONDS = 60.0  # limit of the search for the nearest training item, for which the user waits; chosen
 EXAMPLE_CHARACTERS = 60  # of the prompt that the page suggests: one line
+VIEWABLE = ("image", "audio", "video")  # modalities whose items, drafts included, can be shown as images
 Json = dict[str, object]
 
 
@@ -82,10 +83,6 @@ class PlayWork(Work):
     @abstractmethod
     def events(self, model: Model) -> Iterator[Json]:
         """Events for the page, in order."""
-
-
-# Modalities whose items, drafts included, can be shown as images.
-VIEWABLE = ("image", "audio", "video")
 
 
 def insight_view(model: Model) -> str:

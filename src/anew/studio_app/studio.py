@@ -23,6 +23,7 @@ from anew.workflows.inspect_run import is_run
 DEPTH = 3
 MAX_ENTRIES = 20_000  # of a folder that are read: a larger folder holds data
 MAX_FOLDERS = 5_000  # that are searched: a home folder has more, and the page waits for the list; chosen
+PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that do not make a run, by their verb
 
 
 @dataclass(slots=True)
@@ -84,9 +85,6 @@ class RunFinder:
         if cached is None or cached[0] != stamp:
             cached = self._is_run[folder] = (stamp, is_run(Path(folder)))
         return cached[1]
-
-
-PAGES = {"compare": "compare.html", "audit": "report.html"}  # of commands that do not make a run, by their verb
 
 
 class Studio:

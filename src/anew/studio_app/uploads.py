@@ -29,6 +29,10 @@ MAX_PARTS, MAX_PART = 12, 200
 WRITE_BYTES = 2**20  # that are written at a time, as pieces arrive in kilobytes
 CHECK_BYTES = 64 * 2**20  # that are written between two checks whether the disk has room
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+PARCEL_HEAD = struct.Struct("<IQ")  # before each file of a parcel: length of its path, and size
+MAX_PARCEL_PATH = 4_000  # bytes of a path in a parcel
+MAX_PARCEL_FILE = 2**20  # bytes of a file in a parcel, which is in memory before it is written; chosen
+PARCEL_WRITE_BYTES, PARCEL_WRITE_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
 
 
 def new_upload(folder: StartFolder, name: str) -> str:
@@ -143,12 +147,6 @@ def _check_room(target: Path, size: int) -> None:
         )
 
 
-HEAD = struct.Struct("<IQ")
-MAX_PATH = 4_000  # bytes of a path
-MAX_BYTES = 2**20  # of a file, which is in memory before it is written; larger ones are sent alone; chosen
-WRITTEN_BYTES, WRITTEN_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
-
-
 class _Pieces:
     """Reads exact numbers of bytes from pieces as they arrive."""
 
@@ -189,16 +187,16 @@ async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator
     reader, count = _Pieces(pieces), 0
     waiting: list[tuple[str, bytes]] = []
     while not await reader.is_at_end():
-        path_length, size = HEAD.unpack(await reader.take(HEAD.size))
-        if path_length > MAX_PATH or size > MAX_BYTES:
+        path_length, size = PARCEL_HEAD.unpack(await reader.take(PARCEL_HEAD.size))
+        if path_length > MAX_PARCEL_PATH or size > MAX_PARCEL_FILE:
             raise ApiError(
                 413,
-                f"a file of a parcel may have at most {MAX_BYTES:,} bytes, and a path of {MAX_PATH:,}; send it alone",
+                f"a file of a parcel may have at most {MAX_PARCEL_FILE:,} bytes, and a path of {MAX_PARCEL_PATH:,}; send it alone",
             )
         path = (await reader.take(path_length)).decode("utf-8", "replace")
         waiting.append((path, await reader.take(size)))
         count += 1
-        if len(waiting) >= WRITTEN_FILES or sum(len(data) for _, data in waiting) >= WRITTEN_BYTES:
+        if len(waiting) >= PARCEL_WRITE_FILES or sum(len(data) for _, data in waiting) >= PARCEL_WRITE_BYTES:
             await run_in_threadpool(_write_all, folder, upload, waiting)
             waiting = []
     await run_in_threadpool(_write_all, folder, upload, waiting)

@@ -51,9 +51,8 @@ Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-Selectors = tuple[
-    Index, Index, Index
-]  # order of the longest context that was seen, class of the match, and the last token + 1
+# Order of the longest context that was seen, class of the match, and the last token + 1
+Selectors = tuple[Index, Index, Index]
 
 
 @compiled
