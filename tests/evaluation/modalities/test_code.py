@@ -105,7 +105,7 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
 
 def test_without_held_out_code_no_grammar_is_said_not_to_fit() -> None:
     python = type("Language", (), {"suffix": ".py"})()
-    evaluation = CodeEvaluation(inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))
+    evaluation = CodeEvaluation(text_inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))
     assert not list(evaluation._parsing())
     assert "there is no held-out code" in str(evaluation.skipped) and "does not fit" not in str(evaluation.skipped)
 
