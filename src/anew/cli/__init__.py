@@ -1,8 +1,9 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
 Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
-the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` holds, or was not measured; 75 stopped by Ctrl-C,
-SIGTERM, a closed terminal or another process, or the run is in use (the same command, or `resume`, continues).
+the machine (the message says what to change); 3 a condition of `anew evaluate --fail-on` holds, was not measured, or could not have
+been noticed; 75 stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use (the same command, or `resume`,
+continues).
 """
 
 from __future__ import annotations

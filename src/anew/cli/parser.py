@@ -36,7 +36,7 @@ exit codes:
   0   done
   1   a bug in Anew; the message names a file with the traceback
   2   a wrong argument, unusable data or a limit of the machine; the message says what to change
-  3   a condition of `anew evaluate --fail-on` holds, or was not measured
+  3   a condition of `anew evaluate --fail-on` holds, was not measured, or could not have been noticed
   75  stopped by Ctrl-C, SIGTERM, a closed terminal or another process, or the run is in use; the same command, or `resume`, continues"""
 
 # Options for one thing that has another name in other commands
@@ -301,7 +301,8 @@ def _evaluate(p: CommandParser) -> None:
     p.add_argument(
         "--fail-on",
         metavar="CONDITIONS",
-        help="end with exit code 3 if one of these holds or was not measured, for example copies,coverage<0.8",
+        help="end with exit code 3 if one of these holds, was not measured, or could not have been noticed, for example "
+        "copies,coverage<0.8",
     )
     _seed(p)
     _settings(

@@ -18,6 +18,7 @@ from anew.core.specs import Batch, Spec
 from anew.data.find_data import check_division, find_data
 from anew.data.loading.epoch_order import permutation
 from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.rows import PackedExamples
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
@@ -465,6 +466,15 @@ def listed_items(data: Dataset, n: int) -> list[Item]:
 def is_content_of(data: Dataset, state: DataRecord) -> bool:
     """Whether data holds the same as the data of a saved run; False where that is not known."""
     return state.content is not None and data._chosen.content == state.content
+
+
+def documents_of(data: Dataset, part: str, limit: int) -> Iterator[Batch]:
+    """Documents of running text, each read from its beginning: one a batch, in random order.
+
+    Long ones are cut, so that several are read. The windows of each overlap and go on. Other data has none. limit: targets in all.
+    """
+    rows = data._ready().rows(data._number(part))
+    return rows.documents(data.modality, limit) if isinstance(rows, PackedExamples) else iter(())
 
 
 def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:

@@ -99,7 +99,7 @@ TITLES = {
     "spectrum_auc": "Amounts of detail",
     "spectrum_distance": "Spectrum",
     "steps": "Training steps",
-    "stereo_places": "Left and right of tones",
+    "stereo_places": "Stereo placement",
     "stereo_width": "Stereo width",
     "training_seconds": "Seconds of training",
     "two_sample_auc": "Classifier two-sample test",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # Size of the difference of two bands beside their mean: noise hides a smaller one longer, so that samples get the coarse shape
-# first, and the loss counts it less. Of .25, .5 and 1, .5 made notes hardest to tell from real ones (docs/log.md, 2026-11-29).
+# first, and the loss counts it less. Of .25 and .5, .5 made notes harder to tell from real ones (docs/log.md, 2026-11-30).
 DETAIL = 0.5
 
 

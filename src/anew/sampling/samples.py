@@ -22,9 +22,8 @@ from anew.sampling.sample_folder import check_unused, make_empty_folder, make_fo
 from anew.sampling.scores import NOTEBOOK_ITEMS, REPR_ITEMS
 
 SHEET_SUFFIXES = (".png", ".txt")  # of the files in which sheets are written
-MAX_LINE_LENGTH = (
-    200  # characters of a text without line ends, unless it is a record of a list, from which on a line divides it
-)
+# Texts of so many characters have a line of hyphens between them in one file; records of a list have one line each
+MAX_UNDIVIDED_LENGTH = 200
 SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
 # Bytes of a class in the name of a file: with number and temporary suffix far from the 255 of file systems
 MAX_LABEL_BYTES = 60
@@ -267,7 +266,7 @@ class Samples(Sequence[DecodedItem]):
             place, data = target / f"{stem}.png", sheet(pictures)
         else:
             texts = list(map(str, self._items))
-            is_short = self.modality.layout == "list" or all(len(text) < MAX_LINE_LENGTH for text in texts)
+            is_short = self.modality.layout == "list" or all(len(text) < MAX_UNDIVIDED_LENGTH for text in texts)
             one_line_each = is_short and not any("\n" in text for text in texts)
             separator = "\n" if one_line_each else "\n\n----\n\n"
             place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode("utf-8", "replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -190,13 +191,18 @@ class EvaluatedItems:
 
         return half(0), half(1)
 
+    @cached_property
+    def _num_train_texts(self) -> int:
+        """The number of all training texts. It is kept, since to count them is to read them."""
+        texts = {part: self.real.text(part, MAX_TEXT_CHARACTERS) for part in self.train_parts}
+        return sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
+
     def pool(self, n: int) -> AuditPool[DecodedItem]:
         n = min(n, self._max_real)
         train, held_out = self.train(n), self.held_out_items(n // 2) if self.has_held_out else []
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         if self.textual:  # parts count examples, of which a long record makes several
-            texts = {part: self.real.text(part, MAX_TEXT_CHARACTERS) for part in self.train_parts}
-            total = sum(num_texts(self.real, part, read, MAX_TEXT_CHARACTERS) for part, read in texts.items())
+            total = self._num_train_texts
         if self.packed:
             return AuditPool(train, held_out, None, total, randomly_held_out=False, fills_memory=True)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)

@@ -14,6 +14,7 @@ from anew.core.device import seeded
 from anew.core.reading_time import closed_form_seconds, progress_lines
 from anew.core.specs import Batch, Grid
 from anew.core.threads import ThreadTuner, available_threads, use_threads
+from anew.data.dataset import documents_of
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import restoring
@@ -47,6 +48,9 @@ MAX_EPOCHS_UNWATCHED = 1.5
 # Share of the usual samples that a modality is calibrated by on crowded cores, and their least number. The report draws samples
 # after that: with 128 for the calibration, 5 were left for the report (docs/log.md, 2026-11-29).
 CROWDED_SHARE, MIN_CALIBRATION_SAMPLES = 0.25, 8
+# Targets of validation documents by which drawing is calibrated. A rate of a tenth is within .0033 of it at so many (one standard
+# deviation).
+DRAWING_TARGETS = 8192
 MIN_CALIBRATION = 0.5  # seconds that a modality has to be calibrated, whatever is left; chosen
 
 
@@ -228,6 +232,8 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
             if generates:
                 family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
+            if generates and family.reads_documents:
+                family.calibrate_drawing(batch.to(job.world.device) for batch in _documents(job))
         write_weights(job.folder.path, family.state_dict())
         if generates:
             _calibrate_in_time(job, family)
@@ -305,6 +311,14 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
     batches = job.data.scoring("validation", limit=job.plan.calibration_units)
     for batch in _within_slice(job, "calibration", batches, 1.0):
         yield from job.data.modality.orderings(batch)
+
+
+def _documents(job: TrainingJob) -> Iterator[Batch]:
+    """Yield validation documents to calibrate drawing by, as many as there is time for, or as the replayed run read."""
+    if not job.data.part_size("validation"):
+        return iter(())
+    share = 0.5  # as much as for latents, which families that read documents do not have
+    return _within_slice(job, "documents", documents_of(job.data.base, "validation", DRAWING_TARGETS), share)
 
 
 def _closed_form_batches(job: TrainingJob) -> Iterator[Batch]:

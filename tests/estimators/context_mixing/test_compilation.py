@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anew.estimators.context_mixing import compilation, drawing, joint, reading, slips
+from anew.estimators.context_mixing import compilation, drawing, error_rates, joint, reading
 from anew.estimators.context_mixing.compilation import compile_loops, is_compiled
 from anew.estimators.context_mixing.mixer import ContextMixer
 
@@ -25,8 +25,8 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
         reading.recall,
         reading.next_token_probabilities,
         drawing.draw_tokens,
-        drawing.tally_slips,
-        slips.multiply_by_acceptance,
+        drawing.tally_errors,
+        error_rates.multiply_by_acceptance,
         reading.observe,
         joint.joint_log_probs,
     ]
@@ -40,6 +40,6 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
     mixer.observe(rows, np.array([0, 1, 2]))
     mixer.resized(rows, 128)
     weights = np.full((3, 4), 0.25, dtype=np.float32)
-    mixer.without_slips(rows, np.arange(3), weights, np.ones(slips.NUM_SLIPS, dtype=np.float32))
-    mixer.slip_tallies(mixer.document(4), text[:3], weights)
+    mixer.weights_if_accepted(rows, np.arange(3), weights, np.ones(error_rates.NUM_ERRORS, dtype=np.float32))
+    mixer.error_tallies(mixer.document(4), text[:3], weights)
     assert [len(loop.signatures) for loop in loops] == counts  # type: ignore[attr-defined]

@@ -52,13 +52,16 @@ def test_a_control_that_is_alone_counts_once(monkeypatch: pytest.MonkeyPatch) ->
         assert controls.both_p(*choice) == p
 
 
-@pytest.mark.parametrize(("is_train", "part"), [([True, True, True], "training"), ([False, True, True], "held-out")])
-def test_the_note_names_the_items_that_are_too_few(is_train: list[bool], part: str) -> None:
+@pytest.mark.parametrize(
+    ("is_train", "part", "lack"),
+    [([True, True, True], "training", "too few held-out ones"), ([False, True, True], "held-out", "too few")],
+)
+def test_the_note_names_the_items_that_are_too_few(is_train: list[bool], part: str, lack: str) -> None:
     unused: Any = None
     controls = Controls(unused, np.array(is_train), np.arange(3), np.random.default_rng(0))
     for _ in range(2):
         assert controls.scan_p(np.array([0]), np.array([1, 2])) is None
-    assert controls.notes == [f"Not measured: the control with {part} items in the copying test (there are too few)."]
+    assert controls.notes == [f"Not measured: the control with {part} items in the copying test (there are {lack})."]
 
 
 def test_a_repeated_control_alarms_by_chance_no_more_often_than_its_level() -> None:

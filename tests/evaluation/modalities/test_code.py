@@ -103,6 +103,13 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
         assert (score.value == 1.0) is whole and score.real_baseline == 1.0
 
 
+def test_without_held_out_code_no_grammar_is_said_not_to_fit() -> None:
+    python = type("Language", (), {"suffix": ".py"})()
+    evaluation = CodeEvaluation(text_inputs(["x = 1\n"] * 3, ["x = 1\n"], [], True, modality=python))
+    assert not list(evaluation._parsing())
+    assert "there is no held-out code" in str(evaluation.skipped) and "does not fit" not in str(evaluation.skipped)
+
+
 def test_without_a_grammar_that_fits_it_counts_whether_brackets_close() -> None:
     """Prolog was read as Perl: 6% of real files parsed, and 13% of samples, of which a third close their brackets."""
     real = ["\n\n".join(f"rule{i}(X, [Y|_]) :-\n    is(X, Y + {i}).\n\n    % more" for i in range(5))] * 30

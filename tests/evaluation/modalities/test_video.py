@@ -48,7 +48,7 @@ def test_single_frames_of_a_limited_number_of_clips_are_measured(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All frames of 10,000 clips took 20 GB."""
-    monkeypatch.setattr("anew.evaluation.modalities.video.MAX_SEEN", 20)
+    monkeypatch.setattr("anew.evaluation.modalities.video.MAX_COMPARED_CLIPS", 20)
     assert measured(make_inputs, dots(60, 2))["sharpness"].n == 20
 
 

@@ -15,7 +15,7 @@ MAX_SHARE = 0.125  # of these bytes that one file may take: a long one would dri
 
 
 class DecodedFiles:
-    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it returns is not to be changed.
+    """Samples by a key that says which file they are of and how it was read. Thread-safe. What it keeps cannot be changed any more.
 
     max_bytes: that the samples may take together."""
 
@@ -39,6 +39,7 @@ class DecodedFiles:
         with self._lock:
             if key in self._files:
                 return
+            samples.flags.writeable = False
             self._files[key] = samples, rate
             self._bytes += samples.nbytes
             while self._bytes > self._max_bytes:

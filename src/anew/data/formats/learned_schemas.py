@@ -49,7 +49,7 @@ class LearnedVideo(LearnedGrid):
 
 
 class LearnedAudio(LearnedGrid):
-    """See `Audio.state`. clip: the fields of a `clips.Shape`."""
+    """See `Audio.state`. clip: the fields of an `audio_clips.Shape`."""
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
     clip: dict[str, Count]

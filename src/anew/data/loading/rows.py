@@ -22,6 +22,8 @@ SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory
 # Most windows of packed text that begin where a document does, as samples do; few would by themselves. After 350 steps a tenth
 # costs 0.6% of the bits of held-out text, a fortieth 0.2% (docs/log.md, 2026-11-29).
 MAX_BEGINNING_SHARE = 0.1
+# Most targets of a document in `documents`, so that several are read, unless there are few; samples have 500 tokens by default
+DOCUMENT_TARGETS = 1024
 
 
 class Rows(NamedTuple):
@@ -177,6 +179,24 @@ class PackedExamples:
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
             is_counted = (target >= low[:, None]) & (target < high[:, None])
             yield _masked_batch(modality, rows, is_counted, continues[first : first + batch])
+
+    def documents(self, modality: Modality, limit: int) -> Iterator[Batch]:
+        """Documents from their beginnings, one a batch; see `documents_of`."""
+        end = modality.spec.special.get("end") if isinstance(modality.spec, Tokens) else None
+        stops = np.append(np.flatnonzero(self.ids[:-1] == end) + 1, len(self.ids))
+        starts = np.append(0, stops[:-1])
+        longest = max(DOCUMENT_TARGETS, limit // len(starts))
+        stream = np.append(self.ids.dtype.type(self.start), self.ids)
+        target = np.arange(self.length)
+        for number in permutation(len(starts), 0):
+            size = min(int(stops[number] - starts[number]), longest, limit)
+            if size <= 0:
+                continue
+            limit -= size
+            first, low, high = _windows(size, self.length, max(self.length // 2, 1)).T
+            rows = stream[np.minimum(starts[number] + first[:, None] + self._span, len(stream) - 1)]
+            is_counted = (target >= low[:, None]) & (target < high[:, None])
+            yield _masked_batch(modality, rows, is_counted, np.arange(len(first)) > 0)
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         numbers = np.sort(permutation(self.num_items, seed)[:n])

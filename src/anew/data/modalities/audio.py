@@ -350,7 +350,7 @@ def _loudness(clips: Numbers, rate: int) -> NDArray[np.float64]:
 def _describe_pairs(shape: audio_clips.Shape) -> list[str]:
     if shape.bands_per_row == 1:
         return []
-    return [f"Sounds are learned as {shape.bands} bands, two in each row of the grid: fewer would blur their tones."]
+    return [f"Sounds are learned as {shape.bands} bands, in pairs: fewer would blur their tones."]
 
 
 def _restored_shape(record: learned_schemas.LearnedAudio) -> audio_clips.Shape:

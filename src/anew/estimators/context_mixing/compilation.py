@@ -33,8 +33,8 @@ def compile_loops(report: Callable[[float], None] = lambda share: None) -> None:
         report: Called after the long parts of the work with the share of it that is done.
     """
     from anew.estimators.context_mixing import reading  # not above: it loads Numba
+    from anew.estimators.context_mixing.error_rates import NUM_ERRORS
     from anew.estimators.context_mixing.mixer import ContextMixer
-    from anew.estimators.context_mixing.slips import NUM_SLIPS
 
     rng = np.random.default_rng(0)
     text = rng.integers(VOCAB, size=TOKENS).astype(np.int32)
@@ -57,8 +57,10 @@ def compile_loops(report: Callable[[float], None] = lambda share: None) -> None:
     mixer.step(rows, joint, network[:2])
     report(0.86)
     mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
-    mixer.without_slips(rows, np.arange(2), network[:2], np.ones(NUM_SLIPS, dtype=np.float32))
-    mixer.slip_tallies(mixer.document(TOKENS + 1), text, network)
+    accepted = np.ones(NUM_ERRORS, dtype=np.float32)
+    mixer.weights_if_accepted(rows, np.arange(2), network[:2], accepted)
+    mixer.acceptance_of(rows, np.array([2, 3]), accepted)
+    mixer.error_tallies(mixer.document(TOKENS + 1), text, network)
     mixer.observe(rows, np.array([2, 3]))
     with suppress(OSError):  # without the marker, all loops are called again next time
         _marker().parent.mkdir(parents=True, exist_ok=True)

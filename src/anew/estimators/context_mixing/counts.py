@@ -29,7 +29,10 @@ LETTERS, CAPITAL = 19, 20
 INDENT, INDENT_ABOVE, NUM_OPEN, AWAITS_HEAD, HEADS = range(21, 26)
 # Open brackets of which the word is kept, a power of two; deeper ones take the places of the outermost
 MAX_OPEN = 16
-CLOSERS = HEADS + MAX_OPEN  # the closing bracket, and 256 times the white space
+# The closing bracket (8 bits), the white space (32 bits), and the number of brackets that are open with this one, which tells whether
+# a deeper one has taken its place
+CLOSERS = HEADS + MAX_OPEN
+INDENT_MASK, DEPTH_SHIFT = 2**32 - 1, 40
 HISTORY_SIZE = CLOSERS + MAX_OPEN
 MAX_DEPTH = 12  # numbers of open brackets that contexts distinguish
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
@@ -180,7 +183,9 @@ def _nest(history: Keys, byte: Index) -> None:
         history[NUM_OPEN] += np.uint64(1)
         history[HEADS + innermost(history)] = np.uint64(byte)
         closer = byte + (1 if byte == OPENING[0] else 2)  # ) follows ( in ASCII, the others come two later
-        history[CLOSERS + innermost(history)] = np.uint64(closer) + np.uint64(256) * history[INDENT]
+        indent = min(history[INDENT], np.uint64(INDENT_MASK)) << np.uint64(8)
+        depth = history[NUM_OPEN] << np.uint64(DEPTH_SHIFT)
+        history[CLOSERS + innermost(history)] = np.uint64(closer) | indent | depth
         history[AWAITS_HEAD] = np.uint64(1)
     elif byte in CLOSING:
         # Of whichever kind: comments and smileys close what was never opened

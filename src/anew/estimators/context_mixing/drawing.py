@@ -1,6 +1,6 @@
 """Draws tokens from the mixture of contexts and network: only the questions on the way to a token are asked.
 
-Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows, G kinds of slips.
+Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows, G kinds of errors (see `error_rates`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, Index
+from anew.estimators.context_mixing.error_rates import another_uniform, error_of
 from anew.estimators.context_mixing.gathering import select_questions
 from anew.estimators.context_mixing.joint import (
     MIN_REACH,
@@ -35,9 +36,9 @@ from anew.estimators.context_mixing.mixing import (
     sigmoid,
 )
 from anew.estimators.context_mixing.reading import Selectors, gather_row, network_logit, row_of
-from anew.estimators.context_mixing.slips import Words, another_uniform, slip_of
+from anew.estimators.context_mixing.words import Words
 
-# A token is drawn so often at most; the last one is taken whatever it is. Where nearly all that the model allows are slips, a sample
+# A token is drawn so often at most; the last one is taken whatever it is. Where nearly all that the model allows are errors, a sample
 # that must not make one would go on with nonsense
 MAX_TRIES = 12
 GOLDEN_RATIO = 0.6180339887498949  # multiples of it, without their whole numbers, are spread evenly over [0, 1)
@@ -62,7 +63,8 @@ def draw_tokens(
     tokens: Ints,
     token_probabilities: Doubles,
 ) -> None:
-    """Draw the next token of each row from the distribution of `next_token_probabilities`; only the questions on its path are asked.
+    """Draw the next token of each row from the distribution of `next_token_probabilities`, where all kinds of errors are accepted;
+    only the questions on its path are asked.
 
     Args:
         memories, model, joint: See `next_token_probabilities`.
@@ -70,10 +72,10 @@ def draw_tokens(
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: Learning rate of the weights of each row; 0 for none.
-        accepted: (G,) probability that a slip of each kind is accepted; another token is drawn otherwise.
+        accepted: (G,) probability that an error of each kind is accepted; another token is drawn otherwise.
         is_wanted: (n,) whether a row is drawn.
-        tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
-        token_probabilities: (n,) receives their probabilities, as if all slips were accepted.
+        tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
+        token_probabilities: (n,) receives their probabilities, as if all errors were accepted.
     """
     count = len(model.tree.children)
     all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
@@ -84,15 +86,15 @@ def draw_tokens(
         memory = row_of(memories, row)
         selectors = gather_row(model, memory, probabilities[row], all_nodes, keys, mass)
         weights, number, fixed = joint_of(joint, row), np.float64(uniform[row]), tokens[row]
+        own = Words(memory.words, memory.num_words)
         for attempt in range(MAX_TRIES):
             tokens[row], token_probabilities[row], num_asked = _draw_token(
                 model, all_nodes, weights, mass, selectors, keys[1], number, fixed, path
             )
-            slip = (
-                0 if fixed >= 0 else slip_of(memory.history, scratch, tokens[row], model.spelling, words, memory.heads)
-            )
-            if accepted[slip] >= 1 or another_uniform(number, 2 * attempt) < accepted[slip]:
+            chance = accepted[error_of(memory.history, scratch, tokens[row], model.spelling, words, own)]
+            if chance >= 1 or another_uniform(number, 2 * attempt) < chance:
                 break
+            fixed = np.int64(-1)
             number = another_uniform(number, 2 * attempt + 1)
         if rate > 0:
             order, _, last = selectors
@@ -101,7 +103,7 @@ def draw_tokens(
 
 
 @compiled
-def tally_slips(
+def tally_errors(
     ids: Tokens,
     document: Memory,
     model: MixingModel,
@@ -110,7 +112,9 @@ def tally_slips(
     probabilities: Floats,
     tallies: Ints,
 ) -> None:
-    """Read a text (T,), and tally slips: of a token that is drawn at each place, and of the one that is there.
+    """Read a text (T,), and tally errors: of a token that is drawn at each place, and of the one that is there.
+
+    Tokens are drawn from contexts and network together, with weights that do not learn from this document.
 
     Args:
         ids: (T,).
@@ -122,13 +126,13 @@ def tally_slips(
     count = len(model.tree.children)
     all_nodes, keys, mass = make_statistics(count), np.zeros(NUM_KINDS, np.uint64), np.zeros((count, 2))
     scratch, path, locations = np.zeros(HISTORY_SIZE, np.uint64), _empty_path(model.tree), np.full((NUM_KINDS, 2), -1)
-    spelling = model.spelling
+    spelling, own = model.spelling, Words(document.words, document.num_words)
     for t in range(len(ids)):
         selectors = gather_row(model, document, probabilities[t], all_nodes, keys, mass)
         number, there = np.float64((t + 1) * GOLDEN_RATIO % 1.0), np.int64(ids[t])
         drawn, _, _ = _draw_token(model, all_nodes, joint, mass, selectors, keys[1], number, np.int64(-1), path)
-        tallies[slip_of(document.history, scratch, drawn, spelling, words, document.heads), 0] += 1
-        tallies[slip_of(document.history, scratch, there, spelling, words, document.heads), 1] += 1
+        tallies[error_of(document.history, scratch, drawn, spelling, words, own), 0] += 1
+        tallies[error_of(document.history, scratch, there, spelling, words, own), 1] += 1
         read_counted(document, model.base, keys, model.tree, there, locations, spelling)
 
 

@@ -1,4 +1,4 @@
-"""Updates of a memory: the tallies of contexts, and the text with its current match."""
+"""Updates of a memory: the tallies of contexts, and the text with its current match, and the words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import (
+    LETTERS,
     NUM_KINDS,
     TOKENS,
     Counts,
@@ -20,6 +21,7 @@ from anew.estimators.context_mixing.counts import (
 )
 from anew.estimators.context_mixing.gathering import current_match
 from anew.estimators.context_mixing.mixing import LOCAL_KINDS, MAX_MATCH, MIN_MATCH, Memory
+from anew.estimators.context_mixing.words import Words, add_token
 
 Ints = NDArray[np.int64]
 
@@ -35,6 +37,7 @@ def read_counted(
     for d in range(tree.depth[token]):
         memory.node_tallies[tree.nodes[token, d], tree.bits[token, d]] += 1
     memory.node_tallies[-1, 0] = token + 1
+    add_token(Words(memory.words, memory.num_words), memory.history[LETTERS], token, spelling)
     advance(memory.history, token, spelling)
     _append_and_match(memory, base, token, np.int64(1))
 
@@ -42,6 +45,7 @@ def read_counted(
 @compiled_inner
 def read_uncounted(memory: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
     """Read a token without counting it; no later text can match it either."""
+    add_token(Words(memory.words, memory.num_words), memory.history[LETTERS], token, spelling)
     advance(memory.history, token, spelling)
     _append_and_match(memory, base, token, np.int64(0))
 

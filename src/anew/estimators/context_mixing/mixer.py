@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anew.estimators.context_mixing import drawing, reading
 from anew.estimators.context_mixing.code_tree import build_tree
 from anew.estimators.context_mixing.counts import HISTORY_SIZE, NUM_KINDS, NUM_TOKEN_ORDERS, Spelling
+from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_of_tokens, multiply_by_acceptance
 from anew.estimators.context_mixing.joint import NUM_JOINT_INPUTS, NUM_LEVELS, NUM_TRUSTS, JointWeights, joint_log_probs
 from anew.estimators.context_mixing.mixing import (
     KNOT_RANGE,
@@ -36,7 +37,7 @@ from anew.estimators.context_mixing.mixing import (
     Rates,
     Tables,
 )
-from anew.estimators.context_mixing.slips import NUM_SLIPS, Words, multiply_by_acceptance, words_of
+from anew.estimators.context_mixing.words import Words, words_of
 
 # Learning rates and first weights were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
 FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, at the beginning and the end of the train part
@@ -285,27 +286,27 @@ class ContextMixer:
         is_wanted: Flags | None = None,
         accepted: Floats | None = None,
     ) -> Doubles:
-        """Draw tokens from the distribution of `step`; far quicker than `step`.
+        """Draw tokens, far quicker than by `step`: from its distribution, where all kinds of errors are accepted.
 
         Args:
             joint: The weights of each, which learn from its token.
             probabilities: (n, V) of the network.
             uniform: (n,) in [0, 1), which decides the tokens.
-            tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept.
+            tokens: (n,) receives the tokens where it holds -1; a token that it holds already is kept if it is accepted.
             is_wanted: (n,) False for documents whose token is not needed, and stays; None: all are.
-            accepted: (G,) probability that each kind of slip is accepted; None: all are.
+            accepted: (G,) probability that each kind of error is accepted (see `error_rates`); None: all are.
 
         Returns:
             (n,) probabilities of the tokens; 0 where none is needed.
         """
         token_probabilities = np.zeros(len(uniform))
         is_wanted = np.ones(len(uniform), dtype=np.bool_) if is_wanted is None else is_wanted
-        accepted = np.ones(NUM_SLIPS, dtype=np.float32) if accepted is None else accepted
+        accepted = np.ones(NUM_ERRORS, dtype=np.float32) if accepted is None else accepted
         step = (np.float32(rate), accepted, is_wanted, tokens, token_probabilities)
         drawing.draw_tokens(rows, self.model, self.words, joint, probabilities, uniform, *step)
         return token_probabilities
 
-    def without_slips(
+    def weights_if_accepted(
         self, rows: Memory, places: Ints, weights: Floats, accepted: Floats, min_p: Floats | None = None
     ) -> Floats:
         """Weights (k, V) of the next tokens, multiplied by the probability that each is accepted if it is drawn.
@@ -314,15 +315,23 @@ class ContextMixer:
             places: (k,) the documents to which the weights belong.
             weights: (k, V).
             accepted: See `draw`.
-            min_p: (k,) weights below this share of the top one may stay as they are; None: none may.
+            min_p: (k,) weights below this share of the top product may stay as they are; None: none may.
         """
-        least = np.zeros(len(weights), dtype=np.float32) if min_p is None else min_p * weights.max(1)
-        multiplied = weights.astype(np.float32)
-        multiply_by_acceptance(rows.history, rows.heads, places, self.spelling, self.words, accepted, multiplied, least)
+        min_p = np.zeros(len(weights), dtype=np.float32) if min_p is None else min_p.astype(np.float32)
+        multiplied, own_words = weights.astype(np.float32), Words(rows.words, rows.num_words)
+        model = (self.spelling, self.words, accepted)
+        multiply_by_acceptance(rows.history, own_words, places, *model, min_p, multiplied)
         return multiplied
 
-    def slip_tallies(self, document: Memory, ids: Tokens, probabilities: Floats) -> Ints:
-        """Read on in a document, and count slips in it and among tokens that are drawn at the same places.
+    def acceptance_of(self, rows: Memory, tokens: Ints, accepted: Floats) -> Floats:
+        """(n,) probabilities that the next tokens (n,) are accepted if they are drawn. accepted: See `draw`."""
+        result = np.zeros(len(tokens), dtype=np.float32)
+        own_words = Words(rows.words, rows.num_words)
+        acceptance_of_tokens(rows.history, own_words, self.spelling, self.words, accepted, tokens, result)
+        return result
+
+    def error_tallies(self, document: Memory, ids: Tokens, probabilities: Floats) -> Ints:
+        """Read on in a document, and count errors in it and among tokens that are drawn at the same places.
 
         Args:
             document: A document with room for the tokens.
@@ -333,8 +342,8 @@ class ContextMixer:
             (G, 2) how often each kind was drawn, and how often it was there.
         """
         _check_tokens(ids, self.vocab_size)
-        tallies = np.zeros((NUM_SLIPS, 2), dtype=np.int64)
-        drawing.tally_slips(ids, document, self.model, self.words, self.joint, probabilities, tallies)
+        tallies = np.zeros((NUM_ERRORS, 2), dtype=np.int64)
+        drawing.tally_errors(ids, document, self.model, self.words, self.joint, probabilities, tallies)
         return tallies
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
@@ -371,6 +380,8 @@ def select_joint(rows: JointWeights, places: Ints) -> JointWeights:
 
 def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
     """An empty memory. room: most tokens; slots: of its table, None for as many as `room` tokens may take."""
+    # Few tokens begin more than one new word; that of the train part has them all elsewhere
+    word_slots = _power_of_two(4 * room + 1) if slots is None else 1
     slots = int(room * NUM_KINDS / MAX_FILL) if slots is None else slots
     return Memory(
         np.zeros((_power_of_two(max(slots, 1)), 4), np.int32),
@@ -381,6 +392,8 @@ def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
         np.zeros(_power_of_two(2 * room + 1), np.int32),
         np.zeros(4, np.int64),
         np.zeros(HISTORY_SIZE, np.uint64),
+        np.zeros(word_slots, np.uint64),
+        np.zeros(1, np.int64),
     )
 
 

@@ -57,6 +57,7 @@ class Memory(NamedTuple):
         match_state: (4,) number of tokens in the text; position of the token that the match predicts, length of the match, and
             whether it is in the base memory.
         history: (HISTORY_SIZE,) the last tokens, bytes and words, from which contexts are made.
+        words, num_words: Of a document, see `Words`.
     """
 
     heads: NDArray[np.int32]
@@ -67,6 +68,8 @@ class Memory(NamedTuple):
     match_table: NDArray[np.int32]
     match_state: Ints
     history: Keys
+    words: Keys
+    num_words: Ints
 
 
 class Parameters(NamedTuple):

@@ -191,6 +191,8 @@ def row_of(rows: Memory, row: Index) -> Memory:
         rows.match_table[row],
         rows.match_state[row],
         rows.history[row],
+        rows.words[row],
+        rows.num_words[row],
     )
 
 

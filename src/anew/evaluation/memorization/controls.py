@@ -53,8 +53,10 @@ class Controls:
     def scan_p(self, control: Indices, others: Indices) -> float | None:
         """p of the scan with these real items, of either part, in the samples' place; None if there are too few."""
         if not len(control) or self._is_train[others].all():
-            part = "training" if len(control) and self._is_train[control].all() else "held-out"
-            note = f"Not measured: the control with {part} items in the copying test (there are too few)."
+            # Training items cannot pose as samples either where all others are training items
+            is_train = len(control) > 0 and bool(self._is_train[control].all())
+            part, lack = ("training", "too few held-out ones") if is_train else ("held-out", "too few")
+            note = f"Not measured: the control with {part} items in the copying test (there are {lack})."
             self.notes = [*self.notes, *({note} - set(self.notes))]
             return None
         nearests = [distance.nearest_real(control, others) for distance in self._distances]

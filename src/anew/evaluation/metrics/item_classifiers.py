@@ -109,7 +109,7 @@ CLIP_CLASSIFIERS = (DIRECTIONS, SPEEDS)
 
 STEREO_PLACES = few_numbers_spec(
     "stereo_places",
-    "Left and right of tones",
+    "Stereo placement",
     "which tones are on the left and on the right, from the beginning to the end,",
     "which of its tones are on the left and on the right, and when,",
 )

@@ -22,10 +22,8 @@ FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
 INAUDIBLE = 1e-6  # of the power of a clip: less is not heard beside the rest, so on neither side
-PLACE_TIMES, PLACE_BANDS = (
-    4,
-    4,
-)  # parts of a clip in which tones have a place; chosen: as many as 300 clips can say something of
+# Parts of a clip in which tones have a place; chosen: as many as 300 clips can say something of
+PLACE_TIMES, PLACE_BANDS = 4, 4
 MAX_PLACE_DB = 20.0  # of one channel over the other: more is heard on that side alone
 HEARD_DB = 40.0  # below the loudest of a clip; softer tones are hardly heard beside it, so on neither side
 MAX_DELAY = 1e-3  # seconds from one ear to the other: .7 ms at most
@@ -193,12 +191,8 @@ PULSE_SOURCE = (
     f"{LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms"
 )
 SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
-
-
 ATTACK = statistic_spec("attack", "Attack", "attack (how fast it becomes loud)")
 DECAY = statistic_spec("decay", "Decay", "decay (how fast it fades)")
-
-
 SILENCE_BEFORE = statistic_spec("silence_before", "Silence at the beginning", "silence at the beginning")
 SILENCE_AFTER = statistic_spec("silence_after", "Silence at the end", "silence at the end")
 LENGTH = statistic_spec("length", "Length", "length")

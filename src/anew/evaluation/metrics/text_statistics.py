@@ -158,7 +158,7 @@ class TextStatistics:
         for _ in range(RESAMPLES):
             weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
             # No table of counts by block: rare symbols of long Chinese texts would take gigabytes
-            parts = zip(ids, weight, blocks, strict=False)
+            parts = zip(ids[:2], weight, blocks, strict=True)
             resampled.append(jensen_shannon(*(np.bincount(part, w[block], num_symbols) for part, w, block in parts)))
         low, high = interval(value, resampled, minimum=0.0)
         yield Score(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
+from anew.core.random import key
 from anew.data.formats.audio import Samples
 from anew.data.formats.audio_clips import Shape
 from anew.data.formats.sound_extents import file_extents
@@ -167,7 +168,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def _levels_and_loudness(self, part: str, levels: NDArray[np.float64]) -> Numbers:
         """(n, M + 2 c) the levels (n, M) of a set, then coarse ones and the loudness of each clip."""
         loudness = audio.loudness(self.sets[part][: len(levels)], self.rate)
-        seed = self.inputs.seed + sum(map(ord, part))  # no two sets are blurred alike
+        seed = key(self.inputs.seed, "loudness", part)  # no two sets are blurred alike
         return np.concatenate([levels, coarse_levels_and_loudness(levels, loudness, seed)], axis=1)
 
     def _distribution(

@@ -151,12 +151,15 @@ class CodeEvaluation(TextEvaluation):
         return {"the share that parses": self._parsing, **super().text_metrics()}
 
     def _parsing(self) -> Iterator[Score]:
-        suffix = str(getattr(self.inputs.modality, "suffix", ""))
-        judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
         samples = [str(text) for text in self.inputs.samples if text]
         if not samples:
             return
         held_out = self._held_out_files(np.random.default_rng(self.inputs.seed), len(samples))
+        if not held_out:
+            self.skip("the share that parses", "there is no held-out code")
+            return
+        suffix = str(getattr(self.inputs.modality, "suffix", ""))
+        judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
         are_whole, cut = self._texts_are_alike, ""
         if not are_whole:
             samples = list(map(_whole_lines, samples))

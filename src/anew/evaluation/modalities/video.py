@@ -33,8 +33,8 @@ from anew.evaluation.score import MetricSpec, Score, difference_tolerance
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
 HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
 FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
-# Clips of each set whose directions, speeds and single frames are compared: enough for a yes, in about a second each
-MAX_SEEN = 400
+# Clips of each set whose directions, speeds and single frames are compared: enough for a yes; the directions take about a second
+MAX_COMPARED_CLIPS = 400
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
 SEARCHED, MIN_SEARCHED = 10_000, 200  # training clips that are searched, at most and at least; chosen
 SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
@@ -84,7 +84,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _statistics(self) -> Iterator[Score]:
         """Image statistics of single frames, averaged over the frames of a clip."""
-        sets = [self.sets[part][:MAX_SEEN] for part in ("samples", "test", "train")]
+        sets = [self.sets[part][:MAX_COMPARED_CLIPS] for part in ("samples", "test", "train")]
         frames = [spread_frames(clips) for clips in sets]  # each (n FRAMES, H, W[, C])
         for statistic in image_statistics(frames[0].shape[3] if frames[0].ndim == 4 else 1):
             values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
@@ -99,7 +99,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _directions(self) -> Iterator[Score]:
         """Scores of which way things move, which way time runs, and how fast."""
-        clips = {part: self.sets[part][:MAX_SEEN] for part in ("samples", "test", "train")}
+        clips = {part: self.sets[part][:MAX_COMPARED_CLIPS] for part in ("samples", "test", "train")}
         for classifier in CLIP_CLASSIFIERS:
             numbers = {part: classifier.numbers(shown) for part, shown in clips.items()}
             yield classifier.score(self.sets.with_features(numbers, self.feature_description), self.inputs.seed)

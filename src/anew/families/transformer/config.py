@@ -71,9 +71,9 @@ class TransformerSampling:
         "new tokens per sample, at most; 0: a record's full length, or 500 and then back to the end of a sentence or line",
         low=0,
     )
-    avoid_slips: bool = setting(
+    match_error_rates: bool = setting(
         True,
-        "draw words that the training text does not have, and brackets that do not match, as seldom as held-out text has them",
+        "draw out-of-vocabulary words and unbalanced brackets no more often than held-out text has them, as far as single tokens tell",
     )
     avoid_known: bool = setting(
         True, "redraw a record that is identical to a training record, unless most records of the data repeat"

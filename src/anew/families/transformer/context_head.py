@@ -43,7 +43,7 @@ FLOAT_BUFFERS = (
     "joint_by_node",
     "joint_by_last",
 )
-SLIPS = "slips"  # (G,) probability that each kind of slip is accepted in drawing; older runs have none
+ACCEPTANCE = "acceptance"  # (G,) probability that each kind of error is accepted in drawing; older runs have none
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -63,6 +63,20 @@ class PathLogits(NamedTuple):
     log_probs: Floats
 
 
+class ScoredDocument(NamedTuple):
+    """A document with what the network gave.
+
+    Attributes:
+        opening: The token before it.
+        size: Number of its tokens.
+        pieces: Its tokens (T,) and the probabilities (T, V) of the network, in order.
+    """
+
+    opening: int
+    size: int
+    pieces: Iterable[tuple[Tokens, Floats]]
+
+
 class ContextHead(FittedBuffers):
     """The train part, and what was learned from it, as buffers.
 
@@ -71,7 +85,7 @@ class ContextHead(FittedBuffers):
         never_targets: Ids that never follow anything.
     """
 
-    dtypes: Mapping[str, torch.dtype] = {**dict.fromkeys((*FLOAT_BUFFERS, SLIPS), torch.float32), **OTHER_BUFFERS}
+    dtypes: Mapping[str, torch.dtype] = {**dict.fromkeys((*FLOAT_BUFFERS, ACCEPTANCE), torch.float32), **OTHER_BUFFERS}
 
     def __init__(self, spellings: Sequence[bytes], vocab_size: int, never_targets: Collection[int] = ()) -> None:
         super().__init__()
@@ -103,8 +117,8 @@ class ContextHead(FittedBuffers):
     def check(self) -> None:
         if not self.is_fitted:
             return
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS
         from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
-        from anew.estimators.context_mixing.slips import NUM_SLIPS
 
         arrays = self.arrays()
         starts, text = arrays["spelling_starts"], self.get_buffer("text")
@@ -120,9 +134,9 @@ class ContextHead(FittedBuffers):
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")
-        slips = self._buffers.get(SLIPS)
-        if slips is not None and (slips.shape != (NUM_SLIPS,) or not bool(((slips >= 0) & (slips <= 1)).all())):
-            raise ValueError("the probabilities of slips are inconsistent")
+        rates = self._buffers.get(ACCEPTANCE)
+        if rates is not None and (rates.shape != (NUM_ERRORS,) or not bool(((rates >= 0) & (rates <= 1)).all())):
+            raise ValueError("the probabilities that errors are accepted are inconsistent")
 
     def clear_cache(self) -> None:
         self._mixer = None
@@ -145,28 +159,28 @@ class ContextHead(FittedBuffers):
         self.set_buffers(_with_prefix(mixer.joint._asdict()))
         self._mixer = mixer  # it is up to date
 
-    def fit_slips(self, documents: Sequence[tuple[int, Tokens, Floats]]) -> None:
-        """Measure how often held-out text has slips, and how often they are drawn at the same places.
+    def fit_error_rates(self, documents: Iterable[ScoredDocument]) -> None:
+        """Measure how often held-out text has errors of each kind, and how often they are drawn at the same places.
 
-        Args:
-            documents: The token before each, its tokens (T,), and the probabilities (T, V) of the network.
+        Documents must be whole from their beginnings: in the middle of one, brackets close that were opened before.
         """
-        from anew.estimators.context_mixing.slips import NUM_SLIPS, accepted_shares
+        from anew.estimators.context_mixing.error_rates import NUM_ERRORS, acceptance_rates
 
-        mixer, tallies = self.mixer, np.zeros((NUM_SLIPS, 2), dtype=np.int64)
-        for opening, ids, probabilities in documents:
-            document = mixer.document(len(ids) + 1)
-            mixer.recall(document, np.array([opening], dtype=np.int32))
-            tallies += mixer.slip_tallies(document, ids, probabilities)
-        self.set_buffers({SLIPS: accepted_shares(tallies)})
+        mixer, tallies = self.mixer, np.zeros((NUM_ERRORS, 2), dtype=np.int64)
+        for text in documents:
+            document = mixer.document(text.size + 1)
+            mixer.recall(document, np.array([text.opening], dtype=np.int32))
+            for ids, probabilities in text.pieces:
+                tallies += mixer.error_tallies(document, ids, probabilities)
+        self.set_buffers({ACCEPTANCE: acceptance_rates(tallies)})
         self._mixer = mixer  # it is up to date
 
     @property
-    def accepted_slips(self) -> Floats | None:
-        """(G,) probability that each kind of slip is accepted; None if all are, as in runs that did not measure it."""
-        if SLIPS not in self._buffers:
+    def accepted_errors(self) -> Floats | None:
+        """(G,) probability that each kind of error is accepted; None if all are, as in runs that did not measure it."""
+        if ACCEPTANCE not in self._buffers:
             return None
-        accepted: Floats = self.get_buffer(SLIPS).cpu().numpy()
+        accepted: Floats = self.get_buffer(ACCEPTANCE).cpu().numpy()
         return accepted if bool((accepted < 1).any()) else None
 
     # -- many targets at once -------------------------------------------------------------------------------------------
@@ -244,7 +258,9 @@ class ContextHead(FittedBuffers):
         return state.share.mix(experts)
 
     def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`, far quicker, with slips avoided if the state avoids them.
+        """Tokens (n,) from the distribution of `weights_after`, far quicker.
+
+        Errors are refused as often as the state says.
 
         The state must observe them afterwards.
 
@@ -274,8 +290,9 @@ class ContextHead(FittedBuffers):
     ) -> Ints:
         """Tokens (n,) as from `draw`, but only those with at least min_p of the top probability (arXiv 2407.01082).
 
-        A token whose probability is min_p or more is one of them, whatever the top probability is; only for others the whole
-        distribution is computed. One that is too improbable is drawn again from the rest, so that the others keep their ratios.
+        Probabilities are compared after those of errors are lowered. A token of min_p or more is one of them, whatever the top
+        probability is; only for others the whole distribution is computed. One that is too improbable is drawn again from the
+        rest, so that the others keep their ratios.
 
         Args:
             ids, logits, state, allowed: See `draw`.
@@ -288,6 +305,8 @@ class ContextHead(FittedBuffers):
         is_wanted = None if passages is None else ~passages.has_several_continuations
         tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0, is_wanted)
         probabilities = (state.share.weights * chances).sum(1)  # (n,)
+        if state.accepted is not None:
+            probabilities *= self.mixer.acceptance_of(state.rows, tokens, state.accepted)
         is_open, has_left, second = probabilities < min_p, np.zeros(len(tokens), dtype=np.bool_), uniforms[1]
         # Those that leave a passage are compared with each other alone: down to min_p of a best one that has itself min_p
         exact_from = np.full(len(tokens), min_p, dtype=np.float32)
@@ -297,11 +316,8 @@ class ContextHead(FittedBuffers):
             exact_from[passages.is_following] *= min_p
         rows = np.flatnonzero(is_open)
         if len(rows):
-            experts = [self.mixer.step(state.rows, state.joint, network, is_open, exact_from)[rows], network[rows]]
-            weights = state.share.select(rows).mix([*experts, self.uniform])  # (k, V)
-            weights = weights if allowed is None else weights * allowed[rows]
-            if state.accepted is not None:
-                weights = self.mixer.without_slips(state.rows, rows, weights, state.accepted, exact_from[rows])
+            mixed, weights = weights_from(self, network, state, rows, exact_from, allowed)
+            experts = [mixed, network[rows]]
             cut = partial(token_choice.above_min_p, min_p=min_p)
             candidates = cut(weights) if passages is None else passages.limited(weights, rows, cut, has_left[rows])
             again = token_choice.sample_tokens(candidates, second[rows])  # (k,)
@@ -371,7 +387,7 @@ class ContextHead(FittedBuffers):
             labels: Classes, which running text does not have.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MAX_DOCUMENT_TOKENS))
-        state = ContextState(self.mixer, len(ids), room, adapts, self.accepted_slips)
+        state = ContextState(self.mixer, len(ids), room, adapts, self.accepted_errors)
         ids = ids[:, -MAX_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)
@@ -400,6 +416,36 @@ class ContextHead(FittedBuffers):
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))
+
+
+def weights_from(
+    head: ContextHead, network: Floats, state: ContextState, rows: Ints, exact_from: Floats, allowed: Floats | None
+) -> tuple[Floats, Floats]:
+    """Distributions (k, V) of contexts and network together, and the weights (k, V) of the next tokens, those of errors lowered.
+
+    Args:
+        network, state, allowed: See `ContextHead.draw`.
+        rows: (k,) the samples.
+        exact_from: (n,) shares of the top weight below which weights need not be exact.
+    """
+    is_wanted = np.isin(np.arange(len(network)), rows)
+
+    def exact(least: Floats) -> tuple[Floats, Floats]:
+        mixed = head.mixer.step(state.rows, state.joint, network, is_wanted, least)[rows]
+        weights = state.share.select(rows).mix([mixed, network[rows], head.uniform])  # (k, V)
+        return mixed, weights if allowed is None else weights * allowed[rows]
+
+    mixed, weights = exact(exact_from)
+    if state.accepted is None:
+        return mixed, weights
+    accepted = head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
+    # Where the top token is an error, the next one is the measure, and more tokens have their share of it
+    lowering = np.ones(len(network), dtype=np.float32)
+    lowering[rows] = accepted.max(1) / weights.max(1)
+    if lowering.min() > 0.999:
+        return mixed, accepted
+    mixed, weights = exact(exact_from * lowering)
+    return mixed, head.mixer.weights_if_accepted(state.rows, rows, weights, state.accepted, exact_from[rows])
 
 
 def allowed_softmax(logits: Floats, allowed: Floats | None) -> Floats:

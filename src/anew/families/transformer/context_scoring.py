@@ -15,11 +15,9 @@ from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
-from anew.families.transformer.context_head import ContextHead, PathLogits
+from anew.families.transformer.context_head import ContextHead, PathLogits, ScoredDocument
 from anew.families.transformer.sweep_sequences import segments_of
 
-# Places of held-out text at which slips are counted: more than a second of a core, and shares of a tenth within a fiftieth of it
-MAX_SLIP_TARGETS = 8192
 MAX_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
 # Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
@@ -29,16 +27,13 @@ Ints = NDArray[np.int64]
 
 
 def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) -> None:
-    """Fit the weights of contexts and network on held-out text, and measure slips in it."""
+    """Fit the weights of contexts and network on held-out text."""
     parts: list[tuple[NDArray[Any], ...]] = []
-    first_batches: list[Batch] = []
     for batch in sweep:
         segments = list(segments_of(batch))
         if not segments:
             continue
         ids = _targets(batch).astype(np.int32)
-        if sum(len(part[0]) for part in parts) < MAX_SLIP_TARGETS:
-            first_batches.append(batch)
         places = np.concatenate([segment.places for segment in segments])
         network = path_logits(head, batch, logits_of).logits[places]
         parts.append((ids[places], *head.read(ids, segments), network))
@@ -47,22 +42,25 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
     if parts:
         tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))
         head.fit_joint(tokens, contexts, networks, orders)
-        head.fit_slips(_slip_documents(first_batches, logits_of))
 
 
 @torch.inference_mode()
-def _slip_documents(batches: Iterable[Batch], logits_of: LogitsOf) -> list[tuple[int, NDArray[np.int32], Floats]]:
-    """Documents for `ContextHead.fit_slips`."""
-    documents = []
-    num_places = 0
-    for batch in batches:
-        probabilities = logits_of(batch).flatten(0, 1).softmax(-1).cpu().numpy()  # (B * L, V)
-        ids = _targets(batch).astype(np.int32)
-        for segment in segments_of(batch):
-            places = segment.places[: MAX_SLIP_TARGETS - num_places]
-            num_places += len(places)
-            documents.append((segment.opening, ids[places], probabilities[places]))
-    return documents
+def fit_error_rates(head: ContextHead, documents: Iterable[Batch], logits_of: LogitsOf) -> None:
+    """Fit how often unknown words and unbalanced brackets are accepted. documents: one a batch, see `documents_of`."""
+    head.fit_error_rates(_pieces_with_network(batch, logits_of) for batch in documents)
+
+
+def _pieces_with_network(batch: Batch, logits_of: LogitsOf) -> ScoredDocument:
+
+    def pieces() -> Iterator[tuple[NDArray[np.int32], Floats]]:
+        for piece in pieces_of(batch):
+            ids = _targets(piece).astype(np.int32)
+            places = np.ones(len(ids), dtype=bool) if piece.mask is None else piece.mask.flatten().cpu().numpy() > 0
+            probabilities = logits_of(piece).flatten(0, 1).softmax(-1).cpu().numpy()  # (B * L, V)
+            yield ids[places], probabilities[places]
+
+    size = batch.x[:, 1:].numel() if batch.mask is None else int(batch.mask.sum())
+    return ScoredDocument(int(batch.x[0, 0]), size, pieces())
 
 
 def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """What context mixing keeps of samples that are generated together.
 
-Legend for shapes: n samples, V vocabulary, E experts, G kinds of slips.
+Legend for shapes: n samples, V vocabulary, E experts, G kinds of errors (see `error_rates`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ContextState:
         room: Tokens that they have room for at first.
         adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
             would learn from itself, and end in a loop.
-        slips: (G,) probability that each kind of slip is accepted in drawing, once they are to be avoided; None: all are.
+        acceptance: (G,) probability that each kind of error is accepted in drawing, once their rates are matched; None: all are.
 
     Attributes:
         accepted: (G,) these probabilities once they are; None before.
@@ -45,10 +45,10 @@ class ContextState:
         n: int,
         room: int = FIRST_ROOM,
         adapts: bool = True,
-        slips: Floats | None = None,
+        acceptance: Floats | None = None,
     ) -> None:
         self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
-        self._slips = slips
+        self._acceptance = acceptance
         self.accepted: Floats | None = None
         self._num_counted = 0
         self.rows, self.joint = mixer.rows(n, room), mixer.joints(n)
@@ -64,15 +64,15 @@ class ContextState:
         selected.rows, selected.joint = select_memory(self.rows, rows), select_joint(self.joint, rows)
         return selected
 
-    def avoid_slips(self) -> None:
-        """From now on, draw slips only as often as held-out text has them."""
-        self.accepted = self._slips
+    def match_error_rates(self) -> None:
+        """From now on, draw errors no more often than held-out text has them."""
+        self.accepted = self._acceptance
 
-    def without_slips(self, weights: Floats) -> Floats:
-        """Weights (n, V) of the next tokens; those of slips are lowered if they are avoided."""
+    def weights_if_accepted(self, weights: Floats) -> Floats:
+        """Weights (n, V) of the next tokens; those of errors are lowered if their rates are matched."""
         if self.accepted is None:
             return weights
-        return self.mixer.without_slips(self.rows, np.arange(len(weights)), weights, self.accepted)
+        return self.mixer.weights_if_accepted(self.rows, np.arange(len(weights)), weights, self.accepted)
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """Read a token of each sample. ids: (n,), of the prompt or drawn."""

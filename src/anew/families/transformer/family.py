@@ -30,7 +30,7 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
-from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.context_scoring import fit_error_rates, fit_joint, pieces_of, score
 from anew.families.transformer.fitted_buffers import FittedBuffers, shapes_below
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
@@ -268,6 +268,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.passages is not None:
             self.passages.fit()
 
+    def calibrate_drawing(self, documents: Iterable[Batch]) -> None:
+        if self.contexts is not None and self.contexts.is_fitted:
+            fit_error_rates(self.contexts, documents, self._fp32_logits)
+
     # -- score ----------------------------------------------------------------------------------------------------------
 
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
@@ -308,11 +312,6 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
 
-    def _network_nats(self, batch: Batch) -> Tensor:
-        """(B*L,)."""
-        logits = self._logits(batch, torch.float32)
-        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
-
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
@@ -352,7 +351,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"], sampling["avoid_known"], sampling["avoid_slips"]
+        del sampling["max_tokens"], sampling["avoid_known"], sampling["match_error_rates"]
         left_out = parts_left_out(self.config, self.contexts, self.mixer, self.known)
         sampler = decoder_sampler(self.net, self.spec, first, sampling, left_out)
         return replace(sampler, may_repeat=self.known is not None and self.known.is_fitted)

@@ -77,10 +77,10 @@ class MixerState:
         selected.labels = None if self.labels is None else self.labels[rows]
         return selected
 
-    def avoid_slips(self) -> None:
-        """Does nothing: slips are known to context mixing alone."""
+    def match_error_rates(self) -> None:
+        """Does nothing: context mixing alone knows errors."""
 
-    def without_slips(self, weights: Floats) -> Floats:
+    def weights_if_accepted(self, weights: Floats) -> Floats:
         """The same weights (n, V)."""
         return weights
 

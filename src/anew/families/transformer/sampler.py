@@ -46,9 +46,9 @@ class RowState(Protocol):
 
     def observe(self, tokens: Ints, is_drawn: bool = True) -> None: ...
 
-    def avoid_slips(self) -> None: ...
+    def match_error_rates(self) -> None: ...
 
-    def without_slips(self, weights: Floats) -> Floats: ...
+    def weights_if_accepted(self, weights: Floats) -> Floats: ...
 
 
 class TokenMixer(Protocol):
@@ -111,7 +111,7 @@ class TokenSampler:
 
     Attributes:
         weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
-            temperature and cuts, and with all slips.
+            temperature and cuts, and before errors are refused.
         state: What the mixed models keep of the samples, once the prompt is read.
     """
 
@@ -145,7 +145,7 @@ class TokenSampler:
         self.mixer = family.token_mixer
         # Always the most probable token, as was asked for
         is_greedy = s.temperature == 0.0 or s.top_k == 1
-        self.avoids_slips = s.avoid_slips and not is_greedy
+        self.matches_error_rates = s.match_error_rates and not is_greedy
         limit = None if self.is_unfiltered or is_greedy else family.passages
         self.passages = None if limit is None else limit.rows(request.n)
         self.prompt = self._prompt_ids()
@@ -293,7 +293,7 @@ class TokenSampler:
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.mixer is not None:
-            weights = self.state.without_slips(weights)
+            weights = self.state.weights_if_accepted(weights)
         if self.is_unfiltered:
             return self._only_allowed(weights)
         weights = self._only_allowed(weights)  # before the cuts, which count tokens
@@ -333,8 +333,8 @@ class TokenSampler:
 
         num_known = unread.shape[1] - num_labels
         state = mixer.read_prompt(ids, num_known, network_of, self.is_unfiltered, labels)
-        if self.avoids_slips:
-            state.avoid_slips()
+        if self.matches_error_rates:
+            state.match_error_rates()
         return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:

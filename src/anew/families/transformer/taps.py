@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from anew.core.specs import Batch
 from anew.families.transformer.context_head import ContextHead
@@ -40,7 +41,9 @@ class TokenTaps:
         raise NotImplementedError
 
     def _network_nats(self, batch: Batch) -> Tensor:
-        raise NotImplementedError
+        """(B * L,) under the network alone, of all targets."""
+        logits = self._fp32_logits(batch)
+        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
     @torch.inference_mode()
     def attention_weights(self, batch: Batch) -> Tensor:
