@@ -156,7 +156,7 @@ class CodeEvaluation(TextEvaluation):
             return
         held_out = self._held_out_files(np.random.default_rng(self.inputs.seed), len(samples))
         if not held_out:
-            self.skip("the share that parses", "there is no held-out code")
+            self.note_not_measured("the share that parses", "there is no held-out code")
             return
         suffix = str(getattr(self.inputs.modality, "suffix", ""))
         judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
