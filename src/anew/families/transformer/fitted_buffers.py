@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anew.core.device import widest_float
+
 
 class FittedBuffers(nn.Module):
     """A module with buffers that are made when it is fitted or restored.
@@ -28,7 +30,8 @@ class FittedBuffers(nn.Module):
     def set_buffers(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Keep arrays as buffers of these names."""
         for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array).to(self.place.device))
+            tensor = torch.from_numpy(array)
+            self.register_buffer(name, tensor.to(self._device_of(tensor.dtype)))
         self.clear_cache()
 
     def drop_buffers(self, *names: str) -> None:
@@ -45,11 +48,17 @@ class FittedBuffers(nn.Module):
         """Make empty buffers for a state dict, whose names have no prefix; also those of the modules in this one."""
         for name, dtype in self.dtypes.items():
             if name in shapes:
-                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self.place.device))
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype, device=self._device_of(dtype)))
         for name, part in self.named_children():
             if isinstance(part, FittedBuffers):
                 part.allocate_buffers(shapes_below(shapes, name))
         self.clear_cache()
+
+    def _device_of(self, dtype: torch.dtype) -> torch.device:
+        """This module's device, or the CPU for 64-bit floats, with which only NumPy computes, where it has none."""
+        device = self.place.device
+        lacks_doubles = dtype is torch.float64 and widest_float(device) is not torch.float64
+        return torch.device("cpu") if lacks_doubles else device
 
     def check(self) -> None:
         """Check the buffers, which may come from anybody.
