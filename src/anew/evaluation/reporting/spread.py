@@ -86,7 +86,7 @@ def ranked_spreads(runs: Sequence[RunResult], metric: str) -> list[Spread]:
 
 
 def leading_spreads(ranked: Sequence[Spread]) -> list[Spread]:
-    """The best of ranked spreads, and those that overlap it: at least one of their trainings is no worse than the worst of the best."""
+    """The first of ranked spreads, and those whose best training is no worse than its worst one."""
     return [spread for spread in ranked if spread.badness[0] <= ranked[0].badness[1]]
 
 

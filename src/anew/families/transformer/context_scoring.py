@@ -51,6 +51,7 @@ def fit_error_rates(head: ContextHead, documents: Iterable[Batch], logits_of: Lo
 
 
 def _pieces_with_network(batch: Batch, logits_of: LogitsOf) -> ScoredDocument:
+    """A document (1, L) in pieces, each with the network's probabilities of its targets."""
 
     def pieces() -> Iterator[tuple[NDArray[np.int32], Floats]]:
         for piece in pieces_of(batch):
