@@ -10,7 +10,8 @@ import pytest
 
 import anew
 from anew.data.dataset import Dataset
-from anew.errors import BudgetError
+from anew.data.types import DataBudget
+from anew.errors import BudgetError, DataError
 from samples import names
 
 
@@ -35,3 +36,20 @@ def test_the_budget_that_is_advised_is_enough_for_the_report(tmp_path: Path) -> 
         anew.train(names(tmp_path / "names.txt", 300), tmp_path / "run", budget=1)
     advised = re.search(r"(\d+)s", str(refusal.value).partition("give ")[2])
     assert advised is not None and float(advised[1]) > 5.0  # seconds that the report alone needs
+
+
+@pytest.mark.parametrize("read_all", [True, False])
+def test_reading_has_a_share_of_the_budget_unless_all_is_to_be_read(
+    read_all: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds_left = []
+
+    def record_time(*_: object, size: DataBudget, **__: object) -> None:
+        assert size.reading is not None
+        seconds_left.append(size.reading.left_to_divide())
+        raise DataError("that is enough")
+
+    monkeypatch.setattr(Dataset, "open", record_time)
+    with pytest.raises(DataError, match="that is enough"):
+        anew.train(names(tmp_path / "names.txt", 300), tmp_path / "run", budget=60, settings={"read_all": read_all})
+    assert seconds_left[0] == float("inf") if read_all else seconds_left[0] < 0.15 * 60

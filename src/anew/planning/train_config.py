@@ -48,6 +48,11 @@ class TrainConfig:
         choices=("auto", "on", "off"),
     )
     train_seconds: float = setting(0.0, "time for training alone; 0: chosen by the budget", unit="s", low=0.0)
+    read_all: bool = setting(
+        False,
+        "read all items before training, even if that takes more than their share of the budget; `anew compare` always does, so "
+        "that all families learn the same items",
+    )
     previews: int = setting(4, "number of previews during training", low=0, high=1000)
     film: bool = setting(
         True,

@@ -43,7 +43,7 @@ def open_data(request: Request, train_config: TrainConfig, context: RunContext) 
         BudgetError: Reading takes so long that the budget leaves no time to train.
     """
     limit = seconds_to_read(request, train_config, context)
-    reading = ReadingTime(None if limit is None else request.budget, context.elapsed())
+    reading = ReadingTime(None if limit is None or train_config.read_all else request.budget, context.elapsed())
     try:
         with progress_lines(lambda: reading.stage), hard_stop(limit):
             return _opened(request, context, reading)

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from anew.planning.choose import choose_family
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request
+from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import BITS_SECONDS, draw, measure
 from anew.workflows.compare.run import extent_of, is_hopeless, steps_within, too_short
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
@@ -208,6 +211,20 @@ def test_several_seeds_are_several_trainings(tmp_path: Path) -> None:
     words = command_of(entries[3], Request("d", budget=60.0, seed=5), ["gan", "vae:latent"])
     assert words is not None and words[words.index("--seed") + 1] == "6" and "space=latent" in words
     assert words[words.index("--family") + 1] == "vae"
+    assert (
+        "read_all=true" in words
+    )  # or each training might read other items, and be scored on what another one learned
+
+
+def test_runs_that_read_different_parts_of_the_data_are_not_compared() -> None:
+    def record(unread: list[int]) -> Any:
+        return SimpleNamespace(
+            status="finished", data=SimpleNamespace(fingerprint="f", learned={"shape": [1, 8, 8]}, unread=unread)
+        )
+
+    assert list(comparable({"a": record([3]), "b": record([3])})) == ["a", "b"]
+    with pytest.raises(anew.RunError, match="read different parts of the same data"):
+        comparable({"a": record([]), "b": record([3])})
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ def comparable(read: Mapping[str, Begun | RunRecord]) -> dict[str, RunRecord]:
         read: Two or more records, by the names of their runs.
 
     Raises:
-        RunError: A run is not finished, or they learned different data, or the same data at different sizes.
+        RunError: A run is not finished, or they learned different data or parts of it, or the same data at different sizes.
     """
     records: dict[str, RunRecord] = {}
     for name, record in read.items():
@@ -27,6 +27,11 @@ def comparable(read: Mapping[str, Begun | RunRecord]) -> dict[str, RunRecord]:
         data, other_data = records[first].data, records[other_run].data
         if data.fingerprint != other_data.fingerprint:
             raise RunError(f"the runs {first!r} and {other_run!r} are of different data; give runs of the same data")
+        if data.unread != other_data.unread:
+            raise RunError(
+                f"the runs {first!r} and {other_run!r} read different parts of the same data, so one may have learned what the other is "
+                "scored on; train both with the setting read_all"
+            )
         shapes = [d.learned.get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
             sizes = ["x".join(map(str, s if isinstance(s, list) else ())) for s in shapes]

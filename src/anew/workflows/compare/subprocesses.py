@@ -200,6 +200,8 @@ def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) ->
     words += ["--modality", request.modality] if request.modality else []
     settings = {k: v for k, v in request.settings.items() if _is_for(k, entry.family, families)}
     settings |= {"space": entry.space} if entry.space else {}
+    # Trainings that read different parts of the data are divided differently, so one could learn what another is scored on
+    settings |= {} if request.budget is None else {"read_all": "true"}
     return [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
 
 
