@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from small_pools import HELD, TRAIN, pictures
 
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.items_in_time import comparable_items, num_affordable_items
@@ -14,6 +13,7 @@ from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.reporting.grading import Supply
+from small_pools import HELD, TRAIN, pictures
 
 
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_pools import HELD, KEPT, PROSE, TRAIN, pictures, pool_of
 
 from anew.evaluation.audit_schedule import comparisons
 from anew.evaluation.features.kmers import bigrams
@@ -18,6 +17,7 @@ from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
+from small_pools import HELD, KEPT, PROSE, TRAIN, pictures, pool_of
 
 
 @pytest.mark.parametrize("copied", [True, False])
