@@ -47,7 +47,9 @@ UNENDED = "its lines end in the middle of sentences"
 RUNNING = "its sentences run over line ends"
 RUNNING_TEXT = frozenset((PARAGRAPHS, INDENTED, CODE, UNENDED, RUNNING))
 FEW_FILES = 3  # of so few files it is said in any case why they are documents; chosen
-MIN_DOCUMENTS = 20  # whose beginnings a model learns; of fewer it would repeat them; chosen
+# Documents whose beginnings a model learns: of fewer it would repeat them, and spans are held out, which are no beginnings to
+# compare samples with
+MIN_DOCUMENTS = 50
 RUNNING_ON = 0.25  # share of lines in lower case at their beginning from which on sentences run over line ends; chosen
 MAX_PARAGRAPH_LINES = 50  # lines between two empty ones, on average, where these divide a text into paragraphs; chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
@@ -10,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
 from anew.evaluation.base import Evaluation
+from anew.evaluation.beginnings import Beginnings, equal_beginnings
 from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
@@ -85,15 +87,31 @@ class TextEvaluation(Evaluation[str]):
         """Records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
-        if part == "samples":
-            return self._cut([str(text) for text in self.inputs.samples])[:n]
-        if part == "train":
-            return self._cut(self._train)[:n]
-        self.num_cut_texts = len(self._held_out)
-        return self._cut(self._held_out)[:n]
+        texts = self._texts_to_cut(part)
+        if part == "test":
+            self.num_cut_texts = sum(map(len, texts))
+        return list(itertools.chain(*map(self._cut, texts)))[:n]
 
     def num_held_out(self) -> int | None:
-        return super().num_held_out() if self.records else len(self._cut(self._held_out))
+        return super().num_held_out() if self.records else sum(map(len, map(self._cut, self._texts_to_cut("test"))))
+
+    def _texts_to_cut(self, part: str) -> tuple[list[str], ...]:
+        """The texts of a part of which pieces are compared; of beginnings first as many as there are of each part, then others."""
+        if self._beginnings is not None:
+            return self._beginnings.compared(part), self._beginnings.further(part)
+        if part == "samples":
+            return ([str(text) for text in self.inputs.samples],)
+        return (self._train if part == "train" else self._held_out,)
+
+    @cached_property
+    def _beginnings(self) -> Beginnings | None:
+        """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
+        samples = [str(text) for text in self.inputs.samples if text]
+        if self.inputs.beginnings is None or not samples:
+            return None
+        beginnings, note = equal_beginnings(samples, self.inputs.beginnings)
+        self.notes.append(Note(note))
+        return beginnings
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
@@ -346,11 +364,14 @@ class TextEvaluation(Evaluation[str]):
             test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        sets = equal_pieces(samples, self._held_out, self._train, self.inputs.seed)
+        if self._beginnings is not None:
+            sets = self._beginnings.equal_sets(self.inputs.seed)
+        else:
+            sets = equal_pieces(samples, self._held_out, self._train, self.inputs.seed)
         size, total = sum(map(len, sets[0])), sum(map(len, samples))
         if size < 500:
             return None
-        self.notes += _notes_on_length(size, total)
+        self.notes += _notes_on_length(size, total) if self._beginnings is None else []
         return sets
 
 
