@@ -46,9 +46,6 @@ DEFAULT_CONTEXT = 128  # tokens, where nothing is known of the budget; chosen
 MIN_WINDOWS, MIN_CONTEXT = 8, 8  # windows of the context length in a short text, and the tokens of one; chosen
 # From so many characters for each token of the context on, a text surely has as many windows, and is not encoded to see it.
 LONG_TEXT = 200
-HEAD_CHARACTERS = (
-    8  # of a token, at first, where the beginning of a document is cut to a number of tokens; more are read if need be
-)
 SHORT_ROWS = 0.99  # share of the rows of a table that are a short line each, if it is a list: a few may be damaged
 SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
 FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
@@ -328,16 +325,6 @@ class Text(Modality):
             return text
         start = len(self._decode_row(prompt))
         return text[: start + passage_end(text[start:], self.only_lines)]
-
-    def head(self, item: Item, num_tokens: int) -> str:
-        """A document, or its beginning as a sample of this length has it: cut after num_tokens tokens, up to a good end."""
-        text = self.read(item)
-        size = HEAD_CHARACTERS * num_tokens
-        ids = self.tokenizer.encode(text[:size])
-        while len(ids) <= num_tokens and size < len(text):
-            size *= 2
-            ids = self.tokenizer.encode(text[:size])
-        return text if len(ids) <= num_tokens else self._end_well(ids[:num_tokens].tolist(), [])
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
         """The text that a sample adds to its prompt.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
@@ -11,7 +10,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
 from anew.evaluation.base import Evaluation
-from anew.evaluation.beginnings import Beginnings, equal_beginnings
+from anew.evaluation.compared_texts import ComparedTexts
 from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
@@ -39,7 +38,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
+from anew.evaluation.stretches import stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
@@ -87,46 +86,18 @@ class TextEvaluation(Evaluation[str]):
         """Records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
-        texts = self._texts_to_cut(part)
         if part == "test":
-            self.num_cut_texts = sum(map(len, texts))
-        return list(itertools.chain(*map(self._cut, texts)))[:n]
+            self.num_cut_texts = sum(map(len, self._compared.texts(part)))
+        return self._compared.pieces(part)[:n]
 
     def num_held_out(self) -> int | None:
-        return super().num_held_out() if self.records else sum(map(len, map(self._cut, self._texts_to_cut("test"))))
-
-    def _texts_to_cut(self, part: str) -> tuple[list[str], ...]:
-        """The texts of a part of which pieces are compared; of beginnings first as many as there are of each part, then others."""
-        if self._beginnings is not None:
-            return self._beginnings.compared(part), self._beginnings.further(part)
-        if part == "samples":
-            return ([str(text) for text in self.inputs.samples],)
-        return (self._train if part == "train" else self._held_out,)
+        return super().num_held_out() if self.records else len(self._compared.pieces("test"))
 
     @cached_property
-    def _beginnings(self) -> Beginnings | None:
-        """What is compared where samples begin documents; None where they do not, or where too few documents are held out."""
-        samples = [str(text) for text in self.inputs.samples if text]
-        if self.inputs.beginnings is None or not samples:
-            return None
-        beginnings, note = equal_beginnings(samples, self.inputs.beginnings)
-        self.notes.append(Note(note))
-        return beginnings
-
-    def _cut(self, texts: Sequence[str]) -> list[str]:
-        joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
-        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self.inputs.seed), **joins)
-
-    @cached_property
-    def _documents_are_short(self) -> bool:
-        """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
-        lengths = [len(text) for text in self._train]
-        return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
-
-    @cached_property
-    def _texts_are_alike(self) -> bool:
-        """Whether samples are whole texts, about as long as held-out ones: then what is left of each by cutting is compared, too."""
-        return self.inputs.are_whole and have_similar_lengths(list(map(str, self.inputs.samples)), self._held_out)
+    def _compared(self) -> ComparedTexts:
+        return ComparedTexts(
+            self.inputs, lambda: self._held_out, lambda: self._train, lambda note: self.notes.append(note)
+        )
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         return super().pool_size(pool) if self.records else count_passages([*pool.train, *pool.held_out])
@@ -208,7 +179,7 @@ class TextEvaluation(Evaluation[str]):
 
     def _samples_are_whole(self) -> bool:
         """Whether samples of a run end by themselves, as they do where documents are short: no sample was cut at a length."""
-        if not self._documents_are_short:
+        if not self._compared.are_short:
             return False
         longest = max((len(str(text)) for text in self.inputs.samples), default=0)
         return float(np.quantile([len(text) for text in self._held_out], FEW_LONGER)) <= longest
@@ -364,15 +335,7 @@ class TextEvaluation(Evaluation[str]):
             test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        if self._beginnings is not None:
-            sets = self._beginnings.equal_sets(self.inputs.seed)
-        else:
-            sets = equal_pieces(samples, self._held_out, self._train, self.inputs.seed)
-        size, total = sum(map(len, sets[0])), sum(map(len, samples))
-        if size < 500:
-            return None
-        self.notes += _notes_on_length(size, total) if self._beginnings is None else []
-        return sets
+        return self._compared.equal_sets()
 
 
 def _drawn(texts: Sequence[str], max_characters: int, seed: int) -> list[str]:
@@ -383,17 +346,6 @@ def _passages_of(pool: AuditPool[str], texts: RealItems) -> RealItems:
     """The numbers of passages of all texts, if those that are not in the pool are as long. texts: how many there are in all."""
     parts = ((pool.train, texts.train), (pool.held_out, texts.held_out))
     return RealItems(*(round(count_passages(part) * total / max(len(part), 1)) for part, total in parts))
-
-
-def _notes_on_length(size: int, total: int) -> list[Note]:
-    """A note on samples of which not all characters were compared; none where all were."""
-    if size == total:
-        return []
-    sentence = (
-        f"Words, character 4-grams and repetition were measured on {size:,} of the {total:,} characters of the "
-        "samples, in passages drawn evenly from all samples: as much as there is held-out text."
-    )
-    return [Note(sentence)]
 
 
 def _notes_on_parts(records: Sequence[str]) -> list[Note]:
