@@ -33,6 +33,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
+from anew.evaluation.memorization.extent import NOTHING, extent_by_matches, extent_by_scan
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, choose_stand_ins, nearest_of_stand_ins
@@ -191,7 +192,9 @@ class Audit(Generic[ItemT]):
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(match_test)
-        return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
+        return self._result(
+            sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test, labels
+        )
 
     @property
     def sample_queries(self) -> Indices:
@@ -229,6 +232,7 @@ class Audit(Generic[ItemT]):
         control_p: float | None,
         training_distance: TrainingDistance | None,
         match_test: MatchTest,
+        labels: LabelPermutations,
     ) -> CopyTestResult:
         """Combine the scan and the match test into the result."""
         if self.skipped:
@@ -242,9 +246,12 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            copies = copies_of_tests(scan, scan_p, match, self.level)
-            share, low = (min(number / n_visible, 1.0) for number in copies)
-            share, low = repeats.raise_share(share, low, n_visible)
+            extents = (
+                extent_by_scan(sample_nearests, scan, labels, self.rng) if scan_p <= self.level else NOTHING,
+                extent_by_matches(match_test, match, np.arange(self.n_samples), labels, self.rng),
+                repeats.extent,
+            )
+            share, low = (min(max(numbers) / n_visible, 1.0) for numbers in zip(*extents, strict=True))
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             detected=is_copying,
@@ -356,7 +363,7 @@ class Audit(Generic[ItemT]):
         share = (
             max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= self.level else 0.0
         )
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             detected=reference.p <= self.level,
             p=reference.p,
@@ -387,17 +394,6 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
     samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
-
-
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult, level: float = ALPHA) -> tuple[float, float]:
-    """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
-
-    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test; level: of
-    each test.
-    """
-    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= level]
-    best = max(tests, key=lambda test: test.copied, default=scan)
-    return best.copied, best.low
 
 
 def closest_pairs(
