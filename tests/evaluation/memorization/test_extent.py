@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
-from anew.evaluation.memorization.extent import EXTENT_ALPHA, Extent, extent, extent_by_matches, extent_by_scan
+from anew.evaluation.memorization.extent import EXTENT_ALPHA, CopyCount, extent, extent_by_matches, extent_by_scan
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, StandIns
 
 
 def test_as_many_are_left_out_as_make_p_larger_than_the_level() -> None:
     p_values = [0.001, EXTENT_ALPHA, 0.1, 0.5, 0.6]
-    assert extent(lambda count: p_values[count], 5) == Extent(copied=4, low=2)
-    assert extent(lambda count: 0.001, 3) == Extent(3, 3)
-    assert extent(lambda count: 1.0, 3) == Extent(0, 0) == extent(lambda count: 0.0, 0)
+    assert extent(lambda count: p_values[count], 5) == CopyCount(copied=4, low=2)
+    assert extent(lambda count: 0.001, 3) == CopyCount(3, 3)
+    assert extent(lambda count: 1.0, 3) == CopyCount(0, 0) == extent(lambda count: 0.0, 0)
 
 
 @pytest.mark.parametrize("copied", [10, 30])

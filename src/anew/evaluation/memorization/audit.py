@@ -33,7 +33,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
-from anew.evaluation.memorization.extent import NOTHING, extent_by_matches, extent_by_scan
+from anew.evaluation.memorization.extent import extent_by_tests, largest
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, choose_stand_ins, nearest_of_stand_ins
@@ -246,12 +246,9 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            extents = (
-                extent_by_scan(sample_nearests, scan, labels, self.rng) if scan_p <= self.level else NOTHING,
-                extent_by_matches(match_test, match, np.arange(self.n_samples), labels, self.rng),
-                repeats.extent,
-            )
-            share, low = (min(max(numbers) / n_visible, 1.0) for numbers in zip(*extents, strict=True))
+            confirmed_scan = scan if scan_p <= self.level else None
+            by_tests = extent_by_tests(sample_nearests, confirmed_scan, match_test, match, labels, self.rng)
+            share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.extent))
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             detected=is_copying,
@@ -360,15 +357,13 @@ class Audit(Generic[ItemT]):
         reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
         repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
-        share = (
-            max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= self.level else 0.0
-        )
+        copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             detected=reference.p <= self.level,
             p=reference.p,
-            share=share,
-            low=clopper_pearson(share * self.n_samples, self.n_samples)[0],
+            share=copied / self.n_samples,
+            low=clopper_pearson(copied, self.n_samples)[0],
             detection_limit=None,
             method=method,
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),

@@ -22,7 +22,7 @@ EXTENT_ALPHA = TAIL / NUM_ESTIMATES  # of each bound, so that the largest one is
 EVEN = 0.5  # a test of samples without copies has a larger p half of the time
 
 
-class Extent(NamedTuple):
+class CopyCount(NamedTuple):
     """The number of samples that are copies.
 
     Attributes:
@@ -34,10 +34,10 @@ class Extent(NamedTuple):
     low: int
 
 
-NOTHING = Extent(0, 0)
+NOTHING = CopyCount(0, 0)
 
 
-def extent(p_without: Callable[[int], float], most: int) -> Extent:
+def extent(p_without: Callable[[int], float], most: int) -> CopyCount:
     """The number of copies by one test.
 
     Args:
@@ -49,12 +49,39 @@ def extent(p_without: Callable[[int], float], most: int) -> Extent:
         return bisect_right(range(most), level, key=p_without)
 
     low = fewest(EXTENT_ALPHA)
-    return Extent(max(fewest(EVEN), low), low)
+    return CopyCount(max(fewest(EVEN), low), low)
+
+
+def largest(*extents: CopyCount) -> CopyCount:
+    """The largest estimate and the largest lower end of some tests."""
+    return CopyCount(*map(max, zip(*extents, strict=True)))
+
+
+def extent_by_tests(
+    nearests: Sequence[NearestReal],
+    scan_result: ScanResult | None,
+    match_test: MatchTest,
+    match_result: MatchResult,
+    labels: LabelPermutations,
+    rng: np.random.Generator,
+) -> CopyCount:
+    """The number of copies by both tests.
+
+    Args:
+        nearests: Nearest items of the samples, by each distance.
+        scan_result: The scan of these; None if the reference test does not confirm it.
+        match_test, match_result: The match test, and its result.
+        labels: Labels of the real items, the true ones in their first row.
+        rng: Generator of permutations, and of ties.
+    """
+    by_scan = NOTHING if scan_result is None else extent_by_scan(nearests, scan_result, labels, rng)
+    rows = np.arange(len(nearests[0].item))
+    return largest(by_scan, extent_by_matches(match_test, match_result, rows, labels, rng))
 
 
 def extent_by_scan(
     nearests: Sequence[NearestReal], result: ScanResult, labels: LabelPermutations, rng: np.random.Generator
-) -> Extent:
+) -> CopyCount:
     """The number of copies by the scan, of whose samples those are left out that are close to a training item.
 
     Args:
@@ -76,7 +103,7 @@ def extent_by_scan(
 
 def extent_by_matches(
     match_test: MatchTest, result: MatchResult, rows: Indices, labels: LabelPermutations, rng: np.random.Generator
-) -> Extent:
+) -> CopyCount:
     """The number of copies by the match test. Passages of one text are left out together.
 
     Args:
@@ -95,4 +122,4 @@ def extent_by_matches(
         return match_test.p(np.setdiff1d(rows, left_out), labels, rng)
 
     copied, low = extent(p_without, len(members))
-    return Extent(int(num_rows[copied]), int(num_rows[low]))
+    return CopyCount(int(num_rows[copied]), int(num_rows[low]))

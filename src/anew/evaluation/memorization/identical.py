@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.copying_test import Indices
-from anew.evaluation.memorization.extent import NOTHING, Extent, extent
+from anew.evaluation.memorization.extent import NOTHING, CopyCount, extent
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
 
@@ -165,7 +165,7 @@ class RepeatedItems:
         return binomial_tail(items, items + once * self.real, share)
 
     @property
-    def extent(self) -> Extent:
+    def extent(self) -> CopyCount:
         """The number of samples that are copies, of those that repeat training items.
 
         By chance, samples repeat training items as often as real items do each other, or as they repeat held-out items,
