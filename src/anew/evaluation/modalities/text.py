@@ -9,10 +9,10 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from anew.core.specs import Tokens
-from anew.evaluation.audit_schedule import RealItems, with_facts_of_pool
-from anew.evaluation.base import MAX_SAMPLES, Evaluation
+from anew.evaluation.base import Evaluation
+from anew.evaluation.copy_audits import with_facts_of_pool
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
-from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.inputs import MAX_SAMPLES, AuditPool, EvaluationInputs, RealItems
 from anew.evaluation.item_sets import Embedder
 from anew.evaluation.memorization.item_types import (
     PASSAGE,
