@@ -17,7 +17,7 @@ from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.metrics.whole_texts import have_similar_lengths
 from anew.evaluation.notes import Note
-from anew.evaluation.stretches import equal_pieces, shuffled_pieces
+from anew.evaluation.stretches import equal_pieces, shuffled_pieces, without_dominant_texts
 
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
 MIN_CHARACTERS = 500  # of samples: fewer say nothing; chosen
@@ -112,7 +112,8 @@ class ComparedTexts:
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         joins = {"joins_texts": self.are_short, "joins_rests": self.are_alike}
-        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self._inputs.seed), **joins)
+        rng = np.random.default_rng(self._inputs.seed)
+        return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
 
     @cached_property
     def _beginnings(self) -> Beginnings | None:
