@@ -80,7 +80,7 @@ def test_reading_that_takes_longer_than_the_budget_is_stopped_in_time(
         for _ in range(300):
             time.sleep(0.1)
 
-    monkeypatch.setattr("anew.workflows.evaluate_samples._open_real", read_slowly)
+    monkeypatch.setattr("anew.workflows.evaluate_samples._common_form", read_slowly)
     begin = time.monotonic()
     with pytest.raises(BudgetError, match=r"the budget was over before the data was read.*; give at least \d+ s more"):
         anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "a", budget=2.0)
