@@ -8,10 +8,11 @@ TINY = 1e-300  # keeps the continued fraction away from zero (Lentz's method)
 PRECISION = 1e-14  # of quantiles, relative: the cumulative function itself has no more
 # Of one over a density: beyond it, a Newton step leaves [0, 1] anyway, and exp would overflow
 MAX_LOG = 600.0
+TAIL = 0.025  # on each side of an interval of 95%
 STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
 
 
-def clopper_pearson(hits: float, n: float, alpha: float = 0.05) -> tuple[float, float]:
+def clopper_pearson(hits: float, n: float, alpha: float = 2.0 * TAIL) -> tuple[float, float]:
     """The exact interval of a share of items (Clopper and Pearson 1934), which 0 and 1 do not make a point.
 
     Args:
