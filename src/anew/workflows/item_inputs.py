@@ -39,11 +39,11 @@ def held_out_labels(data: Dataset, n: int, seed: int = 0) -> tuple[list[str], ND
 
 def held_out_size(data: Dataset) -> int:
     """How many items `held_out_items` has at most."""
-    n_test = _num_items(data, "test")
-    return n_test + (_num_items(data, "validation") if adds_validation(data, n_test, n_test + 1) else 0)
+    n_test = num_items(data, "test")
+    return n_test + (num_items(data, "validation") if adds_validation(data, n_test, n_test + 1) else 0)
 
 
-def _num_items(data: Dataset, part: str) -> int:
+def num_items(data: Dataset, part: str) -> int:
     """The number of items in a part: fewer than its examples if long records are cut into several."""
     size = data.part_size(part)
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
