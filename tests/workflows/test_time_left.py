@@ -21,7 +21,7 @@ from anew.workflows.run_report import Measurements
 from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
-FURTHER_FIGURES = "the figures after these"
+FURTHER_FIGURES = "further figures"
 GRID = Grid((1, 8, 8), "CHW")
 
 
