@@ -29,11 +29,11 @@ from anew.evaluation.score import Division, Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import _first_chunk, _sampled, audit_pool, division_of, evaluate_run
 from anew.workflows.item_inputs import item_inputs
-from anew.workflows.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
-from anew.workflows.pace import Pace
 from anew.workflows.run_report import SAMPLE_NAMES, Measurements, save_samples
-from anew.workflows.sample_counts import SampleTargets
-from anew.workflows.time_limit import TimeLimit
+from anew.workflows.timing.measuring import COPIES_MISSING, TIME_WAS_UP, measure_all
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.sample_counts import SampleTargets
+from anew.workflows.timing.time_limit import TimeLimit
 from samples import names, prose, shapes
 from scores import score
 

@@ -39,12 +39,12 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.item_inputs import held_out_labels, held_out_size, item_inputs, pool_limit
-from anew.workflows.measuring import advise_longer, measure_all
-from anew.workflows.pace import MAX_CHUNK, Pace
 from anew.workflows.run_report import Measurements, save_samples, warnings, write_run_report
-from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
-from anew.workflows.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
-from anew.workflows.time_limit import TimeLimit
+from anew.workflows.timing.measuring import advise_longer, measure_all
+from anew.workflows.timing.pace import MAX_CHUNK, Pace
+from anew.workflows.timing.sample_counts import SampleTargets, is_running_text, sample_targets
+from anew.workflows.timing.time_left import MIN_SAMPLE_GROWTH, may_lack_samples, measure_in_time_left, with_samples
+from anew.workflows.timing.time_limit import TimeLimit
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 

@@ -33,7 +33,7 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.planning.request import DEFAULT_BUDGET
 from anew.runs.record import PREFERENCES, Candidate
-from anew.workflows.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
+from anew.workflows.timing.report_forecast import MAX_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
 # Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.

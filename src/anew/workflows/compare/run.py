@@ -41,7 +41,7 @@ from anew.workflows.compare.comparable import comparable
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.item_inputs import held_out_size
-from anew.workflows.sample_counts import SampleCounts
+from anew.workflows.timing.sample_counts import SampleCounts
 
 # Share of BARELY_TRAINED that no family reaches by the forecast, so that nothing is trained: other programs may end; chosen
 HOPELESS = 0.5

@@ -32,9 +32,9 @@ from anew.runs.state import Checkpoint
 from anew.sampling.restore import checkpoint_weights
 from anew.workflows.evaluate import AMPLE_SHARE, ENOUGH_SHARE
 from anew.workflows.job import TrainingJob
-from anew.workflows.pace import Pace
-from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
-from anew.workflows.sample_counts import SampleCounts
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.report_trials import trial_audit, trial_features, trial_sampling
+from anew.workflows.timing.sample_counts import SampleCounts
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob

@@ -21,8 +21,8 @@ from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator
 from anew.workflows.evaluate import FIRST_CHUNK, audit_pool
 from anew.workflows.item_inputs import item_inputs, pool_limit
-from anew.workflows.pace import Pace
-from anew.workflows.sample_counts import is_running_text
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.sample_counts import is_running_text
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob

@@ -19,9 +19,9 @@ from anew.evaluation.inputs import RealItems
 from anew.evaluation.prospects import AuditCosts
 from anew.planning.budget import evaluation_slice, longest_training
 from anew.workflows import report_trials
-from anew.workflows.pace import Pace
-from anew.workflows.report_forecast import ADVISED_BUDGETS, ReportForecast
-from anew.workflows.report_trials import trial_audit, trial_features
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.report_forecast import ADVISED_BUDGETS, ReportForecast
+from anew.workflows.timing.report_trials import trial_audit, trial_features
 from reporters import Lines
 from samples import clips, names, prose, sequences, shapes, tones
 
@@ -94,7 +94,7 @@ def test_the_budget_that_is_advised_gives_its_report_more_time_too(seconds: floa
 @pytest.mark.slow
 def test_a_longer_report_leaves_less_time_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reporter, forecast = Lines(), replace(FORECAST, pace=pace(0.01))
-    monkeypatch.setattr("anew.workflows.report_forecast.forecast_of_job", lambda job, weights: forecast)
+    monkeypatch.setattr("anew.workflows.timing.report_forecast.forecast_of_job", lambda job, weights: forecast)
     monkeypatch.setattr(ReportForecast, "report_seconds", lambda self, budget: 11.0)
     begin = time.monotonic()
     model = anew.train(
@@ -122,7 +122,7 @@ def test_features_that_are_cut_short_tell_their_pace_nevertheless(
     def slow_evaluation(modality: str) -> Callable[[object], SimpleNamespace]:
         return lambda inputs: SimpleNamespace(embedder=lambda fitted: lambda items: time.sleep(0.02 * len(items)))
 
-    monkeypatch.setattr("anew.workflows.report_trials.load_evaluation", slow_evaluation)
+    monkeypatch.setattr("anew.workflows.timing.report_trials.load_evaluation", slow_evaluation)
     data = Dataset.open(shapes(tmp_path / "data", 60))
     data.fit(DataBudget(10.0, 0, 0, 1, "cpu"))
     assert trial_features(data, "image", data.spec, 0, 0.4) == pytest.approx(0.02, rel=0.6)

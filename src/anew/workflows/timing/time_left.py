@@ -26,8 +26,8 @@ from anew.evaluation.notes import COPIES, EXTENT, Note
 from anew.evaluation.reporting.content import SamplePair
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
-from anew.workflows.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 from anew.workflows.run_report import Measurements
+from anew.workflows.timing.measuring import SCORES_SHARE, look_for_copies, measure_scores, notes_on_copies
 
 FIRST_PIECE = 32  # samples of the first piece: more than any figure needs; chosen
 MIN_SAMPLE_GROWTH = 1.5  # a further piece has at least this many times the samples of the one before; chosen

@@ -11,7 +11,7 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.audit_schedule import samples_needed
 from anew.evaluation.inputs import RealItems
-from anew.workflows.sample_counts import SampleCounts, sample_targets
+from anew.workflows.timing.sample_counts import SampleCounts, sample_targets
 from samples import prose, shapes
 
 SIZE = DataBudget(10.0, 0, 0, 1, "cpu")

@@ -18,7 +18,7 @@ from anew.evaluation.notes import COPIES, EXTENT, Note, not_measured, out_of_tim
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.workflows.run_report import Measurements
-from anew.workflows.time_left import _affordable, _latest, _supply, measure_in_time_left
+from anew.workflows.timing.time_left import _affordable, _latest, _supply, measure_in_time_left
 from scores import score
 
 FURTHER_FIGURES = "the figures after these"
