@@ -16,6 +16,10 @@ from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_type import text_bytes
 
 PARTS = ("validation", "test")
+# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
+# trained, a run without a budget stays under 2 GB; chosen
+POOL_BYTES = 1152 * 2**20
+MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def held_out_items(data: Dataset, n: int, seed: int = 0) -> list[DecodedItem]:
@@ -76,12 +80,6 @@ def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int
         seconds=None,
         seed=seed,
     )
-
-
-# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
-# trained, a run without a budget stays under 2 GB; chosen
-POOL_BYTES = 1152 * 2**20
-MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def pool_limit(item: DecodedItem, modality: str) -> int:
