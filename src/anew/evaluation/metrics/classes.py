@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
+from anew.evaluation.score import MetricSpec, Score, share_spec
 from anew.functional.intervals import clopper_pearson
 
 MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
@@ -45,28 +45,23 @@ class Probe:
         return np.asarray(scores.argmax(axis=1))
 
 
-LABEL_HISTOGRAM = MetricSpec(
+LABEL_HISTOGRAM = share_spec(
     "label_histogram",
     "Class mix",
     "How far the mix of classes is from your data's (0 = the same).",
-    group=Group.DIVERSITY,
-    maximum=1.0,
-    tolerance=Tolerance("variety", 0.15, 0.6, "the class mix is {value:.0%} off (real data: {real:.0%})"),
+    "the class mix is {value:.0%} off (real data: {real:.0%})",
+    (0.15, 0.6),
+    question="variety",
 )
 ENOUGH_TO_PASS = 500  # samples whose accuracy is known within .06 where half are recognised; chosen
-LABEL_ACCURACY = MetricSpec(
+LABEL_ACCURACY = share_spec(
     "label_accuracy",
     "Label accuracy",
     "How often a classifier trained on real items takes a sample for what it was asked to be.",
+    "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
+    (0.15, 0.4),
     better="higher",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.15,
-        0.4,
-        "a classifier agrees with the class of {value:.0%} of samples (real data: {real:.0%})",
-        least_to_pass=ENOUGH_TO_PASS,
-    ),
+    least_to_pass=ENOUGH_TO_PASS,
 )
 LABELS_TOO = ", and whether samples match their classes"
 MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels

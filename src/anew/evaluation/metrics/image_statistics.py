@@ -15,20 +15,15 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
-from anew.evaluation.score import MetricSpec, Tolerance
+from anew.evaluation.score import share_spec
 
-COLOUR_DISTANCE = MetricSpec(
+COLOUR_DISTANCE = share_spec(
     "colour_distance",
     "Colours",
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
-    maximum=1.0,
-    tolerance=Tolerance(
-        "closeness",
-        0.08,
-        0.35,
-        "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
-        agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
-    ),
+    "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})",
+    (0.08, 0.35),
+    agreement="the mix of colours agrees (divergence {value:.2f}; real data: {real:.2f})",
 )
 # Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
 LIGHTNESS, CHROMA = 16, 9
