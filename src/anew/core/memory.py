@@ -66,7 +66,7 @@ def parameters_within(limit: int) -> Iterator[None]:
 
 
 def check_room(size: int) -> None:
-    """To be called before tensors of so many bytes are made that are registered later.
+    """To be called before tensors of this size are made that are registered later.
 
     Raises:
         ValueError: There is less room inside of `parameters_within`.

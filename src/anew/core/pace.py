@@ -9,6 +9,6 @@ MAX_LAG_S = 60.0  # by which a download may fall behind that; chosen
 
 
 def check_pace(size: int, begin: float) -> None:
-    """ValueError where so many bytes since `begin` (`time.monotonic()`) are too few."""
+    """ValueError where the bytes since `begin` (`time.monotonic()`) are too few."""
     if time.monotonic() - begin > MAX_LAG_S + size / MIN_BYTES_PER_SECOND:
         raise ValueError(f"it sends fewer than {MIN_BYTES_PER_SECOND:,} bytes a second")

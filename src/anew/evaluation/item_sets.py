@@ -93,7 +93,7 @@ class ItemSets(Mapping[str, list[ItemT]], Generic[ItemT]):
         return self.too_few
 
     def take(self, n: int, naive: Callable[[Sequence[ItemT], int], list[ItemT]]) -> None:
-        """Take the first n items of each set. naive: returns so many samples of a naive generator of training items, or none."""
+        """Take the first n items of each set. naive: returns n samples of a naive generator of training items, or none."""
         n_samples, counts = len(self._candidates["samples"]), self._real_counts()
         if n < n_samples:
             reason = extent_reason(n, self.available, n_samples, min(counts, key=lambda name: counts[name]))

@@ -356,7 +356,7 @@ def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """All model sizes that a budget of so many seconds may buy.
+    """All model sizes that a budget may buy.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """

@@ -26,7 +26,7 @@ from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.word_order import word_order_scores
 from anew.evaluation.metrics.words import Vocabulary, is_unspaced, pair_scores, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, share_spec
-from anew.evaluation.stretches import resampling_units
+from anew.evaluation.text_pieces import resampling_units
 from anew.functional.intervals import clopper_pearson
 from anew.functional.text_hashes import code_points, window_hashes
 

@@ -87,7 +87,7 @@ def compare_families(
 
 
 def extent_of(count: int, budget: float) -> str:
-    """A sentence on how long so many trainings with this budget (s) take, and that comparing them takes longer."""
+    """A sentence on how long the trainings take, and that comparing them takes longer."""
     return f"training takes at most {duration(count * budget)}; comparing comes after that, which no budget limits"
 
 
