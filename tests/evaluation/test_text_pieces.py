@@ -8,6 +8,7 @@ from anew.evaluation.text_pieces import (
     FEW_TEXTS,
     MIN_CHARACTERS,
     beginnings_of_long_records,
+    drawn_pieces,
     equal_pieces,
     random_pieces,
     resampling_units,
