@@ -18,7 +18,7 @@ from anew.evaluation.audit_schedule import FIRST_AUDIT
 from anew.evaluation.inputs import RealItems
 from anew.evaluation.prospects import AuditCosts
 from anew.planning.budget import evaluation_slice, longest_training
-from anew.workflows import report_trials
+from anew.workflows.timing import report_trials
 from anew.workflows.timing.pace import Pace
 from anew.workflows.timing.report_forecast import ADVISED_BUDGETS, ReportForecast
 from anew.workflows.timing.report_trials import trial_audit, trial_features
