@@ -149,7 +149,6 @@ class ToleranceOptions(TypedDict, total=False):
 
     agreement: str
     relative: bool
-    exact_baseline: float | None
     decisive: bool
     least: int
     least_to_pass: int
@@ -167,6 +166,7 @@ def share_spec(
     better: Better = "lower",
     order: int = 100,
     award: str = "",
+    exact_baseline: float | None = None,
     **options: Unpack[ToleranceOptions],
 ) -> MetricSpec:
     """The metric of a share, from 0 to 1, that is a part of a grade.
@@ -174,9 +174,9 @@ def share_spec(
     Args:
         name, title, meaning, better, order, award: See `MetricSpec`.
         limits: Differences up to the first do not matter, from the second on they are plain.
-        question, clause, options: See `Tolerance`.
+        question, clause, exact_baseline, options: See `Tolerance`.
     """
-    tolerance = Tolerance(question, *limits, clause, **options)
+    tolerance = Tolerance(question, *limits, clause, exact_baseline=exact_baseline, **options)
     group = Group.DIVERSITY if question == "variety" else Group.FIDELITY
     return MetricSpec(
         name, title, meaning, better=better, group=group, maximum=1.0, order=order, award=award, tolerance=tolerance

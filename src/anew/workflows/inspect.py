@@ -346,7 +346,7 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
     """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MAX_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
-    forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
+    forecast = forecast_of_data(data, seed, seconds)
     # `anew evaluate` is named once
     first = next((i for i, estimate in enumerate(estimates) if forecast.gains_by_time(estimate.seconds)), 0)
     return tuple(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Spec, Tokens
+from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.evaluation.base import load_evaluation
@@ -59,14 +59,14 @@ def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
     return n_test < n and not is_packed and is_one_draw
 
 
-def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
+def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
     """These samples and the real items of their data, without a model or a time limit.
 
     Args:
-        spec: Spec of an item.
         samples: Generated items.
         seed: Seed of all draws.
     """
+    spec = data.base.spec
     is_text = isinstance(spec, Tokens)
     return EvaluationInputs(
         modality=data.modality.base,

@@ -480,7 +480,7 @@ def _report(
         reserve = saving_slice(budget, crowding)
         left = budget - job.context.elapsed() if longest is None else longest + reserve
         limit = TimeLimit.of_rest(left, crowding, reserve=reserve, minimum=MIN_REPORT_SECONDS)
-    n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
+    n = SampleCounts.of(job.data).of_report(job.train_config.evaluate_samples)
     reporter = job.context.reporter
     evaluate_run(model, n, limit=limit, reporter=reporter, opened=job.data, pace=pace)
     skipped_items.update(job.data)

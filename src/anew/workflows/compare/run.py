@@ -249,7 +249,7 @@ def _run_results(
 ) -> list[RunResult]:
     """Sample and measure all runs, at the same number of samples for each."""
     seed = next(iter(records.values())).data.seed
-    results, models, max_samples = [], {}, SampleCounts.of(data.spec, data).of_comparison(n or MAX_SAMPLES)
+    results, models, max_samples = [], {}, SampleCounts.of(data).of_comparison(n or MAX_SAMPLES)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -290,7 +290,7 @@ def _copies(folder: Path) -> CopyingSummary | None:
 
 def _fewer_samples(data: Dataset, n: int) -> list[str]:
     """A sentence on why fewer than n samples are compared, or nothing."""
-    counts = SampleCounts.of(data.spec, data)
+    counts = SampleCounts.of(data)
     n_compared = counts.of_comparison(n)
     if n_compared >= n:
         return []
