@@ -77,7 +77,7 @@ def compare_families(
         short = _check_families([entry for entry in entries if entry.seed_offset == 0], request)
         _reserve_folder(out, _saved_request(request, entries))
         if request.budget is not None:
-            reporter.message(extent_of(len(entries), request.budget))
+            reporter.message(training_time(len(entries), request.budget))
         if short:
             reporter.message(short)
         failed = train_all(entries, request, reporter.message)
@@ -87,7 +87,7 @@ def compare_families(
     return Comparison(out, request, entries, failed, n, trust_code, reporter).measured()
 
 
-def extent_of(count: int, budget: float) -> str:
+def training_time(count: int, budget: float) -> str:
     """A sentence on how long the trainings take, and that comparing them takes longer."""
     return f"training takes at most {duration(count * budget)}; comparing comes after that, which no budget limits"
 
