@@ -42,7 +42,8 @@ def test_fewer_for_lack_of_time() -> None:
     compared = sets(100, 100, 150, "text piece")
     compared.take(40, lambda train, n: [*train[:n]][::-1])
     assert (
-        compared.compared_note == "Quality was measured on 40 of 100 text pieces, as many as there seemed to be time for."
+        compared.compared_note
+        == "Quality was measured on 40 of 100 text pieces, as many as there seemed to be time for."
     )
     assert compared["naive"] == ITEMS[:40][::-1]
     compared.note_compared()

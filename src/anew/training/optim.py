@@ -12,7 +12,7 @@ from anew.core.local_link import LocalLink
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, shard_like
-from anew.training.shared_updates import SharedUpdates
+from anew.training.shared_memory import SharedUpdates
 
 # Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
