@@ -356,7 +356,7 @@ def test_time_that_is_left_after_the_page_goes_into_further_samples(
     shutil.copytree(image_run, run)
     for folder in ("report", "reports"):
         shutil.rmtree(run / folder, ignore_errors=True)
-    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda spec, data: SampleTargets(60, 300))
+    monkeypatch.setattr("anew.workflows.evaluate.sample_targets", lambda data: SampleTargets(60, 300))
     monkeypatch.setattr("anew.workflows.evaluate.measure_all", of_few)
     counts, model = [], anew.load(run)
     draw = model.sample
