@@ -22,29 +22,6 @@ MAX_PROBE_ITEMS = 2_000  # training items, at most: the time grows with the cube
 # Relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
 RIDGE = 0.01
 BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
-
-
-class Probe:
-    """Classifier that is trained on rows (n, d) with class numbers (n,)."""
-
-    def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
-        self._rows = np.asarray(rows[:MAX_PROBE_ITEMS], dtype=np.float64)
-        self._centre, deviation = self._rows.mean(axis=0), self._rows.std(axis=0)
-        self._scale = np.where(deviation > 1e-9, deviation, 1.0)
-        self._rows = (self._rows - self._centre) / self._scale
-        self._bandwidth = BANDWIDTH * median_bandwidth(self._rows)
-        kernel = rbf_kernel(self._rows, self._rows, self._bandwidth)  # (n, n)
-        target = np.eye(n_classes)[np.asarray(labels[:MAX_PROBE_ITEMS], dtype=np.intp)]  # (n, K)
-        self._mean = target.mean(axis=0)
-        self._weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), target - self._mean)
-
-    def __call__(self, rows: Rows) -> NDArray[np.intp]:
-        """The class of each row of rows (q, d), (q,)."""
-        scaled = (np.asarray(rows, dtype=np.float64) - self._centre) / self._scale
-        scores = rbf_kernel(scaled, self._rows, self._bandwidth) @ self._weights + self._mean  # (q, K)
-        return np.asarray(scores.argmax(axis=1))
-
-
 LABEL_HISTOGRAM = share_spec(
     "label_histogram",
     "Class mix",
@@ -74,6 +51,27 @@ MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precisi
 # Training items of a probe: the largest number for which there is time
 PROBE_SIZES = (MAX_PROBE_ITEMS, 1_000, 500, 250, 100)
 SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
+
+
+class Probe:
+    """Classifier that is trained on rows (n, d) with class numbers (n,)."""
+
+    def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
+        self._rows = np.asarray(rows[:MAX_PROBE_ITEMS], dtype=np.float64)
+        self._centre, deviation = self._rows.mean(axis=0), self._rows.std(axis=0)
+        self._scale = np.where(deviation > 1e-9, deviation, 1.0)
+        self._rows = (self._rows - self._centre) / self._scale
+        self._bandwidth = BANDWIDTH * median_bandwidth(self._rows)
+        kernel = rbf_kernel(self._rows, self._rows, self._bandwidth)  # (n, n)
+        target = np.eye(n_classes)[np.asarray(labels[:MAX_PROBE_ITEMS], dtype=np.intp)]  # (n, K)
+        self._mean = target.mean(axis=0)
+        self._weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), target - self._mean)
+
+    def __call__(self, rows: Rows) -> NDArray[np.intp]:
+        """The class of each row of rows (q, d), (q,)."""
+        scaled = (np.asarray(rows, dtype=np.float64) - self._centre) / self._scale
+        scores = rbf_kernel(scaled, self._rows, self._bandwidth) @ self._weights + self._mean  # (q, K)
+        return np.asarray(scores.argmax(axis=1))
 
 
 def label_accuracy_spec(accuracy: float, naive: float) -> MetricSpec:

@@ -83,6 +83,33 @@ MIN_WORDS = 100  # with fewer words of samples or held-out text, shares say noth
 MIN_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
 WIDTH = 3  # characters of a trigram; marks of the beginning and the end of a word count
+KNOWN_CHARACTER_PAIRS = share_spec(
+    "known_character_pairs",
+    "Known pairs of characters",
+    "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
+    "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
+    (0.04, 0.2),
+    better="higher",
+    least_to_pass=ENOUGH_FOR_RARE_SHARES,
+)
+UNKNOWN_CHARACTER_PAIRS = guessing_spec(
+    "unknown_character_pairs",
+    "Unknown pairs of a passage",
+    "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
+    "text of its length",
+    "a sample has more unknown pairs of characters than a real passage",
+    # As for words
+    least=20,
+    least_to_pass=150,
+    one_sided=True,
+)
+# Thai, Lao, Burmese and Khmer; kana and Chinese characters
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+_LETTER = re.compile(r"[^\W\d_]")
+JUDGED_CHARACTERS = 100_000  # of the training text, which decide; chosen
+UNSPACED_SHARE = 0.5  # of the letters, from which on text has no words to count: chosen
 
 
 class Vocabulary:
@@ -247,35 +274,6 @@ def passage_score(spec: MetricSpec, shares: Rows, real_shares: Rows, noun: str) 
     )
     # Fewer unknown words than in held-out text are no fault: the model knows only the training text
     return one_sided_score(spec, shares, real_shares, source)
-
-
-KNOWN_CHARACTER_PAIRS = share_spec(
-    "known_character_pairs",
-    "Known pairs of characters",
-    "Share of pairs of neighbouring characters that occur in the training text, of scripts without spaces between words.",
-    "{value:.1%} of pairs of characters occur in the training text (real text: {real:.1%})",
-    (0.04, 0.2),
-    better="higher",
-    least_to_pass=ENOUGH_FOR_RARE_SHARES,
-)
-UNKNOWN_CHARACTER_PAIRS = guessing_spec(
-    "unknown_character_pairs",
-    "Unknown pairs of a passage",
-    "How often a sample has a larger share of pairs of characters that are not in the training text than a passage of held-out "
-    "text of its length",
-    "a sample has more unknown pairs of characters than a real passage",
-    # As for words
-    least=20,
-    least_to_pass=150,
-    one_sided=True,
-)
-# Thai, Lao, Burmese and Khmer; kana and Chinese characters
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
-)
-_LETTER = re.compile(r"[^\W\d_]")
-JUDGED_CHARACTERS = 100_000  # of the training text, which decide; chosen
-UNSPACED_SHARE = 0.5  # of the letters, from which on text has no words to count: chosen
 
 
 def is_unspaced(texts: Sequence[str]) -> bool:
