@@ -71,12 +71,11 @@ def _fluctuation(levels: Tensor, window: int) -> Tensor:
     def summed(level: Tensor, median: Tensor) -> Tensor:
         place = torch.bucketize(median.flatten(), edges)
         distance = (level - median).abs().flatten().double()
-        return torch.stack(
-            [torch.bincount(place, w, minlength=len(LEVELS)) for w in (distance, torch.ones_like(distance))]
-        )
+        weights = (distance, torch.ones_like(distance))
+        return torch.stack([torch.bincount(place, w, minlength=len(LEVELS)) for w in weights])  # (2, L)
 
-    total, count = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (L,) each
-    return total / count
+    sums = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (2, L)
+    return sums[0] / sums[1]
 
 
 def _with_medians(levels: Tensor, window: int, result: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
@@ -91,7 +90,7 @@ def _running_median(levels: Tensor, window: int) -> Tensor:
     """
     side, frames = window // 2, levels.shape[2]
     padded = functional.pad(levels, (side, side), mode="replicate")
-    values = [padded[:, :, step : step + frames] for step in range(window)]
+    values: list[Tensor] = [padded[:, :, step : step + frames] for step in range(window)]
     while len(values) > 1:
         for i in range(len(values) - 1):
             values[i], values[i + 1] = torch.minimum(values[i], values[i + 1]), torch.maximum(values[i], values[i + 1])

@@ -333,8 +333,8 @@ class Audio(GridModality):
         record = learned_schemas.read(learned_schemas.LearnedAudio, state)
         self._restore_grid(record, brightness_channels=1)
         self.clip_shape = _restored_shape(record)
-        sources, endings = (record.noise_from, record.pitched), (record.floor, record.tail, record.lag)
-        self._scale = SoundScale(self.clip_shape, record.top, record.gain, *sources, *endings, record.steadiness)
+        scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
+        self._scale = SoundScale(self.clip_shape, *scale, steadiness=record.steadiness)
         self._levels = record.levels
         self._has_singles = record.singles
         self._trims_first = record.trims_first
