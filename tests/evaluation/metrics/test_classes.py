@@ -20,7 +20,7 @@ from anew.evaluation.metrics.classes import (
 )
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.reporting.grading import part_of
-from anew.evaluation.reporting.verdict import grade, verdict
+from anew.evaluation.reporting.verdict import Verdict
 from anew.evaluation.score import Score
 from scores import score
 
@@ -87,9 +87,9 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     )
     assert scores["label_accuracy"].value < 0.5 and mix.to_json()["note"] == mix.note
     varied = {"diversity": score("diversity", 1.0, real_baseline=1.0)}
-    sentence = verdict([*scores.values(), *varied.values()])["variety"]
+    sentence = Verdict([*scores.values(), *varied.values()]).sentences()["variety"]
     assert "The class mix differs from the data's: 'cat' is too common" in sentence
-    assert grade([*scores.values(), *varied.values()])["variety"] == "fair"
+    assert Verdict([*scores.values(), *varied.values()]).grades["variety"] == "fair"
 
 
 def test_a_weak_classifier_tells_labels_that_mean_nothing_from_those_of_the_data() -> None:

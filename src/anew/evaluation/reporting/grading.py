@@ -105,7 +105,9 @@ class Part:
         real = real if exact is None else max(real, exact)
         guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
         form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=self.score.value, real=real, guessing=guessing))
+        aside = f", {self.score.note}" if self.score.note else ""
+        numbers = {"value": self.score.value, "real": real, "guessing": guessing}
+        return aside.join(unsigned_zero(part.format(**numbers)) for part in form.split("{aside}"))
 
     @property
     def has_weak_reference(self) -> bool:
