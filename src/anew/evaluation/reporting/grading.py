@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
-from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, WORST_CLASS_ACCURACY, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division, Question, Score, Tolerance
 
@@ -482,8 +482,9 @@ def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data, by any figure but that of classes: new are they only as noise is."""
-    grading = grade_question([score for score in scores if score.name != LABEL_ACCURACY.name], "closeness")
+    """Whether samples are plainly unlike the data, by any figure but those of classes: new are they only as noise is."""
+    of_classes = (LABEL_ACCURACY.name, WORST_CLASS_ACCURACY.name)
+    grading = grade_question([score for score in scores if score.name not in of_classes], "closeness")
     return grading is not None and grading.grade == "poor"
 
 
