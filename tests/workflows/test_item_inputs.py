@@ -102,5 +102,5 @@ def test_a_long_record_that_is_cut_into_several_examples_counts_once(tmp_path: P
     assert held_out_size(data) == len(held_out_items(data, 1_000)) < sum(map(data.part_size, ("test", "validation")))
     num_train = data.scan.parts["train"]
     assert num_items(data, "train") == num_train < data.part_size("train")
-    pool = audit_pool(data, data.spec, 160, 0)  # not all of them
+    pool = audit_pool(data, 160, 0)  # not all of them
     assert pool.n_train_total == num_train

@@ -17,7 +17,7 @@ from anew.evaluation.inputs import MIN_ITEMS, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.metrics.whole_texts import have_similar_lengths
 from anew.evaluation.notes import Note
-from anew.evaluation.stretches import equal_pieces, shuffled_pieces, without_dominant_texts
+from anew.evaluation.text_pieces import equal_pieces, shuffled_pieces, without_dominant_texts
 
 MAX_BEGINNINGS = 1_000  # documents of a part that are read: more take seconds, and say little more
 MIN_CHARACTERS = 500  # of samples: fewer say nothing; chosen
@@ -60,7 +60,7 @@ class ComparedTexts:
 
     Args:
         inputs: Those of the evaluation.
-        held_out, train: Return texts of these parts, or stretches of them.
+        held_out, train: Return texts of these parts, or pieces of them.
         add_note: Takes notes on what is compared.
     """
 

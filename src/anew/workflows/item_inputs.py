@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Spec, Tokens
+from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.document_heads import begins_documents, document_heads, num_tokens_of
 from anew.data.types import DecodedItem
@@ -21,6 +21,10 @@ from anew.evaluation.memorization.item_type import text_bytes
 
 PARTS = ("validation", "test")
 MEASURED_SAMPLES = 500  # samples of which the longest says how far samples reach; chosen: many are as long as it
+# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
+# trained, a run without a budget stays under 2 GB; chosen
+POOL_BYTES = 1152 * 2**20
+MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def held_out_items(data: Dataset, n: int, seed: int = 0) -> list[DecodedItem]:
@@ -64,14 +68,14 @@ def _are_one_draw(data: Dataset) -> bool:
     return len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
 
 
-def item_inputs(data: Dataset, spec: Spec, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
+def item_inputs(data: Dataset, samples: list[DecodedItem], seed: int) -> EvaluationInputs[DecodedItem]:
     """These samples and the real items of their data, without a model or a time limit.
 
     Args:
-        spec: Spec of an item.
         samples: Generated items.
         seed: Seed of all draws.
     """
+    spec = data.base.spec
     is_text = isinstance(spec, Tokens)
     return EvaluationInputs(
         modality=data.modality.base,
@@ -100,12 +104,6 @@ def _beginnings(data: Dataset, samples: Sequence[DecodedItem], seed: int) -> Cal
         return heads
 
     return read
-
-
-# Memory for the real items that the audit for copies holds, and for what it computes of them: with .7 GB of a process that has
-# trained, a run without a budget stays under 2 GB; chosen
-POOL_BYTES = 1152 * 2**20
-MIN_POOL = 1_000  # real items that the audit takes however large they are: fewer say nothing
 
 
 def pool_limit(item: DecodedItem, modality: str) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from anew.evaluation.inputs import MIN_ITEMS
-from anew.workflows.pace import Pace
-from anew.workflows.sample_counts import SampleTargets
+from anew.workflows.timing.pace import Pace
+from anew.workflows.timing.sample_counts import SampleTargets
 
 AMPLE_SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
 # Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
