@@ -46,7 +46,7 @@ def fitted(num_seen: int) -> Transformer:
         torch.nn.init.normal_(parameter, std=0.3)
     family.fit_closed_form([Batch(stream(2000)[None] % num_seen)])
     family.calibrate(windows(stream(400, seed=2) % num_seen))
-    family.calibrate_drawing(windows(stream(400, seed=2) % num_seen))
+    list(family.calibrate_drawing(windows(stream(400, seed=2) % num_seen)))
     return family.eval()
 
 
