@@ -62,8 +62,9 @@ CLOSED_LEFT, CLOSED_RIGHT = 16, 17
 # innermost bracket was opened, or as far; each at the margin and beyond, and within one bracket or several
 ENDS_LEFT = 18
 NUM_ERRORS = 26  # G
-# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone: rare kinds differ by chance
-MIN_EXCESS = 2.0
+# Standard deviations by which a kind must be drawn more often than text has it, or it is left alone. One is enough: what is refused too
+# often by chance is accepted more often as more tokens are drawn
+MIN_EXCESS = 1.0
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
