@@ -24,7 +24,6 @@ SHOWN = (
     "unique_share",
     "novel_share",
     "parse_share",
-    "function_share",
     "composition_distance",
 )
 

@@ -47,7 +47,7 @@ def judged(cases: Cases, name: str, n: int, seed: int) -> dict[str, Any]:
     evaluation = cases.evaluation(cases.inputs(train, held_out, cases.faulty(name, samples, seed), seed))
     # What comes after these figures is how well text is predicted, which no verdict here needs and which takes long.
     scores = list(itertools.takewhile(lambda score: score.spec.group is not Group.PREDICTION, evaluation.scores()))
-    grades = verdict.grade(scores)
+    grades = verdict.Verdict(scores).grades
     gradings = {question: grade_question(scores, question) for question in ("closeness", "variety")}
     weakest = {q: "" if g is None else f"{g.weakest.score.name} {g.weakest.weakness:.2f}" for q, g in gradings.items()}
     return {

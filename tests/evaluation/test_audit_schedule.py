@@ -12,12 +12,11 @@ from anew.evaluation.audit_schedule import (
     PLANNED,
     AuditSchedule,
     AuditSize,
-    RealItems,
     comparisons,
     evidence,
     samples_needed,
 )
-from anew.evaluation.inputs import AuditPool
+from anew.evaluation.inputs import AuditPool, RealItems
 
 QUERY_COST = 600
 AVAILABLE = RealItems(train=3400, held_out=600)

@@ -1,173 +1,25 @@
-"""What every evaluation does: pools of real items, the audit in its time, over-fitting, features of the user's own."""
+"""What every evaluation does: the items that are compared, over-fitting, features of the user's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from anew.evaluation.audit_schedule import comparisons
-from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.items_in_time import comparable_items, num_affordable_items
-from anew.evaluation.memorization.copy_verdict import copy_verdict, result_json
-from anew.evaluation.memorization.item_types import IMAGES
-from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import network_gap
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
-from anew.evaluation.modalities.text import EXPORT as TEXT
 from anew.evaluation.reporting.grading import Supply
-
-WORDS = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo", "li")]
-
-
-def pictures(n: int, seed: int) -> list[Any]:
-    small = np.random.default_rng(seed).normal(size=(n, 4, 4))
-    return list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
-
-
-def prose(n: int, seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, 130)) for _ in range(n)]
-
-
-def pool_of(train: list[Any], held_out: list[Any], **more: Any) -> Callable[[int], AuditPool]:
-    return lambda n: AuditPool(train, held_out, None, more.get("total", len(train)), more.get("random", True))
-
-
-TRAIN, HELD = pictures(300, 0), pictures(200, 1)
-PROSE, KEPT = prose(150, 0), prose(150, 1)
-
-
-@pytest.mark.parametrize("copied", [True, False])
-def test_a_copycat_of_images_fails_and_another_generator_passes(
-    make_inputs: Callable[..., EvaluationInputs], copied: bool
-) -> None:
-    samples = TRAIN[:200] if copied else pictures(200, 2)
-    evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
-    (result,) = evaluation.copy_tests()
-    assert result.detected == copied and result.method == "scan"
-    assert result.scope == IMAGES.scope and "turned" in result.scope
-    scores = {s.name: s for s in result.scores()}
-    assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
-    assert (scores["novelty_auc"].high < 0.3) == copied
-    assert result.detection_limit is not None or copied
-
-
-@pytest.mark.parametrize("copied", [True, False])
-def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., EvaluationInputs], copied: bool) -> None:
-    samples = PROSE if copied else bigrams(PROSE, 100, np.random.default_rng(0))
-    evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
-    (result,) = evaluation.copy_tests()
-    assert result.detected == copied and result.share == pytest.approx(float(copied), abs=0.1)
-
-
-def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    names = [f"name {i}" for i in np.random.default_rng(0).geometric(0.1, 900)]
-    train, held_out, samples = names[:500], names[500:700], names[700:]
-    for are_draws in (False, True):
-        pool = replace(pool_of(train, held_out)(0), are_draws=are_draws)
-        inputs = make_inputs(train, held_out, samples, packed=False, pool=lambda n, pool=pool: pool)
-        (result,) = TEXT(inputs).copy_tests()
-        assert not result.detected and ("identical" in copy_verdict(result).sentence) != are_draws
-        assert (result_json(result)["identical"] is None) == are_draws
-
-
-@pytest.mark.parametrize(("rate", "n_train", "n_controls"), [(8e6, 226, 0), (20e6, 792, 2), (80e6, 4000, 5)])
-def test_in_little_time_few_items_are_looked_at_and_it_is_said(
-    make_inputs: Callable[..., EvaluationInputs],
-    monkeypatch: pytest.MonkeyPatch,
-    rate: float,
-    n_train: int,
-    n_controls: int,
-) -> None:
-    """rate: comparisons a second."""
-    clock, run_audit = [0.0], IMAGE.run_audit
-
-    def timed_audit(self: Any, pool: AuditPool, max_items: int | None, n_samples: int, **more: bool) -> CopyTestResult:
-        result = run_audit(self, pool, max_items, n_samples, **more)
-        clock[0] += comparisons(n_samples, result.train + result.held_out, IMAGES.query_cost) / rate
-        return result
-
-    monkeypatch.setattr(IMAGE, "run_audit", timed_audit)
-    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held_out = pictures(4000, 3), pictures(2500, 4)
-    evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
-    result = list(evaluation.copy_tests())[-1]
-    assert (result.train, len(result.controls)) == (n_train, n_controls) and result.n_train_total == 4000
-    if n_train == 4000:
-        assert (
-            evaluation.skipped == []
-            and copy_verdict(result).sentence == "No copying found; 10% copies or more would have been noticed."
-        )
-        return
-    (note,) = evaluation.skipped
-    assert f"{n_train} of 4,000 training items" in note
-    assert f"only {n_train} of 4,000 training items were compared in the time given" in copy_verdict(result).sentence
+from small_pools import HELD, TRAIN, pictures
 
 
 @pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (30.0, 375), (float("inf"), float("inf"))])
 def test_more_than_some_hundred_items_leave_time_for_other_figures(seconds: float, items: float) -> None:
     """An item takes 4 ms, in each of four sets."""
     assert num_affordable_items(lambda share: share * seconds, 0.004) == pytest.approx(items)
-
-
-def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    requested: list[int] = []
-
-    def capped(n: int) -> AuditPool:
-        requested.append(n)
-        return AuditPool(TRAIN[:60], HELD[:40], None, 5000, True)  # however many there is time for
-
-    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
-    results = list(evaluation.copy_tests())
-    assert [result.samples for result in results] == [64, 100] and results[-1].n_train_total == 5000
-    assert requested[0] == 128 and len(requested) <= 2
-
-
-def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
-    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, tried = [0.0], list[tuple[int, int]]()
-
-    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
-        real = min(max_count or self.pool_size(pool), self.pool_size(pool))
-        tried.append((n_samples, real))
-        assert more == {"brief": True, "controls": len(tried) > 1}  # the first is for its pace
-        clock[0] += comparisons(n_samples, real, IMAGES.query_cost) / 200_000
-        return CopyTestResult(
-            detected=False,
-            p=1.0,
-            share=0.0,
-            low=0.0,
-            detection_limit=None,
-            method="scan",
-            pairs=[],
-            distance="pixels",
-            samples=n_samples,
-            train=len(pool.head(real).train),
-            held_out=len(pool.head(real).held_out),
-            n_train_total=4000,
-        )
-
-    monkeypatch.setattr(IMAGE, "run_audit", run_audit)
-    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held_out = pictures(4000, 3), pictures(2500, 4)
-    samples = pictures(1000, 5)
-    for seconds, is_enough in ((4.0, False), (9.0, False), (1000.0, True)):
-        clock[0] = 0.0
-        tried.clear()
-        evaluation = IMAGE(make_inputs(train, held_out, samples, pool=pool_of(train, held_out), seconds=seconds))
-        results = list(evaluation.copy_tests())
-        assert {result.limited_by for result in results[:-1]} <= {"time"}
-        assert tried[0] == (64, 128) and clock[0] < seconds
-        assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
-        assert clock[0] > 0.2 * seconds or is_enough
-        assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
 
 
 @pytest.mark.parametrize(("n_samples", "supply"), [(100, 2_000), (len(HELD) + 100, len(HELD))])
@@ -216,25 +68,6 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 
-def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
-    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    run_audit = IMAGE.run_audit
-
-    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
-        clock[0] += 3.0
-        return run_audit(self, pool, max_count, n_samples, **more)
-
-    monkeypatch.setattr(IMAGE, "run_audit", slow_audit)
-    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held = pictures(60, 3), pictures(40, 4)
-    evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
-    assert len(list(evaluation.copy_tests())) == 1
-    (note,) = evaluation.skipped
-    assert note == "Not measured: copies among the other samples (there was time to compare only 64 of 200 samples)."
-
-
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
     pool = AuditPool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
     assert pool.head(130) is pool
@@ -246,28 +79,6 @@ def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
     assert smaller.groups is not None and smaller.groups.tolist() == [*range(20), *range(100, 120)]
     larger = pool.head(100)
     assert (len(larger.train), len(larger.held_out)) == (70, 30)
-
-
-def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
-    evaluation = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, random=False)))
-    (result,) = evaluation.copy_tests()
-    assert result.method == "shifted" and not result.detected and "no random draw" in copy_verdict(result).sentence
-    random = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, random=False)))
-    assert next(iter(random.copy_tests())).method == "scan"
-
-
-def test_recordings_that_were_held_out_whole_are_the_reason_given(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    """The user gave all items in one folder, so no sentence asks for that."""
-    other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
-    pool = replace(pool_of(TRAIN, other, random=False)(0), held_out_together=True)
-    (result,) = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=lambda n: pool)).copy_tests()
-    assert (
-        result.method == "shifted"
-        and "whole files" in copy_verdict(result).sentence
-        and "one file" in copy_verdict(result).clause
-    )
-    assert "random draw" not in copy_verdict(result).sentence
 
 
 def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., EvaluationInputs]) -> None:

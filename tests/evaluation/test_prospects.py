@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize, RealItems
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
+from anew.evaluation.inputs import RealItems
 from anew.evaluation.prospects import AuditCosts, closeness_prospect, held_out_needed, novelty_prospect
 
 FEW = AuditCosts(RealItems(970, 30), 1000, 2000, ((FIRST_AUDIT, 0.5),))

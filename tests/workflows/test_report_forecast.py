@@ -14,7 +14,8 @@ import anew
 from anew.core.wording import duration
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
+from anew.evaluation.audit_schedule import FIRST_AUDIT
+from anew.evaluation.inputs import RealItems
 from anew.evaluation.prospects import AuditCosts
 from anew.planning.budget import evaluation_slice, longest_training
 from anew.workflows import report_trials

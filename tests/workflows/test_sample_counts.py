@@ -9,7 +9,8 @@ import pytest
 from anew.core.specs import Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.evaluation.audit_schedule import RealItems, samples_needed
+from anew.evaluation.audit_schedule import samples_needed
+from anew.evaluation.inputs import RealItems
 from anew.workflows.sample_counts import SampleCounts, sample_targets
 from samples import prose, shapes
 

@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from anew.data.types import ItemT
-from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
+from anew.evaluation.inputs import RealItems
 from anew.evaluation.memorization.brief_audit import stand_ins
 from anew.evaluation.memorization.controls import MAX_CONTROLS
 from anew.evaluation.memorization.copying_test import NUM_INDEPENDENT_STEPS
-from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.result import CopyTestResult, Limit
 from anew.evaluation.memorization.thresholds import ALPHA, PLANTED_RATES
-from anew.evaluation.notes import COPIES
 
 SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
 MIN_EVIDENCE_GROWTH = 1.5  # another audit is worth its time if it has at least this many times the evidence
@@ -47,22 +42,6 @@ class AuditSize(NamedTuple):
 
 
 FIRST_AUDIT = AuditSize(num_samples=64, num_real=128)  # its pace says how large the next audit can be
-
-
-class RealItems(NamedTuple):
-    """Numbers of real items."""
-
-    train: int
-    held_out: int
-
-    @property
-    def total(self) -> int:
-        return self.train + self.held_out
-
-    def split(self, n: int) -> RealItems:
-        """How many of each an audit of n items takes; see `AuditPool.head`."""
-        held_out = min(self.held_out, max(n // 2, n - self.train))
-        return RealItems(min(self.train, n - held_out), held_out)
 
 
 class AuditSchedule:
@@ -175,90 +154,3 @@ def largest_within(seconds: float, max_count: int, seconds_of: Callable[[int], f
         seconds_of: Seconds that a count takes; rises with it.
     """
     return bisect_right(range(1, max_count + 1), seconds, key=seconds_of)
-
-
-class Audited(Protocol[ItemT]):
-    """What is audited: an `Evaluation`."""
-
-    total_clock: Clock
-
-    def pool_size(self, pool: AuditPool[ItemT]) -> int: ...
-
-    def real_items(self, pool: AuditPool[ItemT]) -> RealItems: ...
-
-    def run_audit(
-        self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
-    ) -> CopyTestResult: ...
-
-    def note_not_measured(self, measure: str, reason: str, subject: str) -> None: ...
-
-
-def audits_in_time(
-    evaluation: Audited[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
-) -> Iterator[CopyTestResult]:
-    """Yield results of larger and larger audits of an evaluation, as long as there is time.
-
-    Args:
-        evaluation: The evaluation; what there was no time for is recorded there.
-        pool_of: See `EvaluationInputs.pool`.
-        query_cost: See `AuditSchedule`.
-        n_all: Number of samples.
-    """
-    schedule, max_real, is_memory_full = AuditSchedule(n_all, query_cost), 0, False
-    cached_pool: AuditPool[ItemT] | None = None
-    size: AuditSize | None = schedule.size
-    reading = 0.0
-    while size is not None:
-        begin = evaluation.total_clock.spent()
-        # Read again only if more is needed: reading all of a large dataset may take minutes.
-        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.num_real, max_real):
-            cached_pool = pool_of(min(size.num_real, MAX_POOL))
-            reading = evaluation.total_clock.spent() - begin
-            begin += reading
-        pool = cached_pool
-        if not pool.train:
-            return
-        n_held = evaluation.pool_size(pool)
-        # No more is held in memory
-        is_memory_full = is_memory_full or n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
-        available = evaluation.real_items(pool)
-        max_real = n_held if is_memory_full or pool.fills_memory else min(available.total, MAX_POOL)
-        max_items = None if n_held <= size.num_real else size.num_real
-        is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
-        result = evaluation.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
-        yield with_limit_reason(
-            replace(result, shortened=result.shortened or is_trial), "memory" if is_memory_full else "time"
-        )
-        compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
-        schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(max(evaluation.total_clock.remaining(), 0.0), available, max_real)
-    limited = not is_memory_full and result.train < result.n_train_total
-    items = result.compared
-    samples = f"{compared.num_samples:,} of {n_all:,} samples"
-    if compared.num_samples < n_all:
-        counts = f"{items} and {samples}" if limited else samples
-        evaluation.note_not_measured(
-            "copies among the other samples", f"there was time to compare only {counts}", COPIES
-        )
-    elif limited:
-        evaluation.note_not_measured(
-            "copies of the other training items", f"there was time to compare only {items}", COPIES
-        )
-
-
-def with_limit_reason(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
-    """The result, marked as limited by "time" or "memory" if not all training items were compared."""
-    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
-
-
-def with_facts_of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[ItemT]) -> CopyTestResult:
-    """The result, with what the pool and the type of its items say.
-
-    In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.
-    """
-    result = replace(
-        result, held_out_together=pool.held_out_together, scope=item_type.scope, likeness=item_type.likeness
-    )
-    if not pool.are_draws:
-        return result
-    return replace(result, identical=None, identical_p=None, held_out_identical=None, seen_p=None)

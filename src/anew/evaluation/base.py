@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar, Generic
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,10 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import RealItems, audits_in_time, with_facts_of_pool, with_limit_reason
-from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
+from anew.evaluation.copy_audits import CopyAudits
+from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_SAMPLES, MIN_ITEMS, Clock, EvaluationInputs
 from anew.evaluation.item_sets import Embedder, ItemSets
 from anew.evaluation.items_in_time import affordable_items, probe_size
-from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.item_type import ItemType
-from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import bits_score, bits_spec, gap_score
 from anew.evaluation.metrics.classes import MAX_PROBE_ITEMS, ClassMetrics, LabelledFeatures
 from anew.evaluation.metrics.feature_sets import (
@@ -30,19 +27,18 @@ from anew.evaluation.metrics.feature_sets import (
     FeatureSets,
     fidelity_scores,
 )
-from anew.evaluation.notes import Announcements, MeasuringRecord, out_of_time
+from anew.evaluation.notes import out_of_time
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import NearestPairs, ReportContent, ReportItem
 from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 
 METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
-MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 
 
-class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
+class Evaluation(CopyAudits[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive
@@ -56,11 +52,7 @@ class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
         num_cut_texts: Number of held-out texts that items are pieces of; 0 if items are whole.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit if they are a bound.
-        item_type: How items are compared for copies. None for a modality without a copying test.
-        inputs: Items and settings of the evaluation.
         sets: The items that are measured, and what limits their number.
-        closest_pairs: The closest pairs of the copying test.
-        announcements: What is being measured, shown to the user meanwhile.
     """
 
     noun: str = "items"
@@ -69,19 +61,14 @@ class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
     num_cut_texts: int = 0
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
-    item_type: ItemType[ItemT] | None = None
 
     def __init__(self, inputs: EvaluationInputs[ItemT]) -> None:
-        super().__init__()
-        self.inputs = inputs
         limit = inputs.seconds
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
+        super().__init__(inputs, total)
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
-        self.total_clock = Clock(total)
         self._crowding = CrowdingMeter()
         self.sets = ItemSets[ItemT]({}, {}, Supply())
-        self.closest_pairs: list[SamplePair] = []
-        self.announcements = Announcements(in_limited_time=limit is not None)
         self._embedder: Embedder[ItemT] | None = None
 
     # ---- what a modality defines ----
@@ -110,14 +97,6 @@ class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
     def nearest(self, items: Sequence[ItemT], effort: float = 1.0) -> NearestPairs:
         """Items, each next to its nearest training item. effort: how many training items are searched, as a multiple of the
         usual number."""
-
-    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float, measure: str) -> SamplePair:
-        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`.
-
-        measure: Name of the distance.
-        """
-        caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
-        return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
         """An item as the page shows it: its picture, or its text."""
@@ -196,66 +175,6 @@ class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
         self.announcements.measuring("likelihood under simple models")
         yield from self.naive_likelihood()
         yield from self._gap()
-
-    def copy_tests(self) -> Iterator[CopyTestResult]:
-        """Yield results of audits for copies: one of all items or, in limited time, larger and larger ones."""
-        if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
-            return
-        n_all = min(len(self.inputs.samples), MAX_SAMPLES)
-        if self.total_clock.limit is None:
-            pool = self.inputs.pool(MAX_POOL)
-            if pool.train:
-                yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
-            return
-        yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
-
-    def pool_size(self, pool: AuditPool[ItemT]) -> int:
-        """The number of real items in a pool, as the audit counts them."""
-        return len(pool.train) + len(pool.held_out)
-
-    def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
-        """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
-        return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
-
-    def run_audit(
-        self,
-        pool: AuditPool[ItemT],
-        max_items: int | None,
-        n_samples: int,
-        *,
-        brief: bool = False,
-        controls: bool = True,
-    ) -> CopyTestResult:
-        """Audit the first samples for copies of the items of a pool.
-
-        Args:
-            pool: The real items.
-            max_items: About how many of them are compared; None for all.
-            n_samples: Number of samples.
-            brief, controls: See `Audit`.
-        """
-        assert self.item_type is not None
-        pool = pool if max_items is None else pool.head(max_items)
-        samples = self.inputs.samples
-        result = audit(
-            self.item_type,
-            samples[:n_samples],
-            pool.train,
-            pool.held_out,
-            pool.groups,
-            n_train_total=pool.n_train_total,
-            randomly_held_out=pool.randomly_held_out,
-            seed=self.inputs.seed,
-            controls=controls,
-            brief=brief,
-            remaining=self.total_clock.remaining,
-            progress=self.announcements.searching,
-        )
-        self.closest_pairs = [
-            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
-            for pair in result.pairs
-        ]
-        return with_facts_of_pool(result, pool, self.item_type)
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""
@@ -377,6 +296,7 @@ class Evaluation(MeasuringRecord, ABC, Generic[ItemT]):
             noun=self.noun,
             seed=self.inputs.seed,
             skip=self.note_not_measured,
+            are_requested=labels.are_requested,
         ).scores()
 
 

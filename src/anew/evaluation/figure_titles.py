@@ -48,7 +48,6 @@ TITLES = {
     "fourgram_divergence": "Character 4-grams",
     "frechet_distance": "Fréchet distance",
     "frequent_parts": "Overused characters and words",
-    "function_share": "Functions parse",
     "green_red_cast": "Colour cast, green to red",
     "grid_energy": "Grids and checkerboards",
     "half_transparent": "Half-transparent pixels",
@@ -88,7 +87,6 @@ TITLES = {
     "pure_white": "Purity of white",
     "recall": "Recall",
     "record_ends_auc": "Classifier of beginnings and ends",
-    "repeat_share": "Internal repeats",
     "repetition_rate": "Repetition",
     "seconds_per_1000": "Seconds for 1,000 samples",
     "sharpness": "Sharpness",
@@ -113,4 +111,5 @@ TITLES = {
     "whole_parse_share": "Programs parse",
     "whole_texts_auc": "Classifier of whole texts",
     "word_order": "Order of words",
+    "worst_class_accuracy": "Label accuracy of the worst class",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Generic, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,24 @@ from anew.evaluation.score import Division
 
 MIN_ITEMS = 20  # items that a metric needs; chosen: with fewer, intervals cover nearly the whole scale
 EMBEDDER_ITEMS = 256  # training items to which an embedder is fitted: twice as many as its features
+MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 MAX_POOL = 200_000  # real items that the copying test compares at most: its time grows with them; of large items fewer fit in memory
+
+
+class RealItems(NamedTuple):
+    """Numbers of real items."""
+
+    train: int
+    held_out: int
+
+    @property
+    def total(self) -> int:
+        return self.train + self.held_out
+
+    def split(self, n: int) -> RealItems:
+        """How many of each an audit of n items takes: at most half held out, unless there are few training items."""
+        held_out = min(self.held_out, max(n // 2, n - self.train))
+        return RealItems(min(self.train, n - held_out), held_out)
 
 
 @dataclass(frozen=True)
@@ -49,9 +66,8 @@ class AuditPool(Generic[ItemT]):
     fills_memory: bool = False
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
-        """The first items, about `max_items`: at most half of them held out, unless there are few training items."""
-        n_held_out = min(len(self.held_out), max(max_items // 2, max_items - len(self.train)))
-        n_train = min(len(self.train), max_items - n_held_out)
+        """The first items, about `max_items`; see `RealItems.split`."""
+        n_train, n_held_out = RealItems(len(self.train), len(self.held_out)).split(max_items)
         if n_train == len(self.train) and n_held_out == len(self.held_out):
             return self
         n = len(self.train)
@@ -68,12 +84,14 @@ class Labels:
     Attributes:
         train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
             same n.
-        samples: (n,) class that each sample was requested as.
+        samples: (n,) class of each sample.
+        are_requested: Whether samples were requested of these classes, whose mix then need not be that of the data.
     """
 
     train: Callable[[int], tuple[Sequence[str], Integers]]
     test: Callable[[int], tuple[Sequence[str], Integers]]
     samples: Integers
+    are_requested: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from anew.evaluation.audit_schedule import MIN_EVIDENCE, AuditSchedule, AuditSize, RealItems, evidence
+from anew.evaluation.audit_schedule import MIN_EVIDENCE, AuditSchedule, AuditSize, evidence
+from anew.evaluation.inputs import RealItems
 from anew.evaluation.memorization.thresholds import PLANTED_RATES
 from anew.evaluation.reporting.grading import MIN_FOR_GOOD
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS

@@ -13,9 +13,9 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import DEFAULT_TEXT_LIMIT, Dataset
 from anew.data.types import DecodedItem
-from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize, RealItems
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.inputs import AuditPool, EvaluationInputs, RealItems
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.prospects import AuditCosts
 from anew.sampling.generator import Generator

@@ -14,8 +14,8 @@ import numpy as np
 
 from anew.core.specs import Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.evaluation.audit_schedule import RealItems, samples_needed
-from anew.evaluation.base import MAX_SAMPLES
+from anew.evaluation.audit_schedule import samples_needed
+from anew.evaluation.inputs import MAX_SAMPLES, RealItems
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS
 from anew.workflows.item_inputs import held_out_size

@@ -13,7 +13,7 @@ from anew.evaluation.memorization.copy_verdict import copy_verdict
 from anew.evaluation.memorization.identical import RepeatedItem, RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import CLIPS, IMAGES, PASSAGES, RECORDS
 from anew.evaluation.memorization.result import CopyTestResult
-from anew.evaluation.reporting.verdict import figures, grade, verdict
+from anew.evaluation.reporting.verdict import Verdict
 from scores import score
 
 NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
@@ -91,7 +91,7 @@ def test_a_picture_that_many_samples_repeat_is_copied() -> None:
     images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(800)]
     train, held_out, new = images[:400], images[400:600], images[600:]
     result = audit(IMAGES, [*new[20:], *train[:1] * 20], train, held_out, seed=0, controls=False)
-    assert result.detected and grade([], result)["novelty"] == "poor"
+    assert result.detected and Verdict([], result).grades["novelty"] == "poor"
     assert (
         copy_verdict(result).clause
         == "at least 10% of the samples are copies of training items: 20 of 200 are identical to one"
@@ -136,27 +136,27 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     train, held_out, new = images[:400], images[400:600], images[600:]
     clean = audit(IMAGES, new, train, held_out, seed=0)
     few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out, seed=0)
-    assert not clean.detected and not clean.repeats_too_often and grade([], clean)["novelty"] == "good"
-    assert not few.detected and few.repeats_too_often and grade([], few)["novelty"] == "fair"
+    assert not clean.detected and not clean.repeats_too_often and Verdict([], clean).grades["novelty"] == "good"
+    assert not few.detected and few.repeats_too_often and Verdict([], few).grades["novelty"] == "fair"
     fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
-    assert figures([], few)["novelty"] == fact and copy_verdict(few).sentence.startswith(
+    assert Verdict([], few).figures["novelty"] == fact and copy_verdict(few).sentence.startswith(
         f"{fact} identical to another. "
     )
 
 
-def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
+def test_copies_are_identical_samples_beyond_chance() -> None:
     found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
-    share, low = found.raise_share(0.023, 0.0, 350.0)
-    assert share == pytest.approx(20 / 350) and 0.02 < low < share
-    by_chance = replace(found, held_out=2)  # two of 350 held-out items: six of 1,100 training items
-    assert by_chance.raise_share(0.023, 0.0, 350.0)[0] == pytest.approx((20 - 2 * 1100 / 350) / 350)
-    assert found.raise_share(0.08, 0.03, 350.0) == (0.08, 0.03)
+    copied, low = found.extent
+    assert copied == 20 and 15 < low < 20
+    # Two of 350 held-out items: six of 1,100 training items
+    by_chance = replace(found, held_out=2, held_out_samples=2)
+    assert by_chance.extent.copied == pytest.approx(20 - 2 * 1100 / 350, abs=3) and by_chance.extent.low < low
+    assert replace(found, real=70).extent.low == 0  # of 1,200: as often
 
 
-def test_a_few_samples_that_are_all_identical_do_not_prove_a_share_of_all() -> None:
-    for identical, low in ((5, 0.478), (4, 0.284)):
-        few = replace(NONE, samples=identical, items=identical, n_samples=5)
-        assert few.raise_share(0.0, 0.0, 5.0) == (identical / 5, pytest.approx(low, abs=0.001))
+def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:
+    few = replace(NONE, samples=5, items=5, n_samples=5, n_real=600, real=120)
+    assert few.extent.low < few.extent.copied <= 5 and few.extent.low > 0
 
 
 def test_what_counts_as_identical_is_said() -> None:
@@ -193,7 +193,7 @@ def test_a_generator_that_saw_the_held_out_items_is_no_yes() -> None:
     words = ["".join(rng.choice(list("abcdefghijklmnopqrst"), 5)) for _ in range(400)]
     texts = list({" ".join(rng.choice(words, 12)) for _ in range(400)})
     result = _made_by_a_generator_that_saw(texts[:200], texts[200:300], texts[300:])
-    assert not result.detected and result.saw_held_out and grade([], result)["novelty"] == "fair"
+    assert not result.detected and result.saw_held_out and Verdict([], result).grades["novelty"] == "fair"
     assert (result.identical, result.held_out_identical) == (20, 10)
     fact = "20 of 130 samples are identical to a training item and 10 to a held-out one"
     assert copy_verdict(result).clause == f"{fact}: the generator has probably seen the held-out items"
@@ -218,9 +218,12 @@ def test_names_are_reached_by_chance() -> None:
 def test_a_comparison_with_items_that_were_seen_is_doubted() -> None:
     seen = replace(audit(RECORDS, ["a"], ["b"], ["c"], seed=0), samples=130, held_out_identical=10, seen_p=1e-9)
     measured = [score("coverage", 0.8, 0.77, 0.83, 0.95, n=1000, source="x")]
-    assert figures(measured, seen)["variety"].endswith("; but 10 of 130 samples are held-out items")
+    assert Verdict(measured, seen).figures["variety"].endswith("; but 10 of 130 samples are held-out items")
     alike = [score("coverage", 0.95, 0.92, 0.97, 0.95, n=1000, source="x")]
-    assert grade(alike, seen)["variety"] == "fair" and grade(alike, replace(seen, seen_p=1.0))["variety"] == "good"
-    assert "But 10 of 130 samples are held-out items" in verdict(measured, seen)["variety"]
+    assert (
+        Verdict(alike, seen).grades["variety"] == "fair"
+        and Verdict(alike, replace(seen, seen_p=1.0)).grades["variety"] == "good"
+    )
+    assert "But 10 of 130 samples are held-out items" in Verdict(measured, seen).sentences()["variety"]
     clean = replace(seen, seen_p=1.0)
-    assert "held-out items" not in figures(measured, clean)["variety"]
+    assert "held-out items" not in Verdict(measured, clean).figures["variety"]

@@ -14,7 +14,6 @@ from anew.evaluation.modalities import text as text_module
 from anew.evaluation.modalities.code import (
     WHOLE_SHARE,
     CodeEvaluation,
-    judge_functions,
     judge_python,
     python_blocks,
     without_open_guards,
@@ -49,16 +48,11 @@ def test_one_long_program_is_judged_by_its_blocks() -> None:
     assert share.n > 40 and share.interval is not None
 
 
-def test_functions_are_judged_where_they_end_within_the_text() -> None:
-    text = "class A:\n    def f(self,\n    ):\n        return 1\n\n    def g(self:\n        pass\n\ndef h():\n    x\ny\ndef cut(a):\n    b"
-    assert judge_functions(text) == (2, 3) and judge_functions("x = 1\n") == (0, 0)
-
-
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
     real = [program(i) for i in range(30)]
     shares = scores_of(CodeEvaluation(text_inputs(real[:10], real[10:20], real[20:], True))._parsing())
-    for own in (shares["parse_share"], shares["function_share"]):
-        assert own.value == 1.0 == own.real_baseline and own.better == "higher"
+    own = shares["parse_share"]
+    assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
     assert scores_of(CodeEvaluation(text_inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
 

@@ -49,7 +49,7 @@ def test_figures_of_sequences_have_floors() -> None:
     evaluation.sets.take(60, lambda train, n: [])
     own = scores_of(
         s
-        for measure in (evaluation._lengths, evaluation._composition, evaluation._repeats, evaluation._nearest)
+        for measure in (evaluation._lengths, evaluation._composition, evaluation._nearest)
         for s in measure((evaluation.sets["samples"], evaluation.sets["test"], evaluation.sets["train"]))
     )
     assert own["usual_lengths"].value > 0.9 and own["composition_distance"].value < 0.02

@@ -19,7 +19,7 @@ from anew.evaluation.metrics.words import BROKEN_WORDS, KNOWN_PAIRS
 from anew.evaluation.modalities.protein import USUAL_LENGTHS
 from anew.evaluation.reporting.grading import Supply, grade_question, part_of, parts
 from anew.evaluation.reporting.outlook import Outlook
-from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
+from anew.evaluation.reporting.verdict import Verdict
 from anew.evaluation.score import Division, MetricSpec, Score, Tolerance
 from scores import catalogue, score
 
@@ -43,17 +43,21 @@ def test_the_interval_of_a_share_never_looks_like_a_point() -> None:
 
 def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_said() -> None:
     small = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
-    assert grade([small])["closeness"] == "too_few"
+    assert Verdict([small]).grades["closeness"] == "too_few"
     grading = grade_question([small], "closeness")
     assert grading is not None and grading.n == 40 and 250 <= grading.needed <= 400
-    assert figures([small])["closeness"] == f"40 compared; about {grading.needed} would do"
-    sentence = verdict([small])["closeness"]
+    assert Verdict([small]).figures["closeness"] == f"40 compared; about {grading.needed} would do"
+    sentence = Verdict([small]).sentences()["closeness"]
     assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out ones, and about ")
     assert "95% interval 30% to 68%" in sentence
-    assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
+    assert Verdict([auc(0.49, 0.057, 400)]).grades["closeness"] == "good"
     pieces = replace(small, counted="text piece")
-    assert figures([pieces])["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
-    assert verdict([pieces])["closeness"].startswith("Too few to tell: 40 text pieces were compared with as many ")
+    assert Verdict([pieces]).figures["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
+    assert (
+        Verdict([pieces])
+        .sentences()["closeness"]
+        .startswith("Too few to tell: 40 text pieces were compared with as many ")
+    )
 
 
 def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
@@ -61,41 +65,55 @@ def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
     grading = grade_question([small], "closeness")
     assert grading is not None
     needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
-    assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
-    sentence = verdict([small], supply=few)["closeness"]
+    assert (
+        Verdict([small], supply=few).figures["closeness"]
+        == f"40 compared, all that are held out; about {needed} would do"
+    )
+    sentence = Verdict([small], supply=few).sentences()["closeness"]
     assert " But only 40 are held out, so more data is needed for a yes. So far:" in sentence
-    assert "more data" not in verdict([small], supply=enough)["closeness"]
+    assert "more data" not in Verdict([small], supply=enough).sentences()["closeness"]
     scarce = Supply(held_out=60)  # fewer than would do, though more than were compared
     assert (
-        figures([small], supply=scarce)["closeness"]
+        Verdict([small], supply=scarce).figures["closeness"]
         == f"40 compared; about {needed} would do, but only 60 are held out"
     )
-    assert "so more data is needed for a yes. More samples can show" in verdict([small], supply=scarce)["closeness"]
-    assert samples_needed([small], few) == {"closeness": 0}
-    assert samples_needed([small], scarce) == {"closeness": 60}  # all that are held out may show a difference
-    assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
+    assert (
+        "so more data is needed for a yes. More samples can show"
+        in Verdict([small], supply=scarce).sentences()["closeness"]
+    )
+    assert Verdict([small], supply=few).samples_needed == {"closeness": 0}
+    assert Verdict([small], supply=scarce).samples_needed == {
+        "closeness": 60
+    }  # all that are held out may show a difference
+    assert (
+        Verdict([small], supply=enough).samples_needed == {"closeness": needed // 2}
+        and Verdict(CLOSE, supply=few).samples_needed == {}
+    )
 
 
 def test_how_many_texts_give_enough_pieces_is_said() -> None:
     small, supply = replace(auc(0.49, 0.19, 40), counted="text piece"), Supply(held_out=40, num_texts=120)
-    needed = samples_needed([small], Supply())["closeness"]
-    sentence = verdict([small], supply=supply)["closeness"]
+    needed = Verdict([small], supply=Supply()).samples_needed["closeness"]
+    sentence = Verdict([small], supply=supply).sentences()["closeness"]
     texts = rounded_up(3 * needed)
     assert f"so more data is needed for a yes: about {texts:,} held-out texts instead of 120. So far:" in sentence
-    assert "held-out texts" not in verdict([small], supply=replace(supply, num_texts=1))["closeness"]
-    assert "held-out texts" not in verdict([small], supply=replace(supply, held_out=2_000))["closeness"]
+    assert "held-out texts" not in Verdict([small], supply=replace(supply, num_texts=1)).sentences()["closeness"]
+    assert "held-out texts" not in Verdict([small], supply=replace(supply, held_out=2_000)).sentences()["closeness"]
 
 
 def test_pieces_of_one_text_are_called_so() -> None:
     few, enough = (replace(auc(0.49, width, 400), counted="text piece") for width in (0.25, 0.02))
     of_one, several = Supply(num_samples=1), Supply(num_samples=2)
-    assert verdict([few], supply=of_one)["closeness"].startswith(
-        "Too few to tell: 400 text pieces of one text were compared"
+    assert (
+        Verdict([few], supply=of_one)
+        .sentences()["closeness"]
+        .startswith("Too few to tell: 400 text pieces of one text were compared")
     )
-    assert "by 1 figure of 400 text pieces of one text." in verdict([enough], supply=of_one)["closeness"]
+    assert "by 1 figure of 400 text pieces of one text." in Verdict([enough], supply=of_one).sentences()["closeness"]
     assert (
         "of one text"
-        not in verdict([few], supply=several)["closeness"] + verdict([CLOSE[0]], supply=of_one)["closeness"]
+        not in Verdict([few], supply=several).sentences()["closeness"]
+        + Verdict([CLOSE[0]], supply=of_one).sentences()["closeness"]
     )
 
 
@@ -105,10 +123,10 @@ def test_about_as_many_held_out_items_as_would_do_are_compared() -> None:
     grading = grade_question([small], "closeness")
     assert grading is not None and grading.grade == "too_few" and grading.needed > 290
     nearly = Supply(held_out=round(0.95 * grading.needed), compared=160)
-    assert figures([small], supply=nearly)["closeness"] == f"160 compared; about {grading.needed} would do"
-    assert samples_needed([small], nearly) == {"closeness": nearly.held_out}
-    assert "more data" not in verdict([small], supply=nearly)["closeness"]
-    all_compared = figures([small], supply=Supply(held_out=160))["closeness"]
+    assert Verdict([small], supply=nearly).figures["closeness"] == f"160 compared; about {grading.needed} would do"
+    assert Verdict([small], supply=nearly).samples_needed == {"closeness": nearly.held_out}
+    assert "more data" not in Verdict([small], supply=nearly).sentences()["closeness"]
+    all_compared = Verdict([small], supply=Supply(held_out=160)).figures["closeness"]
     assert all_compared == f"160 compared, all that are held out; about {grading.needed} would do"
 
 
@@ -152,11 +170,13 @@ def test_the_number_that_would_do_is_enough_in_simulations() -> None:
 def test_half_of_the_data_is_not_called_held_out() -> None:
     small = auc(0.49, 0.19, 40)
     halves, all_of_half = Supply(60, are_halves=True), Supply(40, are_halves=True)
-    assert figures([small], supply=halves)["closeness"].endswith("would do, but half of the data holds only 60")
-    assert figures([small], supply=all_of_half)["closeness"].startswith(
-        "40 compared, as many as half of the data holds;"
+    assert Verdict([small], supply=halves).figures["closeness"].endswith("would do, but half of the data holds only 60")
+    assert (
+        Verdict([small], supply=all_of_half)
+        .figures["closeness"]
+        .startswith("40 compared, as many as half of the data holds;")
     )
-    sentence = verdict([small], supply=halves)["closeness"]
+    sentence = Verdict([small], supply=halves).sentences()["closeness"]
     assert "40 samples were compared with as many real ones" in sentence and "held out" not in sentence
 
 
@@ -172,8 +192,8 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     ]
     grading = grade_question(parts, "closeness")
     assert grading is not None and grading.grade == "too_few" and grading.n == 1000
-    assert figures(parts)["closeness"] == "not measured: the classifier two-sample test"
-    sentence = verdict(parts)["closeness"]
+    assert Verdict(parts).figures["closeness"] == "not measured: the classifier two-sample test"
+    sentence = Verdict(parts).sentences()["closeness"]
     assert sentence.startswith("Not settled. Not measured: the classifier two-sample test; the notes say why. So far: ")
     assert "5,993" not in sentence
 
@@ -184,11 +204,13 @@ def test_items_behind_a_figure_that_counts_words_are_all_that_were_compared() ->
     supply = Supply(3_000, compared=3_000)
     grading = grade_question([*scores, words], "closeness", supply=supply)
     assert grading is not None and grading.n == 3_000 and grading.needed > 6_000
-    sentence = verdict([*scores, words], supply=supply)["closeness"]
+    sentence = Verdict([*scores, words], supply=supply).sentences()["closeness"]
     assert sentence.startswith(
         "Too few to tell: 3,000 text pieces were compared with as many held-out ones, and about "
     )
-    assert "More samples" not in sentence and samples_needed([*scores, words], supply) == {"closeness": 0}
+    assert "More samples" not in sentence and Verdict([*scores, words], supply=supply).samples_needed == {
+        "closeness": 0
+    }
 
 
 def test_an_interval_is_in_percent_if_its_figure_is() -> None:
@@ -216,7 +238,7 @@ def test_the_weakest_figure_is_not_one_that_is_better_than_that_of_real_data() -
 
 def test_decibels_are_named() -> None:
     spectrum = replace(score("x", 1.3, 0.6, 2.0, 0.9, n=200), spec=SPECTRUM_DISTANCE)
-    sentence = verdict([auc(0.5, 0.04, 200), spectrum])["closeness"]
+    sentence = Verdict([auc(0.5, 0.04, 200), spectrum]).sentences()["closeness"]
     assert sentence.endswith("So far: spectrum 1.3 dB (real data: 0.9 dB), 95% interval 0.6 to 2.0 dB.")
 
 
@@ -230,40 +252,48 @@ def test_runs_of_characters_of_a_short_text_are_no_agreement() -> None:
 
 def test_no_yes_without_what_fell_to_the_time() -> None:
     cut = ["the spectrum", "image statistics"]
-    assert grade(CLOSE)["closeness"] == "good"
-    assert grade(CLOSE, None, cut)["closeness"] == "not_settled"
-    assert figures(CLOSE, None, cut)["closeness"] == "not measured: the spectrum and image statistics"
-    sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
+    assert Verdict(CLOSE).grades["closeness"] == "good"
+    assert Verdict(CLOSE, None, cut).grades["closeness"] == "not_settled"
+    assert Verdict(CLOSE, None, cut).figures["closeness"] == "not measured: the spectrum and image statistics"
+    sentence = Verdict(CLOSE, unmeasured=cut).sentences()["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     few = [auc(0.5, 0.05, 140), *(replace(figure, n=140) for figure in CLOSE[1:])]
-    assert figures(few, None, cut)["closeness"] == "140 compared; about 300 would do"  # time would not settle that
+    assert (
+        Verdict(few, None, cut).figures["closeness"] == "140 compared; about 300 would do"
+    )  # time would not settle that
     hurried = [
         *CLOSE[1:],
         auc(0.75, 0.03, 400),
     ]  # what is missing may be plainly different, and noise may be called close
-    assert grade(hurried)["closeness"] == "fair" and grade(hurried, None, cut)["closeness"] == "not_settled"
-    clause = figures(hurried, None, cut)["closeness"]
+    assert (
+        Verdict(hurried).grades["closeness"] == "fair"
+        and Verdict(hurried, None, cut).grades["closeness"] == "not_settled"
+    )
+    clause = Verdict(hurried, None, cut).figures["closeness"]
     assert clause.startswith("at best partly: a classifier picks the sample out of a pair 75% of the time")
     assert clause.endswith("; not measured: the spectrum and image statistics")
-    sentence = verdict(hurried, unmeasured=cut)["closeness"]
+    sentence = Verdict(hurried, unmeasured=cut).sentences()["closeness"]
     assert sentence.startswith("Not settled, but at best partly: a classifier ")
     assert sentence.endswith("Not measured: the spectrum and image statistics; the notes say why.")
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
-    assert grade(differs, None, cut) == grade(differs)  # a difference that was found stands
+    assert Verdict(differs, None, cut).grades == Verdict(differs).grades  # a difference that was found stands
 
 
 def test_what_the_time_was_too_short_for_is_not_settled_and_asks_for_no_data() -> None:
     supply = Supply(476, compared=223, left_out=183)
     small = [auc(0.49, 0.19, 40)]
-    assert grade(small, supply=supply) == {"closeness": "not_settled"} and samples_needed(small, supply) == {}
-    assert figures(small, supply=supply)["closeness"] == "there was time to compare only 40 of 223 samples"
+    assert (
+        Verdict(small, supply=supply).grades == {"closeness": "not_settled"}
+        and Verdict(small, supply=supply).samples_needed == {}
+    )
+    assert Verdict(small, supply=supply).figures["closeness"] == "there was time to compare only 40 of 223 samples"
     valid = replace(small[0], n=1)  # one of the 40 molecules
-    assert figures([valid], supply=supply)["closeness"] == "there was time to compare only 40 of 223 samples"
-    sentence = verdict(small, supply=supply)["closeness"]
+    assert Verdict([valid], supply=supply).figures["closeness"] == "there was time to compare only 40 of 223 samples"
+    sentence = Verdict(small, supply=supply).sentences()["closeness"]
     assert sentence.startswith("Not settled. There was time to compare only 40 of 223 samples; the notes say why.")
-    assert grade(CLOSE, supply=supply)["closeness"] == "good"  # enough, although not all
+    assert Verdict(CLOSE, supply=supply).grades["closeness"] == "good"  # enough, although not all
     told_apart = [*CLOSE[1:], score("two_sample_auc", 0.92, 0.885, 0.955, 0.823, n=240)]
-    assert grade(told_apart, supply=supply)["closeness"] == "too_few"  # more time would not settle that
+    assert Verdict(told_apart, supply=supply).grades["closeness"] == "too_few"  # more time would not settle that
 
 
 def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
@@ -272,19 +302,25 @@ def test_no_yes_where_real_items_are_told_apart_themselves() -> None:
         *CLOSE[1:],
         score("two_sample_auc", 0.92, 0.885, 0.955, 0.823, n=240),
     ]  # SQL files, each copied by the samples
-    assert grade(log)["closeness"] == "too_few"
+    assert Verdict(log).grades["closeness"] == "too_few"
     clause = "training and held-out items are themselves told apart 82% of the time (guessing: 50%)"
-    assert figures(log)["closeness"] == clause
-    sentence = verdict(log)["closeness"]
+    assert Verdict(log).figures["closeness"] == clause
+    sentence = Verdict(log).sentences()["closeness"]
     assert sentence.startswith("Too few to tell. So far: classifier two-sample test 92% (real data: 82%), ")
     assert sentence.count("A classifier tells training from held-out items 82% of the time (guessing: 50%)") == 1
     assert "themselves told apart" not in sentence  # said once
-    assert samples_needed(log, Supply()) == {"closeness": 0}
-    assert samples_needed(log, Supply(400)) == {"closeness": 400}  # all that are held out may show a difference
-    assert figures(log, supply=Supply(300, are_halves=True))["closeness"].startswith("two halves of the data are ")
+    assert Verdict(log, supply=Supply()).samples_needed == {"closeness": 0}
+    assert Verdict(log, supply=Supply(400)).samples_needed == {
+        "closeness": 400
+    }  # all that are held out may show a difference
+    assert (
+        Verdict(log, supply=Supply(300, are_halves=True)).figures["closeness"].startswith("two halves of the data are ")
+    )
     alike = auc(0.82, 0.02, 4_000, real=0.82)
-    assert grade([*CLOSE[1:], alike])["closeness"] == "too_few"
-    assert grade([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)])["closeness"] == "good"  # passages of the same book
+    assert Verdict([*CLOSE[1:], alike]).grades["closeness"] == "too_few"
+    assert (
+        Verdict([*CLOSE[1:], auc(0.6, 0.04, 400, real=0.6)]).grades["closeness"] == "good"
+    )  # passages of the same book
 
 
 def test_near_the_end_of_a_figure_a_small_step_matters() -> None:
@@ -306,17 +342,19 @@ def test_a_share_of_a_large_baseline_is_not_taken_for_the_room_above_it() -> Non
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:
     words = "A classifier tells training from held-out items 64% of the time (guessing: 50%)"
-    assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
-    assert "tells training from" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
+    assert words in Verdict([auc(0.50, 0.05, 400, real=0.64)]).sentences()["closeness"]
+    assert (
+        "tells training from" not in Verdict([auc(0.50, 0.05, 400, real=0.58)]).sentences()["closeness"]
+    )  # as far as luck goes
 
 
 def test_a_split_at_random_is_not_blamed_for_what_chance_does_to_few_items() -> None:
     """Of 599 icons that were split at random, 40 and 40 were told apart 75% of the time; 180 and 180 were not."""
     icons = [auc(0.68, 0.17, 40, real=0.75)]
     at_random = Supply(180, division=Division.ITEMS)
-    assert "tells training from" in verdict(icons)["closeness"]
-    assert "tells training from" not in verdict(icons, supply=at_random)["closeness"]
-    plain = verdict([auc(0.68, 0.04, 400, real=0.75)], supply=at_random)["closeness"]
+    assert "tells training from" in Verdict(icons).sentences()["closeness"]
+    assert "tells training from" not in Verdict(icons, supply=at_random).sentences()["closeness"]
+    plain = Verdict([auc(0.68, 0.04, 400, real=0.75)], supply=at_random).sentences()["closeness"]
     assert "75% of the time (guessing: 50%): near-duplicates are in one part, or chance made it so." in plain
     assert "times or sources" not in plain
 
@@ -325,19 +363,20 @@ def test_what_training_and_held_out_items_differ_by_follows_from_their_division(
     sound = [auc(0.91, 0.034, 300, real=0.74)]
     assert (
         "pieces of one file are in one part, and are alike; so are files that are nearly the same"
-        in verdict(sound, supply=Supply(division=Division.FILES))["closeness"]
+        in Verdict(sound, supply=Supply(division=Division.FILES)).sentences()["closeness"]
     )
     assert (
-        "of different times or sources, items of one file resemble each other, or many" in verdict(sound)["closeness"]
+        "of different times or sources, items of one file resemble each other, or many"
+        in Verdict(sound).sentences()["closeness"]
     )
-    halves = verdict(sound, supply=Supply(are_halves=True, division=Division.FILES))["closeness"]
+    halves = Verdict(sound, supply=Supply(are_halves=True, division=Division.FILES)).sentences()["closeness"]
     assert "A classifier tells two halves of the data apart 74% of the time (guessing: 50%)" in halves
 
 
 def test_few_items_hide_no_plain_difference() -> None:
-    assert grade([auc(0.97, 0.03, 40)])["closeness"] == "poor"
-    assert grade([auc(0.75, 0.08, 60)])["closeness"] == "fair"
-    assert "Noticeably different from the data: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
+    assert Verdict([auc(0.97, 0.03, 40)]).grades["closeness"] == "poor"
+    assert Verdict([auc(0.75, 0.08, 60)]).grades["closeness"] == "fair"
+    assert "Noticeably different from the data: a classifier" in Verdict([auc(0.75, 0.08, 60)]).sentences()["closeness"]
 
 
 def test_an_unlucky_baseline_is_still_guessing() -> None:
@@ -345,24 +384,24 @@ def test_an_unlucky_baseline_is_still_guessing() -> None:
     clips = auc(0.935, 0.073, 40, real=0.579)
     part = part_of(clips)
     assert part is not None and part.excess == pytest.approx(0.435) and part.low == pytest.approx(0.362)
-    assert grade([clips])["closeness"] == "poor"
+    assert Verdict([clips]).grades["closeness"] == "poor"
 
 
 def test_a_classifier_that_is_always_right_is_never_close() -> None:
     """Even where training and held-out items differ so that the baseline is 76%."""
     code = [auc(0.997, 0.0055, 93, real=0.756), score("kernel_distance", 0.053, 0.044, 0.062, 0.011, n=93)]
-    assert grade(code)["closeness"] == "poor"
-    assert figures(code)["closeness"].startswith("a classifier picks the sample out of a pair 100% of the time")
+    assert Verdict(code).grades["closeness"] == "poor"
+    assert Verdict(code).figures["closeness"].startswith("a classifier picks the sample out of a pair 100% of the time")
     # As far as the luck of a few documents goes
-    assert grade([auc(0.87, 0.025, 900, real=0.83)])["closeness"] == "too_few"
-    assert grade([auc(1.0, 0.002, 900, real=0.96)])["closeness"] == "poor"
+    assert Verdict([auc(0.87, 0.025, 900, real=0.83)]).grades["closeness"] == "too_few"
+    assert Verdict([auc(1.0, 0.002, 900, real=0.96)]).grades["closeness"] == "poor"
     # It may differ as much from training items
-    assert grade([auc(0.75, 0.02, 4_000, real=0.76)])["closeness"] == "too_few"
+    assert Verdict([auc(0.75, 0.02, 4_000, real=0.76)]).grades["closeness"] == "too_few"
 
 
 def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:
-    assert grade([auc(0.62, 0.05, 500)])["closeness"] == "fair"  # real data would have passed
-    assert grade([auc(0.62, 0.12, 90)])["closeness"] == "too_few"
+    assert Verdict([auc(0.62, 0.05, 500)]).grades["closeness"] == "fair"  # real data would have passed
+    assert Verdict([auc(0.62, 0.12, 90)]).grades["closeness"] == "too_few"
 
 
 @pytest.mark.parametrize(
@@ -375,10 +414,10 @@ def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:
     ],
 )
 def test_the_weakest_part_decides_and_is_named(part: Score) -> None:
-    assert grade(CLOSE)["closeness"] == "good"
-    assert grade([*CLOSE, part])["closeness"] == "poor"
-    answer = verdict([*CLOSE, part])["closeness"]
-    assert answer.startswith(f"Clearly different from the data: {figures([*CLOSE, part])['closeness']}")
+    assert Verdict(CLOSE).grades["closeness"] == "good"
+    assert Verdict([*CLOSE, part]).grades["closeness"] == "poor"
+    answer = Verdict([*CLOSE, part]).sentences()["closeness"]
+    assert answer.startswith(f"Clearly different from the data: {Verdict([*CLOSE, part]).figures['closeness']}")
 
 
 def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
@@ -387,32 +426,40 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
         score("coverage", 0.95, 0.93, 0.97, 0.96, n=400),
         score("recall", 0.93, 0.9, 0.96, 0.94, n=400),
     ]
-    assert grade(varied)["variety"] == "good" and verdict(varied)["variety"].startswith("As varied as the data, by 3")
+    assert Verdict(varied).grades["variety"] == "good" and Verdict(varied).sentences()["variety"].startswith(
+        "As varied as the data, by 3"
+    )
     for coverage in (0.6, 0.66):  # of drums, of shuffled words
         half = score("coverage", coverage, coverage - 0.05, coverage + 0.05, 0.95, n=400)
         result = [varied[0], half, varied[2]]
-        assert grade(result)["variety"] == "fair"
-        assert verdict(result)["variety"] == (
+        assert Verdict(result).grades["variety"] == "fair"
+        assert Verdict(result).sentences()["variety"] == (
             f"Less varied than the data: {coverage:.0%} of real items have a sample close by (real data: 95%)."
         )
 
 
 def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_baseline = score("two_sample_auc", 0.5, 0.46, 0.54, n=400)
-    assert part_of(no_baseline) is None and grade([no_baseline]) == {}
-    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "not_settled"
+    assert part_of(no_baseline) is None and Verdict([no_baseline]).grades == {}
+    assert Verdict([no_baseline, *CLOSE[1:]]).grades["closeness"] == "not_settled"
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
-    assert grade([no_interval, *CLOSE[1:]])["closeness"] == "too_few"
-    assert grade(CLOSE[1:])["closeness"] == "not_settled"
-    assert grade([auc(0.35, 0.1, 400)])["closeness"] == "good" != grade([auc(0.35, 0.16, 400)])["closeness"]  # luck
-    assert grade([auc(0.45, 0.1, 60)])["closeness"] == "too_few"  # a classifier that learned from 30 sees too little
+    assert Verdict([no_interval, *CLOSE[1:]]).grades["closeness"] == "too_few"
+    assert Verdict(CLOSE[1:]).grades["closeness"] == "not_settled"
+    assert (
+        Verdict([auc(0.35, 0.1, 400)]).grades["closeness"]
+        == "good"
+        != Verdict([auc(0.35, 0.16, 400)]).grades["closeness"]
+    )  # luck
+    assert (
+        Verdict([auc(0.45, 0.1, 60)]).grades["closeness"] == "too_few"
+    )  # a classifier that learned from 30 sees too little
 
 
 def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
-    assert grade([auc(0.66, 0.04, 800, real=0.67)])["closeness"] == "good"
-    assert grade([auc(0.66, 0.04, 800, real=0.5)])["closeness"] == "fair"
+    assert Verdict([auc(0.66, 0.04, 800, real=0.67)]).grades["closeness"] == "good"
+    assert Verdict([auc(0.66, 0.04, 800, real=0.5)]).grades["closeness"] == "fair"
     # Within chance of guessing: nothing is granted
-    assert grade([auc(0.7, 0.04, 800, real=0.54)])["closeness"] == "fair"
+    assert Verdict([auc(0.7, 0.04, 800, real=0.54)]).grades["closeness"] == "fair"
     end_of_a_log = [
         score("two_sample_auc", 0.949, 0.868, 1.0, 0.979, n=25),
         score("kernel_distance", 0.0666, 0.0419, 0.1024, 0.0671, n=25),
@@ -436,28 +483,38 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         rows = np.random.default_rng(seed).normal(size=(3, n, 8))
         sets = FeatureSets(rows[0], rows[1], rows[2])
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
-        grades.append(grade(list(fidelity_scores(comparison, lambda measure, reason: None))))
+        grades.append(Verdict(list(fidelity_scores(comparison, lambda measure, reason: None))).grades)
     expected = "good" if n == 400 else "too_few"
     assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
     learning = Outlook(1.4, 2.0, 2.4, "validation")
-    assert verdict(CLOSE, outlook=learning)["outlook"].startswith("The model is still learning")  # figures miss things
+    assert (
+        Verdict(CLOSE).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
+    )  # figures miss things
     learned = Outlook(1.99, 2.0, None, "validation")
-    assert "outlook" not in verdict(CLOSE, outlook=learned) and "outlook" not in verdict([], outlook=learning)
-    assert verdict([auc(0.97, 0.02, 400)], outlook=learning)["outlook"].startswith(
-        "The samples are still far from the data. The model is still learning: its validation loss fell by 30%"
+    assert "outlook" not in Verdict(CLOSE).sentences(outlook=learned) and "outlook" not in Verdict([]).sentences(
+        outlook=learning
     )
-    assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")
+    assert (
+        Verdict([auc(0.97, 0.02, 400)])
+        .sentences(outlook=learning)["outlook"]
+        .startswith(
+            "The samples are still far from the data. The model is still learning: its validation loss fell by 30%"
+        )
+    )
+    assert (
+        Verdict([auc(0.49, 0.19, 40)]).sentences(outlook=learning)["outlook"].startswith("The model is still learning")
+    )
 
 
 def test_of_a_hardly_trained_model_nothing_is_extrapolated() -> None:
     far = [auc(0.97, 0.02, 400)]
     flat = Outlook(0.8, 0.8, None, "validation")
-    answers = verdict(far, steps=29, outlook=flat)
+    answers = Verdict(far).sentences(steps=29, outlook=flat)
     assert "The model was hardly trained (29 steps)" in answers["closeness"] and "outlook" not in answers
-    assert "outlook" in verdict(far, steps=290, outlook=flat)
+    assert "outlook" in Verdict(far).sentences(steps=290, outlook=flat)
 
 
 def test_an_interval_is_shown_without_distances_below_zero() -> None:
@@ -475,7 +532,7 @@ def test_a_ratio_says_what_it_is_compared_with() -> None:
     varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), score("diversity", 1.08, 0.93, 1.2, 1.16, n=310)]
     assert (
         "the variety of the samples is 1.08 of that of held-out items (training items: 1.16), 95% interval 0.93 to 1.20"
-        in (verdict(varied)["variety"])
+        in (Verdict(varied).sentences()["variety"])
     )
 
 
@@ -486,9 +543,9 @@ def test_the_figure_that_is_named_says_something() -> None:
     varied = [score("coverage", 0.95, 0.93, 0.97, 0.96, n=400), diversity, nothing]
     grading = grade_question(varied, "variety")
     assert grading is not None and grading.parts[0].score.name == "repetition_rate"
-    assert grade(varied)["variety"] == "good" and "of real items have" in figures(varied)["variety"]
+    assert Verdict(varied).grades["variety"] == "good" and "of real items have" in Verdict(varied).figures["variety"]
     repeats = [*varied[:2], score("repetition_rate", 0.4, 0.36, 0.44, 0.0, n=172)]
-    assert figures(repeats)["variety"] == "the samples repeat themselves in 40% of passages (real text: 0%)"
+    assert Verdict(repeats).figures["variety"] == "the samples repeat themselves in 40% of passages (real text: 0%)"
     part = part_of(score("broken_words", -1e-9, -1e-9, 0.001, 0.0, n=4000))
     assert part is not None and part.clause == "0.0% of words are broken (real text: 0.0%)"
 
@@ -498,7 +555,7 @@ def test_the_reason_of_a_yes_says_what_agrees() -> None:
     close = [auc(0.5, 0.04, 1000), fourgrams]
     part = part_of(fourgrams)
     assert part is not None and part.clause.startswith("character 4-grams agree (divergence 0.50; real data: 0.50")
-    assert grade(close)["closeness"] == "good" and "differ" not in figures(close)["closeness"]
+    assert Verdict(close).grades["closeness"] == "good" and "differ" not in Verdict(close).figures["closeness"]
     far = part_of(score("fourgram_divergence", 0.9, 0.89, 0.91, 0.5, n=1000))
     assert far is not None and far.clause.startswith("character 4-grams differ (divergence 0.90")
 
@@ -510,7 +567,7 @@ def test_a_plain_fault_counts_with_fewer_items_than_its_figure_needs() -> None:
         return replace(score("x", value, value - half, value + half, 0.95, n=20), spec=USUAL_LENGTHS)
 
     assert [part.grade for part in parts([lengths(0.1, 0.12)])] == ["poor"]
-    assert grade([*CLOSE, lengths(0.1, 0.12)])["closeness"] == "poor"
+    assert Verdict([*CLOSE, lengths(0.1, 0.12)]).grades["closeness"] == "poor"
     assert parts([lengths(0.7, 0.2)]) == [] and parts([lengths(0.95, 0.1)]) == []
 
 

@@ -283,23 +283,25 @@ def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
 
 
 def test_verdict_words() -> None:
-    image = verdict.verdict(IMAGE_SCORES)
+    image = verdict.Verdict(IMAGE_SCORES).sentences()
     assert image["closeness"].startswith("Noticeably different from the data: the Fréchet distance is 30")
     assert image["variety"] == (
         "Less varied than the data: 80% of real items have a sample close by (real data: 95%)."  # not "as varied"
     )
-    collapsed = verdict.verdict([score("diversity", 0.03, 0.02, 0.04, 1.0, n=400)])
+    collapsed = verdict.Verdict([score("diversity", 0.03, 0.02, 0.04, 1.0, n=400)]).sentences()
     assert collapsed == {
         "variety": "The generator has collapsed: the variety of the samples is 0.03 of that of held-out items (training items: 1.00)."
     }
-    worse = verdict.verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)])
+    worse = verdict.Verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)]).sentences()
     assert "25% more" in worse["prediction"]
-    assert verdict.verdict([score("frechet_distance", 1.0)]) == {}
+    assert verdict.Verdict([score("frechet_distance", 1.0)]).sentences() == {}
 
 
 def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
     gap = score("bits_gap", -0.03, -0.11, 0.05, n=400)
-    clean, copied = (verdict.verdict([gap], copies(detected=found))["prediction"] for found in (False, True))
+    clean, copied = (
+        verdict.Verdict([gap], copies(detected=found)).sentences()["prediction"] for found in (False, True)
+    )
     assert clean == "Training items are predicted no better than held-out ones: no sign of overfitting."
     assert copied == ("Training items are predicted no better than held-out ones, but samples are copied all the same.")
 
@@ -307,9 +309,9 @@ def test_no_sign_of_overfitting_is_not_said_of_copies() -> None:
 def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
     bits = score("bits_per_residue", 0.35, n=400)
     none = Score(known_records(), 0.0, real_baseline=0.0, n=250)
-    assert "verbatim" not in verdict.verdict([bits, none])
+    assert "verbatim" not in verdict.Verdict([bits, none]).sentences()
     a_few = replace(none, value=0.02, real_baseline=0.004)
-    assert verdict.verdict([bits, a_few])["verbatim"] == (
+    assert verdict.Verdict([bits, a_few]).sentences()["verbatim"] == (
         "2.0% of the samples are one of the training records (held-out records: 0.4%)."
     )
 
@@ -317,17 +319,17 @@ def test_known_records_are_no_share_of_text_and_two_zeros_say_nothing() -> None:
 def test_overfitting_is_not_said_beside_advice_to_train_more() -> None:
     figures = [score("bits_per_character", 0.47, n=400), score("bits_gap", 0.53, 0.4, 0.6, n=400)]
     figures += [score("two_sample_auc", 0.9, 0.87, 0.93, 0.5, n=400)]
-    still = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "validation"))
+    still = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "validation"))
     assert "More training is likely to help" in still["outlook"]
     assert still["prediction"].endswith(
         "predicted 0.53 bits better than held-out ones, although the validation loss still fell."
     )
-    once = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training", 1.0))
+    once = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 1.0))
     assert once["prediction"].endswith("better than held-out ones, although each was seen only about once.")
-    half = verdict.verdict(figures, outlook=Outlook(1.69, 2.4, None, "training", 0.53))
+    half = verdict.Verdict(figures).sentences(outlook=Outlook(1.69, 2.4, None, "training", 0.53))
     assert half["prediction"].endswith("although the training made only 0.53 of a pass over the data.")
     for end in (Outlook(2.6, 2.4, None, "validation"), None):
-        over = verdict.verdict(figures, outlook=end)
+        over = verdict.Verdict(figures).sentences(outlook=end)
         assert over["prediction"].endswith("a sign of overfitting.") and "is likely to help" not in over.get(
             "outlook", ""
         )
@@ -489,27 +491,33 @@ def test_a_model_of_a_few_steps_is_hardly_trained_not_collapsed() -> None:
         score("diversity", 0.03, 0.02, 0.04, 1.0, n=500),
         score("two_sample_auc", 0.99, 0.98, 1.0, 0.5, n=500),
     ]
-    sentence = verdict.verdict(scores, steps=1)
+    sentence = verdict.Verdict(scores).sentences(steps=1)
     assert "hardly trained (1 step)" in sentence["closeness"] and "collapsed" not in sentence["variety"]
-    assert "hardly" not in verdict.verdict(scores, steps=5000)["closeness"]
+    assert "hardly" not in verdict.Verdict(scores).sentences(steps=5000)["closeness"]
 
 
 def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
     far = score("two_sample_auc", 0.999, 0.99, 1.0, 0.5, n=500), score("spectrum_distance", 9.9, real_baseline=0.1)
     close = [score("two_sample_auc", 0.75, 0.7, 0.8, 0.5, n=500)]
     for scores, expected in ((far, "fair"), (far[:1], "fair"), (close, "good")):
-        assert verdict.grade(scores, copies())["novelty"] == expected
-    assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
-    assert verdict.figures(far, copies())["novelty"].endswith("; but the samples do not look like your data")
+        assert verdict.Verdict(scores, copies()).grades["novelty"] == expected
+    assert (
+        "This says little: the samples do not look like your data."
+        in verdict.Verdict(far, copies()).sentences()["novelty"]
+    )
+    assert verdict.Verdict(far, copies()).figures["novelty"].endswith("; but the samples do not look like your data")
     limited = copies(train=281, n_train_total=1_200, limited_by="time", detection_limit=None, controls=[])
-    few = verdict.figures(far, limited)["novelty"]
+    few = verdict.Verdict(far, limited).figures["novelty"]
     assert few.count(", but ") == 1 and few.endswith("; and the samples do not look like your data")
-    assert "says little" not in verdict.verdict(close, copies())["novelty"]
+    assert "says little" not in verdict.Verdict(close, copies()).sentences()["novelty"]
     unclear = [score("two_sample_auc", 0.5, 0.35, 0.65, real_baseline=0.5, n=40)]
     for unknown in ([], unclear):
-        assert "not known whether the samples look like your data" in verdict.verdict(unknown, copies())["novelty"]
+        assert (
+            "not known whether the samples look like your data"
+            in verdict.Verdict(unknown, copies()).sentences()["novelty"]
+        )
     for copy_test, conjunction in ((copies(), "but"), (limited, "and")):
-        clause = verdict.figures(unclear, copy_test)["novelty"]
+        clause = verdict.Verdict(unclear, copy_test).figures["novelty"]
         assert clause.endswith(f"; {conjunction} whether the samples look like your data is not known")
 
 
@@ -537,17 +545,17 @@ def test_text_that_is_verbatim_far_above_held_out_text_is_copied() -> None:
     clause = "97% of the text is word for word in the training data (held-out text: 31%)"
     unsure = copies(detection_limit=None)
     assert (
-        verdict.grade([recited()], unsure)["novelty"] == "poor"
-        and verdict.figures([recited()], unsure)["novelty"] == clause
+        verdict.Verdict([recited()], unsure).grades["novelty"] == "poor"
+        and verdict.Verdict([recited()], unsure).figures["novelty"] == clause
     )
-    sentence = verdict.verdict([recited()], unsure)["novelty"]
+    sentence = verdict.Verdict([recited()], unsure).sentences()["novelty"]
     assert sentence.startswith(
         "The text is copied: 97.0% of the generated text appears word for word, in passages of 32 characters or more"
     )
     assert "No copying found" not in sentence
     proven = copies(detected=True, share=0.15, low=0.06)
-    assert verdict.figures([recited()], proven)["novelty"] == f"{clause}; {copy_verdict(proven).clause}"
-    assert verdict.verdict([recited()], proven)["novelty"].endswith(copy_verdict(proven).sentence)
+    assert verdict.Verdict([recited()], proven).figures["novelty"] == f"{clause}; {copy_verdict(proven).clause}"
+    assert verdict.Verdict([recited()], proven).sentences()["novelty"].endswith(copy_verdict(proven).sentence)
 
 
 @pytest.mark.parametrize("share", [recited(), recited(low=0.7)])
@@ -559,10 +567,17 @@ def test_the_page_says_once_how_much_is_verbatim(share: Score, tmp_path: Path) -
 def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
     """70% of programs were training text, of held-out programs 33%, and only a line at the end of the page said so."""
     share, test = recited(low=0.7), copies()
-    assert verdict.grade([share], test)["novelty"] == "fair" and verdict.grade([], test)["novelty"] == "good"
+    assert (
+        verdict.Verdict([share], test).grades["novelty"] == "fair"
+        and verdict.Verdict([], test).grades["novelty"] == "good"
+    )
     clause = f"97% of the text is word for word in the training data (held-out text: 31%); {copy_verdict(test).clause}"
-    assert verdict.figures([share], test)["novelty"] == clause
-    assert verdict.verdict([share], test)["novelty"].startswith("Much of the text repeats training data: 97.0% of")
+    assert verdict.Verdict([share], test).figures["novelty"] == clause
+    assert (
+        verdict.Verdict([share], test)
+        .sentences()["novelty"]
+        .startswith("Much of the text repeats training data: 97.0% of")
+    )
 
 
 @pytest.mark.parametrize(
@@ -575,8 +590,8 @@ def test_text_of_which_much_is_verbatim_is_at_best_partly_new() -> None:
     ],
 )
 def test_verbatim_text_as_such_is_no_copying(text: Score, test: CopyTestResult) -> None:
-    assert verdict.grade([text], test)["novelty"] != "poor"
-    assert verdict.figures([text], test)["novelty"] == copy_verdict(test).clause
+    assert verdict.Verdict([text], test).grades["novelty"] != "poor"
+    assert verdict.Verdict([text], test).figures["novelty"] == copy_verdict(test).clause
 
 
 def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> None:
@@ -594,7 +609,7 @@ def test_how_many_held_out_items_would_settle_identical_samples_is_said() -> Non
 def test_overfitting_of_a_network_is_not_said_of_a_model_with_counts() -> None:
     """The counts predict training items far better, and nothing else was said of them."""
     gap = replace(score("bits_gap", -0.03, -0.11, 0.05, n=400), spec=network_gap())
-    sentence = verdict.verdict([gap])["prediction"]
+    sentence = verdict.Verdict([gap]).sentences()["prediction"]
     assert sentence.startswith(
         "The network alone, without the counts that have read the training items, predicts these no better"
     )
@@ -606,7 +621,7 @@ def test_compressors_that_need_fewer_bits_are_named() -> None:
         Score(bits_spec("residue", name), value) for name, value in (("xz", 1.83), ("ppmd", 2.24), ("unigram", 4.1))
     ]
     scores += [Score(bits_spec("residue"), 2.24), Score(bits_spec("residue", "kneser_ney"), 2.29)]
-    said = verdict.verdict(scores)["prediction"]
+    said = verdict.Verdict(scores).sentences()["prediction"]
     assert said == (
         "The model needs 2.24 bits per residue of held-out sequences, 2% fewer than n-gram counts (2.29). But xz compression (1.83) "
         "needs fewer."
@@ -624,13 +639,15 @@ def test_copying_explains_that_pairs_of_words_are_known() -> None:
     assert (
         copy_verdict(found).sentence == "Copying found: all 1,000 samples are identical to a training item (p = 0.002)."
     )
-    assert verdict.verdict([known], found)["closeness"].endswith(
-        "larger than that of real text by 29% of all pairs. Copying explains that."
+    assert (
+        verdict.Verdict([known], found)
+        .sentences()["closeness"]
+        .endswith("larger than that of real text by 29% of all pairs. Copying explains that.")
     )
-    assert verdict.figures([known], found)["closeness"].endswith("; copying explains that")
+    assert verdict.Verdict([known], found).figures["closeness"].endswith("; copying explains that")
     far = score("kernel_distance", 0.3, 0.29, 0.31, 0.0001, n=1000, source="x")
     for scores_, result in (([known, far], found), ([known], copies())):
-        assert "explains" not in verdict.verdict(scores_, result)["closeness"]
+        assert "explains" not in verdict.Verdict(scores_, result).sentences()["closeness"]
 
 
 def test_too_few_items_are_no_result_anywhere(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -74,13 +73,6 @@ BRACKET_SHARE = MetricSpec(
         least=20,
         least_to_pass=150,
     ),
-)
-FUNCTION_SHARE = MetricSpec(
-    "function_share",
-    "Functions parse",
-    "Share of the complete functions and methods in generated code that parse.",
-    better="higher",
-    maximum=1.0,
 )
 ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files
     "c": "c h",
@@ -175,10 +167,6 @@ class CodeEvaluation(TextEvaluation):
         blocks = [judge(text, are_whole) for text in samples]
         yield from self._share(PARSE_SHARE, _rows(blocks), _rows(real_blocks), unit_clause)
         yield from _whole_programs(_sums(blocks), _sums(real_blocks), cut)
-        if judge is judge_python:
-            unit_clause = f"functions and methods that end within their sample; real: those of held-out files{cut}"
-            counts, real_counts = (_array(map(judge_functions, part)) for part in (samples, held_out))
-            yield from self._share(FUNCTION_SHARE, counts, real_counts, unit_clause)
 
     def _fits(self, real_rows: Numbers, suffix: str) -> bool:
         """Whether held-out programs parse by the grammar that their suffix stands for; says so if not.
@@ -309,27 +297,6 @@ def python_blocks(text: str) -> list[str]:
         else:
             blocks.append([line])
     return _rejoin(["\n".join(block) for block in blocks if any(line.strip() for line in block)])
-
-
-def judge_functions(text: str) -> tuple[int, int]:
-    """Count (functions and methods that parse, all that end within the text) of a stretch of Python."""
-    lines = text.split("\n")
-    complete = []
-    for start, line in enumerate(lines):
-        if line.lstrip().startswith(("def ", "async def ")):
-            stop = next((i for i in range(start + 1, len(lines)) if _leaves(lines[i], _indent(line))), None)
-            if stop is not None:
-                complete.append(textwrap.dedent("\n".join(lines[start:stop])))
-    return sum(map(_parses, complete)), len(complete)
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _leaves(line: str, indent: int) -> bool:
-    """Whether a line is outside of a block that began at this indent. A closing bracket at this indent still belongs to it."""
-    return bool(line.strip()) and _indent(line) <= indent and line.lstrip()[0] not in ")]}"
 
 
 def _rejoin(blocks: Sequence[str]) -> list[str]:

@@ -1,5 +1,5 @@
 """Sequences of residues: bits of held-out sequences and of clusters of relatives, compared with naive models; lengths,
-composition, repeats and identity with training sequences of samples, compared with held-out sequences."""
+composition and identity with training sequences of samples, compared with held-out sequences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from anew.core.wording import plural
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
-from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.feature_sets import FeatureSets, bootstrap_score
 from anew.evaluation.metrics.shares import share_score
@@ -24,7 +23,6 @@ from anew.evaluation.modalities.text import MAX_TEST_CHARACTERS, ORDER, TextEval
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Group, MetricSpec, Score, Tolerance
 
-PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
 MAX_SEARCHED = 50_000  # training sequences that are searched for the nearest one: bounds the time
 QUERIES = 1_000  # samples, and held-out sequences, whose nearest one is searched: the median hardly changes with more
@@ -59,13 +57,6 @@ COMPOSITION_DISTANCE = MetricSpec(
         "the mix of residues differs (divergence {value:.3f}; real data: {real:.3f})",
         agreement="the mix of residues agrees (divergence {value:.3f}; real data: {real:.3f})",
     ),
-)
-REPEAT_SHARE = MetricSpec(
-    "repeat_share",
-    "Internal repeats",
-    "Share of short pieces that occur earlier in the same sequence.",
-    group=Group.DIVERSITY,
-    maximum=1.0,
 )
 NEAREST_IDENTITY = MetricSpec(
     "nearest_identity",
@@ -161,7 +152,6 @@ class ProteinEvaluation(TextEvaluation):
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
             "lengths": partial(self._lengths, sets),
             "composition": partial(self._composition, sets),
-            "internal repeats": partial(self._repeats, sets),
             "identity with training sequences": partial(self._nearest, sets),
         }
         return metrics | super().text_metrics()
@@ -201,19 +191,6 @@ class ProteinEvaluation(TextEvaluation):
         counts, seed = FeatureSets(samples, test, train), self.inputs.seed
         yield bootstrap_score(
             COMPOSITION_DISTANCE, distance, counts, seed=seed, source=method, minimum=0.0, repeats=RESAMPLES
-        )
-
-    def _repeats(self, sets: Sets) -> Iterator[Score]:
-        rows, real_rows = (np.array([count_repeats(text) for text in part], dtype=np.float64) for part in sets[:2])
-        low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.inputs.seed)
-        yield Score(
-            REPEAT_SHARE,
-            float(rows[:, 0].sum() / max(rows[:, 1].sum(), 1.0)),
-            low=low,
-            high=high,
-            real_baseline=float(real_rows[:, 0].sum() / max(real_rows[:, 1].sum(), 1.0)),
-            n=len(sets[0]),
-            source=f"share of pieces of {PIECE} residues that occur earlier in the same sequence; real: held-out",
         )
 
     def _nearest(self, sets: Sets) -> Iterator[Score]:
@@ -276,12 +253,6 @@ def frequency_bits(train: Sequence[str], test: Sequence[str], positions: int) ->
         ids = np.array([index.get(letter, unknown) for letter in text] + [end])
         bits -= float(np.log2(share[np.minimum(np.arange(len(ids)), positions - 1), ids]).sum())
     return bits, sum(len(text) + 1 for text in test)
-
-
-def count_repeats(text: str) -> tuple[int, int]:
-    """How many pieces of a sequence occur earlier in it, and the number of all its pieces."""
-    pieces = [text[i : i + PIECE] for i in range(len(text) - PIECE + 1)]
-    return len(pieces) - len(set(pieces)), len(pieces)
 
 
 def best_identity(text: str, training: Sequence[str], nearest: NearestSequences) -> float:

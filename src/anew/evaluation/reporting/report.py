@@ -144,7 +144,7 @@ class EvaluationReport:
             outlook: What more training would bring, if known.
         """
         open_answers = verdict.too_few_answers(too_few)
-        measured = verdict.grade(scores, copies, unmeasured, supply) | dict.fromkeys(open_answers, "too_few")
+        answers = verdict.Verdict(scores, copies, unmeasured, supply)
         grades: dict[str, Answer] = dict.fromkeys(QUESTIONS, "not_measured")
         return cls(
             run=run,
@@ -152,20 +152,15 @@ class EvaluationReport:
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=dict.fromkeys(QUESTIONS, NOT_MEASURED)
-            | verdict.verdict(scores, copies, steps, outlook, unmeasured, supply)
-            | open_answers,
-            grades=grades | measured,
-            figures=dict.fromkeys(QUESTIONS, ended_by)
-            | verdict.figures(scores, copies, unmeasured, supply)
-            | dict.fromkeys(open_answers, too_few),
-            samples_needed=verdict.samples_needed(scores, supply, unmeasured)
-            | dict.fromkeys(open_answers, supply.samples_of_few()),
+            verdict=dict.fromkeys(QUESTIONS, NOT_MEASURED) | answers.sentences(steps, outlook) | open_answers,
+            grades=grades | answers.grades | dict.fromkeys(open_answers, "too_few"),
+            figures=dict.fromkeys(QUESTIONS, ended_by) | answers.figures | dict.fromkeys(open_answers, too_few),
+            samples_needed=answers.samples_needed | dict.fromkeys(open_answers, supply.samples_of_few()),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
             provenance=provenance,
-            deciding=verdict.deciding(scores, unmeasured, supply),
+            deciding=answers.deciding,
             has_flattened=None if outlook is None else outlook.has_flattened,
         )
 

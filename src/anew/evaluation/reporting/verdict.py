@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from anew.core.wording import UNMEASURED, first_listed, listed, plural, short_training_warning, unsigned_zero
 from anew.evaluation.memorization.copy_verdict import copy_verdict
@@ -78,118 +80,202 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     return [Card(name, question, verdict[name], grades[name]) for name, question in FULL_QUESTIONS.items()]
 
 
-def grade(
-    scores: Sequence[Score],
-    copies: CopyTestResult | None = None,
-    unmeasured: Sequence[str] = (),
-    supply: Supply = UNLIMITED,
-) -> dict[str, Answer]:
-    """The grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
-    gradings = grade_by_question(scores, unmeasured, supply)
-    grades: dict[str, Answer] = {question: grading.answer for question, grading in gradings.items()}
-    if copies is not None:
-        if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
-            grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
-        # Samples that are unlike the data are new, too, and deserve no praise for it.
-        if copies.detected or recited_text(scores, copies) is not None:
-            grades["novelty"] = "poor"
-        elif copies.has_too_few_samples:
-            grades["novelty"] = "too_few"
-        else:
-            repeats = copies.repeats_too_often or repeated_text(scores, copies) is not None
-            is_proven = copies.has_power and not repeats
-            grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
-    return grades
+@dataclass(frozen=True)
+class Verdict:
+    """The answers of a report, for scores and the copying test.
 
-
-def figures(
-    scores: Sequence[Score],
-    copies: CopyTestResult | None = None,
-    unmeasured: Sequence[str] = (),
-    supply: Supply = UNLIMITED,
-) -> dict[str, str]:
-    """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
-    clauses: dict[str, str] = {}
-    gradings = grade_by_question(scores, unmeasured, supply)
-    for question, grading in gradings.items():
-        clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
-        if grading.is_at_best_fair:
-            clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
-        if _copies_explain(grading, copies):
-            clauses[question] += "; copying explains that"
-        if copies is not None and copies.saw_held_out:
-            clauses[question] += (
-                f"; but {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
-            )
-    if copies is not None:
-        recited = recited_text(scores, copies)
-        clauses["novelty"] = _novelty_clause(scores, copies, gradings.get("closeness"))
-        if recited is not None:
-            clauses["novelty"] = _verbatim_clause(recited, copy_verdict(copies).clause if copies.detected else "")
-    return clauses
-
-
-def deciding(
-    scores: Sequence[Score], unmeasured: Sequence[str] = (), supply: Supply = UNLIMITED
-) -> dict[str, tuple[str, ...]]:
-    """Names of the figures that decide closeness and variety: those that the answers name."""
-    gradings = grade_by_question(scores, unmeasured, supply)
-    parts_by_question = {q: [grading.weakest, *grading.differing[:MAX_FIGURES]] for q, grading in gradings.items()}
-    return {q: tuple(dict.fromkeys(part.score.name for part in parts)) for q, parts in parts_by_question.items()}
-
-
-def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
-    """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
-    gradings = grade_by_question(scores, unmeasured, supply)
-    return {q: supply.samples_for(g) for q, g in gradings.items() if g.grade == "too_few" and g.is_settled}
-
-
-def verdict(
-    scores: Sequence[Score],
-    copies: CopyTestResult | None = None,
-    steps: int | None = None,
-    outlook: Outlook | None = None,
-    unmeasured: Sequence[str] = (),
-    supply: Supply = UNLIMITED,
-) -> dict[str, str]:
-    """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
-
-    Args:
+    Attributes:
+        scores: All figures.
         copies: Result of the copying test, if there was one.
-        steps: Number of training steps, if known.
-        outlook: Benefit of more training, if known; not mentioned if the model was hardly trained, or if samples are as
-            close as real data and it is small.
-        unmeasured: Names of what was not measured for lack of time.
+        unmeasured: Names of what was not measured for lack of time; see `grade_question`.
         supply: What limits the number of items that are compared.
     """
-    by_name = {score.name: score for score in scores}
-    warning = short_training_warning(steps)
-    gradings = grade_by_question(scores, unmeasured, supply)
-    closeness, variety = gradings.get("closeness"), gradings.get("variety")
-    seen = "" if copies is None else _seen_warning(copies)
-    answers = {
-        "closeness": []
-        if closeness is None
-        else [
-            _sentence("closeness", closeness, supply),
-            "Copying explains that." if _copies_explain(closeness, copies) else "",
-            warning,
-            baseline_warning(scores, supply),
-            seen,
-        ],
-        "variety": [
-            _variety(variety, supply, may_collapse=not warning),
-            class_mix_warning(by_name),
-            "" if variety is None else seen,
-        ],
-        "novelty": [] if copies is None else _novelty(scores, copies, closeness),
-        # A few steps say nothing of what many would bring
-        "outlook": [] if warning else [_outlook(closeness, outlook)],
-        "prediction": [_likelihood(by_name), _overfitting(scores, copies, outlook)],
-        "verbatim": [_verbatim(by_name)],
-    }
-    joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
-    return {question: answer for question, answer in joined.items() if answer}
+
+    scores: Sequence[Score]
+    copies: CopyTestResult | None = None
+    unmeasured: Sequence[str] = ()
+    supply: Supply = UNLIMITED
+
+    @cached_property
+    def gradings(self) -> Mapping[Question, Grading]:
+        """Of closeness and variety, if they were measured."""
+        return grade_by_question(self.scores, self.unmeasured, self.supply)
+
+    @cached_property
+    def grades(self) -> dict[str, Answer]:
+        """The grades of closeness, variety and novelty, if they were measured."""
+        grades: dict[str, Answer] = {question: grading.answer for question, grading in self.gradings.items()}
+        copies = self.copies
+        if copies is not None:
+            if copies.saw_held_out:  # with which samples are compared: that those are alike says nothing
+                grades = {question: "fair" if answer == "good" else answer for question, answer in grades.items()}
+            # Samples that are unlike the data are new, too, and deserve no praise for it.
+            if copies.detected or self._recited_text is not None:
+                grades["novelty"] = "poor"
+            elif copies.has_too_few_samples:
+                grades["novelty"] = "too_few"
+            else:
+                repeats = copies.repeats_too_often or self._repeated_text is not None
+                is_proven = copies.has_power and not repeats
+                grades["novelty"] = "good" if is_proven and not self._is_nothing_real else "fair"
+        return grades
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
+        clauses: dict[str, str] = {}
+        copies = self.copies
+        for question, grading in self.gradings.items():
+            clauses[question] = grading.count(self.supply) if grading.grade == "too_few" else grading.weakest.clause
+            if grading.is_at_best_fair:
+                clauses[question] = f"at best partly: {grading.weakest.clause}; {_missing(grading)}"
+            if self._is_explained_by_copies(grading):
+                clauses[question] += "; copying explains that"
+            if copies is not None and copies.saw_held_out:
+                clauses[question] += f"; but {_held_out_samples(copies)}"
+        if copies is not None:
+            clauses["novelty"] = self._novelty_clause(copies)
+        return clauses
+
+    @property
+    def deciding(self) -> dict[str, tuple[str, ...]]:
+        """Names of the figures that decide closeness and variety: those that the answers name."""
+        parts_by_question = {
+            q: [grading.weakest, *grading.differing[:MAX_FIGURES]] for q, grading in self.gradings.items()
+        }
+        return {q: tuple(dict.fromkeys(part.score.name for part in parts)) for q, parts in parts_by_question.items()}
+
+    @property
+    def samples_needed(self) -> dict[str, int]:
+        """How many samples would help with each question with too few; 0 if only more data would. See `Supply.samples_for`."""
+        too_few = {q: g for q, g in self.gradings.items() if g.grade == "too_few" and g.is_settled}
+        return {question: self.supply.samples_for(grading) for question, grading in too_few.items()}
+
+    def sentences(self, steps: int | None = None, outlook: Outlook | None = None) -> dict[str, str]:
+        """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
+
+        Args:
+            steps: Number of training steps, if known.
+            outlook: Benefit of more training, if known; not mentioned if the model was hardly trained, or if samples are as
+                close as real data and it is small.
+        """
+        by_name = {score.name: score for score in self.scores}
+        warning = short_training_warning(steps)
+        closeness, variety = self._closeness, self.gradings.get("variety")
+        seen = "" if self.copies is None else _seen_warning(self.copies)
+        answers = {
+            "closeness": []
+            if closeness is None
+            else [
+                _sentence("closeness", closeness, self.supply),
+                "Copying explains that." if self._is_explained_by_copies(closeness) else "",
+                warning,
+                baseline_warning(self.scores, self.supply),
+                seen,
+            ],
+            "variety": [
+                _variety(variety, self.supply, may_collapse=not warning),
+                class_mix_warning(by_name),
+                "" if variety is None else seen,
+            ],
+            "novelty": [] if self.copies is None else self._novelty(self.copies),
+            # A few steps say nothing of what many would bring
+            "outlook": [] if warning else [_outlook(closeness, outlook)],
+            "prediction": [_likelihood(by_name), self._overfitting(outlook)],
+            "verbatim": [_verbatim(by_name.get(VERBATIM_SHARE.name))],
+        }
+        joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
+        return {question: answer for question, answer in joined.items() if answer}
+
+    # ---- facts that several answers need ----
+
+    @property
+    def _closeness(self) -> Grading | None:
+        return self.gradings.get("closeness")
+
+    @cached_property
+    def _is_nothing_real(self) -> bool:
+        return looks_like_nothing_real(self.scores)
+
+    def _is_explained_by_copies(self, grading: Grading) -> bool:
+        """Whether samples differ only as copies do, in how much of them is from the training text."""
+        names, copies = {part.score.name for part in grading.differing}, self.copies
+        return copies is not None and copies.detected and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
+
+    @cached_property
+    def _repeated_text(self) -> Score | None:
+        """The verbatim share of samples of running text, if it is far above that of held-out text; else None.
+
+        Held-out text must be a random draw: the end of a log repeats less of its beginning than its beginning does itself.
+        """
+        score = next((score for score in self.scores if score.name == VERBATIM_SHARE.name), None)
+        is_random = self.copies is not None and self.copies.method == "scan" and not self.copies.invalid
+        return score if is_random and score is not None and _beyond_held_out(score) > FAR_ABOVE else None
+
+    @cached_property
+    def _recited_text(self) -> Score | None:
+        """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied."""
+        score = self._repeated_text
+        if score is None or score.real_high is None:
+            return None
+        return score if _beyond_held_out(score) > RECITED * (1.0 - score.real_high) else None
+
+    # ---- novelty and overfitting ----
+
+    def _novelty_clause(self, copies: CopyTestResult) -> str:
+        copying = copy_verdict(copies)
+        if self._recited_text is not None:
+            return _verbatim_clause(self._recited_text, copying.clause if copies.detected else "")
+        repeated = self._repeated_text
+        clause = copying.clause if repeated is None else _verbatim_clause(repeated, copying.clause)
+        if copies.detected:
+            return clause
+        conjunction = "and" if copying.has_but else "but"
+        if self._is_nothing_real:
+            return f"{clause}; {conjunction} the samples do not look like your data"
+        if self._closeness is not None and self._closeness.grade == "too_few":
+            return f"{clause}; {conjunction} whether the samples look like your data is not known"
+        return clause
+
+    def _novelty(self, copies: CopyTestResult) -> list[str]:
+        """The sentences on whether samples are new."""
+        verbatim = _verbatim(self._repeated_text)
+        if self._recited_text is None:
+            repeated = "" if self._repeated_text is None else f"Much of the text repeats training data: {verbatim}"
+            return [repeated, copy_verdict(copies).sentence, self._novelty_caveat(copies)]
+        others = "The copying test, which compares whole passages, does not prove it by itself."
+        return [f"The text is copied: {verbatim}", copy_verdict(copies).sentence if copies.detected else others]
+
+    def _novelty_caveat(self, copies: CopyTestResult) -> str:
+        """A caveat if samples are, or may be, unlike the data: noise is not a copy either. Else ""."""
+        if copies.detected:
+            return ""
+        if self._is_nothing_real:
+            return "This says little: the samples do not look like your data."
+        if self._closeness is None or self._closeness.grade == "too_few":
+            return "This says little while it is not known whether the samples look like your data: noise is new, too."
+        return ""
+
+    def _overfitting(self, outlook: Outlook | None) -> str:
+        """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
+        gap = next((score for score in self.scores if score.name == "bits_gap"), None)
+        if gap is None or gap.low is None:
+            return ""
+        subject = "Training items are predicted"
+        if gap.spec == network_gap():
+            subject = "The network alone, without the counts that have read the training items, predicts these"
+        if gap.low <= 0.0:
+            # What a family keeps of the data, such as counts, can copy although the network does not overfit.
+            has_copied = self._recited_text is not None or (self.copies is not None and self.copies.detected)
+            conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
+            return f"{subject} no better than held-out ones{conclusion}."
+        bits = [s.value for s in self.scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
+        if bits and gap.value > 0.1 * bits[0]:
+            conclusion = "a sign of overfitting"
+            if outlook is not None and outlook.is_learning:
+                conclusion = f"although {_why_not_overfitted(outlook)}"
+            return f"{subject} {gap.value:.2f} bits better than held-out ones, {conclusion}."
+        return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
 
 
 def too_few_answers(too_few: str) -> dict[str, str]:
@@ -200,20 +286,15 @@ def too_few_answers(too_few: str) -> dict[str, str]:
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
 
 
-def _copies_explain(closeness: Grading, copies: CopyTestResult | None) -> bool:
-    """Whether samples differ only as copies do, in how much of them is from the training text."""
-    names = {part.score.name for part in closeness.differing}
-    return copies is not None and copies.detected and copies.method == "scan" and names == {PAIRS_BEYOND_REAL.name}
+def _held_out_samples(copies: CopyTestResult) -> str:
+    return f"{copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items"
 
 
 def _seen_warning(copies: CopyTestResult) -> str:
     """A warning where samples are held-out items, with which they are compared; else ""."""
     if not copies.saw_held_out:
         return ""
-    return (
-        f"But {copies.held_out_identical:,} of {plural(copies.samples, 'sample')} are held-out items, with which samples are compared: "
-        "those that are new may be worse."
-    )
+    return f"But {_held_out_samples(copies)}, with which samples are compared: those that are new may be worse."
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
@@ -227,66 +308,15 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     return outlook.sentence()
 
 
-def recited_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:
-    """The verbatim share of samples of running text, if it is so far above that of held-out text that they are copied; else None."""
-    score = repeated_text(scores, copies)
-    if score is None or score.low is None or score.real_high is None:
-        return None
-    return score if score.low - score.real_high > RECITED * (1.0 - score.real_high) else None
-
-
-def repeated_text(scores: Sequence[Score], copies: CopyTestResult) -> Score | None:
-    """The verbatim share of samples of running text, if it is far above that of held-out text; else None.
-
-    Held-out text must be a random draw: the end of a log repeats less of its beginning than its beginning does itself.
-    """
-    score = next((score for score in scores if score.name == VERBATIM_SHARE.name), None)
-    if score is None or score.low is None or score.real_high is None or copies.method != "scan" or copies.invalid:
-        return None
-    return score if score.low - score.real_high > FAR_ABOVE else None
-
-
-def _novelty_clause(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    repeated, copying = repeated_text(scores, copies), copy_verdict(copies)
-    clause = copying.clause if repeated is None else _verbatim_clause(repeated, copying.clause)
-    if copies.detected:
-        return clause
-    conjunction = "and" if copying.has_but else "but"
-    if looks_like_nothing_real(scores):
-        return f"{clause}; {conjunction} the samples do not look like your data"
-    if closeness is not None and closeness.grade == "too_few":
-        return f"{clause}; {conjunction} whether the samples look like your data is not known"
-    return clause
+def _beyond_held_out(score: Score) -> float:
+    """How far a share is above that of held-out text, at the nearer ends of both intervals; -inf if one has none."""
+    return -math.inf if score.low is None or score.real_high is None else score.low - score.real_high
 
 
 def _verbatim_clause(score: Score, further: str) -> str:
     """The verbatim share as a clause, and a further clause."""
     clause = f"{score.value:.0%} of the text is word for word in the training data (held-out text: {score.real_baseline:.0%})"
     return f"{clause}; {further}" if further else clause
-
-
-def _novelty(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> list[str]:
-    """The sentences on whether samples are new."""
-    verbatim = _verbatim({score.name: score for score in scores})
-    if recited_text(scores, copies) is None:
-        repeated = (
-            "" if repeated_text(scores, copies) is None else f"Much of the text repeats training data: {verbatim}"
-        )
-        return [repeated, copy_verdict(copies).sentence, _novelty_caveat(scores, copies, closeness)]
-    copied = f"The text is copied: {verbatim}"
-    others = "The copying test, which compares whole passages, does not prove it by itself."
-    return [copied, copy_verdict(copies).sentence if copies.detected else others]
-
-
-def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    """A caveat if samples are, or may be, unlike the data: noise is not a copy either. Else ""."""
-    if copies.detected:
-        return ""
-    if looks_like_nothing_real(scores):
-        return "This says little: the samples do not look like your data."
-    if closeness is None or closeness.grade == "too_few":
-        return "This says little while it is not known whether the samples look like your data: noise is new, too."
-    return ""
 
 
 # ---- closeness and variety ----
@@ -382,28 +412,6 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
     return f"{sentence}. But {names} {'needs' if len(better) == 1 else 'need'} fewer."
 
 
-def _overfitting(scores: Sequence[Score], copies: CopyTestResult | None, outlook: Outlook | None) -> str:
-    """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
-    gap = next((score for score in scores if score.name == "bits_gap"), None)
-    if gap is None or gap.low is None:
-        return ""
-    subject = "Training items are predicted"
-    if gap.spec == network_gap():
-        subject = "The network alone, without the counts that have read the training items, predicts these"
-    if gap.low <= 0.0:
-        # What a family keeps of the data, such as counts, can copy although the network does not overfit.
-        has_copied = copies is not None and (copies.detected or recited_text(scores, copies) is not None)
-        conclusion = ", but samples are copied all the same" if has_copied else ": no sign of overfitting"
-        return f"{subject} no better than held-out ones{conclusion}."
-    bits = [s.value for s in scores if s.spec.group is Group.PREDICTION and s.spec.role == "metric"]
-    if bits and gap.value > 0.1 * bits[0]:
-        conclusion = "a sign of overfitting"
-        if outlook is not None and outlook.is_learning:
-            conclusion = f"although {_why_not_overfitted(outlook)}"
-        return f"{subject} {gap.value:.2f} bits better than held-out ones, {conclusion}."
-    return f"{subject} a little better than held-out ones ({gap.value:.2g} bits)."
-
-
 def _why_not_overfitted(outlook: Outlook) -> str:
     """What speaks against overfitting, where the loss still falls, a clause."""
     if outlook.measured_on == "validation" or outlook.passes is None:
@@ -413,8 +421,8 @@ def _why_not_overfitted(outlook: Outlook) -> str:
     return "each was seen only about once"
 
 
-def _verbatim(scores: Mapping[str, Score]) -> str:
-    score = scores.get(VERBATIM_SHARE.name)
+def _verbatim(score: Score | None) -> str:
+    """The verbatim share in a sentence; "" if it was not measured, or is as good as 0."""
     if score is None or score.real_baseline is None or max(score.value, score.real_baseline) < MIN_SHOWN_SHARE:
         return ""
     if score.spec == known_records():

@@ -1,0 +1,177 @@
+"""Audits for copies within the time of an evaluation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Generic
+
+from anew.data.types import ItemT
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize
+from anew.evaluation.inputs import MAX_POOL, MAX_SAMPLES, AuditPool, Clock, EvaluationInputs, RealItems
+from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.item_type import ItemType
+from anew.evaluation.memorization.result import CopyTestResult, Limit
+from anew.evaluation.notes import COPIES, Announcements, MeasuringRecord
+from anew.evaluation.reporting.content import ReportItem, SamplePair
+
+
+class CopyAudits(MeasuringRecord, ABC, Generic[ItemT]):
+    """Audits of the samples of an evaluation for copies of its training items.
+
+    Attributes:
+        item_type: How items are compared. None for a modality without a copying test.
+        inputs: Items and settings of the evaluation.
+        total_clock: The time of the evaluation.
+        announcements: What is being measured, shown to the user meanwhile.
+        closest_pairs: The closest pairs of the latest audit.
+    """
+
+    item_type: ItemType[ItemT] | None = None
+
+    def __init__(self, inputs: EvaluationInputs[ItemT], seconds: float | None) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.total_clock = Clock(seconds)
+        self.announcements = Announcements(in_limited_time=seconds is not None)
+        self.closest_pairs: list[SamplePair] = []
+
+    @abstractmethod
+    def report_item(self, item: ItemT) -> ReportItem:
+        """An item as the page shows it."""
+
+    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float, measure: str) -> SamplePair:
+        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`.
+
+        measure: Name of the distance.
+        """
+        caption = f"distance {distance:.2g}; the training item is {usual:.2g} from the nearest other real one"
+        return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
+
+    def copy_tests(self) -> Iterator[CopyTestResult]:
+        """Yield results of audits for copies: one of all items or, in limited time, larger and larger ones."""
+        if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
+            return
+        n_all = min(len(self.inputs.samples), MAX_SAMPLES)
+        if self.total_clock.limit is None:
+            pool = self.inputs.pool(MAX_POOL)
+            if pool.train:
+                yield with_limit_reason(self.run_audit(pool, None, n_all), "memory")
+            return
+        yield from self._audits_in_time(self.inputs.pool, self.item_type.query_cost, n_all)
+
+    def pool_size(self, pool: AuditPool[ItemT]) -> int:
+        """The number of real items in a pool, as the audit counts them."""
+        return len(pool.train) + len(pool.held_out)
+
+    def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
+        """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
+        return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
+
+    def run_audit(
+        self,
+        pool: AuditPool[ItemT],
+        max_items: int | None,
+        n_samples: int,
+        *,
+        brief: bool = False,
+        controls: bool = True,
+    ) -> CopyTestResult:
+        """Audit the first samples for copies of the items of a pool.
+
+        Args:
+            pool: The real items.
+            max_items: About how many of them are compared; None for all.
+            n_samples: Number of samples.
+            brief, controls: See `Audit`.
+        """
+        assert self.item_type is not None
+        pool = pool if max_items is None else pool.head(max_items)
+        samples = self.inputs.samples
+        result = audit(
+            self.item_type,
+            samples[:n_samples],
+            pool.train,
+            pool.held_out,
+            pool.groups,
+            n_train_total=pool.n_train_total,
+            randomly_held_out=pool.randomly_held_out,
+            seed=self.inputs.seed,
+            controls=controls,
+            brief=brief,
+            remaining=self.total_clock.remaining,
+            progress=self.announcements.searching,
+        )
+        self.closest_pairs = [
+            self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual, result.distance)
+            for pair in result.pairs
+        ]
+        return with_facts_of_pool(result, pool, self.item_type)
+
+    def _audits_in_time(
+        self, pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
+    ) -> Iterator[CopyTestResult]:
+        """Yield results of larger and larger audits, as long as there is time.
+
+        Args:
+            pool_of: See `EvaluationInputs.pool`.
+            query_cost: See `AuditSchedule`.
+            n_all: Number of samples.
+        """
+        schedule, max_real, is_memory_full = AuditSchedule(n_all, query_cost), 0, False
+        cached_pool: AuditPool[ItemT] | None = None
+        size: AuditSize | None = schedule.size
+        reading = 0.0
+        while size is not None:
+            begin = self.total_clock.spent()
+            # Read again only if more is needed: reading all of a large dataset may take minutes.
+            if cached_pool is None or self.pool_size(cached_pool) < min(size.num_real, max_real):
+                cached_pool = pool_of(min(size.num_real, MAX_POOL))
+                reading = self.total_clock.spent() - begin
+                begin += reading
+            pool = cached_pool
+            if not pool.train:
+                return
+            n_held = self.pool_size(pool)
+            # No more is held in memory
+            is_memory_full = is_memory_full or n_held < size.num_real or (pool.fills_memory and n_held == size.num_real)
+            available = self.real_items(pool)
+            max_real = n_held if is_memory_full or pool.fills_memory else min(available.total, MAX_POOL)
+            max_items = None if n_held <= size.num_real else size.num_real
+            is_trial = size == FIRST_AUDIT and (n_all, max_real) != FIRST_AUDIT
+            result = self.run_audit(pool, max_items, size.num_samples, brief=True, controls=not is_trial)
+            yield with_limit_reason(
+                replace(result, shortened=result.shortened or is_trial), "memory" if is_memory_full else "time"
+            )
+            compared = AuditSize(min(size.num_samples, result.samples), min(size.num_real, n_held))
+            schedule.add(compared, self.total_clock.spent() - begin, reading / n_held)
+            size = schedule.next(max(self.total_clock.remaining(), 0.0), available, max_real)
+        limited = not is_memory_full and result.train < result.n_train_total
+        items = result.compared
+        samples = f"{compared.num_samples:,} of {n_all:,} samples"
+        if compared.num_samples < n_all:
+            counts = f"{items} and {samples}" if limited else samples
+            self.note_not_measured("copies among the other samples", f"there was time to compare only {counts}", COPIES)
+        elif limited:
+            self.note_not_measured(
+                "copies of the other training items", f"there was time to compare only {items}", COPIES
+            )
+
+
+def with_limit_reason(result: CopyTestResult, limited_by: Limit) -> CopyTestResult:
+    """The result, marked as limited by "time" or "memory" if not all training items were compared."""
+    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
+
+
+def with_facts_of_pool(result: CopyTestResult, pool: AuditPool[ItemT], item_type: ItemType[ItemT]) -> CopyTestResult:
+    """The result, with what the pool and the type of its items say.
+
+    In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.
+    """
+    result = replace(
+        result, held_out_together=pool.held_out_together, scope=item_type.scope, likeness=item_type.likeness
+    )
+    if not pool.are_draws:
+        return result
+    return replace(result, identical=None, identical_p=None, held_out_identical=None, seen_p=None)
