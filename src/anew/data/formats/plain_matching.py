@@ -37,7 +37,8 @@ class PlainStep(Record):
     def learn(cls, samples: Levels, real: Levels) -> PlainStep | None:
         """None where samples are not mottled in comparison with real images (n, C, H, W)."""
         is_visible, is_real_visible = plain_areas.visible(samples), plain_areas.visible(real)
-        curves, x = [], samples
+        curves: list[Curve] = []
+        x = samples
         for spacing in plain_areas.SPACINGS:
             distance, real_distance = (
                 plain_areas.distances(y, plain_areas.surroundings(y, spacing))[mask]
