@@ -9,8 +9,8 @@ from anew.data.formats.plain_matching import PlainStep
 def stripes(n: int, seed: int, channels: int = 3, side: int = 20) -> np.ndarray:
     """Flags (n, C, side, side): three stripes of colours far apart, level or upright; with four channels, opaque."""
     rng = np.random.default_rng(seed)
-    colours = rng.permuted(np.array([20, 120, 230]), axis=-1)[None, None] + rng.integers(-15, 16, (n, 3, 3))
-    colours = rng.permuted(colours, axis=1)  # (n, stripes, channels)
+    levels = np.broadcast_to(np.array([20, 120, 230]), (n, 3, 3)).copy()
+    colours = rng.permuted(levels, axis=2) + rng.integers(-15, 16, (n, 3, 3))  # (n, stripes, channels)
     stripe = np.sort(rng.integers(4, side - 4, (n, 2)), axis=1)
     place = (np.arange(side)[None] >= stripe[:, :1]).astype(int) + (np.arange(side)[None] >= stripe[:, 1:])
     out = np.take_along_axis(colours, place[..., None], axis=1).transpose(0, 2, 1)[:, :, :, None].repeat(side, 3)
