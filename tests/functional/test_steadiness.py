@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from anew.functional.steadiness import _fluctuation, _running_median, fit_factors, steady
+from anew.functional.steadiness import _fluctuation, _running_median, fit_stages, steady
 
 
 def levels(seed: int, faint: float, loud: float) -> torch.Tensor:
@@ -18,8 +18,7 @@ def levels(seed: int, faint: float, loud: float) -> torch.Tensor:
 
 def test_tones_become_steady_and_noise_stays() -> None:
     real, samples = levels(0, 0.05, 0.01), levels(1, 0.05, 0.05)
-    factors = fit_factors(samples, real)
-    steadied = steady(samples, factors)
+    steadied = steady(samples, fit_stages(samples, real))
     assert (_fluctuation(steadied, 3) / _fluctuation(real, 3))[[1, 4]].tolist() == pytest.approx([1.0, 1.0], rel=0.15)
     assert torch.allclose(steadied[:, :4], samples[:, :4], atol=0.02)
     assert steadied[:, 4:].std() < 0.5 * samples[:, 4:].std()
@@ -31,14 +30,28 @@ def test_specks_in_silence_vanish_and_attacks_stay() -> None:
     samples = real.clone()
     samples[:, :, 5] = -0.5
     samples[:, :, 30::8] = 0.6  # and flutters
-    steadied = steady(samples, fit_factors(samples, real))
+    steadied = steady(samples, fit_stages(samples, real))
     assert torch.allclose(steadied, real, atol=0.02)
 
 
 def test_samples_as_steady_as_clips_stay_as_they_are() -> None:
     samples = levels(0, 0.02, 0.02)
-    assert fit_factors(samples, levels(1, 0.02, 0.02)) == fit_factors(samples, levels(1, 0.01, 0.04)) == ()
+    assert fit_stages(samples, levels(1, 0.02, 0.02)) == fit_stages(samples, levels(1, 0.01, 0.04)) == ()
     assert steady(samples, ()) is samples
+
+
+@pytest.mark.parametrize(("num_clips", "num_values"), [(1, 512), (20, 2)])
+def test_few_loud_values_decide_nothing(num_clips: int, num_values: int) -> None:
+    real, samples = levels(0, 0.05, 0.05)[:, :4], levels(1, 0.05, 0.05)
+    real[:num_clips].flatten(1)[:, :num_values] = 0.7
+    assert fit_stages(samples, real) == ()
+
+
+def test_stages_keep_their_windows_and_levels() -> None:
+    """So that those of earlier runs mean the same where others are fitted now."""
+    samples = levels(0, 0.05, 0.05)
+    once = samples + 0.5 * (_running_median(samples, 3) - samples)
+    assert torch.allclose(steady(samples, ((3, (-1.0, 1.0), (0.5, 0.5)),)), once, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", [3, 5, 9])

@@ -87,6 +87,11 @@ class LatentModality(Modality):
 
         return self.base.decode(self.decode_latents(torch.as_tensor(x)))
 
+    def decode_real(self, x: Values) -> Sequence[DecodedItem]:
+        import torch
+
+        return self.base.decode_real(self.decode_latents(torch.as_tensor(x)))
+
     def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         return self.base.to_items(rows)
 

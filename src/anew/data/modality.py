@@ -284,9 +284,13 @@ class Modality(ABC):
         """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound, (N, 2)
         of stereo."""
 
+    def decode_real(self, x: Values) -> Sequence[DecodedItem]:
+        """`decode` of real items, or of what a codec makes of them: without what `calibrate` mends in samples alone."""
+        return self.decode(x)
+
     def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""
-        return self.decode(self.batch(rows, None, None).x)
+        return self.decode_real(self.batch(rows, None, None).x)
 
     def picture(self, item: DecodedItem) -> Numbers | None:
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""

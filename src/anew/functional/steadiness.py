@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,65 +18,78 @@ from torch.nn import functional
 
 # Frames of the running medians, in turn. The narrowest comes last, so that fluctuations from one frame to the next are those of the data.
 WINDOWS = (9, 5, 3)
-# Levels from silence, -1, to the loudest, 1, that have a factor each; between them factors lie on straight lines. Chosen.
+# Levels from silence, -1, to the loudest, 1, that have a factor each. Chosen.
 LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)
 # Factor of loud levels up to which samples are steadied at all: notes (.49, .57) came closer to data in all figures, drums (.80) and
 # spoken digits (.85) in some, and were further away in others (docs/log.md, 2026-11-30).
 MAX_FACTOR = 0.7
 NUM_LOUD = 2  # of LEVELS
+# Clips that have a level, and values of that level, from which its fluctuation counts: one loud band of one clip says nothing
+# about the others. Chosen.
+MIN_CLIPS, MIN_VALUES = 5, 100
 CLIPS_AT_ONCE = 16  # whose medians are taken at once: bounds memory
 TINY = 1e-6  # of a level
 
-Factors = tuple[tuple[float, ...], ...]  # for each of WINDOWS, one for each of LEVELS
+# The window of a running median, rising levels, and the factor of each. Between levels, factors lie on straight lines. Runs and
+# exports keep all three, so that other WINDOWS and LEVELS leave earlier runs as they are.
+Stage: TypeAlias = tuple[int, tuple[float, ...], tuple[float, ...]]
+Stages: TypeAlias = tuple[Stage, ...]
 
 
-def fit_factors(samples: Tensor, real: Tensor) -> Factors:
-    """Factors of at most 1 with which the levels of `samples` (B, M, T) fluctuate no more than those of `real`, at each of LEVELS.
-    There are none where loud levels of samples hardly fluctuate more, as those of drums and speech."""
-    factors: Factors = ()
-    for window in WINDOWS:
-        ratio = _fluctuation(real, window) / _fluctuation(samples, window).clamp_min(TINY)
-        by_level = ratio.clamp(max=1.0).nan_to_num(1.0)  # what is not there needs no factor
-        factors = (*factors, tuple(round(float(value), 4) for value in by_level))
-        if min(factors[0][-NUM_LOUD:]) > MAX_FACTOR:
-            return ()
-        samples = _steadier(samples, window, factors[-1])
-    return factors
+def fit_stages(samples: Tensor, real: Tensor) -> Stages:
+    """Stages, with factors of at most 1, that make levels of `samples` (B, M, T) fluctuate no more than those of `real` (B', M, T).
+    There are none where the loud levels of samples fluctuate hardly more, see MAX_FACTOR."""
+    first = _fit_stage(samples, real, WINDOWS[0])
+    if min(first[2][-NUM_LOUD:]) > MAX_FACTOR:
+        return ()
+    stages = [first]
+    for window in WINDOWS[1:]:
+        samples = _steadier(samples, *stages[-1])
+        stages.append(_fit_stage(samples, real, window))
+    return tuple(stages)
 
 
-def steady(levels: Tensor, factors: Factors) -> Tensor:
-    """Levels (B, M, T) in [-1, 1] whose distances from running medians are multiplied by factors; none leave levels as they are."""
-    for window, by_level in zip(WINDOWS[: len(factors)], factors, strict=True):
-        levels = _steadier(levels, window, by_level)
+def steady(levels: Tensor, stages: Stages) -> Tensor:
+    """Levels (B, M, T) in [-1, 1] whose distances from running medians are multiplied by factors; no stages leave them as they are."""
+    for stage in stages:
+        levels = _steadier(levels, *stage)
     return levels
 
 
-def _steadier(levels: Tensor, window: int, by_level: tuple[float, ...]) -> Tensor:
-    """`steady` for one running median."""
-    scale = torch.tensor(by_level)
-    places = torch.tensor(LEVELS)
+def _fit_stage(samples: Tensor, real: Tensor, window: int) -> Stage:
+    ratio = _fluctuation(real, window) / _fluctuation(samples, window).clamp_min(TINY)  # (L,)
+    factors = ratio.clamp(max=1.0).nan_to_num(1.0)  # a level that is too rare stays as it is
+    return window, LEVELS, tuple(round(float(factor), 4) for factor in factors)
+
+
+def _steadier(levels: Tensor, window: int, places: tuple[float, ...], factors: tuple[float, ...]) -> Tensor:
+    """`steady` for one stage."""
+    place, factor = torch.tensor(places), torch.tensor(factors)
 
     def blended(level: Tensor, median: Tensor) -> Tensor:
-        right = torch.bucketize(median, places).clamp(1, len(LEVELS) - 1)
-        part = ((median - places[right - 1]) / (places[right] - places[right - 1])).clamp(0.0, 1.0)
-        factor = scale[right - 1] + part * (scale[right] - scale[right - 1])
-        return median + factor * (level - median)
+        right = torch.bucketize(median, place).clamp(1, len(place) - 1)
+        part = ((median - place[right - 1]) / (place[right] - place[right - 1])).clamp(0.0, 1.0)
+        return median + (factor[right - 1] + part * (factor[right] - factor[right - 1])) * (level - median)
 
     return torch.cat(_with_medians(levels, window, blended))
 
 
 def _fluctuation(levels: Tensor, window: int) -> Tensor:
-    """(L,) mean distance of levels (B, M, T) from their running medians, of those nearest to each of LEVELS; NaN where there are none."""
+    """(L,) mean distance of levels (B, M, T) from their running medians, of those nearest to each of LEVELS; NaN where there are
+    fewer than MIN_VALUES, or where fewer than MIN_CLIPS clips have them."""
     edges = torch.tensor([(low + high) / 2.0 for low, high in itertools.pairwise(LEVELS)])
 
     def summed(level: Tensor, median: Tensor) -> Tensor:
-        place = torch.bucketize(median.flatten(), edges)
+        clip = torch.arange(len(level))[:, None, None]  # (b, 1, 1)
+        place = (torch.bucketize(median, edges) + len(LEVELS) * clip).flatten()
         distance = (level - median).abs().flatten().double()
-        weights = (distance, torch.ones_like(distance))
-        return torch.stack([torch.bincount(place, w, minlength=len(LEVELS)) for w in weights])  # (2, L)
+        size = len(LEVELS) * len(level)
+        distances = torch.bincount(place, distance, minlength=size).view(-1, len(LEVELS))  # (b, L)
+        counts = torch.bincount(place, minlength=size).view(-1, len(LEVELS))  # (b, L)
+        return torch.stack([distances.sum(0), counts.sum(0), (counts > 0).sum(0)])  # (3, L)
 
-    sums = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (2, L)
-    return sums[0] / sums[1]
+    total, num_values, num_clips = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (L,) each
+    return (total / num_values).where((num_values >= MIN_VALUES) & (num_clips >= MIN_CLIPS), torch.nan)
 
 
 def _with_medians(levels: Tensor, window: int, result: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:

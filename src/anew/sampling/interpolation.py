@@ -148,7 +148,7 @@ def latent_walk(
         end_items = None
     else:
         x = torch.cat([values_of(generator.modality, item) for item in ends])  # (2, *shape)
-        end_items = generator.modality.pictures(generator.modality.decode(x))
+        end_items = generator.modality.pictures(generator.modality.decode_real(x))
         end_labels = None if walk_label is None else walk_label.expand(2)
         latents = family.encode_to_latents(x.to(generator.device), end_labels).cpu()  # (2, K)
     points = _points_along(family, latents.cpu(), n)

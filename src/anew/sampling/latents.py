@@ -153,12 +153,12 @@ def _picture_dims(generator: Generator) -> int:
 
 
 def decode_latents(generator: Generator, latents: object) -> Samples:
-    """Decode latents (n, *latent) into items."""
+    """Decode latents (n, *latent), as those of `encode_items`, into items."""
     codec = _codec(generator)
     z = _checked_latents(codec, latents).to(generator.device)
     x = codec.decode(z).cpu()  # (n, *shape)
     modality: Modality = generator.item_modality
-    return Samples(modality.decode(x), [None] * len(z), modality)
+    return Samples(modality.decode_real(x), [None] * len(z), modality)
 
 
 def _checked_latents(codec: Codec, latents: object) -> Tensor:

@@ -90,7 +90,7 @@ class Previews:
         x = data.batch(result.step - 1, trainer.phases[0].name, 0, count, trainer.batch_size).x
         if isinstance(model.spec, Tokens):
             x = x[:, 1:]  # without the token in front of the codes
-        real = data.modality.decode(x)
+        real = data.modality.decode_real(x)
         pictures = data.modality.pictures
         generated = pooled(pictures(list(samples)[:count]))
         return collapse(generated, pooled(pictures(real[:count])), trainer.family.collapse_advice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import io
 import json
 import tarfile
@@ -511,10 +513,18 @@ def test_short_sounds_come_back_as_short() -> None:
     flutter = 0.1 * torch.randn(steady.shape, generator=torch.Generator().manual_seed(0))
     modality.calibrate((steady + flutter).clamp(-1.0, 1.0), steady)
     assert len(modality.sound_scale()["steadiness"]) == 3
+    steadied, as_it_is = modality.decode(steady + flutter), modality.decode_real(steady + flutter)
+    uncalibrated = copy.copy(modality)
+    uncalibrated._scale = dataclasses.replace(modality._scale, steadiness=())
+    expected = uncalibrated.decode(steady + flutter)
+    assert all(map(np.array_equal, as_it_is, expected)) and not any(map(np.array_equal, steadied, expected))
     again = Audio(AudioConfig())
     again.restore(json.loads(json.dumps(modality.state())), Path())
     assert again.sound_scale() == modality.sound_scale()
     assert again.sound_scale()["lag"] < 0
+    for stage in ([4, [-1.0, 1.0], [0.5, 0.5]], [3, [-1.0, 1.0], [0.5]], [3, [1.0, -1.0], [0.5, 0.5]]):
+        with pytest.raises(ValueError, match="a window must be odd, and each of some rising levels must have a factor"):
+            again.restore(modality.state() | {"steadiness": [stage]}, Path())
 
 
 def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:

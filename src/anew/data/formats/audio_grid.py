@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from anew.functional.spectrogram import Frames
-    from anew.functional.steadiness import Factors
+    from anew.functional.steadiness import Stages
 
 RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter sound is hardly heard
 STORED_SCALE = 32767.0  # 16-bit value that stands for 1
@@ -66,7 +66,7 @@ class SoundScale:
         tail: Value of a grid up to which the end of a sample is silence.
         lag: Samples of the waveform from the end of the last audible frame to the end of the sound, mostly below 0, since the
             window of that frame may begin just before the end; None if clips do not end before the grid does.
-        steadiness: Factors of `anew.functional.steadiness` for the levels of samples; none for those of clips.
+        steadiness: Stages of `anew.functional.steadiness` that levels of samples go through; none for clips, see `Audio.decode_real`.
     """
 
     shape: Shape
@@ -77,7 +77,7 @@ class SoundScale:
     floor: float = -1.0
     tail: float = -1.0
     lag: int | None = None
-    steadiness: Factors = ()
+    steadiness: Stages = ()
 
     @classmethod
     def of(
@@ -280,10 +280,10 @@ class SoundScale:
 
     def as_steady_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `steadiness` that makes samples (n, C, R, T) fluctuate no more than real clips (m, C, R, T)."""
-        from anew.functional.steadiness import fit_factors
+        from anew.functional.steadiness import fit_stages
 
         plain = replace(self, steadiness=())
-        return replace(self, steadiness=fit_factors(plain._steady_levels(samples), plain._steady_levels(real)))
+        return replace(self, steadiness=fit_stages(plain._steady_levels(samples), plain._steady_levels(real)))
 
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `floor` that makes samples (n, C, R, T) silent in as many places as real clips (m, C, R, T).

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
 from anew.data.formats.clip_levels import ClipLevels
 from anew.data.formats.pixel_matching import PixelMatching
 
+if TYPE_CHECKING:
+    from anew.functional.steadiness import Stage
+
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
 Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+Window = Annotated[int, Field(strict=True, ge=3, le=99)]
 R = TypeVar("R", bound=Record)
 NAMED = "data.learned"  # its key in config.json
+
+
+def _steady_stage(stage: Stage) -> Stage:
+    window, levels, factors = stage
+    if window % 2 == 0 or len(levels) != len(factors) or any(a >= b for a, b in itertools.pairwise(levels)):
+        raise ValueError("a window must be odd, and each of some rising levels must have a factor")
+    return stage
+
+
+# See `anew.functional.steadiness`
+SteadyStage = Annotated[
+    tuple[Window, Annotated[tuple[Real, ...], Field(min_length=2, max_length=99)], tuple[Share, ...]],
+    AfterValidator(_steady_stage),
+]
 
 
 class LearnedGrid(Record):
@@ -61,8 +80,7 @@ class LearnedAudio(LearnedGrid):
     floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
-    # Older runs have samples as they come
-    steadiness: Annotated[tuple[tuple[Share, Share, Share, Share, Share], ...], Field(max_length=3)] = ()
+    steadiness: Annotated[tuple[SteadyStage, ...], Field(max_length=9)] = ()  # older runs have samples as they come
     levels: ClipLevels | None = None
     singles: Flag = False  # older runs cut every long file
     trims_first: Flag = False  # and their silent ends with it

@@ -259,20 +259,27 @@ class Audio(GridModality):
 
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, R, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
+        return self._decoded(x, self._scale)
+
+    def decode_real(self, x: Values) -> list[audio.Samples]:
+        """`decode` without `SoundScale.steadiness`: what fluctuates in clips belongs there."""
+        return self._decoded(x, replace(self._scale, steadiness=()))
+
+    def _decoded(self, x: Values, scale: SoundScale) -> list[audio.Samples]:
         # Faded as clips are; a sample that begins loud would click.
-        ends = [max(end, 2 * self._fade) for end in self._scale.ends(x)]
-        sounds = zip(self._scale.waves(x, self.config.rounds), ends, strict=True)
+        ends = [max(end, 2 * self._fade) for end in scale.ends(x)]
+        sounds = zip(scale.waves(x, self.config.rounds), ends, strict=True)
         waves = [audio.end_at(wave, end, self._fade) for wave, end in sounds]
-        pairs = zip(waves, self._peaks(x, waves), strict=True)
+        pairs = zip(waves, self._peaks(scale.levels(x), waves), strict=True)
         return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
 
-    def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
-        """Peak that each of the samples is scaled to; None: it stays as it is."""
+    def _peaks(self, levels: Tensor, waves: Sequence[audio.Samples]) -> list[float | None]:
+        """Peak that each of the samples, with levels (n, M, T), is scaled to; None: it stays as it is."""
         if self.config.level == "keep":  # scaled down only if its peaks would be clipped, which crackles
             return [FULL_SCALE if np.abs(wave).max() > FULL_SCALE else None for wave in waves]
         if self._levels is None:
             return [PEAK] * len(waves)
-        return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(self._scale.levels(x))]
+        return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(levels)]
 
     def calibration_size(self) -> tuple[int, int]:
         return CALIBRATION_CLIPS, FITTED_CLIPS

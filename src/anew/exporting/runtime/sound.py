@@ -28,8 +28,6 @@ SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
 ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
 KEPT_SECONDS = 0.01  # of the silence at the end of a clip
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
-STEADY_WINDOWS = (9, 5, 3)  # frames of the running medians that levels are brought nearer to, in turn
-STEADY_LEVELS = (-1.0, -0.75, -0.4, 0.0, 0.5)  # that have a factor each
 DETAIL = 0.5  # factor of the differences of paired bands
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
@@ -78,12 +76,14 @@ def unpair_bands(grids: Array) -> Array:
     return np.stack([mean + half, mean - half], 3).reshape(n, maps, 2 * rows, frames)
 
 
-def steady(level: Array, factors: Sequence[Sequence[float]]) -> Array:
-    """Levels (M, T) whose distances from running medians are multiplied by factors, which depend on the median."""
-    for window, by_level in zip(STEADY_WINDOWS[: len(factors)], factors, strict=True):
+def steady(level: Array, stages: Sequence[tuple[int, Sequence[float], Sequence[float]]]) -> Array:
+    """Levels (M, T) whose distances from running medians are multiplied by factors, which depend on the median.
+
+    stages: the window of the median, levels, and the factor of each."""
+    for window, places, factors in stages:
         padded = np.pad(level, ((0, 0), (window // 2, window // 2)), mode="edge")
         median = np.median(np.lib.stride_tricks.sliding_window_view(padded, window, axis=1), axis=2)
-        level = median + np.interp(median, STEADY_LEVELS, by_level) * (level - median)
+        level = median + np.interp(median, places, factors) * (level - median)
     return level
 
 

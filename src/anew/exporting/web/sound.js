@@ -16,8 +16,6 @@ const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 d
 const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
 const KEPT_SECONDS = 0.01; // of the silence at the end of a clip
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
-const STEADY_WINDOWS = [9, 5, 3]; // frames of the running medians that levels are brought nearer to, in turn
-const STEADY_LEVELS = [-1, -0.75, -0.4, 0, 0.5]; // that have a factor each
 const DETAIL = 0.5; // factor of the differences of paired bands
 const MAX_IMAGE = 0.5; // largest value of a stereo image
 const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
@@ -81,18 +79,30 @@ function unpairBands(grid, { channels, bands }) {
 }
 
 // Levels (M, T) whose distances from running medians are multiplied by factors, which depend on the median.
-function steady(levels, factors, frames) {
-  factors.forEach((byLevel, stage) => {
-    const side = (STEADY_WINDOWS[stage] - 1) / 2;
+// stages: the window of the median, levels, and the factor of each.
+function steady(levels, stages, frames) {
+  for (const [window, places, factors] of stages) {
     const before = levels;
+    const sorted = new Float64Array(window);
     levels = before.map((level, i) => {
-      const [frame, first] = [i % frames, i - (i % frames)];
-      const near = Array.from({ length: 2 * side + 1 }, (_, step) => before[first + Math.min(frames - 1, Math.max(0, frame + step - side))]);
-      const median = near.sort((a, b) => a - b)[side];
-      return median + interpolated(median, STEADY_LEVELS, byLevel) * (level - median);
+      const median = medianAbout(before, i, frames, sorted);
+      return median + interpolated(median, places, factors) * (level - median);
     });
-  });
+  }
   return levels;
+}
+
+// The median of as many frames about the value i of (M, T) as `sorted` holds; the first and the last frame go on beyond the ends.
+// Values are inserted in order: an array and a sort for each value take longer.
+function medianAbout(values, i, frames, sorted) {
+  const [frame, first, side] = [i % frames, i - (i % frames), (sorted.length - 1) / 2];
+  for (let step = 0; step < sorted.length; step++) {
+    const value = values[first + Math.min(frames - 1, Math.max(0, frame + step - side))];
+    let place = step;
+    for (; place > 0 && sorted[place - 1] > value; place--) sorted[place] = sorted[place - 1];
+    sorted[place] = value;
+  }
+  return sorted[side];
 }
 
 // The value at x of straight lines through points, and beyond them that of the first or last one.
