@@ -88,8 +88,9 @@ def _fluctuation(levels: Tensor, window: int) -> Tensor:
         counts = torch.bincount(place, minlength=size).view(-1, len(LEVELS))  # (b, L)
         return torch.stack([distances.sum(0), counts.sum(0), (counts > 0).sum(0)])  # (3, L)
 
-    total, num_values, num_clips = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (L,) each
-    return (total / num_values).where((num_values >= MIN_VALUES) & (num_clips >= MIN_CLIPS), torch.nan)
+    sums = torch.stack(_with_medians(levels, window, summed)).sum(0)  # (3, L)
+    is_common = (sums[1] >= MIN_VALUES) & (sums[2] >= MIN_CLIPS)  # (L,)
+    return torch.where(is_common, sums[0] / sums[1], torch.nan)  # (L,)
 
 
 def _with_medians(levels: Tensor, window: int, result: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
