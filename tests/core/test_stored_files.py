@@ -11,7 +11,7 @@ from anew.core.stored_files import StoredFile, StoredFiles, stamp_of, stamp_of_o
 
 def test_files_are_found_by_path_in_the_order_of_paths() -> None:
     rows = [("b/2.png", 7, "y"), ("a.png", None, "x"), ("b/10.png", 9, "z"), ("a.png", 3, "newer")]
-    files = StoredFiles("bucket/data/", rows, {"b/2.png": "elsewhere/2.png"})
+    files = StoredFiles.of("bucket/data/", rows, {"b/2.png": "elsewhere/2.png"})
     assert list(files) == ["a.png", "b/10.png", "b/2.png"] and len(files) == 3
     assert files["a.png"] == StoredFile("bucket/data/a.png", 3, "newer")
     assert files["b/2.png"] == StoredFile("elsewhere/2.png", 7, "y")
@@ -21,7 +21,7 @@ def test_files_are_found_by_path_in_the_order_of_paths() -> None:
 
 
 def test_some_of_the_files() -> None:
-    files = StoredFiles("b/", [(f"{i}.png", i, "s") for i in range(4)])
+    files = StoredFiles.of("b/", [(f"{i}.png", i, "s") for i in range(4)])
     assert files.filter(lambda row: True) is files
     chosen = files.filter(lambda row: row[1] != 2)
     assert list(chosen.rows()) == [("0.png", 0, "s"), ("1.png", 1, "s"), ("3.png", 3, "s")]

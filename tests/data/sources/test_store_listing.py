@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from anew.core.stored_files import Row
+from anew.core.stored_files import Row, StoredColumns, StoredFiles
 from anew.data.sources import store_listing
 from anew.data.sources.store_listing import PagedStore
 
@@ -41,6 +41,10 @@ class FakeBucket:
         }
 
 
+def listed(store: PagedStore) -> list[Row]:
+    return list(StoredFiles.joined("data/", store.pages("data/")).rows())
+
+
 @pytest.mark.parametrize(
     ("keys", "by_folder"),
     [
@@ -58,8 +62,8 @@ def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypat
     monkeypatch.setattr(store_listing, "FEW_FOLDERS", 10)
     monkeypatch.setattr(store_listing, "MIN_FOLDER_OBJECTS", 5)
     bucket = FakeBucket([*keys, "elsewhere/y.png"])
-    rows = list(PagedStore(bucket, "b", "s3://b/data").rows("data/"))
-    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
+    rows = listed(PagedStore(bucket, "b", "s3://b/data"))
+    assert rows == sorted((key[5:], 3, "e") for key in keys if key.startswith("data/"))
     listed_whole = any(request["Prefix"] == "data/" and "Delimiter" not in request for request in bucket.requests)
     if keys[0].startswith("data/") and "/" in keys[0][5:]:
         assert listed_whole != by_folder
@@ -72,9 +76,9 @@ class Direct:
     def __init__(self, known: Mapping[str, list[str]]) -> None:
         self.known = known
 
-    def rows(self, bucket: str, prefix: str, root: str) -> list[Row] | None:
+    def pages(self, bucket: str, prefix: str, root: str) -> list[StoredColumns] | None:
         keys = self.known.get(prefix)
-        return None if keys is None else [(key.removeprefix(root), 3, "e") for key in keys]
+        return None if keys is None else [StoredColumns.of((key.removeprefix(root), 3, "e") for key in keys)]
 
 
 def test_folders_are_listed_directly_where_that_works() -> None:
@@ -82,6 +86,6 @@ def test_folders_are_listed_directly_where_that_works() -> None:
     bucket = FakeBucket(keys)
     known = {f"data/{folder}/": [key for key in keys if key.startswith(f"data/{folder}/")] for folder in range(8)}
     direct = Direct(known)
-    rows = list(PagedStore(bucket, "b", "s3://b/data", direct).rows("data/"))  # type: ignore[arg-type]
-    assert sorted(rows) == sorted((key[5:], 3, "e") for key in keys)
+    rows = listed(PagedStore(bucket, "b", "s3://b/data", direct))  # type: ignore[arg-type]
+    assert rows == sorted((key[5:], 3, "e") for key in keys)
     assert {request["Prefix"] for request in bucket.requests} == {"data/", "data/8/"}
