@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from anew.core.stored_files import StoredFile, StoredFiles, stamp_of, stamp_of_object
+from anew.core.stored_files import StoredColumns, StoredFile, StoredFiles, stamp_of, stamp_of_object
 
 
 def test_files_are_found_by_path_in_the_order_of_paths() -> None:
@@ -32,3 +32,12 @@ def test_some_of_the_files() -> None:
 def test_the_stamp_of_an_object_is_that_of_its_description(tag: str | None) -> None:
     changed = datetime(2026, 11, 29, 22, 58, 35, 247_000, tzinfo=UTC)
     assert stamp_of_object(tag, changed) == stamp_of({"ETag": tag, "LastModified": changed}) != ""
+
+
+def test_listings_are_joined_in_the_order_of_paths() -> None:
+    pages = [[("c", 1, "x"), ("e", None, "x")], [], [("a", 2, "y"), ("c", 3, "z")]]
+    files = StoredFiles.joined("b/", map(StoredColumns.of, pages))
+    assert list(files.rows()) == [("a", 2, "y"), ("c", 3, "z"), ("e", None, "x")] and files.bytes == 5
+    others = files.filter(lambda row: row[0] != "c")
+    assert list(others) == ["a", "e"] and list(files.without(others)) == ["c"] and others["e"].bytes is None
+    assert files.rows_of(["e", "a"]).tolist() == [2, 0] and not list(StoredFiles.of("b/", []))

@@ -73,7 +73,8 @@ class TextColumn(Sequence[str]):
 
     def _chunk(self, start: int, stop: int) -> list[str]:
         texts = str(self.text[self.bounds[start] : self.bounds[stop] - 1], *_CODING).split("\0")
-        return texts if len(texts) == stop - start else self.take(np.arange(start, stop))
+        # Unless a text holds a zero itself
+        return texts if len(texts) == stop - start else [self[number] for number in range(start, stop)]
 
     def chosen(self, numbers: NDArray[np.int64]) -> Iterator[str]:
         """The texts of these numbers, in this order, made a few at a time."""
@@ -82,6 +83,8 @@ class TextColumn(Sequence[str]):
 
     def take(self, numbers: NDArray[np.int64]) -> list[str]:
         """The texts of these numbers, in this order."""
+        if len(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1 and (np.diff(numbers) == 1).all():
+            return self._chunk(int(numbers[0]), int(numbers[-1]) + 1)
         starts, stops = self.bounds[numbers].tolist(), (self.bounds[numbers + 1] - 1).tolist()
         text = self.text
         return [str(text[start:stop], *_CODING) for start, stop in zip(starts, stops, strict=True)]

@@ -160,7 +160,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: StoredF
         sizes[copied], stamps[copied] = on_disk.files.sizes, on_disk.files.stamps
     is_used = np.zeros(len(columns.sizes), dtype=bool)
     is_used[copied] = is_used[distant.order] = True
-    files = FileTable((columns.paths, sizes, stamps), listing.files.order).where(is_used[listing.files.order])
+    files = FileTable((columns.paths, sizes, stamps), listing.files.numbers).where(is_used[listing.files.order])
     shown = files.with_paths(lambda path: not _is_hidden(path))
     hidden = on_disk.hidden + len(files) - len(shown)
     return Listing(folder, shown, hidden, on_disk.refusals, on_disk.aliases)
