@@ -13,6 +13,7 @@ from anew.evaluation.stretches import (
     resampling_units,
     shuffled_pieces,
     stretches,
+    without_dominant_texts,
 )
 
 RNG = np.random.default_rng
@@ -77,3 +78,13 @@ def test_few_long_texts_count_by_their_stretches() -> None:
     text = "".join(map(chr, range(100, 100 + 2 * MIN_CHARACTERS + 700)))
     assert resampling_units([text, "ab", ""]) == [[text[: len(text) // 2], text[len(text) // 2 :]], ["ab"], [""]]
     assert resampling_units([text] * FEW_TEXTS) == [[text]] * FEW_TEXTS
+
+
+def test_no_text_has_most_of_what_is_compared() -> None:
+    texts = ["a" * 300] * 30 + ["b" * 90_000, "c" * 5_000]
+    cut = without_dominant_texts(texts, RNG(0))
+    assert [text[0] for text in cut] == [text[0] for text in texts] and cut[:30] == texts[:30]
+    assert max(map(len, cut)) <= 2 / 32 * sum(map(len, cut))
+    assert without_dominant_texts(texts[:31], RNG(0))[:30] == texts[:30]
+    for unchanged in (texts[:10] + texts[30:], ["a" * (300 + i) for i in range(25)], [], [""] * 30):
+        assert without_dominant_texts(unchanged, RNG(0)) == list(unchanged)

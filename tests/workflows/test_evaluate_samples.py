@@ -17,6 +17,8 @@ from anew.cli import main
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.errors import BudgetError, DataError
+from anew.workflows import evaluate_samples
+from anew.workflows.time_limit import SHORT_REPORT, TEXT_REPORT
 from samples import tones
 
 
@@ -78,7 +80,7 @@ def test_reading_that_takes_longer_than_the_budget_is_stopped_in_time(
         for _ in range(300):
             time.sleep(0.1)
 
-    monkeypatch.setattr("anew.workflows.evaluate_samples._open_real", read_slowly)
+    monkeypatch.setattr("anew.workflows.evaluate_samples._common_form", read_slowly)
     begin = time.monotonic()
     with pytest.raises(BudgetError, match=r"the budget was over before the data was read.*; give at least \d+ s more"):
         anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "a", budget=2.0)
@@ -363,6 +365,16 @@ def shades(folder: Path, n: int, seed: int, names: tuple[str, str]) -> Path:
             shade = np.clip(level + 20 * np.kron(rng.normal(size=(4, 4)), np.ones((2, 2))), 0, 255)
             Image.fromarray(shade.astype(np.uint8)).save(folder / name / f"{number}.png")
     return folder
+
+
+def test_what_a_report_takes_depends_on_the_kind_of_items(tmp_path: Path) -> None:
+    """Pictures got the seconds of a report of texts, so the advised budget ended in a report without any figure."""
+    shades(tmp_path / "pictures", 3, 0, ("dark", "bright"))
+    (tmp_path / "names.txt").write_text("".join(f"name {i}\n" for i in range(40)))
+    for name, seconds in (("pictures", SHORT_REPORT), ("names.txt", TEXT_REPORT)):
+        path = str(tmp_path / name)
+        form = evaluate_samples._common_form(path, path, None, {}, SilentReporter())
+        assert form.report_seconds == seconds, name
 
 
 def test_samples_in_class_folders_are_compared_with_their_class(tmp_path: Path) -> None:

@@ -296,6 +296,7 @@ class Evaluation(CopyAudits[ItemT]):
             noun=self.noun,
             seed=self.inputs.seed,
             skip=self.note_not_measured,
+            are_requested=labels.are_requested,
         ).scores()
 
 

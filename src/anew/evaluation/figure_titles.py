@@ -111,4 +111,5 @@ TITLES = {
     "whole_parse_share": "Programs parse",
     "whole_texts_auc": "Classifier of whole texts",
     "word_order": "Order of words",
+    "worst_class_accuracy": "Label accuracy of the worst class",
 }

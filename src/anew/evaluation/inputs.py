@@ -84,12 +84,14 @@ class Labels:
     Attributes:
         train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
             same n.
-        samples: (n,) class that each sample was requested as.
+        samples: (n,) class of each sample.
+        are_requested: Whether samples were requested of these classes, whose mix then need not be that of the data.
     """
 
     train: Callable[[int], tuple[Sequence[str], Integers]]
     test: Callable[[int], tuple[Sequence[str], Integers]]
     samples: Integers
+    are_requested: bool = True
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Tolerance:
         small: Differences up to this do not matter.
         large: Differences from this on are plain.
         clause: The figure within a sentence, with the fields {value} of the samples and {real} of real data; {guessing} becomes
-            the value of guessing, with that of real data where real data is above it.
+            the value of guessing, with that of real data where real data is above it, and {aside} the note, after a comma.
         agreement: The same where samples pass, for a clause that says that something differs; empty: `clause` says neither.
         relative: Differences are shares of the real baseline.
         exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain

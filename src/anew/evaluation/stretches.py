@@ -15,6 +15,10 @@ MIN_CHARACTERS = 2_000
 # Texts from which on each counts as one; what fewer of them vary by would say little of others; chosen
 FEW_TEXTS = 20
 
+# Largest share of all text that one text may have, or so many times that of a mean one, whichever is more: where one had 23 to 56%,
+# figures of real halves varied three times as much as their intervals say (docs/log.md, 2026-11-30)
+MAX_SHARE, MAX_MEANS = 0.05, 2.0
+
 # A sample that is this many times longer than all real records, and longer than so many characters, is compared by its beginning; chosen
 MAX_LENGTH_RATIO, MIN_CUT_LENGTH = 10, 10_000
 
@@ -35,6 +39,23 @@ def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list
         chosen, wanted = order[:1], np.minimum(lengths, most)
     starts = rng.integers(0, lengths[chosen] - wanted[chosen] + 1)
     return [texts[i][start : start + wanted[i]] for i, start in zip(chosen, starts, strict=True)]
+
+
+def without_dominant_texts(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """The texts, of which none has more than MAX_SHARE of all that is returned: longer ones are cut to a stretch at a random place.
+
+    Fewer than FEW_TEXTS are returned as they are.
+    """
+    lengths = np.sort([len(text) for text in texts])
+    max_share = max(MAX_SHARE, MAX_MEANS / max(len(texts), 1))
+    if len(texts) < FEW_TEXTS or lengths[-1] <= max_share * lengths.sum():
+        return list(texts)
+    # Of each length, all text if longer texts are cut to it
+    num_longer = np.arange(len(texts) - 1, -1, -1)
+    total = np.cumsum(lengths) + num_longer * lengths
+    longest = int(lengths[lengths <= max_share * total].max())
+    starts = [int(rng.integers(max(len(text) - longest, 0) + 1)) for text in texts]
+    return [text[start : start + longest] for text, start in zip(texts, starts, strict=True)]
 
 
 def resampling_units(texts: Sequence[str]) -> list[list[str]]:

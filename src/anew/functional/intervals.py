@@ -12,19 +12,20 @@ TAIL = 0.025  # on each side of an interval of 95%
 STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
 
 
-def clopper_pearson(hits: float, n: float) -> tuple[float, float]:
-    """The exact 95% interval of a share of items (Clopper and Pearson 1934), which 0 and 1 do not make a point.
+def clopper_pearson(hits: float, n: float, alpha: float = 2.0 * TAIL) -> tuple[float, float]:
+    """The exact interval of a share of items (Clopper and Pearson 1934), which 0 and 1 do not make a point.
 
     Args:
         hits: Number of items that have the property, from 0 to n; a fraction if items count in part, or for a smaller part of
             independent items.
         n: Number of items, above 0; a fraction for an effective number.
+        alpha: How often it misses the share, half of it on each side; 0.05 for an interval of 95%.
 
     Returns:
         Its ends, in [0, 1].
     """
-    low = beta_quantile(TAIL, hits, n - hits + 1.0) if hits > 0.0 else 0.0
-    high = beta_quantile(1.0 - TAIL, hits + 1.0, n - hits) if hits < n else 1.0
+    low = beta_quantile(alpha / 2.0, hits, n - hits + 1.0) if hits > 0.0 else 0.0
+    high = beta_quantile(1.0 - alpha / 2.0, hits + 1.0, n - hits) if hits < n else 1.0
     return low, high
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from anew.core.threads import CrowdingMeter, use_threads
 from anew.core.wording import are, listed, plural
 from anew.data.dataset import Dataset, listed_items
 from anew.data.formats.pixels import OPAQUE
+from anew.data.modalities.grids import GridModality
 from anew.data.modality import load_modality
 from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
 from anew.data.skipped import describe_skipped
@@ -78,20 +79,21 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    reading, meter = dict(settings or {}), CrowdingMeter()
+    reading, meter, report_seconds = dict(settings or {}), CrowdingMeter(), SHORT_REPORT
     with contextlib.ExitStack() as stack:
         try:
             with hard_stop(None if ends_at is None else seconds_before_report(ends_at)):
-                items, form_notes = _read(stack, samples, data, held_out, n, seed, modality, reading, reporter)
+                form = _common_form(samples, data, modality, reading, reporter)
+                report_seconds = form.report_seconds
+                items = _read(stack, samples, data, held_out, n, seed, modality, reading, form)
                 sets = SampleSets(items)
         except TimeIsUp:
             assert ends_at is not None, "without an end nothing is stopped"
-            raise budget_was_over(ends_at, READING, meter.read_at_once(), TEXT_REPORT) from None
+            raise budget_was_over(ends_at, READING, meter.read_at_once(), report_seconds) from None
         real = items.real
-        for sentence in (sets.summary(data, held_out or ""), *form_notes, *sets.warnings):
+        for sentence in (sets.summary(data, held_out or ""), *form.notes, *sets.warnings):
             reporter.message(sentence)
-        data_notes = [*form_notes, *sets.notes, *describe_skipped(items.generated.scan)]
-        report_seconds = TEXT_REPORT if items.textual else SHORT_REPORT
+        data_notes = [*form.notes, *sets.notes, *describe_skipped(items.generated.scan)]
         limit = None if ends_at is None else TimeLimit.until(ends_at, READING, meter, report_seconds)
         inputs = replace(sets.inputs(features), seconds=None if limit is None else limit.remaining())
         evaluation = load_evaluation(real.modality.name)(inputs)
@@ -122,6 +124,28 @@ def evaluate_samples(
         return report
 
 
+@dataclass(frozen=True)
+class _CommonForm:
+    """The form in which samples and real items are compared.
+
+    Attributes:
+        modality: Modality of the samples; "" where samples or data cannot be read. The error is raised later, when they are opened.
+        settings: Settings that convert the data to the form of the samples, where these are smaller, as is usual. Larger samples are
+            resized to that of the data.
+        notes: Sentences on what is converted.
+    """
+
+    modality: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def report_seconds(self) -> float:
+        """Seconds on idle cores of a report that says something of such items."""
+        is_grid = not self.modality or issubclass(load_modality(self.modality), GridModality)
+        return SHORT_REPORT if is_grid else TEXT_REPORT
+
+
 def _read(
     stack: contextlib.ExitStack,
     samples: str,
@@ -131,10 +155,16 @@ def _read(
     seed: int,
     modality: str | None,
     reading: Mapping[str, object],
-    reporter: Reporter,
-) -> tuple[EvaluatedItems, list[str]]:
-    """The items, and sentences on their common form. stack: closes what is opened; other arguments as of `evaluate_samples`."""
-    real, form_notes = _open_real(samples, data, modality, seed, reading, reporter)
+    form: _CommonForm,
+) -> EvaluatedItems:
+    """The items. stack: closes what is opened; other arguments as of `evaluate_samples`."""
+
+    def settings_for(name: str) -> dict[str, object]:
+        return reading_settings(reading, name, WITHOUT_RUN) | (dict(form.settings) if name == form.modality else {})
+
+    # A column may be that of samples in a table, whose data is none
+    columns = ColumnChoice.of(reading, needs_tables=False)
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED)
     stack.callback(real.close)
     real.fit(ONLY_COMPARED)
     with tempfile.TemporaryDirectory() as folder:
@@ -144,51 +174,32 @@ def _read(
         held_out_data = None if held_out is None else _open_like(real, Path(folder), held_out)
     if held_out_data is not None:
         stack.callback(held_out_data.close)
-    return EvaluatedItems(real, generated, held_out_data, n, seed), form_notes
+    return EvaluatedItems(real, generated, held_out_data, n, seed)
 
 
-def _open_real(
-    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
-) -> tuple[Dataset, list[str]]:
-    """The data, not yet fitted, in the form of the samples, and sentences on what is converted. reading: settings for reading."""
+def _common_form(
+    samples: str, data: str, modality: str | None, reading: Mapping[str, object], reporter: Reporter
+) -> _CommonForm:
+    """Look at samples and data for the form in which both can be compared. reading: settings for reading."""
     check_reading_settings(reading, modality)
     reporter.message("  reading the data")
-    # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
-    form, form_settings, notes = _form_like_samples(samples, data, modality, columns)
-
-    def settings_for(name: str) -> dict[str, object]:
-        return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
-
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns, size=ONLY_COMPARED)
-    return real, notes
-
-
-def _form_like_samples(
-    samples: str, data: str, modality: str | None, columns: ColumnChoice
-) -> tuple[str, dict[str, object], list[str]]:
-    """The modality of the samples, settings that convert the data to the form of the samples, and sentences on what is converted.
-
-    Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples, as is usual.
-    Larger samples are resized to that of the data. Returns ("", {}, []) where either cannot be read; the error is raised later,
-    when it is opened.
-    """
     try:
         chosen = detect_modality(samples, modality, True, columns=replace(columns, needed=()))
         real = detect_modality(data, modality, columns=columns)
     except DataError:
-        return "", {}, []
+        return _CommonForm()
     modality_class = load_modality(chosen.modality)
     reader = modality_class(modality_class.Config())
     parts = [sample_of(part, reader)[0] for part in (chosen, real) if part.modality == chosen.modality]
     if len(parts) < 2 or not all(parts):
-        return chosen.modality, {}, []
+        return _CommonForm(chosen.modality)
     settings = reader.settings_like(*parts)
     notes = _form_notes("Real items are converted to the form of the samples", settings)
     notes = notes or _form_notes("Samples are converted to the form of the data", reader.settings_like(*parts[::-1]))
     if "channels" in settings:
         notes.append("Items of the data have transparent pixels, no sample has any: real items are laid on white.")
-    return chosen.modality, settings, notes
+    return _CommonForm(chosen.modality, settings, notes)
 
 
 def _form_notes(action: str, settings: Mapping[str, object]) -> list[str]:
@@ -291,7 +302,7 @@ class SampleSets:
         def numbers_of(reader: Callable[[int], LabelledItems]) -> Callable[[int], tuple[Sequence[str], Integers]]:
             return lambda n: (names, np.asarray(reader(n)[1], dtype=np.intp))
 
-        return Labels(numbers_of(train), numbers_of(test), samples), []
+        return Labels(numbers_of(train), numbers_of(test), samples, are_requested=False), []
 
     def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
         """Inputs of an evaluation of the samples."""

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import binomtest, kstest
+from scipy.stats import kstest
 
 from anew.evaluation.memorization import copying_test, thresholds
-from anew.evaluation.memorization.audit import copies_of_tests
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, exchangeable_groups, scan
+from anew.evaluation.memorization.extent import extent_by_scan
 from anew.evaluation.memorization.match_test import NO_MATCHES
 from anew.evaluation.memorization.planting import unsuspicious_rows
 
@@ -73,20 +73,21 @@ def test_the_alarm_is_that_of_the_level_of_the_test() -> None:
     ]
     assert alarms == sorted(alarms) and alarms[0] < alarms[2]
     result = scan([near], labels, np.random.default_rng(0))
-    many, few = replace(result, p=0.008, copied=9.0, low=5.0), replace(NO_MATCHES, p=0.004, copied=3.0, low=1.0)
-    assert copies_of_tests(many, 0.008, few) == (9.0, 5.0)
-    assert copies_of_tests(many, 0.008, few, thresholds.TEXT_ALPHA) == (3.0, 1.0)
-    assert len(unsuspicious_rows(replace(many, k=10), few, 80)) == 70
+    assert len(unsuspicious_rows(replace(result, p=0.008, k=10), replace(NO_MATCHES, p=0.004), 80)) == 70
 
 
 def test_copies_are_found_counted_and_come_first() -> None:
     rng = np.random.default_rng(0)
     train, held_out, samples = rng.normal(size=(3, 400, 6))
     samples[:20] = train[:20] + 1e-3 * rng.normal(size=(20, 6))
-    result = scanned(samples, train, held_out, rng, repeats=499)
+    pool, index = np.concatenate([train, held_out]), np.arange(800)
+    near = nearest(samples, pool)
+    labels = LabelPermutations(index < 400, index, index, near.item, repeats=499, rng=rng)
+    result = scan([near], labels, rng)
     assert result.p <= thresholds.ALPHA
     assert set(result.order[:20]) == set(range(20))
-    assert result.low <= 20 and 15 <= result.copied <= 30
+    copied, low = extent_by_scan([near], result, labels, rng)
+    assert low <= 20 and 15 <= copied <= 30
 
 
 def test_copies_of_held_out_items_and_too_few_samples_prove_nothing() -> None:
@@ -157,16 +158,6 @@ def test_steps_rise_to_the_last(last: int) -> None:
         len(steps) == 0 if last < copying_test.FIRST_STEP else steps[0] == copying_test.FIRST_STEP and steps[-1] == last
     )
     assert (np.diff(steps) > 0).all() and (steps[1:] <= np.ceil(steps[:-1] * 1.13) + 1).all()
-
-
-@given(st.integers(1, 200), st.data())
-@settings(max_examples=40)
-def test_lower_end_of_copies_is_clopper_pearsons(k: int, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, k))
-    copied, low = copying_test.copies_among(k, hits, 0.5)
-    exact = binomtest(hits, k).proportion_ci(0.95, "exact")
-    assert low == pytest.approx(k * max(2 * exact.low - 1, 0), abs=1e-6)
-    assert low <= copied
 
 
 def test_ratio_of_items_without_distance() -> None:

@@ -144,19 +144,19 @@ def test_the_answer_is_no_yes_and_names_them() -> None:
     )
 
 
-def test_copies_are_no_fewer_than_identical_samples_beyond_chance() -> None:
+def test_copies_are_identical_samples_beyond_chance() -> None:
     found = replace(NONE, samples=20, items=20, n_samples=350, n_train=1100, n_held_out=350, n_real=1200)
-    share, low = found.raise_share(0.023, 0.0, 350.0)
-    assert share == pytest.approx(20 / 350) and 0.02 < low < share
-    by_chance = replace(found, held_out=2)  # two of 350 held-out items: six of 1,100 training items
-    assert by_chance.raise_share(0.023, 0.0, 350.0)[0] == pytest.approx((20 - 2 * 1100 / 350) / 350)
-    assert found.raise_share(0.08, 0.03, 350.0) == (0.08, 0.03)
+    copied, low = found.extent
+    assert copied == 20 and 15 < low < 20
+    # Two of 350 held-out items: six of 1,100 training items
+    by_chance = replace(found, held_out=2, held_out_samples=2)
+    assert by_chance.extent.copied == pytest.approx(20 - 2 * 1100 / 350, abs=3) and by_chance.extent.low < low
+    assert replace(found, real=70).extent.low == 0  # of 1,200: as often
 
 
-def test_a_few_samples_that_are_all_identical_do_not_prove_a_share_of_all() -> None:
-    for identical, low in ((5, 0.478), (4, 0.284)):
-        few = replace(NONE, samples=identical, items=identical, n_samples=5)
-        assert few.raise_share(0.0, 0.0, 5.0) == (identical / 5, pytest.approx(low, abs=0.001))
+def test_a_few_samples_that_are_all_identical_are_not_all_copies_where_real_items_repeat() -> None:
+    few = replace(NONE, samples=5, items=5, n_samples=5, n_real=600, real=120)
+    assert few.extent.low < few.extent.copied <= 5 and few.extent.low > 0
 
 
 def test_what_counts_as_identical_is_said() -> None:

@@ -15,13 +15,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from anew.evaluation.memorization import images, search
 from anew.evaluation.memorization.images import (
+    ClipDistance,
     EmbeddingDistance,
     PixelDistance,
     ShiftedImages,
     WhiteDistance,
+    compared_frames,
     nearest_pixels,
 )
-from anew.evaluation.memorization.item_types import IMAGES
+from anew.evaluation.memorization.item_types import CLIPS, IMAGES
 from anew.evaluation.memorization.search import GivenVariants, Search
 
 
@@ -190,3 +192,14 @@ def test_a_copy_without_its_transparency_is_near_by_pixels() -> None:
     assert near.item.tolist() == [*range(10)] and (near.distance < 1e-3).all()
     names = [[d.name for d in IMAGES.distances(list(part), np.arange(40))] for part in (items, [*items[:30], *flat])]
     assert names == [["pixels", "embedding"], ["pixels", "embedding", "pixels on white"]]
+
+
+def test_flat_frames_of_clips_are_not_compared() -> None:
+    """Clips that fade in from black shared their first frame: each was said to be a copy of any other, and copies were not seen."""
+    clips = [np.stack(list(pictures(6, (12, 12, 3), seed=seed))) for seed in range(2)]
+    faded = [np.concatenate([np.full((3, 12, 12, 3), (200, 0, 0), dtype=np.uint8), clip]) for clip in clips]
+    assert (compared_frames(faded[0], 3) == compared_frames(clips[0], 3)).all()
+    assert not set(CLIPS.keys(faded[0])) & set(CLIPS.keys(faded[1]))
+    assert ClipDistance(faded, np.arange(2), 3).nearest(np.array([0]), np.array([1]))[1][0] > 0.5
+    flat = np.zeros((4, 12, 12), dtype=np.uint8)
+    assert len(compared_frames(flat, 3)) == 3

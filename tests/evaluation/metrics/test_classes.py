@@ -11,6 +11,7 @@ import pytest
 
 from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.classes import (
+    ClassAccuracy,
     ClassMetrics,
     LabelledFeatures,
     affordable_probe,
@@ -119,6 +120,55 @@ def test_labels_that_mean_nothing_are_poor_however_unequal_the_classes(shares: t
         assert part is not None and part.grade == "poor"
     assert label_accuracy_spec(0.95, 0.25).tolerance.least_to_pass == 500  # type: ignore[union-attr]
     assert label_accuracy_spec(0.5, 0.25).tolerance.least_to_pass == 8_000  # type: ignore[union-attr]
+
+
+def twenty(n: int, seed: int, weights: Any = None) -> Any:
+    return np.random.default_rng(seed).choice(20, size=n, p=weights)
+
+
+def twenty_scores(asked: Any, generated: Any, is_requested: bool = True) -> dict[str, Score]:
+    """Scores of 20 classes, the first of which has braces in its name, all told apart by the classifier."""
+
+    def items(numbers: Any, seed: int) -> Any:
+        rng = np.random.default_rng(seed)
+        return rng.normal(size=(len(numbers), 20)) + 6.0 * np.eye(20)[numbers]
+
+    real = [LabelledFeatures(items(numbers, i), numbers) for i, numbers in enumerate(twenty(600, i) for i in range(3))]
+    samples = LabelledFeatures(items(generated, 9), asked)
+    names = ["{a}", *(f"class {i}" for i in range(1, 20))]
+    metrics = ClassMetrics(names, real[0], samples, real[1], real[2], None, "items", 0, print, is_requested)
+    return {s.name: s for s in metrics.scores()}
+
+
+def test_one_class_of_twenty_that_is_another_is_found_and_named() -> None:
+    """Two folders that were exchanged cost a tenth of all labels, which alone would pass."""
+    asked = twenty(600, 5)
+    generated = np.where(asked == 0, 7, np.where(asked == 7, 0, asked))
+    worst = part_of(twenty_scores(asked, generated)["worst_class_accuracy"])
+    assert worst is not None and worst.grade in ("fair", "poor")
+    assert worst.clause.startswith(
+        ("of the samples that should be '{a}', a classifier", "of the samples that should be 'class 7'")
+    )
+    assert "a classifier agrees with 0% (real data: " in worst.clause and "; it takes 100% for" in worst.clause
+    for seed in range(5):
+        right = part_of(twenty_scores(twenty(600, 20 + seed), twenty(600, 20 + seed))["worst_class_accuracy"])
+        assert right is not None and right.grade not in ("fair", "poor")
+
+
+def test_the_loss_of_a_class_is_as_uncertain_as_both_its_shares() -> None:
+    """Of five real items that happen to be right, four of five samples that are right differ by chance."""
+    few = ClassAccuracy.of(0, np.array([0] * 40 + [1] * 20), np.zeros(5, dtype=np.intp))
+    many = ClassAccuracy.of(0, np.array([0] * 40 + [1] * 20), np.zeros(500, dtype=np.intp))
+    assert few.loss(0.05)[0] < 0.0 < 0.2 < many.loss(0.05)[0] < 1.0 / 3.0 < many.loss(0.05)[1]
+    low, high = many.interval(0.05)
+    assert low < many.value < high and many.real - many.loss(0.05)[0] != high
+
+
+def test_a_class_without_samples_is_missing_where_nobody_asked_for_others() -> None:
+    """Samples made elsewhere whose folders hold two of three classes were said to have the class mix of the data."""
+    asked = twenty(400, 5, np.array([0.5, 0.5, *(18 * [0.0])]))
+    requested, not_requested = (twenty_scores(asked, asked, flag)["label_histogram"] for flag in (True, False))
+    assert requested.value < 0.1 and not_requested.value > 0.8
 
 
 def test_of_samples_like_no_real_item_nothing_is_said() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from anew.evaluation.metrics.record_formats import FORMATS, format_scores
 from anew.evaluation.metrics.record_sets import RecordSets
 from anew.evaluation.metrics.row_formats import Delimited, row_format
-from anew.evaluation.reporting.grading import grade_by_question
+from anew.evaluation.reporting.grading import grade_by_question, part_of
 from anew.evaluation.score import Score
 
 N = 300
@@ -55,6 +57,27 @@ def test_addresses_with_a_number_too_few_are_new_formats() -> None:
     result = log_scores([*broken[:100], *log_lines(N, 4)[100:]])
     assert result["new_formats"].value == pytest.approx(1 / 3, abs=0.02)
     assert grades(result) == {"closeness": "poor"}
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_the_field_with_a_new_format_is_named_with_an_example(is_json: bool) -> None:
+    rng = np.random.default_rng(0)
+
+    def rows(n: int, price: str) -> list[str]:
+        cells = [(f"{rng.integers(100, 999)}", price.format(rng.integers(10, 99)), "abc") for _ in range(n)]
+        return [
+            json.dumps(dict(zip(("id", "price", "name"), row, strict=True))) if is_json else ";".join(row)
+            for row in cells
+        ]
+
+    mixed = [*rows(100, "{}e-0"), *rows(N - 100, "{}.5")]
+    score = scores(mixed, rows(N, "{}.5"), rows(1_000, "{}.5"))["new_formats"]
+    field = "the field 'price'" if is_json else "field 2"
+    assert score.note.startswith(f"mostly in {field}, such as '") and "e-0" in score.note
+    part = part_of(score)
+    assert part is not None and f"has, {score.note} (real data: 0%)" in part.clause
+    lines = log_scores([*log_lines(N - 1, 4), "?!"])["new_formats"]
+    assert lines.note == "such as '?!'"
 
 
 def test_a_status_that_samples_lack_is_missing() -> None:

@@ -33,6 +33,7 @@ from anew.evaluation.memorization.copying_test import (
     bonferroni_p,
     exchangeable_groups,
 )
+from anew.evaluation.memorization.extent import extent_by_tests, largest
 from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_type import FOLDS, ItemType, min_unguessable_bits
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, choose_stand_ins, nearest_of_stand_ins
@@ -191,7 +192,9 @@ class Audit(Generic[ItemT]):
         # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(match_test)
-        return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
+        return self._result(
+            sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test, labels
+        )
 
     @property
     def sample_queries(self) -> Indices:
@@ -229,6 +232,7 @@ class Audit(Generic[ItemT]):
         control_p: float | None,
         training_distance: TrainingDistance | None,
         match_test: MatchTest,
+        labels: LabelPermutations,
     ) -> CopyTestResult:
         """Combine the scan and the match test into the result."""
         if self.skipped:
@@ -242,9 +246,9 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         share = low = 0.0
         if is_copying:
-            copies = copies_of_tests(scan, scan_p, match, self.level)
-            share, low = (min(number / n_visible, 1.0) for number in copies)
-            share, low = repeats.raise_share(share, low, n_visible)
+            confirmed_scan = scan if scan_p <= self.level else None
+            by_tests = extent_by_tests(sample_nearests, confirmed_scan, match_test, match, labels, self.rng)
+            share, low = (min(number / n_visible, 1.0) for number in largest(by_tests, repeats.extent))
             low = max(low, 1.0 / self.n_samples)  # the tests exclude that there is none
         return CopyTestResult(
             detected=is_copying,
@@ -353,15 +357,13 @@ class Audit(Generic[ItemT]):
         reference = self._reference(match_test) or ReferenceResult(1.0, 0, 0.0)
         repeats = self._repeats()
         by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
-        share = (
-            max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= self.level else 0.0
-        )
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
+        copied = max(reference.copied, repeats.samples - by_chance) if reference.p <= self.level else 0.0
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
             detected=reference.p <= self.level,
             p=reference.p,
-            share=share,
-            low=clopper_pearson(share * self.n_samples, self.n_samples)[0],
+            share=copied / self.n_samples,
+            low=clopper_pearson(copied, self.n_samples)[0],
             detection_limit=None,
             method=method,
             pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
@@ -387,17 +389,6 @@ def _with_queries(groups: Indices, sample_groups: Integers | None, n_samples: in
     samples = np.arange(n_samples) if sample_groups is None else np.unique(sample_groups, return_inverse=True)[1]
     samples = groups.max() + 1 + samples
     return np.concatenate([groups, samples, samples.max() + 1 + np.arange(n_planted)])
-
-
-def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult, level: float = ALPHA) -> tuple[float, float]:
-    """The number of copies, and the lower end of its interval, by the test that found more of those that found any.
-
-    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test; level: of
-    each test.
-    """
-    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= level]
-    best = max(tests, key=lambda test: test.copied, default=scan)
-    return best.copied, best.low
 
 
 def closest_pairs(

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.thresholds import ALPHA
-from anew.functional.intervals import clopper_pearson
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -210,7 +209,6 @@ class ScanResult:
         k: Number of the most suspicious samples at which the statistic is largest.
         hits: How many of those are nearest to a training item.
         expected: How many would be by chance.
-        copied: Estimated number of copies among them; low: lower end of its 95% interval.
         decisive: Index of the distance with the largest statistic.
         order: (m,) the samples, the most suspicious first.
         alarm: Critical value: the statistic that a share of the permutations reaches, the significance level.
@@ -221,8 +219,6 @@ class ScanResult:
     k: int
     hits: int
     expected: float
-    copied: float
-    low: float
     decisive: int
     order: Indices
     alarm: float = math.inf
@@ -255,19 +251,15 @@ def scan(
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
-        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, decisive, order, alarm)
+        return ScanResult(p, 0.0, 0, 0, 0.0, decisive, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
-    effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
-    copied, low = copies_among(k, hits, labels.share, effective)
     return ScanResult(
         p=p,
         statistic=float(statistics[0]),
         k=k,
         hits=hits,
         expected=k * labels.share,
-        copied=copied,
-        low=low,
         decisive=decisive,
         order=order,
         alarm=alarm,
@@ -328,26 +320,6 @@ def count_earlier(values: Indices) -> Indices:
     counts = np.empty(len(values), dtype=np.intp)
     counts[order] = rank_in_run
     return counts
-
-
-def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float]:
-    """Estimate the number of copies among k samples, and the lower end of its 95% interval (Clopper and Pearson's).
-
-    A copy always hits, any other sample hits with probability `share`.
-
-    Args:
-        k: Number of samples.
-        hits: How many of them hit.
-        share: Probability of a hit by chance.
-        effective: Number of independent samples among the k; None: all are.
-    """
-    n = float(effective or k)
-    low = clopper_pearson(hits / k * n, n)[0]
-
-    def copies(hit_share: float) -> float:
-        return k * max(hit_share - share, 0.0) / (1.0 - share)
-
-    return copies(hits / k), copies(low)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.copying_test import Indices
+from anew.evaluation.memorization.extent import NOTHING, CopyCount, extent
 from anew.evaluation.memorization.match_test import binomial_tail
 from anew.evaluation.memorization.thresholds import ALPHA, COPIED_ALPHA, LABEL_ALPHA
-from anew.functional.intervals import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,23 +164,21 @@ class RepeatedItems:
         share = expected / (expected + once * self.n_real)
         return binomial_tail(items, items + once * self.real, share)
 
-    def raise_share(self, share: float, low: float, n_visible: float) -> tuple[float, float]:
-        """A share of copies and its lower end, raised to that of the samples that repeat training items beyond chance.
+    @property
+    def extent(self) -> CopyCount:
+        """The number of samples that are copies, of those that repeat training items.
 
-        A test may see fewer: the scan does not count copies that are as near to each other as real items are. By chance, samples
-        repeat training items as often as real items do each other, or as they repeat held-out items, whichever is more.
-
-        Args:
-            share, low: The share by another test.
-            n_visible: Number of samples whose originals were compared.
+        By chance, samples repeat training items as often as real items do each other, or as they repeat held-out items,
+        whichever is more. The scan does not see copies that are as near to each other as real items are.
         """
-        n_pool = self.n_train + self.n_held_out
-        by_real = self.n_samples * self.real / max(self.n_real, 1) * self.n_train / max(n_pool, 1)
-        by_held_out = (0 if self.saw_held_out else self.held_out) * self.n_train / max(self.n_held_out, 1)
-        repeated = min((self.samples - max(by_real, by_held_out)) / n_visible, 1.0)
-        if repeated <= share:
-            return share, low
-        return repeated, max(low, clopper_pearson(repeated * n_visible, n_visible)[0])
+
+        def p_without(count: int) -> float:
+            fewer = replace(self, samples=self.samples - count)
+            by_held_out = 0 if self.saw_held_out else self.held_out_samples
+            p_labels = binomial_tail(fewer.samples, fewer.samples + by_held_out, self._train_share)
+            return max(fewer._samples_p, p_labels if by_held_out else 0.0)
+
+        return extent(p_without, self.samples) if self.n_real else NOTHING
 
 
 def count_repeats(

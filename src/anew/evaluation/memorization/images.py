@@ -110,8 +110,15 @@ class ClipDistance(Distance):
 
 
 def compared_frames(clip: Numbers, count: int) -> Numbers:
-    """Frames of a clip (T, ...), evenly spread."""
-    return np.asarray(clip[np.linspace(0, len(clip) - 1, count).round().astype(int)])
+    """Frames of a clip (T, H, W) or (T, H, W, C), evenly spread over those that are not flat.
+
+    A flat frame, as at the beginning of a fade, is like that of any other clip.
+    """
+    pixels = clip.reshape(len(clip), clip.shape[1] * clip.shape[2], -1).astype(np.float32)
+    deviation = pixels.std(axis=1).max(axis=1)  # (T,)
+    frames = np.flatnonzero(deviation >= FLAT_DEVIATION)
+    frames = frames if len(frames) else np.arange(len(clip))
+    return np.asarray(clip[frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]])
 
 
 class EmbeddingDistance(Distance):

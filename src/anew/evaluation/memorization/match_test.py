@@ -42,7 +42,7 @@ from anew.evaluation.memorization.copying_test import (
     steps_to,
 )
 from anew.evaluation.memorization.thresholds import HELD_OUT_ALPHA, LABEL_ALPHA, MATCH_RATIO
-from anew.functional.intervals import beta_cumulative, clopper_pearson
+from anew.functional.intervals import beta_cumulative
 
 # Folds of stand-ins that are left out together: one fold made single variants look isolated; more take longer
 STAND_IN_FOLDS = 16
@@ -55,17 +55,14 @@ class MatchResult:
 
     Attributes:
         p: p-value of the test.
-        rows: Indices of the samples that match a training item.
-        copied: How many of those are more than chance explains; low: lower end of its 95% interval.
+        rows: Those of the queries that match a training item by the distance with the smallest p, the closest ones first.
     """
 
     p: float
     rows: Indices
-    copied: float
-    low: float
 
 
-NO_MATCHES = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0)
+NO_MATCHES = MatchResult(1.0, np.zeros(0, dtype=np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +183,7 @@ class MatchTest:
             return NO_MATCHES
         best = min(p_values, key=lambda i: p_values[i])
         p = bonferroni_p(*p_values.values())
-        return self._count_copies(p, best, rows, labels)
+        return MatchResult(p, self._matches(best, rows, labels))
 
     def p(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
@@ -251,17 +248,13 @@ class MatchTest:
         is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > HELD_OUT_ALPHA
         return p, p <= self.label_level and is_usual
 
-    def _count_copies(self, p: float, distance: int, rows: Indices, labels: LabelPermutations) -> MatchResult:
-        """Count copies: samples that match training items, repeats included, less those that chance explains."""
-        samples, real = self.nearests[distance].take(rows), self.real[distance]
+    def _matches(self, distance: int, rows: Indices, labels: LabelPermutations) -> Indices:
+        """Those of the queries that match training items, the closest ones first."""
+        samples = self.nearests[distance].take(rows)
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
-        matched, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
-        by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)
-        # Passages of one text match together: they count as fewer in the interval
-        in_group = np.unique(self.groups[rows[matched]], return_counts=True)[1]
-        independent = len(matched) / max(float((in_group**2.0).sum()), 1.0)
-        low = clopper_pearson(len(matched) * independent, n * independent)[0]
-        return MatchResult(p, matched, max(len(matched) - by_chance, 0.0), max(low * n - by_chance, 0.0))
+        matched = np.flatnonzero(_is_match(samples) & is_train)
+        ratio = _ratio(samples.take(matched), self.resolutions[distance])
+        return rows[matched[np.argsort(ratio, kind="stable")]]
 
 
 def mutual_pairs(items: Indices, nearest: Indices) -> Indices:

@@ -68,6 +68,23 @@ LABEL_ACCURACY = MetricSpec(
         least_to_pass=ENOUGH_TO_PASS,
     ),
 )
+# Limits as shares of what the classifier recognises of the class: a third of the samples wrong is seen, and of three quarters wrong the
+# class is another one; chosen.
+WORST_CLASS_ACCURACY = MetricSpec(
+    "worst_class_accuracy",
+    "Label accuracy of the worst class",
+    "How often that classifier agrees, in the class whose samples fall furthest behind real items.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.3,
+        0.75,
+        "of the samples that should be {name}, a classifier agrees with {{value:.0%}} (real data: {{real:.0%}}){mistaken}",
+        least_to_pass=ENOUGH_TO_PASS,
+    ),
+)
+MIN_OF_CLASS = 5  # samples and held-out items of a class of which its own accuracy says something; chosen
 LABELS_TOO = ", and whether samples match their classes"
 MIN_ACCURACY_SKILL = 0.05  # a classifier that is hardly better than guessing says nothing of labels
 MIN_PER_CLASS = 5  # labelled training items for each class, on average, that a probe needs; chosen
@@ -126,6 +143,7 @@ class ClassMetrics:
         noun: Name of the items, plural.
         seed: Seed of the intervals.
         skip: Called with (metric, reason) for what could not be measured.
+        are_requested: Whether samples were requested of their classes, whose mix then need not be that of the data.
     """
 
     names: Sequence[str]
@@ -137,6 +155,7 @@ class ClassMetrics:
     noun: str
     seed: int
     skip: Callable[[str, str], None]
+    are_requested: bool = True
 
     def scores(self) -> Iterator[Score]:
         """The mix of classes against that of held-out items, and how many samples match their label."""
@@ -166,6 +185,7 @@ class ClassMetrics:
             alike = self.held_out.match_labels(self.samples.labels)  # some classes are easier than others
             accuracy = float((probe(alike.rows) == alike.labels).mean())
         yield self._accuracy(predicted, accuracy)
+        yield from self._worst_class(predicted, probe(self.held_out.rows))
 
     def _mix(self, probe: Probe, predicted: NDArray[np.intp], accuracy: float) -> Iterator[Score]:
         held_out, train, requested_clause = self.held_out, self.train, ""
@@ -199,6 +219,8 @@ class ClassMetrics:
 
     def _requests_other_mix(self) -> bool:
         """Whether samples were requested with other class frequencies than the data's, such as a single class."""
+        if not self.are_requested:
+            return False
         n_classes, requested = len(self.names), self.samples.labels
         usual = total_variation(self.train.labels, self.held_out.labels, n_classes)
         only_one = len(np.unique(requested)) == 1
@@ -235,6 +257,93 @@ class ClassMetrics:
             n=len(rows),
             source=f"accuracy on samples of a classifier trained on real {self.noun}; real: on held-out {self.noun}",
         )
+
+    def _worst_class(self, predicted: NDArray[np.intp], real_predicted: NDArray[np.intp]) -> Iterator[Score]:
+        """The accuracy within the class that loses most beyond chance: one class of 20 weighs too little in that of all samples."""
+        classes = [
+            ClassAccuracy.of(
+                label, predicted[self.samples.labels == label], real_predicted[self.held_out.labels == label]
+            )
+            for label in range(len(self.names))
+        ]
+        compared = [c for c in classes if min(len(c.samples), c.n_real) >= MIN_OF_CLASS and c.real > 0.0]
+        if len(compared) < 2:
+            return
+        alpha = 0.05 / len(compared)  # Bonferroni: the worst of all is looked for
+        worst = max(compared, key=lambda c: c.loss(alpha)[0])
+        low, high = worst.interval(alpha)
+        name = self.names[worst.label]
+        yield Score(
+            worst.spec(self.names),
+            worst.value,
+            low=low,
+            high=high,
+            real_baseline=worst.real,
+            n=len(worst.samples),
+            source=f"accuracy on samples of class {name!r} of a classifier trained on real {self.noun}; real: on {worst.n_real:,} held-out "
+            f"{self.noun} of that class; the interval holds for all {len(compared)} classes at once",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAccuracy:
+    """How often a classifier recognises the samples of one class.
+
+    Attributes:
+        label: Number of the class.
+        samples: (n,) classes that it takes the samples of the class for.
+        hits: How many of these are right.
+        real_hits, n_real: The same of held-out items of the class, and their number.
+    """
+
+    label: int
+    samples: NDArray[np.intp]
+    hits: int
+    real_hits: int
+    n_real: int
+
+    @classmethod
+    def of(cls, label: int, samples: NDArray[np.intp], real: NDArray[np.intp]) -> ClassAccuracy:
+        """samples, real: (n,) and (m,) predicted classes of items of this class."""
+        return cls(label, samples, int((samples == label).sum()), int((real == label).sum()), len(real))
+
+    @property
+    def value(self) -> float:
+        """The accuracy on samples."""
+        return self.hits / len(self.samples)
+
+    @property
+    def real(self) -> float:
+        """The accuracy on real items."""
+        return self.real_hits / self.n_real
+
+    def loss(self, alpha: float) -> tuple[float, float]:
+        """The interval of how far it is below that of real items, from those of both shares (Newcombe 1998, method 10)."""
+        low, high = clopper_pearson(self.hits, len(self.samples), alpha)
+        real_low, real_high = clopper_pearson(self.real_hits, self.n_real, alpha)
+        loss = self.real - self.value
+        return loss - math.hypot(high - self.value, self.real - real_low), loss + math.hypot(
+            self.value - low, real_high - self.real
+        )
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The interval of the accuracy on samples from which `loss` follows if that of real items is as uncertain, as grades take it."""
+        ends = ((self.real - self.value - end) / math.sqrt(2.0) for end in self.loss(alpha)[::-1])
+        low, high = (min(max(self.value + end, 0.0), 1.0) for end in ends)
+        return low, high
+
+    def spec(self, names: Sequence[str]) -> MetricSpec:
+        """WORST_CLASS_ACCURACY with the name of the class, and limits that are shares of what it can lose."""
+        tolerance = WORST_CLASS_ACCURACY.tolerance
+        assert tolerance is not None
+        shares = class_shares(self.samples, len(names))
+        shares[self.label] = 0.0
+        other = int(shares.argmax())
+        mistaken = f"; it takes {shares[other]:.0%} for {names[other]!r}" if shares[other] > 0.0 else ""
+        name, mistaken = (text.replace("{", "{{").replace("}", "}}") for text in (repr(names[self.label]), mistaken))
+        small, large = self.real * tolerance.small, self.real * tolerance.large
+        clause = tolerance.clause.format(name=name, mistaken=mistaken)
+        return replace(WORST_CLASS_ACCURACY, tolerance=replace(tolerance, small=small, large=large, clause=clause))
 
 
 def class_shares(numbers: Rows, n_classes: int) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,7 @@ NEW_FORMATS = MetricSpec(
         "closeness",
         0.05,
         0.2,
-        "{value:.0%} of samples have a format that no training record has (real data: {real:.0%})",
+        "{value:.0%} of samples have a format that no training record has{aside} (real data: {real:.0%})",
         least=MIN_JUDGED,
         least_to_pass=ENOUGH_FOR_RARE_SHARES,
     ),
@@ -76,6 +77,8 @@ EXPECTED, PRESENT = 16.0, 0.25
 EXCESS, ERRORS = 4.0, 3.0
 MAX_NAMED = 3  # parts that the report names
 
+MAX_EXAMPLE = 60  # characters of an example
+
 _DIGITS = re.compile(r"\d+")
 
 
@@ -106,22 +109,42 @@ def format_scores(sets: RecordSets) -> Iterator[Score]:
     known = sets.known
     if len(known) < MIN_RECORDS or not sets.samples or not sets.held_out:
         return
-    yield from _new_formats(sets.samples, sets.held_out, known)
+    yield from _new_formats(sets)
     yield _missing_parts(sets.samples, sets.held_out, sets.train, known)
     yield _frequent_parts(sets.samples, sets.train, known)
 
 
-def _new_formats(samples: Sequence[str], held_out: Sequence[str], known: Sequence[str]) -> Iterator[Score]:
+def _new_formats(sets: RecordSets) -> Iterator[Score]:
+    known = sets.known
     format_of = _regular_format(known)
     if format_of is None:
         return
     formats = set(map(format_of, known))
     is_new, is_real_new = (
-        np.array([format_of(record) not in formats for record in part]) for part in (samples, held_out)
+        np.array([format_of(record) not in formats for record in part]) for part in (sets.samples, sets.held_out)
     )
-    example = f"{':' if len(formats) == 1 else ', such as'} {format_of(known[0])[:60]!r}"
+    example = f"{':' if len(formats) == 1 else ', such as'} {format_of(known[0])[:MAX_EXAMPLE]!r}"
     source = f"{plural(len(formats), 'format')} of {len(known):,} training records{example}; real: held-out records"
-    yield share_score(NEW_FORMATS, is_new, is_real_new, source)
+    score = share_score(NEW_FORMATS, is_new, is_real_new, source)
+    new = [record for record, flag in zip(sets.samples, is_new, strict=True) if flag]
+    yield replace(score, note=_example(new, sets, format_of)) if new else score
+
+
+def _example(new: Sequence[str], sets: RecordSets, format_of: Callable[[str], str]) -> str:
+    """An example of new formats, a clause: the field that has one most often, or the first such record."""
+    row_format = sets.row_format
+    if row_format is not None:
+        known_rows, new_rows = ([row_format.layout.fields(r) for r in part] for part in (sets.known, new))
+        columns = zip(*(row for row in known_rows if row), strict=True)
+        formats = [set(map(format_of, column)) for column in columns]
+        unusual = [
+            (i, field) for row in new_rows for i, field in enumerate(row or []) if format_of(field) not in formats[i]
+        ]
+        if unusual:
+            column = Counter(i for i, _ in unusual).most_common(1)[0][0]
+            field = next(field for i, field in unusual if i == column)
+            return f"mostly in {row_format.layout.name(column)}, such as {field[:MAX_EXAMPLE]!r}"
+    return f"such as {new[0][:MAX_EXAMPLE]!r}"
 
 
 def _regular_format(known: Sequence[str]) -> Callable[[str], str] | None:

@@ -49,6 +49,9 @@ class FieldLayout(Protocol):
     def fields(self, record: str) -> list[str] | None:
         """The fields of a record; None if it is malformed."""
 
+    def name(self, column: int) -> str:
+        """What a column is called: "field 3", or "the field 'price'"."""
+
 
 @dataclass(frozen=True)
 class Delimited:
@@ -64,6 +67,9 @@ class Delimited:
     def fields(self, record: str) -> list[str] | None:
         fields = split(record, self.delimiter)
         return fields if len(fields) == self.width else None
+
+    def name(self, column: int) -> str:
+        return f"field {column + 1}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class JsonObjects:
         if values is None or not self.required <= values.keys():
             return None
         return [values.get(key, "") for key in self.keys]
+
+    def name(self, column: int) -> str:
+        return f"the field {self.keys[column]!r}"
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,11 @@ class AudioEvaluation(Evaluation[Samples]):
             "Spectrograms: time from left to right, low tones at the bottom. Nearest by spectrogram, among "
             f"{len(training):,} training clips. The number is the difference of the spectrograms (0 = exact copy)"
         )
-        explanation += f"; for a real clip that was held out it is typically {typical:.1f} dB." if held_out else "."
+        explanation += (
+            f"; for a real clip that was held out, among the same ones, it is typically {typical:.1f} dB."
+            if held_out
+            else "."
+        )
         pairs = nearest_pairs(
             self.report_item,
             items,

@@ -108,7 +108,11 @@ class ImageEvaluation(Evaluation[Numbers]):
             f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their values "
             "(0 = exact copy, 255 = the most possible)"
         )
-        explanation += f"; for a real image that was held out it is typically {typical:.0f}." if held_out else "."
+        explanation += (
+            f"; for a real image that was held out, among the same ones, it is typically {typical:.0f}."
+            if held_out
+            else "."
+        )
         pairs = nearest_pairs(self.report_item, items, list(training), index, distances, typical, exact=0.5)
         pairs = [
             replace(pair, caption=f"{pair.caption}, mirrored") if flag else pair

@@ -37,7 +37,7 @@ from anew.evaluation.nearest_texts import edited_records, edits_caption, nearest
 from anew.evaluation.notes import Note, out_of_time
 from anew.evaluation.reporting.content import NearestPairs, ReportContent, SamplePair
 from anew.evaluation.score import Score
-from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches
+from anew.evaluation.stretches import equal_pieces, shuffled_pieces, stretches, without_dominant_texts
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 # Characters that naive models and other baselines take, drawn evenly: they hold all counts in memory
@@ -97,7 +97,8 @@ class TextEvaluation(Evaluation[str]):
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         joins = {"joins_texts": self._documents_are_short, "joins_rests": self._texts_are_alike}
-        return shuffled_pieces(texts, PASSAGE, np.random.default_rng(self.inputs.seed), **joins)
+        rng = np.random.default_rng(self.inputs.seed)
+        return shuffled_pieces(without_dominant_texts(texts, rng), PASSAGE, rng, **joins)
 
     @cached_property
     def _documents_are_short(self) -> bool:

@@ -158,7 +158,11 @@ class VideoEvaluation(Evaluation[Clip]):
             f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the difference of "
             "their values (0 = exact copy, 255 = the most possible)"
         )
-        explanation += f"; for a real clip that was held out it is typically {typical:.0f}." if held_out else "."
+        explanation += (
+            f"; for a real clip that was held out, among the same ones, it is typically {typical:.0f}."
+            if held_out
+            else "."
+        )
         pairs = nearest_pairs(self.report_item, items, training, index, distances, typical, exact=0.5)
         return NearestPairs(pairs, explanation, requested)
 

@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.core.wording import UNMEASURED, are, first_listed, plural, rounded_up, unsigned_zero
-from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.metrics.classes import LABEL_ACCURACY, LABEL_HISTOGRAM, WORST_CLASS_ACCURACY, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import USUALLY_ENOUGH_ITEMS, Division, Question, Score, Tolerance
 
@@ -105,7 +105,9 @@ class Part:
         real = real if exact is None else max(real, exact)
         guessing = f"(real data: {real:.0%}; guessing: 50%)" if is_real_above else "(guessing: 50%)"
         form = (self.tolerance.agreement if self.grade == "good" else "") or self.tolerance.clause
-        return unsigned_zero(form.format(value=self.score.value, real=real, guessing=guessing))
+        aside = f", {self.score.note}" if self.score.note else ""
+        numbers = {"value": self.score.value, "real": real, "guessing": guessing}
+        return aside.join(unsigned_zero(part.format(**numbers)) for part in form.split("{aside}"))
 
     @property
     def has_weak_reference(self) -> bool:
@@ -480,8 +482,9 @@ def baseline_warning(scores: Iterable[Score], supply: Supply) -> str:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data, by any figure but that of classes: new are they only as noise is."""
-    grading = grade_question([score for score in scores if score.name != LABEL_ACCURACY.name], "closeness")
+    """Whether samples are plainly unlike the data, by any figure but those of classes: new are they only as noise is."""
+    of_classes = (LABEL_ACCURACY.name, WORST_CLASS_ACCURACY.name)
+    grading = grade_question([score for score in scores if score.name not in of_classes], "closeness")
     return grading is not None and grading.grade == "poor"
 
 
