@@ -214,10 +214,10 @@ def list_files(place: Path) -> Listing:
         return Listing(place.parent, FileTable.of([File(place.name, info.st_size, info.st_mtime_ns)]), 0, [])
     if not stat.S_ISDIR(info.st_mode):
         raise DataError(f"{str(place)!r} is {_describe_mode(info.st_mode)}; give a folder or a file")
-    return _Walk(place, info).listing()
+    return _FolderWalk(place, info).listing()
 
 
-class _Walk:
+class _FolderWalk:
     """Goes through a folder in the order of paths, so that no more than one folder with those above it is in memory, beside the
     columns of what was found."""
 
